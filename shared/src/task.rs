@@ -1,0 +1,152 @@
+//! What the runner says of a task.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{OpId, SessionId, TaskId, Timestamp};
+
+/// A task as it stands. The whole of it is sent at every change; the newest replaces the older.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    /// Its name, also towards the model.
+    pub id: TaskId,
+    /// Who started it, and alone gets its completion.
+    pub session: SessionId,
+    /// The operation that started it.
+    pub op: OpId,
+    /// What was asked for, word for word.
+    pub command: String,
+    /// Where it runs: absolute.
+    pub folder: String,
+    /// Queued, running, or how it ended.
+    pub state: TaskState,
+    /// Whether a `bash` call still waits for it. It becomes false when the task is sent to the background.
+    #[serde(default)]
+    pub foreground: bool,
+    /// Whether its standard input is open for `send_input`.
+    #[serde(default)]
+    pub stdin: bool,
+    /// After how many milliseconds of running the tree is ended with status `timeout`.
+    #[serde(default)]
+    pub timeout_ms: Option<u64>,
+    /// When the runner accepted it.
+    pub created: Timestamp,
+    /// When its process began.
+    #[serde(default)]
+    pub started: Option<Timestamp>,
+    /// When its process ended.
+    #[serde(default)]
+    pub ended: Option<Timestamp>,
+    /// How long its process ran, by a clock that neither jumps nor sleeps. Absent while it runs.
+    #[serde(default)]
+    pub duration_ms: Option<u64>,
+    /// The leader's process id while it runs.
+    #[serde(default)]
+    pub pid: Option<u32>,
+    /// Bytes of output so far, kept or not.
+    #[serde(default)]
+    pub output_bytes: u64,
+    /// Bytes in the middle of the output that are no longer kept.
+    #[serde(default)]
+    pub omitted_bytes: u64,
+    /// The last line of output that is not blank, without colours, at most 200 characters.
+    #[serde(default)]
+    pub last_line: String,
+    /// What its process left running when it ended. These stay the task's: they go when it is stopped or the runner ends.
+    #[serde(default)]
+    pub left_behind: Vec<Process>,
+}
+
+impl Task {
+    /// Whether anything of it may still be running by itself: it is queued or its leader lives.
+    #[must_use]
+    pub const fn is_active(&self) -> bool {
+        matches!(self.state, TaskState::Queued | TaskState::Running)
+    }
+}
+
+/// A process that outlived its task's leader.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Its process id.
+    pub pid: u32,
+    /// Its command line, at most 200 characters.
+    pub command: String,
+}
+
+/// Where a task stands. Statuses are true: nothing but exit 0 is `completed`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum TaskState {
+    /// Waits for a place among those that run at once.
+    Queued,
+    /// Its process lives.
+    Running,
+    /// Exit 0.
+    Completed,
+    /// Exit with another code.
+    Failed {
+        /// 1 to 255.
+        code: i32,
+    },
+    /// Ended by a signal that neither the user, the agent nor the runner sent.
+    Killed {
+        /// Its name, such as `SIGSEGV`.
+        signal: String,
+    },
+    /// Ended by the runner since it ran longer than its timeout.
+    Timeout,
+    /// Ended on request.
+    Stopped {
+        /// On whose.
+        by: Party,
+        /// The signal that did it, such as `SIGTERM`; absent if it had not started or exited by itself on being asked.
+        #[serde(default)]
+        signal: Option<String>,
+    },
+    /// The runner ended while it ran; how it fared is unknown. It is never run again by itself.
+    Lost {
+        /// What is known.
+        reason: String,
+    },
+    /// It could not be started.
+    Error {
+        /// Which of shell, folder or limit it was, and the system's words.
+        reason: String,
+    },
+}
+
+impl TaskState {
+    /// The status as one word, as the wire and the model see it.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed { .. } => "failed",
+            Self::Killed { .. } => "killed",
+            Self::Timeout => "timeout",
+            Self::Stopped { .. } => "stopped",
+            Self::Lost { .. } => "lost",
+            Self::Error { .. } => "error",
+        }
+    }
+
+    /// Whether this is an end.
+    #[must_use]
+    pub const fn is_end(&self) -> bool {
+        !matches!(self, Self::Queued | Self::Running)
+    }
+}
+
+/// Who asked for something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Party {
+    /// The person at the page.
+    User,
+    /// The model, by a tool.
+    Agent,
+    /// The runner itself, when it stops.
+    Runner,
+}
