@@ -192,7 +192,7 @@ pub fn definitions() -> Value {
         tool(
             "bash",
             "Run a shell command in the workspace and wait for it. For quick commands. If it runs longer than `timeout` seconds (120 unless told), it is not killed: it goes on as a background task and the result says so.",
-            json!({
+            &json!({
                 "command": {"type": "string", "description": "The shell command."},
                 "timeout": {"type": "integer", "minimum": 1, "maximum": MAX_TIMEOUT_S, "description": "Seconds to wait before it goes on in the background."}
             }),
@@ -201,7 +201,7 @@ pub fn definitions() -> Value {
         tool(
             "read_file",
             "Read a text file in the workspace.",
-            json!({
+            &json!({
                 "path": {"type": "string", "description": "Path relative to the workspace."},
                 "offset": {"type": "integer", "minimum": 1, "description": "First line, counted from 1."},
                 "limit": {"type": "integer", "minimum": 1, "description": "At most this many lines."}
@@ -211,7 +211,7 @@ pub fn definitions() -> Value {
         tool(
             "write_file",
             "Write a text file in the workspace, whole. Folders are made as needed; a file that is there is replaced.",
-            json!({
+            &json!({
                 "path": {"type": "string", "description": "Path relative to the workspace."},
                 "content": {"type": "string", "description": "The whole content."}
             }),
@@ -220,7 +220,7 @@ pub fn definitions() -> Value {
         tool(
             "edit_file",
             "Replace the first occurrence of a text in a file.",
-            json!({
+            &json!({
                 "path": {"type": "string", "description": "Path relative to the workspace."},
                 "old_text": {"type": "string", "description": "Text that is in the file, exactly."},
                 "new_text": {"type": "string", "description": "Text to put in its place."}
@@ -230,7 +230,7 @@ pub fn definitions() -> Value {
         tool(
             "background_run",
             "Start a shell command in the background and return at once with its task id. Use it for whatever takes more than a few seconds. You are told when it ends: do not poll, go on with what does not depend on it, or end your turn.",
-            json!({
+            &json!({
                 "command": {"type": "string", "description": "The shell command. Do not append '&'."},
                 "timeout": {"type": "integer", "minimum": 1, "maximum": MAX_TIMEOUT_S, "description": "Seconds after which it is ended. Without it there is no limit."},
                 "stdin": {"type": "boolean", "description": "Keep its standard input open for send_input."}
@@ -240,7 +240,7 @@ pub fn definitions() -> Value {
         tool(
             "check_background",
             "Look at one background task, or list all of this session. Only needed to read more output than the notice held, or to look at a task that still runs.",
-            json!({
+            &json!({
                 "task_id": {"type": "string", "description": "The task; all without it."},
                 "tail": {"type": "integer", "minimum": 1, "maximum": 2000, "description": "How many of the last lines of output."},
                 "grep": {"type": "string", "description": "Only lines that match this regular expression."}
@@ -250,13 +250,13 @@ pub fn definitions() -> Value {
         tool(
             "stop_background",
             "End a background task and all of its processes.",
-            json!({"task_id": {"type": "string", "description": "The task."}}),
+            &json!({"task_id": {"type": "string", "description": "The task."}}),
             &["task_id"],
         ),
         tool(
             "send_input",
             "Write text to the standard input of a background task that was started with stdin: true. Add a newline yourself where the program waits for a line.",
-            json!({
+            &json!({
                 "task_id": {"type": "string", "description": "The task."},
                 "text": {"type": "string", "description": "The text, sent as it is."}
             }),
@@ -265,7 +265,7 @@ pub fn definitions() -> Value {
     ])
 }
 
-fn tool(name: &str, description: &str, properties: Value, required: &[&str]) -> Value {
+fn tool(name: &str, description: &str, properties: &Value, required: &[&str]) -> Value {
     json!({
         "name": name,
         "description": description,
