@@ -1,0 +1,109 @@
+//! Everything an agent can ask for. The shell performs effects in order and decides nothing.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use shared::protocol::ClientFrame;
+use shared::{SessionId, Timestamp};
+
+use crate::record::Entry;
+use crate::settings::Rule;
+use crate::view::Patch;
+
+/// A model call within a session: 1, 2, 3 …
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CallId(pub u64);
+
+/// Something to do.
+///
+/// Effects are performed in order. After `Append` the shell starts no later effect except `Show` and `Alarm` before the entries are
+/// durable (or have failed to become so, which it reports). So the log always knows of a side effect before the world does.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use = "effects that are not performed are lost"]
+pub enum Effect {
+    /// Writes entries to the log in one transaction, then sends [`crate::Event::Saved`] or [`crate::Event::SaveFailed`].
+    Append(Vec<Entry>),
+    /// Calls a model, and sends [`crate::Event::Model`] as its answer comes.
+    Call(ModelCall),
+    /// Breaks a model call off. Its later events are ignored.
+    CancelCall(CallId),
+    /// Opens a socket to the runner, closing an older one.
+    Connect {
+        /// The new socket's name.
+        generation: u64,
+    },
+    /// Closes the socket.
+    Disconnect {
+        /// Which.
+        generation: u64,
+    },
+    /// Sends a frame. If the socket is gone the frame is dropped: the agent hears of that by `Closed`.
+    Send {
+        /// Through which socket.
+        generation: u64,
+        /// What.
+        frame: Box<ClientFrame>,
+    },
+    /// Sends [`crate::Event::Tick`] at this time; replaces the earlier alarm. `None` needs none.
+    Alarm(Option<Timestamp>),
+    /// Changes what the page shows, here and in tabs that follow.
+    Show(Vec<Patch>),
+    /// The session's line in the list of sessions changed.
+    Index(SessionSummary),
+    /// Raises a notification of the browser's, if that is allowed and the page is hidden.
+    Notify {
+        /// One line.
+        title: String,
+        /// More of it.
+        body: String,
+    },
+    /// Adds a rule to the settings.
+    SaveRule(Rule),
+}
+
+/// A call that the shell makes itself. (Calls through the runner's relay are frames.)
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelCall {
+    /// Its number.
+    pub call: CallId,
+    /// Who answers.
+    pub target: Target,
+    /// The body: JSON.
+    pub body: String,
+}
+
+/// Who answers a call that the shell makes itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// [`crate::model::demo::answer`], played by the shell with its pauses.
+    Demo,
+    /// `POST` to this URL. The shell adds the key from the settings as `x-api-key`.
+    Http {
+        /// The whole address.
+        url: String,
+        /// All other headers.
+        headers: BTreeMap<String, String>,
+    },
+}
+
+/// A session's line in the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionSummary {
+    /// Which.
+    pub session: SessionId,
+    /// Its title; empty while nothing was said.
+    pub title: String,
+    /// When it began.
+    pub created: Timestamp,
+    /// When something last happened.
+    pub updated: Timestamp,
+    /// The workspace it works in; empty until known.
+    pub workspace: String,
+    /// How many of its tasks run.
+    pub running: u32,
+    /// Whether it waits for an approval.
+    pub asks: bool,
+    /// Whether the agent is at work.
+    pub busy: bool,
+}

@@ -1,0 +1,225 @@
+//! Everything that can happen to an agent. The enum is closed: one loop, one match, each event handled to completion.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use shared::protocol::ServerFrame;
+use shared::{SessionId, TaskId};
+
+use crate::effect::CallId;
+use crate::record::Entry;
+use crate::settings::{Rule, Settings};
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The first event, and only the first: this tab holds the session's lock and has read its log.
+    Opened(Boot),
+    /// The person at the page wants something.
+    User(UserEvent),
+    /// Bytes of a model's answer, for a call made by [`crate::Effect::Call`].
+    Model {
+        /// Which call. Events of calls that ended are ignored.
+        call: CallId,
+        /// What came.
+        input: ModelInput,
+    },
+    /// The socket to the runner.
+    Link {
+        /// Which socket, as named in [`crate::Effect::Connect`]. Events of an older one are ignored.
+        generation: u64,
+        /// What it did.
+        input: LinkInput,
+    },
+    /// All entries up to and including this number are durable.
+    Saved {
+        /// The last of them.
+        through: u64,
+    },
+    /// The log could not be written. The session goes on in memory and says so.
+    SaveFailed {
+        /// Why, in words.
+        reason: String,
+    },
+    /// The deadline of the last [`crate::Effect::Alarm`] has passed. Coming early or twice does no harm.
+    Tick,
+    /// The page became visible or hidden.
+    Visible(bool),
+    /// The browser thinks that there is a network again.
+    Online,
+    /// Settings changed, here or in another tab.
+    Settings(Settings),
+    /// Another tab took the session. The agent stops at once and does nothing more.
+    Fenced,
+}
+
+/// What an agent starts with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Boot {
+    /// The session. A new one has an empty log.
+    pub session: SessionId,
+    /// The log, in order.
+    pub log: Vec<Entry>,
+    /// A random number: the only chance the agent gets.
+    pub nonce: u64,
+    /// The settings as saved.
+    pub settings: Settings,
+    /// Whether the page is visible.
+    pub visible: bool,
+}
+
+/// What the person at the page wants.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "user", rename_all = "snake_case")]
+pub enum UserEvent {
+    /// Says something. While the agent is busy it waits for the end of the turn, or, with `steer`, for the next call only.
+    Say {
+        /// The words; blank ones are ignored.
+        text: String,
+        /// Into the next call instead of the next turn.
+        steer: bool,
+    },
+    /// Takes back words that still wait.
+    Unsay {
+        /// Their number on the queue shelf.
+        id: u64,
+    },
+    /// Changes words that still wait.
+    Resay {
+        /// Their number on the queue shelf.
+        id: u64,
+        /// The new words.
+        text: String,
+    },
+    /// Moves waiting words one place: forwards in the queue if `earlier`.
+    Shift {
+        /// Their number on the queue shelf.
+        id: u64,
+        /// The direction.
+        earlier: bool,
+    },
+    /// Makes waiting words steer: into the next call.
+    Steer {
+        /// Their number on the queue shelf.
+        id: u64,
+    },
+    /// Ends the model's turn. Tasks go on.
+    StopReply,
+    /// Asks the model again after a fault.
+    Retry,
+    /// Answers the pending approval. An answer to any other is ignored.
+    Decide {
+        /// The call that asked.
+        call: CallId,
+        /// Which of its tool uses.
+        index: usize,
+        /// The answer.
+        decision: Decision,
+    },
+    /// Sends the `bash` command that is waited for to the background.
+    Background {
+        /// Its task.
+        task: TaskId,
+    },
+    /// Ends a task. A second wish while the first is under way kills at once.
+    StopTask {
+        /// Which.
+        task: TaskId,
+    },
+    /// Writes to a task's standard input.
+    SendInput {
+        /// Which.
+        task: TaskId,
+        /// The text, with its newline.
+        text: String,
+        /// Closes the input after it.
+        eof: bool,
+    },
+    /// Starts an ended task's command again, as a new background task of this session.
+    RunAgain {
+        /// Which.
+        task: TaskId,
+    },
+    /// Forgets ended tasks of this session.
+    ClearTasks,
+    /// Follows a task's output from its kept beginning.
+    Watch {
+        /// Which.
+        task: TaskId,
+    },
+    /// Stops following.
+    Unwatch {
+        /// Which.
+        task: TaskId,
+    },
+    /// Gives the session a title; an empty one takes the first words again.
+    Rename {
+        /// The title.
+        title: String,
+    },
+    /// Asks the runner for a link that pairs another browser.
+    Pair,
+    /// Reconnects now instead of at the end of the countdown.
+    Reconnect,
+}
+
+/// An answer to an approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "snake_case")]
+pub enum Decision {
+    /// This once.
+    Once,
+    /// This, and from now on whatever the rule covers.
+    Always {
+        /// One of the rules that were offered.
+        rule: Rule,
+    },
+    /// Not.
+    Deny {
+        /// Words for the model, if any.
+        #[serde(default)]
+        words: String,
+    },
+}
+
+/// What comes of a model call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelInput {
+    /// The answer's head.
+    Head {
+        /// HTTP status.
+        status: u16,
+        /// Header names in lower case; those a page may read.
+        headers: BTreeMap<String, String>,
+    },
+    /// A piece of its body, cut anywhere.
+    Data(Vec<u8>),
+    /// The body's end.
+    End,
+    /// The connection could not be made or broke.
+    Lost {
+        /// In words.
+        reason: String,
+    },
+}
+
+/// What a socket does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LinkInput {
+    /// It is open; nothing was sent yet.
+    Opened,
+    /// A frame came.
+    Frame(Box<ServerFrame>),
+    /// A frame came that could not be read.
+    Garbled {
+        /// Why.
+        reason: String,
+    },
+    /// It is closed, or could not be opened.
+    Closed {
+        /// The close code; 1006 if there was none.
+        code: u16,
+        /// In words, if there were any.
+        reason: String,
+    },
+}

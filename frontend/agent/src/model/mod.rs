@@ -1,0 +1,63 @@
+//! Models behind one interface: a request is built, bytes come in, neutral events and one answer come out.
+
+use serde::{Deserialize, Serialize};
+
+/// Why an answer ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "stop", rename_all = "snake_case")]
+pub enum Stop {
+    /// The model is done, or wants tools.
+    End,
+    /// It reached the limit of its answer's length.
+    MaxTokens,
+    /// It paused; the same request is to be sent again with what it said.
+    Pause,
+    /// It refused; its tools are not to be run.
+    Refusal,
+    /// The conversation does not fit any more.
+    ContextFull,
+    /// The person stopped it.
+    Stopped,
+    /// It broke off, and what had come was kept.
+    Cut {
+        /// Why.
+        reason: String,
+    },
+    /// A reason this version does not know: shown, and the turn ends.
+    Other {
+        /// The word.
+        word: String,
+    },
+}
+
+/// What a call cost, in tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    /// Read, not from the cache.
+    pub input: u64,
+    /// Read from the cache.
+    pub cache_read: u64,
+    /// Written to the cache.
+    pub cache_write: u64,
+    /// Written.
+    pub output: u64,
+}
+
+/// How a call failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// In words: what happened and what to do.
+    pub message: String,
+    /// HTTP status, if one came.
+    #[serde(default)]
+    pub status: Option<u16>,
+    /// The server's name of the request, if it gave one.
+    #[serde(default)]
+    pub request_id: Option<String>,
+    /// Whether the same call may go well later.
+    pub retryable: bool,
+    /// The server's own hint, in milliseconds.
+    #[serde(default)]
+    pub retry_after_ms: Option<u64>,
+}

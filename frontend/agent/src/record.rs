@@ -1,0 +1,223 @@
+//! The session's log. State is a fold over it; a reload folds it again; export, replay and timeline are drawn from it.
+//!
+//! A record says what happened, never what to show. Records are versioned by addition: new fields have defaults, and
+//! a record of an unknown kind is kept and passed over.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared::protocol::TaskEvent;
+use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
+
+use crate::effect::CallId;
+use crate::model::{Fault, Stop, Usage};
+use crate::settings::{ModelChoice, Rule};
+
+/// One line of the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its number: 1, 2, 3 … without gaps.
+    pub n: u64,
+    /// When, by the page's clock.
+    pub at: Timestamp,
+    /// What.
+    #[serde(flatten)]
+    pub record: Record,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+pub enum Record {
+    /// The session began. Always the first.
+    Began {
+        /// The log's format: 1.
+        format: u32,
+        /// The session.
+        session: SessionId,
+    },
+    /// What every request of this conversation begins with was fixed, just before the first.
+    Fixed {
+        /// The system prompt.
+        system: String,
+        /// The tool definitions.
+        tools: Value,
+        /// Where commands run.
+        workspace: String,
+    },
+    /// The person said something; it waits in the queue.
+    Said {
+        /// Its number on the shelf.
+        id: u64,
+        /// The words.
+        text: String,
+        /// Whether it may go into a call within the turn.
+        #[serde(default)]
+        steer: bool,
+    },
+    /// Waiting words were taken back.
+    Unsaid {
+        /// Which.
+        id: u64,
+    },
+    /// Waiting words were changed, moved or made to steer.
+    Resaid {
+        /// Which.
+        id: u64,
+        /// The words now.
+        text: String,
+        /// Steering now.
+        steer: bool,
+        /// Their place among the waiting words now, from 0.
+        place: usize,
+    },
+    /// A durable event of the runner was taken in. It moves the cursor.
+    Arrived {
+        /// The store it came from.
+        epoch: Epoch,
+        /// Its number.
+        seq: Seq,
+        /// What.
+        event: TaskEvent,
+    },
+    /// A model was asked. All that was drained for it is here.
+    Asked {
+        /// The call.
+        call: CallId,
+        /// Why.
+        cause: Cause,
+        /// Blocks put at the end of the conversation: into the last message if that is a user's, else into a new one.
+        append: Vec<Value>,
+        /// The tasks whose ends are in `append`, in its order.
+        #[serde(default)]
+        drained: Vec<TaskId>,
+        /// The words that are in `append`.
+        #[serde(default)]
+        said: Vec<u64>,
+        /// Which model.
+        model: ModelChoice,
+    },
+    /// A model answered, or was cut off: then its answer is what was kept of it.
+    Answered {
+        /// The call.
+        call: CallId,
+        /// The blocks as they came, unknown ones too. Empty if nothing was kept.
+        content: Vec<Value>,
+        /// Why it ended.
+        stop: Stop,
+        /// What it cost.
+        usage: Usage,
+    },
+    /// A call failed and nothing of it was kept.
+    CallFailed {
+        /// The call.
+        call: CallId,
+        /// How.
+        fault: Fault,
+        /// When it is made again by itself; otherwise it waits for the person.
+        #[serde(default)]
+        retry_at: Option<Timestamp>,
+    },
+    /// An approval was given or refused by the person.
+    Decided {
+        /// The call.
+        call: CallId,
+        /// Which of its tool uses.
+        index: usize,
+        /// Whether it may run.
+        allowed: bool,
+        /// The rule that was made on the way.
+        #[serde(default)]
+        rule: Option<Rule>,
+        /// Words for the model with a refusal.
+        #[serde(default)]
+        words: String,
+    },
+    /// A tool use is about to be carried out.
+    ToolBegan {
+        /// The call.
+        call: CallId,
+        /// Which of its tool uses.
+        index: usize,
+        /// The operation's id towards the runner; after a reload the same one is asked for again.
+        op: OpId,
+    },
+    /// A tool use started this task, and waits for it or goes on.
+    ToolTask {
+        /// The call.
+        call: CallId,
+        /// Which of its tool uses.
+        index: usize,
+        /// The task.
+        task: TaskId,
+    },
+    /// A tool use has its result.
+    ToolDone {
+        /// The call.
+        call: CallId,
+        /// Which of its tool uses.
+        index: usize,
+        /// The result.
+        outcome: ToolOutcome,
+        /// Tasks whose end this result shows: their notices are consumed.
+        #[serde(default)]
+        consumed: Vec<TaskId>,
+    },
+    /// The person stopped the reply.
+    StoppedReply,
+    /// Self-started turns reached their budget; the next word of the person's resets it.
+    BudgetReached {
+        /// How many there were.
+        turns: u32,
+    },
+    /// The session got a title.
+    Titled {
+        /// Empty: the first words.
+        title: String,
+    },
+    /// The runner's store is another than before: cursors start anew, and tasks of the old store are unknown.
+    NewEpoch {
+        /// The new one.
+        epoch: Epoch,
+    },
+    /// A kind this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Why a model was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The person said something.
+    User,
+    /// Tool results are there.
+    Tools,
+    /// A completion found the loop idle, or was there when the model ended its turn.
+    Wake,
+    /// The model paused and is to go on.
+    Continue,
+    /// A failed or interrupted call is made again.
+    Again,
+}
+
+/// A tool use's result.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolOutcome {
+    /// What the model reads.
+    pub content: String,
+    /// Whether it is marked as an error.
+    #[serde(default)]
+    pub is_error: bool,
+    /// How it ended, for people: `exit 0`, `+6 −1`, `denied`.
+    #[serde(default)]
+    pub label: String,
+    /// A unified diff, if a file changed.
+    #[serde(default)]
+    pub diff: String,
+    /// The task it concerns.
+    #[serde(default)]
+    pub task: Option<TaskId>,
+    /// Whether it was not carried out: denied, stopped or cut off.
+    #[serde(default)]
+    pub skipped: bool,
+}

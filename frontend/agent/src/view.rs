@@ -1,0 +1,371 @@
+//! What the page shows, as data. Patches change it; a page that applies them in order shows the truth.
+//!
+//! Patches are serializable, since tabs that follow a session get the very patches of the tab that drives it.
+
+use serde::{Deserialize, Serialize};
+use shared::output::OutputSlice;
+use shared::protocol::Stats;
+use shared::task::Task;
+use shared::{TaskId, Timestamp};
+
+use crate::effect::CallId;
+use crate::settings::{Mode, ModelChoice, Rule};
+
+/// One change of what is shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "patch", rename_all = "snake_case")]
+pub enum Patch {
+    /// Forget everything: what follows is the whole.
+    Reset,
+    /// Inserts or replaces a row of the conversation. Rows stand in the order of their ids.
+    Row(Box<Row>),
+    /// Adds text to the end of a `Text`, `Thinking` row's text or a tool card's input.
+    Grow {
+        /// Which row.
+        row: u64,
+        /// The text to add.
+        text: String,
+    },
+    /// Removes a row: an answer that broke off and is asked for again.
+    Drop {
+        /// Which row.
+        row: u64,
+    },
+    /// What waits for the next call, in its order.
+    Queue(Vec<Waiting>),
+    /// What the agent is doing.
+    Status(Box<Status>),
+    /// All tasks of the runner, replacing whatever was shown.
+    Tasks(Vec<Task>),
+    /// One task, new or changed.
+    Task(Box<Task>),
+    /// Tasks that are no longer known.
+    TasksGone(Vec<TaskId>),
+    /// Output of a watched task. Pieces come without gaps or overlaps, but for what the runner no longer keeps.
+    Output {
+        /// Which task.
+        task: TaskId,
+        /// The bytes.
+        slice: OutputSlice,
+    },
+    /// The runner as a whole.
+    Stats(Stats),
+    /// Inserts or replaces a bar of the timeline.
+    Span(Span),
+    /// Inserts or replaces a drain of the timeline.
+    Drain(Drain),
+    /// Something to say in passing, such as a refused wish.
+    Toast {
+        /// How grave.
+        tone: Tone,
+        /// The words.
+        text: String,
+    },
+    /// A link that pairs another browser.
+    PairLink {
+        /// The link.
+        url: String,
+        /// Until when it may be used.
+        expires: Timestamp,
+    },
+}
+
+/// A row of the conversation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Its identity and its place.
+    pub id: u64,
+    /// When it began.
+    pub at: Timestamp,
+    /// What it shows.
+    #[serde(flatten)]
+    pub kind: RowKind,
+}
+
+/// What a row shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "row", rename_all = "snake_case")]
+pub enum RowKind {
+    /// The person's words.
+    User {
+        /// The words.
+        text: String,
+    },
+    /// The model's words: Markdown.
+    Text {
+        /// So far.
+        text: String,
+        /// Whether more may come.
+        live: bool,
+    },
+    /// The model's thinking, as far as it shows it.
+    Thinking {
+        /// So far.
+        text: String,
+        /// Whether more may come.
+        live: bool,
+    },
+    /// A tool use.
+    Tool(Box<ToolCard>),
+    /// Results that went into a call.
+    Drained {
+        /// The call: its exact messages can be looked at.
+        call: CallId,
+        /// One line a task.
+        lines: Vec<DrainedLine>,
+    },
+    /// A word of the agent itself: a fault, a cut, a budget.
+    Notice {
+        /// How grave.
+        tone: Tone,
+        /// What happened and what to do.
+        text: String,
+        /// Whether asking again is offered.
+        retry: bool,
+    },
+}
+
+/// A line of a slip of drained results.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainedLine {
+    /// Which task.
+    pub task: TaskId,
+    /// Such as `completed (exit 0, 41.2s)`.
+    pub status: String,
+    /// The last line or so of its output, one line.
+    pub text: String,
+    /// How it went.
+    pub tone: Tone,
+}
+
+/// A tool use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCard {
+    /// The call it is part of.
+    pub call: CallId,
+    /// Which of its tool uses.
+    pub index: usize,
+    /// The tool's name.
+    pub name: String,
+    /// The command, path or task.
+    pub subject: String,
+    /// The whole arguments, while they come and where they do not fit the tool.
+    pub input: String,
+    /// How far it is.
+    pub state: ToolState,
+    /// When it began to be carried out.
+    pub started: Option<Timestamp>,
+    /// When it was done.
+    pub ended: Option<Timestamp>,
+    /// The task it started or concerns.
+    pub task: Option<TaskId>,
+    /// How it ended, such as `exit 0` or `+6 −1`.
+    pub label: String,
+    /// What the model read.
+    pub output: String,
+    /// A unified diff, if a file changed.
+    pub diff: String,
+}
+
+/// How far a tool use is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum ToolState {
+    /// Its arguments are still coming.
+    Writing,
+    /// It waits for those before it.
+    Waiting,
+    /// It waits for an approval.
+    Asks {
+        /// Why, in a short sentence.
+        reason: String,
+        /// What "always" can mean here: exactly this, then a safe prefix if there is one.
+        always: Vec<Rule>,
+    },
+    /// It runs. `foreground` with a task: it can be sent to the background.
+    Running {
+        /// Whether a task is being waited for.
+        foreground: bool,
+    },
+    /// It went well.
+    Done,
+    /// It failed.
+    Failed,
+    /// It was not carried out: denied, stopped, cut off.
+    Skipped,
+}
+
+/// Something that waits for the next call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "waiting", rename_all = "snake_case")]
+pub enum Waiting {
+    /// The person's words.
+    Words {
+        /// Their number.
+        id: u64,
+        /// The words.
+        text: String,
+        /// Into the next call, not the next turn.
+        steer: bool,
+    },
+    /// A task's end.
+    End {
+        /// Which task.
+        task: TaskId,
+        /// Its command.
+        command: String,
+        /// Such as `completed · exit 0 · 12.0s`.
+        label: String,
+        /// How it went.
+        tone: Tone,
+    },
+}
+
+/// What the agent is doing. Always visible and true.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The session's title; empty while nothing was said.
+    pub title: String,
+    /// The turn.
+    pub turn: TurnView,
+    /// The runner.
+    pub link: LinkView,
+    /// Where commands run, short; empty until known.
+    pub workspace: String,
+    /// Upstreams that the runner has a key for.
+    pub relay: Vec<String>,
+    /// The model in use, resolved: never `Auto`.
+    pub model: ModelChoice,
+    /// What needs an approval.
+    pub mode: Mode,
+    /// Whether completions start turns by themselves.
+    pub wake: bool,
+    /// Self-started turns left until the person speaks.
+    pub budget_left: u32,
+    /// Tokens of this session.
+    pub spent: Spent,
+    /// Why the log is not saved, if it is not.
+    pub unsaved: Option<String>,
+    /// How often the model looked at running tasks instead of waiting to be told.
+    pub polls: u32,
+}
+
+/// The turn, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "turn", rename_all = "snake_case")]
+pub enum TurnView {
+    /// Nothing to do.
+    Idle,
+    /// Something to do, but the runner is not there yet.
+    WaitsForRunner,
+    /// A call is made; nothing came yet.
+    Asking,
+    /// The answer is coming.
+    Streaming,
+    /// An approval is pending.
+    Asks,
+    /// Tools run.
+    Tools,
+    /// A failed call will be made again.
+    BacksOff {
+        /// When.
+        until: Timestamp,
+        /// Why it failed.
+        reason: String,
+    },
+    /// A failed call waits for the person.
+    Failed,
+}
+
+/// The runner, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "link", rename_all = "snake_case")]
+pub enum LinkView {
+    /// No connection.
+    Down {
+        /// When the next try is made.
+        retry_at: Timestamp,
+        /// What happened.
+        reason: String,
+    },
+    /// Being connected.
+    Opening,
+    /// Connected.
+    Live,
+    /// The credential is not accepted: this browser must be paired again.
+    Unpaired,
+    /// The runner speaks another version: the page must be reloaded.
+    Outdated,
+}
+
+/// Tokens and their price.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Tokens read, cached or not.
+    pub input: u64,
+    /// Of those, read from the cache.
+    pub cached: u64,
+    /// Tokens written.
+    pub output: u64,
+    /// In US dollars; unknown if any part of it is.
+    pub dollars: Option<f64>,
+    /// The size of the last request and answer: what is in the context now.
+    pub context: u64,
+}
+
+/// How grave or good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tone {
+    /// Neither.
+    Plain,
+    /// Good.
+    Good,
+    /// To be looked at.
+    Warn,
+    /// Bad.
+    Bad,
+}
+
+/// A bar of the timeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// Its identity.
+    pub id: u64,
+    /// Where it is drawn.
+    pub lane: Lane,
+    /// What it is, in a word or a command.
+    pub label: String,
+    /// Its beginning.
+    pub start: Timestamp,
+    /// Its end; absent while it goes on.
+    pub end: Option<Timestamp>,
+    /// How it went.
+    pub tone: Tone,
+}
+
+/// A lane of the timeline.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "lane", rename_all = "snake_case")]
+pub enum Lane {
+    /// The agent's model calls.
+    Call,
+    /// The agent's tools: in the same lane, drawn differently.
+    Tool,
+    /// A task.
+    Task {
+        /// Which.
+        task: TaskId,
+    },
+}
+
+/// A drain: the moment a call took results in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drain {
+    /// The call.
+    pub call: CallId,
+    /// When.
+    pub at: Timestamp,
+    /// Whose results.
+    pub tasks: Vec<TaskId>,
+}
