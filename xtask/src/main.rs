@@ -1,2 +1,69 @@
-//! Tasks.
-fn main() {}
+//! `cargo xtask`: builds, runs, tests and packs Meanwhile, each with its own set-up.
+//!
+//! One process per command line. It reads the command, then calls cargo and the libraries linked here, one
+//! after the other, in the workspace's root. It says what it does on standard error; standard output belongs
+//! to the programs that it starts. It owns `target/site` (the built page), `target/page-cache` and `dist`.
+
+mod cargo;
+mod page;
+mod run;
+mod say;
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use lexopt::prelude::*;
+
+const HELP: &str = "\
+Builds, runs, tests and packs Meanwhile. Each command sets up what it needs, or says what to install.
+
+Usage: cargo xtask <COMMAND>
+
+Commands:
+  run [ARGS…]      Build the page and the runner, and start the runner on the current folder.
+                   Everything after `run` goes to it: see `cargo xtask run --help`.
+  build            Build the page into target/site.
+                     --dev           in seconds, but large
+  help             This text.
+";
+
+fn main() -> ExitCode {
+    match command(lexopt::Parser::from_env()) {
+        Ok(code) => code,
+        Err(error) => {
+            say::line(format_args!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command(mut args: lexopt::Parser) -> anyhow::Result<ExitCode> {
+    let Some(argument) = args.next()? else {
+        say::line(HELP);
+        return Ok(ExitCode::FAILURE);
+    };
+    let name = match argument {
+        Value(name) => name.string()?,
+        Short('h') | Long("help") => String::from("help"),
+        Short(_) | Long(_) => return Err(argument.unexpected().into()),
+    };
+    match name.as_str() {
+        "run" => run::run(args.raw_args()?.collect()),
+        "build" => {
+            let mut profile = page::Profile::Page;
+            while let Some(argument) = args.next()? {
+                match argument {
+                    Long("dev") => profile = page::Profile::PageDev,
+                    Long(_) | Short(_) | Value(_) => return Err(argument.unexpected().into()),
+                }
+            }
+            page::build(profile)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        "help" => {
+            say::line(HELP);
+            Ok(ExitCode::SUCCESS)
+        }
+        other => bail!("there is no command `{other}`; `cargo xtask help` names them"),
+    }
+}
