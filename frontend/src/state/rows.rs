@@ -1,0 +1,188 @@
+//! Rows of the conversation: a handle a row, and streams that are cut into closed blocks and one live block.
+
+use std::sync::Arc;
+
+use agent::CallId;
+use agent::view::{DrainedLine, Row, RowKind, Tone, ToolCard};
+use leptos::prelude::*;
+use shared::Timestamp;
+
+use crate::markdown;
+
+/// A row. Clones share its signals.
+#[derive(Clone)]
+pub struct RowHandle {
+    /// Its identity and its place.
+    pub id: u64,
+    /// Counts up when a row is replaced by one of another kind, which must be drawn anew.
+    pub version: u32,
+    /// When it began.
+    pub at: Timestamp,
+    /// What it shows.
+    pub body: RowBody,
+}
+
+/// What a row shows.
+#[derive(Clone)]
+pub enum RowBody {
+    /// The person's words.
+    User(ArcRwSignal<String>),
+    /// The model's words.
+    Text(Stream),
+    /// The model's thinking.
+    Thinking(Stream),
+    /// A tool use.
+    Tool(ArcRwSignal<ToolCard>),
+    /// Results that went into a call.
+    Drained {
+        /// The call.
+        call: CallId,
+        /// One line a task.
+        lines: ArcRwSignal<Vec<DrainedLine>>,
+    },
+    /// A word of the agent itself.
+    Notice {
+        /// How grave.
+        tone: ArcRwSignal<Tone>,
+        /// What happened.
+        text: ArcRwSignal<String>,
+        /// Whether asking again is offered.
+        retry: ArcRwSignal<bool>,
+    },
+}
+
+/// Text that grows at its end.
+#[derive(Clone, Default)]
+pub struct Stream {
+    /// Blocks that cannot change any more, with the offset each begins at.
+    pub closed: ArcRwSignal<Vec<(usize, Arc<str>)>>,
+    /// The block that still grows.
+    pub tail: ArcRwSignal<String>,
+    /// Whether more may come.
+    pub live: ArcRwSignal<bool>,
+}
+
+impl Stream {
+    fn new(text: &str, live: bool) -> Self {
+        let stream = Self { live: ArcRwSignal::new(live), ..Self::default() };
+        stream.push(text);
+        stream
+    }
+
+    /// The whole text so far.
+    pub fn text(&self) -> String {
+        let mut text =
+            self.closed.with(|closed| closed.iter().map(|(_, block)| &**block).collect::<String>());
+        self.tail.with(|tail| text.push_str(tail));
+        text
+    }
+
+    fn push(&self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        let closed = self.tail.try_update(|tail| {
+            tail.push_str(text);
+            let mut closed = Vec::new();
+            while let Some(end) = markdown::closed_prefix(tail) {
+                let rest = tail.split_off(end);
+                closed.push(Arc::from(std::mem::replace(tail, rest)));
+            }
+            closed
+        });
+        let Some(new) = closed.filter(|new: &Vec<Arc<str>>| !new.is_empty()) else { return };
+        self.closed.update(|closed| {
+            let mut at = closed.last().map_or(0, |(start, block)| start + block.len());
+            for block in new {
+                let len = block.len();
+                closed.push((at, block));
+                at += len;
+            }
+        });
+    }
+
+    fn replace(&self, text: &str, live: bool) {
+        let shown = untrack(|| self.text());
+        if let Some(more) = text.strip_prefix(shown.as_str()) {
+            self.push(more);
+        } else {
+            self.closed.update(Vec::clear);
+            self.tail.update(String::clear);
+            self.push(text);
+        }
+        set_if_new(&self.live, live);
+    }
+}
+
+/// Inserts or replaces a row.
+pub(super) fn put(rows: RwSignal<Vec<RowHandle>>, row: Row) {
+    let found = rows.with_untracked(|rows| rows.binary_search_by_key(&row.id, |handle| handle.id));
+    match found {
+        Ok(at) => {
+            let Some(old) = rows.with_untracked(|rows| rows.get(at).cloned()) else { return };
+            if let Some(kind) = refresh(&old.body, row.kind) {
+                let handle = RowHandle { id: row.id, version: old.version + 1, at: row.at, body: body(kind) };
+                rows.update(|rows| rows[at] = handle);
+            }
+        }
+        Err(at) => {
+            let handle = RowHandle { id: row.id, version: 0, at: row.at, body: body(row.kind) };
+            rows.update(|rows| rows.insert(at, handle));
+        }
+    }
+}
+
+/// Adds text to a row.
+pub(super) fn grow(rows: RwSignal<Vec<RowHandle>>, row: u64, text: &str) {
+    let body = rows.with_untracked(|rows| {
+        let at = rows.binary_search_by_key(&row, |handle| handle.id).ok()?;
+        rows.get(at).map(|handle| handle.body.clone())
+    });
+    match body {
+        Some(RowBody::Text(stream) | RowBody::Thinking(stream)) => stream.push(text),
+        Some(RowBody::Tool(card)) => card.update(|card| card.input.push_str(text)),
+        Some(RowBody::User(words)) => words.update(|words| words.push_str(text)),
+        Some(RowBody::Drained { .. } | RowBody::Notice { .. }) | None => {}
+    }
+}
+
+/// Changes a row in place; gives the new kind back if it is another than the old.
+fn refresh(body: &RowBody, kind: RowKind) -> Option<RowKind> {
+    match (body, kind) {
+        (RowBody::User(old), RowKind::User { text }) => set_if_new(old, text),
+        (RowBody::Text(stream), RowKind::Text { text, live })
+        | (RowBody::Thinking(stream), RowKind::Thinking { text, live }) => stream.replace(&text, live),
+        (RowBody::Tool(old), RowKind::Tool(card)) => set_if_new(old, *card),
+        (RowBody::Drained { call: old, lines: shown }, RowKind::Drained { call, lines }) if *old == call => {
+            set_if_new(shown, lines);
+        }
+        (RowBody::Notice { tone, text, retry }, RowKind::Notice { tone: new, text: words, retry: again }) => {
+            set_if_new(tone, new);
+            set_if_new(text, words);
+            set_if_new(retry, again);
+        }
+        (_, other) => return Some(other),
+    }
+    None
+}
+
+fn body(kind: RowKind) -> RowBody {
+    match kind {
+        RowKind::User { text } => RowBody::User(ArcRwSignal::new(text)),
+        RowKind::Text { text, live } => RowBody::Text(Stream::new(&text, live)),
+        RowKind::Thinking { text, live } => RowBody::Thinking(Stream::new(&text, live)),
+        RowKind::Tool(card) => RowBody::Tool(ArcRwSignal::new(*card)),
+        RowKind::Drained { call, lines } => RowBody::Drained { call, lines: ArcRwSignal::new(lines) },
+        RowKind::Notice { tone, text, retry } => RowBody::Notice {
+            tone: ArcRwSignal::new(tone),
+            text: ArcRwSignal::new(text),
+            retry: ArcRwSignal::new(retry),
+        },
+    }
+}
+
+fn set_if_new<T: PartialEq + Send + Sync + 'static>(signal: &ArcRwSignal<T>, value: T) {
+    if signal.with_untracked(|old| *old != value) {
+        signal.set(value);
+    }
+}

@@ -1,0 +1,72 @@
+//! Tasks: a handle each, with the task as the runner last told it and its output as far as it is watched.
+
+use leptos::prelude::*;
+use shared::TaskId;
+use shared::output::OutputSlice;
+use shared::task::Task;
+
+use crate::ansi::Screen;
+
+/// A task. Clones share its signals.
+#[derive(Clone)]
+pub struct TaskHandle {
+    /// Its name.
+    pub id: TaskId,
+    /// As it stands.
+    pub task: ArcRwSignal<Task>,
+    /// Its output while it is watched.
+    pub screen: ArcRwSignal<Screen>,
+}
+
+impl TaskHandle {
+    fn new(task: Task) -> Self {
+        Self { id: task.id.clone(), task: ArcRwSignal::new(task), screen: ArcRwSignal::default() }
+    }
+
+    fn refresh(&self, task: Task) {
+        if self.task.with_untracked(|old| *old != task) {
+            self.task.set(task);
+        }
+    }
+}
+
+/// Takes the full set: handles of tasks that stay keep their output.
+pub(super) fn replace(tasks: RwSignal<Vec<TaskHandle>>, all: Vec<Task>) {
+    let mut handles: Vec<TaskHandle> = tasks.with_untracked(|old| {
+        all.into_iter()
+            .map(|task| match old.iter().find(|handle| handle.id == task.id) {
+                Some(handle) => {
+                    handle.refresh(task);
+                    handle.clone()
+                }
+                None => TaskHandle::new(task),
+            })
+            .collect()
+    });
+    handles.sort_by_key(order);
+    tasks.set(handles);
+}
+
+/// Takes one task, new or changed.
+pub(super) fn put(tasks: RwSignal<Vec<TaskHandle>>, task: Task) {
+    let old = tasks.with_untracked(|tasks| tasks.iter().find(|handle| handle.id == task.id).cloned());
+    match old {
+        Some(handle) => handle.refresh(task),
+        None => tasks.update(|tasks| {
+            tasks.push(TaskHandle::new(task));
+            tasks.sort_by_key(order);
+        }),
+    }
+}
+
+/// Takes a piece of a watched task's output.
+pub(super) fn output(tasks: RwSignal<Vec<TaskHandle>>, id: &TaskId, slice: &OutputSlice) {
+    let handle = tasks.with_untracked(|tasks| tasks.iter().find(|handle| handle.id == *id).cloned());
+    if let Some(handle) = handle {
+        handle.screen.update(|screen| screen.take_in(slice));
+    }
+}
+
+fn order(handle: &TaskHandle) -> (std::cmp::Reverse<u64>, TaskId) {
+    (std::cmp::Reverse(handle.task.with_untracked(|task| task.created.0)), handle.id.clone())
+}
