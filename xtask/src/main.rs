@@ -4,10 +4,17 @@
 //! after the other, in the workspace's root. It says what it does on standard error; standard output belongs
 //! to the programs that it starts. It owns `target/site` (the built page), `target/page-cache` and `dist`.
 
+mod browser;
 mod cargo;
+mod conformance;
+mod dev;
+mod dist;
 mod page;
 mod run;
 mod say;
+mod test;
+#[cfg(test)]
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -22,8 +29,15 @@ Usage: cargo xtask <COMMAND>
 Commands:
   run [ARGS…]      Build the page and the runner, and start the runner on the current folder.
                    Everything after `run` goes to it: see `cargo xtask run --help`.
+  test             All checks: format, lints, documentation, tests, the page in a real browser.
+                     --only STEP     only this step (may be repeated)
+                     --list          name the steps
+                     --keep-going    go on after a failed step
   build            Build the page into target/site.
                      --dev           in seconds, but large
+  dev [ARGS…]      Live reload: Trunk in front of a runner. ARGS go to the runner.
+  dist             Pack one self-contained, optimised binary into dist/.
+  conformance      Check against software that is not ours: the official SDK, aimock.
   help             This text.
 ";
 
@@ -49,6 +63,8 @@ fn command(mut args: lexopt::Parser) -> anyhow::Result<ExitCode> {
     };
     match name.as_str() {
         "run" => run::run(args.raw_args()?.collect()),
+        "dev" => dev::run(args.raw_args()?.collect()),
+        "test" => Ok(test::run(&test::Options::parse(args)?)),
         "build" => {
             let mut profile = page::Profile::Page;
             while let Some(argument) = args.next()? {
@@ -60,10 +76,26 @@ fn command(mut args: lexopt::Parser) -> anyhow::Result<ExitCode> {
             page::build(profile)?;
             Ok(ExitCode::SUCCESS)
         }
+        "dist" => {
+            nothing_more(args)?;
+            dist::run()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        "conformance" => {
+            nothing_more(args)?;
+            conformance::command()
+        }
         "help" => {
             say::line(HELP);
             Ok(ExitCode::SUCCESS)
         }
         other => bail!("there is no command `{other}`; `cargo xtask help` names them"),
+    }
+}
+
+fn nothing_more(mut args: lexopt::Parser) -> anyhow::Result<()> {
+    match args.next()? {
+        Some(argument) => Err(argument.unexpected().into()),
+        None => Ok(()),
     }
 }

@@ -1,0 +1,354 @@
+//! `cargo xtask test`: all checks, one after the other, in the order of [`STEPS`].
+//!
+//! Each step is announced, its output passes through as it comes, and the results that test runners report in
+//! it are counted on the way. The first step that fails ends the run, unless asked otherwise. At the end stands
+//! a table, and as the very last line `N passed, N failed`.
+
+use std::fmt;
+use std::io::{self, BufRead as _, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use lexopt::prelude::*;
+
+use crate::browser::Browser;
+use crate::{cargo, conformance, run, say};
+
+struct Step {
+    name: &'static str,
+    what: &'static str,
+    run: fn(&mut Context) -> anyhow::Result<Outcome>,
+}
+
+/// The cheap ones come first. Native tests are compiled crate by crate with the same choice of features as
+/// `cargo xtask` and `cargo test -p` use, so that nothing is compiled twice.
+const STEPS: &[Step] = &[
+    Step { name: "fmt", what: "Format", run: |_| command(cargo::cargo().args(["fmt", "--all", "--check"])) },
+    Step {
+        name: "clippy",
+        what: "Lints",
+        run: |_| {
+            command(cargo::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+        },
+    },
+    Step { name: "clippy-wasm", what: "Lints of what runs in the page", run: clippy_wasm },
+    Step { name: "docs", what: "Documentation", run: docs },
+    Step {
+        name: "xtask",
+        what: "Tests of the build, and of the tree's tidiness",
+        run: |_| test(&["-p", "xtask"]),
+    },
+    Step {
+        name: "native",
+        what: "Native tests of the crates",
+        run: |_| test(&["-p", "shared", "-p", "agent", "-p", "runner", "-p", "frontend"]),
+    },
+    Step { name: "wasm", what: "The core's tests on wasm32, in the browser", run: wasm },
+    Step { name: "build", what: "The page and the runner", run: build },
+    Step { name: "conformance", what: "Against software that is not ours", run: |_| conformance::step() },
+    Step { name: "e2e", what: "End to end: the real runner, the real browser", run: end_to_end },
+];
+
+/// What the command line asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    only: Vec<String>,
+    list: bool,
+    keep_going: bool,
+}
+
+impl Options {
+    pub(crate) fn parse(mut args: lexopt::Parser) -> anyhow::Result<Self> {
+        let mut options = Self::default();
+        while let Some(argument) = args.next()? {
+            match argument {
+                Long("only") => options.only.push(args.value()?.string()?),
+                Long("list") => options.list = true,
+                Long("keep-going") => options.keep_going = true,
+                Long(_) | Short(_) | Value(_) => return Err(argument.unexpected().into()),
+            }
+        }
+        if let Some(stray) = options.only.iter().find(|only| STEPS.iter().all(|step| step.name != **only)) {
+            bail!("there is no step `{stray}`; `cargo xtask test --list` names them");
+        }
+        Ok(options)
+    }
+}
+
+/// How many tests a step ran.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed", self.passed, self.failed)
+    }
+}
+
+pub(crate) enum Outcome {
+    Ran(Counts),
+    /// Left out, for this reason.
+    Skipped(String),
+}
+
+/// What later steps take from earlier ones, or make themselves when they run alone.
+#[derive(Default)]
+struct Context {
+    browser: Option<Browser>,
+    binary: Option<PathBuf>,
+}
+
+impl Context {
+    fn browser(&mut self) -> anyhow::Result<Browser> {
+        if self.browser.is_none() {
+            self.browser = Some(Browser::ensure()?);
+        }
+        self.browser.clone().context("it has just been found")
+    }
+
+    fn binary(&mut self) -> anyhow::Result<PathBuf> {
+        if self.binary.is_none() {
+            self.binary = Some(run::build()?);
+        }
+        self.binary.clone().context("it has just been built")
+    }
+}
+
+struct Row {
+    name: &'static str,
+    verdict: String,
+    took: Duration,
+}
+
+pub(crate) fn run(options: &Options) -> ExitCode {
+    if options.list {
+        for step in STEPS {
+            say::result(format_args!("{:12} {}", step.name, step.what));
+        }
+        return ExitCode::SUCCESS;
+    }
+    let began = Instant::now();
+    let mut context = Context::default();
+    let mut total = Counts::default();
+    let mut rows = Vec::new();
+    for step in
+        STEPS.iter().filter(|step| options.only.is_empty() || options.only.iter().any(|o| o == step.name))
+    {
+        say::step(format_args!("{}: {}", step.name, step.what));
+        let step_began = Instant::now();
+        let (counts, verdict) = match (step.run)(&mut context) {
+            Ok(Outcome::Ran(counts)) if counts == Counts::default() => (counts, String::from("ok")),
+            Ok(Outcome::Ran(counts)) => (counts, counts.to_string()),
+            Ok(Outcome::Skipped(why)) => {
+                say::line(format_args!("    Left out: {why}"));
+                (Counts::default(), format!("left out: {why}"))
+            }
+            Err(error) => {
+                say::line(format_args!("error: {}: {error:#}", step.name));
+                let counts = error.downcast_ref::<Failed>().map_or(Counts::default(), |failed| failed.0);
+                // A check that fails without a count, such as the format, is one failure.
+                (Counts { failed: counts.failed.max(1), ..counts }, String::from("FAILED"))
+            }
+        };
+        total = Counts { passed: total.passed + counts.passed, failed: total.failed + counts.failed };
+        rows.push(Row { name: step.name, verdict, took: step_began.elapsed() });
+        if counts.failed > 0 && !options.keep_going {
+            break;
+        }
+    }
+    say::result("");
+    for Row { name, verdict, took } in &rows {
+        say::result(format_args!("{name:12} {:>8}  {verdict}", say_duration(*took)));
+    }
+    say::result(format_args!("{:12} {:>8}", "together", say_duration(began.elapsed())));
+    say::result("");
+    say::result(total);
+    if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A command that ended with a failure, and what its tests reported before.
+#[derive(Debug)]
+struct Failed(Counts);
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.failed {
+            0 => write!(f, "the command failed"),
+            1 => write!(f, "1 test failed"),
+            many => write!(f, "{many} tests failed"),
+        }
+    }
+}
+
+impl std::error::Error for Failed {}
+
+/// Runs a command to its end, passes its output through, and counts what test runners report in it.
+pub(crate) fn command(command: &mut Command) -> anyhow::Result<Outcome> {
+    watch(command, &mut io::stdout())
+}
+
+fn watch(command: &mut Command, through: &mut impl Write) -> anyhow::Result<Outcome> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("{program} could not be started"))?;
+    let mut output = BufReader::new(child.stdout.take().context("its output is a pipe")?);
+    let mut counts = Counts::default();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if output.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        through.write_all(&line)?;
+        if let Some(Counts { passed, failed }) = counts_in(&String::from_utf8_lossy(&line)) {
+            counts.passed += passed;
+            counts.failed += failed;
+        }
+    }
+    through.flush()?;
+    let status = child.wait()?;
+    if !status.success() || counts.failed > 0 {
+        return Err(Failed(counts).into());
+    }
+    Ok(Outcome::Ran(counts))
+}
+
+/// The counts in a line such as `test result: ok. 3 passed; 0 failed; …`.
+fn counts_in(line: &str) -> Option<Counts> {
+    let (_, result) = line.split_once("test result: ")?;
+    let number = |word: &str| {
+        let (before, _) = result.split_once(word)?;
+        before.split_whitespace().next_back()?.parse().ok()
+    };
+    Some(Counts { passed: number(" passed;")?, failed: number(" failed;")? })
+}
+
+fn test(args: &[&str]) -> anyhow::Result<Outcome> {
+    command(cargo::cargo().args(["test", "--no-fail-fast"]).args(args))
+}
+
+/// A step without tests has not shown anything.
+fn at_least_one(outcome: Outcome) -> anyhow::Result<Outcome> {
+    if let Outcome::Ran(counts) = outcome {
+        ensure!(counts.passed > 0, "no test was run");
+    }
+    Ok(outcome)
+}
+
+fn clippy_wasm(_: &mut Context) -> anyhow::Result<Outcome> {
+    cargo::ensure_wasm_target()?;
+    command(cargo::cargo().args(["clippy", "-p", "shared", "-p", "agent", "-p", "frontend"]).args([
+        "--target",
+        "wasm32-unknown-unknown",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+fn docs(_: &mut Context) -> anyhow::Result<Outcome> {
+    command(
+        cargo::cargo()
+            .args(["doc", "--workspace", "--no-deps", "--document-private-items"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    )
+}
+
+fn wasm(context: &mut Context) -> anyhow::Result<Outcome> {
+    cargo::ensure_wasm_target()?;
+    let browser = context.browser()?;
+    let capabilities = cargo::root().join("target/webdriver.json");
+    browser.write_capabilities(&capabilities)?;
+    at_least_one(command(
+        cargo::cargo()
+            .args(["test", "--no-fail-fast", "-p", "agent", "--lib", "--tests"])
+            .args(["--target", "wasm32-unknown-unknown"])
+            .env("WASM_BINDGEN_USE_BROWSER", "1")
+            .env("CHROMEDRIVER", &browser.driver)
+            .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", &capabilities)
+            // Seconds; a cold browser on a busy machine takes some, and so do simulations.
+            .env("WASM_BINDGEN_TEST_DRIVER_TIMEOUT", "60")
+            .env("WASM_BINDGEN_TEST_TIMEOUT", "600"),
+    )?)
+}
+
+fn build(context: &mut Context) -> anyhow::Result<Outcome> {
+    context.binary()?;
+    Ok(Outcome::Ran(Counts::default()))
+}
+
+fn end_to_end(context: &mut Context) -> anyhow::Result<Outcome> {
+    let browser = context.browser()?;
+    let binary = context.binary()?;
+    at_least_one(command(
+        cargo::cargo()
+            .args(["test", "--no-fail-fast", "-p", "e2e"])
+            .env("MEANWHILE_BIN", absolute(&binary))
+            .env("CHROMIUM", &browser.chromium)
+            .env("CHROMEDRIVER", &browser.driver),
+    )?)
+}
+
+fn absolute(file: &Path) -> PathBuf {
+    if file.is_absolute() { file.to_owned() } else { cargo::root().join(file) }
+}
+
+fn say_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    if seconds < 60 {
+        format!("{:.1} s", duration.as_secs_f64())
+    } else {
+        format!("{}:{:02} min", seconds / 60, seconds % 60)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_both_test_runners_are_counted() {
+        let native =
+            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 1s\n";
+        assert_eq!(counts_in(native), Some(Counts { passed: 12, failed: 0 }));
+        let bad = "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 filtered out; finished in 0.1s";
+        assert_eq!(counts_in(bad), Some(Counts { passed: 3, failed: 2 }));
+        assert_eq!(counts_in("test tests::one ... ok"), None);
+        assert_eq!(counts_in("a test says: 3 passed; 4 failed;"), None);
+    }
+
+    #[test]
+    fn steps_are_chosen_by_name_and_unknown_ones_refused() {
+        let parse = |args: &[&str]| Options::parse(lexopt::Parser::from_args(args));
+        let options = parse(&["--only", "fmt", "--only=e2e", "--keep-going"]).unwrap();
+        assert_eq!(options.only, ["fmt", "e2e"]);
+        assert!(options.keep_going && !options.list);
+        assert!(parse(&["--only", "format"]).is_err());
+        assert!(parse(&["fmt"]).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_command_is_judged_by_its_status_and_by_its_tests() {
+        let shell = |script: &str| watch(Command::new("sh").args(["-c", script]), &mut io::sink());
+        let counts = |outcome: anyhow::Result<Outcome>| match outcome {
+            Ok(Outcome::Ran(counts)) => Ok(counts),
+            Ok(Outcome::Skipped(why)) => panic!("skipped: {why}"),
+            Err(error) => Err(error.downcast::<Failed>().unwrap().0),
+        };
+        let line = "echo 'test result: ok. 2 passed; 0 failed; 0 ignored'";
+        assert_eq!(counts(shell(&format!("{line}; {line}"))), Ok(Counts { passed: 4, failed: 0 }));
+        assert_eq!(counts(shell(&format!("{line}; exit 3"))), Err(Counts { passed: 2, failed: 0 }));
+        let bad = "echo 'test result: FAILED. 0 passed; 1 failed; 0 ignored'";
+        assert_eq!(counts(shell(bad)), Err(Counts { passed: 0, failed: 1 }));
+        assert!(at_least_one(Outcome::Ran(Counts::default())).is_err());
+    }
+}

@@ -1,0 +1,327 @@
+//! Rules about the tree itself that no compiler checks: the shape of files, of styles and of dependency lists.
+//!
+//! Each rule is a function from a file's text to complaints, so that the rules themselves can be tested; the
+//! tests at the end hold every file of the repository against them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::cargo;
+
+/// Lines of a Rust file before its own tests.
+const LONGEST: usize = 500;
+
+/// What the pure core may depend on. Anything that could do I/O, read a clock or draw a random number is out.
+const AGENT_MAY_USE: &[&str] = &["serde", "serde_json", "shared", "similar", "thiserror", "uuid"];
+
+/// All files of the repository with one of these endings, as paths relative to its root.
+fn files(endings: &[&str]) -> Vec<PathBuf> {
+    let root = cargo::root();
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                if !name.starts_with('.') && !["target", "dist", "node_modules"].contains(&name.as_str()) {
+                    folders.push(path);
+                }
+            } else if path.extension().is_some_and(|end| endings.contains(&end.to_str().unwrap())) {
+                found.push(path.strip_prefix(root).unwrap().to_owned());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(cargo::root().join(path)).unwrap()
+}
+
+/// Holds all files of these kinds against one rule.
+#[track_caller]
+fn check(endings: &[&str], rule: impl Fn(&Path, &str) -> Vec<String>) {
+    let files = files(endings);
+    let complaints: Vec<_> = files
+        .iter()
+        .flat_map(|path| {
+            rule(path, &read(path))
+                .into_iter()
+                .map(move |complaint| format!("{}: {complaint}", path.display()))
+        })
+        .collect();
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+fn begins_with_its_theory(text: &str) -> Vec<String> {
+    if text.starts_with("//!") { vec![] } else { vec![String::from("does not begin with `//!`")] }
+}
+
+fn is_not_too_long(path: &Path, text: &str) -> Vec<String> {
+    let name = path.file_stem().unwrap().to_string_lossy();
+    if name == "tests" || name.ends_with("_tests") {
+        return vec![];
+    }
+    let lines = text.lines().take_while(|line| line.trim() != "#[cfg(test)]").count();
+    if lines <= LONGEST { vec![] } else { vec![format!("{lines} lines before its tests, over {LONGEST}")] }
+}
+
+fn leaves_nothing_undone(text: &str) -> Vec<String> {
+    // Put together here, so that this file does not hold what it looks for.
+    let marks = [
+        ["TO", "DO"].concat(),
+        ["FIX", "ME"].concat(),
+        ["todo", "!("].concat(),
+        ["unimplemented", "!("].concat(),
+        ["#[", "ignore"].concat(),
+    ];
+    text.lines()
+        .zip(1..)
+        .flat_map(|(line, number)| {
+            marks
+                .iter()
+                .filter(move |mark| line.contains(*mark))
+                .map(move |mark| format!("line {number}: {mark}"))
+        })
+        .collect()
+}
+
+/// The dependencies declared in a `Cargo.toml`: section, line number, name, line, and whether a comment says why.
+struct Dependency<'a> {
+    section: &'a str,
+    number: usize,
+    name: &'a str,
+    line: &'a str,
+    explained: bool,
+}
+
+fn dependencies(toml: &str) -> Vec<Dependency<'_>> {
+    let mut section = "";
+    let mut before = "";
+    let mut found = Vec::new();
+    for (line, number) in toml.lines().zip(1..) {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']');
+        } else if section.ends_with("dependencies")
+            && let Some((name, _)) = line.split_once('=')
+            && !line.starts_with(['#', ' ', '\t'])
+        {
+            let name = name.trim().trim_end_matches(".workspace");
+            let explained = before.starts_with('#') || line.contains(" # ");
+            found.push(Dependency { section, number, name, line, explained });
+        }
+        before = line;
+    }
+    found
+}
+
+fn explains_its_dependencies(toml: &str) -> Vec<String> {
+    dependencies(toml)
+        .iter()
+        .filter(|dependency| {
+            let ours = dependency.line.contains("path = ");
+            let elsewhere = dependency.line.replace(' ', "").contains("workspace=true");
+            !dependency.explained && !elsewhere && !ours
+        })
+        .map(|dependency| {
+            format!("line {}: no comment says why {} was chosen", dependency.number, dependency.name)
+        })
+        .collect()
+}
+
+fn without_comments(css: &str) -> String {
+    let mut rest = css;
+    let mut text = String::new();
+    while let Some((before, comment)) = rest.split_once("/*") {
+        text.push_str(before);
+        rest = comment.split_once("*/").map_or("", |(_, after)| after);
+    }
+    text + rest
+}
+
+/// The declarations of a style file, as property and value.
+fn declarations(css: &str) -> Vec<(String, String)> {
+    let text = without_comments(css);
+    let mut found = Vec::new();
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find(['{', '}', ';']) {
+        let part = &rest[..at];
+        // What stands before a brace is a selector.
+        if !rest[at..].starts_with('{')
+            && let Some((property, value)) = part.split_once(':')
+        {
+            found.push((property.trim().to_owned(), value.trim().to_owned()));
+        }
+        rest = &rest[at + 1..];
+    }
+    found
+}
+
+/// Colours belong into `tokens.css`, where light and dark are decided together.
+fn has_no_colours(css: &str) -> Vec<String> {
+    const FUNCTIONS: &[&str] = &[
+        "rgb(",
+        "rgba(",
+        "hsl(",
+        "hsla(",
+        "hwb(",
+        "lab(",
+        "lch(",
+        "oklab(",
+        "oklch(",
+        "color(",
+        "light-dark(",
+    ];
+    const NAMES: &[&str] = &[
+        "black", "white", "red", "green", "blue", "gray", "grey", "yellow", "orange", "purple", "teal",
+        "navy", "silver", "maroon", "lime", "aqua", "cyan", "magenta", "fuchsia", "olive", "pink", "brown",
+        "gold",
+    ];
+    let is_hex = |word: &str| {
+        word.strip_prefix('#').is_some_and(|digits| {
+            [3, 4, 6, 8].contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_hexdigit())
+        })
+    };
+    declarations(css)
+        .into_iter()
+        .filter(|(property, value)| {
+            let words = || value.split(|c: char| !c.is_ascii_alphanumeric() && c != '#' && c != '-');
+            !property.starts_with("font")
+                && property != "content"
+                && (words().any(|word| is_hex(word) || NAMES.contains(&word))
+                    || FUNCTIONS.iter().any(|function| {
+                        value.match_indices(function).any(|(at, _)| {
+                            !value[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '-')
+                        })
+                    }))
+        })
+        .map(|(property, value)| format!("a colour outside tokens.css: {property}: {value}"))
+        .collect()
+}
+
+/// The custom properties that a style file uses without a fallback.
+fn uses(css: &str) -> BTreeSet<String> {
+    declarations(css)
+        .iter()
+        .flat_map(|(_, value)| value.split("var(").skip(1).map(str::to_owned).collect::<Vec<_>>())
+        .filter_map(|part| {
+            let end = part.find([',', ')'])?;
+            part[end..].starts_with(')').then(|| part[..end].trim().to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn every_rust_file_begins_with_its_theory() {
+    check(&["rs"], |_, text| begins_with_its_theory(text));
+}
+
+#[test]
+fn no_rust_file_is_too_long() {
+    check(&["rs"], is_not_too_long);
+}
+
+#[test]
+fn nothing_is_left_undone() {
+    check(&["rs", "css", "html", "js", "toml"], |_, text| leaves_nothing_undone(text));
+}
+
+#[test]
+fn every_dependency_says_why_it_was_chosen() {
+    check(
+        &["toml"],
+        |path, text| {
+            if path.ends_with("Cargo.toml") { explains_its_dependencies(text) } else { vec![] }
+        },
+    );
+}
+
+#[test]
+fn the_core_depends_on_nothing_that_could_do_io() {
+    let toml = read(Path::new("frontend/agent/Cargo.toml"));
+    let all = dependencies(&toml);
+    let used: Vec<_> = all
+        .iter()
+        .filter(|dependency| !dependency.section.ends_with("dev-dependencies"))
+        .map(|dependency| dependency.name)
+        .collect();
+    assert!(used.contains(&"shared"), "the list was not read: {used:?}");
+    let strange: Vec<_> = used.iter().filter(|name| !AGENT_MAY_USE.contains(name)).collect();
+    assert!(strange.is_empty(), "frontend/agent may not depend on {strange:?}");
+}
+
+#[test]
+fn colours_are_decided_in_one_place() {
+    check(&["css"], |path, text| if path.ends_with("tokens.css") { vec![] } else { has_no_colours(text) });
+}
+
+#[test]
+fn every_custom_property_is_defined() {
+    let rust: String =
+        files(&["rs"]).iter().filter(|path| path.starts_with("frontend")).map(|p| read(p)).collect();
+    let styles: Vec<_> = files(&["css"]).iter().map(|path| declarations(&read(path))).collect();
+    let defined: BTreeSet<_> = styles
+        .iter()
+        .flatten()
+        .map(|(property, _)| property.as_str())
+        .filter(|p| p.starts_with("--"))
+        .collect();
+    check(&["css"], |_, text| {
+        uses(text)
+            .into_iter()
+            // Some are set by the views, element by element.
+            .filter(|name| !defined.contains(name.as_str()) && !rust.contains(&format!("{name}\"")))
+            .map(|name| format!("{name} is used and never defined"))
+            .collect()
+    });
+}
+
+#[test]
+fn every_style_file_is_linked() {
+    let html = read(Path::new("index.html"));
+    check(&["css"], |path, _| {
+        if html.contains(&format!("href=\"{}\"", path.display())) {
+            vec![]
+        } else {
+            vec![String::from("is not linked from index.html")]
+        }
+    });
+}
+
+#[test]
+fn the_readme_names_both_commands() {
+    check(&["md"], |path, text| {
+        let commands = ["cargo xtask run", "cargo xtask test"];
+        commands
+            .iter()
+            .filter(|command| path == Path::new("README.md") && !text.contains(*command))
+            .map(|command| format!("does not name `{command}`"))
+            .collect()
+    });
+}
+
+#[test]
+fn the_rules_see_what_they_look_for() {
+    assert_eq!(begins_with_its_theory("use std;\n").len(), 1);
+    let long = "\n".repeat(LONGEST + 1);
+    assert_eq!(is_not_too_long(Path::new("a.rs"), &long).len(), 1);
+    assert_eq!(is_not_too_long(Path::new("a.rs"), &format!("x\n#[cfg(test)]\n{long}")).len(), 0);
+    assert_eq!(is_not_too_long(Path::new("a/tests.rs"), &long).len(), 0);
+    assert_eq!(leaves_nothing_undone(&["// TO", "DO: x\nok\n#[", "ignore]"].concat()).len(), 2);
+
+    let toml = "[dependencies]\n# Why.\na = \"1\"\nb = \"1\"\nc = { workspace = true }\nd.workspace = true\ne = \"1\" # Why.\n\
+                [features]\nf = []\n";
+    let complaints = explains_its_dependencies(toml);
+    assert_eq!(complaints.len(), 1, "{complaints:?}");
+    assert!(complaints[0].contains("line 4") && complaints[0].contains(" b "));
+
+    let css = "a:hover { color: var(--ink); border: 1px solid #fff }\n#fade { x: y; /* red */ }\n\
+               b { background: color-mix(in oklab, var(--a, red) 10%, transparent); fill: white }\n\
+               c { d: oklch(1 2 3); white-space: nowrap; color: currentColor }";
+    let colours = has_no_colours(css);
+    assert_eq!(colours.len(), 4, "{colours:?}");
+    assert_eq!(uses(css), BTreeSet::from([String::from("--ink")]));
+}
