@@ -102,9 +102,18 @@ fn dependencies(toml: &str) -> Vec<Dependency<'_>> {
     let mut section = "";
     let mut before = "";
     let mut found = Vec::new();
-    for (line, number) in toml.lines().zip(1..) {
+    let mut lines = toml.lines().zip(1..).peekable();
+    while let Some((line, number)) = lines.next() {
         if let Some(name) = line.strip_prefix('[') {
             section = name.trim_end_matches(']');
+            // A table of its own for one dependency.
+            if let Some((table, name)) = section.rsplit_once('.')
+                && table.ends_with("dependencies")
+            {
+                let explained = before.starts_with('#');
+                let line = lines.peek().map_or("", |(line, _)| line);
+                found.push(Dependency { section: table, number, name, line, explained });
+            }
         } else if section.ends_with("dependencies")
             && let Some((name, _)) = line.split_once('=')
             && !line.starts_with(['#', ' ', '\t'])
@@ -313,10 +322,11 @@ fn the_rules_see_what_they_look_for() {
     assert_eq!(leaves_nothing_undone(&["// TO", "DO: x\nok\n#[", "ignore]"].concat()).len(), 2);
 
     let toml = "[dependencies]\n# Why.\na = \"1\"\nb = \"1\"\nc = { workspace = true }\nd.workspace = true\ne = \"1\" # Why.\n\
-                [features]\nf = []\n";
+                [features]\nf = []\n[dev-dependencies.g]\nworkspace = true\n[dependencies.h]\nversion = \"1\"\n";
     let complaints = explains_its_dependencies(toml);
-    assert_eq!(complaints.len(), 1, "{complaints:?}");
+    assert_eq!(complaints.len(), 2, "{complaints:?}");
     assert!(complaints[0].contains("line 4") && complaints[0].contains(" b "));
+    assert!(complaints[1].contains(" h "));
 
     let css = "a:hover { color: var(--ink); border: 1px solid #fff }\n#fade { x: y; /* red */ }\n\
                b { background: color-mix(in oklab, var(--a, red) 10%, transparent); fill: white }\n\
