@@ -1,5 +1,22 @@
-//! The runner.
+//! The runner as a library: [`server::run`] is everything that the binary does once its settings are known.
+//!
+//! What runs, from outside in: the accept loop (`http::accept`) → the checks that every request passes, whatever its
+//! route (`http::gate`) → the router (`http`) → the page, pairing, the relay or a socket (`socket`) → tasks, store and
+//! files. Nothing inside asks again who the client is, and nothing outside knows what a task is.
+
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod http;
+pub mod launch;
 pub mod page;
+pub mod pairing;
+pub mod relay;
+pub mod secret;
+pub mod server;
+pub mod socket;
+pub mod state_dir;
 /// Replaced by its own file together with the tasks.
 pub mod shim {
     use std::process::ExitCode;

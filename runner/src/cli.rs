@@ -1,0 +1,170 @@
+//! The command line: what can be said, and where else it can be said.
+//!
+//! Flags win over environment variables, these over the configuration file, that over defaults. Keys of model providers
+//! have no flags, since other users of a machine can read a process's arguments.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{DEFAULT_LOG, DEFAULT_PORT};
+
+const AFTER_HELP: &str = "\
+Keys of model providers (from the environment, or from [anthropic] in the configuration file):
+  ANTHROPIC_API_KEY   The key that the relay uses. Pages never see it, and commands are not given it.
+                      Without it the page has its demo model, and may use a key of its own.
+  ANTHROPIC_BASE_URL  Where the relay sends requests [default: https://api.anthropic.com]
+
+The configuration file (TOML; every line is optional):
+  workspace = \"/home/me/project\"
+  port = 8757
+  host = \"127.0.0.1\"
+  open = false
+  state_dir = \"/home/me/.local/state/meanwhile/project\"
+  log = \"info\"
+  dev_origins = [\"http://127.0.0.1:8080\"]
+  connect = [\"http://127.0.0.1:11434\"]
+  [anthropic]
+  api_key = \"…\"       (only in a file that nobody else may read: chmod 600)
+  base_url = \"https://api.anthropic.com\"
+
+Commands that the page starts run as you, in the workspace. Only paired browsers may start them: a pairing link is good
+for ten minutes and for one browser. `meanwhile pair` prints another, `meanwhile clients` lists who is paired.
+
+Exit codes: 0 after Ctrl-C or TERM, 1 if it could not start or failed, 2 for a wrong command line.";
+
+/// An agent in the browser, with a shell here. Serves the page, runs its commands, and tells it when they end.
+#[derive(Parser)]
+#[command(name = "meanwhile", version, about, after_help = AFTER_HELP, args_conflicts_with_subcommands = false)]
+pub struct Cli {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
+    pub serve: Serve,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Which runner is meant; also for the subcommands.
+#[derive(Args)]
+pub struct Place {
+    /// Where commands run and files lie [default: the current folder]
+    #[arg(long, value_name = "DIR", env = "MEANWHILE_WORKSPACE", hide_env_values = true, global = true)]
+    pub workspace: Option<PathBuf>,
+    /// Where the runner keeps its store, its logs and its lock [default: one per workspace under
+    /// $XDG_STATE_HOME/meanwhile]
+    #[arg(long, value_name = "DIR", env = "MEANWHILE_STATE_DIR", hide_env_values = true, global = true)]
+    pub state_dir: Option<PathBuf>,
+    /// The configuration file [default: $XDG_CONFIG_HOME/meanwhile/config.toml, if it is there]
+    #[arg(long, value_name = "FILE", env = "MEANWHILE_CONFIG", hide_env_values = true, global = true)]
+    pub config: Option<PathBuf>,
+}
+
+/// How to serve.
+#[derive(Args)]
+pub struct Serve {
+    #[arg(long, value_name = "N", env = "MEANWHILE_PORT", hide_env_values = true,
+          help = format!("The port; 0 takes any free one, an occupied one is an error [default: {DEFAULT_PORT}]"))]
+    pub port: Option<u16>,
+    /// The address to listen on; only loopback [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS", env = "MEANWHILE_HOST", hide_env_values = true)]
+    pub host: Option<IpAddr>,
+    /// Do not open a browser, and print the pairing link as the only line on standard output
+    #[arg(long, env = "MEANWHILE_NO_OPEN", hide_env_values = true, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "BOOL", value_parser = BoolishValueParser::new())]
+    pub no_open: Option<bool>,
+    #[arg(long, value_name = "FILTER", env = "MEANWHILE_LOG", hide_env_values = true,
+          help = format!("What to log to standard error: off, error, warn, info, debug, trace, or by module as in \
+                          warn,runner::socket=debug [default: {DEFAULT_LOG}]"))]
+    pub log: Option<String>,
+    /// Another origin whose pages may talk to the runner, for working on the page: such as http://127.0.0.1:8080,
+    /// where `trunk serve` runs. May be given more than once
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "MEANWHILE_DEV_ORIGIN",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    pub dev_origin: Vec<String>,
+    /// Another model server that the page may call directly, such as http://127.0.0.1:11434. May be given more than once
+    #[arg(
+        long,
+        value_name = "ORIGIN",
+        env = "MEANWHILE_CONNECT",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    pub connect: Vec<String>,
+    /// Allow an address that is not loopback. DANGER: the runner is a shell. There is no encryption: whoever can read
+    /// the network reads the credential and then RUNS COMMANDS AS YOU. Use an SSH tunnel instead
+    /// (ssh -L 8757:127.0.0.1:8757 HOST)
+    #[arg(long)]
+    pub dangerously_expose: bool,
+}
+
+/// Other things to do than serve.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Print a fresh pairing link for the runner of this workspace
+    Pair,
+    /// List the paired browsers of the runner of this workspace, or revoke one
+    Clients {
+        #[command(subcommand)]
+        action: Option<ClientsAction>,
+    },
+}
+
+/// What to do with clients.
+#[derive(Subcommand)]
+pub enum ClientsAction {
+    /// List them
+    List,
+    /// Take a client's credential back and close its connections
+    Revoke {
+        /// Its id, or the beginning of it, from the list
+        client: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent_and_the_help_names_every_variable() {
+        Cli::command().debug_assert();
+        let help = Cli::command().render_long_help().to_string();
+        for word in [
+            "MEANWHILE_WORKSPACE",
+            "MEANWHILE_STATE_DIR",
+            "MEANWHILE_CONFIG",
+            "MEANWHILE_PORT",
+            "MEANWHILE_HOST",
+            "MEANWHILE_NO_OPEN",
+            "MEANWHILE_LOG",
+            "MEANWHILE_DEV_ORIGIN",
+            "MEANWHILE_CONNECT",
+            "ANTHROPIC_API_KEY",
+            "ANTHROPIC_BASE_URL",
+            "8757",
+            "pair",
+            "clients",
+        ] {
+            assert!(help.contains(word), "{word} is missing in {help}");
+        }
+    }
+
+    #[test]
+    fn the_switch_can_be_said_with_and_without_a_value() {
+        let said =
+            |arguments: &[&str]| Cli::try_parse_from(arguments).map(|cli| cli.serve.no_open).ok().flatten();
+        assert_eq!(said(&["meanwhile", "--no-open"]), Some(true));
+        assert_eq!(said(&["meanwhile", "--no-open=false"]), Some(false));
+        assert!(Cli::try_parse_from(["meanwhile", "--no-open", "clients", "revoke", "1234"]).is_ok());
+    }
+}

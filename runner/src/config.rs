@@ -1,0 +1,354 @@
+//! The settings, from flags, environment, file and defaults, checked and complete.
+//!
+//! Everything that can be wrong with them is found here, before anything is opened, and said with the way out. Types
+//! that hold keys have no `Debug`.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+use etcetera::BaseStrategy as _;
+use reqwest::Url;
+use serde::Deserialize;
+use thiserror::Error;
+use tracing_subscriber::filter::Targets;
+
+use crate::cli::{Place, Serve};
+use crate::secret::{Secret, SecretHash};
+
+/// Where the page is, unless told.
+pub const DEFAULT_PORT: u16 = 8757;
+/// What is logged, unless told.
+pub const DEFAULT_LOG: &str = "info";
+/// Where Anthropic's models are, unless told.
+pub const DEFAULT_ANTHROPIC: &str = "https://api.anthropic.com";
+
+/// All settings of a runner that serves.
+pub struct Config {
+    /// Where commands run: absolute, without symlinks.
+    pub workspace: PathBuf,
+    /// Where the runner keeps what it knows.
+    pub state_dir: PathBuf,
+    /// The address to listen on.
+    pub host: IpAddr,
+    /// The port to listen on; 0 for any.
+    pub port: u16,
+    /// Whether to open a browser.
+    pub open: bool,
+    /// What to log.
+    pub log: Targets,
+    /// Further origins that may talk to the runner, as browsers write them.
+    pub dev_origins: Vec<String>,
+    /// Further origins that the page may fetch from, as browsers write them.
+    pub connect: Vec<String>,
+    /// The relay's upstream.
+    pub anthropic: Upstream,
+}
+
+/// A model provider that the relay knows.
+pub struct Upstream {
+    /// Without a slash at its end.
+    pub base: String,
+    /// Without it the relay refuses with a sentence that says how to set it.
+    pub key: Option<Secret>,
+}
+
+/// What is wrong with the settings.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    #[error("The configuration file {path} could not be read: {error}")]
+    File { path: PathBuf, error: io::Error },
+    #[error("The configuration file {path} is wrong at line {line}: {message}")]
+    Syntax { path: PathBuf, line: usize, message: String },
+    #[error("The configuration file {0} holds a key, and others may read it. Run: chmod 600 {0}")]
+    Readable(PathBuf),
+    #[error(
+        "The workspace {path} cannot be used: {error}. Name a folder that is there with --workspace DIR."
+    )]
+    Workspace { path: PathBuf, error: io::Error },
+    #[error("There is no home folder to keep state in. Name a folder with --state-dir DIR.")]
+    NoHome,
+    #[error(
+        "{0} is not a loopback address: everybody who reaches it could try to run commands as you, and everybody on the \
+         way could read the credential, for there is no encryption. Use an SSH tunnel (ssh -L 8757:127.0.0.1:8757 HOST), or, \
+         if you know what you do, add --dangerously-expose."
+    )]
+    Exposed(IpAddr),
+    #[error(
+        "{setting}: {text:?} is not an origin. It must look like http://127.0.0.1:8080, with nothing behind the port."
+    )]
+    Origin { setting: &'static str, text: String },
+    #[error("ANTHROPIC_BASE_URL: {0:?} is not an address. It must look like https://api.anthropic.com.")]
+    Base(String),
+    #[error(
+        "ANTHROPIC_API_KEY holds characters that cannot be in a header. Copy it again, without spaces or line ends."
+    )]
+    Key,
+    #[error(
+        "--log: {0:?} is not a filter. Use off, error, warn, info, debug or trace, or module=level pairs with commas between."
+    )]
+    Log(String),
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    workspace: Option<PathBuf>,
+    port: Option<u16>,
+    host: Option<IpAddr>,
+    open: Option<bool>,
+    state_dir: Option<PathBuf>,
+    log: Option<String>,
+    #[serde(default)]
+    dev_origins: Vec<String>,
+    #[serde(default)]
+    connect: Vec<String>,
+    #[serde(default)]
+    anthropic: FileUpstream,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileUpstream {
+    api_key: Option<String>,
+    base_url: Option<String>,
+}
+
+impl Config {
+    /// Settles everything.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with the way out.
+    pub fn new(place: Place, serve: Serve) -> Result<Self, ConfigError> {
+        let file = read_file(place.config.as_deref())?;
+        let (workspace, state_dir) = settle_place(&place, &file)?;
+        let host = serve.host.or(file.host).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        if !host.is_loopback() && !serve.dangerously_expose {
+            return Err(ConfigError::Exposed(host));
+        }
+        let log = serve.log.or(file.log).unwrap_or_else(|| DEFAULT_LOG.to_owned());
+        let log = log.parse().map_err(|_| ConfigError::Log(log))?;
+        let variable = |name| env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let base = variable("ANTHROPIC_BASE_URL").or(file.anthropic.base_url);
+        let key = variable("ANTHROPIC_API_KEY").or(file.anthropic.api_key);
+        Ok(Self {
+            workspace,
+            state_dir,
+            host,
+            port: serve.port.or(file.port).unwrap_or(DEFAULT_PORT),
+            open: serve.no_open.map_or(file.open.unwrap_or(true), |no_open| !no_open),
+            log,
+            dev_origins: origins("--dev-origin", serve.dev_origin, file.dev_origins)?,
+            connect: origins("--connect", serve.connect, file.connect)?,
+            anthropic: Upstream { base: settle_base(base)?, key: settle_key(key)? },
+        })
+    }
+}
+
+/// Workspace and state folder, for the subcommands.
+///
+/// # Errors
+/// What is wrong with them, or with the configuration file.
+pub fn settle(place: &Place) -> Result<(PathBuf, PathBuf), ConfigError> {
+    settle_place(place, &read_file(place.config.as_deref())?)
+}
+
+fn settle_place(place: &Place, file: &File) -> Result<(PathBuf, PathBuf), ConfigError> {
+    let workspace = place.workspace.as_ref().or(file.workspace.as_ref());
+    let workspace = workspace.cloned().unwrap_or_else(|| PathBuf::from("."));
+    let workspace = fs::canonicalize(&workspace)
+        .and_then(|path| if path.is_dir() { Ok(path) } else { Err(io::ErrorKind::NotADirectory.into()) })
+        .map_err(|error| ConfigError::Workspace { path: workspace, error })?;
+    let state_dir = match place.state_dir.as_ref().or(file.state_dir.as_ref()) {
+        Some(path) => path.clone(),
+        None => default_state_dir(&workspace)?,
+    };
+    // Collected from its components: a slash at the end would make the system follow a symlink.
+    let state_dir = std::path::absolute(&state_dir).unwrap_or(state_dir).components().collect();
+    Ok((workspace, state_dir))
+}
+
+fn default_state_dir(workspace: &Path) -> Result<PathBuf, ConfigError> {
+    let strategy = etcetera::choose_base_strategy().map_err(|_| ConfigError::NoHome)?;
+    let mut digest = SecretHash::of(&workspace.to_string_lossy()).hex();
+    digest.truncate(8);
+    let name: String = workspace
+        .file_name()
+        .map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+        .chars()
+        .filter(|letter| letter.is_alphanumeric() || matches!(letter, '-' | '_'))
+        .take(32)
+        .collect();
+    let folder = strategy.state_dir().unwrap_or_else(|| strategy.data_dir()).join("meanwhile");
+    Ok(folder.join(if name.is_empty() { digest } else { format!("{name}-{digest}") }))
+}
+
+fn read_file(named: Option<&Path>) -> Result<File, ConfigError> {
+    let path = match named {
+        Some(path) => path.to_owned(),
+        None => match etcetera::choose_base_strategy() {
+            Ok(strategy) => strategy.config_dir().join("meanwhile/config.toml"),
+            Err(_) => return Ok(File::default()),
+        },
+    };
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => {
+            return Ok(File::default());
+        }
+        Err(error) => return Err(ConfigError::File { path, error }),
+    };
+    // Not the error's own text: it quotes the line, which may hold a key.
+    let file: File = toml::from_str(&text).map_err(|error| {
+        let before = error.span().map_or(0, |span| span.start).min(text.len());
+        let line = text.as_bytes()[..before].iter().filter(|byte| **byte == b'\n').count() + 1;
+        ConfigError::Syntax { path: path.clone(), line, message: error.message().to_owned() }
+    })?;
+    if file.anthropic.api_key.is_some() && others_may_read(&path) {
+        return Err(ConfigError::Readable(path));
+    }
+    Ok(file)
+}
+
+#[cfg(unix)]
+fn others_may_read(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+const fn others_may_read(_path: &Path) -> bool {
+    false
+}
+
+fn origins(setting: &'static str, said: Vec<String>, file: Vec<String>) -> Result<Vec<String>, ConfigError> {
+    let said = if said.is_empty() { file } else { said };
+    said.into_iter()
+        .map(|text| {
+            let url = Url::parse(text.trim()).ok();
+            url.filter(|url| matches!(url.scheme(), "http" | "https"))
+                .filter(|url| {
+                    matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none()
+                })
+                .filter(|url| url.username().is_empty() && url.password().is_none())
+                .map(|url| url.origin().ascii_serialization())
+                .ok_or(ConfigError::Origin { setting, text })
+        })
+        .collect()
+}
+
+fn settle_base(base: Option<String>) -> Result<String, ConfigError> {
+    let Some(text) = base else { return Ok(DEFAULT_ANTHROPIC.to_owned()) };
+    let fits = Url::parse(text.trim()).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    });
+    // Some give the address with the version, as the path of other providers' base addresses ends.
+    let base = text.trim().trim_end_matches('/').trim_end_matches("/v1");
+    if fits { Ok(base.to_owned()) } else { Err(ConfigError::Base(text)) }
+}
+
+fn settle_key(key: Option<String>) -> Result<Option<Secret>, ConfigError> {
+    key.map(|key| {
+        let key = key.trim();
+        if key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Ok(Secret::new(key))
+        } else {
+            Err(ConfigError::Key)
+        }
+    })
+    .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn settle(arguments: &[&str]) -> Result<Config, ConfigError> {
+        let cli = Cli::try_parse_from([&["meanwhile"], arguments].concat()).unwrap();
+        Config::new(cli.place, cli.serve)
+    }
+
+    fn file(text: &str, mode: u32) -> (tempfile::TempDir, String) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let path = path.to_str().unwrap().to_owned();
+        (folder, path)
+    }
+
+    #[test]
+    fn only_loopback_without_the_frightening_flag() {
+        for host in ["0.0.0.0", "::", "192.168.1.2", "::ffff:10.0.0.1"] {
+            assert!(matches!(settle(&["--host", host]), Err(ConfigError::Exposed(_))), "{host}");
+        }
+        assert!(settle(&["--host", "0.0.0.0", "--dangerously-expose"]).is_ok());
+        for host in ["127.0.0.1", "::1", "127.0.0.2"] {
+            assert!(settle(&["--host", host]).is_ok(), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let (_folder, path) = file("port = 1\nopen = false\nlog = \"warn\"\n", 0o644);
+        let config = settle(&["--config", &path]).map_err(|error| error.to_string()).ok().unwrap();
+        assert_eq!((config.port, config.open), (1, false));
+        let config = settle(&["--config", &path, "--port", "2", "--no-open=false"]).ok().unwrap();
+        assert_eq!((config.port, config.open), (2, true));
+    }
+
+    #[test]
+    fn a_wrong_file_is_named_with_its_line_and_without_its_text() {
+        let (_folder, path) = file("port = 1\n[anthropic]\napi_key = sk-very-secret\n", 0o600);
+        let Err(error) = settle(&["--config", &path]) else { panic!("it was taken") };
+        let words = error.to_string();
+        assert!(
+            words.contains("line 3") && words.contains(&path) && !words.contains("very-secret"),
+            "{words}"
+        );
+    }
+
+    #[test]
+    fn a_key_in_a_file_that_others_may_read_is_refused() {
+        let text = "[anthropic]\napi_key = \"sk-1\"\n";
+        let (_folder, path) = file(text, 0o640);
+        assert!(matches!(settle(&["--config", &path]), Err(ConfigError::Readable(_))));
+        let (_folder, path) = file(text, 0o600);
+        assert!(settle(&["--config", &path]).is_ok_and(|config| config.anthropic.key.is_some()));
+    }
+
+    #[test]
+    fn origins_are_origins() {
+        assert_eq!(
+            origins("x", vec!["HTTP://LocalHost:8080/".into()], vec![]).unwrap(),
+            ["http://localhost:8080"]
+        );
+        for wrong in ["localhost:8080", "http://a/b", "http://a?b", "ftp://a", "http://u:p@a", "null", "*"] {
+            assert!(origins("x", vec![wrong.into()], vec![]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_upstream_is_an_address() {
+        assert_eq!(settle_base(Some("http://127.0.0.1:1/v1/".into())).unwrap(), "http://127.0.0.1:1");
+        assert_eq!(settle_base(None).unwrap(), DEFAULT_ANTHROPIC);
+        assert!(settle_base(Some("api.anthropic.com".into())).is_err());
+        assert!(settle_key(Some("a b".into())).is_err());
+    }
+
+    #[test]
+    fn two_workspaces_have_two_state_folders() {
+        let one = default_state_dir(Path::new("/a/project")).unwrap();
+        let two = default_state_dir(Path::new("/b/project")).unwrap();
+        assert!(one != two && one.to_string_lossy().contains("meanwhile/project-"), "{one:?}");
+    }
+}

@@ -1,0 +1,319 @@
+//! What every request must pass before the router sees it, in this order: Host, target, Origin, credential, form.
+//!
+//! Every web page that the user visits can send requests here, and a name of its owner's choosing can be made to point
+//! here. Host stops the second (a rebound name is not one of ours), Origin the first, and the credential everything
+//! else; each is checked whatever the route. What passes is either one of the page's files, a pairing, or comes from a
+//! paired client, which is noted in the request. Credentials are taken out of the request, so nothing inside can log one.
+
+use std::net::IpAddr;
+
+use axum::extract::Request;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use shared::protocol::{BEARER_PREFIX, SUBPROTOCOL};
+use shared::{ClientId, ProblemCode};
+
+use super::problem::Refusal;
+use crate::auth::{Clients, Throttle, Verdict};
+use crate::page;
+use crate::secret::CREDENTIAL_PREFIX;
+
+/// Where pairing codes are exchanged.
+pub const PAIR_PATH: &str = "/api/pair";
+/// Below this path lies the relay.
+pub const RELAY_PATH: &str = "/relay/";
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// Names of query parameters in which people try to put credentials.
+const CREDENTIAL_NAMES: [&str; 10] = [
+    "access_token",
+    "api_key",
+    "apikey",
+    "auth",
+    "authorization",
+    "bearer",
+    "credential",
+    "key",
+    "token",
+    "x-api-key",
+];
+
+/// The checks.
+pub struct Gate {
+    hosts: Vec<String>,
+    origins: Vec<String>,
+    clients: Clients,
+    throttle: Throttle,
+}
+
+impl Gate {
+    /// For a runner that listens on `address` and `port`.
+    pub fn new(address: IpAddr, port: u16, dev_origins: &[String], clients: Clients) -> Self {
+        let own = match address {
+            IpAddr::V4(address) if !address.is_unspecified() => Some(address.to_string()),
+            IpAddr::V6(address) if !address.is_unspecified() => Some(format!("[{address}]")),
+            IpAddr::V4(_) | IpAddr::V6(_) => None,
+        };
+        let mut hosts = Vec::new();
+        for name in ["127.0.0.1", "localhost", "[::1]"].map(str::to_owned).into_iter().chain(own) {
+            hosts.push(format!("{name}:{port}"));
+            if port == 80 {
+                hosts.push(name);
+            }
+        }
+        let mut origins: Vec<String> = hosts.iter().map(|host| format!("http://{host}")).collect();
+        origins.extend(dev_origins.iter().cloned());
+        hosts.extend(dev_origins.iter().filter_map(|origin| Some(origin.split_once("://")?.1.to_owned())));
+        Self { hosts, origins, clients, throttle: Throttle::default() }
+    }
+
+    /// The request's host, if it has exactly one, and that one of ours.
+    pub fn host(&self, headers: &HeaderMap) -> Option<&str> {
+        let mut values = headers.get_all(HOST).iter();
+        let (Some(host), None) = (values.next(), values.next()) else { return None };
+        let host = host.to_str().ok()?.to_ascii_lowercase();
+        let host = match host.rsplit_once(':') {
+            Some((name, port)) if !port.contains(']') => {
+                format!("{}:{port}", name.strip_suffix('.').unwrap_or(name))
+            }
+            _ => host.strip_suffix('.').unwrap_or(&host).to_owned(),
+        };
+        self.hosts.iter().find(|known| **known == host).map(String::as_str)
+    }
+
+    /// Lets a request in, or not. Who it comes from is in its extensions then, as a [`ClientId`].
+    ///
+    /// # Errors
+    /// The answer to send instead.
+    pub async fn admit(&self, request: &mut Request) -> Result<(), Refusal> {
+        if self.host(request.headers()).is_none() {
+            return Err(Refusal::new(
+                ProblemCode::Forbidden,
+                "The Host header is not one of this runner's own addresses. Use http://127.0.0.1 with the runner's port.",
+            )
+            .with_status(StatusCode::MISDIRECTED_REQUEST));
+        }
+        let uri = request.uri();
+        if uri.scheme().is_some() || uri.authority().is_some() || !uri.path().starts_with('/') {
+            return Err(Refusal::new(ProblemCode::Malformed, "Only targets that are a path are served."));
+        }
+        let reading = matches!(*request.method(), Method::GET | Method::HEAD);
+        let handshake = is_handshake(request.headers());
+        self.check_origin(request, reading && !handshake)?;
+        if request.uri().query().is_some_and(holds_credential) {
+            return Err(Refusal::new(
+                ProblemCode::Unauthorized,
+                "A credential in an address is never accepted, since addresses are logged and kept. Send it as Authorization: \
+                 Bearer.",
+            ));
+        }
+        let public = if reading && !handshake {
+            page::lookup(request.uri().path(), "").is_some()
+        } else {
+            *request.method() == Method::POST && request.uri().path() == PAIR_PATH
+        };
+        if !public {
+            let presented = presented(request, handshake);
+            let client = self.identify(presented).await?;
+            request.extensions_mut().insert(client);
+        }
+        conceal(request.headers_mut());
+        if *request.method() == Method::POST && !is_json(request.headers()) {
+            return Err(Refusal::new(ProblemCode::Malformed, "The Content-Type must be application/json.")
+                .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+        }
+        Ok(())
+    }
+
+    fn check_origin(&self, request: &Request, exempt: bool) -> Result<(), Refusal> {
+        if exempt {
+            return Ok(());
+        }
+        let mut values = request.headers().get_all(ORIGIN).iter();
+        let right = match (values.next(), values.next()) {
+            (Some(origin), None) => origin
+                .to_str()
+                .is_ok_and(|origin| self.origins.iter().any(|known| known.eq_ignore_ascii_case(origin))),
+            // Programs other than browsers send none, and browsers always send one with a POST. Programs are what the relay
+            // over HTTP is for, and its credential is in a header that a browser could only add with our consent.
+            (None, None) => request.uri().path().starts_with(RELAY_PATH) && !is_handshake(request.headers()),
+            _ => false,
+        };
+        if right {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            ProblemCode::Forbidden,
+            "The Origin header is missing or foreign. Only this runner's own page may do this.",
+        ))
+    }
+
+    async fn identify(&self, presented: Vec<String>) -> Result<ClientId, Refusal> {
+        if presented.is_empty() {
+            return Err(Refusal::new(
+                ProblemCode::Unauthorized,
+                "This needs the credential of a paired client. `meanwhile pair` prints a link that pairs a browser.",
+            ));
+        }
+        // Two may be there: SDKs send every key that they find in their environment.
+        match presented.iter().find_map(|credential| self.clients.find(credential)) {
+            Some(client) => Ok(client),
+            None => Err(self.refuse_guess("The credential is wrong or was revoked. `meanwhile pair` prints a link that pairs again.").await),
+        }
+    }
+
+    /// The answer to a wrong credential or code, after the wait that it earned.
+    pub async fn refuse_guess(&self, message: &str) -> Refusal {
+        match self.throttle.count() {
+            Verdict::Slow(wait) => {
+                tokio::time::sleep(wait).await;
+                Refusal::new(ProblemCode::Unauthorized, message)
+            }
+            Verdict::TooMany => Refusal::new(
+                ProblemCode::TooMany,
+                format!(
+                    "{message} There were too many wrong tries; a further wrong one is refused for a minute."
+                ),
+            ),
+        }
+    }
+}
+
+/// Whether a request wants to become a WebSocket (or anything else).
+pub fn is_handshake(headers: &HeaderMap) -> bool {
+    headers.contains_key(UPGRADE)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    let value = value.to_str().unwrap_or_default();
+    value.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn holds_credential(query: &str) -> bool {
+    query.split('&').any(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        // Encoded letters in a name or prefix cannot hide one: both consist of letters that need no encoding, so an encoded
+        // one is decoded here before it is compared.
+        let (name, value) = (decode(name), decode(value));
+        CREDENTIAL_NAMES.iter().any(|known| known.eq_ignore_ascii_case(&name))
+            || value.contains(CREDENTIAL_PREFIX)
+    })
+}
+
+fn decode(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let code = after.get(..2).filter(|_| *first == b'%').and_then(|code| std::str::from_utf8(code).ok());
+        if let Some(byte) = code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
+            bytes.push(byte);
+            rest = &after[2..];
+        } else {
+            bytes.push(*first);
+            rest = after;
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn presented(request: &Request, handshake: bool) -> Vec<String> {
+    let headers = request.headers();
+    let mut found = Vec::new();
+    for value in headers.get_all(AUTHORIZATION).iter().filter_map(|value| value.to_str().ok()) {
+        if let Some((scheme, credential)) = value.split_once(' ')
+            && scheme.eq_ignore_ascii_case("bearer")
+        {
+            found.push(credential.trim().to_owned());
+        }
+    }
+    if request.uri().path().starts_with(RELAY_PATH) {
+        found.extend(
+            headers.get_all(API_KEY).iter().filter_map(|value| Some(value.to_str().ok()?.to_owned())),
+        );
+    }
+    if handshake {
+        found.extend(
+            subprotocols(headers).filter_map(|offer| Some(offer.strip_prefix(BEARER_PREFIX)?.to_owned())),
+        );
+    }
+    found.truncate(4);
+    found
+}
+
+fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim)
+}
+
+fn conceal(headers: &mut HeaderMap) {
+    let offered = subprotocols(headers).any(|offer| offer == SUBPROTOCOL);
+    headers.remove(AUTHORIZATION);
+    headers.remove(API_KEY);
+    headers.remove(SEC_WEBSOCKET_PROTOCOL);
+    if offered {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate() -> Gate {
+        Gate::new([127, 0, 0, 1].into(), 8757, &["http://127.0.0.1:8080".to_owned()], Clients::new())
+    }
+
+    fn host(value: &str) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_str(value).unwrap());
+        gate().host(&headers).is_some()
+    }
+
+    #[test]
+    fn hosts() {
+        for right in [
+            "127.0.0.1:8757",
+            "localhost:8757",
+            "[::1]:8757",
+            "LocalHost:8757",
+            "localhost.:8757",
+            "127.0.0.1:8080",
+        ] {
+            assert!(host(right), "{right}");
+        }
+        for wrong in [
+            "",
+            "127.0.0.1",
+            "localhost",
+            "127.0.0.1:8758",
+            "127.0.0.1:08757",
+            "localhost..:8757",
+            "evil.example:8757",
+            "127.0.0.1.evil.example:8757",
+            "user@localhost:8757",
+            "localhost:8757:8757",
+            "localhost:8757.",
+            "::1:8757",
+            "[::1]",
+            "[::1].:8757x",
+            "127.1:8757",
+            "2130706433:8757",
+            "0.0.0.0:8757",
+            " localhost:8757",
+        ] {
+            assert!(!host(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn queries_that_hold_credentials() {
+        for query in ["token=x", "a=b&Access_Token=", "%74oken=x", "x=mw_abc", "x=%6dw_abc", "key"] {
+            assert!(holds_credential(query), "{query}");
+        }
+        for query in ["beta=true", "limit=100&after_id=b", "", "x=%", "x=%zz", "tokens=1"] {
+            assert!(!holds_credential(query), "{query}");
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! HTTP: the routes, and the one way in to them.
+//!
+//! [`answer`] is called for every request. It asks the gate, then the router, and puts the headers of every answer on
+//! whatever comes out. Routes: the page's files, `POST /api/pair`, `GET /api/health`, `GET /ws`, and the relay.
+
+pub mod accept;
+pub mod assets;
+pub mod gate;
+pub mod headers;
+pub mod problem;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use serde::{Deserialize, Serialize};
+use shared::{ClientId, Problem, ProblemCode};
+use tower::ServiceExt as _;
+
+use self::gate::PAIR_PATH;
+use self::problem::{Refusal, json};
+use crate::server::Runner;
+
+/// The largest body of a request other than a relayed one.
+const MAX_BODY_BYTES: usize = 16 * 1024;
+/// How long such a body may take.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+/// All routes.
+pub fn router(runner: Arc<Runner>) -> Router {
+    Router::new()
+        .route(PAIR_PATH, post(pair))
+        .route("/api/health", get(health))
+        .route("/ws", get(crate::socket::upgrade))
+        .fallback(fallback)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(runner)
+}
+
+/// Answers one request.
+pub async fn answer(runner: Arc<Runner>, router: Router, request: Request<Incoming>) -> Response {
+    let mut request = request.map(Body::new);
+    let host = runner.gate.host(request.headers()).map(str::to_owned);
+    let head = *request.method() == Method::HEAD;
+    let mut response = match runner.gate.admit(&mut request).await {
+        Ok(()) => router.oneshot(request).await.unwrap_or_else(|never| match never {}),
+        Err(refusal) => refusal.into_response(),
+    };
+    runner.policy.apply(response.headers_mut(), host.as_deref());
+    if head {
+        *response.body_mut() = Body::empty();
+    }
+    response
+}
+
+async fn fallback(request: Request) -> Response {
+    if matches!(*request.method(), Method::GET | Method::HEAD)
+        && let Some(response) = assets::serve(&request)
+    {
+        return response;
+    }
+    Refusal::new(ProblemCode::NotFound, "There is nothing at this address.").into_response()
+}
+
+async fn wrong_method() -> Response {
+    Refusal::new(ProblemCode::NotFound, "This address does not know this method.")
+        .with_status(StatusCode::METHOD_NOT_ALLOWED)
+        .into_response()
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+    version: &'static str,
+    protocol: u32,
+    tabs: u32,
+}
+
+async fn health(State(runner): State<Arc<Runner>>) -> Response {
+    json(
+        StatusCode::OK,
+        &Health {
+            status: "ok",
+            version: env!("CARGO_PKG_VERSION"),
+            protocol: shared::protocol::PROTOCOL,
+            tabs: runner.hub.tabs(),
+        },
+    )
+}
+
+#[derive(Deserialize)]
+struct PairRequest {
+    code: String,
+    #[serde(default)]
+    name: String,
+}
+
+#[derive(Serialize)]
+struct PairAnswer<'a> {
+    credential: &'a str,
+    client: ClientId,
+}
+
+async fn pair(State(runner): State<Arc<Runner>>, request: Request) -> Response {
+    match exchange(&runner, request).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn exchange(runner: &Runner, request: Request) -> Result<Response, Refusal> {
+    let body = read_body(request).await?;
+    let wish: PairRequest = serde_json::from_slice(&body).map_err(|error| {
+        Refusal::new(
+            ProblemCode::Malformed,
+            format!("The body must be {{\"code\": …, \"name\": …}}: {error}."),
+        )
+    })?;
+    if !runner.pairing.redeem(&wish.code) {
+        let words =
+            "The pairing code is wrong, too old or already used. `meanwhile pair` prints a fresh link.";
+        return Err(runner.gate.refuse_guess(words).await);
+    }
+    let (client, credential) = runner.clients.add(&wish.name, crate::server::now()).await?;
+    tracing::info!("A client was paired: {client}");
+    Ok(json(StatusCode::OK, &PairAnswer { credential: credential.expose(), client }))
+}
+
+async fn read_body(request: Request) -> Result<bytes::Bytes, Problem> {
+    let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
+    match tokio::time::timeout(BODY_TIME, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Problem::new(
+            ProblemCode::TooLarge,
+            format!("The body is larger than {MAX_BODY_BYTES} bytes."),
+        )),
+        Ok(Err(error)) => {
+            Err(Problem::retryable(ProblemCode::Malformed, format!("The body broke off: {error}.")))
+        }
+        Err(_) => Err(Problem::retryable(ProblemCode::Malformed, "The body did not come in time.")),
+    }
+}

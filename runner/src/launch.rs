@@ -1,0 +1,166 @@
+//! From a command line to a running runner, and back to an exit code.
+//!
+//! Order: settings, log, state folder and its lock, socket, [`server::run`]. Whatever fails on the way is one sentence on
+//! standard error and exit code 1. The first Ctrl-C or TERM stops with grace, a second one at once.
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::cli::{Cli, Place, Serve};
+use crate::config::{Config, ConfigError};
+use crate::http::headers::SERVER_NAME;
+use crate::server::{self, RunError};
+use crate::state_dir::{StateDir, StateDirError};
+
+#[derive(Debug, Error)]
+enum LaunchError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error("{}", occupied_words(*.0, *.1))]
+    Occupied(SocketAddr, bool),
+    #[error("{0} cannot be listened on: {1}. Choose another with --host or --port.")]
+    Bind(SocketAddr, io::Error),
+    #[error("The runner could not set itself up: {0}.")]
+    System(io::Error),
+}
+
+fn occupied_words(address: SocketAddr, ours: bool) -> String {
+    let port = address.port();
+    if ours {
+        format!(
+            "Port {port} is occupied by a Meanwhile that already runs here, for another workspace or state folder. Choose another \
+             with --port N, or any free one with --port 0; or open that one: run `meanwhile pair` in its workspace."
+        )
+    } else {
+        format!(
+            "Port {port} is occupied by another program. Choose another with --port N, or any free one with --port 0."
+        )
+    }
+}
+
+/// Does what the command line says.
+pub fn main(cli: Cli) -> ExitCode {
+    match cli.command {
+        None => conclude(serve(cli.place, cli.serve)),
+        Some(_) => ExitCode::FAILURE,
+    }
+}
+
+fn conclude(result: Result<ExitCode, impl Display>) -> ExitCode {
+    result.unwrap_or_else(|error| {
+        let _ = writeln!(io::stderr(), "meanwhile: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn serve(place: Place, flags: Serve) -> Result<ExitCode, LaunchError> {
+    let config = Config::new(place, flags)?;
+    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_filter(config.log.clone());
+    // Only a second subscriber is an error, and then the first one does.
+    let _ = tracing_subscriber::registry().with(layer).try_init();
+    let state = StateDir::open(&config.state_dir)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(LaunchError::System)?;
+    let result = runtime.block_on(async {
+        let listener = bind(SocketAddr::new(config.host, config.port)).await?;
+        let stop = CancellationToken::new();
+        let open = config.open;
+        let workspace = config.workspace.display().to_string();
+        let running =
+            server::run(listener, config, state, stop.clone(), move |link| announce(link, open, &workspace));
+        tokio::pin!(running);
+        tokio::select! {
+            ended = running.as_mut() => return ended.map(|()| ExitCode::SUCCESS).map_err(LaunchError::from),
+            asked = signalled() => asked.map_err(LaunchError::System)?,
+        }
+        stop.cancel();
+        tokio::select! {
+            ended = running => ended.map(|()| ExitCode::SUCCESS).map_err(LaunchError::from),
+            asked = signalled() => asked.map(|()| ExitCode::from(130)).map_err(LaunchError::System),
+        }
+    });
+    runtime.shutdown_background();
+    result
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, LaunchError> {
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            let ours = tokio::task::spawn_blocking(move || is_meanwhile(address)).await.unwrap_or(false);
+            Err(LaunchError::Occupied(address, ours))
+        }
+        Err(error) => Err(LaunchError::Bind(address, error)),
+    }
+}
+
+/// Whether the server at an address is a Meanwhile.
+fn is_meanwhile(address: SocketAddr) -> bool {
+    let ask = || -> io::Result<String> {
+        let time = Duration::from_millis(500);
+        let mut stream = TcpStream::connect_timeout(&address, time)?;
+        stream.set_read_timeout(Some(time))?;
+        stream.set_write_timeout(Some(time))?;
+        write!(stream, "HEAD / HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\r\n", address.port())?;
+        let mut head = Vec::new();
+        stream.take(4096).read_to_end(&mut head)?;
+        Ok(String::from_utf8_lossy(&head).to_ascii_lowercase())
+    };
+    ask().is_ok_and(|head| head.lines().any(|line| line.trim() == format!("server: {SERVER_NAME}")))
+}
+
+/// Says where the page is. The link alone goes to standard output.
+fn announce(link: &str, open: bool, workspace: &str) {
+    let mut output = io::stdout();
+    let _ = writeln!(output, "{link}").and_then(|()| output.flush());
+    if !open {
+        return;
+    }
+    let _ = writeln!(
+        io::stderr(),
+        "Meanwhile runs for {workspace}. The link above pairs one browser, once, within ten minutes; `meanwhile pair` makes \
+         another. Ctrl-C stops it."
+    );
+    let link = link.to_owned();
+    // A thread of its own: some openers return only when the browser ends.
+    std::thread::spawn(move || {
+        let mut options = webbrowser::BrowserOptions::new();
+        options.with_suppress_output(true);
+        if webbrowser::open_browser_with_options(webbrowser::Browser::Default, &link, &options).is_err() {
+            tracing::info!("No browser could be opened. Open the link by hand.");
+        }
+    });
+}
+
+#[cfg(unix)]
+async fn signalled() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+async fn signalled() -> io::Result<()> {
+    tokio::signal::ctrl_c().await
+}

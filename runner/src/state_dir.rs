@@ -1,0 +1,178 @@
+//! The state folder: ours alone, and held by one runner at a time.
+//!
+//! It is made with mode 0700. One that is there must be a folder and no symlink, owned by us; if others may look in, it
+//! is closed to them when it is empty or was ours before, and refused otherwise. The lock is the system's (`flock`), so
+//! it goes with the process however that ends; the file also says who holds it.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+const LOCK: &str = "lock";
+
+/// The folder, held.
+#[derive(Debug)]
+pub struct StateDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Why the folder cannot be used.
+#[derive(Debug, Error)]
+pub enum StateDirError {
+    #[error("The state folder {path} cannot be used: {error}. Name another with --state-dir DIR.")]
+    System { path: PathBuf, error: io::Error },
+    #[error("The state folder {0} is a symlink. Name the folder itself with --state-dir DIR.")]
+    Symlink(PathBuf),
+    #[error("The state folder {0} is not a folder. Name another with --state-dir DIR.")]
+    NotAFolder(PathBuf),
+    #[error("The state folder {0} belongs to another user. Name one of your own with --state-dir DIR.")]
+    Foreign(PathBuf),
+    #[error(
+        "Others may look into {0}, and it is not empty. Run: chmod 700 {0}   or name another with --state-dir DIR."
+    )]
+    Open(PathBuf),
+    #[error(
+        "Meanwhile already runs for this workspace (process {pid}; its state folder is {path}). `meanwhile pair` gives you a link \
+         to it; stop it with Ctrl-C where it runs; or start a second one with another --state-dir DIR."
+    )]
+    Held { path: PathBuf, pid: String },
+}
+
+impl StateDir {
+    /// Makes or checks the folder, and takes its lock.
+    ///
+    /// # Errors
+    /// Why it cannot be used, and what to do.
+    pub fn open(path: &Path) -> Result<Self, StateDirError> {
+        let system = |error| StateDirError::System { path: path.to_owned(), error };
+        make(path).map_err(system)?;
+        check(path)?;
+        let mut lock = open_private(&path.join(LOCK)).map_err(system)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                let _ = lock.take(20).read_to_string(&mut pid);
+                let pid = pid.trim();
+                let known = !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit());
+                let pid = if known { pid.to_owned() } else { "unknown".to_owned() };
+                return Err(StateDirError::Held { path: path.to_owned(), pid });
+            }
+            Err(TryLockError::Error(error)) => return Err(system(error)),
+        }
+        lock.set_len(0)
+            .and_then(|()| lock.rewind())
+            .and_then(|()| writeln!(lock, "{}", std::process::id()))
+            .map_err(system)?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn make(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+#[cfg(unix)]
+fn check(path: &Path) -> Result<(), StateDirError> {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let system = |error| StateDirError::System { path: path.to_owned(), error };
+    let metadata = fs::symlink_metadata(path).map_err(system)?;
+    if metadata.is_symlink() {
+        return Err(StateDirError::Symlink(path.to_owned()));
+    }
+    if !metadata.is_dir() {
+        return Err(StateDirError::NotAFolder(path.to_owned()));
+    }
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(StateDirError::Foreign(path.to_owned()));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        let empty = fs::read_dir(path).map_err(system)?.next().is_none();
+        if !empty && !path.join(LOCK).is_file() {
+            return Err(StateDirError::Open(path.to_owned()));
+        }
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(system)?;
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn check(path: &Path) -> Result<(), StateDirError> {
+    if path.is_dir() { Ok(()) } else { Err(StateDirError::NotAFolder(path.to_owned())) }
+}
+
+/// Opens or makes a file that is ours alone from its first byte; follows no symlink.
+fn open_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+    }
+    options.open(path)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn it_is_made_private_and_held_once() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/b");
+        let held = StateDir::open(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(fs::metadata(path.join(LOCK)).unwrap().permissions().mode() & 0o777, 0o600);
+        let words = StateDir::open(&path).unwrap_err().to_string();
+        assert!(words.contains(&std::process::id().to_string()), "{words}");
+        drop(held);
+        StateDir::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_symlink_is_refused() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("link");
+        std::os::unix::fs::symlink(parent.path(), &path).unwrap();
+        assert!(matches!(StateDir::open(&path), Err(StateDirError::Symlink(_))));
+    }
+
+    #[test]
+    fn a_lock_that_is_a_symlink_is_refused() {
+        let parent = tempfile::tempdir().unwrap();
+        fs::write(parent.path().join("target"), "keep").unwrap();
+        std::os::unix::fs::symlink(parent.path().join("target"), parent.path().join(LOCK)).unwrap();
+        assert!(matches!(StateDir::open(parent.path()), Err(StateDirError::System { .. })));
+        assert_eq!(fs::read_to_string(parent.path().join("target")).unwrap(), "keep");
+    }
+
+    #[test]
+    fn an_open_folder_is_closed_if_empty_and_refused_if_not() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("open");
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        drop(StateDir::open(&path).unwrap());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        let other = parent.path().join("other");
+        fs::create_dir(&other).unwrap();
+        fs::write(other.join("file"), "").unwrap();
+        fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(matches!(StateDir::open(&other), Err(StateDirError::Open(_))));
+    }
+}
