@@ -12,6 +12,7 @@
 pub mod effect;
 pub mod event;
 pub mod model;
+pub mod prices;
 pub mod pump;
 pub mod record;
 pub mod settings;

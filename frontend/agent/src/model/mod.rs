@@ -1,5 +1,19 @@
 //! Models behind one interface: a request is built, bytes come in, neutral events and one answer come out.
 
+pub mod answer;
+pub mod anthropic;
+pub mod fault;
+pub mod message;
+pub mod request;
+pub mod rules;
+pub mod sse;
+
+pub use answer::{Answer, ModelEvent, Outcome, Partial};
+pub use anthropic::Stream;
+pub use fault::backoff_ms;
+pub use message::{Message, Role, strip_thinking};
+pub use request::Request;
+
 use serde::{Deserialize, Serialize};
 
 /// Why an answer ended.

@@ -1,0 +1,284 @@
+//! How calls fail: what a status, a body or an error in the middle of a stream mean, in words that say what to do, and when to try again.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::Fault;
+
+/// The most tries by itself; then the person decides.
+pub const MAX_TRIES: u32 = 8;
+/// The longest pause that a server may ask for, in milliseconds; if it asks for more, the person decides.
+pub const MAX_HINT_MS: u64 = 5 * 60_000;
+
+const FIRST_PAUSE_MS: u64 = 500;
+const LONGEST_PAUSE_MS: u64 = 8_000;
+const QUOTED_CHARS: usize = 300;
+
+/// How long to wait before the call is made again, in milliseconds; `None` if it is not to be made again by itself.
+/// `tries` is how often it was made so far, `seed` any number: it spreads the pauses of those who failed together.
+#[must_use]
+pub fn backoff_ms(tries: u32, fault: &Fault, seed: u64) -> Option<u64> {
+    if !fault.retryable || tries >= MAX_TRIES {
+        return None;
+    }
+    if let Some(hint) = fault.retry_after_ms {
+        return (hint <= MAX_HINT_MS).then_some(hint);
+    }
+    let pause = (FIRST_PAUSE_MS << tries.saturating_sub(1).min(10)).min(LONGEST_PAUSE_MS);
+    let spread = scramble(seed.wrapping_add(u64::from(tries))) % (pause / 4 + 1);
+    Some(pause - spread)
+}
+
+/// One step of `SplitMix64`.
+const fn scramble(seed: u64) -> u64 {
+    let mixed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
+}
+
+/// A fault of the way to the server.
+#[must_use]
+pub fn lost(reason: &str) -> Fault {
+    Fault {
+        message: format!(
+            "The connection to the model was lost: {}. Check the network, or try again.",
+            sentence(reason)
+        ),
+        status: None,
+        request_id: None,
+        retryable: true,
+        retry_after_ms: None,
+    }
+}
+
+/// A fault of the stream itself.
+pub(super) fn broken(head: &Head, message: String, retryable: bool) -> Fault {
+    Fault { message, status: head.status, request_id: head.request_id(), retryable, retry_after_ms: None }
+}
+
+/// The head of an answer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Head {
+    pub(super) status: Option<u16>,
+    pub(super) headers: BTreeMap<String, String>,
+}
+
+impl Head {
+    /// Whether a stream of events follows.
+    pub(super) fn is_stream(&self) -> bool {
+        let kind = self.header("content-type").unwrap_or("text/event-stream");
+        self.status.is_some_and(|status| (200..300).contains(&status)) && kind.contains("event-stream")
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+
+    fn request_id(&self) -> Option<String> {
+        self.header("request-id").or_else(|| self.header("x-request-id")).map(str::to_owned)
+    }
+
+    fn retry_after_ms(&self) -> Option<u64> {
+        let exact = self.header("retry-after-ms").and_then(millis);
+        exact.or_else(|| {
+            self.header("retry-after").and_then(millis).map(|seconds| seconds.saturating_mul(1000))
+        })
+    }
+
+    /// What an answer that is no stream means.
+    pub(super) fn fault(&self, body: &[u8]) -> Fault {
+        let status = self.status.unwrap_or_default();
+        let body = String::from_utf8_lossy(body);
+        let json: Option<Value> = serde_json::from_str(&body).ok();
+        let said = json.as_ref().and_then(words).unwrap_or_else(|| quote(&body));
+        let spent = status == 429 && body.contains("enforced_spend_limit_reached");
+        let ours = matches!(status, 408 | 409 | 429 | 500..) && !spent;
+        let retryable = match self.header("x-should-retry") {
+            Some("true") => true,
+            Some("false") => false,
+            _ => ours,
+        };
+        let in_body = || Some(json.as_ref()?.get("request_id")?.as_str()?.to_owned());
+        Fault {
+            message: if (200..300).contains(&status) {
+                let kind = self.header("content-type").unwrap_or("nothing known");
+                format!(
+                    "The server answered with {kind} where a stream of events was expected: {said} Check the base URL in the settings."
+                )
+            } else {
+                advise(status, spent, &said)
+            },
+            status: self.status,
+            request_id: self.request_id().or_else(in_body),
+            retryable,
+            retry_after_ms: self.retry_after_ms(),
+        }
+    }
+
+    /// What an `error` event in the middle of a stream means.
+    pub(super) fn fault_in_stream(&self, event: &Value) -> Fault {
+        let error = &event["error"];
+        let kind = error["type"].as_str().unwrap_or_default();
+        let said = words(event).unwrap_or_else(|| quote(&event.to_string()));
+        let status = match kind {
+            "overloaded_error" => 529,
+            "rate_limit_error" => 429,
+            "timeout_error" => 408,
+            "invalid_request_error" => 400,
+            "authentication_error" => 401,
+            "billing_error" => 402,
+            "permission_error" => 403,
+            "not_found_error" => 404,
+            "request_too_large" => 413,
+            _ => 500,
+        };
+        let spent = status == 429 && event.to_string().contains("enforced_spend_limit_reached");
+        Fault {
+            message: advise(status, spent, &said),
+            status: self.status,
+            request_id: self.request_id().or_else(|| Some(event["request_id"].as_str()?.to_owned())),
+            retryable: matches!(status, 408 | 429 | 500..) && !spent,
+            retry_after_ms: None,
+        }
+    }
+}
+
+fn advise(status: u16, spent: bool, said: &str) -> String {
+    let (what, todo) = match status {
+        _ if spent => (
+            "The spend limit of the account is reached",
+            "Raise it in the provider's console, or choose another model.",
+        ),
+        400 if said.contains("too long") || said.contains("exceed context") => {
+            ("The conversation no longer fits the model", "Go on in a new session.")
+        }
+        400 | 422 => {
+            ("The server did not accept the request", "If it says so again, go on in a new session.")
+        }
+        401 => (
+            "The key was not accepted",
+            "Check the key in the settings, or ANTHROPIC_API_KEY where the runner was started.",
+        ),
+        402 => ("The account has no credit", "Top it up in the provider's console, or choose another model."),
+        403 => ("The key may not do this", "Check what the key is allowed to use, or choose another model."),
+        404 => (
+            "The server knows no such model or address",
+            "Check the model's name and the base URL in the settings.",
+        ),
+        408 => ("The server waited too long for the request", "Try again."),
+        409 => ("The server is busy with a conflicting request", "Try again."),
+        413 => ("The request is too large for the server", "Go on in a new session."),
+        429 => ("Too many requests for this key", "Wait a little, or choose another model."),
+        529 => ("The model is overloaded", "Wait a little, or choose another model."),
+        500.. => ("The server failed", "Try again."),
+        _ => ("The server answered in an unexpected way", "Check the base URL in the settings."),
+    };
+    format!("{what} ({status}): {said} {todo}")
+}
+
+/// What the server says, as a sentence.
+fn words(json: &Value) -> Option<String> {
+    let error = json.get("error");
+    [error.and_then(|error| error.get("message")), error, json.get("message"), json.get("detail")]
+        .into_iter()
+        .flatten()
+        .find_map(Value::as_str)
+        .map(quote)
+}
+
+fn quote(text: &str) -> String {
+    let text = text.trim();
+    if text.is_empty() {
+        return "it gave no reason.".to_owned();
+    }
+    let start = text.get(..15).unwrap_or(text).to_ascii_lowercase();
+    if start.starts_with("<!doctype") || start.starts_with("<html") {
+        return "it sent a web page.".to_owned();
+    }
+    let mut line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = line.char_indices().nth(QUOTED_CHARS) {
+        line.truncate(end);
+        line.push('…');
+    }
+    sentence(&line) + "."
+}
+
+fn sentence(text: &str) -> String {
+    text.trim().trim_end_matches('.').to_owned()
+}
+
+/// A number of seconds or milliseconds that may have a fraction; a date is not understood, since there is no clock here.
+fn millis(text: &str) -> Option<u64> {
+    text.split('.').next()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn what_is_tried_again() {
+        for status in [408, 409, 429, 500, 502, 503, 504, 529] {
+            assert!(fault(status, &[], "{}").retryable, "{status}");
+        }
+        for status in [300, 400, 401, 402, 403, 404, 413, 422] {
+            assert!(!fault(status, &[], "{}").retryable, "{status}");
+        }
+        assert!(!fault(429, &[], r#"{"error":{"type":"enforced_spend_limit_reached"}}"#).retryable);
+        assert!(!fault(500, &[("x-should-retry", "false")], "").retryable);
+        assert!(fault(400, &[("x-should-retry", "true")], "").retryable);
+    }
+
+    #[test]
+    fn faults_say_what_to_do() {
+        let body = r#"{"type":"error","error":{"type":"authentication_error","message":"invalid x-api-key"},"request_id":"req_1"}"#;
+        let fault = fault(401, &[], body);
+        assert_eq!(
+            fault.message,
+            "The key was not accepted (401): invalid x-api-key. Check the key in the settings, or ANTHROPIC_API_KEY where the runner was started."
+        );
+        assert_eq!(fault.request_id.as_deref(), Some("req_1"));
+        assert_eq!(fault.status, Some(401));
+    }
+
+    #[test]
+    fn bodies_that_are_no_json() {
+        assert!(fault(502, &[], "<!DOCTYPE html><title>no</title>").message.contains("it sent a web page."));
+        assert!(fault(503, &[], " busy\n now ").message.contains(": busy now. Try"));
+        assert!(fault(500, &[], "").message.contains("it gave no reason."));
+        assert!(fault(500, &[], &"é".repeat(9000)).message.len() < 1000);
+        assert!(fault(200, &[("content-type", "text/html")], "<html>").message.contains("text/html"));
+        assert!(fault(400, &[], r#"{"error":"plain"}"#).message.contains("plain."));
+    }
+
+    #[test]
+    fn the_servers_hint_rules_up_to_a_bound() {
+        let hinted = |name, value| backoff_ms(1, &fault(429, &[(name, value)], ""), 0);
+        assert_eq!(hinted("retry-after", "7"), Some(7_000));
+        assert_eq!(hinted("retry-after-ms", "250.5"), Some(250));
+        assert_eq!(hinted("retry-after", "3600"), None);
+        assert!(hinted("retry-after", "Fri, 20 Nov 2026 10:00:00 GMT").is_some_and(|pause| pause <= 500));
+    }
+
+    #[test]
+    fn pauses_double_to_a_bound_and_end() {
+        let fault = lost("reset");
+        for seed in 0..50 {
+            for (tries, most) in [(0, 500), (1, 500), (2, 1000), (3, 2000), (4, 4000), (5, 8000), (7, 8000)] {
+                let pause = backoff_ms(tries, &fault, seed).unwrap();
+                assert!((most * 3 / 4..=most).contains(&pause), "{tries}: {pause}");
+            }
+        }
+        assert_eq!(backoff_ms(MAX_TRIES, &fault, 0), None);
+        assert_eq!(backoff_ms(1, &Fault { retryable: false, ..fault }, 0), None);
+    }
+
+    fn fault(status: u16, headers: &[(&str, &str)], body: &str) -> Fault {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Head { status: Some(status), headers }.fault(body.as_bytes())
+    }
+}
