@@ -9,35 +9,26 @@
 //! The agent owns the conversation, the queue, the turn, the link's state and the policy. It reads no clock (`now` is an argument),
 //! draws no random number (one nonce comes with [`event::Boot`]) and does no I/O: nothing in its `Cargo.toml` could.
 
+pub mod agent;
+pub mod backoff;
 pub mod effect;
 pub mod event;
+pub mod link;
 pub mod model;
+pub mod notice;
+pub mod policy;
 pub mod prices;
+pub mod projection;
 pub mod pump;
+pub mod queue;
 pub mod record;
+pub mod session;
 pub mod settings;
+pub mod tools;
+pub mod transcript;
 pub mod view;
 
+pub use agent::Agent;
 pub use effect::{CallId, Effect};
 pub use event::Event;
 pub use pump::{Pump, Shell};
-
-use shared::Timestamp;
-
-/// The agent of one session.
-#[derive(Debug, Default)]
-pub struct Agent {}
-
-impl Agent {
-    /// An agent that has seen nothing yet. Its first event must be [`Event::Opened`].
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Takes one event and says what must be done about it.
-    #[must_use = "effects that are not performed are lost"]
-    pub fn handle(&mut self, _now: Timestamp, _event: Event) -> Vec<Effect> {
-        Vec::new()
-    }
-}

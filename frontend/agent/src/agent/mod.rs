@@ -1,0 +1,454 @@
+//! The agent of one session: what decides.
+//!
+//! Each event goes to one handler (`user`, `runner`, `turn`), which records what happened. Then `advance` (in `turn`) looks at the state,
+//! not at the event, and does whatever is due: that is why no wake can be missed. Last, `finish` compares what is shown with what
+//! is true and asks for one alarm at the nearest deadline.
+
+mod runner;
+mod turn;
+mod user;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use shared::protocol::ClientFrame;
+use shared::task::Task;
+use shared::{OpId, Seq, TaskId, Timestamp};
+
+use crate::effect::{Effect, SessionSummary};
+use crate::event::{Boot, Event};
+use crate::link::{Link, Step};
+use crate::projection::Projection;
+use crate::record::{Entry, Record};
+use crate::session::{Phase, Session};
+use crate::settings::{ModelChoice, Provider, Settings};
+use crate::view::{Patch, Status, TurnView, Waiting};
+use crate::{notice, projection};
+
+use turn::Calling;
+
+/// How many turns an agent may start by itself before the person speaks.
+pub const WAKE_BUDGET: u32 = 25;
+/// The model that real calls go to unless another is chosen.
+pub const DEFAULT_MODEL: &str = "claude-opus-5-5";
+/// How long after a failed save it is tried again.
+const SAVE_AGAIN_MS: u64 = 5_000;
+
+/// The agent of one session.
+#[derive(Debug)]
+pub struct Agent {
+    session: Session,
+    projection: Projection,
+    link: Link,
+    settings: Settings,
+    nonce: u64,
+    open: bool,
+    visible: bool,
+    calling: Option<Calling>,
+    /// The tool use that waits for an approval, as shown.
+    asking: Option<Asking>,
+    /// Operations of the log that were asked for since this boot.
+    asked_ops: BTreeSet<OpId>,
+    /// An end was taken in, and more may follow: no turn is started until this number is settled, or then.
+    settling: Option<(Seq, Timestamp)>,
+    tasks: BTreeMap<TaskId, Task>,
+    /// Tasks whose stop was asked for.
+    stopping: BTreeSet<TaskId>,
+    /// Watched tasks and the next offset wanted.
+    watched: BTreeMap<TaskId, Watched>,
+    /// Entries that are not known to be durable.
+    unsaved: VecDeque<Entry>,
+    /// Whether the log is written at all: a session in which nothing happened yet leaves no trace.
+    keeping: bool,
+    /// Why, if saving failed, and when it is tried again.
+    save_fault: Option<(String, Timestamp)>,
+    /// The last event that is durable here.
+    saved_seq: Seq,
+    /// The number the next event must have, if that is known.
+    expected: Option<Seq>,
+    shown: Shown,
+}
+
+#[derive(Debug, Default)]
+struct Watched {
+    next: u64,
+    /// A gap is being read.
+    reading: Option<OpId>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Asking {
+    index: usize,
+    always: Vec<crate::settings::Rule>,
+}
+
+/// What the page was last told, so that only changes are.
+#[derive(Debug, Default)]
+struct Shown {
+    status: Option<Status>,
+    queue: Vec<Waiting>,
+    summary: Option<SessionSummary>,
+    alarm: Option<Timestamp>,
+    runner_alarm: Option<Timestamp>,
+}
+
+/// What one event leads to.
+#[derive(Debug)]
+struct Out {
+    now: Timestamp,
+    entries: Vec<Entry>,
+    patches: Vec<Patch>,
+    effects: Vec<Effect>,
+}
+
+impl Default for Agent {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Agent {
+    /// An agent that has seen nothing yet. Its first event must be [`Event::Opened`]; others before it do nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            session: Session::default(),
+            projection: Projection::default(),
+            link: Link::new(0),
+            settings: Settings::default(),
+            nonce: 0,
+            open: false,
+            visible: true,
+            calling: None,
+            asking: None,
+            asked_ops: BTreeSet::new(),
+            settling: None,
+            tasks: BTreeMap::new(),
+            stopping: BTreeSet::new(),
+            watched: BTreeMap::new(),
+            unsaved: VecDeque::new(),
+            keeping: false,
+            save_fault: None,
+            saved_seq: Seq(0),
+            expected: None,
+            shown: Shown::default(),
+        }
+    }
+
+    /// The state as the log has it.
+    #[must_use]
+    pub const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Whether the agent is at work: a call, a tool, an approval or a wait for the next try.
+    #[must_use]
+    pub const fn is_busy(&self) -> bool {
+        !matches!(self.session.phase, Phase::Rest | Phase::Failed { retry_at: None, .. })
+    }
+
+    /// Whether a task of this session runs or waits for a place.
+    #[must_use]
+    pub fn has_active_tasks(&self) -> bool {
+        self.own_active() > 0
+    }
+
+    /// Everything a page needs to show that knows nothing yet.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<Patch> {
+        let mut patches = self.projection.snapshot();
+        patches.push(Patch::Tasks(self.tasks_in_order()));
+        patches.extend(self.link.welcome().map(|welcome| Patch::Stats(welcome.stats)));
+        patches.push(Patch::Queue(self.waiting()));
+        patches.push(Patch::Status(Box::new(self.status())));
+        patches
+    }
+
+    /// Takes one event and says what must be done about it.
+    #[must_use = "effects that are not performed are lost"]
+    pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
+        let mut out = Out { now, entries: Vec::new(), patches: Vec::new(), effects: Vec::new() };
+        if self.open || matches!(event, Event::Opened(_)) {
+            self.take(&mut out, event);
+            if self.open {
+                self.advance(&mut out);
+            }
+            self.finish(&mut out);
+        }
+        out.effects
+    }
+
+    fn take(&mut self, out: &mut Out, event: Event) {
+        match event {
+            Event::Opened(boot) => self.boot(out, boot),
+            Event::User(wish) => self.user(out, wish),
+            Event::Model { call, input } => self.model(out, call, input),
+            Event::Link { generation, input } => self.link_input(out, generation, input),
+            Event::Saved { through } => self.saved(out, through),
+            Event::SaveFailed { reason } => self.save_fault = Some((reason, out.now.plus(SAVE_AGAIN_MS))),
+            Event::Tick => {}
+            Event::Visible(visible) => {
+                self.visible = visible;
+                if visible {
+                    let step = self.link.hurry(out.now);
+                    self.step(out, &step);
+                }
+            }
+            Event::Online => {
+                let step = self.link.hurry(out.now);
+                self.step(out, &step);
+            }
+            Event::Settings(settings) => self.settings = settings,
+            Event::Fenced => self.fence(out),
+        }
+        let step = self.link.tick(out.now);
+        self.step(out, &step);
+    }
+
+    fn boot(&mut self, out: &mut Out, boot: Boot) {
+        if self.open {
+            return;
+        }
+        self.open = true;
+        self.nonce = boot.nonce;
+        self.settings = boot.settings;
+        self.visible = boot.visible;
+        self.link = Link::new(boot.nonce);
+        let mut ignored = Vec::new();
+        for entry in &boot.log {
+            self.projection.apply(entry, &self.session, &mut ignored);
+            self.session.apply(entry);
+            ignored.clear();
+        }
+        self.saved_seq = self.session.seq;
+        self.keeping = !boot.log.is_empty();
+        if self.session.id.is_none() {
+            self.record(out, Record::Began { format: 1, session: boot.session });
+        }
+        out.patches = self.snapshot();
+        self.shown = Shown::default();
+        let step = self.link.connect(out.now);
+        self.step(out, &step);
+    }
+
+    fn fence(&mut self, out: &mut Out) {
+        self.open = false;
+        if let Some(calling) = self.calling.take() {
+            out.effects.push(Effect::CancelCall(calling.call));
+        }
+        out.effects.push(Effect::Disconnect { generation: self.link.generation() });
+        out.effects.push(Effect::Alarm(None));
+    }
+
+    fn saved(&mut self, out: &mut Out, through: u64) {
+        self.save_fault = None;
+        let before = self.saved_seq;
+        while self.unsaved.front().is_some_and(|entry| entry.n <= through) {
+            if let Some(Entry { record: Record::Arrived { seq, epoch, .. }, .. }) = self.unsaved.pop_front()
+                && Some(epoch) == self.session.epoch
+            {
+                self.saved_seq = seq;
+            }
+        }
+        if self.saved_seq > before {
+            self.acknowledge(out);
+        }
+    }
+
+    fn acknowledge(&self, out: &mut Out) {
+        if self.saved_seq > Seq(0) {
+            self.send(out, ClientFrame::Ack { through: self.saved_seq });
+        }
+    }
+
+    /// Writes down what happened and folds it in.
+    fn record(&mut self, out: &mut Out, record: Record) {
+        let entry = Entry { n: self.session.last + 1, at: out.now, record };
+        self.projection.apply(&entry, &self.session, &mut out.patches);
+        self.session.apply(&entry);
+        self.unsaved.push_back(entry.clone());
+        out.entries.push(entry);
+    }
+
+    fn send(&self, out: &mut Out, frame: ClientFrame) {
+        if self.link.is_live() || matches!(frame, ClientFrame::Hello(_)) {
+            out.effects.push(Effect::Send { generation: self.link.generation(), frame: Box::new(frame) });
+        }
+    }
+
+    fn step(&mut self, out: &mut Out, step: &Step) {
+        let generation = self.link.generation();
+        match step {
+            Step::Nothing => {}
+            Step::Connect => {
+                self.socket_gone(out);
+                out.effects.push(Effect::Connect { generation });
+            }
+            Step::Disconnect => {
+                self.socket_gone(out);
+                out.effects.push(Effect::Disconnect { generation });
+            }
+        }
+    }
+
+    /// Puts everything in order: the log first, then what depends on it; then what is shown; then the alarm.
+    fn finish(&mut self, out: &mut Out) {
+        self.choose_entries(out);
+        if !out.entries.is_empty() {
+            out.effects.insert(0, Effect::Append(std::mem::take(&mut out.entries)));
+        }
+        let queue = self.waiting();
+        if queue != self.shown.queue {
+            self.shown.queue.clone_from(&queue);
+            out.patches.push(Patch::Queue(queue));
+        }
+        let status = self.status();
+        if self.shown.status.as_ref() != Some(&status) {
+            self.shown.status = Some(status.clone());
+            out.patches.push(Patch::Status(Box::new(status)));
+        }
+        if !out.patches.is_empty() {
+            out.effects.push(Effect::Show(std::mem::take(&mut out.patches)));
+        }
+        if self.keeping
+            && let Some(summary) = self.summary()
+            && self.shown.summary.as_ref() != Some(&summary)
+        {
+            self.shown.summary = Some(summary.clone());
+            out.effects.push(Effect::Index(summary));
+        }
+        self.set_alarm(out);
+    }
+
+    /// What goes into the log now: what is new; or all that is not durable, if saving failed before or begins only now.
+    fn choose_entries(&mut self, out: &mut Out) {
+        let idle = |entry: &Entry| matches!(entry.record, Record::Began { .. } | Record::NewEpoch { .. });
+        let begins = !self.keeping && !out.entries.iter().all(idle);
+        self.keeping |= begins;
+        let again = self.save_fault.as_ref().is_some_and(|(_, at)| *at <= out.now || !out.entries.is_empty());
+        if again && let Some((_, at)) = &mut self.save_fault {
+            *at = out.now.plus(SAVE_AGAIN_MS);
+        }
+        if begins || again {
+            out.entries = self.unsaved.iter().cloned().collect();
+        } else if !self.keeping {
+            out.entries.clear();
+        }
+    }
+
+    fn set_alarm(&mut self, out: &mut Out) {
+        if !self.open {
+            return;
+        }
+        let turn = self.turn_deadline();
+        // The runner keeps time for what the loop waits on: a hidden tab's own timer may come a minute late.
+        if self.shown.runner_alarm != turn && self.link.is_live() {
+            self.shown.runner_alarm = turn;
+            if let Some(at) = turn {
+                let after_ms = at.since(out.now) + 5;
+                self.send(out, ClientFrame::Alarm { id: 1, after_ms });
+            }
+        }
+        let save = self.save_fault.as_ref().map(|(_, at)| *at);
+        let alarm = [turn, self.link.deadline(), save].into_iter().flatten().min();
+        if alarm != self.shown.alarm {
+            self.shown.alarm = alarm;
+            out.effects.push(Effect::Alarm(alarm));
+        }
+    }
+
+    /// The model that the next call goes to.
+    fn resolved_model(&self) -> ModelChoice {
+        let wish = &self.settings.model;
+        let relayed =
+            self.link.welcome().is_some_and(|welcome| welcome.relay.iter().any(|name| name == "anthropic"));
+        let provider = match wish.provider {
+            Provider::Auto if relayed => Provider::Relay,
+            Provider::Auto if self.settings.has_key => Provider::Direct,
+            Provider::Auto => Provider::Demo,
+            Provider::Demo | Provider::Relay | Provider::Direct => wish.provider,
+        };
+        let model = match (provider, wish.model.trim()) {
+            (Provider::Demo, _) => "demo".to_owned(),
+            (_, "") => DEFAULT_MODEL.to_owned(),
+            (_, model) => model.to_owned(),
+        };
+        ModelChoice { provider, model }
+    }
+
+    fn own_active(&self) -> u32 {
+        let own = |task: &&Task| Some(task.session) == self.session.id && task.is_active();
+        u32::try_from(self.tasks.values().filter(own).count()).unwrap_or(u32::MAX)
+    }
+
+    fn tasks_in_order(&self) -> Vec<Task> {
+        let mut tasks: Vec<Task> = self.tasks.values().cloned().collect();
+        tasks.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+        tasks
+    }
+
+    fn waiting(&self) -> Vec<Waiting> {
+        let words = self.session.queue.words().iter().map(|words| Waiting::Words {
+            id: words.id,
+            text: words.text.clone(),
+            steer: words.steer,
+        });
+        let ends = self.session.queue.ends().iter().map(|end| Waiting::End {
+            task: end.task.id.clone(),
+            command: end.task.command.clone(),
+            label: notice::label(&end.task),
+            tone: projection::task_tone(&end.task.state),
+        });
+        ends.chain(words).collect()
+    }
+
+    fn status(&self) -> Status {
+        let welcome = self.link.welcome();
+        let fixed = self.session.fixed.as_ref().map(|fixed| fixed.workspace.clone());
+        Status {
+            title: self.session.title().to_owned(),
+            turn: self.turn_view(),
+            link: self.link.view(),
+            workspace: welcome.map(|welcome| welcome.workspace_short.clone()).or(fixed).unwrap_or_default(),
+            relay: welcome.map(|welcome| welcome.relay.clone()).unwrap_or_default(),
+            model: self.resolved_model(),
+            mode: self.settings.mode,
+            wake: !self.settings.no_wake,
+            budget_left: WAKE_BUDGET.saturating_sub(self.session.self_started),
+            spent: self.session.spent,
+            unsaved: self.save_fault.as_ref().map(|(reason, _)| reason.clone()),
+            polls: self.session.polls,
+        }
+    }
+
+    fn turn_view(&self) -> TurnView {
+        match &self.session.phase {
+            Phase::Rest if self.session.queue.words().is_empty() => TurnView::Idle,
+            Phase::Rest | Phase::Due(_) => TurnView::WaitsForRunner,
+            Phase::Asked => match &self.calling {
+                Some(calling) if calling.answering => TurnView::Streaming,
+                Some(_) => TurnView::Asking,
+                None => TurnView::WaitsForRunner,
+            },
+            Phase::Failed { fault, retry_at: Some(until) } => {
+                TurnView::BacksOff { until: *until, reason: projection::fault_words(fault) }
+            }
+            Phase::Failed { retry_at: None, .. } => TurnView::Failed,
+            Phase::Tools(_) if self.asking.is_some() => TurnView::Asks,
+            Phase::Tools(_) if !self.link.is_live() => TurnView::WaitsForRunner,
+            Phase::Tools(_) => TurnView::Tools,
+        }
+    }
+
+    fn summary(&self) -> Option<SessionSummary> {
+        Some(SessionSummary {
+            session: self.session.id?,
+            title: self.session.title().to_owned(),
+            created: self.session.created,
+            updated: self.session.updated,
+            workspace: self.session.fixed.as_ref().map(|fixed| fixed.workspace.clone()).unwrap_or_default(),
+            running: self.own_active(),
+            asks: self.asking.is_some(),
+            busy: self.is_busy(),
+        })
+    }
+}

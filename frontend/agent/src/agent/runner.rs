@@ -1,0 +1,384 @@
+//! What the runner says: the socket's life, durable events, replies, and what passes by.
+
+use shared::output::OutputSlice;
+use shared::protocol::{ClientFrame, Op, Outcome, Reply, ServerFrame, TaskEvent, Welcome};
+use shared::task::Task;
+use shared::tools::ToolCall;
+use shared::{OpId, Problem, Seq, TaskId};
+
+use super::user::toast;
+use super::{Agent, Out};
+use crate::event::{LinkInput, ModelInput};
+use crate::link::{Pending, Purpose};
+use crate::record::Record;
+use crate::session::Progress;
+use crate::tools;
+use crate::view::Patch;
+
+/// Ends that come within this many milliseconds make one turn, should the runner's own word (`settled`) fail to come.
+const SETTLE_MS: u64 = 400;
+/// How long the replay after a connection may keep a turn from starting.
+const REPLAY_MS: u64 = 2_000;
+/// How much of a gap in watched output is read at once.
+const READ_BYTES: u32 = 256 * 1024;
+
+impl Agent {
+    pub(super) fn link_input(&mut self, out: &mut Out, generation: u64, input: LinkInput) {
+        if generation != self.link.generation() {
+            return;
+        }
+        match input {
+            LinkInput::Opened => {
+                let Some(id) = self.session.id else { return };
+                let hello = self.link.opened(out.now, id, self.session.epoch, self.session.seq);
+                self.send(out, hello);
+            }
+            LinkInput::Frame(frame) => {
+                self.link.heard(out.now);
+                self.frame(out, *frame);
+            }
+            LinkInput::Garbled { .. } => self.link.heard(out.now),
+            LinkInput::Closed { code, reason } => {
+                self.link.closed(out.now, code, &reason);
+                self.socket_gone(out);
+            }
+        }
+    }
+
+    /// What only the old socket carried is over.
+    pub(super) fn socket_gone(&mut self, out: &mut Out) {
+        self.shown.runner_alarm = None;
+        self.expected = None;
+        for watched in self.watched.values_mut() {
+            watched.reading = None;
+        }
+        if let Some(calling) = self.calling.as_ref().filter(|calling| calling.relayed) {
+            let reason = "the connection to the runner was lost".to_owned();
+            self.model(out, calling.call, ModelInput::Lost { reason });
+        }
+    }
+
+    fn frame(&mut self, out: &mut Out, frame: ServerFrame) {
+        match frame {
+            ServerFrame::Welcome(welcome) => self.welcome(out, *welcome),
+            ServerFrame::Reply { id, outcome } => {
+                if let Some(pending) = self.link.replied(id) {
+                    self.reply(out, &pending, outcome);
+                }
+            }
+            ServerFrame::Event { seq, event } => self.event(out, seq, event),
+            ServerFrame::Settled { through } => {
+                if self.settling.is_some_and(|(wanted, _)| through >= wanted) {
+                    self.settling = None;
+                }
+            }
+            ServerFrame::Task { task } => self.task(out, *task),
+            ServerFrame::Cleared { tasks } => {
+                for task in &tasks {
+                    self.tasks.remove(task);
+                }
+                out.patches.push(Patch::TasksGone(tasks));
+            }
+            ServerFrame::Output { task, slice } => self.output(out, &task, slice),
+            ServerFrame::Stats(stats) => out.patches.push(Patch::Stats(stats)),
+            ServerFrame::ModelHead { call, status, headers } => {
+                self.relayed(out, &call, ModelInput::Head { status, headers });
+            }
+            ServerFrame::ModelData { call, data } => self.relayed(out, &call, ModelInput::Data(data.0)),
+            ServerFrame::ModelEnd { call, problem: None } => self.relayed(out, &call, ModelInput::End),
+            ServerFrame::ModelEnd { call, problem: Some(problem) } => {
+                self.relayed(out, &call, ModelInput::Lost { reason: problem.message });
+            }
+            ServerFrame::Alarm { .. } => self.shown.runner_alarm = None,
+            ServerFrame::Heartbeat { .. } => {}
+            ServerFrame::Problem { problem } => toast(out, &problem.message),
+        }
+    }
+
+    fn relayed(&mut self, out: &mut Out, call: &str, input: ModelInput) {
+        let current = self.calling.as_ref().filter(|calling| calling.relayed).map(|calling| calling.call);
+        if let Some(current) = current
+            && current.0.to_string() == call
+        {
+            self.model(out, current, input);
+        }
+    }
+
+    fn welcome(&mut self, out: &mut Out, welcome: Welcome) {
+        let known = self.session.epoch;
+        if known != Some(welcome.epoch) {
+            self.record(out, Record::NewEpoch { epoch: welcome.epoch });
+            self.saved_seq = Seq(0);
+            if known.is_some() {
+                self.give_up_on_old_store(out);
+            }
+        }
+        let resumed = welcome.resumed && known == Some(welcome.epoch);
+        self.expected = resumed.then(|| Seq(self.session.seq.0 + 1));
+        if welcome.last > self.session.seq {
+            self.settling = Some((welcome.last, out.now.plus(REPLAY_MS)));
+        }
+        self.tasks = welcome.tasks.iter().map(|task| (task.id.clone(), task.clone())).collect();
+        out.patches.push(Patch::Tasks(welcome.tasks.clone()));
+        out.patches.push(Patch::Stats(welcome.stats));
+        for task in &welcome.tasks {
+            self.timeline(out, task);
+        }
+        self.link.welcomed(out.now, welcome);
+        self.acknowledge(out);
+        for frame in self.link.resend() {
+            self.send(out, frame);
+        }
+        let watched: Vec<(TaskId, u64)> =
+            self.watched.iter().map(|(task, watched)| (task.clone(), watched.next)).collect();
+        for (task, from) in watched {
+            self.request(out, Op::Watch { task, from }, Purpose::Own);
+        }
+    }
+
+    /// A tool use that was under way towards an older store must not be repeated: nobody knows whether it was carried out.
+    fn give_up_on_old_store(&mut self, out: &mut Out) {
+        let Some((index, tool)) = self.session.current_use() else { return };
+        if let Progress::Began { op, .. } = tool.progress {
+            self.link.forget(op);
+            let words = "The runner lost its store while this was under way. It may or may not have been carried out, wholly or in part; look before you repeat it.";
+            let outcome = tools::failed(words);
+            self.record(
+                out,
+                Record::ToolDone { call: self.session.call, index, outcome, consumed: Vec::new() },
+            );
+        }
+    }
+
+    fn event(&mut self, out: &mut Out, seq: Seq, event: TaskEvent) {
+        let Some(epoch) = self.session.epoch else { return };
+        if seq <= self.session.seq {
+            if seq <= self.saved_seq {
+                self.send(out, ClientFrame::Ack { through: self.saved_seq });
+            }
+            return;
+        }
+        if self.expected.is_some_and(|expected| seq != expected) {
+            // An event is missing between: a new connection replays from the cursor.
+            let step = self.link.connect(out.now);
+            self.step(out, &step);
+            return;
+        }
+        self.expected = Some(Seq(seq.0 + 1));
+        let ended = matches!(event, TaskEvent::Ended { .. });
+        self.record(out, Record::Arrived { epoch, seq, event: event.clone() });
+        if ended && self.settling.is_none_or(|(wanted, _)| wanted <= seq) {
+            self.settling = Some((seq, out.now.plus(SETTLE_MS)));
+        }
+        match event {
+            TaskEvent::Ended { task, excerpt } => {
+                self.stopping.remove(&task.id);
+                if let Some(index) = self.awaited(&task) {
+                    let outcome = tools::ended(&task, &excerpt);
+                    let consumed = vec![task.id.clone()];
+                    self.tool_done(out, index, outcome, consumed);
+                }
+                self.task(out, *task);
+            }
+            TaskEvent::Backgrounded { task, by, excerpt } => {
+                if let Some(index) = self.awaited(&task) {
+                    let outcome = tools::backgrounded(&task, by, &excerpt);
+                    self.tool_done(out, index, outcome, Vec::new());
+                }
+                self.task(out, *task);
+            }
+        }
+    }
+
+    /// The `bash` call that waits for this task.
+    fn awaited(&self, task: &Task) -> Option<usize> {
+        let (index, tool) = self.session.current_use()?;
+        let waits = matches!(tool.call, Ok(ToolCall::Bash(_)))
+            && matches!(tool.progress, Progress::Began { op, .. } if op == task.op);
+        waits.then_some(index)
+    }
+
+    pub(super) fn tool_done(
+        &mut self,
+        out: &mut Out,
+        index: usize,
+        outcome: crate::record::ToolOutcome,
+        consumed: Vec<TaskId>,
+    ) {
+        if let Some((_, tool)) = self.session.current_use()
+            && let Progress::Began { op, .. } = tool.progress
+        {
+            self.link.forget(op);
+        }
+        self.record(out, Record::ToolDone { call: self.session.call, index, outcome, consumed });
+    }
+
+    fn task(&mut self, out: &mut Out, task: Task) {
+        if let Some(known) = self.tasks.get(&task.id)
+            && known.state.is_end()
+            && !task.state.is_end()
+        {
+            return;
+        }
+        self.timeline(out, &task);
+        self.tasks.insert(task.id.clone(), task.clone());
+        out.patches.push(Patch::Task(Box::new(task)));
+    }
+
+    fn timeline(&mut self, out: &mut Out, task: &Task) {
+        if Some(task.session) == self.session.id {
+            self.projection.task(task, &mut out.patches);
+        }
+    }
+
+    fn reply(&mut self, out: &mut Out, pending: &Pending, outcome: Outcome) {
+        match pending.purpose {
+            Purpose::Tool => self.tool_reply(out, pending.id, outcome),
+            Purpose::User => match outcome {
+                Outcome::Ok(Reply::PairedWith { url, expires }) => {
+                    out.patches.push(Patch::PairLink { url, expires });
+                }
+                Outcome::Ok(reply) => self.learn(out, &reply),
+                Outcome::Err(problem) => {
+                    if let Op::Stop { task, .. } = &pending.op {
+                        self.stopping.remove(task);
+                    }
+                    toast(out, &problem.message);
+                }
+            },
+            Purpose::Own => self.own_reply(out, pending, outcome),
+        }
+    }
+
+    fn own_reply(&mut self, out: &mut Out, pending: &Pending, outcome: Outcome) {
+        match (&pending.op, outcome) {
+            (Op::ReadOutput { task, .. }, Outcome::Ok(Reply::Output { slice, .. })) => {
+                if let Some(watched) = self.watched.get_mut(task)
+                    && watched.reading == Some(pending.id)
+                {
+                    watched.reading = None;
+                    let behind = slice.from + (slice.data.0.len() as u64) < slice.total;
+                    self.show_output(out, task, slice);
+                    if behind {
+                        self.read_gap(out, task);
+                    }
+                }
+            }
+            (Op::Watch { task, .. } | Op::ReadOutput { task, .. }, Outcome::Err(_)) => {
+                self.watched.remove(task);
+            }
+            (Op::ModelCall(call), Outcome::Err(problem)) => {
+                self.relayed(out, &call.call, ModelInput::Lost { reason: problem.message });
+            }
+            (_, Outcome::Ok(reply)) => self.learn(out, &reply),
+            (_, Outcome::Err(_)) => {}
+        }
+    }
+
+    /// A reply that holds a task is the newest word on it.
+    fn learn(&mut self, out: &mut Out, reply: &Reply) {
+        match reply {
+            Reply::Started { task } | Reply::Stopped { task } | Reply::Task { task } => {
+                self.task(out, (**task).clone());
+            }
+            Reply::Checked { tasks } => {
+                for checked in tasks {
+                    self.task(out, checked.task.clone());
+                }
+            }
+            Reply::Output { .. }
+            | Reply::File(_)
+            | Reply::Changed(_)
+            | Reply::PairedWith { .. }
+            | Reply::Done => {}
+        }
+    }
+
+    fn tool_reply(&mut self, out: &mut Out, id: OpId, outcome: Outcome) {
+        let current = self.session.current_use().and_then(|(index, tool)| match &tool.progress {
+            Progress::Began { op, .. } if *op == id => tool.call.clone().ok().map(|call| (index, call)),
+            Progress::Began { .. } | Progress::Pending { .. } | Progress::Done(_) => None,
+        });
+        let Some((index, call)) = current else {
+            // The reply was stopped meanwhile. What it started goes on, in the background.
+            if let Outcome::Ok(Reply::Started { task }) = outcome {
+                let foreground = task.foreground && task.is_active();
+                let id = task.id.clone();
+                self.task(out, *task);
+                if foreground {
+                    self.request(out, Op::Background { task: id }, Purpose::Own);
+                }
+            }
+            return;
+        };
+        match outcome {
+            Outcome::Err(problem) => self.tool_refused(out, index, &problem),
+            Outcome::Ok(reply) => {
+                self.learn(out, &reply);
+                if let Reply::Started { task } = &reply {
+                    let task = task.id.clone();
+                    self.record(out, Record::ToolTask { call: self.session.call, index, task });
+                }
+                let known: Vec<Task> = self.tasks.values().cloned().collect();
+                if let Some((outcome, consumed)) = tools::told(&call, reply, &known) {
+                    self.tool_done(out, index, outcome, consumed);
+                }
+            }
+        }
+    }
+
+    fn tool_refused(&mut self, out: &mut Out, index: usize, problem: &Problem) {
+        self.tool_done(out, index, tools::refused(problem), Vec::new());
+    }
+
+    fn output(&mut self, out: &mut Out, task: &TaskId, slice: OutputSlice) {
+        let Some(watched) = self.watched.get(task) else { return };
+        if watched.reading.is_some() {
+            return;
+        }
+        let dropped = slice.from > watched.next
+            && !(slice.omitted_from <= watched.next && slice.from <= slice.omitted_to);
+        if dropped {
+            self.read_gap(out, task);
+        } else {
+            self.show_output(out, task, slice);
+        }
+    }
+
+    fn read_gap(&mut self, out: &mut Out, task: &TaskId) {
+        let id = self.link.fresh_op();
+        let Some(watched) = self.watched.get_mut(task) else { return };
+        watched.reading = Some(id);
+        let op = Op::ReadOutput { task: task.clone(), from: watched.next, max: READ_BYTES };
+        if let Some(frame) = self.link.request(id, op, Purpose::Own) {
+            self.send(out, frame);
+        }
+    }
+
+    /// Shows what is new of a piece.
+    fn show_output(&mut self, out: &mut Out, task: &TaskId, mut slice: OutputSlice) {
+        let Some(watched) = self.watched.get_mut(task) else { return };
+        let end = slice.from + slice.data.0.len() as u64;
+        if end <= watched.next && watched.next > 0 {
+            return;
+        }
+        if slice.from < watched.next {
+            let known =
+                usize::try_from(watched.next - slice.from).unwrap_or(usize::MAX).min(slice.data.0.len());
+            slice.data.0.drain(..known);
+            slice.from = watched.next;
+        }
+        watched.next = end;
+        out.patches.push(Patch::Output { task: task.clone(), slice });
+    }
+
+    /// The phase is one in which an operation of the log is under way but was not asked for since this boot.
+    pub(super) fn ask_again(&mut self, out: &mut Out, op: OpId, call: &ToolCall) {
+        if !self.asked_ops.insert(op) || self.link.is_pending(op) {
+            return;
+        }
+        if let Some(frame) = self.link.request(op, tools::operation(call), Purpose::Tool) {
+            self.send(out, frame);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What the person wants.
+
+use shared::TaskId;
+use shared::protocol::{Op, Start};
+use shared::task::{Party, Task};
+use shared::tools::ToolCall;
+
+use super::{Agent, Out, Watched};
+use crate::effect::{CallId, Effect};
+use crate::event::{Decision, UserEvent};
+use crate::link::Purpose;
+use crate::record::{Cause, Record};
+use crate::session::{Phase, Progress};
+use crate::tools;
+use crate::view::{Patch, Tone};
+
+/// Longer words are refused: a message of this size fills most models' context.
+const MAX_WORDS: usize = 1024 * 1024;
+
+impl Agent {
+    pub(super) fn user(&mut self, out: &mut Out, wish: UserEvent) {
+        match wish {
+            UserEvent::Say { text, steer } => self.say(out, text, steer),
+            UserEvent::Unsay { id } => self.record(out, Record::Unsaid { id }),
+            UserEvent::Resay { id, text } if text.trim().is_empty() => {
+                let _ = text;
+                self.record(out, Record::Unsaid { id });
+            }
+            UserEvent::Resay { id, text } => self.change_words(out, id, |_, words| words.1 = text),
+            UserEvent::Shift { id, earlier } => self.change_words(out, id, |last, words| {
+                words.0 = if earlier { words.0.saturating_sub(1) } else { (words.0 + 1).min(last) };
+            }),
+            UserEvent::Steer { id } => self.change_words(out, id, |_, words| words.2 = true),
+            UserEvent::StopReply => self.stop_reply(out),
+            UserEvent::Retry => {
+                if matches!(self.session.phase, Phase::Failed { .. }) {
+                    self.ask(out, Cause::Again);
+                }
+            }
+            UserEvent::Decide { call, index, decision } => self.decide(out, call, index, decision),
+            UserEvent::Background { task } => self.wish(out, Op::Background { task }),
+            UserEvent::StopTask { task } => {
+                let now = !self.stopping.insert(task.clone());
+                self.wish(out, Op::Stop { task, by: Party::User, now });
+            }
+            UserEvent::SendInput { task, text, eof } => self.wish(out, Op::SendInput { task, text, eof }),
+            UserEvent::RunAgain { task } => self.run_again(out, &task),
+            UserEvent::ClearTasks => self.wish(out, Op::Clear { tasks: Vec::new() }),
+            UserEvent::Watch { task } => self.watch(out, task),
+            UserEvent::Unwatch { task } => {
+                if self.watched.remove(&task).is_some() {
+                    self.request(out, Op::Unwatch { task }, Purpose::Own);
+                }
+            }
+            UserEvent::Rename { title } => {
+                let title = crate::notice::cut_head(title.trim(), 200);
+                self.record(out, Record::Titled { title });
+            }
+            UserEvent::Pair => self.wish(out, Op::Pair),
+            UserEvent::Reconnect => {
+                if !self.link.is_live() {
+                    let step = self.link.connect(out.now);
+                    self.step(out, &step);
+                }
+            }
+        }
+    }
+
+    fn say(&mut self, out: &mut Out, text: String, steer: bool) {
+        if text.trim().is_empty() {
+            return;
+        }
+        if text.len() > MAX_WORDS {
+            return toast(
+                out,
+                "That is longer than 1 MiB. Put it into a file in the workspace and say where it is.",
+            );
+        }
+        let id = self.session.last_said + 1;
+        let steer = steer && self.is_busy();
+        self.record(out, Record::Said { id, text, steer });
+    }
+
+    /// Changes waiting words: place, text, steering. Words that were drained meanwhile stay as they were sent.
+    fn change_words(
+        &mut self,
+        out: &mut Out,
+        id: u64,
+        change: impl FnOnce(usize, &mut (usize, String, bool)),
+    ) {
+        let waiting = self.session.queue.words();
+        let Some(place) = waiting.iter().position(|words| words.id == id) else {
+            return toast(out, "Those words were sent already.");
+        };
+        let mut words = (place, waiting[place].text.clone(), waiting[place].steer);
+        change(waiting.len() - 1, &mut words);
+        let (place, text, steer) = words;
+        self.record(out, Record::Resaid { id, text, steer, place });
+    }
+
+    fn stop_reply(&mut self, out: &mut Out) {
+        if !self.is_busy() && !matches!(self.session.phase, Phase::Failed { .. }) {
+            return;
+        }
+        if self.stop_call(out) {
+            return;
+        }
+        let waited = self.session.current_use().and_then(|(_, tool)| match (&tool.call, &tool.progress) {
+            (Ok(ToolCall::Bash(_)), Progress::Began { op, task }) => Some((*op, task.clone())),
+            _ => None,
+        });
+        self.asking = None;
+        self.record(out, Record::StoppedReply);
+        if let Some((_, Some(task))) = waited {
+            self.request(out, Op::Background { task }, Purpose::Own);
+        }
+    }
+
+    fn decide(&mut self, out: &mut Out, call: CallId, index: usize, decision: Decision) {
+        let moot =
+            self.session.call != call || self.asking.as_ref().is_none_or(|asking| asking.index != index);
+        if moot {
+            return toast(out, "That approval is no longer asked for.");
+        }
+        let offered = self.asking.take().map(|asking| asking.always).unwrap_or_default();
+        let (allowed, rule, words) = match decision {
+            Decision::Once => (true, None, String::new()),
+            Decision::Always { rule } if offered.contains(&rule) => (true, Some(rule), String::new()),
+            Decision::Always { .. } => {
+                toast(out, "That rule was not offered; it was allowed this once.");
+                (true, None, String::new())
+            }
+            Decision::Deny { words } => (false, None, words),
+        };
+        if let Some(rule) = &rule {
+            self.settings.rules.push(rule.clone());
+            out.effects.push(Effect::SaveRule(rule.clone()));
+        }
+        self.record(out, Record::Decided { call, index, allowed, rule, words: words.clone() });
+        if !allowed {
+            let outcome = tools::denied(&words);
+            self.record(out, Record::ToolDone { call, index, outcome, consumed: Vec::new() });
+        }
+    }
+
+    fn run_again(&mut self, out: &mut Out, task: &TaskId) {
+        let Some(Task { command, folder, timeout_ms, stdin, .. }) = self.tasks.get(task).cloned() else {
+            return toast(out, "The runner no longer knows that task.");
+        };
+        let start = Start {
+            command,
+            folder: Some(folder),
+            timeout_ms,
+            foreground_ms: None,
+            stdin,
+            excerpt_chars: tools::NOTICE_CHARS,
+        };
+        self.wish(out, Op::Start(start));
+    }
+
+    fn watch(&mut self, out: &mut Out, task: TaskId) {
+        self.watched.insert(task.clone(), Watched::default());
+        self.request(out, Op::Watch { task, from: 0 }, Purpose::Own);
+    }
+
+    fn wish(&mut self, out: &mut Out, op: Op) {
+        if !self.link.is_live() {
+            let words = "The runner is not connected; this is done as soon as it is.";
+            if matches!(op, Op::Pair) {
+                return toast(out, "The runner is not connected.");
+            }
+            toast(out, words);
+        }
+        self.request(out, op, Purpose::User);
+    }
+
+    pub(super) fn request(&mut self, out: &mut Out, op: Op, purpose: Purpose) {
+        let id = self.link.fresh_op();
+        if let Some(frame) = self.link.request(id, op, purpose) {
+            self.send(out, frame);
+        }
+    }
+}
+
+pub(super) fn toast(out: &mut Out, text: &str) {
+    out.patches.push(Patch::Toast { tone: Tone::Warn, text: text.to_owned() });
+}

@@ -1,0 +1,324 @@
+//! The connection to the runner as a machine.
+//!
+//! `Down` → `Opening` → `Greeting` (hello sent) → `Live` → `Down` …; `Refused`, `Outdated` and `Taken` are left only by the person.
+//! Each socket has a generation; what an older one says is ignored. Requests are kept until their reply came and sent again
+//! on the next socket: their ids make that harmless. What a socket alone carried (watches, alarms, relayed calls) dies with it.
+
+use shared::protocol::{ClientFrame, Hello, Op, PROTOCOL, Welcome, close};
+use shared::{OpId, SessionId, Timestamp};
+
+use crate::backoff;
+use crate::view::LinkView;
+
+/// The close code by which the shell says that the runner refused the credential.
+pub const REFUSED: u16 = 4401;
+/// A socket that has not opened and welcomed by then is given up.
+const HANDSHAKE_MS: u64 = 10_000;
+const FIRST_DELAY_MS: u64 = 200;
+const MOST_DELAY_MS: u64 = 15_000;
+
+/// The link of one session.
+#[derive(Debug)]
+pub struct Link {
+    state: State,
+    generation: u64,
+    failures: u32,
+    seed: u64,
+    next_op: u64,
+    welcome: Option<Welcome>,
+    pending: Vec<Pending>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum State {
+    /// Not begun.
+    Off,
+    Down {
+        retry_at: Timestamp,
+        reason: String,
+    },
+    Opening {
+        since: Timestamp,
+    },
+    Greeting {
+        since: Timestamp,
+    },
+    Live {
+        heard: Timestamp,
+    },
+    Refused,
+    Outdated,
+    /// Another connection took the session.
+    Taken {
+        reason: String,
+    },
+}
+
+/// A request without its reply.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pending {
+    /// Its id.
+    pub id: OpId,
+    /// What was asked.
+    pub op: Op,
+    /// What for.
+    pub purpose: Purpose,
+}
+
+/// What a request was made for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Purpose {
+    /// A tool use of the current answer.
+    Tool,
+    /// Something the person asked for; a refusal is shown.
+    User,
+    /// The loop's own: a refusal is no news.
+    Own,
+}
+
+/// What a deadline or an event makes of the link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing.
+    Nothing,
+    /// A socket is to be opened.
+    Connect,
+    /// The socket is to be closed: it is dead or useless.
+    Disconnect,
+}
+
+impl Link {
+    /// A link that is not begun. `seed` decides jitter and operation ids.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self {
+            state: State::Off,
+            generation: 0,
+            failures: 0,
+            seed,
+            next_op: 0,
+            welcome: None,
+            pending: Vec::new(),
+        }
+    }
+
+    /// The current socket's name.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether frames can be sent.
+    #[must_use]
+    pub const fn is_live(&self) -> bool {
+        matches!(self.state, State::Live { .. })
+    }
+
+    /// What the runner last said of itself.
+    #[must_use]
+    pub const fn welcome(&self) -> Option<&Welcome> {
+        self.welcome.as_ref()
+    }
+
+    /// For the page.
+    #[must_use]
+    pub fn view(&self) -> LinkView {
+        match &self.state {
+            State::Off | State::Opening { .. } | State::Greeting { .. } => LinkView::Opening,
+            State::Down { retry_at, reason } => {
+                LinkView::Down { retry_at: *retry_at, reason: reason.clone() }
+            }
+            State::Live { .. } => LinkView::Live,
+            State::Refused => LinkView::Unpaired,
+            State::Outdated => LinkView::Outdated,
+            State::Taken { reason } => LinkView::Down { retry_at: Timestamp(0), reason: reason.clone() },
+        }
+    }
+
+    /// Begins to connect, whatever the state was.
+    pub fn connect(&mut self, now: Timestamp) -> Step {
+        self.generation += 1;
+        self.state = State::Opening { since: now };
+        Step::Connect
+    }
+
+    /// The socket opened: this must be sent.
+    pub fn opened(
+        &mut self,
+        now: Timestamp,
+        session: SessionId,
+        epoch: Option<shared::Epoch>,
+        after: shared::Seq,
+    ) -> ClientFrame {
+        self.state = State::Greeting { since: now };
+        ClientFrame::Hello(Hello { protocol: PROTOCOL, session, epoch, after, drive: true })
+    }
+
+    /// The runner introduced itself.
+    pub fn welcomed(&mut self, now: Timestamp, welcome: Welcome) {
+        self.failures = 0;
+        self.state = State::Live { heard: now };
+        self.welcome = Some(welcome);
+    }
+
+    /// Any frame: the runner lives.
+    pub const fn heard(&mut self, now: Timestamp) {
+        if let State::Live { heard } = &mut self.state {
+            *heard = now;
+        }
+    }
+
+    /// The socket is closed.
+    pub fn closed(&mut self, now: Timestamp, code: u16, reason: &str) {
+        self.state = match code {
+            REFUSED | close::REVOKED => State::Refused,
+            close::VERSION => State::Outdated,
+            close::FENCED => State::Taken {
+                reason: "Another connection drives this session. Reconnect to take it back.".to_owned(),
+            },
+            close::GOING_AWAY => self.down(now, "The runner stopped."),
+            _ if reason.is_empty() => self.down(now, "The runner cannot be reached."),
+            _ => self.down(now, reason),
+        };
+    }
+
+    fn down(&mut self, now: Timestamp, reason: &str) -> State {
+        let delay =
+            backoff::delay_ms(self.failures, FIRST_DELAY_MS, MOST_DELAY_MS, self.seed ^ self.generation);
+        self.failures = self.failures.saturating_add(1);
+        State::Down { retry_at: now.plus(delay), reason: reason.to_owned() }
+    }
+
+    /// Looks at the clock.
+    pub fn tick(&mut self, now: Timestamp) -> Step {
+        match &self.state {
+            State::Down { retry_at, .. } if *retry_at <= now => self.connect(now),
+            State::Opening { since } | State::Greeting { since } if now.since(*since) >= HANDSHAKE_MS => {
+                self.state = self.down(now, "The runner did not answer in time.");
+                Step::Disconnect
+            }
+            State::Live { heard } if now.since(*heard) >= self.silence_ms() => {
+                self.state = self.down(now, "The runner fell silent.");
+                Step::Disconnect
+            }
+            State::Off
+            | State::Down { .. }
+            | State::Opening { .. }
+            | State::Greeting { .. }
+            | State::Live { .. }
+            | State::Refused
+            | State::Outdated
+            | State::Taken { .. } => Step::Nothing,
+        }
+    }
+
+    /// There may be a network again, or somebody looks: a wait is cut short.
+    pub fn hurry(&mut self, now: Timestamp) -> Step {
+        match &self.state {
+            State::Down { .. } => self.connect(now),
+            State::Off
+            | State::Opening { .. }
+            | State::Greeting { .. }
+            | State::Live { .. }
+            | State::Refused
+            | State::Outdated
+            | State::Taken { .. } => self.tick(now),
+        }
+    }
+
+    /// When to look at the clock next.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        match &self.state {
+            State::Down { retry_at, .. } => Some(*retry_at),
+            State::Opening { since } | State::Greeting { since } => Some(since.plus(HANDSHAKE_MS)),
+            State::Live { heard } => Some(heard.plus(self.silence_ms())),
+            State::Off | State::Refused | State::Outdated | State::Taken { .. } => None,
+        }
+    }
+
+    fn silence_ms(&self) -> u64 {
+        3 * self.welcome.as_ref().map_or(shared::protocol::HEARTBEAT_MS, |welcome| welcome.heartbeat_ms)
+    }
+
+    /// A new operation id. Ids of a session's log are made by [`derived_op`] instead, so that a reload makes the same.
+    pub fn fresh_op(&mut self) -> OpId {
+        self.next_op += 1;
+        op_id(self.seed, self.seed.rotate_left(17), self.next_op)
+    }
+
+    /// Keeps a request until its reply comes, and gives the frame to send if there is a socket.
+    pub fn request(&mut self, id: OpId, op: Op, purpose: Purpose) -> Option<ClientFrame> {
+        self.pending.retain(|pending| pending.id != id);
+        let frame = self.is_live().then(|| ClientFrame::Request { id, op: op.clone() });
+        self.pending.push(Pending { id, op, purpose });
+        frame
+    }
+
+    /// The request that a reply is for.
+    pub fn replied(&mut self, id: OpId) -> Option<Pending> {
+        let at = self.pending.iter().position(|pending| pending.id == id)?;
+        Some(self.pending.remove(at))
+    }
+
+    /// Whether a request of this id has no reply yet.
+    #[must_use]
+    pub fn is_pending(&self, id: OpId) -> bool {
+        self.pending.iter().any(|pending| pending.id == id)
+    }
+
+    /// Gives up on a request: its reply will be ignored.
+    pub fn forget(&mut self, id: OpId) {
+        self.pending.retain(|pending| pending.id != id);
+    }
+
+    /// Everything without a reply, to be sent again on a new socket. What only the old socket could carry is dropped.
+    pub fn resend(&mut self) -> Vec<ClientFrame> {
+        self.pending.retain(|pending| !dies_with_socket(&pending.op));
+        self.pending
+            .iter()
+            .map(|pending| ClientFrame::Request { id: pending.id, op: pending.op.clone() })
+            .collect()
+    }
+}
+
+/// Whether an operation means nothing on another socket.
+const fn dies_with_socket(op: &Op) -> bool {
+    match op {
+        Op::Watch { .. }
+        | Op::Unwatch { .. }
+        | Op::ReadOutput { .. }
+        | Op::ModelCall(_)
+        | Op::ModelCancel { .. }
+        | Op::Pair => true,
+        Op::Start(_)
+        | Op::Stop { .. }
+        | Op::SendInput { .. }
+        | Op::Background { .. }
+        | Op::Check { .. }
+        | Op::Clear { .. }
+        | Op::ReadFile { .. }
+        | Op::WriteFile { .. }
+        | Op::EditFile { .. } => false,
+    }
+}
+
+/// The operation of a tool use, named by its place in the log: the same after every reload, another for every other.
+#[must_use]
+pub fn derived_op(session: SessionId, call: u64, index: u64) -> OpId {
+    let (first, second) = session.0.as_u64_pair();
+    let place = index.wrapping_add(1).wrapping_mul(0x1_0001) ^ call.rotate_left(32);
+    let high = backoff::mix(first ^ backoff::mix(call));
+    let low = backoff::mix(second ^ backoff::mix(place));
+    op_id(high, low, 0)
+}
+
+fn op_id(high: u64, low: u64, number: u64) -> OpId {
+    let high = backoff::mix(high ^ backoff::mix(number));
+    let low = backoff::mix(low ^ high.rotate_left(29));
+    OpId(
+        uuid::Builder::from_u128((u128::from(high) << 64) | u128::from(low))
+            .with_version(uuid::Version::Custom)
+            .into_uuid(),
+    )
+}

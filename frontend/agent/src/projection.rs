@@ -1,0 +1,498 @@
+//! From the log to what the page shows: rows, bars and drains, folded entry by entry, with what streams on top.
+//!
+//! A row's id is made of the number of the entry it came from, so that the same log always gives the same rows in the same order.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use shared::protocol::TaskEvent;
+use shared::task::{Task, TaskState};
+use shared::tools::ToolCall;
+use shared::{TaskId, Timestamp};
+
+use crate::effect::CallId;
+use crate::model::Stop;
+use crate::model::answer::ModelEvent;
+use crate::notice;
+use crate::queue::End;
+use crate::record::{Entry, Record, ToolOutcome};
+use crate::session::{Phase, Progress, Session};
+use crate::settings::Rule;
+use crate::view::{Drain, DrainedLine, Lane, Patch, Row, RowKind, Span, Tone, ToolCard, ToolState};
+
+/// Rows of one entry lie within this many ids.
+const ROWS_AN_ENTRY: u64 = 10_000;
+/// Where the blocks of an answer begin, behind the words and the slip that went into its call.
+const FIRST_BLOCK: u64 = 1_000;
+const SPANS_A_CALL: u64 = 1_000;
+const TASK_SPANS: u64 = 1 << 48;
+
+/// What the page shows of the conversation and the timeline.
+#[derive(Debug, Default)]
+pub struct Projection {
+    rows: BTreeMap<u64, Row>,
+    spans: BTreeMap<u64, Span>,
+    drains: BTreeMap<CallId, Drain>,
+    /// The current call and the first row of its answer.
+    call: CallId,
+    first: u64,
+    /// Rows of the current answer's tool uses, in order.
+    uses: Vec<u64>,
+}
+
+impl Projection {
+    /// Everything, for a page that knows nothing.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<Patch> {
+        let mut patches = vec![Patch::Reset];
+        patches.extend(self.rows.values().cloned().map(|row| Patch::Row(Box::new(row))));
+        patches.extend(self.spans.values().cloned().map(Patch::Span));
+        patches.extend(self.drains.values().cloned().map(Patch::Drain));
+        patches
+    }
+
+    /// Folds an entry in. `before` is the session without it.
+    pub fn apply(&mut self, entry: &Entry, before: &Session, patches: &mut Vec<Patch>) {
+        let first = entry.n * ROWS_AN_ENTRY;
+        match &entry.record {
+            Record::Arrived { event: TaskEvent::Ended { task, .. }, .. } => self.task(task, patches),
+            Record::Asked { call, drained, said, .. } => {
+                self.asked(entry, *call, said, drained, before, patches);
+            }
+            Record::Answered { content, stop, .. } => {
+                self.end_span(self.call.0 * SPANS_A_CALL, entry.at, stop_tone(stop), patches);
+                self.answer(entry.at, content, stop, patches);
+                if let Some((tone, text)) = stop_words(stop, content.is_empty()) {
+                    self.row(first, entry.at, RowKind::Notice { tone, text, retry: false }, patches);
+                }
+            }
+            Record::CallFailed { fault, retry_at, .. } => {
+                self.end_span(self.call.0 * SPANS_A_CALL, entry.at, Tone::Bad, patches);
+                self.drop_answer(patches);
+                if retry_at.is_none() {
+                    let kind = RowKind::Notice { tone: Tone::Bad, text: fault_words(fault), retry: true };
+                    self.row(first, entry.at, kind, patches);
+                }
+            }
+            Record::Decided { index, .. } => {
+                self.card(*index, patches, |card| card.state = ToolState::Waiting);
+            }
+            Record::ToolBegan { call, index, .. } => self.began(entry.at, *call, *index, before, patches),
+            Record::ToolTask { index, task, .. } => {
+                self.card(*index, patches, |card| card.task = Some(task.clone()));
+                self.task_began(entry.at, *index, task, patches);
+            }
+            Record::ToolDone { call, index, outcome, .. } => {
+                self.card(*index, patches, |card| finish(card, entry.at, outcome));
+                let tone = if outcome.is_error { Tone::Bad } else { Tone::Good };
+                self.end_span(tool_span(*call, *index), entry.at, tone, patches);
+                if let (Some(task), "started") = (&outcome.task, outcome.label.as_str()) {
+                    self.task_began(entry.at, *index, task, patches);
+                }
+            }
+            Record::StoppedReply => {
+                self.stop(entry.at, before, patches);
+                let text = "You stopped the reply. Tasks go on.".to_owned();
+                self.row(first, entry.at, RowKind::Notice { tone: Tone::Plain, text, retry: false }, patches);
+            }
+            Record::BudgetReached { turns } => {
+                let text = format!(
+                    "The agent went on by itself {turns} times since you last spoke. What ends from now on waits until you say something."
+                );
+                self.row(first, entry.at, RowKind::Notice { tone: Tone::Warn, text, retry: false }, patches);
+            }
+            Record::NewEpoch { .. } if before.epoch.is_some() => {
+                let text =
+                    "The runner has a new store: tasks from before are no longer known to it.".to_owned();
+                self.row(first, entry.at, RowKind::Notice { tone: Tone::Warn, text, retry: false }, patches);
+            }
+            Record::Arrived { event: TaskEvent::Backgrounded { .. }, .. }
+            | Record::Began { .. }
+            | Record::Fixed { .. }
+            | Record::Said { .. }
+            | Record::Unsaid { .. }
+            | Record::Resaid { .. }
+            | Record::Titled { .. }
+            | Record::NewEpoch { .. }
+            | Record::Unknown => {}
+        }
+    }
+
+    /// Shows what streams in of the current answer.
+    pub fn stream(&mut self, now: Timestamp, event: &ModelEvent, patches: &mut Vec<Patch>) {
+        match event {
+            ModelEvent::TextDelta { block, text } => {
+                self.grow(now, *block, text, patches, |text| RowKind::Text { text, live: true });
+            }
+            ModelEvent::ThinkingDelta { block, text } => {
+                self.grow(now, *block, text, patches, |text| RowKind::Thinking { text, live: true });
+            }
+            ModelEvent::ToolStart { block, name, .. } => {
+                let id = self.block_row(*block);
+                let index = self.uses.len();
+                self.uses.push(id);
+                let card = self.new_card(index, name, ToolState::Writing);
+                self.row(id, now, RowKind::Tool(Box::new(card)), patches);
+            }
+            ModelEvent::ToolArgsDelta { block, text } => {
+                self.grow(now, *block, text, patches, |text| RowKind::Text { text, live: true });
+            }
+            ModelEvent::BlockDone { .. } | ModelEvent::Usage(_) | ModelEvent::Done => {}
+        }
+    }
+
+    /// Shows that a tool use waits for an approval.
+    pub fn asks(&mut self, index: usize, reason: &str, always: &[Rule], patches: &mut Vec<Patch>) {
+        let state = ToolState::Asks { reason: reason.to_owned(), always: always.to_vec() };
+        self.card(index, patches, |card| card.state = state);
+    }
+
+    /// Shows a task of this session on the timeline.
+    pub fn task(&mut self, task: &Task, patches: &mut Vec<Patch>) {
+        let span = Span {
+            id: task_span(&task.id),
+            lane: Lane::Task { task: task.id.clone() },
+            label: short(&task.command),
+            start: task.started.unwrap_or(task.created),
+            end: if task.state.is_end() { Some(task.ended.unwrap_or(task.created)) } else { None },
+            tone: task_tone(&task.state),
+        };
+        self.span(span, patches);
+    }
+
+    /// Removes what came of an answer that broke off.
+    fn drop_answer(&mut self, patches: &mut Vec<Patch>) {
+        let gone: Vec<u64> = self
+            .rows
+            .range(self.first..self.first - FIRST_BLOCK + ROWS_AN_ENTRY)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in gone {
+            self.rows.remove(&id);
+            patches.push(Patch::Drop { row: id });
+        }
+        self.uses.clear();
+    }
+
+    fn asked(
+        &mut self,
+        entry: &Entry,
+        call: CallId,
+        said: &[u64],
+        drained: &[TaskId],
+        before: &Session,
+        patches: &mut Vec<Patch>,
+    ) {
+        self.settle_retry(patches);
+        self.call = call;
+        let first = entry.n * ROWS_AN_ENTRY;
+        self.first = first + FIRST_BLOCK;
+        self.uses.clear();
+        for (at, words) in before.queue.words().iter().filter(|words| said.contains(&words.id)).enumerate() {
+            self.row(first + at as u64, entry.at, RowKind::User { text: words.text.clone() }, patches);
+        }
+        let ends: Vec<&End> =
+            before.queue.ends().iter().filter(|end| drained.contains(&end.task.id)).collect();
+        if !ends.is_empty() {
+            let lines = ends.iter().map(|end| drained_line(end)).collect();
+            self.row(self.first - 1, entry.at, RowKind::Drained { call, lines }, patches);
+            let drain = Drain { call, at: entry.at, tasks: drained.to_vec() };
+            self.drains.insert(call, drain.clone());
+            patches.push(Patch::Drain(drain));
+        }
+        let label = format!("call {}", call.0);
+        let id = call.0 * SPANS_A_CALL;
+        self.span(
+            Span { id, lane: Lane::Call, label, start: entry.at, end: None, tone: Tone::Plain },
+            patches,
+        );
+    }
+
+    fn answer(&mut self, at: Timestamp, content: &[Value], stop: &Stop, patches: &mut Vec<Patch>) {
+        let streamed: Vec<u64> = self
+            .rows
+            .range(self.first..self.first - FIRST_BLOCK + ROWS_AN_ENTRY)
+            .map(|(id, _)| *id)
+            .collect();
+        self.uses.clear();
+        let mut kept = Vec::new();
+        for (block, value) in content.iter().enumerate() {
+            let text = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
+            let id = self.block_row(block);
+            let kind = match value["type"].as_str().unwrap_or_default() {
+                "text" => RowKind::Text { text: text("text"), live: false },
+                "thinking" => RowKind::Thinking { text: text("thinking"), live: false },
+                "redacted_thinking" => RowKind::Thinking { text: String::new(), live: false },
+                "tool_use" => {
+                    let index = self.uses.len();
+                    self.uses.push(id);
+                    let mut card = self.new_card(index, &text("name"), ToolState::Waiting);
+                    describe(&mut card, &value["input"]);
+                    if overtaken(stop) {
+                        card.state = ToolState::Skipped;
+                        "not run".clone_into(&mut card.label);
+                    }
+                    RowKind::Tool(Box::new(card))
+                }
+                other => RowKind::Notice {
+                    tone: Tone::Plain,
+                    text: format!(
+                        "The model sent a block of a kind this page does not know ({other}); it is kept as it came."
+                    ),
+                    retry: false,
+                },
+            };
+            let begun = self.rows.get(&id).map_or(at, |row| row.at);
+            if matches!(&kind, RowKind::Thinking { text, .. } if text.is_empty()) {
+                continue;
+            }
+            kept.push(id);
+            self.row(id, begun, kind, patches);
+        }
+        for id in streamed.into_iter().filter(|id| !kept.contains(id)) {
+            self.rows.remove(&id);
+            patches.push(Patch::Drop { row: id });
+        }
+    }
+
+    fn began(
+        &mut self,
+        at: Timestamp,
+        call: CallId,
+        index: usize,
+        before: &Session,
+        patches: &mut Vec<Patch>,
+    ) {
+        let Phase::Tools(uses) = &before.phase else { return };
+        let Some(tool) = uses.get(index) else { return };
+        let foreground = matches!(tool.call, Ok(ToolCall::Bash(_)));
+        self.card(index, patches, |card| {
+            card.state = ToolState::Running { foreground };
+            card.started = Some(at);
+        });
+        let id = tool_span(call, index);
+        self.span(
+            Span { id, lane: Lane::Tool, label: tool.name.clone(), start: at, end: None, tone: Tone::Plain },
+            patches,
+        );
+    }
+
+    fn task_began(&mut self, at: Timestamp, index: usize, task: &TaskId, patches: &mut Vec<Patch>) {
+        let id = task_span(task);
+        if self.spans.contains_key(&id) {
+            return;
+        }
+        let label =
+            self.uses.get(index).and_then(|row| self.rows.get(row)).map_or_else(
+                String::new,
+                |row| match &row.kind {
+                    RowKind::Tool(card) => short(&card.subject),
+                    RowKind::User { .. }
+                    | RowKind::Text { .. }
+                    | RowKind::Thinking { .. }
+                    | RowKind::Drained { .. }
+                    | RowKind::Notice { .. } => String::new(),
+                },
+            );
+        let lane = Lane::Task { task: task.clone() };
+        self.span(Span { id, lane, label, start: at, end: None, tone: Tone::Plain }, patches);
+    }
+
+    /// The reply was stopped while tools were carried out.
+    fn stop(&mut self, at: Timestamp, before: &Session, patches: &mut Vec<Patch>) {
+        let Phase::Tools(uses) = &before.phase else { return };
+        for (index, tool) in uses.iter().enumerate() {
+            if !matches!(tool.progress, Progress::Done(_)) {
+                let outcome = crate::session::stopped_outcome(&tool.progress);
+                self.card(index, patches, |card| finish(card, at, &outcome));
+                self.end_span(tool_span(self.call, index), at, Tone::Plain, patches);
+            }
+        }
+    }
+
+    /// A fault's offer to ask again is over once the model is asked.
+    fn settle_retry(&mut self, patches: &mut Vec<Patch>) {
+        let offers = |row: &&mut Row| matches!(row.kind, RowKind::Notice { retry: true, .. });
+        if let Some(row) = self.rows.values_mut().rev().take(3).find(offers) {
+            if let RowKind::Notice { retry, .. } = &mut row.kind {
+                *retry = false;
+            }
+            patches.push(Patch::Row(Box::new(row.clone())));
+        }
+    }
+
+    fn grow(
+        &mut self,
+        now: Timestamp,
+        block: usize,
+        text: &str,
+        patches: &mut Vec<Patch>,
+        new: fn(String) -> RowKind,
+    ) {
+        let id = self.block_row(block);
+        match self.rows.get_mut(&id).map(|row| &mut row.kind) {
+            Some(RowKind::Text { text: so_far, .. } | RowKind::Thinking { text: so_far, .. }) => {
+                so_far.push_str(text);
+                patches.push(Patch::Grow { row: id, text: text.to_owned() });
+            }
+            Some(RowKind::Tool(card)) => {
+                card.input.push_str(text);
+                patches.push(Patch::Grow { row: id, text: text.to_owned() });
+            }
+            Some(RowKind::User { .. } | RowKind::Drained { .. } | RowKind::Notice { .. }) => {}
+            None => self.row(id, now, new(text.to_owned()), patches),
+        }
+    }
+
+    fn card(&mut self, index: usize, patches: &mut Vec<Patch>, change: impl FnOnce(&mut ToolCard)) {
+        let Some(row) = self.uses.get(index).and_then(|id| self.rows.get_mut(id)) else { return };
+        if let RowKind::Tool(card) = &mut row.kind {
+            change(card);
+            patches.push(Patch::Row(Box::new(row.clone())));
+        }
+    }
+
+    fn new_card(&self, index: usize, name: &str, state: ToolState) -> ToolCard {
+        ToolCard {
+            call: self.call,
+            index,
+            name: name.to_owned(),
+            subject: String::new(),
+            input: String::new(),
+            state,
+            started: None,
+            ended: None,
+            task: None,
+            label: String::new(),
+            output: String::new(),
+            diff: String::new(),
+        }
+    }
+
+    const fn block_row(&self, block: usize) -> u64 {
+        self.first + block as u64
+    }
+
+    fn row(&mut self, id: u64, at: Timestamp, kind: RowKind, patches: &mut Vec<Patch>) {
+        let row = Row { id, at, kind };
+        if self.rows.insert(id, row.clone()).as_ref() != Some(&row) {
+            patches.push(Patch::Row(Box::new(row)));
+        }
+    }
+
+    fn span(&mut self, span: Span, patches: &mut Vec<Patch>) {
+        if self.spans.insert(span.id, span.clone()).as_ref() != Some(&span) {
+            patches.push(Patch::Span(span));
+        }
+    }
+
+    fn end_span(&mut self, id: u64, at: Timestamp, tone: Tone, patches: &mut Vec<Patch>) {
+        if let Some(mut span) = self.spans.get(&id).cloned()
+            && span.end.is_none()
+        {
+            span.end = Some(at);
+            span.tone = tone;
+            self.span(span, patches);
+        }
+    }
+}
+
+/// Fills in what a card shows of its arguments.
+fn describe(card: &mut ToolCard, input: &Value) {
+    match ToolCall::parse(&card.name, input) {
+        Ok(call) => call.subject().clone_into(&mut card.subject),
+        Err(_) => card.input = serde_json::to_string_pretty(input).unwrap_or_default(),
+    }
+}
+
+fn finish(card: &mut ToolCard, at: Timestamp, outcome: &ToolOutcome) {
+    card.state = match (outcome.skipped, outcome.is_error) {
+        (true, _) => ToolState::Skipped,
+        (false, true) => ToolState::Failed,
+        (false, false) => ToolState::Done,
+    };
+    card.ended = Some(at);
+    card.label.clone_from(&outcome.label);
+    card.output.clone_from(&outcome.content);
+    card.diff.clone_from(&outcome.diff);
+    if outcome.task.is_some() {
+        card.task.clone_from(&outcome.task);
+    }
+}
+
+fn drained_line(end: &End) -> DrainedLine {
+    let excerpt = &end.excerpt;
+    let whole = if excerpt.tail.trim().is_empty() { &excerpt.head } else { &excerpt.tail };
+    let last = whole.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    DrainedLine {
+        task: end.task.id.clone(),
+        status: notice::status(&end.task),
+        text: notice::cut_head(last.trim(), 200),
+        tone: task_tone(&end.task.state),
+    }
+}
+
+/// How a task's state looks.
+#[must_use]
+pub const fn task_tone(state: &TaskState) -> Tone {
+    match state {
+        TaskState::Queued | TaskState::Running => Tone::Plain,
+        TaskState::Completed => Tone::Good,
+        TaskState::Stopped { .. } => Tone::Warn,
+        TaskState::Failed { .. }
+        | TaskState::Killed { .. }
+        | TaskState::Timeout
+        | TaskState::Lost { .. }
+        | TaskState::Error { .. } => Tone::Bad,
+    }
+}
+
+const fn overtaken(stop: &Stop) -> bool {
+    matches!(stop, Stop::Refusal | Stop::Stopped | Stop::Cut { .. } | Stop::ContextFull)
+}
+
+const fn stop_tone(stop: &Stop) -> Tone {
+    match stop {
+        Stop::End | Stop::Pause => Tone::Good,
+        Stop::MaxTokens | Stop::Stopped | Stop::Other { .. } => Tone::Warn,
+        Stop::Refusal | Stop::ContextFull | Stop::Cut { .. } => Tone::Bad,
+    }
+}
+
+fn stop_words(stop: &Stop, empty: bool) -> Option<(Tone, String)> {
+    Some(match stop {
+        Stop::End if empty => (Tone::Plain, "The model ended its turn without a word.".to_owned()),
+        Stop::End | Stop::Pause => return None,
+        Stop::MaxTokens => {
+            (Tone::Warn, "The answer reached the model's limit of length. Say “go on” to have the rest.".to_owned())
+        }
+        Stop::Refusal => (Tone::Bad, "The model refused to answer. Its tools were not run. Put it in other words, or begin a new session.".to_owned()),
+        Stop::ContextFull => (Tone::Bad, "The conversation no longer fits into the model's context. Begin a new session.".to_owned()),
+        Stop::Stopped => (Tone::Plain, "You stopped the reply. Tasks go on.".to_owned()),
+        Stop::Cut { reason } => {
+            (Tone::Bad, format!("The answer broke off: {reason} What had come is kept. Say “go on” to continue."))
+        }
+        Stop::Other { word } => (Tone::Warn, format!("The model stopped for a reason this page does not know: {word}.")),
+    })
+}
+
+/// A fault for people.
+#[must_use]
+pub fn fault_words(fault: &crate::model::Fault) -> String {
+    match &fault.request_id {
+        Some(id) => format!("{} (request {id})", fault.message),
+        None => fault.message.clone(),
+    }
+}
+
+fn short(command: &str) -> String {
+    notice::cut_head(&command.split_whitespace().collect::<Vec<_>>().join(" "), 60)
+}
+
+const fn tool_span(call: CallId, index: usize) -> u64 {
+    call.0 * SPANS_A_CALL + 1 + index as u64
+}
+
+fn task_span(task: &TaskId) -> u64 {
+    TASK_SPANS + u64::from(u32::from_str_radix(task.as_str(), 16).unwrap_or_default())
+}

@@ -1,0 +1,364 @@
+//! The session's state: a fold over its log. [`Session::apply`] is the only way to change it.
+//!
+//! It holds what must survive a reload, and nothing else; sockets, streams and timers are the agent's.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use shared::protocol::TaskEvent;
+use shared::tools::ToolCall;
+use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
+
+use crate::effect::CallId;
+use crate::model::{Fault, Stop, Usage};
+use crate::prices;
+use crate::queue::{End, Queue, Words};
+use crate::record::{Cause, Entry, Record, ToolOutcome};
+use crate::settings::ModelChoice;
+use crate::transcript::{Transcript, tool_result, tool_uses};
+use crate::view::Spent;
+
+/// What the log says.
+#[derive(Debug, Default)]
+pub struct Session {
+    /// Which session; known from the first entry on.
+    pub id: Option<SessionId>,
+    /// The number of the last entry.
+    pub last: u64,
+    /// When it began.
+    pub created: Timestamp,
+    /// When something last happened.
+    pub updated: Timestamp,
+    /// What every request begins with.
+    pub fixed: Option<Fixed>,
+    /// The title given by the person; empty for none.
+    pub given_title: String,
+    /// The first words, for a title.
+    pub first_words: String,
+    /// The conversation.
+    pub transcript: Transcript,
+    /// What waits.
+    pub queue: Queue,
+    /// Where the conversation stands.
+    pub phase: Phase,
+    /// Results of a turn that was stopped; they come first in the next user message.
+    pub owed_results: Vec<Value>,
+    /// The runner's store that `seq` refers to.
+    pub epoch: Option<Epoch>,
+    /// The last durable event taken in.
+    pub seq: Seq,
+    /// Tasks whose end was taken in.
+    pub ended: BTreeSet<TaskId>,
+    /// Tasks whose end was shown by a tool's result, perhaps before the event came.
+    pub consumed: BTreeSet<TaskId>,
+    /// The last call.
+    pub call: CallId,
+    /// The model of the last call.
+    pub model: ModelChoice,
+    /// Failed tries since the last answer.
+    pub failures: u32,
+    /// Self-started turns since the person last spoke.
+    pub self_started: u32,
+    /// Whether reaching the budget was said.
+    pub budget_said: bool,
+    /// The last number given to words.
+    pub last_said: u64,
+    /// Tokens and dollars.
+    pub spent: Spent,
+    /// How often the model looked at tasks that were still running.
+    pub polls: u32,
+}
+
+/// What is fixed for a conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fixed {
+    /// The system prompt.
+    pub system: String,
+    /// The tool definitions.
+    pub tools: Value,
+    /// Where commands run.
+    pub workspace: String,
+}
+
+/// Where the conversation stands, by the log alone.
+///
+/// `Rest` → `Asked` → (`Failed` →)* `Tools` → `Due` → `Asked` … → `Rest`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Phase {
+    /// The turn is over, or none has begun.
+    #[default]
+    Rest,
+    /// A call was made and has no answer. Found so after a reload, it is made again.
+    Asked,
+    /// The last call failed.
+    Failed {
+        /// How.
+        fault: Fault,
+        /// When it is made again by itself.
+        retry_at: Option<Timestamp>,
+    },
+    /// The answer's tool uses are carried out, one after the other.
+    Tools(Vec<ToolUse>),
+    /// The next call of the turn is due.
+    Due(Cause),
+}
+
+/// One tool use of the last answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolUse {
+    /// The model's id for it.
+    pub id: String,
+    /// The tool's name as the model wrote it.
+    pub name: String,
+    /// The arguments as the model wrote them.
+    pub input: Value,
+    /// The call, or a sentence for the model why it is none.
+    pub call: Result<ToolCall, String>,
+    /// How far it is.
+    pub progress: Progress,
+}
+
+/// How far a tool use is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Not begun.
+    Pending {
+        /// Whether the person allowed it.
+        allowed: bool,
+    },
+    /// Under way.
+    Began {
+        /// The operation towards the runner.
+        op: OpId,
+        /// The task it started.
+        task: Option<TaskId>,
+    },
+    /// It has its result.
+    Done(ToolOutcome),
+}
+
+impl Session {
+    /// The title: the person's, or the first words.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        if self.given_title.is_empty() { &self.first_words } else { &self.given_title }
+    }
+
+    /// The first tool use without a result, with its place.
+    #[must_use]
+    pub fn current_use(&self) -> Option<(usize, &ToolUse)> {
+        let Phase::Tools(uses) = &self.phase else { return None };
+        uses.iter().enumerate().find(|(_, tool)| !matches!(tool.progress, Progress::Done(_)))
+    }
+
+    /// Folds one entry in.
+    pub fn apply(&mut self, entry: &Entry) {
+        self.last = entry.n;
+        self.updated = entry.at;
+        match &entry.record {
+            Record::Began { session, .. } => {
+                self.id = Some(*session);
+                self.created = entry.at;
+            }
+            Record::Fixed { system, tools, workspace } => {
+                self.fixed = Some(Fixed {
+                    system: system.clone(),
+                    tools: tools.clone(),
+                    workspace: workspace.clone(),
+                });
+            }
+            Record::Said { id, text, steer } => self.said(*id, text, *steer),
+            Record::Unsaid { id } => self.queue.unsay(*id),
+            Record::Resaid { id, text, steer, place } => {
+                self.queue.resay(Words { id: *id, text: text.clone(), steer: *steer }, *place);
+            }
+            Record::Arrived { epoch, seq, event } => self.arrived(*epoch, *seq, event),
+            Record::Asked { call, cause, append, drained, said, model } => {
+                self.call = *call;
+                self.model = model.clone();
+                self.queue.remove(said, drained);
+                self.owed_results.clear();
+                self.transcript.append(append);
+                self.phase = Phase::Asked;
+                self.self_started += u32::from(*cause == Cause::Wake);
+            }
+            Record::Answered { content, stop, usage, .. } => self.answered(content, stop, *usage),
+            Record::CallFailed { fault, retry_at, .. } => {
+                self.failures = if retry_at.is_some() { self.failures + 1 } else { 0 };
+                self.phase = Phase::Failed { fault: fault.clone(), retry_at: *retry_at };
+            }
+            Record::Decided { index, allowed, .. } => {
+                self.progress(*index, Progress::Pending { allowed: *allowed });
+            }
+            Record::ToolBegan { index, op, .. } => {
+                self.progress(*index, Progress::Began { op: *op, task: None });
+            }
+            Record::ToolTask { index, task, .. } => {
+                if let Phase::Tools(uses) = &mut self.phase
+                    && let Some(ToolUse { progress: Progress::Began { task: known, .. }, .. }) =
+                        uses.get_mut(*index)
+                {
+                    *known = Some(task.clone());
+                }
+            }
+            Record::ToolDone { index, outcome, consumed, .. } => {
+                self.polls += u32::from(outcome.content.contains(crate::tools::STILL_RUNNING));
+                for task in consumed {
+                    self.queue.consume(task);
+                    self.consumed.insert(task.clone());
+                }
+                self.progress(*index, Progress::Done(outcome.clone()));
+                self.finish_tools();
+            }
+            Record::StoppedReply => self.stop(),
+            Record::BudgetReached { .. } => self.budget_said = true,
+            Record::Titled { title } => self.given_title.clone_from(title),
+            Record::NewEpoch { epoch } => {
+                self.epoch = Some(*epoch);
+                self.seq = Seq(0);
+            }
+            Record::Unknown => {}
+        }
+    }
+
+    fn said(&mut self, id: u64, text: &str, steer: bool) {
+        if self.first_words.is_empty() {
+            let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            self.first_words = crate::notice::cut_head(&line, 80);
+        }
+        self.last_said = self.last_said.max(id);
+        self.self_started = 0;
+        self.budget_said = false;
+        self.queue.say(Words { id, text: text.to_owned(), steer });
+    }
+
+    fn arrived(&mut self, epoch: Epoch, seq: Seq, event: &TaskEvent) {
+        self.epoch = Some(epoch);
+        self.seq = seq;
+        if let TaskEvent::Ended { task, excerpt } = event
+            && self.ended.insert(task.id.clone())
+            && !self.consumed.contains(&task.id)
+        {
+            self.queue.end(End { task: (**task).clone(), excerpt: excerpt.clone() });
+        }
+    }
+
+    fn answered(&mut self, content: &[Value], stop: &Stop, usage: Usage) {
+        self.failures = 0;
+        self.spend(usage);
+        self.transcript.answer(content, &self.model.model);
+        let uses: Vec<ToolUse> = tool_uses(content)
+            .into_iter()
+            .map(|(id, name, input)| ToolUse {
+                call: ToolCall::parse(&name, &input),
+                id,
+                name,
+                input,
+                progress: Progress::Pending { allowed: false },
+            })
+            .collect();
+        self.phase = match stop {
+            Stop::Pause => Phase::Due(Cause::Continue),
+            Stop::End
+            | Stop::MaxTokens
+            | Stop::Refusal
+            | Stop::ContextFull
+            | Stop::Stopped
+            | Stop::Cut { .. }
+            | Stop::Other { .. } => {
+                if uses.is_empty() {
+                    Phase::Rest
+                } else {
+                    Phase::Tools(uses)
+                }
+            }
+        };
+        if matches!(stop, Stop::Refusal | Stop::Stopped | Stop::Cut { .. } | Stop::ContextFull) {
+            self.stop();
+        }
+    }
+
+    fn spend(&mut self, usage: Usage) {
+        let spent = &mut self.spent;
+        let first = spent.input == 0 && spent.output == 0;
+        let input = usage.input + usage.cache_read + usage.cache_write;
+        spent.input += input;
+        spent.cached += usage.cache_read;
+        spent.output += usage.output;
+        spent.context = input + usage.output;
+        let dollars = prices::dollars(&self.model.model, usage);
+        spent.dollars =
+            if first { dollars } else { spent.dollars.zip(dollars).map(|(sum, more)| sum + more) };
+    }
+
+    fn progress(&mut self, index: usize, progress: Progress) {
+        if let Phase::Tools(uses) = &mut self.phase
+            && let Some(tool) = uses.get_mut(index)
+        {
+            tool.progress = progress;
+        }
+    }
+
+    /// Once every tool use has its result, the next call is due.
+    fn finish_tools(&mut self) {
+        if let Phase::Tools(uses) = &self.phase
+            && let Some(results) = results(uses)
+        {
+            self.owed_results = results;
+            self.phase = Phase::Due(Cause::Tools);
+        }
+    }
+
+    /// Ends the turn where it stands: every tool use that has no result gets one that says so.
+    fn stop(&mut self) {
+        if let Phase::Tools(uses) = &mut self.phase {
+            for tool in uses.iter_mut() {
+                if !matches!(tool.progress, Progress::Done(_)) {
+                    tool.progress = Progress::Done(stopped_outcome(&tool.progress));
+                }
+            }
+            self.owed_results = results(uses).unwrap_or_default();
+        }
+        self.phase = Phase::Rest;
+    }
+}
+
+/// The result of a tool use that a stop overtook.
+#[must_use]
+pub fn stopped_outcome(progress: &Progress) -> ToolOutcome {
+    let content = match progress {
+        Progress::Began { task: Some(task), .. } => {
+            format!(
+                "The user stopped the reply while this command ran. It goes on as background task {task}."
+            )
+        }
+        Progress::Began { task: None, .. } => {
+            "The user stopped the reply while this was under way; it may or may not have been carried out."
+                .to_owned()
+        }
+        Progress::Pending { .. } | Progress::Done(_) => {
+            "Not carried out: the reply was stopped before it.".to_owned()
+        }
+    };
+    let task = match progress {
+        Progress::Began { task, .. } => task.clone(),
+        Progress::Pending { .. } | Progress::Done(_) => None,
+    };
+    ToolOutcome {
+        content,
+        is_error: true,
+        label: "stopped".to_owned(),
+        skipped: true,
+        task,
+        ..ToolOutcome::default()
+    }
+}
+
+fn results(uses: &[ToolUse]) -> Option<Vec<Value>> {
+    uses.iter()
+        .map(|tool| match &tool.progress {
+            Progress::Done(outcome) => Some(tool_result(&tool.id, &outcome.content, outcome.is_error)),
+            Progress::Pending { .. } | Progress::Began { .. } => None,
+        })
+        .collect()
+}

@@ -1,0 +1,290 @@
+//! Tool uses on their way to the runner and back: which operation carries a call out, and what the model reads of its reply.
+
+use shared::output::Excerpt;
+use shared::protocol::{BackgroundedBy, Checked, Op, Reply, Start};
+use shared::task::{Party, Task, TaskState};
+use shared::tools::{
+    BASH_TIMEOUT_S, BackgroundRun, Bash, CheckBackground, EditFile, MAX_TIMEOUT_S, ReadFile, SendInput,
+    StopBackground, ToolCall, WriteFile,
+};
+use shared::{Problem, TaskId};
+
+use crate::notice;
+use crate::record::ToolOutcome;
+
+/// How many characters of output a `bash` result holds.
+const BASH_CHARS: u32 = 30_000;
+/// How many characters of output a completion brings along; a notice shows 500 of them.
+pub const NOTICE_CHARS: u32 = 4_000;
+/// How many characters `check_background` shows of a task.
+const CHECK_CHARS: u32 = 20_000;
+
+/// How `check_background` says that a task has not ended.
+pub const STILL_RUNNING: &str = "(still running; you will be told when it ends)";
+
+/// The operation that carries a call out.
+#[must_use]
+pub fn operation(call: &ToolCall) -> Op {
+    let limit = |seconds: u64| seconds.clamp(1, MAX_TIMEOUT_S) * 1000;
+    match call.clone() {
+        ToolCall::Bash(Bash { command, timeout }) => Op::Start(Start {
+            command,
+            folder: None,
+            timeout_ms: None,
+            foreground_ms: Some(limit(timeout.unwrap_or(BASH_TIMEOUT_S))),
+            stdin: false,
+            excerpt_chars: BASH_CHARS,
+        }),
+        ToolCall::BackgroundRun(BackgroundRun { command, timeout, stdin }) => Op::Start(Start {
+            command,
+            folder: None,
+            timeout_ms: timeout.map(limit),
+            foreground_ms: None,
+            stdin: stdin.unwrap_or(false),
+            excerpt_chars: NOTICE_CHARS,
+        }),
+        ToolCall::ReadFile(ReadFile { path, offset, limit }) => Op::ReadFile { path, offset, limit },
+        ToolCall::WriteFile(WriteFile { path, content }) => Op::WriteFile { path, content },
+        ToolCall::EditFile(EditFile { path, old_text, new_text }) => {
+            Op::EditFile { path, old_text, new_text }
+        }
+        ToolCall::CheckBackground(CheckBackground { task_id, tail, grep }) => {
+            Op::Check { task: task_id.map(TaskId), tail, grep, max_chars: CHECK_CHARS }
+        }
+        ToolCall::StopBackground(StopBackground { task_id }) => {
+            Op::Stop { task: TaskId(task_id), by: Party::Agent, now: false }
+        }
+        ToolCall::SendInput(SendInput { task_id, text }) => {
+            Op::SendInput { task: TaskId(task_id), text, eof: false }
+        }
+    }
+}
+
+/// A result, and the tasks whose end it shows.
+pub type Told = (ToolOutcome, Vec<TaskId>);
+
+/// What the model reads of a reply. `None`: a `bash` command began, and its end will be the result.
+#[must_use]
+pub fn told(call: &ToolCall, reply: Reply, known: &[Task]) -> Option<Told> {
+    match (call, reply) {
+        (ToolCall::Bash(_), Reply::Started { .. }) => None,
+        (_, Reply::Started { task }) => Some((started(&task, known), Vec::new())),
+        (_, Reply::Stopped { task }) => {
+            let content =
+                format!("Task {} is {}. Nothing of it is left running.", task.id, notice::status(&task));
+            let label = notice::label(&task);
+            Some((
+                ToolOutcome { content, label, task: Some(task.id.clone()), ..ToolOutcome::default() },
+                vec![task.id],
+            ))
+        }
+        (_, Reply::Checked { tasks }) => Some(checked(call, &tasks)),
+        (_, Reply::File(file)) => {
+            let lines = file.text.lines().count() as u64;
+            let mut content = file.text;
+            if file.more {
+                let next = file.first_line + lines;
+                content.push_str(&format!("\n({} lines in all; go on with offset {next})", file.total_lines));
+            }
+            let label = notice::count(lines, "line", "lines");
+            Some((ToolOutcome { content, label, ..ToolOutcome::default() }, Vec::new()))
+        }
+        (_, Reply::Changed(change)) => {
+            let verb = if change.created { "Created" } else { "Changed" };
+            let content =
+                format!("{verb} {}: {} lines added, {} removed.", change.path, change.added, change.removed);
+            let label = match (change.added, change.removed) {
+                (added, 0) => format!("+{added}"),
+                (0, removed) => format!("−{removed}"),
+                (added, removed) => format!("+{added} −{removed}"),
+            };
+            Some((ToolOutcome { content, label, diff: change.diff, ..ToolOutcome::default() }, Vec::new()))
+        }
+        (ToolCall::SendInput(send), Reply::Done) => {
+            let content = format!(
+                "Sent {} to task {}.",
+                notice::count(send.text.len() as u64, "byte", "bytes"),
+                send.task_id
+            );
+            let task = Some(TaskId(send.task_id.clone()));
+            Some((
+                ToolOutcome { content, label: "sent".to_owned(), task, ..ToolOutcome::default() },
+                Vec::new(),
+            ))
+        }
+        (_, Reply::Task { .. } | Reply::Output { .. } | Reply::PairedWith { .. } | Reply::Done) => {
+            Some((ToolOutcome { content: "Done.".to_owned(), ..ToolOutcome::default() }, Vec::new()))
+        }
+    }
+}
+
+/// The result of `background_run`.
+fn started(task: &Task, known: &[Task]) -> ToolOutcome {
+    if let TaskState::Error { reason } = &task.state {
+        return failed(&format!("The command could not be started: {reason}"));
+    }
+    let mut content = format!("Background task {} started: {}\n", task.id, task.command);
+    if task.state == TaskState::Queued {
+        content.push_str("It waits for a place: as many tasks as may run at once are running.\n");
+    }
+    let twin = known.iter().find(|other| {
+        other.id != task.id
+            && other.is_active()
+            && other.command == task.command
+            && other.folder == task.folder
+    });
+    if let Some(twin) = twin {
+        content.push_str(&format!(
+            "Note: the same command already runs in the same folder, as task {}.\n",
+            twin.id
+        ));
+    }
+    content.push_str(
+        "You will be told when it ends. Do not poll: go on with what does not depend on it, or end your turn.",
+    );
+    ToolOutcome {
+        content,
+        label: "started".to_owned(),
+        task: Some(task.id.clone()),
+        ..ToolOutcome::default()
+    }
+}
+
+fn checked(call: &ToolCall, tasks: &[Checked]) -> Told {
+    let ended = tasks
+        .iter()
+        .filter(|checked| checked.task.state.is_end())
+        .map(|checked| checked.task.id.clone())
+        .collect();
+    let one = matches!(call, ToolCall::CheckBackground(CheckBackground { task_id: Some(_), .. }));
+    let content = match tasks {
+        [] => "There are no background tasks in this session.".to_owned(),
+        tasks => tasks.iter().map(look).collect::<Vec<_>>().join("\n"),
+    };
+    let running = tasks.iter().filter(|checked| checked.task.is_active()).count() as u64;
+    let label = match tasks {
+        [checked] if one => notice::label(&checked.task),
+        tasks => format!("{running} running, {} ended", tasks.len() as u64 - running),
+    };
+    let task = if one { tasks.first().map(|checked| checked.task.id.clone()) } else { None };
+    (ToolOutcome { content, label, task, ..ToolOutcome::default() }, ended)
+}
+
+fn look(checked: &Checked) -> String {
+    let task = &checked.task;
+    let mut text = format!("[bg:{}] {}: {}", task.id, notice::status(task), task.command.replace('\n', " "));
+    for remark in notice::remarks(task) {
+        text.push_str(&format!("\n({remark})"));
+    }
+    if let Some(matches) = checked.matches {
+        text.push_str(&format!("\n({})", notice::count(matches, "line matches", "lines match")));
+    }
+    let output = whole(&checked.text);
+    if !output.is_empty() {
+        text.push('\n');
+        text.push_str(&output);
+    } else if !task.last_line.is_empty() && checked.matches.is_none() {
+        text.push_str(&format!("\nlast line: {}", task.last_line));
+    }
+    if task.is_active() {
+        text.push('\n');
+        text.push_str(STILL_RUNNING);
+    }
+    text
+}
+
+/// The result of a `bash` command that ended.
+#[must_use]
+pub fn ended(task: &Task, excerpt: &Excerpt) -> ToolOutcome {
+    let mut content = whole(excerpt);
+    let good = task.state == TaskState::Completed;
+    let mut facts = notice::remarks(task);
+    if let TaskState::Error { reason } | TaskState::Lost { reason } = &task.state {
+        facts.insert(0, reason.clone());
+    }
+    if !good {
+        facts.insert(0, notice::status(task));
+    } else if !task.left_behind.is_empty() {
+        facts.insert(0, "exit 0".to_owned());
+    } else {
+        facts.clear();
+    }
+    for fact in facts {
+        if !content.is_empty() {
+            content.push('\n');
+        }
+        content.push_str(&format!("[{fact}]"));
+    }
+    let label =
+        notice::label(task).split(" · ").nth(1).map_or_else(|| task.state.word().to_owned(), str::to_owned);
+    ToolOutcome { content, is_error: !good, label, task: Some(task.id.clone()), ..ToolOutcome::default() }
+}
+
+/// The result of a `bash` command that goes on in the background.
+#[must_use]
+pub fn backgrounded(task: &Task, by: BackgroundedBy, excerpt: &Excerpt) -> ToolOutcome {
+    let why = match by {
+        BackgroundedBy::Time => "It ran longer than its timeout",
+        BackgroundedBy::Request => "The user sent it to the background",
+    };
+    let mut content = format!(
+        "{why}: it was not killed, and goes on as background task {}. You will be told when it ends. Do not poll: go on with what does not depend on it, or end your turn.",
+        task.id
+    );
+    let output = whole(excerpt);
+    if !output.is_empty() {
+        content.push_str("\nIts output so far:\n");
+        content.push_str(&output);
+    }
+    ToolOutcome {
+        content,
+        label: "in the background".to_owned(),
+        task: Some(task.id.clone()),
+        ..ToolOutcome::default()
+    }
+}
+
+/// The result of a tool use that the runner refused.
+#[must_use]
+pub fn refused(problem: &Problem) -> ToolOutcome {
+    failed(&problem.message)
+}
+
+/// The result of a tool use that went wrong.
+#[must_use]
+pub fn failed(words: &str) -> ToolOutcome {
+    ToolOutcome {
+        content: words.to_owned(),
+        is_error: true,
+        label: "failed".to_owned(),
+        ..ToolOutcome::default()
+    }
+}
+
+/// The result of a tool use that the person did not allow.
+#[must_use]
+pub fn denied(words: &str) -> ToolOutcome {
+    let mut content = "The user did not allow this.".to_owned();
+    if words.trim().is_empty() {
+        content.push_str(" Do not try it in another way; ask what to do instead.");
+    } else {
+        content.push_str(" They said: ");
+        content.push_str(words.trim());
+    }
+    ToolOutcome {
+        content,
+        is_error: true,
+        label: "denied".to_owned(),
+        skipped: true,
+        ..ToolOutcome::default()
+    }
+}
+
+fn whole(excerpt: &Excerpt) -> String {
+    let head = excerpt.head.trim_end();
+    if excerpt.omitted_chars == 0 {
+        return head.to_owned();
+    }
+    let tail = excerpt.tail.trim_end();
+    format!("{head}\n… {} characters omitted; check_background reads them …\n{tail}", excerpt.omitted_chars)
+}

@@ -1,0 +1,151 @@
+//! The conversation, and the only place that builds a request.
+//!
+//! It is append only: a message is made once, when it is first appended, and never changed but by growing while it is the last
+//! and no answer has come. Assistant blocks are kept as they came. A request never holds a call without its result.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::effect::CallId;
+use crate::model::message::{Message, Role};
+use crate::record::{Entry, Record};
+
+/// The messages so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Transcript {
+    messages: Vec<Message>,
+    /// Which model made the message at the same place; empty for the user's.
+    makers: Vec<String>,
+}
+
+impl Transcript {
+    /// The messages, in order.
+    #[must_use]
+    pub fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// Whether the last message is the user's: then what comes next goes into it.
+    #[must_use]
+    pub fn ends_on_user(&self) -> bool {
+        self.messages.last().is_some_and(|message| message.role == Role::User)
+    }
+
+    /// Puts blocks at the end of the trailing user message, or into a new one.
+    pub fn append(&mut self, blocks: &[Value]) {
+        if blocks.is_empty() {
+            return;
+        }
+        match self.messages.last_mut() {
+            Some(last) if last.role == Role::User => last.content.extend_from_slice(blocks),
+            Some(_) | None => {
+                self.messages.push(Message { role: Role::User, content: blocks.to_vec() });
+                self.makers.push(String::new());
+            }
+        }
+    }
+
+    /// Appends an answer. An empty one leaves no message; one that goes on after a pause joins the message before it.
+    pub fn answer(&mut self, content: &[Value], model: &str) {
+        if content.is_empty() {
+            return;
+        }
+        match self.messages.last_mut() {
+            Some(last) if last.role == Role::Assistant => last.content.extend_from_slice(content),
+            Some(_) | None => {
+                self.messages.push(Message { role: Role::Assistant, content: content.to_vec() });
+                self.makers.push(model.to_owned());
+            }
+        }
+    }
+
+    /// The messages for a request to `model`. Thinking is bound to the model that thought it, so that of others is left out.
+    #[must_use]
+    pub fn for_model(&self, model: &str) -> Vec<Message> {
+        let mut messages = Vec::with_capacity(self.messages.len());
+        for (message, maker) in self.messages.iter().zip(&self.makers) {
+            let mut message = message.clone();
+            if message.role == Role::Assistant && maker != model {
+                message.content.retain(|block| !is_thinking(block));
+                if message.content.is_empty() {
+                    message.content.push(json!({"type": "text", "text": "(thought without words)"}));
+                }
+            }
+            messages.push(message);
+        }
+        messages
+    }
+}
+
+fn is_thinking(block: &Value) -> bool {
+    matches!(block["type"].as_str(), Some("thinking" | "redacted_thinking"))
+}
+
+/// The tool uses of an answer, in order: id, name, input.
+#[must_use]
+pub fn tool_uses(content: &[Value]) -> Vec<(String, String, Value)> {
+    content
+        .iter()
+        .filter(|block| block["type"] == "tool_use")
+        .map(|block| {
+            let text = |key: &str| block[key].as_str().unwrap_or_default().to_owned();
+            (text("id"), text("name"), block["input"].clone())
+        })
+        .collect()
+}
+
+/// A tool result's block. An empty result is told in words, since an empty block is refused.
+#[must_use]
+pub fn tool_result(id: &str, content: &str, is_error: bool) -> Value {
+    let content = if content.trim().is_empty() { "(no output)" } else { content };
+    let mut block = json!({"type": "tool_result", "tool_use_id": id, "content": content});
+    if is_error {
+        block["is_error"] = Value::Bool(true);
+    }
+    block
+}
+
+/// What a call sent, for a person to look at: system prompt, messages, and which blocks of the last message were drained
+/// results. `None` if the log holds no such call.
+#[must_use]
+pub fn messages_of_call(log: &[Entry], call: CallId) -> Option<Value> {
+    let mut transcript = Transcript::default();
+    let mut system = Value::Null;
+    let mut model_of = String::new();
+    let mut known = BTreeSet::new();
+    for entry in log {
+        match &entry.record {
+            Record::Fixed { system: text, .. } => system = Value::String(text.clone()),
+            Record::Asked { call: asked, append, drained, model, cause, .. } => {
+                known.insert(*asked);
+                transcript.append(append);
+                model_of.clone_from(&model.model);
+                if *asked == call {
+                    let drained: Vec<&str> = drained.iter().map(shared::TaskId::as_str).collect();
+                    return Some(json!({
+                        "call": call, "at": entry.at, "model": model, "cause": cause, "system": system,
+                        "messages": transcript.for_model(&model_of), "drained": drained,
+                    }));
+                }
+            }
+            Record::Answered { content, .. } => transcript.answer(content, &model_of),
+            Record::Began { .. }
+            | Record::Said { .. }
+            | Record::Unsaid { .. }
+            | Record::Resaid { .. }
+            | Record::Arrived { .. }
+            | Record::CallFailed { .. }
+            | Record::Decided { .. }
+            | Record::ToolBegan { .. }
+            | Record::ToolTask { .. }
+            | Record::ToolDone { .. }
+            | Record::StoppedReply
+            | Record::BudgetReached { .. }
+            | Record::Titled { .. }
+            | Record::NewEpoch { .. }
+            | Record::Unknown => {}
+        }
+    }
+    None
+}
