@@ -444,6 +444,8 @@ pub struct Welcome {
     pub resumed: bool,
     /// The last event in this session's outbox; the replay is complete with it.
     pub last: Seq,
+    /// The event that comes first on this connection, replayed or new. Another one coming first means that one is missing.
+    pub next: Seq,
     /// Where commands run: absolute.
     pub workspace: String,
     /// The same with the home folder as `~`.

@@ -41,6 +41,7 @@ async fn serve(runner: Arc<Runner>, mut socket: WebSocket) {
         epoch: Epoch(uuid::Uuid::nil()),
         resumed: false,
         last: Seq(0),
+        next: Seq(1),
         workspace: runner.workspace.clone(),
         workspace_short: runner.workspace.clone(),
         system: std::env::consts::OS.to_owned(),

@@ -63,7 +63,7 @@ pub struct Agent {
     save_fault: Option<(String, Timestamp)>,
     /// The last event that is durable here.
     saved_seq: Seq,
-    /// The number the next event must have, if that is known.
+    /// The number the next event must have; absent while there is no connection.
     expected: Option<Seq>,
     shown: Shown,
 }

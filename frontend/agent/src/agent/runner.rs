@@ -1,7 +1,7 @@
 //! What the runner says: the socket's life, durable events, replies, and what passes by.
 
 use shared::output::OutputSlice;
-use shared::protocol::{ClientFrame, Op, Outcome, Reply, ServerFrame, TaskEvent, Welcome};
+use shared::protocol::{Op, Outcome, Reply, ServerFrame, TaskEvent, Welcome};
 use shared::task::Task;
 use shared::tools::ToolCall;
 use shared::{OpId, Problem, Seq, TaskId};
@@ -113,8 +113,7 @@ impl Agent {
                 self.give_up_on_old_store(out);
             }
         }
-        let resumed = welcome.resumed && known == Some(welcome.epoch);
-        self.expected = resumed.then(|| Seq(self.session.seq.0 + 1));
+        self.expected = Some(welcome.next);
         if welcome.last > self.session.seq {
             self.settling = Some((welcome.last, out.now.plus(REPLAY_MS)));
         }
@@ -151,20 +150,20 @@ impl Agent {
     }
 
     fn event(&mut self, out: &mut Out, seq: Seq, event: TaskEvent) {
-        let Some(epoch) = self.session.epoch else { return };
-        if seq <= self.session.seq {
-            if seq <= self.saved_seq {
-                self.send(out, ClientFrame::Ack { through: self.saved_seq });
-            }
-            return;
-        }
-        if self.expected.is_some_and(|expected| seq != expected) {
+        let (Some(epoch), Some(expected)) = (self.session.epoch, self.expected) else { return };
+        if seq > expected {
             // An event is missing between: a new connection replays from the cursor.
             let step = self.link.connect(out.now);
             self.step(out, &step);
             return;
         }
-        self.expected = Some(Seq(seq.0 + 1));
+        if seq == expected {
+            self.expected = Some(Seq(seq.0 + 1));
+        }
+        if seq <= self.session.seq {
+            self.acknowledge(out);
+            return;
+        }
         let ended = matches!(event, TaskEvent::Ended { .. });
         self.record(out, Record::Arrived { epoch, seq, event: event.clone() });
         if ended && self.settling.is_none_or(|(wanted, _)| wanted <= seq) {
