@@ -1,0 +1,248 @@
+//! What is known to be harmless: programs that change nothing, with options that make them run or write nothing, on paths inside the workspace.
+//!
+//! A program that is not in [`check_program`] is asked for, and so is an option that is not known where options can do harm.
+
+use super::shell::{Script, Word};
+
+/// Whether a script may run unasked; if not, why, in a short sentence.
+pub(super) fn check(script: &Script, workspace: &str) -> Result<(), String> {
+    script.commands.iter().try_for_each(|words| {
+        let [program, arguments @ ..] = words.as_slice() else {
+            return Err("It is empty.".to_owned());
+        };
+        check_program(&program.text, arguments)?;
+        if reads_files(&program.text) {
+            arguments.iter().try_for_each(|word| check_path(word, workspace))?;
+        }
+        Ok(())
+    })
+}
+
+fn check_program(program: &str, arguments: &[Word]) -> Result<(), String> {
+    let fits = match program {
+        "true" | "false" | "pwd" | "whoami" | "sleep" | "seq" | "echo" | "basename" | "dirname" | "uname"
+        | "nproc" | "ls" | "cat" | "head" | "tail" | "wc" | "cut" | "tr" | "nl" | "tac" | "stat" | "du"
+        | "df" | "ps" | "grep" | "egrep" | "fgrep" | "which" | "cmp" | "diff" | "id" | "uptime"
+        | "md5sum" | "sha1sum" | "sha256sum" => return Ok(()),
+        "cd" => matches!(arguments, [folder] if !folder.text.starts_with('-') && !folder.text.is_empty()),
+        "command" => arguments.first().is_some_and(|first| first.text == "-v"),
+        "printf" => only(arguments, |option| option == "--"),
+        "test" | "[" => arguments.iter().all(|word| !matches!(word.text.as_str(), "-v" | "-R")),
+        "date" => {
+            only(arguments, |option| matches!(option, "-u" | "-I" | "-R" | "--utc" | "--iso-8601"))
+                && arguments.iter().all(|word| word.text.starts_with(['-', '+']))
+        }
+        "sort" => only(arguments, is_sort_option),
+        "uniq" => {
+            only(arguments, |option| cluster(option, "cdiuz"))
+                && arguments.iter().filter(|word| is_operand(word)).count() <= 1
+                && arguments.iter().all(|word| word.glob.is_none())
+        }
+        "file" => only(arguments, |option| cluster(option, "biL") || option.starts_with("--mime")),
+        "rg" => only(arguments, is_rg_option),
+        "find" => only(arguments, is_find_option),
+        "git" => return check_git(arguments),
+        _ => false,
+    };
+    if fits {
+        return Ok(());
+    }
+    let known = ["cd", "command", "printf", "test", "[", "date", "sort", "uniq", "file", "rg", "find"]
+        .contains(&program);
+    Err(if known {
+        format!("It runs {program} with options that are not known to be harmless.")
+    } else {
+        format!("It runs {}, which is not known to be harmless.", shown(program))
+    })
+}
+
+/// Programs whose words are not paths, or that do nothing with a file's content.
+fn reads_files(program: &str) -> bool {
+    !matches!(
+        program,
+        "true"
+            | "false"
+            | "pwd"
+            | "whoami"
+            | "sleep"
+            | "seq"
+            | "echo"
+            | "printf"
+            | "basename"
+            | "dirname"
+            | "uname"
+            | "nproc"
+            | "ps"
+            | "tr"
+            | "which"
+            | "command"
+            | "date"
+            | "uptime"
+            | "id"
+    )
+}
+
+/// Whether all options are known. What a glob at the beginning of a word stands for could be an option too.
+fn only(arguments: &[Word], known: impl Fn(&str) -> bool) -> bool {
+    arguments.iter().all(|word| word.glob != Some(0) && (is_operand(word) || known(&word.text)))
+}
+
+fn is_operand(word: &Word) -> bool {
+    !word.text.starts_with('-') || word.text == "-"
+}
+
+fn cluster(option: &str, letters: &str) -> bool {
+    option
+        .strip_prefix('-')
+        .is_some_and(|set| !set.is_empty() && set.chars().all(|letter| letters.contains(letter)))
+}
+
+fn is_sort_option(option: &str) -> bool {
+    cluster(option, "bdfghinrsuVzRMc")
+        || ["-k", "-t"].iter().any(|known| option.starts_with(known))
+        || matches!(
+            option,
+            "--unique"
+                | "--reverse"
+                | "--numeric-sort"
+                | "--human-numeric-sort"
+                | "--version-sort"
+                | "--ignore-case"
+        )
+}
+
+fn is_rg_option(option: &str) -> bool {
+    if option.starts_with("--") {
+        let name = option.split('=').next().unwrap_or_default();
+        return matches!(
+            name,
+            "--files"
+                | "--hidden"
+                | "--ignore-case"
+                | "--smart-case"
+                | "--fixed-strings"
+                | "--word-regexp"
+                | "--line-number"
+                | "--no-heading"
+                | "--count"
+                | "--glob"
+                | "--type"
+                | "--files-with-matches"
+                | "--max-count"
+                | "--context"
+                | "--no-ignore"
+                | "--multiline"
+                | "--only-matching"
+                | "--sort"
+                | "--color"
+                | "--max-depth"
+                | "--stats"
+        );
+    }
+    !option.contains('z')
+}
+
+fn is_find_option(option: &str) -> bool {
+    matches!(
+        option,
+        "-name"
+            | "-iname"
+            | "-path"
+            | "-ipath"
+            | "-wholename"
+            | "-type"
+            | "-maxdepth"
+            | "-mindepth"
+            | "-size"
+            | "-mtime"
+            | "-mmin"
+            | "-newer"
+            | "-empty"
+            | "-print"
+            | "-print0"
+            | "-not"
+            | "-o"
+            | "-a"
+            | "-or"
+            | "-and"
+            | "-prune"
+            | "-perm"
+            | "-user"
+            | "-group"
+            | "-regex"
+            | "-iregex"
+            | "-readable"
+            | "-writable"
+            | "-executable"
+            | "-links"
+            | "-ls"
+            | "-quit"
+            | "-depth"
+            | "-xdev"
+            | "-mount"
+            | "-printf"
+            | "-true"
+            | "-false"
+    ) || option[1..].starts_with(|digit: char| digit.is_ascii_digit())
+}
+
+fn check_git(arguments: &[Word]) -> Result<(), String> {
+    let mut words = arguments.iter().map(|word| word.text.as_str()).skip_while(|word| *word == "--no-pager");
+    let Some(verb) = words.next() else { return Ok(()) };
+    let rest: Vec<&str> = words.collect();
+    let fits = match verb {
+        "status" | "log" | "diff" | "show" | "ls-files" | "rev-parse" | "blame" | "describe" | "shortlog" => {
+            arguments.iter().all(|word| word.glob != Some(0))
+                && rest.iter().all(|word| is_harmless_git_option(word))
+        }
+        "branch" => rest.iter().all(|word| {
+            matches!(*word, "-a" | "-r" | "-v" | "-vv" | "--list" | "--all" | "--remotes" | "--show-current")
+        }),
+        "remote" => matches!(rest.as_slice(), [] | ["-v"]),
+        "stash" => matches!(rest.as_slice(), ["list"]),
+        "--version" | "version" => rest.is_empty(),
+        _ => return Err(format!("It runs git {}, which is not known to be harmless.", shown(verb))),
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(format!("It runs git {verb} with options that are not known to be harmless."))
+    }
+}
+
+/// Git takes any unambiguous beginning of an option, so beginnings are refused: of `--output`, `--ext-diff`, `--exec`, `--textconv`, `--no-index`.
+fn is_harmless_git_option(word: &str) -> bool {
+    let Some(name) = word.strip_prefix("--") else { return !word.starts_with("-O") };
+    !["ou", "ex", "textc", "no-i", "contents", "open"].iter().any(|begin| name.starts_with(begin))
+}
+
+/// A word that could name a file must name one inside the workspace.
+fn check_path(word: &Word, workspace: &str) -> Result<(), String> {
+    let text = word.text.as_str();
+    let path = match (is_operand(word), text.split_once('='), text.find('/')) {
+        (true, ..) => text,
+        (false, Some((_, value)), _) => value,
+        (false, None, slash) => &text[slash.unwrap_or(text.len())..],
+    };
+    // A glob such as `.*` can stand for `..`.
+    let up = |part: &str| {
+        part == ".." || word.glob.is_some() && part.starts_with('.') && part.contains(['*', '?', '['])
+    };
+    let up = path.split(['/', '=']).any(up);
+    let inside = |path: &str| {
+        let rest = path.strip_prefix(workspace.trim_end_matches('/')).filter(|_| workspace.len() > 1);
+        path == "/dev/null" || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    if up || path.starts_with('~') || path.starts_with('/') && !inside(path) {
+        return Err(format!("It reads {}, which may be outside the workspace.", shown(text)));
+    }
+    Ok(())
+}
+
+fn shown(text: &str) -> String {
+    let mut shown: String = text.chars().take(40).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
+}

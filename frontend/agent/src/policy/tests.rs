@@ -1,0 +1,376 @@
+//! The policy as tables, and properties that no command may break.
+
+use serde_json::json;
+use shared::tools::ToolCall;
+
+use super::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+const HOME: &str = "/home/me/project";
+
+#[test]
+fn harmless_commands_run_unasked() {
+    for command in [
+        "sleep 5 && echo done",
+        "sleep 2; echo a || true",
+        "pwd",
+        "ls -la src *.rs",
+        "ls -a Cargo.toml package.json 2>/dev/null",
+        "ls x 2>&1 | head -n 5",
+        "ls > /dev/null 2>&1",
+        "ls &>/dev/null",
+        "cat README.md | wc -l",
+        "cat '/home/me/project/a b.txt'",
+        "tail -n 20 \"log file.txt\"",
+        "grep -rn --include=*.rs 'fn main' src .github/*.yml",
+        "rg -n --hidden todo",
+        "find . -name '*.rs' -type f -maxdepth 3",
+        "find . \\( -name a -o -name b \\) -size +10k",
+        "git status --short",
+        "git --no-pager log --oneline -n 5 main..topic",
+        "git diff HEAD~1 -- src",
+        "git branch -a",
+        "sort -rn -k2 -t, a.csv | uniq -c",
+        "date +%s",
+        "printf '%s\\n' a",
+        "test -f a && [ -d b ]",
+        "cd sub && ls",
+        "seq 3\necho b\n\n",
+        "echo \"it's ok!\" a\\ b",
+        "which cargo; command -v npm",
+        "file -b a; stat a; du -sh .; df -h; uname -a; ps aux",
+        "true &&\n pwd",
+    ] {
+        assert_eq!(run(command, &[]), Verdict::Allow, "{command}");
+    }
+}
+
+#[test]
+fn everything_else_is_asked_for() {
+    for (command, reason) in [
+        ("npm test", "runs npm"),
+        ("rm -rf .", "runs rm"),
+        ("echo a > b", "redirection"),
+        ("echo a >> b", "redirection"),
+        ("ls >/dev/nullx", "redirection"),
+        ("cat < a", "redirection"),
+        ("ls 3>/dev/null", "redirection"),
+        ("cat <<EOF\na\nEOF", "redirection"),
+        ("echo $(id)", "another command prints"),
+        ("echo '$(id)'", "another command prints"),
+        ("echo `id`", "another command prints"),
+        ("echo $HOME", "variables"),
+        ("echo \"$HOME\"", "variables"),
+        ("echo $'a'", "variables"),
+        ("sleep 5 &", "`&`"),
+        ("sleep 5 & echo a", "`&`"),
+        ("(ls)", "groups"),
+        ("{ ls; }", "groups"),
+        ("cat {a,/etc/passwd}", "groups"),
+        ("PORT=80 ls", "sets variables"),
+        ("a[0]=1 ls", "sets variables"),
+        ("a+=1", "sets variables"),
+        ("ls # a", "not judged"),
+        ("echo 'a", "not judged"),
+        ("echo \"a", "not judged"),
+        ("echo a\\", "not judged"),
+        ("echo a\rb", "not judged"),
+        ("ls |& cat", "not judged"),
+        ("", "empty"),
+        (" \n", "empty"),
+        ("ls &&", "empty"),
+        ("ls ||", "empty"),
+        ("; ls", "empty"),
+        ("! ls", "runs !"),
+        ("if true", "runs if"),
+        ("./ls", "runs ./ls"),
+        ("l*", "runs l*"),
+        ("cat /etc/passwd", "outside"),
+        ("cat /home/me/project/../secret", "outside"),
+        ("cat /home/me/projects", "outside"),
+        ("ls ~", "outside"),
+        ("ls a/../../b", "outside"),
+        ("ls .*/b", "outside"),
+        ("grep -f/etc/passwd a", "outside"),
+        ("grep -rf/etc/passwd a", "outside"),
+        ("grep --file=/etc/passwd a", "outside"),
+        ("grep --file=../a a", "outside"),
+        ("cd .. && ls", "outside"),
+        ("cd && ls", "cd with"),
+        ("cd - && ls", "cd with"),
+        ("find . -delete", "find with"),
+        ("find . -exec rm {} +", "groups"),
+        ("find . -exec rm a ';'", "find with"),
+        ("find . -fprint a", "find with"),
+        ("find *", "find with"),
+        ("sort -o a b", "sort with"),
+        ("sort --compress-program=a b", "sort with"),
+        ("sort --outp=a b", "sort with"),
+        ("uniq a b", "uniq with"),
+        ("uniq - b", "uniq with"),
+        ("uniq a*", "uniq with"),
+        ("rg --pre sh a", "rg with"),
+        ("rg -nz a", "rg with"),
+        ("date -s 10:00", "date with"),
+        ("date 11201200", "date with"),
+        ("printf -v a b", "printf with"),
+        ("test -v a", "test with"),
+        ("file -C", "file with"),
+        ("git -c core.pager=sh log", "runs git -c"),
+        ("git push", "runs git push"),
+        ("git", ""),
+        ("git diff --output=a", "git diff with"),
+        ("git diff --outp=a", "git diff with"),
+        ("git log --ext-diff", "git log with"),
+        ("git diff --no-index a b", "git diff with"),
+        ("git branch -D a", "git branch with"),
+        ("git stash", "git stash with"),
+        ("git remote add a b", "git remote with"),
+        ("ls | xargs rm", "runs xargs"),
+        ("ls; curl x | sh", "runs curl"),
+        ("env ls", "runs env"),
+        ("command ls", "command with"),
+    ] {
+        match run(command, &[]) {
+            Verdict::Allow => assert!(reason.is_empty(), "{command}"),
+            Verdict::Ask { reason: got, always } => {
+                assert!(got.contains(reason) && !reason.is_empty(), "{command}: {got}");
+                assert_eq!(always.first(), Some(&exact(command)), "{command}");
+            }
+        }
+    }
+}
+
+#[test]
+fn prefixes_that_are_offered() {
+    for (command, expected) in [
+        ("npm test -- --watch=false", "npm test"),
+        ("npm run lint", "npm run lint"),
+        ("cargo test -p agent", "cargo test"),
+        ("git commit -m 'a b'", "git commit"),
+        ("pytest -q", "pytest"),
+        ("python3 -m pytest -q", "python3 -m pytest"),
+        ("make check", "make check"),
+        ("./gradlew test", "./gradlew test"),
+        ("make", ""),
+        ("make -C sub", ""),
+        ("make CC=sh", ""),
+        ("cargo install x", ""),
+        ("python3 x.py", ""),
+        ("python3 -c 'x'", ""),
+        ("bash x.sh", ""),
+        ("npx x", ""),
+        ("sudo npm test", ""),
+        ("rm a", ""),
+        ("npm test && rm a", ""),
+        ("npm test > log", ""),
+        ("npm test 2>&1", ""),
+        ("npm test;", ""),
+        ("npm test\n", ""),
+        ("PORT=80 npm test", ""),
+        ("npm t*", ""),
+    ] {
+        let Verdict::Ask { always, .. } = run(command, &[]) else { panic!("allowed: {command}") };
+        let mut rules = vec![exact(command)];
+        if !expected.is_empty() {
+            rules.push(prefix(expected));
+        }
+        assert_eq!(always, rules, "{command}");
+    }
+}
+
+#[test]
+fn what_rules_cover() {
+    let rules =
+        [exact("rm a > b"), prefix("npm test"), prefix("python3 -m pytest"), prefix("bash"), prefix("")];
+    for command in [
+        "rm a > b",
+        "npm test",
+        "npm test --watch",
+        "npm 'test'",
+        "npm test '&& rm a'",
+        "python3 -m pytest -q",
+    ] {
+        assert_eq!(run(command, &rules), Verdict::Allow, "{command}");
+    }
+    for command in [
+        "rm a >  b",
+        "npm",
+        "npm testing",
+        "npm run test",
+        "npm test && rm a",
+        "npm test | tee a",
+        "npm test > a",
+        "npm test 2>&1",
+        "npm test $X",
+        "npm test `id`",
+        "npm test &",
+        "npm test;",
+        "npm test\nrm a",
+        "X=1 npm test",
+        "npm t?st",
+        "python3 -m http.server",
+        "bash a",
+    ] {
+        assert!(matches!(run(command, &rules), Verdict::Ask { .. }), "{command}");
+    }
+    let elsewhere = decide(&bash("npm test"), Mode::AskCommands, &rules, "/home/me/other");
+    assert!(matches!(elsewhere, Verdict::Ask { .. }));
+}
+
+#[test]
+fn tools_and_modes() {
+    let all = json!({"command": "rm a", "path": "p", "content": "", "old_text": "a", "new_text": "b", "task_id": "t", "text": "x"});
+    let asked = |name: &str, mode: Mode, rules: &[Rule]| {
+        decide(&ToolCall::parse(name, &all).unwrap(), mode, rules, HOME) != Verdict::Allow
+    };
+    for (name, expected) in [
+        ("bash", [true, true, false]),
+        ("read_file", [false; 3]),
+        ("write_file", [true, false, false]),
+        ("edit_file", [true, false, false]),
+        ("background_run", [true, true, false]),
+        ("check_background", [false; 3]),
+        ("stop_background", [false; 3]),
+        ("send_input", [true, true, false]),
+    ] {
+        assert_eq!(
+            [Mode::AskAll, Mode::AskCommands, Mode::Auto].map(|mode| asked(name, mode, &[])),
+            expected,
+            "{name}"
+        );
+    }
+    let edits = Rule::Edits { workspace: HOME.to_owned() };
+    assert!(!asked("write_file", Mode::AskAll, std::slice::from_ref(&edits)));
+    assert!(asked("bash", Mode::AskAll, std::slice::from_ref(&edits)));
+    assert!(asked("write_file", Mode::AskAll, &[Rule::Edits { workspace: "/other".to_owned() }]));
+    for path in [".git/config", "a/.GIT/hooks/x", "./.git/config"] {
+        let call = ToolCall::parse("write_file", &json!({"path": path, "content": ""})).unwrap();
+        let verdict = decide(&call, Mode::AskCommands, std::slice::from_ref(&edits), HOME);
+        assert!(matches!(verdict, Verdict::Ask { always, .. } if always.is_empty()), "{path}");
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Commands made of what is dangerous, what is harmless, and quotes around both.
+    fn command() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "npm",
+            "test",
+            "echo",
+            "ls",
+            "cat",
+            "git",
+            "rm",
+            "a",
+            "-o",
+            "/",
+            "..",
+            "x=1",
+            " ",
+            " ",
+            " ",
+            "\t",
+            "\n",
+            ";",
+            "&",
+            "&&",
+            "|",
+            "||",
+            ">",
+            ">>",
+            "<",
+            "2>&1",
+            ">/dev/null",
+            "&>",
+            "$",
+            "$(",
+            "${",
+            "(",
+            ")",
+            "{",
+            "}",
+            "`",
+            "'",
+            "\"",
+            "\\",
+            "#",
+            "*",
+            "!",
+            "é",
+            "\r",
+            "~",
+        ]);
+        prop_oneof![
+            prop::collection::vec(piece.clone(), 0..10).prop_map(|pieces| pieces.concat()),
+            prop::collection::vec(piece, 0..8).prop_map(|pieces| format!("npm test {}", pieces.concat())),
+        ]
+    }
+
+    /// What stands outside of quotes, told by another and simpler reading; within double quotes `$` and backquotes still count.
+    fn bare(command: &str) -> Option<String> {
+        let (mut bare, mut signs, mut within) = (String::new(), command.chars(), None);
+        while let Some(sign) = signs.next() {
+            match (within, sign) {
+                (Some('\''), '\'') | (Some('"'), '"') => within = None,
+                (None, '\'' | '"') => within = Some(sign),
+                (None | Some('"'), '\\') => {
+                    signs.next()?;
+                }
+                (Some('"'), '$' | '`') | (None, _) => bare.push(sign),
+                _ => {}
+            }
+        }
+        within.is_none().then_some(bare)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        #[test]
+        fn no_forbidden_sign_is_let_through(command in command()) {
+            let rules = [prefix("npm test"), prefix("git"), prefix("echo")];
+            if run(&command, &[]) == Verdict::Allow {
+                let bare = bare(&command).expect("quotes are closed");
+                let bare = ["2>&1", "&> /dev/null", "&>/dev/null", "> /dev/null", ">/dev/null", "&&"]
+                    .iter()
+                    .fold(bare, |bare, allowed| bare.replace(allowed, ""));
+                prop_assert!(!bare.contains(['$', '`', '(', ')', '{', '}', '<', '>', '&', '#', '\r']), "{bare:?}");
+            } else if run(&command, &rules) == Verdict::Allow {
+                let bare = bare(&command).expect("quotes are closed");
+                prop_assert!(
+                    !bare.contains(['$', '`', '(', ')', '{', '}', '<', '>', '&', '|', ';', '\n', '\r']),
+                    "{bare:?}"
+                );
+            }
+        }
+
+        #[test]
+        fn nothing_panics_and_exact_is_exact(command in ".*", other in ".*") {
+            prop_assert_eq!(run(&command, &[exact(&command)]), Verdict::Allow);
+            prop_assert_eq!(run(&command, &[exact(&other)]) == Verdict::Allow, command == other || run(&command, &[]) == Verdict::Allow);
+        }
+    }
+}
+
+fn bash(command: &str) -> ToolCall {
+    ToolCall::parse("bash", &json!({"command": command})).unwrap()
+}
+
+fn run(command: &str, rules: &[Rule]) -> Verdict {
+    decide(&bash(command), Mode::AskCommands, rules, HOME)
+}
+
+fn exact(command: &str) -> Rule {
+    Rule::Exact { command: command.to_owned(), workspace: HOME.to_owned() }
+}
+
+fn prefix(words: &str) -> Rule {
+    Rule::Prefix { words: words.split_whitespace().map(str::to_owned).collect(), workspace: HOME.to_owned() }
+}
