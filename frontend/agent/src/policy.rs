@@ -1,15 +1,3 @@
-<<<<<<< HEAD
-//! Placeholder.
-use crate::settings::{Mode, Rule};
-use shared::tools::ToolCall;
-pub enum Verdict {
-    Allow,
-    Ask { reason: String, always: Vec<Rule> },
-}
-pub fn decide(_call: &ToolCall, _mode: Mode, _rules: &[Rule], _workspace: &str) -> Verdict {
-    Verdict::Allow
-}
-=======
 //! Decides before a tool use is carried out whether it needs the person's approval.
 //!
 //! A verdict comes of the call, the mode, the rules and the workspace alone: nothing that a task prints can change it. Commands are read by
@@ -96,4 +84,3 @@ fn decide_command(command: &str, rules: &[Rule], workspace: &str) -> Verdict {
 
 #[cfg(test)]
 mod tests;
->>>>>>> c26830a (Decide what needs an approval: a careful reader of commands)
