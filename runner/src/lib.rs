@@ -10,19 +10,14 @@ pub mod config;
 pub mod control;
 pub mod http;
 pub mod launch;
+pub mod limits;
 pub mod page;
 pub mod pairing;
 pub mod relay;
 pub mod secret;
 pub mod server;
+pub mod shim;
 pub mod socket;
 pub mod state_dir;
-/// Replaced by its own file together with the tasks.
-pub mod shim {
-    use std::process::ExitCode;
-
-    /// The supervisor of one task.
-    pub fn main() -> ExitCode {
-        ExitCode::FAILURE
-    }
-}
+pub mod store;
+pub mod tasks;

@@ -1,0 +1,87 @@
+//! Every bound of the supervision in one place, with its default and its unit.
+//!
+//! The runner takes one [`Limits`] at its start and never changes it. It also raises its own limit of open files once,
+//! since each running task costs four descriptors; shims put the old one back before a command begins, because
+//! programs that use `select` break on descriptors above 1023.
+
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// What a runner allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Tasks that run at once. More wait in the queue.
+    pub running: usize,
+    /// Tasks that wait. More are refused.
+    pub queued: usize,
+    /// Bytes of one command.
+    pub command_bytes: usize,
+    /// Bytes of one `send_input`.
+    pub input_bytes: usize,
+    /// How long one `send_input` waits for a program that does not read.
+    pub input_wait: Duration,
+    /// Bytes kept from the beginning of one task's output.
+    pub log_head: u64,
+    /// Bytes kept from the end of one task's output.
+    pub log_tail: u64,
+    /// Bytes of all logs together. Beyond it the oldest ended tasks lose theirs.
+    pub logs_total: u64,
+    /// Ended and acknowledged tasks that stay listed.
+    pub ended_kept: usize,
+    /// How long they stay listed.
+    pub ended_age: Duration,
+    /// Time between TERM and KILL.
+    pub grace: Duration,
+    /// How long an end waits for a pipe that others hold open but nobody writes to.
+    pub drain_quiet: Duration,
+    /// How long it waits in all.
+    pub drain_most: Duration,
+    /// How long a start waits for descriptors, processes or memory to become free.
+    pub start_patience: Duration,
+    /// Time between two reports of the same task's progress.
+    pub progress: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            running: 64,
+            queued: 1_000,
+            command_bytes: 1024 * 1024,
+            input_bytes: 64 * 1024,
+            input_wait: Duration::from_secs(10),
+            log_head: 1024 * 1024,
+            log_tail: 15 * 1024 * 1024,
+            logs_total: 1024 * 1024 * 1024,
+            ended_kept: 1_000,
+            ended_age: Duration::from_hours(7 * 24),
+            grace: Duration::from_secs(5),
+            drain_quiet: Duration::from_millis(250),
+            drain_most: Duration::from_secs(2),
+            start_patience: Duration::from_secs(5),
+            progress: Duration::from_millis(250),
+        }
+    }
+}
+
+/// Raises the runner's own soft limit of open files to the hard one, and says what it was.
+pub fn raise_open_files() -> Option<u64> {
+    let before = getrlimit(Resource::Nofile);
+    // macOS refuses "unlimited" here; 65,536 is more than the limits above can use.
+    let most = before.maximum.unwrap_or(65_536).min(65_536);
+    if before.current.is_some_and(|current| current < most)
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..before })
+    {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+    before.current
+}
+
+/// Puts a soft limit of open files back, as far as the hard one allows.
+pub fn restore_open_files(soft: u64) {
+    let now = getrlimit(Resource::Nofile);
+    let soft = now.maximum.map_or(soft, |hard| hard.min(soft));
+    // A failure leaves the higher limit, with which nearly all programs live well.
+    let _kept = setrlimit(Resource::Nofile, Rlimit { current: Some(soft), ..now });
+}

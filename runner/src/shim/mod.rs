@@ -1,0 +1,439 @@
+//! The shim: `meanwhile __shim`, one small process above each running task.
+//!
+//! Its descriptor 0 is a socket to the runner (see [`wire`]). It leads a session without a terminal and is a subreaper,
+//! so that every process a command starts, however it hides, stays below it and is reaped by it. Two threads: *main*
+//! starts the shell as leader of a group of its own and then blocks in `wait` until nothing is left to wait for;
+//! *control* blocks on the socket and on the deadline of a stop. When the socket ends, the runner has died, and the tree
+//! is killed. A shim whose tree is empty serves the next run, so a task costs no start of a program but its own.
+//!
+//! Why killing ends: KILL goes to all members; whoever escapes was forked by one of them just before, becomes a child of
+//! the shim at the latest when that one is reaped, and every reaping is followed by another round.
+
+mod tree;
+pub(crate) mod wire;
+
+use std::fs;
+use std::io::{self, IoSliceMut, Read as _, Write as _};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::process::{Pid, Signal, WaitOptions, wait};
+
+use wire::{Exited, Failure, FromShim, MAX_FRAME, Run, ToShim};
+
+/// Between two rounds of KILL when no reaping calls for one.
+const ROUND: Duration = Duration::from_millis(100);
+/// How long KILL is given before what still lives is reported.
+const STUCK: Duration = Duration::from_secs(10);
+
+/// Signals that the shim catches and drops: it must outlive them, and what it starts must find them at their defaults,
+/// which a caught signal returns to and an inherited "ignore" does not.
+const CAUGHT: [i32; 14] = {
+    use signal_hook::consts::{
+        SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGIO, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN,
+        SIGTTOU, SIGUSR1, SIGUSR2,
+    };
+    [
+        SIGALRM, SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGIO, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN,
+        SIGTTOU, SIGUSR1, SIGUSR2,
+    ]
+};
+
+/// What a stop has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// Nobody asked.
+    Free,
+    /// TERM was sent; KILL follows at this moment.
+    Asked(Instant),
+    /// KILL is being sent since this moment.
+    Killing { since: Instant, told: bool },
+}
+
+struct State {
+    mode: Mode,
+    leader: Option<Pid>,
+    /// Whether a run is on, from its frame to its last process.
+    busy: bool,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    control: Mutex<UnixStream>,
+}
+
+type Job = (Run, Vec<OwnedFd>);
+
+/// Kills, in the runner itself, whatever has `mark` in its environment: the last resort when a shim was killed.
+pub(crate) fn kill_marked(mark: &str) {
+    // Each round may free others that were being forked; a hundred rounds end even a vicious tree.
+    for _ in 0..100 {
+        let marked = tree::marked(mark);
+        if marked.is_empty() {
+            return;
+        }
+        tree::signal(&marked, &[Signal::KILL]);
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The entry: the first argument after `__shim` is the soft limit of open files that commands get.
+pub fn main() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn serve() -> io::Result<()> {
+    let control = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    // From here on descriptor 0 is not the socket, which no command must inherit.
+    rustix::stdio::dup2_stdin(fs::File::open("/dev/null")?)?;
+    // A leader of a session already, if a person started it from a script: harmless.
+    let _leads_already = rustix::process::setsid();
+    #[cfg(target_os = "linux")]
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    for signal in CAUGHT {
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+    }
+    if let Some(soft) = std::env::args().nth(2).and_then(|soft| soft.parse().ok()) {
+        crate::limits::restore_open_files(soft);
+    }
+
+    let shared = Arc::new(Shared {
+        state: Mutex::new(State { mode: Mode::Free, leader: None, busy: false }),
+        control: Mutex::new(control.try_clone()?),
+    });
+    let (jobs, receiver) = mpsc::channel();
+    let listener = Arc::clone(&shared);
+    thread::Builder::new().name("control".into()).stack_size(256 * 1024).spawn(move || {
+        listener.listen(control, &jobs);
+        listener.kill();
+        drop(jobs);
+    })?;
+    shared.work(&receiver);
+    Ok(())
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn say(&self, frame: &FromShim) {
+        if let Ok(bytes) = wire::encode(frame) {
+            // A runner that has died is noticed by the thread that reads.
+            let _dead = self.control.lock().unwrap_or_else(PoisonError::into_inner).write_all(&bytes);
+        }
+    }
+
+    // ---- main ----
+
+    fn work(&self, jobs: &Receiver<Job>) {
+        while let Ok((run, descriptors)) = jobs.recv() {
+            let begun = Instant::now();
+            match start(&run, descriptors) {
+                Ok(pid) => {
+                    self.state().leader = Some(pid);
+                    self.say(&FromShim::Started { pid: pid.as_raw_nonzero().get().unsigned_abs() });
+                    // A stop that came before the start found nobody.
+                    self.go_on_stopping(true);
+                    self.reap(pid, begun);
+                    self.rest();
+                    self.say(&FromShim::Empty);
+                }
+                Err(failure) => {
+                    self.rest();
+                    self.say(&FromShim::Failed(failure));
+                }
+            }
+        }
+    }
+
+    fn rest(&self) {
+        *self.state() = State { mode: Mode::Free, leader: None, busy: false };
+    }
+
+    /// Waits until there is nothing to wait for.
+    fn reap(&self, leader: Pid, begun: Instant) {
+        let mut ended = false;
+        loop {
+            let (pid, status) = match wait(WaitOptions::empty()) {
+                Ok(Some(reaped)) => reaped,
+                Ok(None) | Err(Errno::INTR) => continue,
+                Err(_) => break,
+            };
+            if pid == leader {
+                ended = true;
+                let asked = self.state().mode != Mode::Free;
+                self.say(&FromShim::Exited(Exited {
+                    code: status.exit_status(),
+                    signal: status.terminating_signal(),
+                    asked,
+                    ran_us: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+                    left: tree::describe(&tree::members(Some(leader))),
+                }));
+            } else if ended {
+                self.say(&FromShim::Left(tree::describe(&tree::members(Some(leader)))));
+            }
+            self.go_on_stopping(false);
+        }
+        #[cfg(not(target_os = "linux"))]
+        self.watch_group(leader);
+    }
+
+    /// Where there is no subreaper, the rest of the group can only be looked at now and then.
+    #[cfg(not(target_os = "linux"))]
+    fn watch_group(&self, leader: Pid) {
+        while !tree::members(Some(leader)).is_empty() {
+            self.go_on_stopping(false);
+            thread::sleep(ROUND);
+        }
+    }
+
+    /// Another round of what a stop has come to.
+    fn go_on_stopping(&self, first: bool) {
+        let (mode, leader) = {
+            let state = self.state();
+            (state.mode, state.leader)
+        };
+        match mode {
+            Mode::Free => {}
+            Mode::Asked(_) if first => tree::signal(&tree::members(leader), &[Signal::TERM, Signal::CONT]),
+            Mode::Asked(_) => {}
+            Mode::Killing { .. } => tree::signal(&tree::members(leader), &[Signal::KILL]),
+        }
+    }
+
+    // ---- control ----
+
+    /// Until the socket ends.
+    fn listen(&self, mut control: UnixStream, jobs: &Sender<Job>) {
+        let mut deadline = None;
+        loop {
+            match readable(&control, deadline) {
+                Ok(true) => {
+                    let Ok(Some((frame, descriptors))) = receive(&mut control) else { return };
+                    match frame {
+                        ToShim::Run(run) => {
+                            self.state().busy = true;
+                            if jobs.send((run, descriptors)).is_err() {
+                                return;
+                            }
+                        }
+                        ToShim::Stop { grace_ms: 0 } => self.kill(),
+                        ToShim::Stop { grace_ms } => self.ask(Duration::from_millis(grace_ms)),
+                    }
+                }
+                Ok(false) => {}
+                Err(_) => return,
+            }
+            deadline = self.next_step();
+        }
+    }
+
+    fn ask(&self, grace: Duration) {
+        let leader = {
+            let mut state = self.state();
+            if !state.busy || state.mode != Mode::Free {
+                return;
+            }
+            state.mode = Mode::Asked(Instant::now() + grace);
+            state.leader
+        };
+        tree::signal(&tree::members(leader), &[Signal::TERM, Signal::CONT]);
+    }
+
+    fn kill(&self) {
+        let leader = {
+            let mut state = self.state();
+            if !state.busy {
+                return;
+            }
+            if !matches!(state.mode, Mode::Killing { .. }) {
+                state.mode = Mode::Killing { since: Instant::now(), told: false };
+            }
+            state.leader
+        };
+        tree::signal(&tree::members(leader), &[Signal::KILL]);
+    }
+
+    /// Does what is due and gives the moment of what is due next.
+    fn next_step(&self) -> Option<Instant> {
+        let (mode, leader) = {
+            let state = self.state();
+            (state.mode, state.leader)
+        };
+        let now = Instant::now();
+        match mode {
+            Mode::Free => None,
+            Mode::Asked(at) if at > now => Some(at),
+            Mode::Asked(_) => {
+                self.kill();
+                Some(now + ROUND)
+            }
+            Mode::Killing { since, told } => {
+                let left = tree::members(leader);
+                tree::signal(&left, &[Signal::KILL]);
+                if told {
+                    return Some(now + STUCK);
+                }
+                if now < since + STUCK {
+                    return Some(now + ROUND);
+                }
+                if let Mode::Killing { told, .. } = &mut self.state().mode {
+                    *told = true;
+                }
+                self.say(&FromShim::Stuck(tree::describe(&left)));
+                Some(now + STUCK)
+            }
+        }
+    }
+}
+
+/// Whether there is something to read before the deadline.
+fn readable(control: &UnixStream, deadline: Option<Instant>) -> io::Result<bool> {
+    let mut descriptors = [PollFd::new(control, PollFlags::IN)];
+    let timeout = deadline
+        .map(|deadline| Timespec::try_from(deadline.saturating_duration_since(Instant::now())))
+        .transpose()
+        .map_err(io::Error::other)?;
+    match poll(&mut descriptors, timeout.as_ref()) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// One frame with its descriptors; `None` at the end.
+fn receive(control: &mut UnixStream) -> io::Result<Option<(ToShim, Vec<OwnedFd>)>> {
+    let mut length = [0; 4];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    #[cfg(target_os = "linux")]
+    let flags = RecvFlags::CMSG_CLOEXEC;
+    #[cfg(not(target_os = "linux"))]
+    let flags = RecvFlags::empty();
+    let received = recvmsg(&*control, &mut [IoSliceMut::new(&mut length)], &mut ancillary, flags)?;
+    if received.bytes == 0 {
+        return Ok(None);
+    }
+    control.read_exact(&mut length[received.bytes..])?;
+    let mut descriptors = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            descriptors.extend(rights);
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    for descriptor in &descriptors {
+        rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::CLOEXEC)?;
+    }
+    let length = u32::from_le_bytes(length) as usize;
+    if length > MAX_FRAME {
+        return Err(io::Error::other("a frame that is too long"));
+    }
+    let mut body = vec![0; length];
+    control.read_exact(&mut body)?;
+    Ok(Some((serde_json::from_slice(&body)?, descriptors)))
+}
+
+/// Bytes that one argument may have: `MAX_ARG_STRLEN` on Linux is 128 KiB with the closing zero.
+const ARGUMENT: usize = 128 * 1024 - 1;
+
+/// Starts the leader. Its copies of the descriptors are this process's last.
+fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<Pid, Failure> {
+    let mut descriptors = descriptors.into_iter();
+    let missing = || Failure { words: "The runner sent no pipe for the output.".into(), passing: false };
+    let output = descriptors.next().ok_or_else(missing)?;
+    let error = output.try_clone().map_err(|error| explain(run, &error))?;
+    let input = match descriptors.next().filter(|_| run.stdin) {
+        Some(input) => Stdio::from(input),
+        None => Stdio::null(),
+    };
+    let mut command = Command::new(&run.shell);
+    command.arg("-c");
+    if run.command.len() <= ARGUMENT {
+        command.arg(&run.command);
+    } else {
+        // Put together again by the shell itself, which then forgets the pieces.
+        let pieces = pieces(&run.command);
+        let names: String = (1..=pieces.len()).map(|number| format!("${{{number}}}")).collect();
+        command.arg(format!("eval \"set --; {names}\"")).arg(&run.shell).args(pieces);
+    }
+    command
+        .current_dir(&run.folder)
+        .envs(run.env.iter().map(|(name, value)| (name, value)))
+        .stdin(input)
+        .stdout(output)
+        .stderr(error)
+        .process_group(0);
+    let child = command.spawn().map_err(|error| explain(run, &error))?;
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| Failure {
+        words: "The system gave a process number that is none.".into(),
+        passing: false,
+    })
+}
+
+/// Cuts at character borders.
+fn pieces(mut text: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    while !text.is_empty() {
+        let (piece, rest) = text.split_at(text.floor_char_boundary(ARGUMENT));
+        pieces.push(piece);
+        text = rest;
+    }
+    pieces
+}
+
+/// A missing folder and a missing shell give the same error, so both are looked at.
+fn explain(run: &Run, error: &io::Error) -> Failure {
+    let failure = |words, passing| Failure { words, passing };
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::MFILE | Errno::NFILE) => failure(
+            format!(
+                "The limit of open files is reached ({error}). End some tasks, or raise it with ulimit -n."
+            ),
+            true,
+        ),
+        Some(Errno::AGAIN) => failure(
+            format!(
+                "The limit of processes is reached ({error}). End some tasks, or raise it with ulimit -u."
+            ),
+            true,
+        ),
+        Some(Errno::NOMEM) => failure(format!("There is no memory for another process ({error})."), true),
+        Some(Errno::TOOBIG) => failure(
+            format!(
+                "The command and the environment are longer than the system allows ({error}). Put the command into a file and run that."
+            ),
+            false,
+        ),
+        _ => match fs::metadata(&run.folder) {
+            Err(error) => failure(format!("The folder {} cannot be used: {error}.", run.folder), false),
+            Ok(folder) if !folder.is_dir() => failure(format!("{} is not a folder.", run.folder), false),
+            Ok(_) => match fs::metadata(&run.shell) {
+                Err(error) => failure(format!("The shell {} cannot be used: {error}.", run.shell), false),
+                Ok(shell) if !shell.is_file() || shell.permissions().mode() & 0o111 == 0 => {
+                    failure(format!("The shell {} is not a program that can be run.", run.shell), false)
+                }
+                Ok(_) => failure(
+                    format!("The shell {} could not be started in {}: {error}.", run.shell, run.folder),
+                    false,
+                ),
+            },
+        },
+    }
+}

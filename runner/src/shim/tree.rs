@@ -1,0 +1,232 @@
+//! The processes below this one, and signals to them.
+//!
+//! On Linux the shim is a subreaper, so whatever a command starts stays below it, however it hides. The list comes from
+//! `/proc`. Between listing a process and signalling it, its number may be taken by another; a pidfd, opened before the
+//! process is looked at once more, excludes that. Elsewhere the list comes from `ps`, and what left both the tree and
+//! the leader's process group is not found.
+
+use rustix::process::{Pid, Signal};
+use shared::task::Process;
+
+/// Characters of a command line that are told.
+const COMMAND_CHARS: usize = 200;
+
+/// A process with what tells it from a later one of the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Member {
+    pid: Pid,
+    /// Clock ticks from boot to its start; 0 where that is not known.
+    start: u64,
+}
+
+/// Everything alive below this process (and, elsewhere than on Linux, in the leader's group).
+pub(super) fn members(leader: Option<Pid>) -> Vec<Member> {
+    system::members(leader)
+}
+
+/// Everything alive, anywhere, whose first environment holds `mark`.
+pub(super) fn marked(mark: &str) -> Vec<Member> {
+    system::marked(mark)
+}
+
+/// Sends the signals, in order, to each member that is still the same process.
+pub(super) fn signal(members: &[Member], signals: &[Signal]) {
+    for member in members {
+        system::signal(*member, signals);
+    }
+}
+
+/// The members for people.
+pub(super) fn describe(members: &[Member]) -> Vec<Process> {
+    members
+        .iter()
+        .map(|member| Process {
+            pid: member.pid.as_raw_nonzero().get().unsigned_abs(),
+            command: system::command(member.pid).chars().take(COMMAND_CHARS).collect(),
+        })
+        .collect()
+}
+
+#[cfg(target_os = "linux")]
+mod system {
+    use std::fs;
+
+    use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+    use super::Member;
+
+    pub(super) fn members(_leader: Option<Pid>) -> Vec<Member> {
+        let own = rustix::process::getpid();
+        let mut found = Vec::new();
+        let mut open = match children(own) {
+            Some(children) => children,
+            // A kernel without CONFIG_PROC_CHILDREN.
+            None => return by_parents(own),
+        };
+        while let Some(pid) = open.pop() {
+            if let Some(stat) = stat(pid) {
+                if stat.alive {
+                    found.push(Member { pid, start: stat.start });
+                }
+                open.extend(children(pid).unwrap_or_default());
+            }
+        }
+        found
+    }
+
+    /// The direct children of all threads of a process. `None` if the kernel does not say.
+    fn children(pid: Pid) -> Option<Vec<Pid>> {
+        let mut found = Vec::new();
+        for thread in fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).ok()?.flatten() {
+            let list = match fs::read_to_string(thread.path().join("children")) {
+                Ok(list) => list,
+                Err(_) if thread.path().exists() => return None,
+                Err(_) => continue,
+            };
+            found.extend(list.split_ascii_whitespace().filter_map(|word| Pid::from_raw(word.parse().ok()?)));
+        }
+        Some(found)
+    }
+
+    fn all() -> impl Iterator<Item = (Pid, Stat)> {
+        fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
+            let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+            Some((pid, stat(pid)?))
+        })
+    }
+
+    pub(super) fn marked(mark: &str) -> Vec<Member> {
+        let has_mark = |pid: Pid| {
+            let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+        };
+        all()
+            .filter(|(pid, stat)| stat.alive && has_mark(*pid))
+            .map(|(pid, stat)| Member { pid, start: stat.start })
+            .collect()
+    }
+
+    fn by_parents(own: Pid) -> Vec<Member> {
+        let all: Vec<_> = all().collect();
+        let mut below = vec![own];
+        let mut found = Vec::new();
+        while let Some(parent) = below.pop() {
+            for (pid, stat) in all.iter().filter(|(_, stat)| stat.parent == parent.as_raw_nonzero().get()) {
+                below.push(*pid);
+                if stat.alive {
+                    found.push(Member { pid: *pid, start: stat.start });
+                }
+            }
+        }
+        found
+    }
+
+    struct Stat {
+        alive: bool,
+        parent: i32,
+        start: u64,
+    }
+
+    /// See proc_pid_stat(5): the name in parentheses may hold anything, so the fields are counted from its end.
+    fn stat(pid: Pid) -> Option<Stat> {
+        let line = fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+        let end = line.iter().rposition(|byte| *byte == b')')?;
+        let mut fields = std::str::from_utf8(line.get(end + 1..)?).ok()?.split_ascii_whitespace();
+        let state = fields.next()?;
+        let parent = fields.next()?.parse().ok()?;
+        let start = fields.nth(17)?.parse().ok()?;
+        Some(Stat { alive: !matches!(state, "Z" | "X" | "x"), parent, start })
+    }
+
+    pub(super) fn signal(member: Member, signals: &[Signal]) {
+        // A process that has gone since it was listed needs no signal, so errors say nothing new.
+        let Ok(descriptor) = pidfd_open(member.pid, PidfdFlags::empty()) else { return };
+        if stat(member.pid).is_some_and(|stat| stat.start == member.start) {
+            for signal in signals {
+                let _gone = pidfd_send_signal(&descriptor, *signal);
+            }
+        }
+    }
+
+    pub(super) fn command(pid: Pid) -> String {
+        let folder = format!("/proc/{}", pid.as_raw_nonzero());
+        let line = fs::read(format!("{folder}/cmdline")).unwrap_or_default();
+        let words: Vec<_> = line
+            .split(|byte| *byte == 0)
+            .filter(|word| !word.is_empty())
+            .map(String::from_utf8_lossy)
+            .collect();
+        if words.is_empty() {
+            return fs::read_to_string(format!("{folder}/comm")).unwrap_or_default().trim_end().to_owned();
+        }
+        words.join(" ")
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use std::io::Read as _;
+    use std::process::{Command, Stdio};
+
+    use rustix::process::{Pid, Signal, kill_process};
+
+    use super::Member;
+
+    pub(super) fn members(leader: Option<Pid>) -> Vec<Member> {
+        let own = rustix::process::getpid().as_raw_nonzero().get();
+        let leader = leader.map(|pid| pid.as_raw_nonzero().get());
+        let all: Vec<[i32; 3]> = ps(&["-axo", "pid=,ppid=,pgid="])
+            .lines()
+            .filter_map(|line| {
+                let mut numbers = line.split_ascii_whitespace().map(|word| word.parse().ok());
+                Some([numbers.next()??, numbers.next()??, numbers.next()??])
+            })
+            .collect();
+        let mut below = vec![own];
+        let mut found: Vec<i32> = Vec::new();
+        while let Some(parent) = below.pop() {
+            for [pid, ppid, pgid] in &all {
+                if (*ppid == parent || (parent == own && Some(*pgid) == leader)) && !found.contains(pid) {
+                    found.push(*pid);
+                    below.push(*pid);
+                }
+            }
+        }
+        found.into_iter().filter_map(Pid::from_raw).map(|pid| Member { pid, start: 0 }).collect()
+    }
+
+    /// `ps` shows an environment only with flags that differ between systems, so nothing is found.
+    pub(super) fn marked(_mark: &str) -> Vec<Member> {
+        Vec::new()
+    }
+
+    pub(super) fn signal(member: Member, signals: &[Signal]) {
+        for signal in signals {
+            let _gone = kill_process(member.pid, *signal);
+        }
+    }
+
+    pub(super) fn command(pid: Pid) -> String {
+        ps(&["-o", "command=", "-p", &pid.as_raw_nonzero().to_string()]).trim().to_owned()
+    }
+
+    /// `ps` itself is a child of this process for a moment: the thread that reaps may take its status first, and it is
+    /// no longer there when its list is used, so it is harmless in it.
+    fn ps(arguments: &[&str]) -> String {
+        let mut text = String::new();
+        let child = Command::new("ps")
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        if let Ok(mut child) = child {
+            if let Some(mut output) = child.stdout.take() {
+                // What could be read is the best there is.
+                let _partial = output.read_to_string(&mut text);
+            }
+            let _reaped_elsewhere = child.wait();
+        }
+        text
+    }
+}

@@ -1,0 +1,150 @@
+//! Paired clients, known by the hash of their credential alone; and the replies of operations that are not tasks.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use shared::{ClientId, OpId, Timestamp};
+
+use super::{Store, StoreError};
+
+/// How long the reply of an operation is remembered, in milliseconds: one day.
+const OPS_KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// A browser that was paired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// Its name for the runner.
+    pub id: ClientId,
+    /// Its name for people.
+    pub name: String,
+    /// When it was paired.
+    pub created: Timestamp,
+    /// When it last came.
+    pub seen: Option<Timestamp>,
+    /// When it was revoked. Such a client is refused.
+    pub revoked: Option<Timestamp>,
+}
+
+const COLUMNS: &str = "id, name, created, seen, revoked";
+
+fn client(row: &Row<'_>) -> rusqlite::Result<Client> {
+    Ok(Client {
+        id: ClientId(row.get(0)?),
+        name: row.get(1)?,
+        created: Timestamp(row.get(2)?),
+        seen: row.get::<_, Option<u64>>(3)?.map(Timestamp),
+        revoked: row.get::<_, Option<u64>>(4)?.map(Timestamp),
+    })
+}
+
+impl Store {
+    /// Remembers a client by the SHA-256 of its credential.
+    ///
+    /// # Errors
+    /// The store cannot be written, or the id or hash is known already.
+    pub async fn add_client(
+        &self,
+        id: ClientId,
+        hash: [u8; 32],
+        name: String,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            connection
+                .prepare_cached("INSERT INTO clients (id, hash, name, created) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![id.0, hash, name, now.0])
+                .map(drop)
+        })
+        .await
+    }
+
+    /// The client with this hash, revoked or not.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn find_client(&self, hash: [u8; 32]) -> Result<Option<Client>, StoreError> {
+        self.read(move |connection| {
+            connection
+                .prepare_cached(&format!("SELECT {COLUMNS} FROM clients WHERE hash = ?1"))?
+                .query_row([hash], client)
+                .optional()
+        })
+        .await
+    }
+
+    /// All clients with the hashes of their credentials, in the order they were paired: what authentication holds in
+    /// memory.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn list_clients(&self) -> Result<Vec<(Client, [u8; 32])>, StoreError> {
+        self.read(|connection| {
+            connection
+                .prepare_cached(&format!("SELECT {COLUMNS}, hash FROM clients ORDER BY created, id"))?
+                .query_map([], |row| Ok((client(row)?, row.get(5)?)))?
+                .collect()
+        })
+        .await
+    }
+
+    /// Revokes a client, and says whether there was one that was not revoked yet.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn revoke_client(&self, id: ClientId, now: Timestamp) -> Result<bool, StoreError> {
+        self.write(move |connection| {
+            let changed = connection
+                .prepare_cached("UPDATE clients SET revoked = ?2 WHERE id = ?1 AND revoked IS NULL")?
+                .execute(params![id.0, now.0])?;
+            Ok(changed > 0)
+        })
+        .await
+    }
+
+    /// Notes that a client came.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn touch_client(&self, id: ClientId, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            connection
+                .prepare_cached("UPDATE clients SET seen = ?2 WHERE id = ?1")?
+                .execute(params![id.0, now.0])
+                .map(drop)
+        })
+        .await
+    }
+
+    /// The remembered reply of an operation, as it was saved.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn op_reply(&self, op: OpId) -> Result<Option<String>, StoreError> {
+        self.read(move |connection| {
+            connection
+                .prepare_cached("SELECT reply FROM ops WHERE op = ?1")?
+                .query_row([op.0], |row| row.get(0))
+                .optional()
+        })
+        .await
+    }
+
+    /// Remembers the reply of an operation for a day. The first one saved stays.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn save_op_reply(&self, op: OpId, reply: String, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            connection
+                .prepare_cached("INSERT OR IGNORE INTO ops (op, saved, reply) VALUES (?1, ?2, ?3)")?
+                .execute(params![op.0, now.0, reply])?;
+            forget_old_ops(connection, now)
+        })
+        .await
+    }
+}
+
+fn forget_old_ops(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM ops WHERE saved < ?1")?
+        .execute([now.0.saturating_sub(OPS_KEPT_MS)])
+        .map(drop)
+}

@@ -1,0 +1,366 @@
+//! The store: one SQLite file that remembers tasks, undelivered events, operations and paired clients.
+//!
+//! One thread owns the writing connection. Jobs come to it over a channel, in order; it runs as many as are waiting in
+//! one transaction, so that many small changes share one flush to the disk, and only then tells their senders. A job
+//! that *must* happen (the end of a task) is tried again every second while the disk is full or failing; any other
+//! fails at once, so that a full disk refuses new work and loses no result. Reads use a second connection.
+//!
+//! Opening takes a lock, so that one folder has one runner. A store that SQLite finds corrupt is moved aside under a
+//! dated name and a new one, with a new epoch, takes its place; [`Store::warning`] says so.
+
+mod clients;
+mod open;
+pub(crate) mod rows;
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use shared::{Epoch, Problem, ProblemCode};
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+pub use clients::Client;
+
+/// Jobs that one transaction takes at most.
+const BATCH: usize = 256;
+/// Between two tries of what must be written.
+const RETRY: Duration = Duration::from_secs(1);
+/// Tries after the runner began to close.
+const LAST_TRIES: u32 = 3;
+
+/// Why the store cannot be used.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The file system refused.
+    #[error("{what} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// SQLite refused.
+    #[error("the store could not be read or written: {0}. Is the disk full?")]
+    Sqlite(String),
+    /// Another runner has it.
+    #[error("another runner uses {}. Stop it, or choose another folder with --state-dir", path.display())]
+    Locked {
+        /// The state folder.
+        path: PathBuf,
+    },
+    /// The folder belongs to somebody else, or is not a folder of its own.
+    #[error("{} {reason}. Choose another folder with --state-dir", path.display())]
+    Untrusted {
+        /// The folder or file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Written by a later version.
+    #[error("the store {} was written by a newer version of meanwhile (format {version}). Use that version, or another --state-dir", path.display())]
+    Newer {
+        /// The store.
+        path: PathBuf,
+        /// Its format.
+        version: i64,
+    },
+    /// The runner is stopping.
+    #[error("the store is closed: the runner is stopping")]
+    Closed,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error.to_string())
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Closed => Self::retryable(ProblemCode::Stopping, error.to_string()),
+            StoreError::Io { .. }
+            | StoreError::Sqlite(_)
+            | StoreError::Locked { .. }
+            | StoreError::Untrusted { .. }
+            | StoreError::Newer { .. } => Self::retryable(ProblemCode::System, error.to_string()),
+        }
+    }
+}
+
+/// A handle; copies are cheap.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    dir: PathBuf,
+    epoch: Epoch,
+    warning: Option<String>,
+    writer: Mutex<Option<Writer>>,
+    reader: Mutex<Connection>,
+    /// Held as long as the store is open.
+    _lock: File,
+}
+
+struct Writer {
+    jobs: Sender<Box<dyn Job>>,
+    thread: JoinHandle<()>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(writer) = self.writer.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
+            drop(writer.jobs);
+            // The last handle may die inside a callback on the writer's own thread.
+            if writer.thread.thread().id() != std::thread::current().id() {
+                let _panicked = writer.thread.join();
+            }
+        }
+    }
+}
+
+impl Store {
+    /// Opens the store in `dir`, making folder and file as needed, readable by this user alone. Blocks.
+    ///
+    /// # Errors
+    /// See [`StoreError`]. A corrupt store is no error: see [`Self::warning`].
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let opened = open::open(dir)?;
+        let (jobs, receiver) = mpsc::channel();
+        let connection = opened.writer;
+        let thread = std::thread::Builder::new()
+            .name("store".into())
+            .spawn(move || write_jobs(&connection, &receiver))
+            .map_err(|source| StoreError::Io { what: "start a thread for", path: dir.to_owned(), source })?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                dir: opened.dir,
+                epoch: opened.epoch,
+                warning: opened.warning,
+                writer: Mutex::new(Some(Writer { jobs, thread })),
+                reader: Mutex::new(opened.reader),
+                _lock: opened.lock,
+            }),
+        })
+    }
+
+    /// The life of this store.
+    pub fn epoch(&self) -> Epoch {
+        self.inner.epoch
+    }
+
+    /// The state folder, absolute.
+    pub fn dir(&self) -> &Path {
+        &self.inner.dir
+    }
+
+    /// What the user must be told: that a corrupt store was moved aside, and where to.
+    pub fn warning(&self) -> Option<&str> {
+        self.inner.warning.as_deref()
+    }
+
+    /// Writes everything that waits and closes. Later writes fail with [`StoreError::Closed`]. Blocks.
+    pub fn close(&self) {
+        let writer = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            drop(writer.jobs);
+            let _panicked = writer.thread.join();
+        }
+    }
+
+    /// Runs `run` inside the next transaction and gives its value once that is on the disk.
+    pub(crate) async fn write<T, R>(&self, run: R) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        R: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        // The caller may have gone: nobody is left to tell.
+        self.submit(false, run, move |outcome| drop(sender.send(outcome)));
+        receiver.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Runs `run` inside a transaction, again and again until it succeeds, then `done` on the writer's thread. Jobs
+    /// keep their order. `done` sees an error only when the store closes.
+    pub(crate) fn must_write<T, R, D>(&self, run: R, done: D)
+    where
+        T: Send + 'static,
+        R: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        D: FnOnce(Result<T, StoreError>) + Send + 'static,
+    {
+        self.submit(true, run, done);
+    }
+
+    fn submit<T, R, D>(&self, must: bool, run: R, done: D)
+    where
+        T: Send + 'static,
+        R: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        D: FnOnce(Result<T, StoreError>) + Send + 'static,
+    {
+        let job = Box::new(Typed { must, run, value: None, done });
+        let writer = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused: Box<dyn Job> = match writer.as_ref() {
+            Some(writer) => match writer.jobs.send(job) {
+                Ok(()) => return,
+                Err(refused) => refused.0,
+            },
+            None => job,
+        };
+        drop(writer);
+        refused.done(Err(StoreError::Closed));
+    }
+
+    /// Reads on a thread that may block.
+    pub(crate) async fn read<T, R>(&self, run: R) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        R: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || {
+            let reader = inner.reader.lock().unwrap_or_else(PoisonError::into_inner);
+            run(&reader).map_err(StoreError::from)
+        })
+        .await
+        .unwrap_or(Err(StoreError::Closed))
+    }
+}
+
+/// One change, whatever its value.
+trait Job: Send {
+    fn must(&self) -> bool;
+    fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
+    fn done(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+struct Typed<T, R, D> {
+    must: bool,
+    run: R,
+    value: Option<T>,
+    done: D,
+}
+
+impl<T, R, D> Job for Typed<T, R, D>
+where
+    T: Send,
+    R: FnMut(&Connection) -> rusqlite::Result<T> + Send,
+    D: FnOnce(Result<T, StoreError>) + Send,
+{
+    fn must(&self) -> bool {
+        self.must
+    }
+
+    fn run(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        self.value = Some((self.run)(connection)?);
+        Ok(())
+    }
+
+    fn done(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { value, done, .. } = *self;
+        done(outcome.and_then(|()| value.ok_or(StoreError::Closed)));
+    }
+}
+
+/// The writer's thread: until all senders are gone and nothing waits.
+fn write_jobs(connection: &Connection, jobs: &Receiver<Box<dyn Job>>) {
+    let mut waiting: Vec<Box<dyn Job>> = Vec::new();
+    let mut closed = false;
+    let mut tries = 0;
+    loop {
+        if waiting.is_empty() {
+            match jobs.recv() {
+                Ok(job) => waiting.push(job),
+                Err(mpsc::RecvError) => break,
+            }
+        } else if !closed {
+            match jobs.recv_timeout(RETRY) {
+                Ok(job) => waiting.push(job),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => closed = true,
+            }
+        } else if tries < LAST_TRIES {
+            tries += 1;
+            std::thread::sleep(RETRY);
+        } else {
+            for job in waiting.drain(..) {
+                job.done(Err(StoreError::Closed));
+            }
+            break;
+        }
+        while waiting.len() < BATCH
+            && let Ok(job) = jobs.try_recv()
+        {
+            waiting.push(job);
+        }
+        waiting = write_batch(connection, waiting);
+    }
+    if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
+        tracing::debug!(%error, "the write-ahead log stays beside the store");
+    }
+}
+
+/// Runs the jobs in one transaction and returns those that must be tried again.
+fn write_batch(connection: &Connection, mut jobs: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
+    let mut failures: Vec<Option<rusqlite::Error>> = Vec::with_capacity(jobs.len());
+    let committed = (|| {
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        for job in &mut jobs {
+            connection.execute_batch("SAVEPOINT job")?;
+            failures.push(match job.run(connection) {
+                Ok(()) => {
+                    connection.execute_batch("RELEASE job")?;
+                    None
+                }
+                Err(error) => {
+                    connection.execute_batch("ROLLBACK TO job; RELEASE job")?;
+                    Some(error)
+                }
+            });
+        }
+        connection.execute_batch("COMMIT")
+    })();
+    if let Err(error) = &committed {
+        tracing::error!(%error, "the store cannot be written");
+        if !connection.is_autocommit()
+            && let Err(error) = connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "nor can its transaction be undone");
+        }
+    }
+    failures.resize_with(jobs.len(), || None);
+    let mut again = Vec::new();
+    for (job, failure) in jobs.into_iter().zip(failures) {
+        match (&committed, failure) {
+            (Ok(()), None) => job.done(Ok(())),
+            (Ok(()), Some(error)) if job.must() && is_passing(&error) => again.push(job),
+            (Err(_), _) if job.must() => again.push(job),
+            (_, Some(error)) => job.done(Err(error.into())),
+            (Err(error), None) => job.done(Err(StoreError::Sqlite(error.to_string()))),
+        }
+    }
+    again
+}
+
+/// Whether trying again may help: the disk is full, failing or busy.
+fn is_passing(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{
+        CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory, SystemIoFailure,
+    };
+    matches!(
+        error.sqlite_error_code(),
+        Some(DiskFull | SystemIoFailure | DatabaseBusy | DatabaseLocked | CannotOpen | OutOfMemory)
+    )
+}
+
+#[cfg(test)]
+mod tests;

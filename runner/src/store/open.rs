@@ -1,0 +1,209 @@
+//! Opening the store: folder, lock, integrity, schema.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use rustix::fs::OFlags;
+use shared::Epoch;
+use uuid::Uuid;
+
+use super::StoreError;
+
+/// The format that this version writes.
+const FORMAT: i64 = 1;
+const FILE: &str = "meanwhile.db";
+
+const SCHEMA: &str = "
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE sessions (
+    id BLOB PRIMARY KEY, last INTEGER NOT NULL, acknowledged INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tasks (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, op BLOB NOT NULL UNIQUE, session BLOB NOT NULL,
+    command TEXT NOT NULL, task TEXT NOT NULL, active INTEGER NOT NULL, ended INTEGER, end_seq INTEGER
+) STRICT;
+CREATE INDEX tasks_active ON tasks (active) WHERE active = 1;
+CREATE TABLE outbox (
+    session BLOB NOT NULL, seq INTEGER NOT NULL, event TEXT NOT NULL, PRIMARY KEY (session, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE ops (op BLOB PRIMARY KEY, saved INTEGER NOT NULL, reply TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX ops_saved ON ops (saved);
+CREATE TABLE clients (
+    id BLOB PRIMARY KEY, hash BLOB NOT NULL UNIQUE, name TEXT NOT NULL,
+    created INTEGER NOT NULL, seen INTEGER, revoked INTEGER
+) STRICT, WITHOUT ROWID;
+";
+
+pub(super) struct Opened {
+    pub(super) dir: PathBuf,
+    pub(super) writer: Connection,
+    pub(super) reader: Connection,
+    pub(super) epoch: Epoch,
+    pub(super) warning: Option<String>,
+    pub(super) lock: File,
+}
+
+pub(super) fn open(dir: &Path) -> Result<Opened, StoreError> {
+    let dir = own_folder(dir)?;
+    let lock = take_lock(&dir)?;
+    let path = dir.join(FILE);
+    let (connection, warning) = match connect(&path) {
+        Ok(connection) => (connection, None),
+        Err(Refused::Corrupt(reason)) => {
+            let aside = move_aside(&path)?;
+            tracing::warn!(%reason, aside = %aside.display(), "the store was corrupt");
+            let warning = format!(
+                "The store was corrupt ({reason}). It was kept as {}, and a new one was begun: earlier tasks are not listed, \
+                 and browsers must be paired again.",
+                aside.display()
+            );
+            (connect(&path).map_err(Refused::into_error)?, Some(warning))
+        }
+        Err(refused @ Refused::Other(_)) => return Err(refused.into_error()),
+    };
+    let epoch = epoch(&connection)?;
+    let reader = Connection::open_with_flags(
+        &path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    reader.busy_timeout(std::time::Duration::from_secs(5))?;
+    Ok(Opened { dir, writer: connection, reader, epoch, warning, lock })
+}
+
+/// Makes the folder for this user alone, or makes sure that it is.
+fn own_folder(dir: &Path) -> Result<PathBuf, StoreError> {
+    let io = |what| move |source| StoreError::Io { what, path: dir.to_owned(), source };
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io("make the folder"))?;
+    let dir = dir.canonicalize().map_err(io("find the folder"))?;
+    let metadata = fs::metadata(&dir).map_err(io("look at the folder"))?;
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(StoreError::Untrusted { path: dir, reason: "belongs to another user" });
+    }
+    if metadata.permissions().mode() & 0o077 != 0 {
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))
+            .map_err(io("close to others the folder"))?;
+    }
+    Ok(dir)
+}
+
+fn take_lock(dir: &Path) -> Result<File, StoreError> {
+    let path = dir.join("lock");
+    let file = open_own(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(StoreError::Io { what: "lock", path, source }),
+    }
+}
+
+/// Opens or makes a file with mode 0600 from its first byte, following no symbolic link.
+fn open_own(path: &Path) -> Result<File, StoreError> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(path)
+        .map_err(|source| StoreError::Io { what: "open", path: path.to_owned(), source })?;
+    let metadata = file.metadata().map_err(|source| StoreError::Io {
+        what: "look at",
+        path: path.to_owned(),
+        source,
+    })?;
+    if metadata.uid() != rustix::process::geteuid().as_raw() || !metadata.is_file() {
+        return Err(StoreError::Untrusted { path: path.to_owned(), reason: "is not a file of this user" });
+    }
+    Ok(file)
+}
+
+enum Refused {
+    Corrupt(String),
+    Other(StoreError),
+}
+
+impl Refused {
+    fn into_error(self) -> StoreError {
+        match self {
+            Self::Corrupt(reason) => StoreError::Sqlite(reason),
+            Self::Other(error) => error,
+        }
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<rusqlite::Error> for Refused {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match error.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => Self::Corrupt(error.to_string()),
+            _ => Self::Other(error.into()),
+        }
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, Refused> {
+    drop(open_own(path)?);
+    let connection = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;",
+    )?;
+    connection.set_prepared_statement_cache_capacity(64);
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict != "ok" {
+        return Err(Refused::Corrupt(verdict));
+    }
+    let format: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    match format {
+        FORMAT => {}
+        0 => {
+            connection.execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;"))?;
+        }
+        version => return Err(StoreError::Newer { path: path.to_owned(), version }.into()),
+    }
+    Ok(connection)
+}
+
+fn epoch(connection: &Connection) -> Result<Epoch, StoreError> {
+    let known: Option<String> = connection
+        .query_row("SELECT value FROM meta WHERE key = 'epoch'", [], |row| row.get(0))
+        .optional()?;
+    if let Some(uuid) = known.and_then(|text| Uuid::parse_str(&text).ok()) {
+        return Ok(Epoch(uuid));
+    }
+    let fresh = Uuid::new_v4();
+    connection
+        .execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('epoch', ?1)", [fresh.to_string()])?;
+    Ok(Epoch(fresh))
+}
+
+/// Renames the store and its companions, and gives the new path of the store itself.
+fn move_aside(path: &Path) -> Result<PathBuf, StoreError> {
+    let stamp: String =
+        Connection::open_in_memory()?
+            .query_row("SELECT strftime('%Y%m%d-%H%M%S', 'now')", [], |row| row.get(0))?;
+    let aside =
+        |suffix: &str, turn: u32| path.with_file_name(format!("{FILE}.corrupt-{stamp}.{turn}{suffix}"));
+    let turn = (1..).find(|turn| !aside("", *turn).exists()).unwrap_or(1);
+    for suffix in ["", "-wal", "-shm"] {
+        let from = path.with_file_name(format!("{FILE}{suffix}"));
+        match fs::rename(&from, aside(suffix, turn)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(StoreError::Io { what: "move aside", path: from, source }),
+        }
+    }
+    Ok(aside("", turn))
+}

@@ -1,0 +1,160 @@
+//! Tasks, sessions and the outbox: what must change together changes in one job.
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use shared::protocol::TaskEvent;
+use shared::task::Task;
+use shared::{Seq, SessionId, TaskId, Timestamp};
+use uuid::Uuid;
+
+/// A task as the store has it.
+pub(crate) struct StoredTask {
+    pub(crate) task: Task,
+    /// The event of its end, once it has one.
+    pub(crate) end_seq: Option<Seq>,
+}
+
+/// What a runner needs to know at its start.
+pub(crate) struct Loaded {
+    /// In the order they were created.
+    pub(crate) tasks: Vec<StoredTask>,
+    /// Each session's last event, and the last acknowledged one.
+    pub(crate) sessions: Vec<(SessionId, Seq, Seq)>,
+}
+
+fn to_json<T: Serialize>(value: &T) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+fn from_json<T: DeserializeOwned>(column: usize, text: &str) -> rusqlite::Result<T> {
+    serde_json::from_str(text)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
+}
+
+/// The row of a task without its command, which is long, never changes, and has its own column.
+fn row_json(task: &Task) -> rusqlite::Result<String> {
+    to_json(&Task { command: String::new(), ..task.clone() })
+}
+
+pub(crate) fn insert_task(connection: &Connection, task: &Task) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO tasks (id, op, session, command, task, active) VALUES (?1, ?2, ?3, ?4, ?5, 1)",
+        )?
+        .execute(params![task.id.as_str(), task.op.0, task.session.0, task.command, row_json(task)?])
+        .map(drop)
+}
+
+pub(crate) fn update_task(connection: &Connection, task: &Task) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE tasks SET task = ?2, active = ?3, ended = ?4 WHERE id = ?1")?
+        .execute(params![
+            task.id.as_str(),
+            row_json(task)?,
+            task.is_active(),
+            task.ended.map(|ended| ended.0)
+        ])
+        .map(drop)
+}
+
+/// Writes the event into its session's outbox, and the task that it speaks of, and gives the event's number.
+pub(crate) fn save_event(connection: &Connection, event: &TaskEvent) -> rusqlite::Result<Seq> {
+    let (task, ends) = match event {
+        TaskEvent::Ended { task, .. } => (task, true),
+        TaskEvent::Backgrounded { task, .. } => (task, false),
+    };
+    update_task(connection, task)?;
+    let seq: u64 = connection
+        .prepare_cached(
+            "INSERT INTO sessions (id, last, acknowledged) VALUES (?1, 1, 0)
+             ON CONFLICT (id) DO UPDATE SET last = last + 1 RETURNING last",
+        )?
+        .query_row([task.session.0], |row| row.get(0))?;
+    connection
+        .prepare_cached("INSERT INTO outbox (session, seq, event) VALUES (?1, ?2, ?3)")?
+        .execute(params![task.session.0, seq, to_json(event)?])?;
+    if ends {
+        connection
+            .prepare_cached("UPDATE tasks SET end_seq = ?2 WHERE id = ?1")?
+            .execute(params![task.id.as_str(), seq])?;
+    }
+    Ok(Seq(seq))
+}
+
+/// At most `limit` events after `after`, oldest first, of at most `max_bytes` together but at least one.
+pub(crate) fn events_after(
+    connection: &Connection,
+    session: SessionId,
+    after: Seq,
+    limit: usize,
+    max_bytes: usize,
+) -> rusqlite::Result<Vec<(Seq, TaskEvent)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, event FROM outbox WHERE session = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+    )?;
+    let mut rows = statement.query(params![session.0, after.0, limit])?;
+    let mut events = Vec::new();
+    let mut bytes = 0;
+    while let Some(row) = rows.next()? {
+        let text = row.get_ref(1)?.as_str()?;
+        bytes += text.len();
+        if bytes > max_bytes && !events.is_empty() {
+            break;
+        }
+        events.push((Seq(row.get(0)?), from_json(1, text)?));
+    }
+    Ok(events)
+}
+
+/// Forgets the events up to `through`, and gives what is acknowledged now. It never goes back.
+pub(crate) fn acknowledge(
+    connection: &Connection,
+    session: SessionId,
+    through: Seq,
+) -> rusqlite::Result<Seq> {
+    let acknowledged: Option<u64> = connection
+        .prepare_cached(
+            "UPDATE sessions SET acknowledged = max(acknowledged, min(?2, last)) WHERE id = ?1 RETURNING acknowledged",
+        )?
+        .query_row(params![session.0, through.0], |row| row.get(0))
+        .optional()?;
+    let Some(acknowledged) = acknowledged else { return Ok(Seq(0)) };
+    connection
+        .prepare_cached("DELETE FROM outbox WHERE session = ?1 AND seq <= ?2")?
+        .execute(params![session.0, acknowledged])?;
+    Ok(Seq(acknowledged))
+}
+
+pub(crate) fn delete_tasks(connection: &Connection, tasks: &[TaskId]) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached("DELETE FROM tasks WHERE id = ?1 AND active = 0")?;
+    for task in tasks {
+        statement.execute([task.as_str()])?;
+    }
+    Ok(())
+}
+
+fn stored(row: &Row<'_>) -> rusqlite::Result<StoredTask> {
+    let mut task: Task = from_json(1, row.get_ref(1)?.as_str()?)?;
+    task.command = row.get(0)?;
+    Ok(StoredTask { task, end_seq: row.get::<_, Option<u64>>(2)?.map(Seq) })
+}
+
+pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
+    let tasks = connection
+        .prepare("SELECT command, task, end_seq FROM tasks ORDER BY number")?
+        .query_map([], stored)?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let sessions = connection
+        .prepare("SELECT id, last, acknowledged FROM sessions")?
+        .query_map([], |row| Ok((SessionId(row.get::<_, Uuid>(0)?), Seq(row.get(1)?), Seq(row.get(2)?))))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(Loaded { tasks, sessions })
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

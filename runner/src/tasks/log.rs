@@ -1,0 +1,378 @@
+//! The output of one task: a file that keeps the first megabyte and, in a ring behind it, the last fifteen.
+//!
+//! Byte `o` of the output lies at `o` while `o` is below the head's size, else at `head + (o - head) % tail`. The file
+//! is made with the first byte, so silent tasks cost none. Writing never fails towards the task: when the disk refuses,
+//! the file stays as it is, and a small ring in memory keeps the end from there on. What is kept of the middle shrinks,
+//! the count of what is lost is exact, and offsets never move.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use shared::output::{Bytes, Excerpt, OutputSlice};
+use tokio::sync::watch;
+
+use super::text;
+
+/// Bytes of the end that are at hand for the last line.
+const RECENT: usize = 4 * 1024;
+/// Bytes of the end that are kept in memory when the disk refuses.
+const SPARE: usize = 256 * 1024;
+/// Bytes that an excerpt looks at, at either end, at least.
+const WINDOW: u64 = 64 * 1024;
+
+pub(super) struct Log {
+    path: PathBuf,
+    head: u64,
+    tail: u64,
+    total: watch::Sender<u64>,
+    state: Mutex<State>,
+    /// Bytes of all logs of this runner.
+    disk: Arc<AtomicU64>,
+}
+
+#[derive(Default)]
+struct State {
+    file: Option<File>,
+    recent: Vec<u8>,
+    lines: u64,
+    on_disk: u64,
+    spare: Option<Spare>,
+    /// Nothing is kept any more.
+    removed: bool,
+}
+
+/// After a failure of the disk.
+struct Spare {
+    /// The output's length on the disk.
+    from: u64,
+    bytes: VecDeque<u8>,
+}
+
+/// Which offsets are kept: those below `head_end`, and from `tail_start` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) head_end: u64,
+    pub(super) tail_start: u64,
+    pub(super) total: u64,
+}
+
+impl Kept {
+    pub(super) const fn omitted(self) -> u64 {
+        self.tail_start - self.head_end
+    }
+}
+
+impl Log {
+    pub(super) fn new(path: PathBuf, head: u64, tail: u64, disk: Arc<AtomicU64>) -> Self {
+        Self { path, head, tail: tail.max(1), total: watch::Sender::new(0), state: Mutex::default(), disk }
+    }
+
+    /// The log of an earlier life of the runner. `total` is what its record says, if the task's end was recorded.
+    pub(super) fn restored(
+        path: PathBuf,
+        head: u64,
+        tail: u64,
+        disk: Arc<AtomicU64>,
+        total: Option<u64>,
+    ) -> Self {
+        let log = Self::new(path, head, tail, disk);
+        let on_disk = std::fs::metadata(&log.path).map_or(0, |metadata| metadata.len());
+        log.disk.fetch_add(on_disk, Ordering::Relaxed);
+        let wrapped = on_disk >= log.head + log.tail;
+        let mut state = log.state();
+        state.on_disk = on_disk;
+        let total = match total {
+            Some(total) if wrapped => total.max(on_disk),
+            Some(total) => {
+                state.removed = on_disk == 0 && total > 0;
+                total.max(on_disk)
+            }
+            // Where the ring's end lay is not known, so only the head counts.
+            None if wrapped => {
+                state.spare = Some(Spare { from: log.head, bytes: VecDeque::new() });
+                on_disk
+            }
+            None => on_disk,
+        };
+        log.total.send_replace(total);
+        drop(state);
+        log
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn length(&self) -> watch::Receiver<u64> {
+        self.total.subscribe()
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        *self.total.borrow()
+    }
+
+    pub(super) fn kept(&self) -> Kept {
+        self.kept_of(&self.state())
+    }
+
+    fn kept_of(&self, state: &State) -> Kept {
+        let total = self.total();
+        let (head_end, tail_start) = match &state.spare {
+            _ if state.removed => (0, total),
+            Some(spare) => (spare.from, total - (spare.bytes.len() as u64).min(total - spare.from)),
+            None => {
+                let head_end = total.min(self.head);
+                (head_end, head_end.max(total.saturating_sub(self.tail)))
+            }
+        };
+        Kept { head_end, tail_start, total }
+    }
+
+    pub(super) fn append(&self, chunk: &[u8]) {
+        let mut state = self.state();
+        let from = self.total();
+        if state.spare.is_none()
+            && let Err(error) = self.write(&mut state, from, chunk)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "the log ends here, the task goes on");
+            // Of a ring that was written round, only the head is in order from here on.
+            let wrapped = from > self.head + self.tail;
+            state.spare =
+                Some(Spare { from: if wrapped { self.head } else { from }, bytes: VecDeque::new() });
+        }
+        if let Some(spare) = &mut state.spare {
+            let chunk = &chunk[chunk.len().saturating_sub(SPARE)..];
+            let surplus = (spare.bytes.len() + chunk.len()).saturating_sub(SPARE);
+            spare.bytes.drain(..surplus);
+            spare.bytes.extend(chunk);
+        }
+        state.lines += memchr::memchr_iter(b'\n', chunk).count() as u64;
+        if chunk.len() >= RECENT {
+            state.recent.clear();
+        } else {
+            let surplus = (state.recent.len() + chunk.len()).saturating_sub(RECENT);
+            state.recent.drain(..surplus);
+        }
+        state.recent.extend_from_slice(&chunk[chunk.len().saturating_sub(RECENT)..]);
+        // Inside the lock: the length and what is kept change together.
+        self.total.send_replace(from + chunk.len() as u64);
+    }
+
+    fn write(&self, state: &mut State, from: u64, chunk: &[u8]) -> io::Result<()> {
+        let State { file, on_disk, .. } = state;
+        let file = match file {
+            Some(file) => file,
+            None => file.insert(
+                OpenOptions::new()
+                    .write(true)
+                    .create(true)
+                    .truncate(from == 0)
+                    .mode(0o600)
+                    .open(&self.path)?,
+            ),
+        };
+        let mut at = from;
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            let (place, room) = self.place(at);
+            let (now, later) =
+                rest.split_at(usize::try_from(room).map_or(rest.len(), |room| room.min(rest.len())));
+            file.write_all_at(now, place)?;
+            at += now.len() as u64;
+            rest = later;
+        }
+        let size = at.min(self.head + self.tail);
+        if size > *on_disk {
+            self.disk.fetch_add(size - *on_disk, Ordering::Relaxed);
+            *on_disk = size;
+        }
+        Ok(())
+    }
+
+    /// Where an offset lies in the file, and how many bytes follow it there in order.
+    fn place(&self, offset: u64) -> (u64, u64) {
+        if offset < self.head {
+            return (offset, self.head - offset);
+        }
+        let around = (offset - self.head) % self.tail;
+        (self.head + around, self.tail - around)
+    }
+
+    /// Lets go of the file. More output opens it again.
+    pub(super) fn rest(&self) {
+        let mut state = self.state();
+        state.file = None;
+    }
+
+    /// Deletes what is kept.
+    pub(super) fn remove(&self) {
+        let mut state = self.state();
+        *state = State { removed: true, lines: state.lines, on_disk: state.on_disk, ..State::default() };
+        match std::fs::remove_file(&self.path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!(path = %self.path.display(), %error, "the log stays"),
+        }
+        self.disk.fetch_sub(std::mem::take(&mut state.on_disk), Ordering::Relaxed);
+    }
+
+    pub(super) fn on_disk(&self) -> u64 {
+        self.state().on_disk
+    }
+
+    pub(super) fn last_line(&self) -> String {
+        let recent = self.state().recent.clone();
+        text::last_line(&recent)
+    }
+
+    /// At most `max` bytes from `from` on, or from the first kept offset after it. Blocks on the disk.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub(super) fn read(&self, from: u64, max: usize) -> io::Result<OutputSlice> {
+        // A task that prints may overtake a reader of the ring; then what was read is not what it seems.
+        for _ in 0..8 {
+            let (kept, from, data) = self.read_once(from, max)?;
+            let after = self.kept();
+            if from < kept.head_end || from >= after.tail_start {
+                return Ok(slice(from, data, after));
+            }
+        }
+        let kept = self.kept();
+        Ok(slice(kept.total, Vec::new(), kept))
+    }
+
+    fn read_once(&self, from: u64, max: usize) -> io::Result<(Kept, u64, Vec<u8>)> {
+        let state = self.state();
+        let kept = self.kept_of(&state);
+        let from = if from < kept.head_end { from } else { from.max(kept.tail_start).min(kept.total) };
+        let end = if from < kept.head_end { kept.head_end } else { kept.total };
+        let end = end.min(from + max as u64);
+        let wanted = usize::try_from(end - from).unwrap_or(max);
+        if let Some(spare) = &state.spare
+            && from >= kept.tail_start
+        {
+            let skip = usize::try_from(from - kept.tail_start).unwrap_or(usize::MAX);
+            return Ok((kept, from, spare.bytes.iter().skip(skip).take(wanted).copied().collect()));
+        }
+        drop(state);
+        if wanted == 0 {
+            return Ok((kept, from, Vec::new()));
+        }
+        let file = File::open(&self.path)?;
+        let mut data = vec![0; wanted];
+        let mut done = 0;
+        while done < wanted {
+            let (place, room) = self.place(from + done as u64);
+            let room = usize::try_from(room).unwrap_or(usize::MAX).min(wanted - done);
+            file.read_exact_at(&mut data[done..done + room], place)?;
+            done += room;
+        }
+        Ok((kept, from, data))
+    }
+
+    /// The first bytes and the last, as many as asked for of each, and how many lie between.
+    fn ends(&self, window: u64) -> io::Result<(Vec<u8>, Vec<u8>, u64)> {
+        let kept = self.kept();
+        let window = window.max(WINDOW);
+        if kept.omitted() == 0 && kept.total <= 2 * window {
+            return Ok((self.range(0, kept.total)?.0, Vec::new(), 0));
+        }
+        let head_end = kept.head_end.min(window);
+        let tail_start = kept.total.saturating_sub(window).max(kept.tail_start).max(head_end);
+        let (head, _) = self.range(0, head_end)?;
+        let (tail, tail_start) = self.range(tail_start, kept.total)?;
+        Ok((head, tail, tail_start.saturating_sub(head_end)))
+    }
+
+    /// The bytes from `from` up to `to`, all kept, and where they begin in the end.
+    fn range(&self, from: u64, to: u64) -> io::Result<(Vec<u8>, u64)> {
+        let mut data = Vec::new();
+        let (mut at, mut start) = (from, from);
+        while at < to {
+            let slice = self.read(at, usize::try_from(to - at).unwrap_or(usize::MAX))?;
+            if slice.from > at {
+                // Overtaken: what is left begins here.
+                data.clear();
+                start = slice.from;
+            }
+            if slice.data.0.is_empty() {
+                break;
+            }
+            at = slice.from + slice.data.0.len() as u64;
+            data.extend_from_slice(&slice.data.0);
+        }
+        Ok((data, start))
+    }
+
+    /// Text for the model: the first and last half of `most` characters. Blocks on the disk.
+    pub(super) fn excerpt(&self, most: usize) -> Excerpt {
+        match self.ends(4 * most as u64) {
+            Ok((all, tail, 0)) if tail.is_empty() => text::cut(text::clean(&all), most),
+            Ok((head, tail, between)) => {
+                text::join(&text::clean(&head), &text::clean_tail(&tail), between, most)
+            }
+            Err(error) => unreadable(&error),
+        }
+    }
+
+    /// The last lines as text. Blocks on the disk.
+    pub(super) fn tail(&self, lines: usize, most: usize) -> Excerpt {
+        if lines == 0 || most == 0 {
+            return Excerpt::default();
+        }
+        match self.ends(8 * most as u64) {
+            Ok((all, tail, _)) => {
+                let text = if tail.is_empty() { text::clean(&all) } else { text::clean_tail(&tail) };
+                text::cut(text::last_lines(&text, lines).to_owned(), most)
+            }
+            Err(error) => unreadable(&error),
+        }
+    }
+
+    /// The last matching lines of what is kept, and how many match. Blocks on the disk.
+    pub(super) fn grep(&self, pattern: &regex::Regex, lines: usize, most: usize) -> (Excerpt, u64) {
+        let kept = self.kept();
+        let parts = self
+            .range(0, kept.head_end)
+            .and_then(|(head, _)| Ok((head, self.range(kept.tail_start, kept.total)?)));
+        let (mut head, (tail, tail_start)) = match parts {
+            Ok(parts) => parts,
+            Err(error) => return (unreadable(&error), 0),
+        };
+        if tail_start == kept.head_end {
+            head.extend_from_slice(&tail);
+            let (found, matches) = text::matching(&text::clean(&head), pattern, 1, lines);
+            return (text::cut(found, most), matches);
+        }
+        let (mut found, matches) = text::matching(&text::clean(&head), pattern, 1, lines);
+        let tail = text::clean_tail(&tail);
+        let ends = tail.bytes().filter(|byte| *byte == b'\n').count() as u64;
+        let first = self.state().lines.saturating_sub(ends) + 1;
+        let (found_tail, matches_tail) = text::matching(&tail, pattern, first, lines);
+        found.push_str(&found_tail);
+        (text::cut(text::last_lines(&found, lines).to_owned(), most), matches + matches_tail)
+    }
+}
+
+fn slice(from: u64, data: Vec<u8>, kept: Kept) -> OutputSlice {
+    OutputSlice {
+        from,
+        data: Bytes(data),
+        total: kept.total,
+        omitted_from: kept.head_end,
+        omitted_to: kept.tail_start,
+    }
+}
+
+fn unreadable(error: &io::Error) -> Excerpt {
+    Excerpt { head: format!("(The runner could not read this task's log: {error}.)"), ..Excerpt::default() }
+}
+
+#[cfg(test)]
+mod tests;

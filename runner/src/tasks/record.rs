@@ -1,0 +1,138 @@
+//! A task as the runner holds it: what is published of it, its log, and the way to its supervisor.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use shared::protocol::TaskEvent;
+use shared::task::{Party, Task};
+use shared::{Problem, Seq, SessionId, TaskId};
+use tokio::net::unix::pipe;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::log::Log;
+
+/// How far a task has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    /// Its process is not there yet.
+    Waiting,
+    /// Its leader lives.
+    Running,
+    /// Its end is on the disk; what it left behind may live.
+    Ended,
+    /// Nothing of it is left.
+    Gone,
+}
+
+/// What its supervisor is asked for.
+pub(super) enum Command {
+    Stop { by: Party, grace: Duration },
+    Background { reply: oneshot::Sender<Result<Task, Problem>> },
+}
+
+/// A task's standard input.
+pub(super) enum Input {
+    /// It was started without, or has ended.
+    None,
+    /// It was closed by a `send_input`.
+    Closed,
+    Open(pipe::Sender),
+}
+
+pub(super) struct Record {
+    pub(super) id: TaskId,
+    pub(super) session: SessionId,
+    pub(super) log: Log,
+    pub(super) phase: watch::Sender<Phase>,
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) input: tokio::sync::Mutex<Input>,
+    /// What KILL could not end, in words.
+    pub(super) stuck: Mutex<Option<String>>,
+    task: Mutex<Arc<Task>>,
+    end_seq: AtomicU64,
+}
+
+impl Record {
+    pub(super) fn new(task: Task, log: Log, phase: Phase, commands: mpsc::Sender<Command>) -> Self {
+        Self {
+            id: task.id.clone(),
+            session: task.session,
+            log,
+            phase: watch::Sender::new(phase),
+            commands,
+            input: tokio::sync::Mutex::new(Input::None),
+            stuck: Mutex::default(),
+            task: Mutex::new(Arc::new(task)),
+            end_seq: AtomicU64::new(0),
+        }
+    }
+
+    fn published(&self) -> MutexGuard<'_, Arc<Task>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As it stands.
+    pub(super) fn task(&self) -> Arc<Task> {
+        Arc::clone(&self.published())
+    }
+
+    /// Replaces what is published. An end is never replaced by something earlier.
+    pub(super) fn publish(&self, task: Task) -> Arc<Task> {
+        let mut published = self.published();
+        if !published.state.is_end() || task.state.is_end() {
+            *published = Arc::new(task);
+        }
+        Arc::clone(&published)
+    }
+
+    /// Brings the figures of the output up to date.
+    pub(super) fn publish_progress(&self) -> Arc<Task> {
+        let (kept, last_line) = (self.log.kept(), self.log.last_line());
+        let mut published = self.published();
+        let task = Arc::make_mut(&mut published);
+        task.output_bytes = kept.total;
+        task.omitted_bytes = kept.omitted();
+        if !last_line.is_empty() {
+            task.last_line = last_line;
+        }
+        Arc::clone(&published)
+    }
+
+    /// The event of its end; 0 before it has one.
+    pub(super) fn end_seq(&self) -> Seq {
+        Seq(self.end_seq.load(Ordering::Acquire))
+    }
+
+    pub(super) fn set_end_seq(&self, seq: Seq) {
+        self.end_seq.store(seq.0, Ordering::Release);
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    pub(super) fn reach(&self, phase: Phase) {
+        self.phase.send_if_modified(|now| {
+            let later = phase > *now;
+            if later {
+                *now = phase;
+            }
+            later
+        });
+    }
+
+    /// Waits until it has come so far.
+    pub(super) async fn reached(&self, phase: Phase) {
+        let mut receiver = self.phase.subscribe();
+        // The sender lives in this record, so the wait cannot fail.
+        let _reached = receiver.wait_for(|now| *now >= phase).await;
+    }
+}
+
+/// The task inside an event.
+pub(super) fn task_of(event: &TaskEvent) -> &Task {
+    match event {
+        TaskEvent::Ended { task, .. } | TaskEvent::Backgrounded { task, .. } => task,
+    }
+}

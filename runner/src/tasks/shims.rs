@@ -1,0 +1,117 @@
+//! The runner's end of the shims: starting them, speaking with them, keeping a few for the next tasks.
+//!
+//! This is the only place of the runner where a program is started, and the program is the runner itself.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
+use tokio::net::UnixStream;
+use tokio::process::Command;
+
+use crate::shim::wire::{self, FromShim, ToShim};
+
+/// Idle shims that are kept.
+const IDLE: usize = 16;
+
+pub(super) struct Shims {
+    program: PathBuf,
+    environment: BTreeMap<OsString, OsString>,
+    /// The soft limit of open files that commands get.
+    open_files: Option<u64>,
+    idle: Mutex<Vec<Shim>>,
+}
+
+/// A shim that is idle or has one run.
+pub(super) struct Shim {
+    control: UnixStream,
+    received: Vec<u8>,
+}
+
+impl Shims {
+    pub(super) fn new(
+        program: PathBuf,
+        environment: BTreeMap<OsString, OsString>,
+        open_files: Option<u64>,
+    ) -> Arc<Self> {
+        Arc::new(Self { program, environment, open_files, idle: Mutex::default() })
+    }
+
+    /// An idle shim, or a new one.
+    pub(super) fn take(&self) -> io::Result<Shim> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle {
+            Some(shim) => Ok(shim),
+            None => self.spawn(),
+        }
+    }
+
+    /// Keeps a shim whose tree is empty. Those that are too many end with their sockets.
+    pub(super) fn give_back(&self, shim: Shim) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE {
+            idle.push(shim);
+        }
+    }
+
+    pub(super) fn spawn(&self) -> io::Result<Shim> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let control = UnixStream::from_std(ours)?;
+        let mut child = Command::new(&self.program)
+            .arg("__shim")
+            .args(self.open_files.map(|soft| soft.to_string()))
+            .env_clear()
+            .envs(&self.environment)
+            .current_dir("/")
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.program.display())))?;
+        // Its end is known by its socket; this only takes its status, so that no zombie stays.
+        tokio::spawn(async move { child.wait().await });
+        Ok(Shim { control, received: Vec::new() })
+    }
+}
+
+impl Shim {
+    pub(super) async fn send(&mut self, frame: &ToShim, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let bytes = wire::encode(frame)?;
+        let mut sent = 0;
+        if !descriptors.is_empty() {
+            let control = &self.control;
+            sent = control
+                .async_io(Interest::WRITABLE, || {
+                    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+                    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+                    if !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
+                        return Err(io::Error::other("too many descriptors for one frame"));
+                    }
+                    let first = io::IoSlice::new(&bytes[..4]);
+                    Ok(sendmsg(control.as_fd(), &[first], &mut ancillary, SendFlags::NOSIGNAL)?)
+                })
+                .await?;
+        }
+        self.control.write_all(&bytes[sent..]).await
+    }
+
+    /// The next frame; `None` once the shim has died. May be dropped and called again.
+    pub(super) async fn receive(&mut self) -> io::Result<Option<FromShim>> {
+        loop {
+            if let Some(frame) = wire::decode(&mut self.received)? {
+                return Ok(Some(frame));
+            }
+            if self.control.read_buf(&mut self.received).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+}
