@@ -5,14 +5,13 @@
 //! that *must* happen (the end of a task) is tried again every second while the disk is full or failing; any other
 //! fails at once, so that a full disk refuses new work and loses no result. Reads use a second connection.
 //!
-//! Opening takes a lock, so that one folder has one runner. A store that SQLite finds corrupt is moved aside under a
+//! A store that SQLite finds corrupt is moved aside under a
 //! dated name and a new one, with a new epoch, takes its place; [`Store::warning`] says so.
 
 mod clients;
 mod open;
 pub(crate) mod rows;
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -26,6 +25,8 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 pub use clients::Client;
+
+use crate::state_dir::StateDir;
 
 /// Jobs that one transaction takes at most.
 const BATCH: usize = 256;
@@ -50,13 +51,7 @@ pub enum StoreError {
     /// SQLite refused.
     #[error("the store could not be read or written: {0}. Is the disk full?")]
     Sqlite(String),
-    /// Another runner has it.
-    #[error("another runner uses {}. Stop it, or choose another folder with --state-dir", path.display())]
-    Locked {
-        /// The state folder.
-        path: PathBuf,
-    },
-    /// The folder belongs to somebody else, or is not a folder of its own.
+    /// A file of the store belongs to somebody else, or is none.
     #[error("{} {reason}. Choose another folder with --state-dir", path.display())]
     Untrusted {
         /// The folder or file.
@@ -89,7 +84,6 @@ impl From<StoreError> for Problem {
             StoreError::Closed => Self::retryable(ProblemCode::Stopping, error.to_string()),
             StoreError::Io { .. }
             | StoreError::Sqlite(_)
-            | StoreError::Locked { .. }
             | StoreError::Untrusted { .. }
             | StoreError::Newer { .. } => Self::retryable(ProblemCode::System, error.to_string()),
         }
@@ -108,8 +102,6 @@ struct Inner {
     warning: Option<String>,
     writer: Mutex<Option<Writer>>,
     reader: Mutex<Connection>,
-    /// Held as long as the store is open.
-    _lock: File,
 }
 
 struct Writer {
@@ -130,11 +122,13 @@ impl Drop for Inner {
 }
 
 impl Store {
-    /// Opens the store in `dir`, making folder and file as needed, readable by this user alone. Blocks.
+    /// Opens the store in the state folder, making its file as needed, readable by this user alone. Whoever opens it
+    /// keeps the folder held as long. Blocks.
     ///
     /// # Errors
     /// See [`StoreError`]. A corrupt store is no error: see [`Self::warning`].
-    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+    pub fn open(state: &StateDir) -> Result<Self, StoreError> {
+        let dir = state.path();
         let opened = open::open(dir)?;
         let (jobs, receiver) = mpsc::channel();
         let connection = opened.writer;
@@ -144,12 +138,11 @@ impl Store {
             .map_err(|source| StoreError::Io { what: "start a thread for", path: dir.to_owned(), source })?;
         Ok(Self {
             inner: Arc::new(Inner {
-                dir: opened.dir,
+                dir: dir.to_owned(),
                 epoch: opened.epoch,
                 warning: opened.warning,
                 writer: Mutex::new(Some(Writer { jobs, thread })),
                 reader: Mutex::new(opened.reader),
-                _lock: opened.lock,
             }),
         })
     }

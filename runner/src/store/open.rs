@@ -1,8 +1,8 @@
-//! Opening the store: folder, lock, integrity, schema.
+//! Opening the store: integrity, schema, epoch.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
@@ -38,17 +38,13 @@ CREATE TABLE clients (
 ";
 
 pub(super) struct Opened {
-    pub(super) dir: PathBuf,
     pub(super) writer: Connection,
     pub(super) reader: Connection,
     pub(super) epoch: Epoch,
     pub(super) warning: Option<String>,
-    pub(super) lock: File,
 }
 
 pub(super) fn open(dir: &Path) -> Result<Opened, StoreError> {
-    let dir = own_folder(dir)?;
-    let lock = take_lock(&dir)?;
     let path = dir.join(FILE);
     let (connection, warning) = match connect(&path) {
         Ok(connection) => (connection, None),
@@ -70,33 +66,7 @@ pub(super) fn open(dir: &Path) -> Result<Opened, StoreError> {
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     reader.busy_timeout(std::time::Duration::from_secs(5))?;
-    Ok(Opened { dir, writer: connection, reader, epoch, warning, lock })
-}
-
-/// Makes the folder for this user alone, or makes sure that it is.
-fn own_folder(dir: &Path) -> Result<PathBuf, StoreError> {
-    let io = |what| move |source| StoreError::Io { what, path: dir.to_owned(), source };
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io("make the folder"))?;
-    let dir = dir.canonicalize().map_err(io("find the folder"))?;
-    let metadata = fs::metadata(&dir).map_err(io("look at the folder"))?;
-    if metadata.uid() != rustix::process::geteuid().as_raw() {
-        return Err(StoreError::Untrusted { path: dir, reason: "belongs to another user" });
-    }
-    if metadata.permissions().mode() & 0o077 != 0 {
-        fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))
-            .map_err(io("close to others the folder"))?;
-    }
-    Ok(dir)
-}
-
-fn take_lock(dir: &Path) -> Result<File, StoreError> {
-    let path = dir.join("lock");
-    let file = open_own(&path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: dir.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(StoreError::Io { what: "lock", path, source }),
-    }
+    Ok(Opened { writer: connection, reader, epoch, warning })
 }
 
 /// Opens or makes a file with mode 0600 from its first byte, following no symbolic link.

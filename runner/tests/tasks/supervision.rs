@@ -1,10 +1,8 @@
 //! Supervision with real processes: what runs, what ends, what is left, what is told.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Runner, gone, start};
+use crate::common::{Runner, gone, start};
 use shared::task::{Party, TaskState};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,7 +32,7 @@ async fn a_signal_is_killed_with_its_name() {
 async fn a_held_pipe_does_not_hold_the_end() {
     let runner = Runner::new().await;
     let begun = Instant::now();
-    let (task, excerpt) = runner.finish(start("echo hi; sleep 300 &")).await;
+    let (task, excerpt) = runner.finish(start("echo hi; sleep 300 & sleep 0.2")).await;
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     assert_eq!((task.state, excerpt.head.as_str()), (TaskState::Completed, "hi\n"));
     assert_eq!(task.left_behind.len(), 1);

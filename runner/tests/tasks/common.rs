@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runner::limits::Limits;
+use runner::state_dir::StateDir;
 use runner::store::Store;
 use runner::tasks::{Tasks, TasksConfig};
 use shared::output::Excerpt;
@@ -15,17 +16,18 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 /// No wait of these tests is longer.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub struct Runner {
-    pub tasks: Tasks,
-    pub store: Store,
-    pub session: SessionId,
-    pub folder: Arc<TempDir>,
+pub(crate) struct Runner {
+    pub(crate) tasks: Tasks,
+    pub(crate) store: Store,
+    pub(crate) session: SessionId,
+    pub(crate) folder: Arc<TempDir>,
+    pub(crate) state: StateDir,
 }
 
 /// A background command with everything else at its default.
-pub fn start(command: &str) -> Start {
+pub(crate) fn start(command: &str) -> Start {
     Start {
         command: command.into(),
         folder: None,
@@ -36,18 +38,18 @@ pub fn start(command: &str) -> Start {
     }
 }
 
-pub fn op() -> OpId {
+pub(crate) fn op() -> OpId {
     OpId(Uuid::new_v4())
 }
 
 /// Whether there is no such process, or only its status.
-pub fn gone(pid: u32) -> bool {
+pub(crate) fn gone(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_none_or(|(_, rest)| rest.starts_with(" Z") || rest.starts_with(" X"))
 }
 
 /// Waits until the condition holds, and fails if it never does.
-pub async fn until(what: &str, condition: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     let waiting = async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -57,19 +59,20 @@ pub async fn until(what: &str, condition: impl Fn() -> bool) {
 }
 
 impl Runner {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(|_| {}).await
     }
 
-    pub async fn with(change: impl FnOnce(&mut TasksConfig)) -> Self {
+    pub(crate) async fn with(change: impl FnOnce(&mut TasksConfig)) -> Self {
         Self::at(Arc::new(tempfile::tempdir().unwrap()), change).await
     }
 
     /// A runner over the state that is in the folder.
-    pub async fn at(folder: Arc<TempDir>, change: impl FnOnce(&mut TasksConfig)) -> Self {
+    pub(crate) async fn at(folder: Arc<TempDir>, change: impl FnOnce(&mut TasksConfig)) -> Self {
         let workspace = folder.path().join("workspace");
         std::fs::create_dir_all(&workspace).unwrap();
-        let store = Store::open(&folder.path().join("state")).unwrap();
+        let state = StateDir::open(&folder.path().join("state")).unwrap();
+        let store = Store::open(&state).unwrap();
         let mut config = TasksConfig {
             workspace,
             program: PathBuf::from(env!("CARGO_BIN_EXE_meanwhile")),
@@ -80,25 +83,25 @@ impl Runner {
         };
         change(&mut config);
         let tasks = Tasks::open(config, store.clone()).await.unwrap();
-        Self { tasks, store, session: SessionId(Uuid::from_u128(1)), folder }
+        Self { tasks, store, session: SessionId(Uuid::from_u128(1)), folder, state }
     }
 
-    pub fn workspace(&self) -> &Path {
+    pub(crate) fn workspace(&self) -> &Path {
         self.tasks.workspace()
     }
 
-    pub async fn start(&self, start: Start) -> Task {
+    pub(crate) async fn start(&self, start: Start) -> Task {
         self.tasks.start(self.session, op(), start).await.unwrap()
     }
 
     /// Starts it and waits for its end.
-    pub async fn finish(&self, start: Start) -> (Task, Excerpt) {
+    pub(crate) async fn finish(&self, start: Start) -> (Task, Excerpt) {
         let task = self.start(start).await;
         self.end(&task.id).await
     }
 
     /// Waits for the durable end of a task.
-    pub async fn end(&self, id: &TaskId) -> (Task, Excerpt) {
+    pub(crate) async fn end(&self, id: &TaskId) -> (Task, Excerpt) {
         self.event(|event| match event {
             TaskEvent::Ended { task, excerpt } if task.id == *id => {
                 Some((Task::clone(task), excerpt.clone()))
@@ -109,7 +112,7 @@ impl Runner {
     }
 
     /// Waits for an event of the session, from its first on.
-    pub async fn event<T>(&self, wanted: impl Fn(&TaskEvent) -> Option<T>) -> T {
+    pub(crate) async fn event<T>(&self, wanted: impl Fn(&TaskEvent) -> Option<T>) -> T {
         let mut last = self.tasks.events_last(self.session);
         let waiting = async {
             let mut after = Seq(0);
