@@ -180,7 +180,7 @@ pub fn open_fence(text: &str) -> Option<(&str, &str)> {
 
 /// Something that was begun and collects what comes until its end.
 enum Frame {
-    Block(Kind, Vec<Block>),
+    Blocks(Vec<Block>),
     Inline(Kind, Vec<Inline>),
     Code {
         language: String,
@@ -209,8 +209,6 @@ enum Frame {
 }
 
 enum Kind {
-    Root,
-    Quote,
     Paragraph,
     Heading(u8),
     Emphasis,
@@ -227,7 +225,7 @@ struct Builder {
 
 impl Default for Builder {
     fn default() -> Self {
-        Self { frames: vec![Frame::Block(Kind::Root, Vec::new())] }
+        Self { frames: vec![Frame::Blocks(Vec::new())] }
     }
 }
 
@@ -265,7 +263,7 @@ impl Builder {
         match tag {
             Tag::Paragraph | Tag::HtmlBlock => inline(Kind::Paragraph),
             Tag::Heading { level, .. } => inline(Kind::Heading(heading(level))),
-            Tag::BlockQuote(_) => Frame::Block(Kind::Quote, Vec::new()),
+            Tag::BlockQuote(_) => Frame::Blocks(Vec::new()),
             Tag::CodeBlock(kind) => {
                 let language = match kind {
                     CodeBlockKind::Fenced(info) => {
@@ -300,7 +298,7 @@ impl Builder {
         let Some(frame) = self.frames.pop() else { return };
         match frame {
             Frame::Nothing => {}
-            Frame::Block(_, blocks) => self.block(Block::Quote(blocks)),
+            Frame::Blocks(blocks) => self.block(Block::Quote(blocks)),
             Frame::Inline(kind, inlines) => self.close_inline(kind, inlines),
             Frame::Code { language, text } => self.block(Block::Code { language, text }),
             Frame::List { start, items } => self.block(Block::List { start, items }),
@@ -345,14 +343,14 @@ impl Builder {
                     inlines.into_iter().for_each(|inline| self.inline(inline));
                 }
             }
-            Kind::Paragraph | Kind::Root | Kind::Quote => self.block(Block::Paragraph(linked(inlines))),
+            Kind::Paragraph => self.block(Block::Paragraph(linked(inlines))),
         }
     }
 
     fn block(&mut self, block: Block) {
         for frame in self.frames.iter_mut().rev() {
             match frame {
-                Frame::Block(_, blocks) => return blocks.push(block),
+                Frame::Blocks(blocks) => return blocks.push(block),
                 Frame::Item { blocks, loose, .. } => {
                     settle(blocks, std::mem::take(loose));
                     return blocks.push(block);
@@ -380,7 +378,7 @@ impl Builder {
             match frame {
                 Frame::Inline(_, inlines) => return push(inlines, inline),
                 Frame::Item { loose, .. } => return push(loose, inline),
-                Frame::Block(_, blocks) => {
+                Frame::Blocks(blocks) => {
                     if let Some(Block::Plain(inlines)) = blocks.last_mut() {
                         push(inlines, inline);
                     } else {
@@ -401,7 +399,7 @@ impl Builder {
 
     fn finish(mut self) -> Vec<Block> {
         match self.frames.drain(..).next() {
-            Some(Frame::Block(_, blocks)) => blocks,
+            Some(Frame::Blocks(blocks)) => blocks,
             _ => Vec::new(),
         }
     }
@@ -573,7 +571,7 @@ mod tests {
     #[test]
     fn only_web_links_are_links_and_images_are_not_fetched() {
         let link = |href: &str, words| Inline::Link { href: href.into(), inlines: vec![text(words)] };
-        let inlines = |source| match parse(source).pop() {
+        let inlines = |source: &str| match parse(source).pop() {
             Some(Block::Paragraph(inlines)) => inlines,
             other => panic!("{other:?}"),
         };
@@ -591,7 +589,7 @@ mod tests {
     #[test]
     fn bare_addresses_are_links() {
         let link = |href: &str| Inline::Link { href: href.into(), inlines: vec![text(href)] };
-        let inlines = |source| match parse(source).pop() {
+        let inlines = |source: &str| match parse(source).pop() {
             Some(Block::Paragraph(inlines)) => inlines,
             other => panic!("{other:?}"),
         };

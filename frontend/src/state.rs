@@ -14,6 +14,7 @@ pub use rows::{RowBody, RowHandle, Stream};
 pub use tasks::TaskHandle;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use agent::CallId;
 use agent::effect::SessionSummary;
@@ -257,6 +258,12 @@ impl PageState {
         self.status.set(blank_status());
         self.call_view.set(None);
     }
+}
+
+/// A number that no other handle has.
+fn serial() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed)
 }
 
 fn blank_status() -> Status {

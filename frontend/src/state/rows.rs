@@ -14,8 +14,8 @@ use crate::markdown;
 pub struct RowHandle {
     /// Its identity and its place.
     pub id: u64,
-    /// Counts up when a row is replaced by one of another kind, which must be drawn anew.
-    pub version: u32,
+    /// Unique to this handle: a row that is replaced by one of another kind, or comes again after a reset, must be drawn anew.
+    pub serial: u64,
     /// When it began.
     pub at: Timestamp,
     /// What it shows.
@@ -117,18 +117,15 @@ impl Stream {
 /// Inserts or replaces a row.
 pub(super) fn put(rows: RwSignal<Vec<RowHandle>>, row: Row) {
     let found = rows.with_untracked(|rows| rows.binary_search_by_key(&row.id, |handle| handle.id));
+    let handle = |kind| RowHandle { id: row.id, serial: super::serial(), at: row.at, body: body(kind) };
     match found {
         Ok(at) => {
             let Some(old) = rows.with_untracked(|rows| rows.get(at).cloned()) else { return };
             if let Some(kind) = refresh(&old.body, row.kind) {
-                let handle = RowHandle { id: row.id, version: old.version + 1, at: row.at, body: body(kind) };
-                rows.update(|rows| rows[at] = handle);
+                rows.update(|rows| rows[at] = handle(kind));
             }
         }
-        Err(at) => {
-            let handle = RowHandle { id: row.id, version: 0, at: row.at, body: body(row.kind) };
-            rows.update(|rows| rows.insert(at, handle));
-        }
+        Err(at) => rows.update(|rows| rows.insert(at, handle(row.kind))),
     }
 }
 

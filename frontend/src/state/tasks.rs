@@ -12,6 +12,8 @@ use crate::ansi::Screen;
 pub struct TaskHandle {
     /// Its name.
     pub id: TaskId,
+    /// Unique to this handle: a task that comes again after a reset must be drawn anew.
+    pub serial: u64,
     /// As it stands.
     pub task: ArcRwSignal<Task>,
     /// Its output while it is watched.
@@ -20,7 +22,12 @@ pub struct TaskHandle {
 
 impl TaskHandle {
     fn new(task: Task) -> Self {
-        Self { id: task.id.clone(), task: ArcRwSignal::new(task), screen: ArcRwSignal::default() }
+        Self {
+            id: task.id.clone(),
+            serial: super::serial(),
+            task: ArcRwSignal::new(task),
+            screen: ArcRwSignal::default(),
+        }
     }
 
     fn refresh(&self, task: Task) {

@@ -5,12 +5,48 @@
 
 #![expect(unreachable_pub, reason = "`#[component]` re-emits the function as `pub`")]
 
+mod approval;
+mod call_dialog;
+mod composer;
+mod conversation;
+mod dom;
+mod header;
+mod help;
+mod keys;
+mod kit;
+mod local;
+mod prose;
+mod queue;
+mod screen;
+mod screens;
+mod sessions;
+mod settings;
+mod slips;
+mod stick;
+mod task_card;
+mod tasks;
+mod timeline;
+mod tool;
+
 use agent::CallId;
 use agent::event::UserEvent;
 use agent::settings::Settings;
+use agent::view::TurnView;
+use leptos::either::Either;
 use leptos::prelude::*;
 use shared::{SessionId, TaskId};
 
+use self::call_dialog::CallDialog;
+use self::conversation::Conversation;
+use self::header::Header;
+use self::help::HelpDialog;
+use self::local::{Dialog, Local, Panel, use_local};
+use self::screens::{Banners, Toasts, Unpaired};
+use self::sessions::SessionsPanel;
+use self::settings::SettingsDialog;
+use self::tasks::TasksPanel;
+use self::timeline::Timeline;
+use crate::state::Ownership;
 pub use crate::state::PageState;
 
 /// What the page can ask for. Provided by the shell through context.
@@ -86,7 +122,94 @@ pub(crate) fn use_dispatch() -> Dispatch {
 /// The whole page.
 #[component]
 pub fn Page() -> impl IntoView {
-    let state = use_page();
-    let _ = use_dispatch();
-    view! { <main>{move || state.status.with(|status| status.title.clone())}</main> }
+    let page = use_page();
+    let dispatch = use_dispatch();
+    let local = Local::new();
+    provide_context(local);
+    keys::listen(page, dispatch, local);
+    Effect::new(move |_| document().set_title(&title(page)));
+    let unpaired = Memo::new(move |_| {
+        page.ownership.with(|ownership| match ownership {
+            Ownership::Unpaired { reason } => Some(reason.clone()),
+            Ownership::Starting | Ownership::Driving | Ownership::Following => None,
+        })
+    });
+    view! {
+        {move || match unpaired.get() {
+            Some(reason) => Either::Left(view! { <Unpaired reason/> }),
+            None => Either::Right(view! { <Workbench/> }),
+        }}
+        <Toasts/>
+        <div class="unseen" role="status" aria-live="polite">{move || local.said.get()}</div>
+    }
+}
+
+/// All panels.
+#[component]
+fn Workbench() -> impl IntoView {
+    let page = use_page();
+    let local = use_local();
+    let hides = move |panel: Panel| move || local.hidden.with(|hidden| hidden.contains(&panel)).then_some("");
+    let dialog = move || {
+        local.dialog.get().map(|dialog| match dialog {
+            Dialog::Settings => Either::Left(view! { <SettingsDialog/> }),
+            Dialog::Help => Either::Right(view! { <HelpDialog/> }),
+        })
+    };
+    view! {
+        <div
+            class="workbench"
+            data-hide-sessions=hides(Panel::Sessions)
+            data-hide-tasks=hides(Panel::Tasks)
+            data-hide-timeline=hides(Panel::Timeline)
+        >
+            <Header/>
+            <Banners/>
+            <SessionsPanel/>
+            <Conversation/>
+            <TasksPanel/>
+            <Timeline/>
+            <Tabs/>
+        </div>
+        {dialog}
+        {move || page.call_view.get().map(|view| view! { <CallDialog view/> })}
+    }
+}
+
+/// On a narrow page: which panel is shown.
+#[component]
+fn Tabs() -> impl IntoView {
+    let page = use_page();
+    let local = use_local();
+    let running = Memo::new(move |_| {
+        page.tasks.with(|tasks| {
+            tasks.iter().filter(|handle| handle.task.with(shared::task::Task::is_active)).count()
+        })
+    });
+    let tabs = Panel::ALL.map(|panel| {
+        view! {
+            <button
+                type="button"
+                aria-pressed=move || (local.panel.get() == panel).to_string()
+                on:click=move |_| local.panel.set(panel)
+            >
+                {panel.title()}
+                {move || (panel == Panel::Tasks && running.get() > 0).then(|| view! { <small>{running.get()}</small> })}
+            </button>
+        }
+    });
+    view! { <div class="tabs" role="group" aria-label="Panels">{tabs}</div> }
+}
+
+/// The tab's title: what waits for the person comes first.
+fn title(page: PageState) -> String {
+    let (title, asks, busy) = page.status.with(|status| {
+        (status.title.clone(), status.turn == TurnView::Asks, composer::is_busy(&status.turn))
+    });
+    let mark = match (asks, busy) {
+        (true, _) => "? ",
+        (false, true) => "… ",
+        (false, false) => "",
+    };
+    if title.is_empty() { format!("{mark}Meanwhile") } else { format!("{mark}{title} · Meanwhile") }
 }

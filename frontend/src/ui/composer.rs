@@ -1,0 +1,195 @@
+//! Where the person writes: the box, what the agent is doing, what needs an approval, send and stop.
+
+use std::time::Duration;
+
+use agent::event::UserEvent;
+use agent::settings::Mode;
+use agent::view::TurnView;
+use leptos::ev;
+use leptos::html;
+use leptos::leptos_dom::helpers::TimeoutHandle;
+use leptos::prelude::*;
+
+use super::local::use_local;
+use super::{Wish, use_dispatch, use_page};
+use crate::format;
+use crate::state::Ownership;
+
+/// The box's id, to put the focus on.
+pub(crate) const ID: &str = "composer";
+/// How long after a key the draft is saved.
+const SAVE_AFTER: Duration = Duration::from_millis(300);
+
+/// Whether the agent works on an answer, so that there is a reply to stop.
+pub(crate) const fn is_busy(turn: &TurnView) -> bool {
+    match turn {
+        TurnView::Asking
+        | TurnView::Streaming
+        | TurnView::Asks
+        | TurnView::Tools
+        | TurnView::BacksOff { .. } => true,
+        TurnView::Idle | TurnView::WaitsForRunner | TurnView::Failed => false,
+    }
+}
+
+/// The composer.
+#[component]
+pub fn Composer() -> impl IntoView {
+    let page = use_page();
+    let dispatch = use_dispatch();
+    let text = RwSignal::new(String::new());
+    let node = NodeRef::<html::Textarea>::new();
+    let timer = StoredValue::<Option<TimeoutHandle>>::new(None);
+    let busy = Memo::new(move |_| page.status.with(|status| is_busy(&status.turn)));
+    let may_write = Memo::new(move |_| {
+        page.ownership.with(|ownership| matches!(ownership, Ownership::Driving | Ownership::Starting))
+    });
+
+    let forget_timer = move || {
+        if let Some(handle) = timer.try_update_value(Option::take).flatten() {
+            handle.clear();
+        }
+    };
+    let save_now = move || {
+        forget_timer();
+        dispatch.send(Wish::SaveDraft(text.get_untracked()));
+    };
+    // A session that opens brings its draft.
+    Effect::new(move |_| {
+        let draft = page.draft.get();
+        forget_timer();
+        text.set(draft);
+    });
+    on_cleanup(forget_timer);
+
+    let on_input = move |_| {
+        forget_timer();
+        let save = move || {
+            if let Some(text) = text.try_get_untracked() {
+                dispatch.send(Wish::SaveDraft(text));
+            }
+        };
+        timer.set_value(set_timeout_with_handle(save, SAVE_AFTER).ok());
+    };
+    let send = move |steer: bool| {
+        let words = text.get_untracked();
+        if words.trim().is_empty() || !may_write.get_untracked() {
+            return;
+        }
+        text.set(String::new());
+        save_now();
+        dispatch.agent(UserEvent::Say { text: words, steer: steer && busy.get_untracked() });
+    };
+    let on_key = move |event: ev::KeyboardEvent| {
+        if event.key() == "Enter" && !event.shift_key() && !event.is_composing() {
+            event.prevent_default();
+            send(event.ctrl_key() || event.meta_key());
+        }
+    };
+    let is_blank = move || text.with(|text| text.trim().is_empty());
+    let rows = move || text.with(|text| text.lines().count().clamp(2, 12).to_string());
+    view! {
+        <form
+            class="composer"
+            aria-label="Write to the agent"
+            on:submit=move |event: ev::SubmitEvent| {
+                event.prevent_default();
+                send(false);
+            }
+        >
+            <textarea
+                id=ID
+                node_ref=node
+                rows=rows
+                placeholder="Ask, or say what to do next…"
+                aria-label="Your words"
+                disabled=move || !may_write.get()
+                bind:value=text
+                on:input=on_input
+                on:keydown=on_key
+                on:blur=move |_| save_now()
+            ></textarea>
+            <div class="bar">
+                <ModePicker/>
+                <Doing/>
+                <span class="grow"></span>
+                <span class="hint">
+                    {move || if busy.get() { "Enter to queue, Ctrl Enter to steer" } else { "Enter to send, Shift Enter for a new line" }}
+                </span>
+                <Show when=move || busy.get()>
+                    <button type="button" class="stop" title="Ends the reply; tasks go on (Escape)" on:click=move |_| dispatch.agent(UserEvent::StopReply)>
+                        "Stop reply"
+                    </button>
+                </Show>
+                <button type="submit" class="primary" disabled=move || is_blank() || !may_write.get()>
+                    {move || if busy.get() { "Queue" } else { "Send" }}
+                </button>
+            </div>
+        </form>
+    }
+}
+
+/// What the agent is doing, in words.
+#[component]
+fn Doing() -> impl IntoView {
+    let page = use_page();
+    let local = use_local();
+    let turn = Memo::new(move |_| page.status.with(|status| status.turn.clone()));
+    let words = move || match turn.get() {
+        TurnView::Idle => String::new(),
+        TurnView::WaitsForRunner => "Waits for the runner".to_owned(),
+        TurnView::Asking => "Thinking…".to_owned(),
+        TurnView::Streaming => "Writing…".to_owned(),
+        TurnView::Asks => "Waits for your approval".to_owned(),
+        TurnView::Tools => "Running tools…".to_owned(),
+        TurnView::BacksOff { until, reason } => {
+            let left = until.since(local.now.get());
+            format!("{reason} Tries again in {}", format::elapsed(left + 999))
+        }
+        TurnView::Failed => "The last call failed".to_owned(),
+    };
+    let state = move || {
+        turn.with(|turn| match turn {
+            TurnView::Idle => "idle",
+            TurnView::WaitsForRunner | TurnView::Asks | TurnView::BacksOff { .. } => "waits",
+            TurnView::Asking | TurnView::Streaming | TurnView::Tools => "busy",
+            TurnView::Failed => "failed",
+        })
+    };
+    view! { <span class="doing" role="status" data-state=state>{words}</span> }
+}
+
+const MODES: [(Mode, &str); 3] = [
+    (Mode::AskAll, "Asks before everything"),
+    (Mode::AskCommands, "Asks before commands"),
+    (Mode::Auto, "Asks nothing"),
+];
+
+/// The name of a mode.
+pub(crate) fn mode_name(mode: Mode) -> &'static str {
+    MODES.iter().find(|(this, _)| *this == mode).map_or("", |(_, name)| name)
+}
+
+/// What needs an approval.
+#[component]
+pub fn ModePicker() -> impl IntoView {
+    let page = use_page();
+    let dispatch = use_dispatch();
+    let mode = Memo::new(move |_| page.settings.with(|settings| settings.mode));
+    let change = move |event: ev::Event| {
+        let name = event_target_value(&event);
+        if let Some((mode, _)) = MODES.iter().find(|(_, this)| *this == name) {
+            let mut settings = page.settings.get_untracked();
+            settings.mode = *mode;
+            dispatch.send(Wish::SaveSettings(settings));
+        }
+    };
+    let options = MODES.map(|(this, name)| {
+        view! { <option value=name selected=move || mode.get() == this>{name}</option> }
+    });
+    view! {
+        <select class="picker" aria-label="What needs your approval" prop:value=move || mode_name(mode.get()) on:change=change>
+            {options}
+        </select>
+    }
+}

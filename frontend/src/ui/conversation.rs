@@ -1,0 +1,181 @@
+//! The conversation: its rows, the empty session's welcome, and scrolling that sticks only at the bottom.
+
+use agent::event::UserEvent;
+use agent::settings::Provider;
+use agent::view::{TurnView, Waiting};
+use leptos::either::EitherOf6;
+use leptos::ev;
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+
+use super::composer::Composer;
+use super::local::{Panel, use_local};
+use super::prose::Prose;
+use super::queue::Shelf;
+use super::slips::{Drained, Notice};
+use super::stick::Stick;
+use super::tool::ToolRow;
+use super::{Dispatch, Wish, dom, use_dispatch, use_page};
+use crate::state::{RowBody, RowHandle, Stream};
+
+/// The panel in the middle.
+#[component]
+pub fn Conversation() -> impl IntoView {
+    let page = use_page();
+    let local = use_local();
+    let stick = Stick::new();
+    let is_empty = Memo::new(move |_| page.rows.with(Vec::is_empty));
+    let streams = Memo::new(move |_| page.status.with(|status| status.turn == TurnView::Streaming));
+
+    // One's own words are always brought into view.
+    let words = Memo::new(move |_| {
+        page.rows.with(|rows| rows.iter().filter(|row| matches!(row.body, RowBody::User(_))).count())
+    });
+    Effect::new(move |before: Option<usize>| {
+        let words = words.get();
+        if before.is_some_and(|before| before < words) {
+            stick.to_end();
+        }
+        words
+    });
+
+    view! {
+        <main
+            class="conversation"
+            id=Panel::Conversation.as_str()
+            tabindex="-1"
+            aria-label="Conversation"
+            data-shown=move || (local.panel.get() == Panel::Conversation).then_some("")
+        >
+            <div
+                class="log"
+                role="log"
+                aria-live="off"
+                aria-label="What was said and done"
+                aria-busy=move || streams.get().to_string()
+                tabindex="0"
+                node_ref=stick.window
+                on:scroll=move |_| stick.scrolled()
+            >
+                <div class="column" node_ref=stick.content>
+                    <Show when=move || is_empty.get()>
+                        <Welcome/>
+                    </Show>
+                    <For each=move || page.rows.get() key=|row| row.serial let(row)>
+                        <Row row/>
+                    </For>
+                </div>
+            </div>
+            <div class="foot">
+                <Show when=move || !stick.at_end.get()>
+                    <button type="button" class="new-below" on:click=move |_| stick.to_end()>"New below ↓"</button>
+                </Show>
+                <Shelf/>
+                <Composer/>
+            </div>
+        </main>
+    }
+}
+
+#[component]
+fn Row(row: RowHandle) -> impl IntoView {
+    match row.body {
+        RowBody::User(words) => EitherOf6::A(view! {
+            <div class="me" title=dom::time_of_day(row.at)>
+                <span class="unseen">"You: "</span>
+                {move || words.get()}
+            </div>
+        }),
+        RowBody::Text(stream) => EitherOf6::B(view! { <Said stream/> }),
+        RowBody::Thinking(stream) => EitherOf6::C(view! { <Thinking stream/> }),
+        RowBody::Tool(card) => EitherOf6::D(view! { <ToolRow card=card.into()/> }),
+        RowBody::Drained { call, lines } => EitherOf6::E(view! { <Drained call lines=lines.into()/> }),
+        RowBody::Notice { tone, text, retry } => {
+            EitherOf6::F(view! { <Notice tone=tone.into() text=text.into() retry=retry.into()/> })
+        }
+    }
+}
+
+/// The model's words. A finished message is said to screen readers as a whole; a growing one is not.
+#[component]
+fn Said(stream: Stream) -> impl IntoView {
+    let local = use_local();
+    let spoken = stream.clone();
+    let live = RwSignal::from(stream.live.clone());
+    Effect::new(move |was: Option<bool>| {
+        let is = live.get();
+        if was == Some(true) && !is {
+            local.said.set(untrack(|| spoken.text()));
+        }
+        is
+    });
+    view! { <Prose stream/> }
+}
+
+#[component]
+fn Thinking(stream: Stream) -> impl IntoView {
+    let live = RwSignal::from(stream.live.clone());
+    let open = RwSignal::new(false);
+    let toggle = move |event: ev::Event| {
+        let details = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+        open.set(details.is_some_and(|details| details.has_attribute("open")));
+    };
+    view! {
+        <details class="thinking" on:toggle=toggle>
+            <summary>{move || if live.get() { "Thinking…" } else { "Thought" }}</summary>
+            <Show when=move || open.get()>
+                <Prose stream=stream.clone()/>
+            </Show>
+        </details>
+    }
+}
+
+/// What an empty session says: what this is, which model would answer, what one could try.
+#[component]
+fn Welcome() -> impl IntoView {
+    let page = use_page();
+    let dispatch = use_dispatch();
+    let who = move || {
+        page.status.with(|status| match status.model.provider {
+            Provider::Demo | Provider::Auto => {
+                "The built-in demo answers: a scripted model that runs real commands. No key, no network. \
+                 Connect a real one in the settings."
+                    .to_owned()
+            }
+            Provider::Relay => format!("{} answers, with the runner's key.", status.model.model),
+            Provider::Direct => format!("{} answers, with the key kept in this browser.", status.model.model),
+        })
+    };
+    let examples = examples().into_iter().map(|words| view! { <Example words dispatch/> }).collect_view();
+    view! {
+        <section class="welcome" aria-labelledby="welcome">
+            <h2 id="welcome">"The agent keeps thinking while your commands run."</h2>
+            <p>
+                "Say what should be done. Commands run on your machine, long ones in the background: each one's end is \
+                 pushed into a queue here, and the queue goes into the agent's next call."
+            </p>
+            <p class="who">{who}</p>
+            <h3>"Try the lesson"</h3>
+            <ul>{examples}</ul>
+            <Show when=move || page.queue.with(|queue| queue.iter().any(|waiting| matches!(waiting, Waiting::Words { .. })))>
+                <p class="who">"Your words wait for the runner."</p>
+            </Show>
+        </section>
+    }
+}
+
+#[component]
+fn Example(words: &'static str, dispatch: Dispatch) -> impl IntoView {
+    let send = move |_| {
+        dispatch.send(Wish::Agent(UserEvent::Say { text: words.to_owned(), steer: false }));
+    };
+    view! { <li><button type="button" on:click=send>{words}</button></li> }
+}
+
+fn examples() -> [&'static str; 3] {
+    [
+        "Run \"sleep 5 && echo done\" in the background, then create a file while it runs",
+        "Start 3 background tasks: \"sleep 2\", \"sleep 4\", \"sleep 6\". Check their status.",
+        "Run pytest in the background and keep working on other things",
+    ]
+}

@@ -1,0 +1,78 @@
+//! Small wishes to the browser that may fail without harm: focus, clipboard, times in the person's own zone.
+
+use js_sys::Date;
+use leptos::prelude::*;
+use shared::Timestamp;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::HtmlElement;
+
+/// Puts the focus on the element of this id.
+pub(crate) fn focus_id(id: &str) {
+    if let Some(element) = document().get_element_by_id(id) {
+        focus(&element);
+    }
+}
+
+/// Puts the focus on an element.
+pub(crate) fn focus(element: &web_sys::Element) {
+    if let Some(element) = element.dyn_ref::<HtmlElement>() {
+        // Fails only for elements that are gone.
+        let _ = element.focus();
+    }
+}
+
+/// Whether the person is writing somewhere: what they type must not be taken from them.
+pub(crate) fn is_writing() -> bool {
+    document().active_element().is_some_and(|active| {
+        let tag = active.tag_name();
+        tag.eq_ignore_ascii_case("textarea")
+            || tag.eq_ignore_ascii_case("select")
+            || (tag.eq_ignore_ascii_case("input")
+                && !matches!(active.get_attribute("type").as_deref(), Some("checkbox" | "radio")))
+    })
+}
+
+/// Whether nothing in particular has the focus.
+pub(crate) fn is_focus_free() -> bool {
+    document().active_element().is_none_or(|active| active.tag_name().eq_ignore_ascii_case("body"))
+}
+
+/// Puts text into the clipboard. Says whether the browser took it, when it knows.
+pub(crate) fn copy(text: &str, done: impl Fn(bool) + 'static) {
+    let promise = window().navigator().clipboard().write_text(text);
+    leptos::task::spawn_local(async move {
+        done(wasm_bindgen_futures::JsFuture::from(promise).await.is_ok());
+    });
+}
+
+/// `14:02:07`
+pub(crate) fn time_of_day(at: Timestamp) -> String {
+    let date = date(at);
+    format!("{:02}:{:02}:{:02}", date.get_hours(), date.get_minutes(), date.get_seconds())
+}
+
+/// `14:02` on the day of `now`, `Tue` within the week before, else `3 Sep` or `3 Sep 2025`.
+pub(crate) fn day_or_time(at: Timestamp, now: Timestamp) -> String {
+    const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (then, today) = (date(at), date(now));
+    let same_year = then.get_full_year() == today.get_full_year();
+    if same_year && then.get_month() == today.get_month() && then.get_date() == today.get_date() {
+        return format!("{:02}:{:02}", then.get_hours(), then.get_minutes());
+    }
+    if now.since(at) < 6 * 86_400_000 {
+        return DAYS.get(then.get_day() as usize).copied().unwrap_or_default().to_owned();
+    }
+    let month = MONTHS.get(then.get_month() as usize).copied().unwrap_or_default();
+    if same_year {
+        format!("{} {month}", then.get_date())
+    } else {
+        format!("{} {month} {}", then.get_date(), then.get_full_year())
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are below 2^53")]
+fn date(at: Timestamp) -> Date {
+    Date::new(&JsValue::from_f64(at.0 as f64))
+}

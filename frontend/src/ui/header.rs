@@ -1,0 +1,297 @@
+//! The top line: the session's title, where commands run, the model, what was spent, and whether the runner is there.
+
+use agent::event::UserEvent;
+use agent::settings::{ModelChoice, Provider};
+use agent::view::{LinkView, Spent};
+use leptos::either::Either;
+use leptos::ev;
+use leptos::html;
+use leptos::prelude::*;
+
+use super::kit::{Glyph, Icon, IconButton};
+use super::local::{Dialog, Panel, use_local};
+use super::{Wish, dom, use_dispatch, use_page};
+use crate::format;
+use crate::state::Ownership;
+
+/// The header.
+#[component]
+pub fn Header() -> impl IntoView {
+    let page = use_page();
+    let local = use_local();
+    let workspace = Memo::new(move |_| page.status.with(|status| status.workspace.clone()));
+    let shows =
+        move |panel: Panel| Signal::derive(move || !local.hidden.with(|hidden| hidden.contains(&panel)));
+    let toggle = move |panel: Panel| {
+        local.hidden.update(|hidden| {
+            if !hidden.remove(&panel) {
+                hidden.insert(panel);
+            }
+        });
+    };
+    view! {
+        <header class="top">
+            <div class="brand"><Glyph icon=Icon::Mark/>"Meanwhile"</div>
+            <Title/>
+            <span class="grow"></span>
+            <Show when=move || workspace.with(|workspace| !workspace.is_empty())>
+                <span class="workspace" title="Where commands run">{move || workspace.get()}</span>
+            </Show>
+            <ModelPicker/>
+            <Price/>
+            <Link/>
+            <div class="tools">
+                <span class="wide-only">
+                    <IconButton
+                        icon=Icon::Sides
+                        label="Sessions at the left"
+                        pressed=shows(Panel::Sessions)
+                        on_press=move || toggle(Panel::Sessions)
+                    />
+                </span>
+                <IconButton icon=Icon::Help label="Keys and help (?)" on_press=move || local.dialog.set(Some(Dialog::Help))/>
+                <IconButton icon=Icon::Gear label="Settings" on_press=move || local.dialog.set(Some(Dialog::Settings))/>
+            </div>
+        </header>
+    }
+}
+
+/// The session's title. A press makes it a field.
+#[component]
+fn Title() -> impl IntoView {
+    let page = use_page();
+    let dispatch = use_dispatch();
+    let title = Memo::new(move |_| page.status.with(|status| status.title.clone()));
+    let shown =
+        move || title.with(|title| if title.is_empty() { "New session".to_owned() } else { title.clone() });
+    let edits = RwSignal::new(false);
+    let draft = RwSignal::new(String::new());
+    let field = NodeRef::<html::Input>::new();
+    Effect::new(move |_| {
+        if let Some(field) = field.get() {
+            dom::focus(&field);
+            field.select();
+        }
+    });
+    let begin = move |_| {
+        draft.set(title.get_untracked());
+        edits.set(true);
+    };
+    let save = move || {
+        if edits.get_untracked() {
+            edits.set(false);
+            let title = draft.get_untracked().trim().to_owned();
+            dispatch.agent(UserEvent::Rename { title });
+        }
+    };
+    let on_key = move |event: ev::KeyboardEvent| match event.key().as_str() {
+        "Enter" => save(),
+        "Escape" => {
+            event.stop_propagation();
+            edits.set(false);
+        }
+        _ => {}
+    };
+    move || {
+        if edits.get() {
+            Either::Left(view! {
+                <input
+                    class="title"
+                    type="text"
+                    aria-label="The session's title"
+                    maxlength="200"
+                    node_ref=field
+                    bind:value=draft
+                    on:keydown=on_key
+                    on:blur=move |_| save()
+                />
+            })
+        } else {
+            Either::Right(view! {
+                <h1 class="title">
+                    <button type="button" title="Rename this session" on:click=begin>{shown}</button>
+                </h1>
+            })
+        }
+    }
+}
+
+/// A model and the way to it, in words.
+pub(crate) fn model_name(choice: &ModelChoice) -> String {
+    match choice.provider {
+        Provider::Auto => "Automatic".to_owned(),
+        Provider::Demo => "Demo".to_owned(),
+        Provider::Relay => format!("{} · runner's key", choice.model),
+        Provider::Direct => format!("{} · own key", choice.model),
+    }
+}
+
+#[component]
+fn ModelPicker() -> impl IntoView {
+    let page = use_page();
+    let local = use_local();
+    let dispatch = use_dispatch();
+    let resolved = Memo::new(move |_| page.status.with(|status| status.model.clone()));
+    let chosen = Memo::new(move |_| page.settings.with(|settings| settings.model.clone()));
+    let choices = Memo::new(move |_| {
+        let ways = (
+            page.status.with(|status| !status.relay.is_empty()),
+            page.settings.with(|settings| settings.has_key),
+        );
+        choices(ways.0, ways.1, &chosen.get())
+    });
+    let name = move |choice: &ModelChoice| match choice.provider {
+        Provider::Auto => format!("Automatic: {}", model_name(&resolved.get())),
+        Provider::Demo | Provider::Relay | Provider::Direct => model_name(choice),
+    };
+    let change = move |event: ev::Event| {
+        let at = event_target_value(&event).parse::<usize>().ok();
+        let choice = at.and_then(|at| choices.with_untracked(|choices| choices.get(at).cloned()));
+        let Some(model) = choice else {
+            local.dialog.set(Some(Dialog::Settings));
+            // The field still shows "more"; what is chosen is what the settings say.
+            page.settings.notify();
+            return;
+        };
+        let mut settings = page.settings.get_untracked();
+        settings.model = model;
+        dispatch.send(Wish::SaveSettings(settings));
+    };
+    let selected = move || {
+        page.settings.track();
+        choices
+            .with(|choices| choices.iter().position(|choice| *choice == chosen.get()))
+            .unwrap_or(0)
+            .to_string()
+    };
+    view! {
+        <select class="picker model" aria-label="The model" prop:value=selected on:change=change>
+            {move || {
+                choices
+                    .get()
+                    .iter()
+                    .enumerate()
+                    .map(|(at, choice)| {
+                        view! {
+                            <option value=at.to_string() selected=*choice == chosen.get_untracked()>{name(choice)}</option>
+                        }
+                    })
+                    .collect_view()
+            }}
+            <option value="more">"More in the settings…"</option>
+        </select>
+    }
+}
+
+/// The models that can be chosen at once: automatic, demo, what is chosen now, and the known ones by each way there is.
+fn choices(relay: bool, direct: bool, chosen: &ModelChoice) -> Vec<ModelChoice> {
+    let mut choices =
+        vec![ModelChoice::default(), ModelChoice { provider: Provider::Demo, model: String::new() }];
+    for (way, provider) in [(relay, Provider::Relay), (direct, Provider::Direct)] {
+        if way {
+            let known = super::settings::known_models();
+            choices.extend(known.into_iter().map(|model| ModelChoice { provider, model: model.to_owned() }));
+        }
+    }
+    if !choices.contains(chosen) {
+        choices.push(chosen.clone());
+    }
+    choices
+}
+
+#[component]
+fn Price() -> impl IntoView {
+    let page = use_page();
+    let spent = Memo::new(move |_| page.status.with(|status| (status.spent, status.polls)));
+    let words = move || {
+        let (spent, _) = spent.get();
+        let tokens = format!("{} tokens", format::tokens(spent.input + spent.output));
+        match spent.dollars {
+            Some(dollars) => format!("{tokens} · {}", format::dollars(dollars)),
+            None => tokens,
+        }
+    };
+    let any = move || spent.get().0.input > 0;
+    view! {
+        <Show when=any>
+            <span class="price" tabindex="0" title=move || { let (spent, polls) = spent.get(); spent_in_words(&spent, polls) }>
+                {words}
+            </span>
+        </Show>
+    }
+}
+
+fn spent_in_words(spent: &Spent, polls: u32) -> String {
+    let mut words = format!(
+        "{} in ({} % cached), {} out; {} in the context now",
+        format::grouped(spent.input),
+        format::percent(spent.cached, spent.input),
+        format::grouped(spent.output),
+        format::grouped(spent.context),
+    );
+    if spent.dollars.is_none() {
+        words.push_str("; the price is not known");
+    }
+    if polls > 0 {
+        let times = format::count(polls as usize, "time");
+        words.push_str(&format!("; looked at running tasks {times} instead of waiting"));
+    }
+    words
+}
+
+/// Whether the runner is there, always visible.
+#[component]
+fn Link() -> impl IntoView {
+    let page = use_page();
+    let local = use_local();
+    let dispatch = use_dispatch();
+    let link = Memo::new(move |_| {
+        let unpaired = page.ownership.with(|ownership| matches!(ownership, Ownership::Unpaired { .. }));
+        if unpaired { LinkView::Unpaired } else { page.status.with(|status| status.link.clone()) }
+    });
+    let state = move || {
+        link.with(|link| match link {
+            LinkView::Live => "live",
+            LinkView::Opening => "opening",
+            LinkView::Down { .. } => "down",
+            LinkView::Unpaired | LinkView::Outdated => "refused",
+        })
+    };
+    let words = move || match link.get() {
+        LinkView::Live => "runner".to_owned(),
+        LinkView::Opening => "connecting…".to_owned(),
+        LinkView::Down { retry_at, .. } => {
+            let left = retry_at.since(local.now.get()).div_ceil(1_000);
+            if left == 0 {
+                "runner away, trying…".to_owned()
+            } else {
+                format!("runner away, again in {left} s")
+            }
+        }
+        LinkView::Unpaired => "not paired".to_owned(),
+        LinkView::Outdated => "another version".to_owned(),
+    };
+    let reason = move || match link.get() {
+        LinkView::Live => "Connected to the runner".to_owned(),
+        LinkView::Opening => "Connecting to the runner".to_owned(),
+        LinkView::Down { reason, .. } => reason,
+        LinkView::Unpaired => "The runner does not know this browser".to_owned(),
+        LinkView::Outdated => "The runner was updated: reload the page".to_owned(),
+    };
+    let is_down = Memo::new(move |_| link.with(|link| matches!(link, LinkView::Down { .. })));
+    let is_old = Memo::new(move |_| link.with(|link| matches!(link, LinkView::Outdated)));
+    view! {
+        <span class="link-state" data-state=state title=reason>
+            <span class="dot" aria-hidden="true"></span>
+            // Only the state itself is announced, not each second of its countdown.
+            <span class="unseen" role="status">{move || format!("Runner: {}", state())}</span>
+            <span aria-hidden="true">{words}</span>
+            <Show when=move || is_down.get()>
+                <button type="button" class="small" on:click=move |_| dispatch.agent(UserEvent::Reconnect)>"now"</button>
+            </Show>
+            <Show when=move || is_old.get()>
+                <button type="button" class="small" on:click=move |_| drop(window().location().reload())>"Reload"</button>
+            </Show>
+        </span>
+    }
+}

@@ -1,0 +1,55 @@
+//! Keys that work everywhere on the page. None of them takes a key from someone who writes, but for those with Ctrl or Alt.
+
+use agent::event::UserEvent;
+use leptos::ev;
+use leptos::prelude::*;
+
+use super::local::{Dialog, Local, Panel};
+use super::{Dispatch, PageState, Wish, approval, composer, dom};
+
+/// Listens until the owner goes.
+pub(crate) fn listen(page: PageState, dispatch: Dispatch, local: Local) {
+    let handle = window_event_listener(ev::keydown, move |event| {
+        if event.default_prevented() || event.is_composing() {
+            return;
+        }
+        let has_dialog =
+            local.dialog.with_untracked(Option::is_some) || page.call_view.with_untracked(Option::is_some);
+        if !has_dialog && act(&event, page, dispatch, local) {
+            event.prevent_default();
+        }
+    });
+    on_cleanup(move || handle.remove());
+}
+
+/// Does what a key is for; says whether it was for anything.
+fn act(event: &ev::KeyboardEvent, page: PageState, dispatch: Dispatch, local: Local) -> bool {
+    let key = event.key();
+    let command = event.ctrl_key() || event.meta_key();
+    match (command, event.alt_key(), key.as_str()) {
+        (true, false, "j" | "J") if !event.shift_key() => {
+            local.panel.set(Panel::Conversation);
+            dispatch.send(Wish::NewSession);
+        }
+        (true, false, ".") => dom::focus_id(approval::ID),
+        (false, true, "1" | "2" | "3" | "4") => {
+            let at = key.parse::<usize>().unwrap_or(1) - 1;
+            if let Some(panel) = Panel::ALL.get(at) {
+                local.go_to(*panel);
+            }
+        }
+        (false, false, "Escape") => {
+            if !page.status.with_untracked(|status| composer::is_busy(&status.turn)) {
+                return false;
+            }
+            dispatch.agent(UserEvent::StopReply);
+        }
+        (false, false, "/") if !dom::is_writing() => {
+            local.panel.set(Panel::Conversation);
+            dom::focus_id(composer::ID);
+        }
+        (false, false, "?") if !dom::is_writing() => local.dialog.set(Some(Dialog::Help)),
+        _ => return false,
+    }
+    true
+}

@@ -1,0 +1,144 @@
+//! Pieces that know nothing of agents: icons, a dialog, a button that copies.
+
+use leptos::ev;
+use leptos::html;
+use leptos::prelude::*;
+
+use super::dom;
+
+/// A drawing in the colour of the text around it. It says nothing; its button's label does.
+#[derive(Clone, Copy)]
+pub(crate) enum Icon {
+    Mark,
+    Gear,
+    Help,
+    Close,
+    Edit,
+    Trash,
+    Up,
+    Down,
+    Sides,
+}
+
+impl Icon {
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Mark => "M2 4.5h12M4.5 8.5h7M7 12.5h7",
+            Self::Gear => {
+                "M8 5.6a2.4 2.4 0 1 0 0 4.8a2.4 2.4 0 1 0 0-4.8M8 1.5v2M8 12.5v2M1.5 8h2M12.5 8h2M3.4 3.4l1.4 1.4M11.2 11.2l1.4 1.4M12.6 3.4l-1.4 1.4M4.8 11.2l-1.4 1.4"
+            }
+            Self::Help => "M5.6 6a2.4 2.4 0 1 1 3.5 2.1c-.7.4-1.1.8-1.1 1.6M8 12.2v.1",
+            Self::Close => "M4 4l8 8M12 4l-8 8",
+            Self::Edit => "M10.5 3l2.5 2.5L6 12.5l-3 .5l.5-3z",
+            Self::Trash => "M3 4.5h10M6.5 4.5V3h3v1.5M4.5 4.5l.5 8.5h6l.5-8.5",
+            Self::Up => "M8 12.5v-9M4 7.5l4-4l4 4",
+            Self::Down => "M8 3.5v9M4 8.5l4 4l4-4",
+            Self::Sides => "M2.5 3.5h11v9h-11zM6 3.5v9",
+        }
+    }
+}
+
+/// Draws an icon.
+#[component]
+pub fn Glyph(icon: Icon) -> impl IntoView {
+    view! {
+        <svg class="glyph" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
+            <path d=icon.path()></path>
+        </svg>
+    }
+}
+
+/// A button that is only an icon.
+#[component]
+pub fn IconButton(
+    icon: Icon,
+    #[prop(into)] label: Signal<String>,
+    on_press: impl Fn() + 'static,
+    #[prop(optional, into)] pressed: Option<Signal<bool>>,
+    #[prop(optional, into)] disabled: Signal<bool>,
+) -> impl IntoView {
+    view! {
+        <button
+            type="button"
+            class="icon-button"
+            aria-label=move || label.get()
+            title=move || label.get()
+            aria-pressed=move || pressed.map(|pressed| pressed.get().to_string())
+            disabled=move || disabled.get()
+            on:click=move |_| on_press()
+        >
+            <Glyph icon/>
+        </button>
+    }
+}
+
+/// A button that copies a text and says so for a moment.
+#[component]
+pub fn CopyButton(
+    text: impl Fn() -> String + 'static,
+    #[prop(optional, into)] label: String,
+) -> impl IntoView {
+    let copied = RwSignal::new(false);
+    let label = if label.is_empty() { "Copy".to_owned() } else { label };
+    let press = move |_| {
+        dom::copy(&text(), move |ok| {
+            let _ = copied.try_set(ok);
+            let reset = move || {
+                // The button may be gone by then.
+                let _ = copied.try_set(false);
+            };
+            set_timeout(reset, std::time::Duration::from_millis(1_500));
+        });
+    };
+    view! {
+        <button type="button" class="quiet small" on:click=press>
+            {move || if copied.get() { "Copied".to_owned() } else { label.clone() }}
+        </button>
+    }
+}
+
+/// A modal dialog of the platform's own: it keeps the focus and closes on Escape.
+#[component]
+pub fn Modal(
+    #[prop(into)] title: String,
+    #[prop(optional)] wide: bool,
+    on_close: impl Fn() + Copy + 'static,
+    children: Children,
+) -> impl IntoView {
+    let node = NodeRef::<html::Dialog>::new();
+    Effect::new(move |_| {
+        if let Some(dialog) = node.get()
+            && !dialog.open()
+        {
+            // Fails only for a dialog that is not in the document.
+            let _ = dialog.show_modal();
+        }
+    });
+    let heading = format!("dialog-{}", title.to_lowercase().replace(' ', "-"));
+    let labelled = heading.clone();
+    // A press on the backdrop is a press on the dialog itself, since everything visible is inside its child.
+    let backdrop = move |event: ev::MouseEvent| {
+        let target = event.target();
+        if node.get().is_some_and(|dialog| target.as_ref() == Some(dialog.as_ref())) {
+            on_close();
+        }
+    };
+    view! {
+        <dialog
+            class="modal"
+            data-wide=wide.then_some("")
+            node_ref=node
+            aria-labelledby=labelled
+            on:close=move |_| on_close()
+            on:mousedown=backdrop
+        >
+            <div class="sheet">
+                <header>
+                    <h2 id=heading>{title}</h2>
+                    <IconButton icon=Icon::Close label="Close" on_press=on_close/>
+                </header>
+                <div class="body">{children()}</div>
+            </div>
+        </dialog>
+    }
+}

@@ -1,0 +1,128 @@
+//! Markdown as elements. Text becomes text nodes, never HTML.
+
+use leptos::either::Either;
+use leptos::prelude::*;
+
+use super::kit::CopyButton;
+use crate::markdown::{self, Alignment, Block, Inline, Item};
+use crate::state::Stream;
+
+/// A text that grows: closed blocks are drawn once, the last one whenever it grows.
+#[component]
+pub fn Prose(stream: Stream) -> impl IntoView {
+    let closed = RwSignal::from(stream.closed);
+    let tail = RwSignal::from(stream.tail);
+    let live = RwSignal::from(stream.live);
+    let language = Memo::new(move |_| {
+        tail.with(|tail| markdown::open_fence(tail).map(|(language, _)| language.to_owned()))
+    });
+    let code = Signal::derive(move || {
+        tail.with(|tail| markdown::open_fence(tail).map_or_else(String::new, |(_, code)| code.to_owned()))
+    });
+    view! {
+        <div class="prose" data-live=move || live.get().then_some("")>
+            <For each=move || closed.get() key=|(start, _)| *start let((_, source))>
+                {blocks(markdown::parse(&source))}
+            </For>
+            {move || match language.get() {
+                Some(language) => Either::Left(view! { <Code language text=code/> }),
+                None => Either::Right(move || tail.with(|tail| blocks(markdown::parse(tail)))),
+            }}
+        </div>
+    }
+}
+
+fn blocks(blocks: Vec<Block>) -> Vec<AnyView> {
+    blocks.into_iter().map(block).collect()
+}
+
+fn block(block: Block) -> AnyView {
+    match block {
+        Block::Paragraph(inner) => view! { <p>{inlines(inner)}</p> }.into_any(),
+        Block::Plain(inner) => inlines(inner).into_any(),
+        // The page's own headings come before those of an answer.
+        Block::Heading { level: 1, inlines: inner } => {
+            view! { <h3 class="first">{inlines(inner)}</h3> }.into_any()
+        }
+        Block::Heading { level: 2, inlines: inner } => view! { <h4>{inlines(inner)}</h4> }.into_any(),
+        Block::Heading { inlines: inner, .. } => view! { <h5>{inlines(inner)}</h5> }.into_any(),
+        Block::Code { language, text } => view! { <Code language text=Signal::stored(text)/> }.into_any(),
+        Block::Quote(inner) => view! { <blockquote>{blocks(inner)}</blockquote> }.into_any(),
+        Block::List { start: Some(start), items } => {
+            view! { <ol start=start.to_string()>{items.into_iter().map(item).collect_view()}</ol> }.into_any()
+        }
+        Block::List { start: None, items } => {
+            view! { <ul>{items.into_iter().map(item).collect_view()}</ul> }.into_any()
+        }
+        Block::Table { alignments, head, rows } => table(&alignments, head, rows).into_any(),
+        Block::Rule => view! { <hr/> }.into_any(),
+    }
+}
+
+fn item(item: Item) -> impl IntoView {
+    let tick = item.ticked.map(|ticked| {
+        let label = if ticked { "done" } else { "open" };
+        view! { <input type="checkbox" disabled=true checked=ticked aria-label=label/> }
+    });
+    let is_task = item.ticked.is_some().then_some("");
+    view! { <li data-task=is_task>{tick}{blocks(item.blocks)}</li> }
+}
+
+fn table(alignments: &[Alignment], head: Vec<Vec<Inline>>, rows: Vec<Vec<Vec<Inline>>>) -> impl IntoView {
+    let align = |column: usize| match alignments.get(column) {
+        Some(Alignment::Right) => Some("right"),
+        Some(Alignment::Center) => Some("center"),
+        Some(Alignment::Left | Alignment::None) | None => None,
+    };
+    let head = head.into_iter().enumerate().map(|(column, cell)| {
+        view! { <th scope="col" data-align=align(column)>{inlines(cell)}</th> }
+    });
+    let head = head.collect_view();
+    let rows = rows.into_iter().map(|row| {
+        let cells = row.into_iter().enumerate().map(|(column, cell)| {
+            view! { <td data-align=align(column)>{inlines(cell)}</td> }
+        });
+        view! { <tr>{cells.collect_view()}</tr> }
+    });
+    let rows = rows.collect_view();
+    view! {
+        <div class="table" tabindex="0" role="region" aria-label="Table">
+            <table>
+                <thead><tr>{head}</tr></thead>
+                <tbody>{rows}</tbody>
+            </table>
+        </div>
+    }
+}
+
+fn inlines(inlines: Vec<Inline>) -> Vec<AnyView> {
+    inlines.into_iter().map(inline).collect()
+}
+
+fn inline(inline: Inline) -> AnyView {
+    match inline {
+        Inline::Text(text) => text.into_any(),
+        Inline::Code(code) => view! { <code>{code}</code> }.into_any(),
+        Inline::Emphasis(inner) => view! { <em>{inlines(inner)}</em> }.into_any(),
+        Inline::Strong(inner) => view! { <strong>{inlines(inner)}</strong> }.into_any(),
+        Inline::Struck(inner) => view! { <s>{inlines(inner)}</s> }.into_any(),
+        Inline::Link { href, inlines: inner } => {
+            view! { <a href=href rel="noopener noreferrer" target="_blank">{inlines(inner)}</a> }.into_any()
+        }
+        Inline::Break => view! { <br/> }.into_any(),
+    }
+}
+
+/// A block of code with a button that copies it.
+#[component]
+pub fn Code(language: String, text: Signal<String>) -> impl IntoView {
+    view! {
+        <div class="code">
+            <div class="bar">
+                <span>{language}</span>
+                <CopyButton text=move || text.get_untracked()/>
+            </div>
+            <pre tabindex="0"><code>{move || text.get()}</code></pre>
+        </div>
+    }
+}

@@ -1,0 +1,179 @@
+//! The queue shelf: what has arrived and will be in the next call, and words that wait their turn.
+
+use agent::event::UserEvent;
+use agent::view::{Tone, Waiting};
+use leptos::ev;
+use leptos::prelude::*;
+use shared::TaskId;
+
+use super::kit::{Icon, IconButton};
+use super::local::use_local;
+use super::slips::tone_str;
+use super::{use_dispatch, use_page};
+
+/// The shelf; nothing while nothing waits.
+#[component]
+pub fn Shelf() -> impl IntoView {
+    let page = use_page();
+    let ends = Memo::new(move |_| {
+        page.queue.with(|queue| {
+            queue
+                .iter()
+                .filter_map(|waiting| match waiting {
+                    Waiting::End { task, command, label, tone } => {
+                        Some((task.clone(), command.clone(), label.clone(), *tone))
+                    }
+                    Waiting::Words { .. } => None,
+                })
+                .collect::<Vec<_>>()
+        })
+    });
+    let words = Memo::new(move |_| {
+        page.queue.with(|queue| {
+            queue
+                .iter()
+                .filter_map(|waiting| match waiting {
+                    Waiting::Words { id, .. } => Some(*id),
+                    Waiting::End { .. } => None,
+                })
+                .collect::<Vec<_>>()
+        })
+    });
+    let is_empty = move || ends.with(Vec::is_empty) && words.with(Vec::is_empty);
+    view! {
+        <Show when=move || !is_empty()>
+            <section class="shelf" aria-label="Waiting for the next call">
+                <Show when=move || !ends.with(Vec::is_empty)>
+                    <ul class="ends">
+                        <For each=move || ends.get() key=|end| (end.0.clone(), end.2.clone()) let((task, command, label, tone))>
+                            <End task command label tone/>
+                        </For>
+                        <li class="note">
+                            {move || if ends.with(Vec::len) == 1 { "waiting, goes into the next call" } else { "waiting, go into the next call" }}
+                        </li>
+                    </ul>
+                </Show>
+                <ol class="words" aria-label="Your words that wait">
+                    <For each=move || words.get() key=|id| *id let(id)>
+                        <Words id/>
+                    </For>
+                </ol>
+            </section>
+        </Show>
+    }
+}
+
+#[component]
+fn End(task: TaskId, command: String, label: String, tone: Tone) -> impl IntoView {
+    let local = use_local();
+    let text = format!("bg:{task} {label}");
+    view! {
+        <li>
+            <button
+                type="button"
+                class="chip"
+                data-tone=tone_str(tone)
+                title=command
+                on:click=move |_| local.show_task(&task)
+            >
+                {text}
+            </button>
+        </li>
+    }
+}
+
+#[component]
+fn Words(id: u64) -> impl IntoView {
+    let page = use_page();
+    let dispatch = use_dispatch();
+    let now = Memo::new(move |_| {
+        page.queue.with(|queue| {
+            queue.iter().find_map(|waiting| match waiting {
+                Waiting::Words { id: this, text, steer } if *this == id => Some((text.clone(), *steer)),
+                Waiting::Words { .. } | Waiting::End { .. } => None,
+            })
+        })
+    });
+    // Among the waiting words: whether there is one before, and one after.
+    let neighbours = Memo::new(move |_| {
+        page.queue.with(|queue| {
+            let mut ids = queue.iter().filter_map(|waiting| match waiting {
+                Waiting::Words { id, .. } => Some(*id),
+                Waiting::End { .. } => None,
+            });
+            let before = ids.position(|this| this == id).unwrap_or(0);
+            (before > 0, ids.next().is_some())
+        })
+    });
+    let text = move || now.with(|now| now.as_ref().map(|(text, _)| text.clone()).unwrap_or_default());
+    let steers = move || now.with(|now| now.as_ref().is_some_and(|(_, steer)| *steer));
+    let edits = RwSignal::new(false);
+    let draft = RwSignal::new(String::new());
+    let edit = move || {
+        draft.set(untrack(text));
+        edits.set(true);
+    };
+    let save = move || {
+        edits.set(false);
+        let text = draft.get_untracked();
+        if text.trim().is_empty() {
+            dispatch.agent(UserEvent::Unsay { id });
+        } else {
+            dispatch.agent(UserEvent::Resay { id, text });
+        }
+    };
+    let on_key = move |event: ev::KeyboardEvent| match event.key().as_str() {
+        "Enter" if !event.shift_key() && !event.is_composing() => {
+            event.prevent_default();
+            save();
+        }
+        "Escape" => {
+            event.stop_propagation();
+            event.prevent_default();
+            edits.set(false);
+        }
+        _ => {}
+    };
+    view! {
+        <li>
+            <Show
+                when=move || edits.get()
+                fallback=move || view! {
+                    <span class="text">{text}</span>
+                    <span class="note">{move || if steers() { "next call" } else { "next turn" }}</span>
+                    <Show when=move || !steers()>
+                        <button
+                            type="button"
+                            class="quiet small"
+                            title="Into the next call instead of the next turn"
+                            on:click=move |_| dispatch.agent(UserEvent::Steer { id })
+                        >
+                            "Steer"
+                        </button>
+                    </Show>
+                    <IconButton
+                        icon=Icon::Up
+                        label="Move up"
+                        disabled=Signal::derive(move || !neighbours.get().0)
+                        on_press=move || dispatch.agent(UserEvent::Shift { id, earlier: true })
+                    />
+                    <IconButton
+                        icon=Icon::Down
+                        label="Move down"
+                        disabled=Signal::derive(move || !neighbours.get().1)
+                        on_press=move || dispatch.agent(UserEvent::Shift { id, earlier: false })
+                    />
+                    <IconButton icon=Icon::Edit label="Edit" on_press=edit/>
+                    <IconButton
+                        icon=Icon::Trash
+                        label="Take back"
+                        on_press=move || dispatch.agent(UserEvent::Unsay { id })
+                    />
+                }
+            >
+                <textarea aria-label="Words that wait" rows="2" autofocus=true bind:value=draft on:keydown=on_key></textarea>
+                <button type="button" class="small" on:click=move |_| save()>"Keep"</button>
+            </Show>
+        </li>
+    }
+}

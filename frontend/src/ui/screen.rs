@@ -1,0 +1,130 @@
+//! A task's live output: coloured lines that follow the end.
+
+use std::sync::Arc;
+
+use agent::event::UserEvent;
+use leptos::prelude::*;
+use shared::TaskId;
+use shared::task::Task;
+
+use super::stick::Stick;
+use super::use_dispatch;
+use crate::ansi::{Chunk, Color, Line, Run, Screen};
+use crate::format;
+
+/// The output. It is watched for as long as it is shown.
+#[component]
+pub fn ScreenView(id: TaskId, screen: RwSignal<Screen>, task: RwSignal<Task>) -> impl IntoView {
+    let dispatch = use_dispatch();
+    let stick = Stick::new();
+    screen.set(Screen::default());
+    dispatch.agent(UserEvent::Watch { task: id.clone() });
+    on_cleanup(move || dispatch.agent(UserEvent::Unwatch { task: id }));
+
+    let dropped = Memo::new(move |_| screen.with(Screen::dropped));
+    let chunks = Memo::new(move |_| screen.with(|screen| Chunks(screen.chunks().to_vec())));
+    let silent =
+        Memo::new(move |_| screen.with(Screen::is_empty) && task.with(|task| task.output_bytes == 0));
+    let is_cut = move || dropped.get() > 0;
+    view! {
+        <div class="screen" tabindex="0" role="region" aria-label="Output" node_ref=stick.window on:scroll=move |_| stick.scrolled()>
+            <div node_ref=stick.content>
+                <Show when=move || silent.get()>
+                    <p class="mark">{move || if task.with(Task::is_active) { "No output yet" } else { "No output" }}</p>
+                </Show>
+                <Show when=is_cut>
+                    <p class="mark">{move || format!("… {} earlier lines; see the whole log …", format::grouped(dropped.get()))}</p>
+                </Show>
+                <For each=move || chunks.get().0 key=|chunk| chunk.first let(chunk)>
+                    <div class="chunk">{lines(&chunk.lines)}</div>
+                </For>
+                <div class="chunk">{move || screen.with(|screen| lines(&screen.tail()))}</div>
+            </div>
+        </div>
+    }
+}
+
+/// Chunks, equal if they begin and end with the same.
+#[derive(Clone)]
+struct Chunks(Vec<Arc<Chunk>>);
+
+impl PartialEq for Chunks {
+    fn eq(&self, other: &Self) -> bool {
+        let ends = |chunks: &Self| (chunks.0.first().map(|c| c.first), chunks.0.last().map(|c| c.first));
+        ends(self) == ends(other)
+    }
+}
+
+fn lines(lines: &[Line]) -> Vec<AnyView> {
+    lines
+        .iter()
+        .map(|line| {
+            if line.mark {
+                let text: String = line.runs.iter().map(|run| run.text.as_str()).collect();
+                view! { <p class="mark">{text}</p> }.into_any()
+            } else {
+                view! { <div class="line">{line.runs.iter().map(run).collect_view()}</div> }.into_any()
+            }
+        })
+        .collect()
+}
+
+fn run(run: &Run) -> AnyView {
+    let text = run.text.clone();
+    let style = run.style;
+    if style == crate::ansi::Style::default() {
+        return text.into_any();
+    }
+    let (mut fg, mut bg) = (ink(style.fg), ink(style.bg));
+    if style.inverse {
+        (fg, bg) = (bg.or("page"), fg.or("ink"));
+    }
+    let weights: Vec<&str> = [
+        (style.bold, "bold"),
+        (style.dim, "dim"),
+        (style.italic, "italic"),
+        (style.underline, "underline"),
+        (style.strike, "strike"),
+    ]
+    .into_iter()
+    .filter_map(|(on, name)| on.then_some(name))
+    .collect();
+    let weights = (!weights.is_empty()).then(|| weights.join(" "));
+    view! {
+        <span
+            data-fg=fg.name
+            data-bg=bg.name
+            data-weight=weights
+            style:color=fg.value
+            style:background-color=bg.value
+        >
+            {text}
+        </span>
+    }
+    .into_any()
+}
+
+/// A colour by its theme's name, or by its value.
+#[derive(Default)]
+struct Ink {
+    name: Option<String>,
+    value: Option<String>,
+}
+
+impl Ink {
+    fn or(self, name: &str) -> Self {
+        if self.name.is_none() && self.value.is_none() {
+            Self { name: Some(name.to_owned()), value: None }
+        } else {
+            self
+        }
+    }
+}
+
+fn ink(color: Color) -> Ink {
+    match color {
+        Color::Default => Ink::default(),
+        Color::Theme(n) => Ink { name: Some(n.to_string()), value: None },
+        Color::Rgb(r, g, b) => Ink { name: None, value: Some(format!("rgb({r} {g} {b})")) },
+    }
+}

@@ -1,0 +1,120 @@
+//! What stands above or instead of the rest: pairing, following, trouble with storage, things said in passing.
+
+use std::time::Duration;
+
+use agent::view::Tone;
+use leptos::ev;
+use leptos::prelude::*;
+
+use super::kit::{Glyph, Icon, IconButton};
+use super::slips::tone_str;
+use super::{Wish, use_dispatch, use_page};
+use crate::state::{Ownership, Toast};
+
+/// How long a toast shows; bad news stay until they are closed.
+const SHOWN_FOR: Duration = Duration::from_secs(7);
+
+/// The screen of a browser that the runner does not know.
+#[component]
+pub fn Unpaired(reason: String) -> impl IntoView {
+    let dispatch = use_dispatch();
+    let code = RwSignal::new(String::new());
+    let submit = move |event: ev::SubmitEvent| {
+        event.prevent_default();
+        let code = code.get_untracked().trim().to_owned();
+        if !code.is_empty() {
+            dispatch.send(Wish::SubmitPairing(code));
+        }
+    };
+    view! {
+        <main class="unpaired">
+            <section>
+                <h1><Glyph icon=Icon::Mark/>"Meanwhile"</h1>
+                <h2>"This browser is not paired with the runner"</h2>
+                {(!reason.is_empty()).then(|| view! { <p class="reason" role="alert">{reason.clone()}</p> })}
+                <p>
+                    "The runner executes commands on its machine, so it serves only browsers that were let in once. It prints a link \
+                     when it starts; open that link here, or paste it below. A browser that is already paired can make another: \
+                     Settings, “Pair another browser”."
+                </p>
+                <form on:submit=submit>
+                    <label for="code">"Link or code"</label>
+                    <div class="row">
+                        <input
+                            id="code"
+                            type="text"
+                            autofocus=true
+                            autocomplete="off"
+                            spellcheck="false"
+                            placeholder="http://127.0.0.1:8757/#pair=…"
+                            bind:value=code
+                        />
+                        <button type="submit" class="primary" disabled=move || code.with(|code| code.trim().is_empty())>"Pair"</button>
+                    </div>
+                </form>
+                <p class="none">"A link works once and for a short time only. To get a new one, restart the runner."</p>
+            </section>
+        </main>
+    }
+}
+
+/// What one must know before one goes on.
+#[component]
+pub fn Banners() -> impl IntoView {
+    let page = use_page();
+    let dispatch = use_dispatch();
+    let follows = Memo::new(move |_| page.ownership.with(|ownership| *ownership == Ownership::Following));
+    let trouble = Memo::new(move |_| {
+        let storage = page.storage_problem.get();
+        storage.or_else(|| page.status.with(|status| status.unsaved.clone()))
+    });
+    view! {
+        <div class="banners">
+            <Show when=move || follows.get()>
+                <div class="banner" data-tone="plain" role="status">
+                    <p>"Another tab drives this session; this one shows the same."</p>
+                    <button type="button" on:click=move |_| dispatch.send(Wish::TakeOver)>"Take over"</button>
+                </div>
+            </Show>
+            {move || trouble.get().map(|reason| view! {
+                <div class="banner" data-tone="warn" role="alert">
+                    <p>{format!("This session is not saved, and a reload would lose it: {reason}")}</p>
+                    <button type="button" on:click=move |_| dispatch.send(Wish::Export)>"Export it"</button>
+                </div>
+            })}
+        </div>
+    }
+}
+
+/// Things said in passing.
+#[component]
+pub fn Toasts() -> impl IntoView {
+    let page = use_page();
+    view! {
+        <div class="toasts" role="status" aria-live="polite">
+            <For each=move || page.toasts.get() key=|toast| toast.id let(toast)>
+                <ToastView toast/>
+            </For>
+        </div>
+    }
+}
+
+#[component]
+fn ToastView(toast: Toast) -> impl IntoView {
+    let page = use_page();
+    let close = move || {
+        // The page may be gone by the time it fires.
+        let _ = page.toasts.try_update(|toasts| toasts.retain(|other| other.id != toast.id));
+    };
+    if toast.tone != Tone::Bad
+        && let Ok(handle) = set_timeout_with_handle(close, SHOWN_FOR)
+    {
+        on_cleanup(move || handle.clear());
+    }
+    view! {
+        <div class="toast" data-tone=tone_str(toast.tone)>
+            <p>{toast.text}</p>
+            <IconButton icon=Icon::Close label="Close" on_press=close/>
+        </div>
+    }
+}

@@ -1,0 +1,293 @@
+//! The settings: the model and the way to it, what needs an approval, what is always allowed, other browsers.
+
+use agent::event::UserEvent;
+use agent::settings::{Provider, Rule, Settings};
+use leptos::ev;
+use leptos::prelude::*;
+
+use super::composer::ModePicker;
+use super::kit::{CopyButton, Modal};
+use super::local::use_local;
+use super::{Wish, use_dispatch, use_page};
+use crate::format;
+use crate::state::Notifications;
+
+/// The ids of the models that are known by name, the recommended one first.
+pub(crate) fn known_models() -> Vec<&'static str> {
+    agent::prices::TABLE.iter().map(|row| row.id).collect()
+}
+
+const PROVIDERS: [(Provider, &str, &str); 4] = [
+    (Provider::Auto, "Automatic", "The runner's key if it has one, otherwise the demo."),
+    (Provider::Demo, "Demo", "A scripted model inside the page: no key, no network, real commands."),
+    (
+        Provider::Relay,
+        "Anthropic, with the runner's key",
+        "Calls go through the runner, which reads ANTHROPIC_API_KEY when it starts. The key never enters the page.",
+    ),
+    (
+        Provider::Direct,
+        "Anthropic, with a key of your own",
+        "Calls go from this page directly. The key is kept in this browser only.",
+    ),
+];
+
+/// The dialog.
+#[component]
+pub fn SettingsDialog() -> impl IntoView {
+    let local = use_local();
+    view! {
+        <Modal title="Settings" on_close=move || local.dialog.set(None)>
+            <ModelSettings/>
+            <ApprovalSettings/>
+            <WakeSettings/>
+            <PairSettings/>
+            <p class="about">
+                "Meanwhile runs its agent inside this page; commands run on the runner. What you set is kept in this browser."
+            </p>
+        </Modal>
+    }
+}
+
+/// Changes the settings through the shell, which keeps them and gives them back.
+#[derive(Clone, Copy)]
+struct Change(super::PageState, super::Dispatch);
+
+impl Change {
+    fn with(self, change: impl FnOnce(&mut Settings)) {
+        let mut settings = self.0.settings.get_untracked();
+        change(&mut settings);
+        self.1.send(Wish::SaveSettings(settings));
+    }
+}
+
+fn use_change() -> Change {
+    Change(use_page(), use_dispatch())
+}
+
+#[component]
+fn ModelSettings() -> impl IntoView {
+    let page = use_page();
+    let dispatch = use_dispatch();
+    let change = use_change();
+    let provider = Memo::new(move |_| page.settings.with(|settings| settings.model.provider));
+    let model = Memo::new(move |_| page.settings.with(|settings| settings.model.model.clone()));
+    let has_key = Memo::new(move |_| page.settings.with(|settings| settings.has_key));
+    let relay = Memo::new(move |_| page.status.with(|status| !status.relay.is_empty()));
+    let key = RwSignal::new(String::new());
+    let choose = move |provider: Provider| {
+        change.with(|settings| {
+            settings.model.provider = provider;
+            if matches!(provider, Provider::Relay | Provider::Direct) && settings.model.model.is_empty() {
+                settings.model.model = known_models().first().copied().unwrap_or_default().to_owned();
+            }
+        });
+    };
+    let providers = PROVIDERS.map(|(this, name, words)| {
+        view! {
+            <label class="choice">
+                <input
+                    type="radio"
+                    name="provider"
+                    prop:checked=move || provider.get() == this
+                    on:change=move |_| choose(this)
+                />
+                <span>
+                    <strong>{name}</strong>
+                    <small>
+                        {words}
+                        {move || (this == Provider::Relay && !relay.get()).then_some(" This runner has no key.")}
+                    </small>
+                </span>
+            </label>
+        }
+    });
+    let named = move || matches!(provider.get(), Provider::Relay | Provider::Direct);
+    let save_key = move |event: ev::SubmitEvent| {
+        event.prevent_default();
+        let typed = key.get_untracked().trim().to_owned();
+        if !typed.is_empty() {
+            dispatch.send(Wish::SetKey(typed));
+            key.set(String::new());
+        }
+    };
+    let models = agent::prices::TABLE
+        .iter()
+        .map(|row| view! { <option value=row.id>{row.label}</option> })
+        .collect_view();
+    view! {
+        <fieldset>
+            <legend>"Model"</legend>
+            {providers}
+            <Show when=named>
+                <label class="field">
+                    <span>"Model"</span>
+                    <input
+                        type="text"
+                        list="models"
+                        spellcheck="false"
+                        autocomplete="off"
+                        prop:value=move || model.get()
+                        on:change=move |event| {
+                            let model = event_target_value(&event).trim().to_owned();
+                            change.with(|settings| settings.model.model = model);
+                        }
+                    />
+                </label>
+            </Show>
+            <datalist id="models">{models}</datalist>
+            <Show when=move || provider.get() == Provider::Direct>
+                <form class="field" on:submit=save_key>
+                    <label for="key">"Key"</label>
+                    <div class="row">
+                        <input
+                            id="key"
+                            type="password"
+                            autocomplete="off"
+                            placeholder=move || if has_key.get() { "A key is kept in this browser" } else { "sk-ant-…" }
+                            bind:value=key
+                        />
+                        <button type="submit" disabled=move || key.with(|key| key.trim().is_empty())>"Keep"</button>
+                        <Show when=move || has_key.get()>
+                            <button type="button" class="quiet" on:click=move |_| dispatch.send(Wish::ForgetKey)>"Forget it"</button>
+                        </Show>
+                    </div>
+                </form>
+                <label class="field">
+                    <span>"Address"</span>
+                    <input
+                        type="url"
+                        placeholder="https://api.anthropic.com"
+                        prop:value=move || page.settings.with(|settings| settings.base_url.clone())
+                        on:change=move |event| {
+                            let url = event_target_value(&event).trim().trim_end_matches('/').to_owned();
+                            change.with(|settings| settings.base_url = url);
+                        }
+                    />
+                </label>
+            </Show>
+        </fieldset>
+    }
+}
+
+#[component]
+fn ApprovalSettings() -> impl IntoView {
+    let page = use_page();
+    let change = use_change();
+    let rules = Memo::new(move |_| page.settings.with(|settings| settings.rules.clone()));
+    view! {
+        <fieldset>
+            <legend>"Approvals"</legend>
+            <label class="field"><span>"Mode"</span><ModePicker/></label>
+            <Show
+                when=move || !rules.with(Vec::is_empty)
+                fallback=|| view! { <p class="none">"Nothing is always allowed yet. An approval offers it."</p> }
+            >
+                <p>"Always allowed:"</p>
+                <ul class="rules">
+                    <For each=move || rules.get() key=|rule| format!("{rule:?}") let(rule)>
+                        <li>
+                            {rule_words(&rule)}
+                            <button
+                                type="button"
+                                class="quiet small"
+                                on:click={
+                                    let rule = rule.clone();
+                                    move |_| change.with(|settings| settings.rules.retain(|other| *other != rule))
+                                }
+                            >
+                                "Remove"
+                            </button>
+                        </li>
+                    </For>
+                </ul>
+            </Show>
+        </fieldset>
+    }
+}
+
+fn rule_words(rule: &Rule) -> impl IntoView + use<> {
+    let (words, code, workspace) = match rule {
+        Rule::Exact { command, workspace } => ("", Some(command.clone()), workspace),
+        Rule::Prefix { words, workspace } => ("", Some(format!("{} …", words.join(" "))), workspace),
+        Rule::Edits { workspace } => ("changes of files", None, workspace),
+    };
+    view! {
+        <span>
+            {words}
+            {code.map(|code| view! { <code>{code}</code> })}
+            <small>{format!(" in {workspace}")}</small>
+        </span>
+    }
+}
+
+#[component]
+fn WakeSettings() -> impl IntoView {
+    let page = use_page();
+    let dispatch = use_dispatch();
+    let change = use_change();
+    let wakes = Memo::new(move |_| page.settings.with(|settings| !settings.no_wake));
+    view! {
+        <fieldset>
+            <legend>"When a task ends"</legend>
+            <label class="choice">
+                <input
+                    type="checkbox"
+                    prop:checked=move || wakes.get()
+                    on:change=move |event| {
+                        let on = event_target_checked(&event);
+                        change.with(|settings| settings.no_wake = !on);
+                    }
+                />
+                <span>
+                    <strong>"Wake the agent"</strong>
+                    <small>"A result that finds it idle starts a turn. Otherwise it waits for your next words."</small>
+                </span>
+            </label>
+            <p class="row">
+                {move || match page.notifications.get() {
+                    Notifications::Ask => view! {
+                        <button type="button" on:click=move |_| dispatch.send(Wish::AllowNotifications)>"Allow notifications"</button>
+                        <small>" while this tab is hidden, when the agent is done or asks"</small>
+                    }
+                    .into_any(),
+                    Notifications::Granted => "Notifications are allowed: they come while this tab is hidden.".into_any(),
+                    Notifications::Denied => "The browser refuses notifications for this address; its site settings can change that.".into_any(),
+                    Notifications::Unsupported => "This browser has no notifications.".into_any(),
+                }}
+            </p>
+        </fieldset>
+    }
+}
+
+#[component]
+fn PairSettings() -> impl IntoView {
+    let page = use_page();
+    let local = use_local();
+    let dispatch = use_dispatch();
+    view! {
+        <fieldset>
+            <legend>"Other browsers"</legend>
+            <p class="row">
+                <button type="button" on:click=move |_| dispatch.agent(UserEvent::Pair)>"Pair another browser"</button>
+                <small>" makes a link that works once"</small>
+            </p>
+            {move || page.pair_link.get().map(|link| {
+                let url = link.url.clone();
+                let shown = link.url.clone();
+                let select = |event: ev::FocusEvent| event_target::<web_sys::HtmlInputElement>(&event).select();
+                let left = move || {
+                    let left = link.expires.since(local.now.get());
+                    if left == 0 { "It has run out; make another.".to_owned() } else { format!("Good for {}.", format::elapsed(left)) }
+                };
+                view! {
+                    <div class="pair-link">
+                        <input type="text" readonly=true aria-label="The link" value=shown on:focus=select/>
+                        <CopyButton text=move || url.clone()/>
+                        <small>{left}</small>
+                    </div>
+                }
+            })}
+        </fieldset>
+    }
+}

@@ -1,0 +1,75 @@
+//! Slips between the rows: results that went into a call, and the agent's own words.
+
+use agent::CallId;
+use agent::event::UserEvent;
+use agent::view::{DrainedLine, Tone};
+use leptos::prelude::*;
+
+use super::local::use_local;
+use super::{Wish, use_dispatch};
+use crate::format;
+
+/// A tone as the attribute that styles go by.
+pub(crate) const fn tone_str(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Plain => "plain",
+        Tone::Good => "good",
+        Tone::Warn => "warn",
+        Tone::Bad => "bad",
+    }
+}
+
+/// Results that went into a call.
+#[component]
+pub fn Drained(call: CallId, lines: RwSignal<Vec<DrainedLine>>) -> impl IntoView {
+    let dispatch = use_dispatch();
+    let local = use_local();
+    let title = move || format!("{} went into this call", format::count(lines.with(Vec::len), "result"));
+    view! {
+        <section class="drained" aria-label=title>
+            <header>
+                <strong>{title}</strong>
+                <button type="button" class="link" on:click=move |_| dispatch.send(Wish::ShowCall(call))>
+                    "see the call"
+                </button>
+            </header>
+            <ul>
+                <For each=move || lines.get() key=|line| line.task.clone() let(line)>
+                    <li data-tone=tone_str(line.tone)>
+                        <button
+                            type="button"
+                            class="link"
+                            title="Show this task"
+                            on:click={
+                                let task = line.task.clone();
+                                move |_| local.show_task(&task)
+                            }
+                        >
+                            {format!("[bg:{}]", line.task)}
+                        </button>
+                        {format!(" {}", line.status)}
+                        {(!line.text.is_empty()).then(|| format!(": {}", line.text))}
+                    </li>
+                </For>
+            </ul>
+        </section>
+    }
+}
+
+/// A word of the agent itself.
+#[component]
+pub fn Notice(tone: RwSignal<Tone>, text: RwSignal<String>, retry: RwSignal<bool>) -> impl IntoView {
+    let dispatch = use_dispatch();
+    view! {
+        <div
+            class="notice"
+            data-tone=move || tone_str(tone.get())
+            role=move || if tone.get() == Tone::Bad { "alert" } else { "note" }
+        >
+            <p>{move || text.get()}</p>
+            <Show when=move || retry.get()>
+                <button type="button" on:click=move |_| dispatch.agent(UserEvent::Retry)>"Try again"</button>
+            </Show>
+        </div>
+    }
+}

@@ -1,0 +1,62 @@
+//! Scrolling that sticks to the end only while it is at the end.
+
+use leptos::html;
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::closure::Closure;
+
+/// Nearer to the end than this many pixels counts as being at it.
+const NEAR: i32 = 40;
+
+/// A scrolling element and what grows inside it.
+#[derive(Clone, Copy)]
+pub(crate) struct Stick {
+    /// The element that scrolls. Its `on:scroll` is [`Stick::scrolled`].
+    pub(crate) window: NodeRef<html::Div>,
+    /// The one element inside it.
+    pub(crate) content: NodeRef<html::Div>,
+    /// Whether the end is in view.
+    pub(crate) at_end: RwSignal<bool>,
+}
+
+impl Stick {
+    /// Whatever makes the content or its window taller or shorter, the end stays in view if it was.
+    pub(crate) fn new() -> Self {
+        let stick = Self { window: NodeRef::new(), content: NodeRef::new(), at_end: RwSignal::new(true) };
+        Effect::new(move |_| {
+            let (Some(content), Some(window)) = (stick.content.get(), stick.window.get()) else { return };
+            let keep = Closure::<dyn FnMut()>::new(move || {
+                if stick.at_end.try_get_untracked().unwrap_or(false) {
+                    stick.to_end();
+                }
+            });
+            if let Ok(observer) = web_sys::ResizeObserver::new(keep.as_ref().unchecked_ref()) {
+                observer.observe(&content);
+                observer.observe(&window);
+                let guard = StoredValue::new_local((observer, keep));
+                on_cleanup(move || {
+                    guard.try_update_value(|(observer, _)| observer.disconnect());
+                });
+            }
+        });
+        stick
+    }
+
+    /// Brings the end into view.
+    pub(crate) fn to_end(self) {
+        if let Some(window) = self.window.try_get_untracked().flatten() {
+            window.set_scroll_top(window.scroll_height());
+            self.at_end.set(true);
+        }
+    }
+
+    /// Looks again where it stands.
+    pub(crate) fn scrolled(self) {
+        if let Some(window) = self.window.get_untracked() {
+            let near = window.scroll_height() - window.scroll_top() - window.client_height() < NEAR;
+            if near != self.at_end.get_untracked() {
+                self.at_end.set(near);
+            }
+        }
+    }
+}

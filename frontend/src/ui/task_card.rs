@@ -1,0 +1,341 @@
+//! One task: how it stands, and opened its output and what one can do with it.
+
+use agent::event::UserEvent;
+use leptos::ev;
+use leptos::html;
+use leptos::prelude::*;
+use shared::task::{Party, Task, TaskState};
+
+use super::local::use_local;
+use super::screen::ScreenView;
+use super::{Wish, dom, use_dispatch, use_page};
+use crate::format;
+use crate::state::TaskHandle;
+
+/// The card.
+#[component]
+pub fn TaskCard(handle: TaskHandle, own: bool) -> impl IntoView {
+    let page = use_page();
+    let local = use_local();
+    let id = StoredValue::new(handle.id.clone());
+    let task = RwSignal::from(handle.task.clone());
+    let screen = RwSignal::from(handle.screen.clone());
+    let is_open = Memo::new(move |_| id.with_value(|id| local.open_tasks.with(|open| open.contains(id))));
+    let toggle = move |_| {
+        local.open_tasks.update(|open| {
+            let id = id.get_value();
+            if !open.remove(&id) {
+                open.insert(id);
+            }
+        });
+    };
+    let status = move || {
+        task.with(|task| match &task.state {
+            TaskState::Running => format::elapsed(local.since(task.started.unwrap_or(task.created))),
+            TaskState::Queued
+            | TaskState::Completed
+            | TaskState::Failed { .. }
+            | TaskState::Killed { .. }
+            | TaskState::Timeout
+            | TaskState::Stopped { .. }
+            | TaskState::Lost { .. }
+            | TaskState::Error { .. } => label(&task.state),
+        })
+    };
+    let meta = move || {
+        task.with(|task| match task.duration_ms {
+            Some(duration) => format::took(duration),
+            None if task.is_active() => format::bytes(task.output_bytes),
+            None => String::new(),
+        })
+    };
+    let whose = move || {
+        (!own).then(|| {
+            let session = task.with(|task| task.session);
+            page.sessions.with(|sessions| {
+                let title = sessions
+                    .list
+                    .iter()
+                    .find(|other| other.session == session)
+                    .map(|other| other.title.clone());
+                title
+                    .filter(|title| !title.is_empty())
+                    .unwrap_or_else(|| "another browser's session".to_owned())
+            })
+        })
+    };
+    let command = Memo::new(move |_| task.with(|task| task.command.clone()));
+    let last = Memo::new(move |_| task.with(last_words));
+    let tone = Memo::new(move |_| task.with(|task| tone(&task.state)));
+    let prompt = Memo::new(move |_| {
+        task.with(|task| task.stdin && task.is_active() && looks_like_prompt(&task.last_line))
+    });
+    let element = format!("task-{}", handle.id);
+    let body = format!("task-{}-body", handle.id);
+    let controls = body.clone();
+    view! {
+        <article class="task" id=element data-state=move || tone.get() data-own=own.then_some("") aria-label=move || command.get()>
+            <button
+                type="button"
+                class="open"
+                aria-expanded=move || is_open.get().to_string()
+                aria-controls=controls
+                title=move || task.with(|task| details(task))
+                on:click=toggle
+            >
+                <span class="dot" data-state=move || tone.get() aria-hidden="true"></span>
+                <code class="command">{move || command.get()}</code>
+                <span class="status">{status}</span>
+                <span class="last">{move || last.get()}</span>
+                <span class="meta">{meta}</span>
+            </button>
+            {move || whose().map(|title| view! { <p class="whose">{title}</p> })}
+            <Show when=move || task.with(|task| task.foreground && task.is_active())>
+                <p class="whose">"The agent waits for it."</p>
+            </Show>
+            <Show when=move || prompt.get()>
+                <p class="flag">"It may be waiting for input."</p>
+            </Show>
+            <div id=body>
+                <Show when=move || is_open.get()>
+                    <ScreenView id=id.get_value() screen task/>
+                    <Actions task screen own/>
+                </Show>
+            </div>
+        </article>
+    }
+}
+
+#[component]
+fn Actions(task: RwSignal<Task>, screen: RwSignal<crate::ansi::Screen>, own: bool) -> impl IntoView {
+    let dispatch = use_dispatch();
+    let local = use_local();
+    let id = StoredValue::new(task.with_untracked(|task| task.id.clone()));
+    let asked = RwSignal::new(false);
+    let input = RwSignal::new(false);
+    let is_active = Memo::new(move |_| task.with(Task::is_active));
+    let leftovers = Memo::new(move |_| task.with(|task| !task.left_behind.is_empty()));
+    let takes_input = Memo::new(move |_| task.with(|task| task.stdin && task.state == TaskState::Running));
+    let foreground = Memo::new(move |_| own && task.with(|task| task.foreground && task.is_active()));
+    let stop = move |_| {
+        asked.set(true);
+        dispatch.agent(UserEvent::StopTask { task: id.get_value() });
+    };
+    let stop_label = move || match (asked.get(), is_active.get()) {
+        (false, true) => "Stop",
+        (false, false) => "Stop what is left",
+        (true, _) => "Kill now",
+    };
+    let copy = move |_| {
+        let kept_here = task.with_untracked(|task| task.omitted_bytes == 0)
+            && screen.with_untracked(|screen| screen.dropped() == 0);
+        if kept_here {
+            let page = use_page_said(local);
+            dom::copy(&screen.with_untracked(crate::ansi::Screen::text), page);
+        } else {
+            dispatch.send(Wish::CopyLog(id.get_value()));
+        }
+    };
+    view! {
+        <div class="actions">
+            <Show when=move || is_active.get() || leftovers.get()>
+                <button type="button" class="quiet small" on:click=stop>{stop_label}</button>
+            </Show>
+            <Show when=move || takes_input.get()>
+                <button
+                    type="button"
+                    class="quiet small"
+                    aria-expanded=move || input.get().to_string()
+                    on:click=move |_| input.update(|input| *input = !*input)
+                >
+                    "Send input"
+                </button>
+            </Show>
+            <Show when=move || foreground.get()>
+                <button
+                    type="button"
+                    class="quiet small"
+                    on:click=move |_| dispatch.agent(UserEvent::Background { task: id.get_value() })
+                >
+                    "Send to background"
+                </button>
+            </Show>
+            <Show when=move || !is_active.get()>
+                <button
+                    type="button"
+                    class="quiet small"
+                    on:click=move |_| dispatch.agent(UserEvent::RunAgain { task: id.get_value() })
+                >
+                    "Run again"
+                </button>
+            </Show>
+            <button type="button" class="quiet small" on:click=copy>"Copy"</button>
+            <span class="grow"></span>
+            <button type="button" class="quiet small" on:click=move |_| dispatch.send(Wish::WholeLog(id.get_value()))>
+                "Whole log ↗"
+            </button>
+        </div>
+        <Show when=move || takes_input.get() && input.get()>
+            <InputBox task/>
+        </Show>
+    }
+}
+
+/// Says to screen readers whether a copy went well.
+fn use_page_said(local: super::local::Local) -> impl Fn(bool) + 'static {
+    move |ok| {
+        let words = if ok { "Copied." } else { "The browser did not allow copying." };
+        let _ = local.said.try_set(words.to_owned());
+    }
+}
+
+#[component]
+fn InputBox(task: RwSignal<Task>) -> impl IntoView {
+    let dispatch = use_dispatch();
+    let text = RwSignal::new(String::new());
+    let field = NodeRef::<html::Input>::new();
+    Effect::new(move |_| {
+        if let Some(field) = field.get() {
+            dom::focus(&field);
+        }
+    });
+    let send = move |text: String, eof: bool| {
+        let task = task.with_untracked(|task| task.id.clone());
+        dispatch.agent(UserEvent::SendInput { task, text, eof });
+    };
+    view! {
+        <form
+            class="input"
+            on:submit=move |event: ev::SubmitEvent| {
+                event.prevent_default();
+                send(format!("{}\n", text.get_untracked()), false);
+                text.set(String::new());
+            }
+        >
+            <input type="text" aria-label="A line for its standard input" placeholder="A line of input" autocomplete="off" spellcheck="false" node_ref=field bind:value=text/>
+            <button type="submit" class="small">"Send"</button>
+            <button type="button" class="quiet small" title="End of input" on:click=move |_| send(String::new(), true)>"Close input"</button>
+        </form>
+    }
+}
+
+/// How a task stands, as the attribute that styles go by.
+pub(crate) const fn tone(state: &TaskState) -> &'static str {
+    match state {
+        TaskState::Queued => "queued",
+        TaskState::Running => "running",
+        TaskState::Completed => "good",
+        TaskState::Stopped { .. } | TaskState::Lost { .. } => "ended",
+        TaskState::Failed { .. }
+        | TaskState::Killed { .. }
+        | TaskState::Timeout
+        | TaskState::Error { .. } => "bad",
+    }
+}
+
+/// How a task stands, in a word or two.
+pub(crate) fn label(state: &TaskState) -> String {
+    match state {
+        TaskState::Completed => "exit 0".to_owned(),
+        TaskState::Failed { code } => format!("exit {code}"),
+        TaskState::Killed { signal } => signal.clone(),
+        TaskState::Error { .. } => "not started".to_owned(),
+        TaskState::Queued
+        | TaskState::Running
+        | TaskState::Timeout
+        | TaskState::Stopped { .. }
+        | TaskState::Lost { .. } => state.word().to_owned(),
+    }
+}
+
+/// The line below the command: what it left running, why it could not start, or its last output.
+fn last_words(task: &Task) -> String {
+    if !task.left_behind.is_empty() {
+        let pids: Vec<_> = task.left_behind.iter().map(|process| process.pid.to_string()).collect();
+        let (noun, pid) = if pids.len() == 1 { ("process", "pid") } else { ("processes", "pids") };
+        return format!("left {} {noun} running ({pid} {})", pids.len(), pids.join(", "));
+    }
+    match &task.state {
+        TaskState::Lost { reason } | TaskState::Error { reason } => reason.clone(),
+        TaskState::Queued
+        | TaskState::Running
+        | TaskState::Completed
+        | TaskState::Failed { .. }
+        | TaskState::Killed { .. }
+        | TaskState::Timeout
+        | TaskState::Stopped { .. } => task.last_line.clone(),
+    }
+}
+
+/// All there is to say of it, for the tooltip.
+fn details(task: &Task) -> String {
+    let mut lines = vec![task.command.clone(), format!("task {} in {}", task.id, task.folder)];
+    if let Some(pid) = task.pid {
+        lines.push(format!("process {pid}"));
+    }
+    if let TaskState::Stopped { by, signal } = &task.state {
+        let who = match by {
+            Party::User => "you",
+            Party::Agent => "the agent",
+            Party::Runner => "the runner",
+        };
+        let how = signal.as_ref().map(|signal| format!(" with {signal}")).unwrap_or_default();
+        lines.push(format!("stopped by {who}{how}"));
+    }
+    if let Some(limit) = task.timeout_ms {
+        lines.push(format!("time limit {}", format::took(limit)));
+    }
+    lines.push(format!("{} of output", format::bytes(task.output_bytes)));
+    if task.omitted_bytes > 0 {
+        lines.push(format!("of that {} not kept", format::bytes(task.omitted_bytes)));
+    }
+    for process in &task.left_behind {
+        lines.push(format!("still runs: {} {}", process.pid, process.command));
+    }
+    lines.join("\n")
+}
+
+/// Whether a last line is probably a question that waits for an answer.
+fn looks_like_prompt(line: &str) -> bool {
+    let line = line.trim_end().to_lowercase();
+    let asks =
+        ["[y/n]", "(y/n)", "[y/n/q]", "(yes/no)", "password:", "passphrase:", "continue?", "(y)", "[y]"];
+    line.ends_with('?')
+        || line.ends_with("? ›")
+        || asks.iter().any(|end| line.ends_with(end))
+        || line.ends_with("]:")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_told_truly() {
+        let stopped = TaskState::Stopped { by: Party::User, signal: None };
+        for (state, words, tone_is) in [
+            (TaskState::Queued, "queued", "queued"),
+            (TaskState::Completed, "exit 0", "good"),
+            (TaskState::Failed { code: 1 }, "exit 1", "bad"),
+            (TaskState::Killed { signal: "SIGSEGV".into() }, "SIGSEGV", "bad"),
+            (TaskState::Timeout, "timeout", "bad"),
+            (stopped, "stopped", "ended"),
+            (TaskState::Lost { reason: String::new() }, "lost", "ended"),
+            (TaskState::Error { reason: String::new() }, "not started", "bad"),
+        ] {
+            assert_eq!((label(&state).as_str(), tone(&state)), (words, tone_is));
+        }
+    }
+
+    #[test]
+    fn questions_are_seen() {
+        for line in
+            ["Overwrite? [y/N] ", "Password:", "Do you want to continue?", "Proceed (yes/no)", "name [app]:"]
+        {
+            assert!(looks_like_prompt(line), "{line}");
+        }
+        for line in ["done", "listening on :8080", "error: no such file", ""] {
+            assert!(!looks_like_prompt(line), "{line}");
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! The timeline: the agent's calls and tools in one lane, each task in its own, and the moment of each drain.
+
+pub(crate) mod layout;
+
+use agent::CallId;
+use agent::view::{Lane, Span};
+use leptos::ev;
+use leptos::html;
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::closure::Closure;
+
+use self::layout::{BAR, Bar, DrainView, LANE, Layout, Window};
+use super::local::{Panel, use_local};
+use super::slips::tone_str;
+use super::{Wish, dom, use_dispatch, use_page};
+use crate::format;
+
+/// The stretches that can be chosen.
+const CHOICES: [(&str, Window); 4] = [
+    ("auto", Window::Auto),
+    ("all", Window::Fit),
+    ("1 min", Window::Last(60_000)),
+    ("10 min", Window::Last(600_000)),
+];
+
+/// The panel at the bottom.
+#[component]
+pub fn Timeline() -> impl IntoView {
+    let page = use_page();
+    let local = use_local();
+    let dispatch = use_dispatch();
+    let window = RwSignal::new(Window::Auto);
+    let width = RwSignal::new(800.0);
+    let detail = RwSignal::new(None::<String>);
+    let goes_on = Memo::new(move |_| page.spans.with(|spans| spans.values().any(|span| span.end.is_none())));
+    let laid = Memo::new(move |_| {
+        // The clock moves the drawing only while something goes on.
+        let now = if goes_on.get() { local.now.get() } else { local.now.get_untracked() };
+        page.spans.with(|spans| {
+            page.drains.with(|drains| layout::layout(spans, drains, window.get(), now.0, width.get()))
+        })
+    });
+    let drawing = NodeRef::<html::Div>::new();
+    watch_width(drawing, width);
+
+    let zoom = move |factor: f64, at: Option<f64>| {
+        laid.with_untracked(|laid| {
+            let x = at.or(laid.now).unwrap_or_else(|| width.get_untracked() / 2.0);
+            let at = layout::time_at(x, laid.from, laid.length, width.get_untracked());
+            window.set(layout::zoomed(laid.from, laid.length, at, factor));
+        });
+    };
+    let shift =
+        move |part: f64| laid.with_untracked(|laid| window.set(layout::moved(laid.from, laid.length, part)));
+    let on_wheel = move |event: ev::WheelEvent| {
+        if event.ctrl_key() || event.shift_key() {
+            event.prevent_default();
+            let by = if event.delta_y() == 0.0 { event.delta_x() } else { event.delta_y() };
+            zoom(if by > 0.0 { 1.2 } else { 1.0 / 1.2 }, Some(f64::from(event.offset_x())));
+        } else if event.delta_x().abs() > event.delta_y().abs() {
+            event.prevent_default();
+            shift(event.delta_x() / width.get_untracked());
+        }
+    };
+    let on_key = move |event: ev::KeyboardEvent| {
+        if event.ctrl_key() || event.meta_key() || event.alt_key() {
+            return;
+        }
+        match event.key().as_str() {
+            "+" | "=" => zoom(1.0 / 1.5, None),
+            "-" => zoom(1.5, None),
+            "ArrowLeft" => shift(-0.2),
+            "ArrowRight" => shift(0.2),
+            "0" => window.set(Window::Fit),
+            "End" => window.set(Window::Auto),
+            _ => return,
+        }
+        event.prevent_default();
+    };
+    let is_empty = Memo::new(move |_| page.spans.with(std::collections::BTreeMap::is_empty));
+    let buttons = CHOICES.map(|(name, choice)| {
+        view! {
+            <button
+                type="button"
+                class="quiet small"
+                aria-pressed=move || (window.get() == choice).to_string()
+                on:click=move |_| window.set(choice)
+            >
+                {name}
+            </button>
+        }
+    });
+    view! {
+        <section
+            class="timeline"
+            id=Panel::Timeline.as_str()
+            tabindex="-1"
+            aria-labelledby="timeline-title"
+            data-shown=move || (local.panel.get() == Panel::Timeline).then_some("")
+        >
+            <header>
+                <h2 id="timeline-title">"Timeline"</h2>
+                <span class="detail">
+                    {move || match detail.get() {
+                        Some(words) => words,
+                        None if goes_on.get() => "live".to_owned(),
+                        None => String::new(),
+                    }}
+                </span>
+                <span class="grow"></span>
+                <div class="stretch" role="group" aria-label="How much is shown">{buttons}</div>
+                <button type="button" class="quiet small" aria-label="Show a longer stretch" on:click=move |_| zoom(1.5, None)>"−"</button>
+                <button type="button" class="quiet small" aria-label="Show a shorter stretch" on:click=move |_| zoom(1.0 / 1.5, None)>"+"</button>
+                <button
+                    type="button"
+                    class="quiet small"
+                    title="Play this session again"
+                    disabled=move || is_empty.get()
+                    on:click=move |_| dispatch.send(Wish::Replay)
+                >
+                    "replay"
+                </button>
+                <button
+                    type="button"
+                    class="quiet small"
+                    title="Save this session as JSON lines"
+                    disabled=move || is_empty.get()
+                    on:click=move |_| dispatch.send(Wish::Export)
+                >
+                    "export"
+                </button>
+            </header>
+            <div class="lanes" tabindex="0" role="group" aria-label="Lanes; plus and minus change the stretch, arrows move it" on:keydown=on_key>
+                <ol class="names">
+                    <li>"agent"</li>
+                    <For each=move || laid.with(|laid| laid.lanes.clone()) key=|lane| lane.task.clone() let(lane)>
+                        <li>
+                            <button type="button" class="link" title=lane.label.clone() on:click=move |_| local.show_task(&lane.task)>
+                                {lane.label.clone()}
+                            </button>
+                        </li>
+                    </For>
+                </ol>
+                <div class="drawing" node_ref=drawing on:wheel=on_wheel>
+                    <Show when=move || !is_empty.get() fallback=|| view! { <p class="none">"Calls, tools and tasks will be drawn here as they happen."</p> }>
+                        <Drawing laid width detail/>
+                    </Show>
+                </div>
+            </div>
+        </section>
+    }
+}
+
+#[component]
+fn Drawing(laid: Memo<Layout>, width: RwSignal<f64>, detail: RwSignal<Option<String>>) -> impl IntoView {
+    let grid = move || {
+        laid.with(|laid| {
+            (0..=laid.lanes.len() + 1)
+                .map(|lane| format!("M0 {:.1}H{:.0}", layout::lane_top(lane), width.get()))
+                .collect::<String>()
+        })
+    };
+    let height = move || laid.with(|laid| laid.height);
+    let ticks = move || {
+        let (ticks, y) = laid.with(|laid| (laid.ticks.clone(), laid.height - 4.0));
+        ticks
+            .into_iter()
+            .map(|(x, time)| view! { <text x=format!("{:.1}", x + 3.0) y=y>{format::elapsed(time)}</text> })
+            .collect_view()
+    };
+    view! {
+        <svg width=move || width.get() height=height role="group" aria-label="What happened when">
+            <path class="grid" d=grid></path>
+            <g class="ticks" aria-hidden="true">{ticks}</g>
+            <g>
+                <For each=move || laid.with(|laid| laid.bars.keys().copied().collect::<Vec<_>>()) key=|id| *id let(id)>
+                    <BarView id laid detail/>
+                </For>
+            </g>
+            <g>
+                <For each=move || laid.with(|laid| laid.drains.keys().copied().collect::<Vec<_>>()) key=|call| *call let(call)>
+                    <DrainMark call laid detail/>
+                </For>
+            </g>
+            {move || laid.with(|laid| laid.now).map(|x| view! {
+                <g class="now" aria-hidden="true">
+                    <path d=move || format!("M{x:.1} 4V{:.1}", height() - 4.0)></path>
+                    <text x=format!("{:.1}", x + 5.0) y="11">"now"</text>
+                </g>
+            })}
+        </svg>
+    }
+}
+
+#[component]
+fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> impl IntoView {
+    let page = use_page();
+    let local = use_local();
+    let bar = Memo::new(move |_| laid.with(|laid| laid.bars.get(&id).cloned()));
+    let of = move |what: fn(&Bar) -> f64| {
+        bar.with(|bar| bar.as_ref().map_or_else(String::new, |bar| format!("{:.1}", what(bar))))
+    };
+    let words = move || {
+        let now = local.now.get_untracked();
+        page.spans
+            .with_untracked(|spans| spans.get(&id).map(|span| in_words(span, now.0)))
+            .unwrap_or_default()
+    };
+    let task = page.spans.with_untracked(|spans| match spans.get(&id).map(|span| &span.lane) {
+        Some(Lane::Task { task }) => Some(task.clone()),
+        Some(Lane::Call | Lane::Tool) | None => None,
+    });
+    let show = StoredValue::new(task);
+    let press = move || {
+        if let Some(task) = show.get_value() {
+            local.show_task(&task);
+        }
+    };
+    view! {
+        <rect
+            class="bar"
+            tabindex="0"
+            role="img"
+            aria-label=words
+            data-kind=move || bar.with(|bar| bar.as_ref().map(|bar| bar.kind))
+            data-tone=move || bar.with(|bar| bar.as_ref().map(|bar| tone_str(bar.tone)))
+            data-open=move || bar.with(|bar| bar.as_ref().is_some_and(|bar| bar.open).then_some(""))
+            x=move || of(|bar| bar.x)
+            y=move || of(|bar| bar.y)
+            width=move || of(|bar| bar.width)
+            height=BAR
+            rx="3"
+            on:pointerenter=move |_| detail.set(Some(words()))
+            on:pointerleave=move |_| detail.set(None)
+            on:focus=move |_| detail.set(Some(words()))
+            on:blur=move |_| detail.set(None)
+            on:click=move |_| press()
+            on:keydown=move |event: ev::KeyboardEvent| {
+                if event.key() == "Enter" {
+                    press();
+                }
+            }
+        ></rect>
+    }
+}
+
+fn in_words(span: &Span, now: u64) -> String {
+    let kind = match &span.lane {
+        Lane::Call => "call".to_owned(),
+        Lane::Tool => "tool".to_owned(),
+        Lane::Task { task } => format!("task {task}"),
+    };
+    let end = span.end.map_or(now, |end| end.0);
+    let took = format::took(end.saturating_sub(span.start.0));
+    let state = if span.end.is_none() { "so far " } else { "" };
+    format!("{kind} · {} · {state}{took} · from {}", span.label, dom::time_of_day(span.start))
+}
+
+#[component]
+fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> impl IntoView {
+    let dispatch = use_dispatch();
+    let drain = Memo::new(move |_| laid.with(|laid| laid.drains.get(&call).cloned()));
+    let text = move |what: fn(&DrainView) -> String| {
+        drain.with(|drain| drain.as_ref().map(what).unwrap_or_default())
+    };
+    let words = move || {
+        let count = drain.with(|drain| drain.as_ref().map_or(0, |drain| drain.count));
+        format!("{} went into call {}; press to see its messages", format::count(count, "result"), call.0)
+    };
+    let show = move || dispatch.send(Wish::ShowCall(call));
+    view! {
+        <g
+            class="drain"
+            tabindex="0"
+            role="button"
+            aria-label=words
+            on:pointerenter=move |_| detail.set(Some(words()))
+            on:pointerleave=move |_| detail.set(None)
+            on:focus=move |_| detail.set(Some(words()))
+            on:blur=move |_| detail.set(None)
+            on:click=move |_| show()
+            on:keydown=move |event: ev::KeyboardEvent| {
+                if matches!(event.key().as_str(), "Enter" | " ") {
+                    event.prevent_default();
+                    show();
+                }
+            }
+        >
+            <path d=move || text(|drain| drain.path.clone())></path>
+            <circle cx=move || text(|drain| format!("{:.1}", drain.x)) cy=move || text(|drain| format!("{:.1}", drain.y)) r="4"></circle>
+            <text x=move || text(|drain| format!("{:.1}", drain.x + 6.0)) y=LANE - 13.0>
+                {move || text(|drain| if drain.says { format!("{} drained", drain.count) } else { String::new() })}
+            </text>
+        </g>
+    }
+}
+
+/// Keeps `width` at the width of the element.
+fn watch_width(node: NodeRef<html::Div>, width: RwSignal<f64>) {
+    Effect::new(move |_| {
+        let Some(element) = node.get() else { return };
+        let observed = element.clone();
+        let measure = Closure::<dyn FnMut()>::new(move || {
+            let new = f64::from(element.client_width()).max(60.0);
+            if width.try_get_untracked().is_some_and(|old| (old - new).abs() > 0.5) {
+                width.set(new);
+            }
+        });
+        if let Ok(observer) = web_sys::ResizeObserver::new(measure.as_ref().unchecked_ref()) {
+            observer.observe(&observed);
+            let guard = StoredValue::new_local((observer, measure));
+            on_cleanup(move || {
+                guard.try_update_value(|(observer, _)| observer.disconnect());
+            });
+        }
+    });
+}

@@ -1,0 +1,274 @@
+//! A tool use: its card, the diff and output it shows, and the approval it may wait for.
+
+use agent::event::UserEvent;
+use agent::view::{ToolCard, ToolState};
+use leptos::either::Either;
+use leptos::prelude::*;
+use shared::TaskId;
+
+use super::approval::Approval;
+use super::kit::CopyButton;
+use super::local::use_local;
+use super::use_dispatch;
+use crate::format;
+
+/// Lines of output that show before one asks for all.
+const PREVIEW: usize = 8;
+/// Lines of a diff that show before one asks for all.
+const DIFF_PREVIEW: usize = 24;
+
+/// A tool use in the conversation.
+#[component]
+pub fn ToolRow(card: RwSignal<ToolCard>) -> impl IntoView {
+    let asks = Memo::new(move |_| card.with(|card| matches!(card.state, ToolState::Asks { .. })));
+    move || {
+        if asks.get() {
+            Either::Left(view! { <Approval card/> })
+        } else {
+            Either::Right(view! { <Card card/> })
+        }
+    }
+}
+
+const fn state_str(state: &ToolState) -> &'static str {
+    match state {
+        ToolState::Writing => "writing",
+        ToolState::Waiting => "waiting",
+        ToolState::Asks { .. } => "asks",
+        ToolState::Running { .. } => "running",
+        ToolState::Done => "done",
+        ToolState::Failed => "failed",
+        ToolState::Skipped => "skipped",
+    }
+}
+
+/// What a card shows below its head.
+#[derive(Clone, PartialEq, Eq)]
+enum Part {
+    Diff,
+    Output,
+    Input,
+}
+
+#[component]
+fn Card(card: RwSignal<ToolCard>) -> impl IntoView {
+    let local = use_local();
+    let dispatch = use_dispatch();
+    let state = Memo::new(move |_| card.with(|card| state_str(&card.state)));
+    let head = Memo::new(move |_| card.with(|card| (card.name.clone(), card.subject.clone())));
+    let task = Memo::new(move |_| card.with(|card| card.task.clone()));
+    let to_background = Memo::new(move |_| {
+        card.with(|card| match card.state {
+            ToolState::Running { foreground: true } => card.task.clone(),
+            ToolState::Running { foreground: false }
+            | ToolState::Writing
+            | ToolState::Waiting
+            | ToolState::Asks { .. }
+            | ToolState::Done
+            | ToolState::Failed
+            | ToolState::Skipped => None,
+        })
+    });
+    let parts = Memo::new(move |_| card.with(parts));
+    let time = move || {
+        card.with(|card| match (card.started, card.ended) {
+            (Some(start), Some(end)) => Some(format::took(end.since(start))),
+            (Some(start), None) => Some(format::elapsed(local.since(start))),
+            (None, _) => None,
+        })
+    };
+    let result = move || {
+        let label = card.with(|card| match card.state {
+            ToolState::Writing => "writing…".to_owned(),
+            ToolState::Waiting => "waits".to_owned(),
+            ToolState::Skipped if card.label.is_empty() => "not run".to_owned(),
+            ToolState::Asks { .. }
+            | ToolState::Running { .. }
+            | ToolState::Done
+            | ToolState::Failed
+            | ToolState::Skipped => card.label.clone(),
+        });
+        [Some(label).filter(|label| !label.is_empty()), time()]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(" · ")
+    };
+    view! {
+        <article class="tool" data-state=move || state.get() aria-label=move || head.with(|(name, subject)| format!("{name} {subject}"))>
+            <header>
+                <span class="dot" aria-hidden="true"></span>
+                <span class="name">{move || head.with(|(name, _)| name.clone())}</span>
+                <code class="subject" title=move || head.with(|(_, subject)| subject.clone())>
+                    {move || head.with(|(_, subject)| subject.clone())}
+                </code>
+                <span class="unseen">{move || state.get()}</span>
+                <span class="result">{result}</span>
+                {move || task.get().map(|task| view! { <TaskLink task/> })}
+                {move || to_background.get().map(|task| view! {
+                    <button
+                        type="button"
+                        class="small"
+                        on:click=move |_| dispatch.agent(UserEvent::Background { task: task.clone() })
+                    >
+                        "Send to background"
+                    </button>
+                })}
+            </header>
+            <For each=move || parts.get() key=|part| part.clone() as u8 let(part)>
+                {match part {
+                    Part::Diff => view! { <Diff diff=Signal::derive(move || card.with(|card| card.diff.clone()))/> }.into_any(),
+                    Part::Output => view! { <Output card/> }.into_any(),
+                    Part::Input => view! {
+                        <pre class="output" tabindex="0">{move || card.with(|card| card.input.clone())}</pre>
+                    }
+                    .into_any(),
+                }}
+            </For>
+        </article>
+    }
+}
+
+fn parts(card: &ToolCard) -> Vec<Part> {
+    let mut parts = Vec::new();
+    if !card.diff.is_empty() {
+        parts.push(Part::Diff);
+    }
+    // What a successful change of a file says is only what its diff shows.
+    let says_more = card.diff.is_empty() || card.state == ToolState::Failed;
+    if !card.output.is_empty() && says_more {
+        parts.push(Part::Output);
+    }
+    if card.state == ToolState::Writing && !card.input.is_empty() {
+        parts.push(Part::Input);
+    }
+    parts
+}
+
+#[component]
+fn TaskLink(task: TaskId) -> impl IntoView {
+    let local = use_local();
+    let label = format!("task {task} ↗");
+    view! {
+        <button type="button" class="link" title="Show this task" on:click=move |_| local.show_task(&task)>
+            {label}
+        </button>
+    }
+}
+
+/// A unified diff, coloured.
+#[component]
+pub fn Diff(diff: Signal<String>) -> impl IntoView {
+    let all = RwSignal::new(false);
+    let total = Memo::new(move |_| diff.with(|diff| diff_lines(diff).count()));
+    let lines = move || {
+        let limit = if all.get() { usize::MAX } else { DIFF_PREVIEW };
+        diff.with(|diff| {
+            diff_lines(diff)
+                .take(limit)
+                .map(|(kind, line)| view! { <span class="line" data-kind=kind>{format!("{line}\n")}</span> })
+                .collect_view()
+        })
+    };
+    view! {
+        <pre class="diff" tabindex="0" aria-label="Changes">{lines}</pre>
+        <More all total=move || total.get() preview=DIFF_PREVIEW/>
+    }
+}
+
+/// The lines of a diff with what each is. The names of the files are left out: the card's head has them.
+fn diff_lines(diff: &str) -> impl Iterator<Item = (&'static str, &str)> {
+    diff.lines().filter(|line| !line.starts_with("--- ") && !line.starts_with("+++ ")).map(|line| {
+        let kind = match line.as_bytes().first() {
+            Some(b'+') => "added",
+            Some(b'-') => "removed",
+            Some(b'@') => "place",
+            _ => "same",
+        };
+        (kind, line)
+    })
+}
+
+/// What the model read.
+#[component]
+fn Output(card: RwSignal<ToolCard>) -> impl IntoView {
+    let quiet = card.with_untracked(|card| !matches!(card.name.as_str(), "bash" | "check_background"));
+    let all = RwSignal::new(false);
+    let total = Memo::new(move |_| card.with(|card| card.output.lines().count()));
+    let failed = Memo::new(move |_| card.with(|card| card.state == ToolState::Failed));
+    let preview = move || if quiet && !failed.get() { 0 } else { PREVIEW };
+    // The end of a failure says more than its beginning.
+    let text = move || {
+        card.with(|card| {
+            let limit = if all.get() { usize::MAX } else { preview() };
+            if failed.get() {
+                let skip = total.get().saturating_sub(limit);
+                card.output.lines().skip(skip).collect::<Vec<_>>().join("\n")
+            } else {
+                card.output.lines().take(limit).collect::<Vec<_>>().join("\n")
+            }
+        })
+    };
+    let shows = Memo::new(move |_| all.get() || preview() > 0);
+    let is_long = move || total.get() > preview();
+    view! {
+        <Show when=move || shows.get()>
+            <pre class="output" tabindex="0" aria-label="Output">{text}</pre>
+        </Show>
+        <Show when=is_long>
+            <div class="more">
+                <button
+                    type="button"
+                    class="quiet small"
+                    aria-expanded=move || all.get().to_string()
+                    on:click=move |_| all.update(|all| *all = !*all)
+                >
+                    {move || if all.get() { "Show less".to_owned() } else { format!("Show {}", lines_word(total.get())) }}
+                </button>
+                <CopyButton text=move || card.with_untracked(|card| card.output.clone())/>
+            </div>
+        </Show>
+    }
+}
+
+#[component]
+fn More(
+    all: RwSignal<bool>,
+    total: impl Fn() -> usize + Copy + Send + Sync + 'static,
+    preview: usize,
+) -> impl IntoView {
+    let is_long = move || total() > preview;
+    view! {
+        <Show when=is_long>
+            <div class="more">
+                <button
+                    type="button"
+                    class="quiet small"
+                    aria-expanded=move || all.get().to_string()
+                    on:click=move |_| all.update(|all| *all = !*all)
+                >
+                    {move || if all.get() { "Show less".to_owned() } else { format!("Show {}", lines_word(total())) }}
+                </button>
+            </div>
+        </Show>
+    }
+}
+
+fn lines_word(total: usize) -> String {
+    if total == 1 { "1 line".to_owned() } else { format!("all {total} lines") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_diff_is_told_apart_line_by_line() {
+        let diff = "--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n same\n-old\n+new\n";
+        let kinds: Vec<_> = diff_lines(diff).collect();
+        assert_eq!(
+            kinds,
+            [("place", "@@ -1,2 +1,2 @@"), ("same", " same"), ("removed", "-old"), ("added", "+new")]
+        );
+    }
+}
