@@ -1,0 +1,381 @@
+//! The world: performs the agent's effects as the page's shell does, with faults between.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use agent::effect::{ModelCall, Target};
+use agent::event::{Boot, Decision, LinkInput, ModelInput, UserEvent};
+use agent::record::{Entry, Record};
+use agent::settings::{Mode, ModelChoice, Provider, Settings};
+use agent::view::{Patch, RowKind, ToolState};
+use agent::{Agent, CallId, Effect, Event};
+use shared::protocol::{ClientFrame, ServerFrame};
+use shared::{Seq, SessionId, Timestamp};
+use uuid::Uuid;
+
+use super::chance::Chance;
+use super::model::{self, Answer};
+use super::runner::Runner;
+
+pub(crate) struct World {
+    pub(crate) chance: Chance,
+    pub(crate) now: u64,
+    pub(crate) agent: Agent,
+    pub(crate) runner: Runner,
+    /// The log on the disk.
+    pub(crate) disk: Vec<Entry>,
+    /// Effects that wait for an append before them.
+    held: VecDeque<Effect>,
+    writing: bool,
+    /// What will happen, by time and order.
+    agenda: BTreeMap<(u64, u64), Happening>,
+    order: u64,
+    /// When the last frame of each direction arrives, so that a socket keeps its order.
+    last_up: u64,
+    last_down: u64,
+    socket: Option<u64>,
+    alarm: Option<u64>,
+    boots: u64,
+    pub(crate) calm: bool,
+    /// Every request's body, in order.
+    pub(crate) requests: Vec<String>,
+    /// An approval that is shown.
+    asked: Option<(CallId, usize)>,
+    pub(crate) words: u32,
+}
+
+enum Happening {
+    ToRunner { socket: u64, frame: ClientFrame },
+    ToPage { socket: u64, boot: u64, input: LinkInput },
+    Written { boot: u64, entries: Vec<Entry>, fails: bool },
+    Model { boot: u64, call: CallId, input: ModelInput },
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut world = Self {
+            chance: Chance::new(seed),
+            now: 1_000_000,
+            agent: Agent::new(),
+            runner: Runner::new(),
+            disk: Vec::new(),
+            held: VecDeque::new(),
+            writing: false,
+            agenda: BTreeMap::new(),
+            order: 0,
+            last_up: 0,
+            last_down: 0,
+            socket: None,
+            alarm: None,
+            boots: 0,
+            calm: false,
+            requests: Vec::new(),
+            asked: None,
+            words: 0,
+        };
+        world.boot();
+        world
+    }
+
+    /// The page is loaded (again): all that is not on the disk is gone.
+    pub(crate) fn boot(&mut self) {
+        self.boots += 1;
+        // A transaction under way may or may not have been finished.
+        let pending: Vec<Vec<Entry>> = std::mem::take(&mut self.agenda)
+            .into_iter()
+            .filter_map(|(at, happening)| match happening {
+                Happening::Written { boot, entries, fails: false } if boot + 1 == self.boots => Some(entries),
+                kept @ Happening::ToRunner { .. } => {
+                    self.agenda.insert(at, kept);
+                    None
+                }
+                Happening::ToPage { .. } | Happening::Written { .. } | Happening::Model { .. } => None,
+            })
+            .collect();
+        for entries in pending {
+            if self.chance.one_in(2) {
+                self.write(&entries);
+            }
+        }
+        self.runner.cut();
+        self.socket = None;
+        self.held.clear();
+        self.writing = false;
+        self.alarm = None;
+        self.asked = None;
+        self.agent = Agent::new();
+        let settings = Settings {
+            model: ModelChoice { provider: Provider::Demo, model: String::new() },
+            mode: if self.chance.one_in(3) { Mode::AskCommands } else { Mode::Auto },
+            ..Settings::default()
+        };
+        let boot = Boot {
+            session: SessionId(Uuid::from_u128(7)),
+            log: self.disk.clone(),
+            nonce: self.chance.next(),
+            settings,
+            visible: true,
+        };
+        self.send(Event::Opened(boot));
+    }
+
+    pub(crate) fn send(&mut self, event: Event) {
+        for effect in self.agent.handle(Timestamp(self.now), event) {
+            self.held.push_back(effect);
+        }
+        self.release();
+    }
+
+    /// Performs what may be performed: everything up to an append that is not yet written.
+    fn release(&mut self) {
+        let mut later = VecDeque::new();
+        while let Some(effect) = self.held.pop_front() {
+            let free = matches!(effect, Effect::Show(_) | Effect::Alarm(_));
+            if self.writing && !free {
+                later.push_back(effect);
+            } else {
+                self.perform(effect);
+            }
+        }
+        self.held = later;
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Append(entries) => {
+                self.writing = true;
+                let fails = !self.calm && self.chance.one_in(60);
+                let boot = self.boots;
+                let after = self.delay(20);
+                self.plan(after, Happening::Written { boot, entries, fails });
+            }
+            Effect::Call(call) => self.call(&call),
+            Effect::Connect { generation } => self.connect(generation),
+            Effect::Disconnect { .. } => {
+                self.socket = None;
+                self.runner.cut();
+            }
+            Effect::Send { generation, frame } => self.up(generation, *frame),
+            Effect::Alarm(at) => self.alarm = at.map(|at| at.0),
+            Effect::Show(patches) => self.show(patches),
+            Effect::CancelCall(_) | Effect::Index(_) | Effect::Notify { .. } | Effect::SaveRule(_) => {}
+        }
+    }
+
+    fn show(&mut self, patches: Vec<Patch>) {
+        for patch in patches {
+            if let Patch::Row(row) = patch
+                && let RowKind::Tool(card) = row.kind
+            {
+                let this = (card.call, card.index);
+                if matches!(card.state, ToolState::Asks { .. }) {
+                    self.asked = Some(this);
+                } else if self.asked == Some(this) {
+                    self.asked = None;
+                }
+            }
+        }
+    }
+
+    fn call(&mut self, call: &ModelCall) {
+        assert_eq!(call.target, Target::Demo);
+        // All that had come was drained into this very request.
+        if !matches!(last_asked(&self.disk), Some(agent::record::Cause::Continue)) {
+            let waiting = self.agent.session().queue.ends().len();
+            let arrived_since = self.agent.session().last > self.disk.last().map_or(0, |entry| entry.n);
+            assert!(waiting == 0 || arrived_since, "{waiting} ends were left behind by a call");
+        }
+        self.requests.push(call.body.clone());
+        let answer = model::answer(&call.body, call.call.0, &mut self.chance, self.calm);
+        let mut after = self.delay(300);
+        let (status, bytes, cut) = match answer {
+            Answer::Status(status) => (status, br#"{"type":"error","error":{"type":"e","message":"no"}}"#.to_vec(), None),
+            Answer::Stream { bytes, cut } => (200, bytes, cut),
+        };
+        let kind = if status == 200 { "text/event-stream" } else { "application/json" };
+        let headers = [("content-type".to_owned(), kind.to_owned())].into();
+        self.model(after, call.call, ModelInput::Head { status, headers });
+        let mut rest = &bytes[..cut.unwrap_or(bytes.len())];
+        while !rest.is_empty() {
+            let size = usize::try_from(self.chance.below(400) + 1).unwrap().min(rest.len());
+            let (piece, more) = rest.split_at(size);
+            rest = more;
+            after += self.delay(40);
+            self.model(after, call.call, ModelInput::Data(piece.to_vec()));
+        }
+        let end = if cut.is_some() && self.chance.one_in(2) {
+            ModelInput::Lost { reason: "cut".to_owned() }
+        } else {
+            ModelInput::End
+        };
+        self.model(after + 1, call.call, end);
+    }
+
+    fn model(&mut self, after: u64, call: CallId, input: ModelInput) {
+        let boot = self.boots;
+        self.plan(after, Happening::Model { boot, call, input });
+    }
+
+    fn connect(&mut self, generation: u64) {
+        self.runner.cut();
+        let boot = self.boots;
+        let after = self.delay(50);
+        let refused = !self.calm && self.chance.one_in(6);
+        self.socket = (!refused).then_some(generation);
+        (self.last_up, self.last_down) = (self.now, self.now + after);
+        let input = if refused { LinkInput::Closed { code: 1006, reason: String::new() } } else { LinkInput::Opened };
+        self.plan(after, Happening::ToPage { socket: generation, boot, input });
+    }
+
+    /// A frame on its way to the runner. Frames of one socket keep their order; at a fault they are lost from some point on.
+    fn up(&mut self, socket: u64, frame: ClientFrame) {
+        if let ClientFrame::Ack { through } = &frame {
+            let on_disk = self.disk.iter().rev().find_map(|entry| match &entry.record {
+                Record::Arrived { seq, .. } => Some(*seq),
+                _ => None,
+            });
+            assert!(on_disk.unwrap_or(Seq(0)) >= *through, "acknowledged {through} before it was durable");
+        }
+        if self.socket == Some(socket) {
+            let at = self.last_up.max(self.now + self.chance.below(30));
+            self.last_up = at;
+            self.plan(at - self.now, Happening::ToRunner { socket: self.key(socket), frame });
+        }
+    }
+
+    /// Sockets of different boots are different sockets.
+    const fn key(&self, socket: u64) -> u64 {
+        self.boots * 1_000_000 + socket
+    }
+
+    /// Frames from the runner set out.
+    fn down(&mut self) {
+        for (key, frame) in std::mem::take(&mut self.runner.out) {
+            let (boot, socket) = (key / 1_000_000, key % 1_000_000);
+            if boot != self.boots || self.socket != Some(socket) {
+                continue;
+            }
+            let at = self.last_down.max(self.now + self.chance.below(30));
+            self.last_down = at;
+            let twice = !self.calm && matches!(frame, ServerFrame::Event { .. } | ServerFrame::Reply { .. }) && self.chance.one_in(20);
+            // Now and then a frame overtakes the one before it, which no socket does: the agent must see the gap.
+            let overtakes = !self.calm && matches!(frame, ServerFrame::Event { .. }) && self.chance.one_in(30);
+            let after = at.saturating_sub(self.now);
+            let late = if overtakes { self.chance.below(40) } else { 0 };
+            if twice {
+                let input = LinkInput::Frame(Box::new(frame.clone()));
+                let more = self.chance.below(100);
+                self.plan(after + more, Happening::ToPage { socket, boot, input });
+            }
+            self.plan(after + late, Happening::ToPage { socket, boot, input: LinkInput::Frame(Box::new(frame)) });
+        }
+    }
+
+    /// The connection breaks. Frames on their way are lost; the page hears of it a little later, if at all.
+    pub(crate) fn cut(&mut self) {
+        let Some(socket) = self.socket.take() else { return };
+        self.runner.cut();
+        let key = self.key(socket);
+        let lost: Vec<(u64, u64)> = self
+            .agenda
+            .iter()
+            .filter(|(_, happening)| match happening {
+                Happening::ToRunner { socket, .. } => *socket == key,
+                Happening::ToPage { socket: other, .. } => *other == socket,
+                Happening::Written { .. } | Happening::Model { .. } => false,
+            })
+            .map(|(at, _)| *at)
+            .collect();
+        let keep = usize::try_from(self.chance.below(lost.len() as u64 + 1)).unwrap();
+        for at in lost.into_iter().skip(keep) {
+            self.agenda.remove(&at);
+        }
+        let boot = self.boots;
+        let after = self.delay(100);
+        self.plan(after, Happening::ToPage { socket, boot, input: LinkInput::Closed { code: 1006, reason: String::new() } });
+    }
+
+    fn delay(&mut self, most: u64) -> u64 {
+        if self.chance.one_in(3) { 0 } else { self.chance.below(most) }
+    }
+
+    fn plan(&mut self, after: u64, happening: Happening) {
+        self.order += 1;
+        self.agenda.insert((self.now + after, self.order), happening);
+    }
+
+    /// Lets the next thing happen; false if nothing will happen by itself.
+    pub(crate) fn step(&mut self) -> bool {
+        let next = self.agenda.keys().next().map(|(at, _)| *at);
+        let alarm = self.alarm.map(|at| at.max(self.now));
+        let Some(at) = [next, alarm, self.runner.next()].into_iter().flatten().min() else { return false };
+        self.now = self.now.max(at);
+        self.runner.tick(self.now);
+        self.down();
+        if self.alarm.is_some_and(|at| at <= self.now) {
+            self.alarm = None;
+            self.send(Event::Tick);
+        }
+        let due = self.agenda.keys().next().copied().filter(|(at, _)| *at <= self.now);
+        if let Some(key) = due
+            && let Some(happening) = self.agenda.remove(&key)
+        {
+            self.happen(happening);
+        }
+        self.down();
+        true
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::ToRunner { socket, frame } => {
+                let now = self.now;
+                self.runner.frame(socket, frame, now, &mut self.chance);
+            }
+            Happening::ToPage { socket, boot, input } if boot == self.boots => {
+                self.send(Event::Link { generation: socket, input });
+            }
+            Happening::Written { boot, entries, fails } if boot == self.boots => {
+                self.writing = false;
+                if fails {
+                    self.send(Event::SaveFailed { reason: "no room".to_owned() });
+                } else {
+                    let through = entries.last().map_or(0, |entry| entry.n);
+                    self.write(&entries);
+                    self.send(Event::Saved { through });
+                }
+            }
+            Happening::Model { boot, call, input } if boot == self.boots => self.send(Event::Model { call, input }),
+            Happening::ToPage { .. } | Happening::Written { .. } | Happening::Model { .. } => {}
+        }
+    }
+
+    /// Writes to the disk as the page does: an entry that is there already must be the same.
+    fn write(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            match self.disk.iter().find(|known| known.n == entry.n) {
+                Some(known) => assert_eq!(known, entry, "two different entries of one number"),
+                None => self.disk.push(entry.clone()),
+            }
+        }
+    }
+
+    pub(crate) fn say(&mut self, steer: bool) {
+        self.words += 1;
+        let text = format!("wish {}", self.words);
+        self.send(Event::User(UserEvent::Say { text, steer }));
+    }
+
+    pub(crate) fn decide(&mut self) {
+        if let Some((call, index)) = self.asked {
+            let decision = if self.chance.one_in(4) { Decision::Deny { words: String::new() } } else { Decision::Once };
+            self.send(Event::User(UserEvent::Decide { call, index, decision }));
+        }
+    }
+}
+
+fn last_asked(log: &[Entry]) -> Option<agent::record::Cause> {
+    log.iter().rev().find_map(|entry| match &entry.record {
+        Record::Asked { cause, .. } => Some(*cause),
+        _ => None,
+    })
+}
