@@ -22,7 +22,8 @@ pub struct CallId(pub u64);
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "effects that are not performed are lost"]
 pub enum Effect {
-    /// Writes entries to the log in one transaction, then sends [`crate::Event::Saved`] or [`crate::Event::SaveFailed`].
+    /// Writes entries to the log in one transaction that fails if an entry before them is missing, or if one of them is there with
+    /// another content (the same again is fine: an append is repeated after a failure). Then sends [`crate::Event::Saved`] or [`crate::Event::SaveFailed`].
     Append(Vec<Entry>),
     /// Calls a model, and sends [`crate::Event::Model`] as its answer comes.
     Call(ModelCall),

@@ -31,12 +31,12 @@ pub enum Event {
         /// What it did.
         input: LinkInput,
     },
-    /// All entries up to and including this number are durable.
+    /// All entries up to and including this number are durable: the log never has a hole.
     Saved {
         /// The last of them.
         through: u64,
     },
-    /// The log could not be written. The session goes on in memory and says so.
+    /// An append could not be written. The session goes on in memory, says so, and tries again with all that is missing.
     SaveFailed {
         /// Why, in words.
         reason: String,

@@ -240,7 +240,6 @@ impl Agent {
     }
 
     fn saved(&mut self, out: &mut Out, through: u64) {
-        self.save_fault = None;
         let before = self.saved_seq;
         while self.unsaved.front().is_some_and(|entry| entry.n <= through) {
             if let Some(Entry { record: Record::Arrived { seq, epoch, .. }, .. }) = self.unsaved.pop_front()
@@ -248,6 +247,9 @@ impl Agent {
             {
                 self.saved_seq = seq;
             }
+        }
+        if self.unsaved.is_empty() {
+            self.save_fault = None;
         }
         if self.saved_seq > before {
             self.acknowledge(out);

@@ -28,8 +28,13 @@ fn whatever_fails_each_end_is_told_once() {
     for seed in from..to {
         let caught = std::panic::catch_unwind(|| live(seed));
         if let Err(panic) = caught {
-            let words = panic.downcast_ref::<String>().map_or_else(|| panic.downcast_ref::<&str>().copied().unwrap_or("?"), String::as_str);
-            panic!("seed {seed}: {words}\nagain: MEANWHILE_SEEDS={seed}..{} cargo test -p agent whatever_fails", seed + 1);
+            let words = panic
+                .downcast_ref::<String>()
+                .map_or_else(|| panic.downcast_ref::<&str>().copied().unwrap_or("?"), String::as_str);
+            panic!(
+                "seed {seed}: {words}\nagain: MEANWHILE_SEEDS={seed}..{} cargo test -p agent whatever_fails",
+                seed + 1
+            );
         }
     }
 }
@@ -59,7 +64,12 @@ fn live(seed: u64) {
         steps += 1;
         assert!(steps < BOUND, "no rest after {steps} steps: {:?}", world.agent.session().phase);
         world.decide();
-        assert!(world.step(), "nothing more will happen, but: {:?} {:?}", world.agent.session().phase, world.agent.session().queue);
+        assert!(
+            world.step(),
+            "nothing more will happen, but: {:?} {:?}",
+            world.agent.session().phase,
+            world.agent.session().queue
+        );
     }
     check(&world);
 }
@@ -97,7 +107,8 @@ fn disturb(world: &mut World) {
 
 fn at_rest(world: &World) -> bool {
     let session = world.agent.session();
-    let still = matches!(session.phase, Phase::Rest) && !session.queue.wakes() && session.queue.words().is_empty();
+    let still =
+        matches!(session.phase, Phase::Rest) && !session.queue.wakes() && session.queue.words().is_empty();
     let told = world.runner.is_empty() && world.runner.tasks.values().all(|task| task.state.is_end());
     still && told && world.disk.last().is_some_and(|entry| entry.n == session.last)
 }
@@ -152,7 +163,10 @@ fn ends_are_told_once(world: &World) {
             _ => None,
         })
         .collect();
-    assert!(arrivals.windows(2).all(|pair| pair[0] + 1 == pair[1]), "events were lost or doubled: {arrivals:?}");
+    assert!(
+        arrivals.windows(2).all(|pair| pair[0] + 1 == pair[1]),
+        "events were lost or doubled: {arrivals:?}"
+    );
 }
 
 /// The ids of the entries in a block of background results, as a reader takes them: lines that begin with `[bg:`.
@@ -161,12 +175,20 @@ fn entries_of(block: &Value) -> Vec<TaskId> {
     let Some(inner) = text.strip_prefix("<background-results>\n") else { return Vec::new() };
     let inner = inner.strip_suffix("\n</background-results>").expect("the block is closed at its end");
     assert!(!inner.contains("</background-results"), "the block can be closed from within");
-    inner.lines().filter_map(|line| line.strip_prefix("[bg:")).map(|line| TaskId(line[..8].to_owned())).collect()
+    inner
+        .lines()
+        .filter_map(|line| line.strip_prefix("[bg:"))
+        .map(|line| TaskId(line[..8].to_owned()))
+        .collect()
 }
 
 fn notice_before_result(log: &[Entry], task: &TaskId) -> bool {
-    let told = log.iter().position(|entry| matches!(&entry.record, Record::Asked { drained, .. } if drained.contains(task)));
-    let shown = log.iter().position(|entry| matches!(&entry.record, Record::ToolDone { consumed, .. } if consumed.contains(task)));
+    let told = log
+        .iter()
+        .position(|entry| matches!(&entry.record, Record::Asked { drained, .. } if drained.contains(task)));
+    let shown = log.iter().position(
+        |entry| matches!(&entry.record, Record::ToolDone { consumed, .. } if consumed.contains(task)),
+    );
     told < shown
 }
 
@@ -243,7 +265,9 @@ fn chance_makes_what_the_simulation_is_about() {
                 Record::Asked { cause: agent::record::Cause::Again, .. } => "a call made again",
                 Record::CallFailed { .. } => "a failed call",
                 Record::ToolDone { consumed, .. } if !consumed.is_empty() => "an end shown by a tool",
-                Record::Arrived { event: TaskEvent::Backgrounded { .. }, .. } => "a command sent to the background",
+                Record::Arrived { event: TaskEvent::Backgrounded { .. }, .. } => {
+                    "a command sent to the background"
+                }
                 Record::StoppedReply => "a stopped reply",
                 _ => continue,
             };

@@ -24,7 +24,9 @@ pub(crate) fn answer(body: &str, call: u64, chance: &mut Chance, calm: bool) -> 
     let known = known_tasks(&body);
     for index in 0..wants {
         let (name, input) = tool(call, index, &known, chance);
-        blocks.push(json!({"type": "tool_use", "id": format!("toolu_{call}_{index}"), "name": name, "input": input}));
+        blocks.push(
+            json!({"type": "tool_use", "id": format!("toolu_{call}_{index}"), "name": name, "input": input}),
+        );
     }
     let stop = match chance.below(12) {
         0 if !calm => "refusal",
@@ -72,8 +74,10 @@ fn stream(blocks: &[Value], stop: &str) -> String {
         let name = value["type"].as_str().unwrap().to_owned();
         text.push_str(&format!("event: {name}\ndata: {value}\n\n"));
     };
-    event(json!({"type": "message_start", "message": {"id": "msg", "type": "message", "role": "assistant", "content": [],
-        "model": "m", "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": 10, "output_tokens": 1}}}));
+    event(
+        json!({"type": "message_start", "message": {"id": "msg", "type": "message", "role": "assistant", "content": [],
+        "model": "m", "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": 10, "output_tokens": 1}}}),
+    );
     for (index, block) in blocks.iter().enumerate() {
         let (start, delta) = if block["type"] == "text" {
             (json!({"type": "text", "text": ""}), json!({"type": "text_delta", "text": block["text"]}))
@@ -85,7 +89,9 @@ fn stream(blocks: &[Value], stop: &str) -> String {
         event(json!({"type": "content_block_delta", "index": index, "delta": delta}));
         event(json!({"type": "content_block_stop", "index": index}));
     }
-    event(json!({"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": null}, "usage": {"output_tokens": 5}}));
+    event(
+        json!({"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": null}, "usage": {"output_tokens": 5}}),
+    );
     event(json!({"type": "message_stop"}));
     text
 }

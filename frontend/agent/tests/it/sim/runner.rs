@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use shared::output::Excerpt;
 use shared::protocol::{
-    BackgroundedBy, Checked, ClientFrame, Hello, Op, Outcome, PROTOCOL, Reply, ServerFrame, Start, Stats, TaskEvent, Welcome,
+    BackgroundedBy, Checked, ClientFrame, Hello, Op, Outcome, PROTOCOL, Reply, ServerFrame, Start, Stats,
+    TaskEvent, Welcome,
 };
 use shared::task::{Party, Task, TaskState};
 use shared::{Epoch, OpId, Problem, ProblemCode, Seq, SessionId, TaskId, Timestamp};
@@ -67,13 +68,18 @@ impl Runner {
     }
 
     pub(crate) fn tick(&mut self, now: u64) {
-        let due: Vec<TaskId> = self.plans.iter().filter(|(id, _)| self.tasks[*id].is_active()).map(|(id, _)| id.clone()).collect();
+        let due: Vec<TaskId> = self
+            .plans
+            .iter()
+            .filter(|(id, _)| self.tasks[*id].is_active())
+            .map(|(id, _)| id.clone())
+            .collect();
         for id in due {
             let plan = &self.plans[&id];
             let (ends, background_at, state) = (plan.ends, plan.background_at, plan.state.clone());
             if ends <= now {
                 self.end(&id, state, now);
-            } else if background_at.is_some_and(|at| at <= now) {
+            } else if background_at.is_some_and(|at| at <= now) && self.tasks[&id].foreground {
                 self.background(&id, BackgroundedBy::Time, now);
             }
         }
@@ -92,7 +98,8 @@ impl Runner {
     /// The process dies by KILL and starts anew: what ran is lost, the store is as it was.
     pub(crate) fn restart(&mut self, now: u64) {
         self.cut();
-        let running: Vec<TaskId> = self.tasks.values().filter(|task| task.is_active()).map(|task| task.id.clone()).collect();
+        let running: Vec<TaskId> =
+            self.tasks.values().filter(|task| task.is_active()).map(|task| task.id.clone()).collect();
         for id in running {
             self.end(&id, TaskState::Lost { reason: "the runner restarted".to_owned() }, now);
         }
@@ -120,8 +127,12 @@ impl Runner {
         self.socket = Some(socket);
         let resumed = hello.epoch == Some(self.epoch);
         let after = if resumed { hello.after } else { Seq(0) };
-        let replay: Vec<(Seq, TaskEvent)> =
-            self.outbox.iter().filter(|(seq, _)| **seq > after).map(|(seq, event)| (*seq, event.clone())).collect();
+        let replay: Vec<(Seq, TaskEvent)> = self
+            .outbox
+            .iter()
+            .filter(|(seq, _)| **seq > after)
+            .map(|(seq, event)| (*seq, event.clone()))
+            .collect();
         let next = replay.first().map_or(Seq(self.last.0 + 1), |(seq, _)| *seq);
         self.push(ServerFrame::Welcome(Box::new(Welcome {
             protocol: PROTOCOL,
@@ -170,15 +181,21 @@ impl Runner {
                 }
                 Outcome::Ok(Reply::Task { task: Box::new(self.tasks[&task].clone()) })
             }),
-            Op::Check { task: Some(task), .. } => {
-                self.known(&task).map_or_else(Outcome::Err, |task| Outcome::Ok(Reply::Checked { tasks: vec![look(task)] }))
-            }
+            Op::Check { task: Some(task), .. } => self
+                .known(&task)
+                .map_or_else(Outcome::Err, |task| Outcome::Ok(Reply::Checked { tasks: vec![look(task)] })),
             Op::Check { task: None, .. } => {
                 Outcome::Ok(Reply::Checked { tasks: self.tasks.values().cloned().map(look).collect() })
             }
             Op::WriteFile { path, .. } => {
                 *self.files.entry(path.clone()).or_default() += 1;
-                let change = shared::files::FileChange { path, created: true, added: 1, removed: 0, diff: "+x".to_owned() };
+                let change = shared::files::FileChange {
+                    path,
+                    created: true,
+                    added: 1,
+                    removed: 0,
+                    diff: "+x".to_owned(),
+                };
                 Outcome::Ok(Reply::Changed(change))
             }
             Op::SendInput { .. }

@@ -92,7 +92,8 @@ impl World {
             })
             .collect();
         for entries in pending {
-            if self.chance.one_in(2) {
+            let hole = entries[0].n > self.disk.len() as u64 + 1;
+            if !hole && self.chance.one_in(2) {
                 self.write(&entries);
             }
         }
@@ -188,7 +189,9 @@ impl World {
         let answer = model::answer(&call.body, call.call.0, &mut self.chance, self.calm);
         let mut after = self.delay(300);
         let (status, bytes, cut) = match answer {
-            Answer::Status(status) => (status, br#"{"type":"error","error":{"type":"e","message":"no"}}"#.to_vec(), None),
+            Answer::Status(status) => {
+                (status, br#"{"type":"error","error":{"type":"e","message":"no"}}"#.to_vec(), None)
+            }
             Answer::Stream { bytes, cut } => (200, bytes, cut),
         };
         let kind = if status == 200 { "text/event-stream" } else { "application/json" };
@@ -222,7 +225,8 @@ impl World {
         let refused = !self.calm && self.chance.one_in(6);
         self.socket = (!refused).then_some(generation);
         (self.last_up, self.last_down) = (self.now, self.now + after);
-        let input = if refused { LinkInput::Closed { code: 1006, reason: String::new() } } else { LinkInput::Opened };
+        let input =
+            if refused { LinkInput::Closed { code: 1006, reason: String::new() } } else { LinkInput::Opened };
         self.plan(after, Happening::ToPage { socket: generation, boot, input });
     }
 
@@ -256,9 +260,12 @@ impl World {
             }
             let at = self.last_down.max(self.now + self.chance.below(30));
             self.last_down = at;
-            let twice = !self.calm && matches!(frame, ServerFrame::Event { .. } | ServerFrame::Reply { .. }) && self.chance.one_in(20);
+            let twice = !self.calm
+                && matches!(frame, ServerFrame::Event { .. } | ServerFrame::Reply { .. })
+                && self.chance.one_in(20);
             // Now and then a frame overtakes the one before it, which no socket does: the agent must see the gap.
-            let overtakes = !self.calm && matches!(frame, ServerFrame::Event { .. }) && self.chance.one_in(30);
+            let overtakes =
+                !self.calm && matches!(frame, ServerFrame::Event { .. }) && self.chance.one_in(30);
             let after = at.saturating_sub(self.now);
             let late = if overtakes { self.chance.below(40) } else { 0 };
             if twice {
@@ -266,7 +273,10 @@ impl World {
                 let more = self.chance.below(100);
                 self.plan(after + more, Happening::ToPage { socket, boot, input });
             }
-            self.plan(after + late, Happening::ToPage { socket, boot, input: LinkInput::Frame(Box::new(frame)) });
+            self.plan(
+                after + late,
+                Happening::ToPage { socket, boot, input: LinkInput::Frame(Box::new(frame)) },
+            );
         }
     }
 
@@ -291,7 +301,14 @@ impl World {
         }
         let boot = self.boots;
         let after = self.delay(100);
-        self.plan(after, Happening::ToPage { socket, boot, input: LinkInput::Closed { code: 1006, reason: String::new() } });
+        self.plan(
+            after,
+            Happening::ToPage {
+                socket,
+                boot,
+                input: LinkInput::Closed { code: 1006, reason: String::new() },
+            },
+        );
     }
 
     fn delay(&mut self, most: u64) -> u64 {
@@ -336,7 +353,8 @@ impl World {
             }
             Happening::Written { boot, entries, fails } if boot == self.boots => {
                 self.writing = false;
-                if fails {
+                let hole = entries[0].n > self.disk.len() as u64 + 1;
+                if fails || hole {
                     self.send(Event::SaveFailed { reason: "no room".to_owned() });
                 } else {
                     let through = entries.last().map_or(0, |entry| entry.n);
@@ -344,7 +362,9 @@ impl World {
                     self.send(Event::Saved { through });
                 }
             }
-            Happening::Model { boot, call, input } if boot == self.boots => self.send(Event::Model { call, input }),
+            Happening::Model { boot, call, input } if boot == self.boots => {
+                self.send(Event::Model { call, input })
+            }
             Happening::ToPage { .. } | Happening::Written { .. } | Happening::Model { .. } => {}
         }
     }
@@ -352,7 +372,8 @@ impl World {
     /// Writes to the disk as the page does: an entry that is there already must be the same.
     fn write(&mut self, entries: &[Entry]) {
         for entry in entries {
-            match self.disk.iter().find(|known| known.n == entry.n) {
+            let place = usize::try_from(entry.n - 1).unwrap();
+            match self.disk.get(place) {
                 Some(known) => assert_eq!(known, entry, "two different entries of one number"),
                 None => self.disk.push(entry.clone()),
             }
@@ -367,7 +388,8 @@ impl World {
 
     pub(crate) fn decide(&mut self) {
         if let Some((call, index)) = self.asked {
-            let decision = if self.chance.one_in(4) { Decision::Deny { words: String::new() } } else { Decision::Once };
+            let decision =
+                if self.chance.one_in(4) { Decision::Deny { words: String::new() } } else { Decision::Once };
             self.send(Event::User(UserEvent::Decide { call, index, decision }));
         }
     }
