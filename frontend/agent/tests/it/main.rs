@@ -1,4 +1,7 @@
 //! Tests of the core. The same ones run natively and on wasm32.
 
+#![expect(clippy::unwrap_used, reason = "what fails in a test's own world ends the test")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test looks at what it is about")]
+
 mod sim;
 mod simulation;

@@ -256,7 +256,7 @@ impl Runner {
         let ends = (now + length).next_multiple_of(50);
         let background_at = start.foreground_ms.map(|wait| now + wait.min(chance.below(800) + 1));
         self.plans.insert(id.clone(), Plan { ends, state, background_at });
-        self.tasks.insert(id.clone(), task.clone());
+        self.tasks.insert(id, task.clone());
         Outcome::Ok(Reply::Started { task: Box::new(task) })
     }
 

@@ -363,7 +363,7 @@ impl World {
                 }
             }
             Happening::Model { boot, call, input } if boot == self.boots => {
-                self.send(Event::Model { call, input })
+                self.send(Event::Model { call, input });
             }
             Happening::ToPage { .. } | Happening::Written { .. } | Happening::Model { .. } => {}
         }
