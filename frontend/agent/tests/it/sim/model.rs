@@ -68,7 +68,7 @@ fn known_tasks(body: &Value) -> Vec<String> {
     known.into_iter().collect()
 }
 
-fn stream(blocks: &[Value], stop: &str) -> String {
+pub(crate) fn stream(blocks: &[Value], stop: &str) -> String {
     let mut text = String::new();
     let mut event = |value: Value| {
         let name = value["type"].as_str().unwrap().to_owned();
