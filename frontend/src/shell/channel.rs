@@ -1,0 +1,48 @@
+//! Words between the tabs of this browser, typed and in order. A tab does not hear itself.
+
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wasm_bindgen::prelude::*;
+use web_sys::{BroadcastChannel, MessageEvent};
+
+use super::js::Listener;
+
+/// A channel that is closed when it is dropped.
+pub(super) struct Channel<T> {
+    raw: Option<BroadcastChannel>,
+    _listener: Option<Listener>,
+    words: PhantomData<T>,
+}
+
+impl<T: Serialize + DeserializeOwned> Channel<T> {
+    /// Joins a channel. Words that cannot be read, such as those of a tab with a newer page, are passed over.
+    pub(super) fn join(name: &str, on: impl Fn(T) + 'static) -> Self {
+        let raw = BroadcastChannel::new(name).ok();
+        let listener = raw.as_ref().map(|raw| {
+            Listener::new(raw, "message", move |event| {
+                let text = event.unchecked_into::<MessageEvent>().data().as_string().unwrap_or_default();
+                if let Ok(word) = serde_json::from_str(&text) {
+                    on(word);
+                }
+            })
+        });
+        Self { raw, _listener: listener, words: PhantomData }
+    }
+
+    /// Says something to all other tabs.
+    pub(super) fn say(&self, word: &T) {
+        if let (Some(raw), Ok(text)) = (&self.raw, serde_json::to_string(word)) {
+            let _ = raw.post_message(&text.into());
+        }
+    }
+}
+
+impl<T> Drop for Channel<T> {
+    fn drop(&mut self) {
+        if let Some(raw) = &self.raw {
+            raw.close();
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The agent's clock and its one alarm.
+//!
+//! The clock is the system's, but never goes back within a session: neither when the system's does, nor behind what the
+//! log says. The alarm is one `setTimeout`; dropping the clock or [`Clock::stop`] ends it.
+
+use std::cell::{Cell, RefCell};
+
+use agent::{Event, Pump};
+use shared::Timestamp;
+use wasm_bindgen::prelude::*;
+
+use super::js::{function, window};
+
+/// The longest wait `setTimeout` knows, in milliseconds. The agent sets the alarm anew when it rings early.
+const LONGEST: u64 = i32::MAX as u64;
+
+/// One session's clock.
+pub(super) struct Clock {
+    latest: Cell<Timestamp>,
+    timer: Cell<Option<i32>>,
+    ring: RefCell<Option<Closure<dyn FnMut()>>>,
+}
+
+impl Clock {
+    /// A clock that never shows less than `floor`.
+    pub(super) fn new(floor: Timestamp) -> Self {
+        Self { latest: Cell::new(floor), timer: Cell::new(None), ring: RefCell::new(None) }
+    }
+
+    /// The time.
+    pub(super) fn now(&self) -> Timestamp {
+        let now = self.latest.get().max(system());
+        self.latest.set(now);
+        now
+    }
+
+    /// Sends a `Tick` at this time, instead of the one set before.
+    pub(super) fn alarm(&self, at: Option<Timestamp>, pump: &Pump) {
+        self.silence();
+        let Some(at) = at else { return };
+        let mut ring = self.ring.borrow_mut();
+        let ring = ring.get_or_insert_with(|| {
+            let pump = pump.clone();
+            Closure::new(move || pump.send(Event::Tick))
+        });
+        let wait = i32::try_from(at.since(self.now()).min(LONGEST)).unwrap_or(i32::MAX);
+        let timer = window().set_timeout_with_callback_and_timeout_and_arguments_0(function(ring), wait);
+        self.timer.set(timer.ok());
+    }
+
+    /// Ends the alarm for good, and lets go of the pump.
+    pub(super) fn stop(&self) {
+        self.silence();
+        self.ring.replace(None);
+    }
+
+    fn silence(&self) {
+        if let Some(timer) = self.timer.take() {
+            window().clear_timeout_with_handle(timer);
+        }
+    }
+}
+
+/// The system's time.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds since 1970 fit well below 2^53")]
+pub(super) fn system() -> Timestamp {
+    Timestamp(js_sys::Date::now() as u64)
+}

@@ -1,0 +1,196 @@
+//! IndexedDB as futures, as much of it as the store needs.
+//!
+//! A future over a request is woken in the request's own callback, so its transaction is still active when the code goes on:
+//! between two requests of one transaction nothing but the first one's future may be awaited.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use futures_channel::oneshot;
+use js_sys::Array;
+use wasm_bindgen::prelude::*;
+use web_sys::{
+    Event, IdbDatabase, IdbKeyRange, IdbOpenDbRequest, IdbRequest, IdbTransaction, IdbTransactionMode,
+};
+
+use super::js::{Listener, function};
+
+/// Waits for a request and gives its result, or the exception.
+pub(super) async fn settled(request: &IdbRequest) -> Result<JsValue, JsValue> {
+    let (done, wait) = oneshot::channel();
+    let done = Cell::new(Some(done));
+    let on = Closure::<dyn FnMut(Event)>::new(move |_| {
+        if let Some(done) = done.take() {
+            let _ = done.send(());
+        }
+    });
+    request.set_onsuccess(Some(function(&on)));
+    request.set_onerror(Some(function(&on)));
+    let _ = wait.await;
+    request.set_onsuccess(None);
+    request.set_onerror(None);
+    match request.error()? {
+        Some(error) => Err(error.into()),
+        None => request.result(),
+    }
+}
+
+/// Waits until a transaction is durable, or has failed as a whole.
+pub(super) async fn committed(transaction: &IdbTransaction) -> Result<(), JsValue> {
+    let (done, wait) = oneshot::channel();
+    let done = Rc::new(Cell::new(Some(done)));
+    let tell = move |committed: bool| {
+        if let Some(done) = done.take() {
+            let _ = done.send(committed);
+        }
+    };
+    let complete = Listener::new(transaction, "complete", {
+        let tell = tell.clone();
+        move |_| tell(true)
+    });
+    let abort = Listener::new(transaction, "abort", move |_| tell(false));
+    let committed = wait.await.unwrap_or(false);
+    drop((complete, abort));
+    if committed {
+        return Ok(());
+    }
+    match transaction.error() {
+        Some(error) => Err(error.into()),
+        None => Err(JsValue::from_str("the transaction was broken off")),
+    }
+}
+
+/// An open database, and whether it had to be given up.
+pub(super) struct Database {
+    raw: IdbDatabase,
+    lost: Rc<RefCell<Option<&'static str>>>,
+    _listeners: [Listener; 2],
+}
+
+/// Why there is no database.
+pub(super) enum OpenError {
+    /// The browser refused.
+    Refused(JsValue),
+    /// Tabs with an older page hold it.
+    Blocked,
+}
+
+impl Database {
+    /// Opens a database, making or upgrading it first. `upgrade` gets the version that was there; 0 for none.
+    pub(super) async fn open(
+        name: &str,
+        version: u32,
+        upgrade: impl Fn(&IdbDatabase, u32) -> Result<(), JsValue> + 'static,
+    ) -> Result<Self, OpenError> {
+        let factory = super::js::window()
+            .indexed_db()
+            .map_err(OpenError::Refused)?
+            .ok_or_else(|| OpenError::Refused(JsValue::from_str("this browser has no IndexedDB")))?;
+        let request = factory.open_with_u32(name, version).map_err(OpenError::Refused)?;
+        let raw = opened(&request, upgrade).await?;
+        let lost = Rc::new(RefCell::new(None));
+        let listeners = [
+            Listener::new(&raw, "versionchange", {
+                let (raw, lost) = (raw.clone(), lost.clone());
+                move |_| {
+                    raw.close();
+                    lost.replace(Some("another tab opened a newer version of this page: please reload"));
+                }
+            }),
+            Listener::new(&raw, "close", {
+                let lost = lost.clone();
+                move |_| {
+                    lost.replace(Some("the browser closed this page's storage: please reload"));
+                }
+            }),
+        ];
+        Ok(Self { raw, lost, _listeners: listeners })
+    }
+
+    /// Begins a transaction over these stores.
+    pub(super) fn begin(&self, stores: &[&str], mode: IdbTransactionMode) -> Result<IdbTransaction, JsValue> {
+        if let Some(why) = *self.lost.borrow() {
+            return Err(JsValue::from_str(why));
+        }
+        let stores: Array = stores.iter().copied().map(JsValue::from_str).collect();
+        self.raw.transaction_with_str_sequence_and_mode(&stores, mode)
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        self.raw.close();
+    }
+}
+
+/// Waits for the opening, running the upgrade on the way.
+async fn opened(
+    request: &IdbOpenDbRequest,
+    upgrade: impl Fn(&IdbDatabase, u32) -> Result<(), JsValue> + 'static,
+) -> Result<IdbDatabase, OpenError> {
+    enum News {
+        Settled,
+        Blocked,
+    }
+    let (done, wait) = oneshot::channel();
+    let done = Rc::new(Cell::new(Some(done)));
+    let tell = move |news| {
+        if let Some(done) = done.take() {
+            let _ = done.send(news);
+        }
+    };
+    let upgrading = Listener::new(request, "upgradeneeded", {
+        let request = request.clone();
+        move |event| {
+            let event: web_sys::IdbVersionChangeEvent = event.unchecked_into();
+            let before = old_version(&event);
+            let Ok(raw) = request.result().map(JsCast::unchecked_into::<IdbDatabase>) else { return };
+            if upgrade(&raw, before).is_err() {
+                if let Some(transaction) = request.transaction() {
+                    let _ = transaction.abort();
+                }
+            }
+        }
+    });
+    let success = Listener::new(request, "success", {
+        let tell = tell.clone();
+        move |_| tell(News::Settled)
+    });
+    let error = Listener::new(request, "error", {
+        let tell = tell.clone();
+        move |_| tell(News::Settled)
+    });
+    let blocked = Listener::new(request, "blocked", move |_| tell(News::Blocked));
+    let news = wait.await;
+    drop((upgrading, success, error, blocked));
+    match news {
+        Ok(News::Settled) => match request.error() {
+            Ok(None) => request.result().map(JsCast::unchecked_into).map_err(OpenError::Refused),
+            Ok(Some(error)) => Err(OpenError::Refused(error.into())),
+            Err(exception) => Err(OpenError::Refused(exception)),
+        },
+        Ok(News::Blocked) | Err(_) => {
+            // It may still open once the others are gone; nobody waits for it then.
+            let late = request.clone();
+            let close = Closure::once_into_js(move || {
+                if let Ok(raw) = late.result() {
+                    raw.unchecked_into::<IdbDatabase>().close();
+                }
+            });
+            request.set_onsuccess(Some(close.unchecked_ref()));
+            Err(OpenError::Blocked)
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "our versions are small whole numbers")]
+fn old_version(event: &web_sys::IdbVersionChangeEvent) -> u32 {
+    event.old_version() as u32
+}
+
+/// All keys `[session, n]` of one session.
+pub(super) fn range_of(session: &str) -> Result<IdbKeyRange, JsValue> {
+    let least = Array::of2(&session.into(), &JsValue::from_f64(0.0));
+    let most = Array::of2(&session.into(), &JsValue::from_f64(f64::INFINITY));
+    IdbKeyRange::bound(&least, &most)
+}

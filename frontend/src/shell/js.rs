@@ -1,0 +1,103 @@
+//! The few lines every service of the browser needs: where the window is, what an exception says, listeners and pauses that
+//! end with their handle.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use futures_channel::oneshot;
+use js_sys::{Function, Reflect};
+use wasm_bindgen::prelude::*;
+use web_sys::{Document, EventTarget, Window};
+
+/// The window. The page runs nowhere else.
+pub(super) fn window() -> Window {
+    web_sys::window().expect("the page runs in a window")
+}
+
+/// The document.
+pub(super) fn document() -> Document {
+    window().document().expect("a window shows a document")
+}
+
+/// Whether nobody can see the page.
+pub(super) fn hidden() -> bool {
+    document().hidden()
+}
+
+/// What an exception says, for people.
+pub(super) fn words(exception: &JsValue) -> String {
+    let text = |key: &str| Reflect::get(exception, &key.into()).ok().and_then(|value| value.as_string());
+    match (text("name"), text("message")) {
+        (Some(name), Some(message)) if !message.is_empty() => format!("{name}: {message}"),
+        (Some(name), _) => name,
+        _ => exception.as_string().unwrap_or_else(|| "the browser gave no reason".to_owned()),
+    }
+}
+
+/// The name of an exception, such as `AbortError`.
+pub(super) fn name(exception: &JsValue) -> String {
+    Reflect::get(exception, &"name".into()).ok().and_then(|name| name.as_string()).unwrap_or_default()
+}
+
+/// A listener that ends with this value.
+pub(super) struct Listener {
+    target: EventTarget,
+    event: &'static str,
+    closure: Closure<dyn FnMut(web_sys::Event)>,
+}
+
+impl Listener {
+    /// Calls `on` for every such event from now on.
+    pub(super) fn new(target: &EventTarget, event: &'static str, on: impl FnMut(web_sys::Event) + 'static) -> Self {
+        let closure = Closure::new(on);
+        let _ = target.add_event_listener_with_callback(event, function(&closure));
+        Self { target: target.clone(), event, closure }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let _ = self.target.remove_event_listener_with_callback(self.event, function(&self.closure));
+    }
+}
+
+/// A closure as the function it is for the browser.
+pub(super) fn function<T: ?Sized>(closure: &Closure<T>) -> &Function {
+    closure.as_ref().unchecked_ref()
+}
+
+/// Passes after so many milliseconds. Hidden pages count slowly.
+pub(super) async fn sleep(millis: u32) {
+    let (done, wait) = oneshot::channel();
+    let closure = Closure::once(move || {
+        let _ = done.send(());
+    });
+    let millis = i32::try_from(millis).unwrap_or(i32::MAX);
+    let timer = window().set_timeout_with_callback_and_timeout_and_arguments_0(function(&closure), millis);
+    if timer.is_ok() {
+        let _ = wait.await;
+    }
+}
+
+/// Passes after so many milliseconds, and at once where nobody sees the page.
+pub(super) async fn pause(millis: u32) {
+    if millis == 0 || hidden() {
+        return;
+    }
+    let (done, wait) = oneshot::channel();
+    let done = Rc::new(Cell::new(Some(done)));
+    let ring = move || {
+        if let Some(done) = done.take() {
+            let _ = done.send(());
+        }
+    };
+    let hides = ring.clone();
+    let _listener = Listener::new(&document(), "visibilitychange", move |_| hides());
+    let closure = Closure::<dyn FnMut()>::new(ring);
+    let millis = i32::try_from(millis).unwrap_or(i32::MAX);
+    let Ok(timer) = window().set_timeout_with_callback_and_timeout_and_arguments_0(function(&closure), millis) else {
+        return;
+    };
+    let _ = wait.await;
+    window().clear_timeout_with_handle(timer);
+}

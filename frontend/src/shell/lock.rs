@@ -1,0 +1,151 @@
+//! The lock that says which tab drives a session. Holding it also keeps the browser from freezing the tab.
+//!
+//! The lock goes by itself to the next tab that waits when its holder is closed. A tab that steals it gets it at once, and
+//! the robbed one is told. The lock is for people; that no two tabs ever write one log is the store's affair.
+//!
+//! Where a browser has no locks (a page that was fetched over plain HTTP from another machine), every tab that asks gets
+//! one, waiting never ends, and the store and the runner fence the earlier tab.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use futures_channel::oneshot;
+use js_sys::{Array, Function, Object, Promise, Reflect};
+use shared::SessionId;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
+use web_sys::{AbortController, AbortSignal};
+
+use super::js::{function, window};
+
+const PREFIX: &str = "meanwhile.session.";
+
+// web-sys keeps these behind a compiler flag that would bind every user of the workspace.
+#[wasm_bindgen]
+extern "C" {
+    type LockManager;
+
+    #[wasm_bindgen(method)]
+    fn request(this: &LockManager, name: &str, options: &Object, granted: &Function) -> Promise;
+
+    #[wasm_bindgen(method)]
+    fn query(this: &LockManager) -> Promise;
+}
+
+/// How much a lock is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    /// Only if nobody has it.
+    IfFree,
+    /// When it is free, after those who waited before.
+    Wait,
+    /// Now.
+    Steal,
+}
+
+/// A held lock; dropping it gives it up.
+pub(super) struct Hold(Option<Function>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if let Some(release) = self.0.take() {
+            let _ = release.call0(&JsValue::UNDEFINED);
+        }
+    }
+}
+
+/// Ends a waiting request when it is dropped.
+pub(super) struct Patience(AbortController);
+
+impl Patience {
+    /// For one request.
+    pub(super) fn new() -> Option<Self> {
+        AbortController::new().ok().map(Self)
+    }
+
+    /// What the request listens to.
+    pub(super) fn signal(&self) -> AbortSignal {
+        self.0.signal()
+    }
+}
+
+impl Drop for Patience {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Asks for a session's lock. `None`: it is not free, or the waiting was ended. `stolen` is called if another tab takes it later.
+pub(super) async fn acquire(
+    session: SessionId,
+    want: Want,
+    signal: Option<AbortSignal>,
+    stolen: impl FnOnce() + 'static,
+) -> Option<Hold> {
+    let Some(manager) = manager() else {
+        if want == Want::Wait {
+            std::future::pending::<()>().await;
+        }
+        return Some(Hold(None));
+    };
+    let (answer, wait) = oneshot::channel();
+    let granted = Rc::new(Cell::new(false));
+    let callback = Closure::once({
+        let granted = granted.clone();
+        move |lock: JsValue| -> Promise {
+            if lock.is_null() {
+                let _ = answer.send(None);
+                return Promise::resolve(&JsValue::UNDEFINED);
+            }
+            granted.set(true);
+            let mut release = None;
+            let held = Promise::new(&mut |resolve, _| release = Some(resolve));
+            let _ = answer.send(release);
+            held
+        }
+    });
+    let request = manager.request(&format!("{PREFIX}{session}"), &options(want, signal), function(&callback));
+    spawn_local(async move {
+        let outcome = JsFuture::from(request).await;
+        drop(callback);
+        if outcome.is_err() && granted.get() {
+            stolen();
+        }
+    });
+    wait.await.ok().flatten().map(|release| Hold(Some(release)))
+}
+
+/// The sessions that some tab drives.
+pub(super) async fn held() -> BTreeSet<SessionId> {
+    let Some(manager) = manager() else { return BTreeSet::new() };
+    let Ok(snapshot) = JsFuture::from(manager.query()).await else { return BTreeSet::new() };
+    let Ok(held) = Reflect::get(&snapshot, &"held".into()) else { return BTreeSet::new() };
+    Array::from(&held)
+        .iter()
+        .filter_map(|lock| Reflect::get(&lock, &"name".into()).ok()?.as_string())
+        .filter_map(|name| name.strip_prefix(PREFIX)?.parse().ok().map(SessionId))
+        .collect()
+}
+
+fn manager() -> Option<LockManager> {
+    let manager = Reflect::get(&window().navigator(), &"locks".into()).ok()?;
+    manager.is_object().then(|| manager.unchecked_into())
+}
+
+fn options(want: Want, signal: Option<AbortSignal>) -> Object {
+    let options = Object::new();
+    let set = |key: &str, value: &JsValue| {
+        let _ = Reflect::set(&options, &key.into(), value);
+    };
+    match want {
+        Want::IfFree => set("ifAvailable", &JsValue::TRUE),
+        Want::Steal => set("steal", &JsValue::TRUE),
+        Want::Wait => {
+            if let Some(signal) = signal {
+                set("signal", &signal);
+            }
+        }
+    }
+    options
+}

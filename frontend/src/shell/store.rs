@@ -1,0 +1,287 @@
+//! What is kept in this browser: the sessions' logs, their lines in the list, drafts, and who may write which log.
+//!
+//! One database, `meanwhile`. An entry of a log is kept as the JSON text it was written as, beside the key fields
+//! `[session, n]`: what a model said goes back to it to the letter, and a record of a later version survives being read by
+//! this one. Appending is one transaction, which first looks at the session's claim: a tab that takes a session over puts its
+//! own token there while it reads the log, so that nothing the earlier tab still had on its way can land after that.
+
+use agent::effect::SessionSummary;
+use agent::record::Entry;
+use serde::{Deserialize, Serialize};
+use shared::SessionId;
+use wasm_bindgen::prelude::*;
+use web_sys::{
+    IdbCursor, IdbCursorDirection, IdbDatabase, IdbKeyRange, IdbObjectStore, IdbObjectStoreParameters, IdbTransaction,
+    IdbTransactionMode,
+};
+
+use super::idb::{Database, OpenError, committed, range_of, settled};
+use super::js;
+
+const NAME: &str = "meanwhile";
+const VERSION: u32 = 1;
+const ENTRIES: &str = "entries";
+const SESSIONS: &str = "sessions";
+const DRAFTS: &str = "drafts";
+const CLAIMS: &str = "claims";
+
+/// Why something was not kept or not found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum StoreError {
+    /// There is no database.
+    #[error("this browser keeps nothing for this page ({0}); sessions last until the tab is closed")]
+    Unavailable(String),
+    /// Another tab has claimed the session.
+    #[error("another tab runs this session")]
+    Fenced,
+    /// No room.
+    #[error("the browser has no room left for this page: delete sessions, or free space on the disk")]
+    Full,
+    /// The log does not continue where it ended.
+    #[error("the saved log ends at entry {last}, so entry {next} cannot follow: was the page's data cleared? Export this session to keep it")]
+    Gap {
+        /// The last entry that is there.
+        last: u64,
+        /// The first that was to be written.
+        next: u64,
+    },
+    /// An entry cannot be read.
+    #[error("entry {n} of the saved log cannot be read ({reason}); export the session, and reload the page if it was just updated")]
+    Unreadable {
+        /// Which.
+        n: u64,
+        /// Why.
+        reason: String,
+    },
+    /// Anything else, in the browser's words.
+    #[error("the browser could not save or read: {0}")]
+    Failed(String),
+}
+
+impl From<JsValue> for StoreError {
+    fn from(exception: JsValue) -> Self {
+        if js::name(&exception) == "QuotaExceededError" { Self::Full } else { Self::Failed(js::words(&exception)) }
+    }
+}
+
+/// An entry of a log.
+#[derive(Debug, Serialize, Deserialize)]
+struct EntryRow {
+    session: SessionId,
+    n: u64,
+    /// The entry as JSON.
+    text: String,
+}
+
+/// Which tab may write a log.
+#[derive(Debug, Serialize, Deserialize)]
+struct ClaimRow {
+    session: SessionId,
+    token: String,
+}
+
+/// Words that were not sent yet.
+#[derive(Debug, Serialize, Deserialize)]
+struct DraftRow {
+    session: SessionId,
+    text: String,
+}
+
+/// The database, or why there is none.
+pub(super) struct Store(Result<Database, StoreError>);
+
+impl Store {
+    /// Opens the database. A browser that refuses gets a store that says so at every use.
+    pub(super) async fn open() -> Self {
+        Self(Database::open(NAME, VERSION, upgrade).await.map_err(|error| match error {
+            OpenError::Refused(exception) => StoreError::Unavailable(js::words(&exception)),
+            OpenError::Blocked => {
+                StoreError::Unavailable("another tab holds an older version: close it and reload".to_owned())
+            }
+        }))
+    }
+
+    /// Why nothing can be kept.
+    pub(super) fn problem(&self) -> Option<String> {
+        self.0.as_ref().err().map(ToString::to_string)
+    }
+
+    /// Takes a log over, and reads it. A log that is not there yet is claimed by its first entry.
+    pub(super) async fn claim(&self, session: SessionId, token: &str) -> Result<Vec<Entry>, StoreError> {
+        let transaction = self.write(&[ENTRIES, CLAIMS])?;
+        let rows = settled(&transaction.object_store(ENTRIES)?.get_all_with_key(&range(session)?)?).await?;
+        let rows: Vec<EntryRow> = read(rows)?;
+        if !rows.is_empty() {
+            let claim = ClaimRow { session, token: token.to_owned() };
+            transaction.object_store(CLAIMS)?.put(&value(&claim)?)?;
+        }
+        committed(&transaction).await?;
+        rows.iter().map(parse).collect()
+    }
+
+    /// Writes entries that follow those that are there. They are durable when this has come back well; otherwise none of them is there.
+    pub(super) async fn append(
+        &self,
+        session: SessionId,
+        token: &str,
+        entries: &[Entry],
+    ) -> Result<(), StoreError> {
+        let Some(first) = entries.first() else { return Ok(()) };
+        let transaction = self.write(&[ENTRIES, CLAIMS])?;
+        let written = write_entries(&transaction, session, token, first.n, entries).await;
+        if written.is_err() {
+            let _ = transaction.abort();
+        }
+        written?;
+        Ok(committed(&transaction).await?)
+    }
+
+    /// The log as it is kept: one JSON text an entry.
+    pub(super) async fn lines(&self, session: SessionId) -> Result<Vec<String>, StoreError> {
+        Ok(self.rows(session).await?.into_iter().map(|row| row.text).collect())
+    }
+
+    /// The log.
+    pub(super) async fn log(&self, session: SessionId) -> Result<Vec<Entry>, StoreError> {
+        self.rows(session).await?.iter().map(parse).collect()
+    }
+
+    /// All sessions' lines in the list.
+    pub(super) async fn summaries(&self) -> Result<Vec<SessionSummary>, StoreError> {
+        let transaction = self.read(SESSIONS)?;
+        read(settled(&transaction.object_store(SESSIONS)?.get_all()?).await?)
+    }
+
+    /// Keeps a session's line.
+    pub(super) async fn put_summary(&self, summary: &SessionSummary) -> Result<(), StoreError> {
+        let transaction = self.write(&[SESSIONS])?;
+        transaction.object_store(SESSIONS)?.put(&value(summary)?)?;
+        Ok(committed(&transaction).await?)
+    }
+
+    /// The words that were being written in a session; empty for none.
+    pub(super) async fn draft(&self, session: SessionId) -> Result<String, StoreError> {
+        let transaction = self.read(DRAFTS)?;
+        let row = settled(&transaction.object_store(DRAFTS)?.get(&key(session))?).await?;
+        let row: Option<DraftRow> = if row.is_undefined() { None } else { Some(read(row)?) };
+        Ok(row.map(|row| row.text).unwrap_or_default())
+    }
+
+    /// Keeps the words that are being written; empty ones are forgotten.
+    pub(super) async fn put_draft(&self, session: SessionId, text: &str) -> Result<(), StoreError> {
+        let transaction = self.write(&[DRAFTS])?;
+        let drafts = transaction.object_store(DRAFTS)?;
+        if text.is_empty() {
+            drafts.delete(&key(session))?;
+        } else {
+            drafts.put(&value(&DraftRow { session, text: text.to_owned() })?)?;
+        }
+        Ok(committed(&transaction).await?)
+    }
+
+    /// Forgets a session altogether. Whoever still runs it cannot write any more.
+    pub(super) async fn delete(&self, session: SessionId) -> Result<(), StoreError> {
+        let transaction = self.write(&[ENTRIES, SESSIONS, DRAFTS, CLAIMS])?;
+        transaction.object_store(ENTRIES)?.delete(&range(session)?)?;
+        for store in [SESSIONS, DRAFTS, CLAIMS] {
+            transaction.object_store(store)?.delete(&key(session))?;
+        }
+        Ok(committed(&transaction).await?)
+    }
+
+    async fn rows(&self, session: SessionId) -> Result<Vec<EntryRow>, StoreError> {
+        let transaction = self.read(ENTRIES)?;
+        read(settled(&transaction.object_store(ENTRIES)?.get_all_with_key(&range(session)?)?).await?)
+    }
+
+    fn read(&self, store: &str) -> Result<IdbTransaction, StoreError> {
+        Ok(self.database()?.begin(&[store], IdbTransactionMode::Readonly)?)
+    }
+
+    fn write(&self, stores: &[&str]) -> Result<IdbTransaction, StoreError> {
+        Ok(self.database()?.begin(stores, IdbTransactionMode::Readwrite)?)
+    }
+
+    fn database(&self) -> Result<&Database, StoreError> {
+        self.0.as_ref().map_err(Clone::clone)
+    }
+}
+
+/// Checks that the log is this tab's and ends just before `first`, and puts the entries into the transaction.
+async fn write_entries(
+    transaction: &IdbTransaction,
+    session: SessionId,
+    token: &str,
+    first: u64,
+    entries: &[Entry],
+) -> Result<(), StoreError> {
+    let claims = transaction.object_store(CLAIMS)?;
+    let store = transaction.object_store(ENTRIES)?;
+    let claim = settled(&claims.get(&key(session))?).await?;
+    let claim: Option<ClaimRow> = if claim.is_undefined() { None } else { Some(read(claim)?) };
+    match claim {
+        Some(claim) if claim.token != token => return Err(StoreError::Fenced),
+        Some(_) => {}
+        None => {
+            claims.add(&value(&ClaimRow { session, token: token.to_owned() })?)?;
+        }
+    }
+    let last = last_of(&store, session).await?;
+    if last + 1 != first {
+        return Err(StoreError::Gap { last, next: first });
+    }
+    for entry in entries {
+        let text = serde_json::to_string(entry).map_err(|error| StoreError::Failed(error.to_string()))?;
+        store.add(&value(&EntryRow { session, n: entry.n, text })?)?;
+    }
+    Ok(())
+}
+
+/// The number of the last entry that is there; 0 for none.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the numbers of entries are small whole numbers")]
+async fn last_of(store: &IdbObjectStore, session: SessionId) -> Result<u64, StoreError> {
+    let request = store.open_key_cursor_with_range_and_direction(&range(session)?, IdbCursorDirection::Prev)?;
+    let cursor = settled(&request).await?;
+    if cursor.is_null() {
+        return Ok(0);
+    }
+    let key: js_sys::Array = cursor.unchecked_into::<IdbCursor>().key()?.unchecked_into();
+    Ok(key.get(1).as_f64().unwrap_or_default() as u64)
+}
+
+/// Makes the stores. Later versions add their steps below `before < 1`.
+fn upgrade(database: &IdbDatabase, before: u32) -> Result<(), JsValue> {
+    if before < 1 {
+        let keyed = |path: &JsValue| {
+            let parameters = IdbObjectStoreParameters::new();
+            parameters.set_key_path(path);
+            parameters
+        };
+        let path = js_sys::Array::of2(&"session".into(), &"n".into());
+        database.create_object_store_with_optional_parameters(ENTRIES, &keyed(&path))?;
+        for store in [SESSIONS, DRAFTS, CLAIMS] {
+            database.create_object_store_with_optional_parameters(store, &keyed(&"session".into()))?;
+        }
+    }
+    Ok(())
+}
+
+fn parse(row: &EntryRow) -> Result<Entry, StoreError> {
+    serde_json::from_str(&row.text).map_err(|error| StoreError::Unreadable { n: row.n, reason: error.to_string() })
+}
+
+fn key(session: SessionId) -> JsValue {
+    session.to_string().into()
+}
+
+fn range(session: SessionId) -> Result<IdbKeyRange, JsValue> {
+    range_of(&session.to_string())
+}
+
+fn value(row: &impl Serialize) -> Result<JsValue, StoreError> {
+    serde_wasm_bindgen::to_value(row).map_err(|error| StoreError::Failed(error.to_string()))
+}
+
+fn read<T: for<'de> Deserialize<'de>>(row: JsValue) -> Result<T, StoreError> {
+    serde_wasm_bindgen::from_value(row).map_err(|error| StoreError::Failed(error.to_string()))
+}
