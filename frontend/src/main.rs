@@ -1,2 +1,5 @@
-//! The page.
-fn main() {}
+//! The page as a program.
+
+fn main() {
+    frontend::run();
+}

@@ -37,6 +37,9 @@ pub(super) enum StoreError {
     /// No room.
     #[error("the browser has no room left for this page: delete sessions, or free space on the disk")]
     Full,
+    /// An entry of this number is there already, and is another.
+    #[error("entry {0} of the saved log was written by somebody else; nothing more is saved here. Export this session to keep it")]
+    Conflict(u64),
     /// The log does not continue where it ended.
     #[error("the saved log ends at entry {last}, so entry {next} cannot follow: was the page's data cleared? Export this session to keep it")]
     Gap {
@@ -119,16 +122,16 @@ impl Store {
         rows.iter().map(parse).collect()
     }
 
-    /// Writes entries that follow those that are there. They are durable when this has come back well; otherwise none of them is there.
+    /// Writes entries that follow those that are there; the first of them may be there already, if they are the same. They are
+    /// durable when this has come back well; otherwise none of the new ones is there.
     pub(super) async fn append(
         &self,
         session: SessionId,
         token: &str,
         entries: &[Entry],
     ) -> Result<(), StoreError> {
-        let Some(first) = entries.first() else { return Ok(()) };
         let transaction = self.write(&[ENTRIES, CLAIMS])?;
-        let written = write_entries(&transaction, session, token, first.n, entries).await;
+        let written = write_entries(&transaction, session, token, entries).await;
         if written.is_err() {
             let _ = transaction.abort();
         }
@@ -207,14 +210,14 @@ impl Store {
     }
 }
 
-/// Checks that the log is this tab's and ends just before `first`, and puts the entries into the transaction.
+/// Checks that the log is this tab's and that the entries continue it, and puts them into the transaction.
 async fn write_entries(
     transaction: &IdbTransaction,
     session: SessionId,
     token: &str,
-    first: u64,
     entries: &[Entry],
 ) -> Result<(), StoreError> {
+    let Some(first) = entries.first().map(|entry| entry.n) else { return Ok(()) };
     let claims = transaction.object_store(CLAIMS)?;
     let store = transaction.object_store(ENTRIES)?;
     let claim = settled(&claims.get(&key(session))?).await?;
@@ -227,12 +230,20 @@ async fn write_entries(
         }
     }
     let last = last_of(&store, session).await?;
-    if last + 1 != first {
+    if last + 1 < first {
         return Err(StoreError::Gap { last, next: first });
     }
     for entry in entries {
         let text = serde_json::to_string(entry).map_err(|error| StoreError::Failed(error.to_string()))?;
-        store.add(&value(&EntryRow { session, n: entry.n, text })?)?;
+        if entry.n > last {
+            store.add(&value(&EntryRow { session, n: entry.n, text })?)?;
+            continue;
+        }
+        let number = js_sys::Number::from(u32::try_from(entry.n).unwrap_or(u32::MAX));
+        let there = settled(&store.get(&js_sys::Array::of2(&key(session), &number))?).await?;
+        if read::<EntryRow>(there)?.text != text {
+            return Err(StoreError::Conflict(entry.n));
+        }
     }
     Ok(())
 }

@@ -1,0 +1,63 @@
+//! The root: makes the page's state, opens the desk, and puts the views onto it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use agent::view::TurnView;
+use leptos::prelude::*;
+use wasm_bindgen_futures::spawn_local;
+
+use crate::shell::{Desk, Fragment};
+use crate::state::PageState;
+use crate::ui::{Dispatch, Page, Wish};
+
+/// Where wishes go: those made before the desk is open wait for it.
+enum Door {
+    Closed(Vec<Wish>),
+    Open(Rc<Desk>),
+}
+
+/// The page with everything behind it.
+#[component]
+pub fn App(
+    /// What the address said when the page was opened.
+    address: Fragment,
+) -> impl IntoView {
+    let state = PageState::new();
+    let door = Rc::new(RefCell::new(Door::Closed(Vec::new())));
+    provide_context(state);
+    provide_context(Dispatch::new({
+        let door = door.clone();
+        move |wish| knock(&door, wish)
+    }));
+    Effect::new(move || document().set_title(&title(state)));
+    spawn_local(async move {
+        let desk = Desk::open(state, address).await;
+        let Door::Closed(early) = door.replace(Door::Open(desk.clone())) else { return };
+        for wish in early {
+            desk.wish(wish);
+        }
+    });
+    view! { <Page/> }
+}
+
+fn knock(door: &RefCell<Door>, wish: Wish) {
+    let desk = match &mut *door.borrow_mut() {
+        Door::Open(desk) => desk.clone(),
+        Door::Closed(early) => return early.push(wish),
+    };
+    desk.wish(wish);
+}
+
+/// The tab's title: what the session is called, after a sign of what it does.
+fn title(state: PageState) -> String {
+    state.status.with(|status| {
+        let title = if status.title.is_empty() { "Meanwhile" } else { &status.title };
+        match status.turn {
+            TurnView::Asks => format!("? {title}"),
+            TurnView::Failed => format!("! {title}"),
+            TurnView::Asking | TurnView::Streaming | TurnView::Tools | TurnView::BacksOff { .. } => format!("● {title}"),
+            TurnView::Idle | TurnView::WaitsForRunner => title.to_owned(),
+        }
+    })
+}

@@ -1,0 +1,513 @@
+//! The tab: its list of sessions, the sessions that are open in it, and the one that is shown.
+//!
+//! Every wish of the page comes in here. A wish for the agent goes to the seat that is shown; all others are done here. A
+//! session that is left while it works stays open behind the scenes, and is closed once it has been idle for a while.
+//!
+//! Which sessions other tabs drive is read from the locks, which are the truth; a channel of all tabs only says when to look.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::{Rc, Weak};
+
+use agent::Event;
+use agent::effect::SessionSummary;
+use agent::event::UserEvent;
+use agent::record::{Entry, Record};
+use agent::settings::Rule;
+use agent::view::{Patch, Tone};
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+use shared::{SessionId, TaskId};
+use uuid::Uuid;
+use wasm_bindgen_futures::spawn_local;
+
+use super::channel::Channel;
+use super::js::{hidden, sleep};
+use super::lock::{self, Want};
+use super::page::{self, Moment};
+use super::pairing::Pairing;
+use super::seat::{self, Seat, Word};
+use super::store::{Store, StoreError};
+use super::{Fragment, address, clock, files, kept, notify};
+use crate::state::{CallView, Ownership, PageState, Sessions};
+use crate::ui::Wish;
+
+/// How long a session that nobody looks at stays open after its work is done, in milliseconds.
+const LINGER: u32 = 10_000;
+/// How long the start waits for the runner's word on the pairing, in milliseconds.
+const PAIRING_TIME: u32 = 5_000;
+
+/// What all tabs tell each other.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "news", rename_all = "snake_case")]
+enum News {
+    /// A session's line changed.
+    Line(SessionSummary),
+    /// A session was deleted.
+    Gone { session: SessionId },
+    /// A tab opened or closed a session.
+    Locks,
+}
+
+/// The tab.
+pub(crate) struct Desk {
+    /// This tab, towards others.
+    pub(super) tab: Uuid,
+    pub(super) store: Store,
+    pub(super) pairing: Rc<Pairing>,
+    me: Weak<Self>,
+    state: PageState,
+    news: Channel<News>,
+    lines: RefCell<BTreeMap<SessionId, SessionSummary>>,
+    /// Sessions that some tab drives, this one included.
+    held: RefCell<BTreeSet<SessionId>>,
+    seats: RefCell<BTreeMap<SessionId, Rc<Seat>>>,
+    shown: Cell<Option<SessionId>>,
+    /// Lines and the draft that are to be written; the newest counts.
+    unwritten: RefCell<BTreeMap<SessionId, SessionSummary>>,
+    draft: RefCell<Option<(SessionId, String)>>,
+    writing: Cell<bool>,
+}
+
+impl Desk {
+    /// Sets the tab up and opens its session: the one in the address, or a new one.
+    pub(crate) async fn open(state: PageState, address: Fragment) -> Rc<Self> {
+        let store = Store::open().await;
+        let desk = Rc::new_cyclic(|me: &Weak<Self>| {
+            let (pairs, hears) = (me.clone(), me.clone());
+            Self {
+                tab: Uuid::new_v4(),
+                store,
+                pairing: Rc::new(Pairing::new(move || with(&pairs, |desk| desk.pairing_changed()))),
+                me: me.clone(),
+                state,
+                news: Channel::join("meanwhile.sessions", move |news| with(&hears, |desk| desk.hear(news))),
+                lines: RefCell::default(),
+                held: RefCell::default(),
+                seats: RefCell::default(),
+                shown: Cell::new(None),
+                unwritten: RefCell::default(),
+                draft: RefCell::default(),
+                writing: Cell::new(false),
+            }
+        });
+        let me = desk.me.clone();
+        page::listen(move |moment| with(&me, |desk| desk.moment(moment)));
+        desk.settings_changed();
+        state.notifications.set(notify::permission());
+        let lines = desk.store.summaries().await.unwrap_or_default();
+        desk.lines.replace(lines.into_iter().map(|line| (line.session, line)).collect());
+        desk.pair(address.code).await;
+        desk.switch(address.session.unwrap_or_else(new_session));
+        desk
+    }
+
+    /// Does what the person at the page wants.
+    pub(crate) fn wish(&self, wish: Wish) {
+        match wish {
+            Wish::Agent(wish) => self.to_agent(wish),
+            Wish::NewSession => self.switch(new_session()),
+            Wish::OpenSession(session) => self.switch(session),
+            Wish::RenameSession(session, title) => self.start(|desk| async move { desk.rename(session, title).await }),
+            Wish::DeleteSession(session) => self.start(|desk| async move { desk.delete(session).await }),
+            Wish::TakeOver => {
+                if let Some(seat) = self.seat() {
+                    seat.take_over();
+                }
+            }
+            Wish::SaveSettings(settings) => self.settle(kept::save_settings(&settings)),
+            Wish::SetKey(key) => self.settle(kept::save_key(&key)),
+            Wish::ForgetKey => {
+                kept::forget_key();
+                self.settle(Ok(()));
+            }
+            Wish::SubmitPairing(text) => self.start(|desk| async move { desk.pairing.submit(&text).await }),
+            Wish::ShowCall(call) => self.start(|desk| async move {
+                let request = desk.log().await.and_then(|log| {
+                    agent::transcript::messages_of_call(&log, call)
+                        .ok_or_else(|| "the log does not hold this call any more".to_owned())
+                });
+                desk.state.call_view.set(Some(CallView { call, request }));
+            }),
+            Wish::Export => self.start(|desk| async move { desk.try_it(desk.export().await) }),
+            Wish::Replay => self.start(|desk| async move {
+                match desk.log().await {
+                    Ok(log) => desk.state.replay.set(Some(log)),
+                    Err(words) => desk.complain(&words),
+                }
+            }),
+            Wish::WholeLog(task) => self.start(|desk| async move { desk.try_it(save_log(&task).await) }),
+            Wish::CopyLog(task) => self.start(|desk| async move { desk.copy_log(&task).await }),
+            Wish::SaveDraft(text) => {
+                let session = self.shown.get();
+                self.draft.replace(session.map(|session| (session, text)));
+                self.write_on();
+            }
+            Wish::AllowNotifications => {
+                self.start(|desk| async move { desk.state.notifications.set(notify::ask().await) });
+            }
+        }
+    }
+
+    /// Shows patches of a session, if that session is shown.
+    pub(super) fn show(&self, session: SessionId, patches: Vec<Patch>) {
+        if self.shown.get() == Some(session) {
+            self.state.apply(patches);
+        }
+    }
+
+    /// A session that runs here has a new line.
+    pub(super) fn index(&self, line: SessionSummary) {
+        let session = line.session;
+        let seat = self.seats.borrow().get(&session).cloned();
+        if let Some(seat) = seat {
+            seat.index(line.clone());
+        }
+        self.news.say(&News::Line(line.clone()));
+        self.lines.borrow_mut().insert(session, line.clone());
+        self.unwritten.borrow_mut().insert(session, line);
+        self.write_on();
+        self.list();
+        self.tidy_later(session);
+    }
+
+    /// Adds a rule to the settings.
+    pub(super) fn add_rule(&self, rule: Rule) {
+        self.settle(kept::add_rule(rule));
+    }
+
+    /// A seat's role changed.
+    pub(super) fn seats_changed(&self) {
+        self.start(|desk| async move {
+            desk.tell_role();
+            desk.news.say(&News::Locks);
+            desk.look_at_locks().await;
+        });
+    }
+
+    /// Says in passing that something did not work.
+    pub(super) fn complain(&self, words: &str) {
+        self.state.toast(Tone::Bad, words.to_owned());
+    }
+
+    fn to_agent(&self, wish: UserEvent) {
+        match self.seat() {
+            Some(seat) => seat.wish(wish),
+            None => self.complain("the page has not started yet"),
+        }
+    }
+
+    fn seat(&self) -> Option<Rc<Seat>> {
+        self.seats.borrow().get(&self.shown.get()?).cloned()
+    }
+
+    fn everywhere(&self, tell: impl Fn(&Seat)) {
+        let seats: Vec<_> = self.seats.borrow().values().cloned().collect();
+        for seat in seats {
+            tell(&seat);
+        }
+    }
+
+    /// Shows another session. The one before is closed, or goes on behind the scenes while it works.
+    fn switch(&self, session: SessionId) {
+        let before = self.shown.replace(Some(session));
+        if before == Some(session) {
+            return;
+        }
+        address::show(Some(session));
+        self.state.apply(vec![Patch::Reset]);
+        self.state.flush();
+        self.state.draft.set(String::new());
+        let open = self.seats.borrow().get(&session).cloned();
+        if let Some(seat) = open {
+            seat.show_whole();
+        } else if let Some(desk) = self.me.upgrade() {
+            let seat = Seat::open(&desk, session);
+            self.seats.borrow_mut().insert(session, seat);
+        }
+        if let Some(before) = before {
+            self.tidy(before);
+        }
+        self.seats_changed();
+        self.list();
+        self.start(|desk| async move {
+            let draft = desk.store.draft(session).await.unwrap_or_default();
+            if desk.shown.get() == Some(session) && !draft.is_empty() {
+                desk.state.draft.set(draft);
+            }
+        });
+    }
+
+    /// Closes a session that is not shown and does nothing.
+    fn tidy(&self, session: SessionId) {
+        let Some(seat) = self.seats.borrow().get(&session).cloned() else { return };
+        if self.shown.get() == Some(session) {
+            return;
+        }
+        if seat.is_idle() {
+            self.close(session);
+        } else {
+            self.tidy_later(session);
+        }
+    }
+
+    fn tidy_later(&self, session: SessionId) {
+        if self.shown.get() != Some(session) {
+            self.start(|desk| async move {
+                sleep(LINGER).await;
+                let idle = desk.seats.borrow().get(&session).is_some_and(|seat| seat.is_idle());
+                if idle {
+                    desk.tidy(session);
+                }
+            });
+        }
+    }
+
+    fn close(&self, session: SessionId) {
+        let seat = self.seats.borrow_mut().remove(&session);
+        if let Some(seat) = seat {
+            seat.close();
+        }
+    }
+
+    /// Gives a session a title: through its agent, if one runs somewhere, otherwise in its log.
+    async fn rename(&self, session: SessionId, title: String) {
+        let wish = UserEvent::Rename { title: title.clone() };
+        let open = self.seats.borrow().get(&session).cloned();
+        if let Some(seat) = open {
+            seat.wish(wish);
+            return;
+        }
+        let Some(_hold) = lock::acquire(session, Want::IfFree, None, || ()).await else {
+            seat::channel(session, |_| ()).say(&Word::Wish { from: self.tab, number: 0, wish });
+            return;
+        };
+        match self.retitle(session, title).await {
+            Ok(Some(line)) => self.index(line),
+            Ok(None) => self.complain("this session is not in the list any more"),
+            Err(error) => self.complain(&error.to_string()),
+        }
+    }
+
+    async fn retitle(&self, session: SessionId, title: String) -> Result<Option<SessionSummary>, StoreError> {
+        let token = Uuid::new_v4().to_string();
+        let log = self.store.claim(session, &token).await?;
+        let line = self.lines.borrow().get(&session).cloned();
+        let (Some(last), Some(line)) = (log.last(), line) else { return Ok(None) };
+        let entry = Entry { n: last.n + 1, at: last.at.max(clock::system()), record: Record::Titled { title } };
+        let mut folded = agent::session::Session::default();
+        for entry in log.iter().chain([&entry]) {
+            folded.apply(entry);
+        }
+        self.store.append(session, &token, &[entry]).await?;
+        Ok(Some(SessionSummary { title: folded.title().to_owned(), ..line }))
+    }
+
+    /// Forgets a session, unless another tab drives it.
+    async fn delete(&self, session: SessionId) {
+        let drives = self.seats.borrow().get(&session).is_some_and(|seat| seat.drives());
+        if !drives && lock::held().await.contains(&session) {
+            self.complain("this session is open in another tab: close it there first");
+            return;
+        }
+        if self.shown.get() == Some(session) {
+            self.switch(new_session());
+        }
+        self.close(session);
+        self.unwritten.borrow_mut().remove(&session);
+        if let Err(error) = self.store.delete(session).await {
+            self.complain(&error.to_string());
+            return;
+        }
+        self.lines.borrow_mut().remove(&session);
+        self.news.say(&News::Gone { session });
+        self.list();
+    }
+
+    async fn log(&self) -> Result<Vec<Entry>, String> {
+        let session = self.shown.get().ok_or_else(|| "no session is open".to_owned())?;
+        self.store.log(session).await.map_err(|error| error.to_string())
+    }
+
+    async fn export(&self) -> Result<(), String> {
+        let session = self.shown.get().ok_or_else(|| "no session is open".to_owned())?;
+        let lines = self.store.lines(session).await.map_err(|error| error.to_string())?;
+        if lines.is_empty() {
+            return Err("nothing was said in this session yet, so there is nothing to export".to_owned());
+        }
+        let mut text = lines.join("\n");
+        text.push('\n');
+        files::download(&format!("meanwhile-{session}.jsonl"), "application/jsonl", text.as_bytes()).await
+    }
+
+    async fn copy_log(&self, task: &TaskId) {
+        let copied = match files::whole_log(task).await {
+            Ok(bytes) => files::copy(&files::plain(&bytes)).await,
+            Err(words) => Err(words),
+        };
+        match copied {
+            Ok(()) => self.state.toast(Tone::Good, "copied".to_owned()),
+            Err(words) => self.complain(&words),
+        }
+    }
+
+    fn try_it(&self, outcome: Result<(), String>) {
+        if let Err(words) = outcome {
+            self.complain(&words);
+        }
+    }
+
+    /// Something in the settings was to change.
+    fn settle(&self, outcome: Result<(), String>) {
+        self.try_it(outcome);
+        self.settings_changed();
+    }
+
+    fn settings_changed(&self) {
+        let settings = kept::settings();
+        self.state.settings.set(settings.clone());
+        self.everywhere(|seat| seat.tell(Event::Settings(settings.clone())));
+    }
+
+    /// Finds out whether this browser is paired; without waiting for a runner that does not answer.
+    async fn pair(&self, code: Option<String>) {
+        use futures_util::future::select;
+        let asks = std::pin::pin!(self.pairing.begin(code));
+        let waits = std::pin::pin!(sleep(PAIRING_TIME));
+        select(asks, waits).await;
+    }
+
+    fn pairing_changed(&self) {
+        self.tell_role();
+        if self.pairing.problem().is_none() {
+            self.everywhere(|seat| seat.tell(Event::User(UserEvent::Reconnect)));
+        }
+    }
+
+    /// Tells the page what this tab is to its session.
+    fn tell_role(&self) {
+        let Some(seat) = self.seat() else { return };
+        let ownership = match self.pairing.problem() {
+            Some(reason) if !matches!(seat.ownership(), Ownership::Following) => Ownership::Unpaired { reason },
+            Some(_) | None => seat.ownership(),
+        };
+        self.state.ownership.set(ownership);
+        self.state.storage_problem.set(seat.failure().or_else(|| self.store.problem()));
+    }
+
+    async fn look_at_locks(&self) {
+        let held = lock::held().await;
+        if *self.held.borrow() != held {
+            self.held.replace(held);
+            self.list();
+        }
+    }
+
+    /// Tells the page the list of sessions. One that no tab drives is not at work, whatever its last line said.
+    fn list(&self) {
+        let held = self.held.borrow();
+        let seats = self.seats.borrow();
+        let here = |session| seats.get(session).is_some_and(|seat| seat.drives());
+        let list = self.lines.borrow().values().map(|line| {
+            let runs = held.contains(&line.session) || here(&line.session);
+            SessionSummary { busy: line.busy && runs, running: if runs { line.running } else { 0 }, ..line.clone() }
+        });
+        self.state.sessions.set(Sessions {
+            list: list.collect(),
+            current: self.shown.get(),
+            elsewhere: held.iter().filter(|session| !here(session)).copied().collect(),
+        });
+    }
+
+    /// Another tab has news.
+    fn hear(&self, news: News) {
+        match news {
+            News::Line(line) => {
+                self.lines.borrow_mut().insert(line.session, line);
+                self.list();
+            }
+            News::Gone { session } => {
+                self.lines.borrow_mut().remove(&session);
+                if self.shown.get() == Some(session) {
+                    self.switch(new_session());
+                }
+                self.close(session);
+                self.list();
+            }
+            News::Locks => self.start(|desk| async move { desk.look_at_locks().await }),
+        }
+    }
+
+    /// Something happened to the page.
+    fn moment(&self, moment: Moment) {
+        match moment {
+            Moment::Visible => {
+                let visible = !hidden();
+                self.everywhere(|seat| seat.tell(Event::Visible(visible)));
+                self.start(|desk| async move { desk.look_at_locks().await });
+            }
+            Moment::Online => self.everywhere(|seat| seat.tell(Event::Online)),
+            Moment::Leaves => self.news.say(&News::Locks),
+            Moment::Settings => self.settings_changed(),
+            Moment::Credential => self.pairing.reread(),
+            Moment::Address => {
+                let address = address::take();
+                if let Some(session) = address.session {
+                    self.switch(session);
+                } else {
+                    address::show(self.shown.get());
+                }
+                self.start(|desk| async move {
+                    if address.code.is_some() {
+                        desk.pairing.begin(address.code).await;
+                    }
+                });
+            }
+        }
+    }
+
+    /// Writes lines and the draft, one after the other and the newest only.
+    fn write_on(&self) {
+        if self.writing.replace(true) {
+            return;
+        }
+        self.start(|desk| async move {
+            loop {
+                let line = desk.unwritten.borrow_mut().pop_first();
+                let draft = desk.draft.take();
+                if line.is_none() && draft.is_none() {
+                    break;
+                }
+                // Without them the list and the draft are older at the next start; the log, which counts, reports its own fate.
+                if let Some((_, line)) = line {
+                    let _ = desk.store.put_summary(&line).await;
+                }
+                if let Some((session, text)) = draft {
+                    let _ = desk.store.put_draft(session, &text).await;
+                }
+            }
+            desk.writing.set(false);
+        });
+    }
+
+    fn start<F: Future<Output = ()> + 'static>(&self, work: impl FnOnce(Rc<Self>) -> F) {
+        if let Some(desk) = self.me.upgrade() {
+            spawn_local(work(desk));
+        }
+    }
+}
+
+fn with(desk: &Weak<Desk>, run: impl FnOnce(&Desk)) {
+    if let Some(desk) = desk.upgrade() {
+        run(&desk);
+    }
+}
+
+fn new_session() -> SessionId {
+    SessionId(Uuid::new_v4())
+}
+
+async fn save_log(task: &TaskId) -> Result<(), String> {
+    let log = files::whole_log(task).await?;
+    files::download(&format!("{task}.log"), "text/plain", &log).await
+}

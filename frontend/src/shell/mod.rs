@@ -1,0 +1,174 @@
+//! The browser's services: what the agent asks for is done here, and nothing is decided.
+//!
+//! # What runs, what it owns, in what order
+//! The [`Desk`] is the tab: it owns the list of sessions and one [`seat::Seat`] for each session that is open here. A seat
+//! drives its session, if it holds the session's lock, or follows the tab that does. A driving seat owns a pump, and in it a
+//! [`Browser`], which performs the agent's effects one after the other: an `Append` holds back all later effects but `Show`
+//! and `Alarm` until the entries are durable. Whatever comes back (saved, bytes, frames, ticks) enters the pump as an event.
+//!
+//! Retiring a browser closes its socket, ends its calls and its alarm, and drops what waits; nothing it still hears goes further.
+
+mod address;
+mod channel;
+mod clock;
+mod desk;
+mod files;
+mod idb;
+mod js;
+mod kept;
+mod lock;
+mod model;
+mod notice;
+mod notify;
+mod page;
+mod pairing;
+mod seat;
+mod socket;
+mod store;
+
+pub(crate) use address::{Fragment, take as take_address};
+pub(crate) use desk::Desk;
+pub(crate) use notice::install as install_notice;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+
+use agent::record::Entry;
+use agent::{Effect, Event, Pump, Shell};
+use shared::{SessionId, Timestamp};
+use wasm_bindgen_futures::spawn_local;
+
+use clock::Clock;
+use model::Calls;
+use seat::Seat;
+use socket::Link;
+use store::StoreError;
+
+/// The browser's hands, lent to one session's agent. Clones are the same hands.
+#[derive(Clone)]
+pub(crate) struct Browser(Rc<Hands>);
+
+struct Hands {
+    session: SessionId,
+    /// What the store knows this tab by, as this session's writer.
+    token: String,
+    desk: Rc<Desk>,
+    seat: Weak<Seat>,
+    clock: Clock,
+    link: Link,
+    calls: Calls,
+    /// Effects that wait for the entries before them.
+    waiting: RefCell<VecDeque<Effect>>,
+    /// Whether entries are being written.
+    saving: Cell<bool>,
+    retired: Cell<bool>,
+}
+
+impl Browser {
+    /// Hands for one session's agent. Its clock never shows less than `floor`.
+    fn new(seat: &Rc<Seat>, desk: &Rc<Desk>, token: String, floor: Timestamp) -> Self {
+        Self(Rc::new(Hands {
+            session: seat.session,
+            token,
+            desk: desk.clone(),
+            seat: Rc::downgrade(seat),
+            clock: Clock::new(floor),
+            link: Link::new(),
+            calls: Calls::default(),
+            waiting: RefCell::default(),
+            saving: Cell::new(false),
+            retired: Cell::new(false),
+        }))
+    }
+
+    /// Lets go of everything. Nothing is performed any more.
+    fn retire(&self) {
+        self.0.retired.set(true);
+        self.0.waiting.borrow_mut().clear();
+        self.0.link.drop_all();
+        self.0.calls.cancel_all();
+        self.0.clock.stop();
+    }
+
+    /// Whether nothing waits to be done.
+    fn is_idle(&self) -> bool {
+        !self.0.saving.get() && self.0.waiting.borrow().is_empty()
+    }
+
+    /// Begins what waits, up to and including the next writing.
+    fn go_on(&self, pump: &Pump) {
+        while !self.0.saving.get() && !self.0.retired.get() {
+            let Some(effect) = self.next() else { return };
+            self.begin(effect, pump);
+        }
+    }
+
+    fn next(&self) -> Option<Effect> {
+        self.0.waiting.borrow_mut().pop_front()
+    }
+
+    fn begin(&self, effect: Effect, pump: &Pump) {
+        let hands = &self.0;
+        match effect {
+            Effect::Append(entries) => self.append(entries, pump),
+            Effect::Call(call) => hands.calls.begin(call, kept::key(), pump),
+            Effect::CancelCall(call) => hands.calls.cancel(call),
+            Effect::Connect { generation } => hands.link.connect(generation, &hands.desk.pairing, pump),
+            Effect::Disconnect { generation } => hands.link.disconnect(generation),
+            Effect::Send { generation, frame } => hands.link.send(generation, &frame),
+            Effect::Alarm(at) => hands.clock.alarm(at, pump),
+            Effect::Show(patches) => {
+                if let Some(seat) = hands.seat.upgrade() {
+                    seat.show(patches);
+                }
+            }
+            Effect::Index(summary) => hands.desk.index(summary),
+            Effect::Notify { title, body } => notify::raise(hands.session, &title, &body),
+            Effect::SaveRule(rule) => hands.desk.add_rule(rule),
+        }
+    }
+
+    /// Writes entries, and goes on when they are durable or cannot become so.
+    fn append(&self, entries: Vec<Entry>, pump: &Pump) {
+        let Some(through) = entries.last().map(|entry| entry.n) else { return };
+        self.0.saving.set(true);
+        let (browser, pump) = (self.clone(), pump.clone());
+        spawn_local(async move {
+            let hands = &browser.0;
+            let outcome = hands.desk.store.append(hands.session, &hands.token, &entries).await;
+            if hands.retired.get() {
+                return;
+            }
+            hands.saving.set(false);
+            match outcome {
+                Ok(()) => pump.send(Event::Saved { through }),
+                Err(StoreError::Fenced) => {
+                    if let Some(seat) = hands.seat.upgrade() {
+                        seat.fenced();
+                    }
+                }
+                Err(error) => pump.send(Event::SaveFailed { reason: error.to_string() }),
+            }
+            browser.go_on(&pump);
+        });
+    }
+}
+
+impl Shell for Browser {
+    fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    fn perform(&self, effect: Effect, pump: &Pump) {
+        if self.0.retired.get() {
+            return;
+        }
+        if matches!(effect, Effect::Show(_) | Effect::Alarm(_)) {
+            self.begin(effect, pump);
+        } else {
+            self.0.waiting.borrow_mut().push_back(effect);
+            self.go_on(pump);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The last word of a page that hit a fault of its own: what happened goes to the console, and the page says so and offers
+//! to reload, instead of standing there dead.
+
+use wasm_bindgen::prelude::*;
+
+use super::js::{function, window};
+
+/// From now on a panic is told.
+pub(crate) fn install() {
+    std::panic::set_hook(Box::new(|info| {
+        console_error_panic_hook::hook(info);
+        let _ = show();
+    }));
+}
+
+fn show() -> Result<(), JsValue> {
+    let Some(document) = web_sys::window().and_then(|window| window.document()) else { return Ok(()) };
+    if document.get_element_by_id("fault").is_some() {
+        return Ok(());
+    }
+    let notice = document.create_element("div")?;
+    notice.set_id("fault");
+    notice.set_class_name("fault");
+    notice.set_attribute("role", "alert")?;
+    let words = document.create_element("p")?;
+    words.set_text_content(Some(
+        "The page hit a fault of its own and has stopped. Nothing is lost: the session is saved, and tasks go on in the \
+         runner. The browser's console says more.",
+    ));
+    let reload = document.create_element("button")?;
+    reload.set_text_content(Some("Reload the page"));
+    let click = Closure::<dyn FnMut()>::new(|| {
+        let _ = window().location().reload();
+    });
+    reload.add_event_listener_with_callback("click", function(&click))?;
+    click.forget();
+    notice.append_with_node_2(&words, &reload)?;
+    if let Some(body) = document.body() {
+        body.prepend_with_node_1(&notice)?;
+    }
+    Ok(())
+}

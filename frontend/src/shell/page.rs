@@ -1,0 +1,58 @@
+//! What happens to the page as a whole: seen or not, online, left, its address and its storage changed.
+
+use wasm_bindgen::prelude::*;
+use web_sys::{EventTarget, StorageEvent};
+
+use super::js::{Listener, document, window};
+use super::kept;
+
+/// Something that happened to the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// It became visible or hidden.
+    Visible,
+    /// There may be a network again, or the page came back from being frozen.
+    Online,
+    /// It is left.
+    Leaves,
+    /// Another tab changed settings or key.
+    Settings,
+    /// Another tab changed the credential.
+    Credential,
+    /// The fragment of its address changed.
+    Address,
+}
+
+/// Calls `on` at every such moment, for the rest of the page's life.
+pub(super) fn listen(on: impl Fn(Moment) + Clone + 'static) {
+    let window: EventTarget = window().into();
+    let document: EventTarget = document().into();
+    let simple = [
+        (&document, "visibilitychange", Moment::Visible),
+        (&document, "resume", Moment::Online),
+        (&window, "online", Moment::Online),
+        (&window, "pageshow", Moment::Visible),
+        (&window, "pagehide", Moment::Leaves),
+        (&window, "hashchange", Moment::Address),
+    ];
+    for (target, event, moment) in simple {
+        let on = on.clone();
+        forever(Listener::new(target, event, move |_| on(moment)));
+    }
+    forever(Listener::new(&window, "storage", move |event| {
+        let event: StorageEvent = event.unchecked_into();
+        match event.key().as_deref() {
+            Some(kept::SETTINGS | kept::KEY) => on(Moment::Settings),
+            Some(kept::CREDENTIAL) => on(Moment::Credential),
+            Some(_) => {}
+            None => {
+                on(Moment::Settings);
+                on(Moment::Credential);
+            }
+        }
+    }));
+}
+
+fn forever(listener: Listener) {
+    std::mem::forget(listener);
+}

@@ -1,0 +1,384 @@
+//! One session that is open in this tab: driven here, or followed while another tab drives it.
+//!
+//! `Starting` → `Driving` or `Following`; `Following` → `Driving` when the lock comes, by itself or by taking over; `Driving` →
+//! `Following` when it is taken. Two tabs never drive at once: the one that takes the lock claims the log in the store before it
+//! reads it, and the other's writing fails from that moment on.
+//!
+//! The tabs speak over a channel of the session: the driver says what it shows, a newcomer says hello and gets the whole.
+//! Wishes made in a following tab go to the driver; words that were said are kept until it has heard them.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+
+use agent::effect::SessionSummary;
+use agent::event::{Boot, UserEvent};
+use agent::view::Patch;
+use agent::{Event, Pump};
+use serde::{Deserialize, Serialize};
+use shared::SessionId;
+use uuid::Uuid;
+use wasm_bindgen_futures::spawn_local;
+
+use super::channel::Channel;
+use super::lock::{self, Hold, Patience, Want};
+use super::store::StoreError;
+use super::{Browser, Desk, js, kept};
+use crate::state::Ownership;
+
+/// How many wishes are kept while nobody can hear them.
+const UNHEARD: usize = 64;
+
+/// What the tabs of one session say to each other.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "word", rename_all = "snake_case")]
+pub(super) enum Word {
+    /// I follow; what is there to see?
+    Hello { from: Uuid },
+    /// This is the whole.
+    Whole { to: Uuid, patches: Vec<Patch> },
+    /// This has changed.
+    Show { patches: Vec<Patch> },
+    /// I drive now.
+    Took,
+    /// The person here wants this.
+    Wish { from: Uuid, number: u64, wish: UserEvent },
+    /// I have heard it.
+    Heard { to: Uuid, number: u64 },
+}
+
+/// The channel of a session.
+pub(super) fn channel(session: SessionId, on: impl Fn(Word) + 'static) -> Channel<Word> {
+    Channel::join(&format!("meanwhile.session.{session}"), on)
+}
+
+/// An open session.
+pub(super) struct Seat {
+    /// Which.
+    pub(super) session: SessionId,
+    desk: Rc<Desk>,
+    me: Weak<Self>,
+    channel: OnceCell<Channel<Word>>,
+    role: RefCell<Role>,
+    /// Counts the changes of role: what was begun under an earlier one is void.
+    changes: Cell<u64>,
+    /// Whether another tab ever said hello.
+    followed: Cell<bool>,
+    /// Wishes that the driver has not heard yet.
+    unheard: RefCell<VecDeque<(u64, UserEvent)>>,
+    wishes: Cell<u64>,
+    summary: RefCell<Option<SessionSummary>>,
+}
+
+/// What this tab is to the session.
+enum Role {
+    /// The lock is asked for, or the log is read.
+    Starting,
+    /// Its agent runs here.
+    Driving { pump: Pump, browser: Browser, _hold: Hold },
+    /// Its agent runs in another tab. Patches mean nothing before the whole has come.
+    Following { whole: bool, _patience: Option<Patience> },
+    /// Its log cannot be read.
+    Failed(String),
+    /// It was closed.
+    Closed,
+}
+
+impl Seat {
+    /// Opens a session: to drive it if nobody does, otherwise to follow.
+    pub(super) fn open(desk: &Rc<Desk>, session: SessionId) -> Rc<Self> {
+        let seat = Rc::new_cyclic(|me| Self {
+            session,
+            desk: desk.clone(),
+            me: me.clone(),
+            channel: OnceCell::new(),
+            role: RefCell::new(Role::Starting),
+            changes: Cell::new(0),
+            followed: Cell::new(false),
+            unheard: RefCell::default(),
+            wishes: Cell::new(0),
+            summary: RefCell::default(),
+        });
+        let me = seat.me.clone();
+        let joined = channel(session, move |word| {
+            if let Some(seat) = me.upgrade() {
+                seat.hear(word);
+            }
+        });
+        let _ = seat.channel.set(joined);
+        seat.ask(Want::IfFree);
+        seat
+    }
+
+    /// Takes the session from the tab that drives it.
+    pub(super) fn take_over(&self) {
+        if matches!(*self.role.borrow(), Role::Following { .. }) {
+            self.change(Role::Starting);
+            self.ask(Want::Steal);
+        }
+    }
+
+    /// Gives the session up. Its lock goes to whoever waits.
+    pub(super) fn close(&self) {
+        if let Role::Driving { browser, .. } = self.change(Role::Closed) {
+            browser.retire();
+        }
+    }
+
+    /// The person at this page wants something of the agent.
+    pub(super) fn wish(&self, wish: UserEvent) {
+        let pump = match &*self.role.borrow() {
+            Role::Driving { pump, .. } => Some(pump.clone()),
+            Role::Starting | Role::Following { .. } | Role::Failed(_) | Role::Closed => None,
+        };
+        match pump {
+            Some(pump) => pump.send(Event::User(wish)),
+            None => self.pass_on(wish),
+        }
+    }
+
+    /// Tells the agent, if it runs here.
+    pub(super) fn tell(&self, event: Event) {
+        let pump = self.pump();
+        if let Some(pump) = pump {
+            pump.send(event);
+        }
+    }
+
+    /// What this tab is to the session.
+    pub(super) fn ownership(&self) -> Ownership {
+        match &*self.role.borrow() {
+            Role::Driving { .. } => Ownership::Driving,
+            Role::Following { .. } => Ownership::Following,
+            Role::Starting | Role::Failed(_) | Role::Closed => Ownership::Starting,
+        }
+    }
+
+    /// Why the session cannot be opened.
+    pub(super) fn failure(&self) -> Option<String> {
+        match &*self.role.borrow() {
+            Role::Failed(reason) => Some(reason.clone()),
+            Role::Starting | Role::Driving { .. } | Role::Following { .. } | Role::Closed => None,
+        }
+    }
+
+    /// Whether the agent runs here.
+    pub(super) fn drives(&self) -> bool {
+        matches!(*self.role.borrow(), Role::Driving { .. })
+    }
+
+    /// Whether nothing is lost by closing: no work is going on here.
+    pub(super) fn is_idle(&self) -> bool {
+        let quiet = match &*self.role.borrow() {
+            Role::Driving { browser, .. } => browser.is_idle(),
+            Role::Starting => false,
+            Role::Following { .. } | Role::Failed(_) | Role::Closed => true,
+        };
+        let works = self.summary.borrow().as_ref().is_some_and(|line| line.busy || line.asks || line.running > 0);
+        quiet && !(self.drives() && works)
+    }
+
+    /// The session's line in the list changed.
+    pub(super) fn index(&self, summary: SessionSummary) {
+        self.summary.replace(Some(summary));
+    }
+
+    /// Shows the whole of what there is to see here.
+    pub(super) fn show_whole(&self) {
+        let pump = self.pump();
+        if let Some(pump) = pump {
+            self.desk.show(self.session, pump.with(agent::Agent::snapshot));
+        } else if matches!(*self.role.borrow(), Role::Following { .. }) {
+            self.say(&Word::Hello { from: self.desk.tab });
+        }
+    }
+
+    /// Shows what changed, here and in tabs that follow.
+    pub(super) fn show(&self, patches: Vec<Patch>) {
+        if self.followed.get() {
+            let word = Word::Show { patches };
+            self.say(&word);
+            let Word::Show { patches } = word else { return };
+            self.desk.show(self.session, patches);
+        } else {
+            self.desk.show(self.session, patches);
+        }
+    }
+
+    /// Another tab has the session: the agent here stops.
+    pub(super) fn fenced(&self) {
+        let Role::Driving { pump, browser, .. } = self.change(Role::Starting) else {
+            self.follow();
+            return;
+        };
+        pump.send(Event::Fenced);
+        browser.retire();
+        self.follow();
+    }
+
+    fn pump(&self) -> Option<Pump> {
+        match &*self.role.borrow() {
+            Role::Driving { pump, .. } => Some(pump.clone()),
+            Role::Starting | Role::Following { .. } | Role::Failed(_) | Role::Closed => None,
+        }
+    }
+
+    /// Asks for the lock, and goes on by the answer.
+    fn ask(&self, want: Want) {
+        let Some(seat) = self.me.upgrade() else { return };
+        let patience = if want == Want::Wait { Patience::new() } else { None };
+        let signal = patience.as_ref().map(Patience::signal);
+        if want == Want::Wait {
+            self.change(Role::Following { whole: false, _patience: patience });
+            self.say(&Word::Hello { from: self.desk.tab });
+        }
+        let change = self.changes.get();
+        spawn_local(async move {
+            let me = seat.me.clone();
+            let stolen = move || {
+                if let Some(seat) = me.upgrade() {
+                    seat.stolen();
+                }
+            };
+            let hold = lock::acquire(seat.session, want, signal, stolen).await;
+            if seat.changes.get() != change {
+                return;
+            }
+            match hold {
+                Some(hold) => seat.drive(hold).await,
+                None => seat.follow(),
+            }
+        });
+    }
+
+    fn follow(&self) {
+        if !matches!(*self.role.borrow(), Role::Closed) {
+            self.ask(Want::Wait);
+        }
+    }
+
+    fn stolen(&self) {
+        let has = matches!(*self.role.borrow(), Role::Driving { .. } | Role::Starting);
+        if has {
+            self.fenced();
+        }
+    }
+
+    /// Claims and reads the log, and starts the agent.
+    async fn drive(self: &Rc<Self>, hold: Hold) {
+        self.change(Role::Starting);
+        let change = self.changes.get();
+        let token = Uuid::new_v4().to_string();
+        let log = self.desk.store.claim(self.session, &token).await;
+        if self.changes.get() != change {
+            return;
+        }
+        let log = match log {
+            Ok(log) => log,
+            Err(StoreError::Unavailable(_)) => Vec::new(),
+            Err(error) => {
+                self.change(Role::Failed(error.to_string()));
+                return;
+            }
+        };
+        let floor = log.last().map(|entry| entry.at).unwrap_or_default();
+        let browser = Browser::new(self, &self.desk, token, floor);
+        let pump = Pump::new(browser.clone());
+        self.change(Role::Driving { pump: pump.clone(), browser, _hold: hold });
+        let (nonce, _) = Uuid::new_v4().as_u64_pair();
+        let settings = kept::settings();
+        pump.send(Event::Opened(Boot { session: self.session, log, nonce, settings, visible: !js::hidden() }));
+        self.say(&Word::Took);
+        for (_, wish) in self.unheard.take() {
+            pump.send(Event::User(wish));
+        }
+    }
+
+    /// Hands a wish to the tab that drives, or keeps it until there is one.
+    fn pass_on(&self, wish: UserEvent) {
+        let number = self.wishes.get() + 1;
+        self.wishes.set(number);
+        let starting = matches!(*self.role.borrow(), Role::Starting);
+        if starting || matches!(wish, UserEvent::Say { .. }) {
+            let mut unheard = self.unheard.borrow_mut();
+            if unheard.len() == UNHEARD {
+                self.desk.complain("nobody hears this session just now; your last words were not taken");
+                return;
+            }
+            unheard.push_back((number, wish.clone()));
+        }
+        self.say(&Word::Wish { from: self.desk.tab, number, wish });
+    }
+
+    fn hear(&self, word: Word) {
+        match word {
+            Word::Hello { from } => {
+                let pump = self.pump();
+                if let Some(pump) = pump {
+                    self.followed.set(true);
+                    self.say(&Word::Whole { to: from, patches: pump.with(agent::Agent::snapshot) });
+                }
+            }
+            Word::Whole { to, patches } => {
+                let fits = match &mut *self.role.borrow_mut() {
+                    Role::Following { whole, .. } if to == self.desk.tab => {
+                        *whole = true;
+                        true
+                    }
+                    Role::Following { .. } | Role::Starting | Role::Driving { .. } | Role::Failed(_) | Role::Closed => false,
+                };
+                if fits {
+                    self.desk.show(self.session, patches);
+                }
+            }
+            Word::Show { patches } => {
+                if matches!(*self.role.borrow(), Role::Following { whole: true, .. }) {
+                    self.desk.show(self.session, patches);
+                }
+            }
+            Word::Took => self.taken(),
+            Word::Wish { from, number, wish } => {
+                let pump = self.pump();
+                if let Some(pump) = pump {
+                    self.say(&Word::Heard { to: from, number });
+                    pump.send(Event::User(wish));
+                }
+            }
+            Word::Heard { to, number } => {
+                if to == self.desk.tab {
+                    self.unheard.borrow_mut().retain(|(unheard, _)| *unheard != number);
+                }
+            }
+        }
+    }
+
+    /// A tab says that it drives.
+    fn taken(&self) {
+        if self.drives() {
+            self.fenced();
+            return;
+        }
+        if let Role::Following { whole, .. } = &mut *self.role.borrow_mut() {
+            *whole = false;
+        } else {
+            return;
+        }
+        self.say(&Word::Hello { from: self.desk.tab });
+        for (number, wish) in self.unheard.borrow().iter() {
+            self.say(&Word::Wish { from: self.desk.tab, number: *number, wish: wish.clone() });
+        }
+    }
+
+    fn change(&self, role: Role) -> Role {
+        self.changes.set(self.changes.get() + 1);
+        let before = self.role.replace(role);
+        self.desk.seats_changed();
+        before
+    }
+
+    fn say(&self, word: &Word) {
+        if let Some(channel) = self.channel.get() {
+            channel.say(word);
+        }
+    }
+}
