@@ -217,7 +217,7 @@ pub enum LinkInput {
     },
     /// It is closed, or could not be opened.
     Closed {
-        /// The close code; 1006 if there was none.
+        /// The close code; 1006 if there was none; [`crate::link::REFUSED`] if the runner did not accept the credential.
         code: u16,
         /// In words, if there were any.
         reason: String,

@@ -63,6 +63,8 @@ pub(crate) struct Desk {
     held: RefCell<BTreeSet<SessionId>>,
     seats: RefCell<BTreeMap<SessionId, Rc<Seat>>>,
     shown: Cell<Option<SessionId>>,
+    /// Sessions that are not shown and wait to be closed.
+    lingering: RefCell<BTreeSet<SessionId>>,
     /// Lines and the draft that are to be written; the newest counts.
     unwritten: RefCell<BTreeMap<SessionId, SessionSummary>>,
     draft: RefCell<Option<(SessionId, String)>>,
@@ -86,6 +88,7 @@ impl Desk {
                 held: RefCell::default(),
                 seats: RefCell::default(),
                 shown: Cell::new(None),
+                lingering: RefCell::default(),
                 unwritten: RefCell::default(),
                 draft: RefCell::default(),
                 writing: Cell::new(false),
@@ -168,7 +171,6 @@ impl Desk {
         self.unwritten.borrow_mut().insert(session, line);
         self.write_on();
         self.list();
-        self.tidy_later(session);
     }
 
     /// Adds a rule to the settings.
@@ -238,29 +240,24 @@ impl Desk {
         });
     }
 
-    /// Closes a session that is not shown and does nothing.
+    /// Closes a session that is not shown, once it has nothing to do.
     fn tidy(&self, session: SessionId) {
-        let Some(seat) = self.seats.borrow().get(&session).cloned() else { return };
-        if self.shown.get() == Some(session) {
+        if !self.lingering.borrow_mut().insert(session) {
             return;
         }
-        if seat.is_idle() {
-            self.close(session);
-        } else {
-            self.tidy_later(session);
-        }
-    }
-
-    fn tidy_later(&self, session: SessionId) {
-        if self.shown.get() != Some(session) {
-            self.start(|desk| async move {
+        self.start(|desk| async move {
+            loop {
                 sleep(LINGER).await;
-                let idle = desk.seats.borrow().get(&session).is_some_and(|seat| seat.is_idle());
-                if idle {
-                    desk.tidy(session);
+                let idle = desk.seats.borrow().get(&session).is_none_or(|seat| seat.is_idle());
+                if idle || desk.shown.get() == Some(session) {
+                    break;
                 }
-            });
-        }
+            }
+            desk.lingering.borrow_mut().remove(&session);
+            if desk.shown.get() != Some(session) {
+                desk.close(session);
+            }
+        });
     }
 
     fn close(&self, session: SessionId) {

@@ -82,6 +82,11 @@ impl Pairing {
         }
     }
 
+    /// The runner accepted the credential.
+    pub(super) fn accepted(&self) {
+        self.settle(None);
+    }
+
     /// Another tab was paired, or the credential was cleared.
     pub(super) fn reread(&self) {
         self.settle(kept::credential().is_none().then(String::new));

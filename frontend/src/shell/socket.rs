@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use agent::event::LinkInput;
+use agent::link::REFUSED;
 use agent::{Event, Pump};
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures_util::future::{Either, poll_fn, select};
@@ -22,8 +23,6 @@ use wasm_bindgen_futures::spawn_local;
 use super::js::window;
 use super::pairing::{self, Health, Pairing};
 
-/// Ours, beside [`shared::protocol::close`]: the credential was refused before there was a socket. No server sends it.
-pub(super) const REFUSED: u16 = 4401;
 /// What browsers report of a connection that ended without a close frame.
 const ABNORMAL: u16 = 1006;
 
@@ -121,6 +120,7 @@ async fn run(mut outgoing: UnboundedReceiver<String>, gate: &Gate, pairing: &Pai
         return refusal(pairing, &credential).await;
     }
     gate.report(LinkInput::Opened);
+    pairing.accepted();
     if let Some(text) = early {
         let _ = socket.send(Message::Text(text)).await;
     }
