@@ -7,7 +7,7 @@ use agent::view::TurnView;
 use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
-use crate::shell::{Desk, Fragment};
+use crate::shell::{Desk, take_address};
 use crate::state::PageState;
 use crate::ui::{Dispatch, Page, Wish};
 
@@ -17,12 +17,10 @@ enum Door {
     Open(Rc<Desk>),
 }
 
-/// The page with everything behind it.
+/// The page with everything behind it. A pairing code is taken out of the address before anything else.
 #[component]
-pub fn App(
-    /// What the address said when the page was opened.
-    address: Fragment,
-) -> impl IntoView {
+pub fn App() -> impl IntoView {
+    let address = take_address();
     let state = PageState::new();
     let door = Rc::new(RefCell::new(Door::Closed(Vec::new())));
     provide_context(state);
@@ -56,7 +54,9 @@ fn title(state: PageState) -> String {
         match status.turn {
             TurnView::Asks => format!("? {title}"),
             TurnView::Failed => format!("! {title}"),
-            TurnView::Asking | TurnView::Streaming | TurnView::Tools | TurnView::BacksOff { .. } => format!("● {title}"),
+            TurnView::Asking | TurnView::Streaming | TurnView::Tools | TurnView::BacksOff { .. } => {
+                format!("● {title}")
+            }
             TurnView::Idle | TurnView::WaitsForRunner => title.to_owned(),
         }
     })

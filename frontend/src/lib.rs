@@ -8,9 +8,8 @@ mod shell;
 pub mod state;
 pub mod ui;
 
-/// Starts the page. A pairing code is taken out of the address before anything else.
+/// Starts the page.
 pub fn run() {
     shell::install_notice();
-    let address = shell::take_address();
-    leptos::mount::mount_to_body(move || app::App(app::AppProps { address }));
+    leptos::mount::mount_to_body(app::App);
 }

@@ -61,17 +61,23 @@ pub(super) fn code_in(pasted: &str, origin: &str) -> Result<String, String> {
         return Ok(pasted.to_owned());
     }
     let Some((page, fragment)) = pasted.split_once('#') else {
-        return Err("this is neither a pairing code nor a pairing link; the runner prints a link when it starts".to_owned());
+        return Err(
+            "this is neither a pairing code nor a pairing link; the runner prints a link when it starts"
+                .to_owned(),
+        );
     };
     if page.trim_end_matches('/') != origin {
-        return Err(format!("this link is for {page}, but this page comes from {origin}: open the link itself instead"));
+        return Err(format!(
+            "this link is for {page}, but this page comes from {origin}: open the link itself instead"
+        ));
     }
     Fragment::parse(fragment).code.ok_or_else(|| "this link holds no pairing code".to_owned())
 }
 
 /// Codes are base64url without padding, at least 128 bits of it.
 fn is_code(text: &str) -> bool {
-    (16..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    (16..=128).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
 }
 
 #[cfg(test)]
@@ -100,7 +106,12 @@ mod tests {
     #[test]
     fn a_pasted_link_counts_only_for_its_own_origin() {
         let origin = "http://127.0.0.1:8757";
-        for good in [CODE.to_owned(), format!(" {CODE}\n"), format!("{origin}/#pair={CODE}"), format!("{origin}#pair={CODE}")] {
+        for good in [
+            CODE.to_owned(),
+            format!(" {CODE}\n"),
+            format!("{origin}/#pair={CODE}"),
+            format!("{origin}#pair={CODE}"),
+        ] {
             assert_eq!(code_in(&good, origin), Ok(CODE.to_owned()), "{good}");
         }
         for bad in [

@@ -62,7 +62,11 @@ impl Clock {
 }
 
 /// The system's time.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds since 1970 fit well below 2^53")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "milliseconds since 1970 fit well below 2^53"
+)]
 pub(super) fn system() -> Timestamp {
     Timestamp(js_sys::Date::now() as u64)
 }

@@ -28,7 +28,7 @@ use super::page::{self, Moment};
 use super::pairing::Pairing;
 use super::seat::{self, Seat, Word};
 use super::store::{Store, StoreError};
-use super::{Fragment, address, clock, files, kept, notify};
+use super::{address, clock, files, kept, notify};
 use crate::state::{CallView, Ownership, PageState, Sessions};
 use crate::ui::Wish;
 
@@ -73,14 +73,14 @@ pub(crate) struct Desk {
 
 impl Desk {
     /// Sets the tab up and opens its session: the one in the address, or a new one.
-    pub(crate) async fn open(state: PageState, address: Fragment) -> Rc<Self> {
+    pub(crate) async fn open(state: PageState, address: address::Fragment) -> Rc<Self> {
         let store = Store::open().await;
         let desk = Rc::new_cyclic(|me: &Weak<Self>| {
             let (pairs, hears) = (me.clone(), me.clone());
             Self {
                 tab: Uuid::new_v4(),
                 store,
-                pairing: Rc::new(Pairing::new(move || with(&pairs, |desk| desk.pairing_changed()))),
+                pairing: Rc::new(Pairing::new(move || with(&pairs, Self::pairing_changed))),
                 me: me.clone(),
                 state,
                 news: Channel::join("meanwhile.sessions", move |news| with(&hears, |desk| desk.hear(news))),
@@ -111,7 +111,9 @@ impl Desk {
             Wish::Agent(wish) => self.to_agent(wish),
             Wish::NewSession => self.switch(new_session()),
             Wish::OpenSession(session) => self.switch(session),
-            Wish::RenameSession(session, title) => self.start(|desk| async move { desk.rename(session, title).await }),
+            Wish::RenameSession(session, title) => {
+                self.start(|desk| async move { desk.rename(session, title).await });
+            }
             Wish::DeleteSession(session) => self.start(|desk| async move { desk.delete(session).await }),
             Wish::TakeOver => {
                 if let Some(seat) = self.seat() {
@@ -291,7 +293,8 @@ impl Desk {
         let log = self.store.claim(session, &token).await?;
         let line = self.lines.borrow().get(&session).cloned();
         let (Some(last), Some(line)) = (log.last(), line) else { return Ok(None) };
-        let entry = Entry { n: last.n + 1, at: last.at.max(clock::system()), record: Record::Titled { title } };
+        let entry =
+            Entry { n: last.n + 1, at: last.at.max(clock::system()), record: Record::Titled { title } };
         let mut folded = agent::session::Session::default();
         for entry in log.iter().chain([&entry]) {
             folded.apply(entry);
@@ -385,7 +388,9 @@ impl Desk {
     fn tell_role(&self) {
         let Some(seat) = self.seat() else { return };
         let ownership = match self.pairing.problem() {
-            Some(reason) if !matches!(seat.ownership(), Ownership::Following) => Ownership::Unpaired { reason },
+            Some(reason) if !matches!(seat.ownership(), Ownership::Following) => {
+                Ownership::Unpaired { reason }
+            }
             Some(_) | None => seat.ownership(),
         };
         self.state.ownership.set(ownership);
@@ -405,9 +410,14 @@ impl Desk {
         let held = self.held.borrow();
         let seats = self.seats.borrow();
         let here = |session| seats.get(session).is_some_and(|seat| seat.drives());
-        let list = self.lines.borrow().values().map(|line| {
+        let lines = self.lines.borrow();
+        let list = lines.values().map(|line| {
             let runs = held.contains(&line.session) || here(&line.session);
-            SessionSummary { busy: line.busy && runs, running: if runs { line.running } else { 0 }, ..line.clone() }
+            SessionSummary {
+                busy: line.busy && runs,
+                running: if runs { line.running } else { 0 },
+                ..line.clone()
+            }
         });
         self.state.sessions.set(Sessions {
             list: list.collect(),

@@ -27,12 +27,16 @@ pub(super) async fn copy(text: &str) -> Result<(), String> {
     if js_sys::Reflect::get(&navigator, &"clipboard".into()).is_ok_and(|clipboard| clipboard.is_undefined()) {
         return Err("this browser lets this page not use the clipboard; use the download instead".to_owned());
     }
-    JsFuture::from(navigator.clipboard().write_text(text)).await.map(drop).map_err(|exception| words(&exception))
+    JsFuture::from(navigator.clipboard().write_text(text))
+        .await
+        .map(drop)
+        .map_err(|exception| words(&exception))
 }
 
 /// All that is kept of a task's output.
 pub(super) async fn whole_log(task: &TaskId) -> Result<Vec<u8>, String> {
-    let credential = kept::credential().ok_or_else(|| "this browser is not paired with the runner".to_owned())?;
+    let credential =
+        kept::credential().ok_or_else(|| "this browser is not paired with the runner".to_owned())?;
     let response = pairing::own(Request::get(&format!("/api/tasks/{task}/log")), &credential)
         .send()
         .await

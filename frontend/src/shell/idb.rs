@@ -1,4 +1,4 @@
-//! IndexedDB as futures, as much of it as the store needs.
+//! `IndexedDB` as futures, as much of it as the store needs.
 //!
 //! A future over a request is woken in the request's own callback, so its transaction is still active when the code goes on:
 //! between two requests of one transaction nothing but the first one's future may be awaited.
@@ -145,10 +145,10 @@ async fn opened(
             let event: web_sys::IdbVersionChangeEvent = event.unchecked_into();
             let before = old_version(&event);
             let Ok(raw) = request.result().map(JsCast::unchecked_into::<IdbDatabase>) else { return };
-            if upgrade(&raw, before).is_err() {
-                if let Some(transaction) = request.transaction() {
-                    let _ = transaction.abort();
-                }
+            if upgrade(&raw, before).is_err()
+                && let Some(transaction) = request.transaction()
+            {
+                let _ = transaction.abort();
             }
         }
     });
@@ -183,7 +183,11 @@ async fn opened(
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "our versions are small whole numbers")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "our versions are small whole numbers"
+)]
 fn old_version(event: &web_sys::IdbVersionChangeEvent) -> u32 {
     event.old_version() as u32
 }

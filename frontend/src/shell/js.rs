@@ -48,7 +48,11 @@ pub(super) struct Listener {
 
 impl Listener {
     /// Calls `on` for every such event from now on.
-    pub(super) fn new(target: &EventTarget, event: &'static str, on: impl FnMut(web_sys::Event) + 'static) -> Self {
+    pub(super) fn new(
+        target: &EventTarget,
+        event: &'static str,
+        on: impl FnMut(web_sys::Event) + 'static,
+    ) -> Self {
         let closure = Closure::new(on);
         let _ = target.add_event_listener_with_callback(event, function(&closure));
         Self { target: target.clone(), event, closure }
@@ -95,7 +99,9 @@ pub(super) async fn pause(millis: u32) {
     let _listener = Listener::new(&document(), "visibilitychange", move |_| hides());
     let closure = Closure::<dyn FnMut()>::new(ring);
     let millis = i32::try_from(millis).unwrap_or(i32::MAX);
-    let Ok(timer) = window().set_timeout_with_callback_and_timeout_and_arguments_0(function(&closure), millis) else {
+    let Ok(timer) =
+        window().set_timeout_with_callback_and_timeout_and_arguments_0(function(&closure), millis)
+    else {
         return;
     };
     let _ = wait.await;

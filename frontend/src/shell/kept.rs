@@ -95,7 +95,9 @@ mod tests {
 
     #[test]
     fn only_what_can_stand_in_a_header_is_plain() {
-        for (text, plain) in [("sk-ant-09_x", true), ("", false), ("a b", false), ("a\n", false), ("schlüssel", false)] {
+        for (text, plain) in
+            [("sk-ant-09_x", true), ("", false), ("a b", false), ("a\n", false), ("schlüssel", false)]
+        {
             assert_eq!(is_plain(text), plain, "{text:?}");
         }
     }

@@ -26,7 +26,7 @@ mod seat;
 mod socket;
 mod store;
 
-pub(crate) use address::{Fragment, take as take_address};
+pub(crate) use address::take as take_address;
 pub(crate) use desk::Desk;
 pub(crate) use notice::install as install_notice;
 

@@ -30,10 +30,13 @@ pub(super) fn permission() -> Notifications {
     if js_sys::Reflect::get(&window(), &"Notification".into()).is_ok_and(|class| class.is_undefined()) {
         return Notifications::Unsupported;
     }
-    match Notification::permission() {
-        NotificationPermission::Granted => Notifications::Granted,
-        NotificationPermission::Denied => Notifications::Denied,
-        _ => Notifications::Ask,
+    let permission = Notification::permission();
+    if permission == NotificationPermission::Granted {
+        Notifications::Granted
+    } else if permission == NotificationPermission::Denied {
+        Notifications::Denied
+    } else {
+        Notifications::Ask
     }
 }
 

@@ -98,7 +98,9 @@ impl Pairing {
     }
 
     fn settle(&self, problem: Option<String>) {
-        if self.problem.replace(problem.clone()) != problem {
+        let changed = *self.problem.borrow() != problem;
+        self.problem.replace(problem);
+        if changed {
             (self.changed)();
         }
     }
@@ -129,15 +131,16 @@ pub(super) async fn problem_in(response: &Response) -> String {
 }
 
 async fn exchange(code: &str) -> Result<String, String> {
-    let request = strict(Request::post("/api/pair")).json(&json!({ "code": code, "name": client_name() })).map_err(|error| error.to_string())?;
-    let response = request
-        .send()
-        .await
-        .map_err(|_| "the runner does not answer; is it still running?".to_owned())?;
+    let request = strict(Request::post("/api/pair"))
+        .json(&json!({ "code": code, "name": client_name() }))
+        .map_err(|error| error.to_string())?;
+    let response =
+        request.send().await.map_err(|_| "the runner does not answer; is it still running?".to_owned())?;
     if !response.ok() {
         return Err(problem_in(&response).await);
     }
-    let paired: Paired = response.json().await.map_err(|error| format!("the runner's answer cannot be read: {error}"))?;
+    let paired: Paired =
+        response.json().await.map_err(|error| format!("the runner's answer cannot be read: {error}"))?;
     Ok(paired.credential)
 }
 
@@ -160,7 +163,8 @@ fn name_in(agent: &str) -> String {
     let first = |known: &[(&str, &str)]| {
         known.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| (*name).to_owned())
     };
-    let browser = first(&[("Firefox", "Firefox"), ("Edg/", "Edge"), ("Chrome", "Chrome"), ("Safari", "Safari")]);
+    let browser =
+        first(&[("Firefox", "Firefox"), ("Edg/", "Edge"), ("Chrome", "Chrome"), ("Safari", "Safari")]);
     let system = first(&[
         ("Android", "Android"),
         ("iPhone", "iPhone"),
@@ -179,8 +183,14 @@ mod tests {
     #[test]
     fn a_browser_is_named_by_itself_and_its_system() {
         for (agent, name) in [
-            ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36", "Chrome on Linux"),
-            ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:150.0) Gecko/20100101 Firefox/150.0", "Firefox on macOS"),
+            (
+                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36",
+                "Chrome on Linux",
+            ),
+            (
+                "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:150.0) Gecko/20100101 Firefox/150.0",
+                "Firefox on macOS",
+            ),
             ("", ""),
         ] {
             assert_eq!(name_in(agent), name);

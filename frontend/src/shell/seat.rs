@@ -174,7 +174,8 @@ impl Seat {
             Role::Starting => false,
             Role::Following { .. } | Role::Failed(_) | Role::Closed => true,
         };
-        let works = self.summary.borrow().as_ref().is_some_and(|line| line.busy || line.asks || line.running > 0);
+        let works =
+            self.summary.borrow().as_ref().is_some_and(|line| line.busy || line.asks || line.running > 0);
         quiet && !(self.drives() && works)
     }
 
@@ -287,7 +288,13 @@ impl Seat {
         self.change(Role::Driving { pump: pump.clone(), browser, _hold: hold });
         let (nonce, _) = Uuid::new_v4().as_u64_pair();
         let settings = kept::settings();
-        pump.send(Event::Opened(Boot { session: self.session, log, nonce, settings, visible: !js::hidden() }));
+        pump.send(Event::Opened(Boot {
+            session: self.session,
+            log,
+            nonce,
+            settings,
+            visible: !js::hidden(),
+        }));
         self.say(&Word::Took);
         for (_, wish) in self.unheard.take() {
             pump.send(Event::User(wish));
@@ -325,7 +332,11 @@ impl Seat {
                         *whole = true;
                         true
                     }
-                    Role::Following { .. } | Role::Starting | Role::Driving { .. } | Role::Failed(_) | Role::Closed => false,
+                    Role::Following { .. }
+                    | Role::Starting
+                    | Role::Driving { .. }
+                    | Role::Failed(_)
+                    | Role::Closed => false,
                 };
                 if fits {
                     self.desk.show(self.session, patches);

@@ -131,7 +131,7 @@ async fn run(mut outgoing: UnboundedReceiver<String>, gate: &Gate, pairing: &Pai
                 let _ = socket.send(Message::Text(text)).await;
             }
             Either::Left((None, _)) => return (ABNORMAL, String::new()),
-            Either::Right((Some(Ok(message)), _)) => gate.report(read(message)),
+            Either::Right((Some(Ok(message)), _)) => gate.report(read(&message)),
             Either::Right((Some(Err(WebSocketError::ConnectionClose(close))), _)) => return words(close),
             Either::Right((Some(Err(_)), _)) => {}
             Either::Right((None, _)) => return (ABNORMAL, "the connection broke".to_owned()),
@@ -151,8 +151,8 @@ async fn refusal(pairing: &Pairing, credential: &str) -> (u16, String) {
     }
 }
 
-fn read(message: Message) -> LinkInput {
-    let parsed = match &message {
+fn read(message: &Message) -> LinkInput {
+    let parsed = match message {
         Message::Text(text) => serde_json::from_str::<ServerFrame>(text),
         Message::Bytes(bytes) => serde_json::from_slice(bytes),
     };

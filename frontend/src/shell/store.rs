@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use shared::SessionId;
 use wasm_bindgen::prelude::*;
 use web_sys::{
-    IdbCursor, IdbCursorDirection, IdbDatabase, IdbKeyRange, IdbObjectStore, IdbObjectStoreParameters, IdbTransaction,
+    IdbCursor, IdbCursorDirection, IdbDatabase, IdbObjectStore, IdbObjectStoreParameters, IdbTransaction,
     IdbTransactionMode,
 };
 
@@ -38,10 +38,14 @@ pub(super) enum StoreError {
     #[error("the browser has no room left for this page: delete sessions, or free space on the disk")]
     Full,
     /// An entry of this number is there already, and is another.
-    #[error("entry {0} of the saved log was written by somebody else; nothing more is saved here. Export this session to keep it")]
+    #[error(
+        "entry {0} of the saved log was written by somebody else; nothing more is saved here. Export this session to keep it"
+    )]
     Conflict(u64),
     /// The log does not continue where it ended.
-    #[error("the saved log ends at entry {last}, so entry {next} cannot follow: was the page's data cleared? Export this session to keep it")]
+    #[error(
+        "the saved log ends at entry {last}, so entry {next} cannot follow: was the page's data cleared? Export this session to keep it"
+    )]
     Gap {
         /// The last entry that is there.
         last: u64,
@@ -49,7 +53,9 @@ pub(super) enum StoreError {
         next: u64,
     },
     /// An entry cannot be read.
-    #[error("entry {n} of the saved log cannot be read ({reason}); export the session, and reload the page if it was just updated")]
+    #[error(
+        "entry {n} of the saved log cannot be read ({reason}); export the session, and reload the page if it was just updated"
+    )]
     Unreadable {
         /// Which.
         n: u64,
@@ -63,7 +69,11 @@ pub(super) enum StoreError {
 
 impl From<JsValue> for StoreError {
     fn from(exception: JsValue) -> Self {
-        if js::name(&exception) == "QuotaExceededError" { Self::Full } else { Self::Failed(js::words(&exception)) }
+        if js::name(&exception) == "QuotaExceededError" {
+            Self::Full
+        } else {
+            Self::Failed(js::words(&exception))
+        }
     }
 }
 
@@ -249,9 +259,14 @@ async fn write_entries(
 }
 
 /// The number of the last entry that is there; 0 for none.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the numbers of entries are small whole numbers")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the numbers of entries are small whole numbers"
+)]
 async fn last_of(store: &IdbObjectStore, session: SessionId) -> Result<u64, StoreError> {
-    let request = store.open_key_cursor_with_range_and_direction(&range(session)?, IdbCursorDirection::Prev)?;
+    let request =
+        store.open_key_cursor_with_range_and_direction(&range(session)?, IdbCursorDirection::Prev)?;
     let cursor = settled(&request).await?;
     if cursor.is_null() {
         return Ok(0);
@@ -278,15 +293,16 @@ fn upgrade(database: &IdbDatabase, before: u32) -> Result<(), JsValue> {
 }
 
 fn parse(row: &EntryRow) -> Result<Entry, StoreError> {
-    serde_json::from_str(&row.text).map_err(|error| StoreError::Unreadable { n: row.n, reason: error.to_string() })
+    serde_json::from_str(&row.text)
+        .map_err(|error| StoreError::Unreadable { n: row.n, reason: error.to_string() })
 }
 
 fn key(session: SessionId) -> JsValue {
     session.to_string().into()
 }
 
-fn range(session: SessionId) -> Result<IdbKeyRange, JsValue> {
-    range_of(&session.to_string())
+fn range(session: SessionId) -> Result<JsValue, JsValue> {
+    range_of(&session.to_string()).map(JsValue::from)
 }
 
 fn value(row: &impl Serialize) -> Result<JsValue, StoreError> {
