@@ -8,6 +8,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod files;
 pub mod http;
 pub mod launch;
 pub mod limits;

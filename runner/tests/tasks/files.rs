@@ -1,0 +1,234 @@
+//! The file tools against a real folder.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use runner::files::Files;
+use shared::ProblemCode;
+use tempfile::TempDir;
+
+fn workspace() -> (TempDir, Files) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("ws")).unwrap();
+    fs::write(folder.path().join("secret"), "secret\n").unwrap();
+    let files = Files::open(&folder.path().join("ws")).unwrap();
+    (folder, files)
+}
+
+#[tokio::test]
+async fn lines_are_read_from_an_offset() {
+    let (folder, files) = workspace();
+    fs::write(folder.path().join("ws/a"), "1\n2\n3\n4").unwrap();
+    let text = files.read("a".into(), Some(2), Some(2)).await.unwrap();
+    assert_eq!((text.text.as_str(), text.first_line, text.total_lines, text.more), ("2\n3\n", 2, 4, true));
+    let rest = files.read("a".into(), Some(4), None).await.unwrap();
+    assert_eq!((rest.text.as_str(), rest.more), ("4", false));
+}
+
+#[tokio::test]
+async fn an_empty_file_has_no_lines() {
+    let (folder, files) = workspace();
+    fs::write(folder.path().join("ws/a"), "").unwrap();
+    let text = files.read("a".into(), None, None).await.unwrap();
+    assert_eq!((text.text.as_str(), text.total_lines, text.more), ("", 0, false));
+}
+
+#[tokio::test]
+async fn a_read_ends_at_its_bound_and_says_that_there_is_more() {
+    let (folder, files) = workspace();
+    fs::write(folder.path().join("ws/a"), "0123456789abcde\n".repeat(20_000)).unwrap();
+    let text = files.read("a".into(), None, None).await.unwrap();
+    assert_eq!((text.text.len(), text.total_lines, text.more), (256 * 1024, 20_000, true));
+}
+
+#[tokio::test]
+async fn a_line_that_is_too_long_is_refused_by_its_number() {
+    let (folder, files) = workspace();
+    fs::write(folder.path().join("ws/a"), format!("short\n{}\nlast\n", "x".repeat(300_000))).unwrap();
+    let problem = files.read("a".into(), Some(2), None).await.unwrap_err();
+    assert_eq!(problem.code, ProblemCode::TooLarge);
+    assert!(problem.message.contains("Line 2"), "{problem}");
+    assert_eq!(files.read("a".into(), Some(3), None).await.unwrap().text, "last\n");
+}
+
+#[tokio::test]
+async fn an_absolute_path_inside_is_the_same_file() {
+    let (folder, files) = workspace();
+    fs::write(folder.path().join("ws/a"), "x").unwrap();
+    let path = folder.path().canonicalize().unwrap().join("ws/a");
+    assert_eq!(files.read(path.to_str().unwrap().into(), None, None).await.unwrap().text, "x");
+}
+
+#[tokio::test]
+async fn no_spelling_leads_out() {
+    let (folder, files) = workspace();
+    let secret = folder.path().join("secret");
+    symlink(&secret, folder.path().join("ws/link")).unwrap();
+    symlink("../secret", folder.path().join("ws/relative")).unwrap();
+    symlink("..", folder.path().join("ws/up")).unwrap();
+    symlink("/proc/self/root", folder.path().join("ws/root")).unwrap();
+    let spellings = [
+        secret.to_str().unwrap().to_owned(),
+        "../secret".into(),
+        "a/../../secret".into(),
+        "link".into(),
+        "relative".into(),
+        "up/secret".into(),
+        format!("root{}", secret.display()),
+        format!("{}/../secret", folder.path().join("ws").display()),
+    ];
+    for path in spellings {
+        let read = files.read(path.clone(), None, None).await.unwrap_err();
+        assert_eq!(read.code, ProblemCode::OutsideWorkspace, "{path}: {read}");
+        let written = files.write(path.clone(), "taken".into()).await.unwrap_err();
+        assert_eq!(written.code, ProblemCode::OutsideWorkspace, "{path}: {written}");
+    }
+    assert_eq!(fs::read_to_string(secret).unwrap(), "secret\n");
+}
+
+#[tokio::test]
+async fn a_link_inside_is_written_through() {
+    let (folder, files) = workspace();
+    fs::write(folder.path().join("ws/real"), "old\n").unwrap();
+    symlink("real", folder.path().join("ws/link")).unwrap();
+    let change = files.write("link".into(), "new\n".into()).await.unwrap();
+    assert_eq!(change.path, "real");
+    assert!(fs::symlink_metadata(folder.path().join("ws/link")).unwrap().is_symlink());
+    assert_eq!(fs::read_to_string(folder.path().join("ws/real")).unwrap(), "new\n");
+}
+
+#[tokio::test]
+async fn binary_and_foreign_encodings_are_refused_with_words() {
+    let (folder, files) = workspace();
+    for (name, bytes, word) in [
+        ("zero", &b"a\0b"[..], "binary"),
+        ("utf16", b"\xff\xfea\0", "UTF-16"),
+        ("latin", b"caf\xe9\n", "UTF-8"),
+    ] {
+        fs::write(folder.path().join("ws").join(name), bytes).unwrap();
+        let problem = files.read(name.into(), None, None).await.unwrap_err();
+        assert_eq!(problem.code, ProblemCode::NotText);
+        assert!(problem.message.contains(word), "{problem}");
+        let problem = files.edit(name.into(), "a".into(), "b".into()).await.unwrap_err();
+        assert_eq!(problem.code, ProblemCode::NotText, "{problem}");
+        assert_eq!(fs::read(folder.path().join("ws").join(name)).unwrap(), bytes);
+    }
+}
+
+#[tokio::test]
+async fn folders_and_pipes_are_no_files() {
+    let (folder, files) = workspace();
+    fs::create_dir(folder.path().join("ws/d")).unwrap();
+    let pipe = folder.path().join("ws/p");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    for path in ["d", "p"] {
+        assert_eq!(
+            files.read(path.into(), None, None).await.unwrap_err().code,
+            ProblemCode::NotText,
+            "{path}"
+        );
+        assert_eq!(
+            files.write(path.into(), "x".into()).await.unwrap_err().code,
+            ProblemCode::NotText,
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn writing_makes_folders_and_tells_the_diff() {
+    let (folder, files) = workspace();
+    let change = files.write("a/b/c.txt".into(), "one\ntwo\n".into()).await.unwrap();
+    assert_eq!(
+        (change.path.as_str(), change.created, change.added, change.removed),
+        ("a/b/c.txt", true, 2, 0)
+    );
+    assert!(change.diff.starts_with("--- /dev/null\n+++ b/a/b/c.txt\n@@ "), "{}", change.diff);
+    assert_eq!(fs::read_to_string(folder.path().join("ws/a/b/c.txt")).unwrap(), "one\ntwo\n");
+}
+
+#[tokio::test]
+async fn a_change_keeps_the_mode_and_leaves_nothing_beside() {
+    let (folder, files) = workspace();
+    let path = folder.path().join("ws/run.sh");
+    fs::write(&path, "#!/bin/sh\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).unwrap();
+    files.write("run.sh".into(), "#!/bin/sh\necho\n".into()).await.unwrap();
+    files.edit("run.sh".into(), "echo".into(), "true".into()).await.unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o750);
+    assert_eq!(fs::read_dir(folder.path().join("ws")).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_reader_never_sees_half_a_file() {
+    let (folder, files) = workspace();
+    let (one, two) = ("1".repeat(1_000_000), "2".repeat(2_000_000));
+    files.write("a".into(), one.clone()).await.unwrap();
+    let path = folder.path().join("ws/a");
+    let expected = (one.clone(), two.clone());
+    let reader = std::thread::spawn(move || {
+        for _ in 0..200 {
+            let seen = fs::read_to_string(&path).unwrap();
+            assert!(seen == expected.0 || seen == expected.1, "{} bytes", seen.len());
+        }
+    });
+    while !reader.is_finished() {
+        files.write("a".into(), two.clone()).await.unwrap();
+        files.write("a".into(), one.clone()).await.unwrap();
+    }
+    reader.join().unwrap();
+}
+
+#[tokio::test]
+async fn an_edit_replaces_the_first_occurrence_alone() {
+    let (folder, files) = workspace();
+    fs::write(folder.path().join("ws/a"), "x\ny\nx\n").unwrap();
+    let change = files.edit("a".into(), "x".into(), "z".into()).await.unwrap();
+    assert_eq!((change.created, change.added, change.removed), (false, 1, 1));
+    assert_eq!(fs::read_to_string(folder.path().join("ws/a")).unwrap(), "z\ny\nx\n");
+}
+
+#[tokio::test]
+async fn an_edit_that_does_not_match_says_what_is_near() {
+    let (folder, files) = workspace();
+    fs::write(folder.path().join("ws/a"), "  one\n  two\n").unwrap();
+    let problem = files.edit("a".into(), "one\ntwo".into(), "z".into()).await.unwrap_err();
+    assert_eq!(problem.code, ProblemCode::NoMatch);
+    assert!(problem.message.contains("Line 1"), "{problem}");
+    fs::write(folder.path().join("ws/a"), "one\r\ntwo\r\n").unwrap();
+    let problem = files.edit("a".into(), "one\ntwo".into(), "z".into()).await.unwrap_err();
+    assert!(problem.message.contains("line ends"), "{problem}");
+}
+
+#[tokio::test]
+async fn edits_at_once_lose_nothing() {
+    let (folder, files) = workspace();
+    let all: String = (0..20).map(|number| format!("<{number}>\n")).collect();
+    fs::write(folder.path().join("ws/a"), all).unwrap();
+    let edits: Vec<_> = (0..20)
+        .map(|number| {
+            let files = files.clone();
+            tokio::spawn(
+                async move { files.edit("a".into(), format!("<{number}>"), format!("[{number}]")).await },
+            )
+        })
+        .collect();
+    for edit in edits {
+        edit.await.unwrap().unwrap();
+    }
+    let expected: String = (0..20).map(|number| format!("[{number}]\n")).collect();
+    assert_eq!(fs::read_to_string(folder.path().join("ws/a")).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn too_much_is_refused_and_a_long_diff_is_cut() {
+    let (folder, files) = workspace();
+    let problem = files.write("a".into(), "x".repeat(4 * 1024 * 1024 + 1)).await.unwrap_err();
+    assert_eq!(problem.code, ProblemCode::TooLarge);
+    assert!(!folder.path().join("ws/a").exists());
+    let change = files.write("a".into(), "line\n".repeat(100_000)).await.unwrap();
+    assert!(change.diff.len() <= 32 * 1024, "{}", change.diff.len());
+    assert!(change.diff.ends_with("more lines)\n"), "{}", &change.diff[change.diff.len() - 40..]);
+    assert_eq!(change.added, 100_000);
+}
