@@ -5,7 +5,7 @@
 //! never slowed down, whatever others do: only after a comparison has failed does the throttle come in.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -13,11 +13,15 @@ use shared::{ClientId, Problem, ProblemCode, Timestamp};
 use uuid::Uuid;
 
 use crate::secret::{Secret, SecretHash};
+use crate::store::{Store, StoreError};
 
 /// The most clients that may be paired at once.
 pub const MAX_CLIENTS: usize = 100;
 /// The longest name of a client, in characters.
 pub const MAX_NAME_CHARS: usize = 80;
+
+/// Between two notes in the store that a client was seen.
+const SEEN_EVERY_MS: u64 = 60_000;
 
 /// A client as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,12 +45,26 @@ struct Entry {
 #[derive(Clone)]
 pub struct Clients {
     entries: Arc<Mutex<Vec<Entry>>>,
+    store: Store,
 }
 
 impl Clients {
-    /// None yet.
-    pub fn new() -> Self {
-        Self { entries: Arc::default() }
+    /// Those that the store knows and that were not revoked.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn open(store: Store) -> Result<Self, StoreError> {
+        let known = store.list_clients().await?.into_iter().filter(|(client, _)| client.revoked.is_none());
+        let entries = known.map(|(client, hash)| Entry {
+            client: Client {
+                id: client.id,
+                name: client.name,
+                created: client.created,
+                seen: client.seen.unwrap_or(client.created),
+            },
+            hash: SecretHash(hash),
+        });
+        Ok(Self { entries: Arc::new(Mutex::new(entries.collect())), store })
     }
 
     /// Makes a client and its credential.
@@ -54,30 +72,73 @@ impl Clients {
     /// # Errors
     /// If there are too many, or the system's random source or the store fails.
     pub async fn add(&self, name: &str, now: Timestamp) -> Result<(ClientId, Secret), Problem> {
-        let credential = Secret::credential().map_err(|error| {
-            Problem::new(ProblemCode::System, format!("The system's random source failed: {error}."))
-        })?;
-        let id = ClientId(Uuid::new_v4());
-        let client = Client { id, name: tidy(name), created: now, seen: now };
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() >= MAX_CLIENTS {
+        if self.lock().len() >= MAX_CLIENTS {
             return Err(too_many());
         }
-        entries.push(Entry { client, hash: credential.hash() });
+        let credential = Secret::credential()
+            .map_err(|error| Problem::new(ProblemCode::System, format!("The system's random source failed: {error}.")))?;
+        let id = ClientId(Uuid::new_v4());
+        let client = Client { id, name: tidy(name), created: now, seen: now };
+        let hash = credential.hash();
+        let added = self.store.add_client(id, hash.0, client.name.clone(), now).await;
+        added.map_err(|error| Problem::retryable(ProblemCode::System, format!("The runner's store failed: {error}.")))?;
+        self.lock().push(Entry { client, hash });
         Ok((id, credential))
     }
 
     /// Whose credential this is.
     pub fn find(&self, credential: &str) -> Option<ClientId> {
         let presented = SecretHash::of(credential);
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         // All of them, so that the time does not tell which.
-        entries.iter().fold(
-            None,
-            |found, entry| {
-                if entry.hash.matches(&presented) { Some(entry.client.id) } else { found }
-            },
-        )
+        self.lock().iter().fold(None, |found, entry| {
+            if entry.hash.matches(&presented) { Some(entry.client.id) } else { found }
+        })
+    }
+
+    /// Whether a client is paired.
+    pub fn knows(&self, id: ClientId) -> bool {
+        self.lock().iter().any(|entry| entry.client.id == id)
+    }
+
+    /// All of them, the oldest first.
+    pub fn list(&self) -> Vec<Client> {
+        self.lock().iter().map(|entry| entry.client.clone()).collect()
+    }
+
+    /// Takes a client's credential back. Whether there was such a client. It is refused from now on even if the store fails.
+    ///
+    /// # Errors
+    /// If the store cannot be written: then the credential is good again after a restart.
+    pub async fn revoke(&self, id: ClientId, now: Timestamp) -> Result<bool, StoreError> {
+        let known = {
+            let mut entries = self.lock();
+            let before = entries.len();
+            entries.retain(|entry| entry.client.id != id);
+            entries.len() < before
+        };
+        Ok(self.store.revoke_client(id, now).await? || known)
+    }
+
+    /// Notes that a client was seen.
+    pub async fn saw(&self, id: ClientId, now: Timestamp) {
+        let stale = {
+            let mut entries = self.lock();
+            let entry = entries.iter_mut().find(|entry| entry.client.id == id);
+            entry.is_some_and(|entry| {
+                let stale = now.since(entry.client.seen) >= SEEN_EVERY_MS;
+                if stale {
+                    entry.client.seen = now;
+                }
+                stale
+            })
+        };
+        if stale && let Err(error) = self.store.touch_client(id, now).await {
+            tracing::warn!("The store did not note that a client was seen: {error}");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use shared::{Problem, Timestamp};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -16,8 +17,9 @@ use tracing_subscriber::Layer as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::cli::{Cli, Place, Serve};
-use crate::config::{Config, ConfigError};
+use crate::cli::{Cli, ClientsAction, Command, Place, Serve};
+use crate::config::{self, Config, ConfigError};
+use crate::control::{self, Answer, Ask, ControlError};
 use crate::http::headers::SERVER_NAME;
 use crate::server::{self, RunError};
 use crate::state_dir::{StateDir, StateDirError};
@@ -34,6 +36,10 @@ enum LaunchError {
     Occupied(SocketAddr, bool),
     #[error("{0} cannot be listened on: {1}. Choose another with --host or --port.")]
     Bind(SocketAddr, io::Error),
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    #[error(transparent)]
+    Refused(Problem),
     #[error("The runner could not set itself up: {0}.")]
     System(io::Error),
 }
@@ -56,7 +62,40 @@ fn occupied_words(address: SocketAddr, ours: bool) -> String {
 pub fn main(cli: Cli) -> ExitCode {
     match cli.command {
         None => conclude(serve(cli.place, cli.serve)),
-        Some(_) => ExitCode::FAILURE,
+        Some(Command::Pair) => conclude(ask(&cli.place, &Ask::Pair)),
+        Some(Command::Clients { action: None | Some(ClientsAction::List) }) => conclude(ask(&cli.place, &Ask::Clients)),
+        Some(Command::Clients { action: Some(ClientsAction::Revoke { client }) }) => {
+            conclude(ask(&cli.place, &Ask::Revoke { client }))
+        }
+    }
+}
+
+/// Asks a runner, and prints its answer.
+fn ask(place: &Place, ask: &Ask) -> Result<ExitCode, LaunchError> {
+    let (_, state_dir) = config::settle(place)?;
+    let mut output = io::stdout().lock();
+    match control::ask(&state_dir, ask)? {
+        Answer::Link { url } => writeln!(output, "{url}"),
+        Answer::Clients { clients } if clients.is_empty() => writeln!(output, "No browser is paired."),
+        Answer::Clients { clients } => clients.iter().try_for_each(|(client, tabs)| {
+            let (paired, seen) = (ago(client.created), ago(client.seen));
+            writeln!(output, "{}  {}  paired {paired}, seen {seen}, {tabs} connected", client.id, client.name)
+        }),
+        Answer::Revoked { client } => writeln!(output, "Client {client} is refused from now on; its connections are closed."),
+        Answer::Problem { problem } => return Err(LaunchError::Refused(problem)),
+    }
+    .map_err(LaunchError::System)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How long ago something was, for people.
+fn ago(then: Timestamp) -> String {
+    let seconds = server::now().since(then) / 1000;
+    match seconds {
+        0..60 => "just now".to_owned(),
+        60..3_600 => format!("{} min ago", seconds / 60),
+        3_600..86_400 => format!("{} h ago", seconds / 3_600),
+        _ => format!("{} days ago", seconds / 86_400),
     }
 }
 

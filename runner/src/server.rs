@@ -5,27 +5,39 @@
 //! sockets closed with 1001, tasks ended with grace.
 
 use std::io;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use reqwest::Url;
 use shared::Timestamp;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::auth::Clients;
-use crate::config::Config;
+use crate::config::{Config, DEFAULT_ANTHROPIC};
+use crate::files::Files;
 use crate::http::gate::Gate;
 use crate::http::headers::Policy;
 use crate::http::{self, accept};
+use crate::limits::{self, Limits};
 use crate::pairing::Pairing;
+use crate::relay::Relay;
 use crate::socket::hub::Hub;
+use crate::socket::operations::Operations;
 use crate::state_dir::StateDir;
+use crate::store::{Store, StoreError};
+use crate::tasks::{Tasks, TasksConfig, TasksError};
+use crate::control;
 
 /// How long connections may take to end once the runner stops.
-const CLOSE_TIME: Duration = Duration::from_secs(2);
+const CLOSE_TIME: Duration = Duration::from_secs(3);
+/// How long requests under way may take after that.
+const REQUEST_TIME: Duration = Duration::from_secs(2);
 
 /// Everything that requests and sockets share.
 pub struct Runner {
@@ -39,8 +51,22 @@ pub struct Runner {
     pub pairing: Pairing,
     /// Who is connected.
     pub hub: Hub,
+    /// Calls models.
+    pub relay: Relay,
+    /// Runs commands.
+    pub tasks: Tasks,
+    /// Reads and writes files.
+    pub files: Files,
+    /// What is under way, and what was done.
+    pub operations: Operations,
+    /// The sockets' tasks.
+    pub sockets: TaskTracker,
+    /// The requests' tasks.
+    pub requests: TaskTracker,
     /// Where commands run.
     pub workspace: String,
+    /// The same with the home folder as `~`.
+    pub workspace_short: String,
     /// Where the page is: `http://127.0.0.1:8757`.
     pub url: String,
 }
@@ -55,13 +81,17 @@ impl Runner {
     }
 }
 
-/// Why a runner ended otherwise than by being told to.
+/// Why a runner could not begin.
 #[derive(Debug, Error)]
 pub enum RunError {
     #[error("The system's random source failed: {0}.")]
     Random(#[from] getrandom::Error),
-    #[error("The socket could not be asked for its address: {0}.")]
-    Address(#[from] io::Error),
+    #[error("The runner could not set itself up: {0}.")]
+    System(#[from] io::Error),
+    #[error("The store cannot be used: {0}.")]
+    Store(#[from] StoreError),
+    #[error("Commands cannot be run: {0}.")]
+    Tasks(#[from] TasksError),
 }
 
 /// Runs until `stop`. `ready` is called once connections are accepted, with a link that pairs.
@@ -76,25 +106,88 @@ pub async fn run(
     ready: impl FnOnce(&str),
 ) -> Result<(), RunError> {
     let address = listener.local_addr()?;
-    let clients = Clients::new();
-    let _ = &state;
+    let open_files = limits::raise_open_files();
+    let limits = Limits::default();
+    let grace = limits.grace;
+    let store = Store::open(state.path())?;
+    if let Some(warning) = store.warning() {
+        tracing::warn!("{warning}");
+    }
+    let clients = Clients::open(store.clone()).await?;
+    let tasks = TasksConfig {
+        workspace: config.workspace.clone(),
+        program: std::env::current_exe()?,
+        shell: None,
+        secret: Vec::new(),
+        open_files,
+        limits,
+    };
+    let upstream = origin(&config.anthropic.base);
+    let connect = [DEFAULT_ANTHROPIC, &upstream].into_iter().chain(config.connect.iter().map(String::as_str));
     let runner = Arc::new(Runner {
         gate: Gate::new(address.ip(), address.port(), &config.dev_origins, clients.clone()),
-        policy: Policy::new(config.connect.iter().map(String::as_str)),
+        policy: Policy::new(connect),
         clients,
         pairing: Pairing::default(),
         hub: Hub::default(),
+        relay: Relay::new(config.anthropic),
+        tasks: Tasks::open(tasks, store.clone()).await?,
+        files: Files::open(&config.workspace)?,
+        operations: Operations::new(store.clone()),
+        sockets: TaskTracker::new(),
+        requests: TaskTracker::new(),
         workspace: config.workspace.to_string_lossy().into_owned(),
+        workspace_short: short(&config.workspace),
         url: page_url(address),
     });
+    let control = match control::bind(state.path()) {
+        Ok(listener) => Some(AbortOnDropHandle::new(tokio::spawn(control::serve(listener, Arc::clone(&runner))))),
+        Err(error) => {
+            tracing::warn!("`meanwhile pair` and `meanwhile clients` will not work: there is no control socket in {}: {error}", state.path().display());
+            None
+        }
+    };
     ready(&runner.pairing_link()?);
     let connections = TaskTracker::new();
     let router = http::router(Arc::clone(&runner));
-    let answer = move |request| http::answer(Arc::clone(&runner), router.clone(), request);
+    let shared = Arc::clone(&runner);
+    let answer = move |request| http::answer(Arc::clone(&shared), router.clone(), request);
     accept::serve(listener, answer, stop, connections.clone()).await;
+
+    tracing::info!("Stopping.");
+    drop(control);
+    runner.hub.stop();
     connections.close();
-    let _ = tokio::time::timeout(CLOSE_TIME, connections.wait()).await;
+    runner.sockets.close();
+    let closed = tokio::time::timeout(CLOSE_TIME, async {
+        connections.wait().await;
+        runner.sockets.wait().await;
+    });
+    if closed.await.is_err() {
+        tracing::warn!("Some connections did not end in time.");
+    }
+    runner.tasks.shutdown(grace).await;
+    runner.requests.close();
+    if tokio::time::timeout(REQUEST_TIME, runner.requests.wait()).await.is_err() {
+        tracing::warn!("Some requests did not end in time.");
+    }
+    store.close();
     Ok(())
+}
+
+/// A folder with the home folder as `~`.
+fn short(folder: &Path) -> String {
+    let home = etcetera::home_dir().ok();
+    match home.and_then(|home| folder.strip_prefix(home).ok().map(Path::to_owned)) {
+        Some(rest) if rest.as_os_str().is_empty() => "~".to_owned(),
+        Some(rest) => format!("~/{}", rest.display()),
+        None => folder.display().to_string(),
+    }
+}
+
+/// The origin of an upstream, as the page's policy names it.
+fn origin(base: &str) -> String {
+    Url::parse(base).map_or_else(|_| DEFAULT_ANTHROPIC.to_owned(), |url| url.origin().ascii_serialization())
 }
 
 /// The address for people. A wildcard is reached at the loopback address.

@@ -157,7 +157,10 @@ impl Gate {
         }
         // Two may be there: SDKs send every key that they find in their environment.
         match presented.iter().find_map(|credential| self.clients.find(credential)) {
-            Some(client) => Ok(client),
+            Some(client) => {
+                self.clients.saw(client, crate::server::now()).await;
+                Ok(client)
+            }
             None => Err(self.refuse_guess("The credential is wrong or was revoked. `meanwhile pair` prints a link that pairs again.").await),
         }
     }

@@ -8,6 +8,7 @@ pub mod assets;
 pub mod gate;
 pub mod headers;
 pub mod problem;
+mod relay;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,7 @@ pub fn router(runner: Arc<Runner>) -> Router {
         .route(PAIR_PATH, post(pair))
         .route("/api/health", get(health))
         .route("/ws", get(crate::socket::upgrade))
+        .route("/relay/{upstream}/{*path}", any(relay::pass))
         .fallback(fallback)
         .method_not_allowed_fallback(wrong_method)
         .with_state(runner)

@@ -1,8 +1,183 @@
-//! Hub.
+//! Who is connected, and who drives which session.
+//!
+//! A session has at most one driver: the newest connection that asked for it. Registering it fences the one before,
+//! at once and for good; everything that only a driver may do asks [`Seat::drives`] at the moment that it does it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use shared::{ClientId, SessionId};
+use tokio::sync::watch;
+
+/// The most connections that may have said hello.
+pub const MAX_TABS: usize = 256;
+
+/// What a connection is told by others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Go on.
+    Live,
+    /// A newer connection drives the session.
+    Fenced,
+    /// The client's credential was taken back.
+    Revoked,
+    /// The runner stops.
+    Stopping,
+}
+
+/// All connections. A cheap handle.
+#[derive(Clone)]
+pub struct Hub {
+    inner: Arc<Mutex<Inner>>,
+    count: Arc<watch::Sender<u32>>,
+}
+
 #[derive(Default)]
-pub struct Hub;
+struct Inner {
+    next: u64,
+    stopping: bool,
+    seats: HashMap<u64, Entry>,
+    drivers: HashMap<SessionId, u64>,
+}
+
+struct Entry {
+    client: ClientId,
+    order: watch::Sender<Order>,
+}
+
+/// A connection's place. Dropping it gives the place up.
+pub struct Seat {
+    hub: Hub,
+    number: u64,
+    session: SessionId,
+    /// What others tell this connection.
+    pub orders: watch::Receiver<Order>,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self { inner: Arc::default(), count: Arc::new(watch::Sender::new(0)) }
+    }
+}
+
 impl Hub {
+    /// Takes a place, and the session if `drive`. `None` if there are too many.
+    pub fn join(&self, client: ClientId, session: SessionId, drive: bool) -> Option<Seat> {
+        let mut inner = self.lock();
+        if inner.seats.len() >= MAX_TABS {
+            return None;
+        }
+        let number = inner.next;
+        inner.next += 1;
+        if drive && let Some(older) = inner.drivers.insert(session, number).and_then(|older| inner.seats.get(&older)) {
+            older.order.send_if_modified(|order| *order == Order::Live && { *order = Order::Fenced; true });
+        }
+        let first = if inner.stopping { Order::Stopping } else { Order::Live };
+        let (order, orders) = watch::channel(first);
+        inner.seats.insert(number, Entry { client, order });
+        self.publish(&inner);
+        Some(Seat { hub: self.clone(), number, session, orders })
+    }
+
+    /// Closes a client's connections.
+    pub fn revoke(&self, client: ClientId) {
+        for entry in self.lock().seats.values().filter(|entry| entry.client == client) {
+            entry.order.send_replace(Order::Revoked);
+        }
+    }
+
+    /// Closes all connections, and those still to come.
+    pub fn stop(&self) {
+        let mut inner = self.lock();
+        inner.stopping = true;
+        for entry in inner.seats.values() {
+            entry.order.send_replace(Order::Stopping);
+        }
+    }
+
+    /// How many are connected.
     pub fn tabs(&self) -> u32 {
-        0
+        *self.count.borrow()
+    }
+
+    /// Tells when that number changes.
+    pub fn watch_tabs(&self) -> watch::Receiver<u32> {
+        self.count.subscribe()
+    }
+
+    /// How many of a client's are connected.
+    pub fn tabs_of(&self, client: ClientId) -> usize {
+        self.lock().seats.values().filter(|entry| entry.client == client).count()
+    }
+
+    fn publish(&self, inner: &Inner) {
+        self.count.send_replace(u32::try_from(inner.seats.len()).unwrap_or(u32::MAX));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    /// Whether this connection drives its session, now.
+    pub fn drives(&self) -> bool {
+        self.hub.lock().drivers.get(&self.session) == Some(&self.number)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut inner = self.hub.lock();
+        inner.seats.remove(&self.number);
+        if inner.drivers.get(&self.session) == Some(&self.number) {
+            inner.drivers.remove(&self.session);
+        }
+        self.hub.publish(&inner);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    const SESSION: SessionId = SessionId(Uuid::from_u128(1));
+    const CLIENT: ClientId = ClientId(Uuid::from_u128(2));
+
+    #[test]
+    fn the_newest_driver_fences_the_older_and_a_watcher_nobody() {
+        let hub = Hub::default();
+        let first = hub.join(CLIENT, SESSION, true).unwrap();
+        let watcher = hub.join(CLIENT, SESSION, false).unwrap();
+        assert!(first.drives() && !watcher.drives());
+        let second = hub.join(CLIENT, SESSION, true).unwrap();
+        assert!(!first.drives() && second.drives());
+        assert_eq!(*first.orders.borrow(), Order::Fenced);
+        assert_eq!(*watcher.orders.borrow(), Order::Live);
+        drop(first);
+        assert!(second.drives());
+        assert_eq!(hub.tabs(), 2);
+    }
+
+    #[test]
+    fn another_session_is_not_touched() {
+        let hub = Hub::default();
+        let one = hub.join(CLIENT, SESSION, true).unwrap();
+        let _other = hub.join(CLIENT, SessionId(Uuid::from_u128(3)), true).unwrap();
+        assert!(one.drives());
+    }
+
+    #[test]
+    fn revoking_reaches_one_client_and_stopping_all() {
+        let hub = Hub::default();
+        let one = hub.join(CLIENT, SESSION, true).unwrap();
+        let other = hub.join(ClientId(Uuid::from_u128(4)), SESSION, false).unwrap();
+        hub.revoke(CLIENT);
+        assert_eq!((*one.orders.borrow(), *other.orders.borrow()), (Order::Revoked, Order::Live));
+        hub.stop();
+        assert_eq!(*other.orders.borrow(), Order::Stopping);
+        assert_eq!(*hub.join(CLIENT, SESSION, true).unwrap().orders.borrow(), Order::Stopping);
     }
 }

@@ -1,67 +1,141 @@
-//! Sockets.
+//! The WebSocket of one page: from the upgrade to the welcome.
+//!
+//! What runs for each socket: a task that reads, decides and fills the queue (`connection`), one that empties the queue
+//! (`queue`), and small ones for what takes long: requests, watched output, model calls. All of them end with the
+//! socket, but for requests that change something: these are finished, and their replies kept for the next connection.
+//! The gate has checked the credential before any of this.
+
+mod calls;
+mod connection;
 pub mod hub;
+pub mod operations;
+mod pace;
+pub mod queue;
+mod requests;
+mod watches;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::FromRequestParts as _;
+use axum::Extension;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Request, State};
-use axum::response::IntoResponse as _;
-use axum::response::Response;
-use shared::protocol::{
-    ClientFrame, HEARTBEAT_MS, MAX_FRAME_BYTES, PROTOCOL, SUBPROTOCOL, ServerFrame, Stats, Welcome,
-};
-use shared::{Epoch, ProblemCode, Seq};
+use axum::extract::{FromRequestParts as _, Request, State};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::stream::SplitStream;
+use futures_util::StreamExt as _;
+use serde::Deserialize;
+use shared::protocol::{ClientFrame, Hello, MAX_FRAME_BYTES, PROTOCOL, SUBPROTOCOL, ServerFrame, close};
+use shared::{ClientId, Problem, ProblemCode};
 
+use self::connection::Connection;
+use self::queue::SendQueue;
+use crate::http::accept::Place;
 use crate::http::problem::Refusal;
 use crate::server::Runner;
 
-/// Upgrade.
-pub async fn upgrade(State(runner): State<Arc<Runner>>, request: Request) -> Response {
+/// How long a page may take to say hello.
+const HELLO_TIME: Duration = Duration::from_secs(10);
+/// How long a page may take to answer a close.
+const CLOSE_TIME: Duration = Duration::from_secs(2);
+
+/// Makes a socket of a request.
+pub async fn upgrade(
+    State(runner): State<Arc<Runner>>,
+    Extension(client): Extension<ClientId>,
+    Extension(place): Extension<Place>,
+    request: Request,
+) -> Response {
     let (mut parts, _) = request.into_parts();
-    match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
-        Ok(upgrade) => upgrade
-            .protocols([SUBPROTOCOL])
-            .max_message_size(MAX_FRAME_BYTES)
-            .max_frame_size(MAX_FRAME_BYTES)
-            .on_upgrade(|socket| serve(runner, socket)),
-        Err(rejection) => Refusal::new(ProblemCode::Malformed, rejection.body_text())
-            .with_status(rejection.status())
-            .into_response(),
+    let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+        Ok(upgrade) => upgrade.protocols([SUBPROTOCOL]),
+        Err(rejection) => {
+            let words = format!("This address is for WebSockets: {}", rejection.body_text());
+            return Refusal::new(ProblemCode::Malformed, words).with_status(rejection.status()).into_response();
+        }
+    };
+    if upgrade.selected_protocol().is_none() {
+        let words = format!("The WebSocket must offer the subprotocol {SUBPROTOCOL}.");
+        return Refusal::new(ProblemCode::Malformed, words).into_response();
     }
+    upgrade
+        .max_message_size(MAX_FRAME_BYTES)
+        .max_frame_size(MAX_FRAME_BYTES)
+        .max_write_buffer_size(4 * MAX_FRAME_BYTES)
+        .on_failed_upgrade(|error| tracing::debug!("A handshake was not finished: {error}"))
+        .on_upgrade(move |socket| async move {
+            let sockets = runner.sockets.clone();
+            sockets.track_future(serve(runner, client, socket)).await;
+            drop(place);
+        })
 }
 
-async fn serve(runner: Arc<Runner>, mut socket: WebSocket) {
-    let Some(Ok(Message::Text(text))) = socket.recv().await else { return };
-    let Ok(ClientFrame::Hello(_)) = serde_json::from_str(text.as_str()) else { return };
-    let welcome = ServerFrame::Welcome(Box::new(Welcome {
-        protocol: PROTOCOL,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        epoch: Epoch(uuid::Uuid::nil()),
-        resumed: false,
-        last: Seq(0),
-        next: Seq(1),
-        workspace: runner.workspace.clone(),
-        workspace_short: runner.workspace.clone(),
-        system: std::env::consts::OS.to_owned(),
-        shell: "/bin/sh".to_owned(),
-        tasks: Vec::new(),
-        stats: Stats::default(),
-        relay: Vec::new(),
-        heartbeat_ms: HEARTBEAT_MS,
-        now: crate::server::now(),
-    }));
-    let text = serde_json::to_string(&welcome).expect("plain data");
-    let _ = socket.send(Message::Text(text.into())).await;
-    loop {
-        tokio::select! {
-            frame = socket.recv() => if !matches!(frame, Some(Ok(_))) { return },
-            () = tokio::time::sleep(Duration::from_millis(HEARTBEAT_MS)) => {
-                let beat = ServerFrame::Heartbeat { now: crate::server::now() };
-                let text = serde_json::to_string(&beat).expect("plain data");
-                if socket.send(Message::Text(text.into())).await.is_err() { return }
+async fn serve(runner: Arc<Runner>, client: ClientId, socket: WebSocket) {
+    let (sink, mut stream) = socket.split();
+    let (queue, writer) = queue::queue();
+    let writing = tokio::spawn(writer.run(sink));
+    match greet(&mut stream).await {
+        Ok(hello) => {
+            if let Some(connection) = Connection::open(runner, client, hello, queue.clone()).await {
+                connection.run(&mut stream).await;
             }
         }
+        Err(Some((problem, code))) => refuse(&queue, problem, code),
+        Err(None) => {}
+    }
+    drop(queue);
+    let _ = writing.await;
+    // Whatever the page still says is read and dropped, or the system would cut the connection before it has read the close.
+    let _ = tokio::time::timeout(CLOSE_TIME, async { while let Some(Ok(_)) = stream.next().await {} }).await;
+}
+
+/// Says why, and closes.
+fn refuse(queue: &SendQueue, problem: Problem, code: u16) {
+    queue.push(&ServerFrame::Problem { problem });
+    queue.close(code, "see the problem before");
+}
+
+/// What every version's hello has.
+#[derive(Deserialize)]
+struct AnyHello {
+    #[serde(rename = "type")]
+    kind: String,
+    protocol: u32,
+}
+
+async fn greet(stream: &mut SplitStream<WebSocket>) -> Result<Hello, Option<(Problem, u16)>> {
+    let malformed = |words: String| Some((Problem::new(ProblemCode::Malformed, words), close::MALFORMED));
+    let first = async {
+        loop {
+            match stream.next().await {
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                other => return other,
+            }
+        }
+    };
+    let text = match tokio::time::timeout(HELLO_TIME, first).await {
+        Err(_) => return Err(malformed(format!("No hello came within {} seconds.", HELLO_TIME.as_secs()))),
+        Ok(None | Some(Ok(Message::Close(_)))) => return Err(None),
+        Ok(Some(Err(error))) => return Err(malformed(format!("The first frame could not be read: {error}."))),
+        Ok(Some(Ok(Message::Text(text)))) => text,
+        Ok(Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_)))) => {
+            return Err(malformed("Frames are text messages; the first one was binary.".to_owned()));
+        }
+    };
+    if let Ok(any) = serde_json::from_str::<AnyHello>(&text)
+        && any.kind == "hello"
+        && any.protocol != PROTOCOL
+    {
+        let words = format!(
+            "The page speaks version {} of the protocol and this runner version {PROTOCOL}. Reload the page from this runner.",
+            any.protocol
+        );
+        return Err(Some((Problem::new(ProblemCode::Malformed, words), close::VERSION)));
+    }
+    match serde_json::from_str(&text) {
+        Ok(ClientFrame::Hello(hello)) => Ok(hello),
+        Ok(ClientFrame::Request { .. } | ClientFrame::Ack { .. } | ClientFrame::Alarm { .. }) => {
+            Err(malformed("The first frame must be hello.".to_owned()))
+        }
+        Err(error) => Err(malformed(format!("The hello could not be read: {error}."))),
     }
 }

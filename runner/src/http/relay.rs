@@ -1,0 +1,52 @@
+//! The relay over HTTP, for programs that speak a provider's own protocol: official libraries with the runner as their
+//! base address and a client's credential as their key.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use futures_util::{StreamExt as _, stream};
+use http_body_util::{BodyExt as _, Limited};
+
+use super::problem::Refusal;
+use crate::relay::MAX_BODY_BYTES;
+use crate::server::Runner;
+
+/// Passes a request on.
+pub(super) async fn pass(State(runner): State<Arc<Runner>>, Path((upstream, _)): Path<(String, String)>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let prefix = format!("/relay/{upstream}");
+    let target = parts.uri.path_and_query().and_then(|target| target.as_str().strip_prefix(&prefix)).unwrap_or_default();
+    let declared = axum::http::header::CONTENT_LENGTH;
+    let declared = parts.headers.get(declared).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > MAX_BODY_BYTES) {
+        return too_large().into_response();
+    }
+    let body = reqwest::Body::wrap_stream(Limited::new(body, MAX_BODY_BYTES).into_data_stream());
+    let answer = runner.relay.call(&upstream, parts.method, target, &parts.headers, body).await;
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(problem) => return Refusal::from(problem).into_response(),
+    };
+    let status = StatusCode::from_u16(answer.status()).unwrap_or(StatusCode::BAD_GATEWAY);
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response.headers_mut().extend(answer.headers());
+    let pieces = stream::unfold(Some(answer), async |answer| {
+        let mut answer = answer?;
+        match answer.chunk().await {
+            Ok(Some(piece)) => Some((Ok(piece), Some(answer))),
+            Ok(None) => None,
+            // An error of the body cuts the connection, which is how HTTP/1.1 says that an answer is not whole.
+            Err(problem) => Some((Err(problem), None)),
+        }
+    });
+    *response.body_mut() = Body::from_stream(pieces.boxed());
+    response
+}
+
+fn too_large() -> Refusal {
+    Refusal::new(shared::ProblemCode::TooLarge, format!("The body is larger than {MAX_BODY_BYTES} bytes."))
+}

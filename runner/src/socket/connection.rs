@@ -1,0 +1,435 @@
+//! One page's connection, from its welcome to its end: a loop over everything that can happen to it.
+//!
+//! The loop never waits for the page. What the page says is decided at once or handed to a task; what it is to hear goes
+//! into its queue. Events are taken from the store while there is room in the queue, so a slow page leaves them there.
+//! The state of tasks is kept here, the newest of each, until there is room.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{Message, WebSocket};
+use futures_util::StreamExt as _;
+use futures_util::stream::SplitStream;
+use serde::Deserialize;
+use shared::protocol::{
+    ClientFrame, HEARTBEAT_MS, Hello, MAX_FRAME_BYTES, Op, Outcome, PROTOCOL, Reply, ServerFrame, Stats, Welcome, close,
+};
+use shared::task::Task;
+use shared::{ClientId, OpId, Problem, ProblemCode, Seq, SessionId, TaskId};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Semaphore, broadcast, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::calls::Calls;
+use super::hub::{Order, Seat};
+use super::pace::{Burst, Paced, STATS};
+use super::queue::{SendQueue, encode};
+use super::{refuse, requests, watches};
+use crate::server::{Runner, now};
+use crate::tasks::News;
+
+/// The most requests of one page under way.
+const MAX_REQUESTS: usize = 64;
+/// The most alarms of one page.
+const MAX_ALARMS: usize = 64;
+/// The furthest alarm, in milliseconds.
+const MAX_ALARM_MS: u64 = 3_600_000;
+/// The most outputs that one page watches.
+const MAX_WATCHES: usize = 64;
+/// How many events are taken from the store at a time.
+const EVENTS: usize = 32;
+const HEARTBEAT: Duration = Duration::from_millis(HEARTBEAT_MS);
+
+/// A connection that was welcomed.
+pub(super) struct Connection {
+    runner: Arc<Runner>,
+    seat: Seat,
+    session: SessionId,
+    drive: bool,
+    queue: SendQueue,
+    /// The last event sent, or the one before the first to send.
+    cursor: Seq,
+    last_event: watch::Receiver<Seq>,
+    burst: Burst,
+    news: broadcast::Receiver<News>,
+    known: HashSet<TaskId>,
+    changed: BTreeMap<TaskId, Arc<Task>>,
+    stats: Paced,
+    tabs: watch::Receiver<u32>,
+    heartbeat: Instant,
+    alarms: HashMap<u64, Instant>,
+    watched: HashMap<TaskId, AbortOnDropHandle<()>>,
+    calls: Calls,
+    places: Arc<Semaphore>,
+    inputs: HashMap<TaskId, oneshot::Receiver<()>>,
+}
+
+impl Connection {
+    /// Takes a seat and says welcome. `None` if there is no seat or the client was revoked meanwhile.
+    pub(super) async fn open(runner: Arc<Runner>, client: ClientId, hello: Hello, queue: SendQueue) -> Option<Self> {
+        let Some(seat) = runner.hub.join(client, hello.session, hello.drive) else {
+            let words = "Too many tabs are connected. Close some.";
+            refuse(&queue, Problem::retryable(ProblemCode::TooMany, words), close::GOING_AWAY);
+            return None;
+        };
+        // Revoked between the handshake and now: nobody could tell this connection.
+        if !runner.clients.knows(client) {
+            refuse(&queue, revoked(), close::REVOKED);
+            return None;
+        }
+        // Asked for before the list is made, so that nothing falls between the two.
+        let news = runner.tasks.news();
+        let last_event = runner.tasks.events_last(hello.session);
+        let last = *last_event.borrow();
+        let epoch = runner.tasks.epoch();
+        let resumed = hello.epoch == Some(epoch) && hello.after <= last;
+        if resumed && hello.drive && hello.after > Seq(0) {
+            // The page has saved them, and the word that said so may have been lost.
+            runner.tasks.acknowledge(hello.session, hello.after).await;
+        }
+        let tasks = runner.tasks.list();
+        let mut connection = Self {
+            session: hello.session,
+            drive: hello.drive,
+            cursor: if resumed { hello.after } else { Seq(0) },
+            burst: Burst::default(),
+            known: tasks.iter().map(|task| task.id.clone()).collect(),
+            changed: BTreeMap::new(),
+            stats: Paced::new(STATS),
+            tabs: runner.hub.watch_tabs(),
+            heartbeat: Instant::now() + HEARTBEAT,
+            alarms: HashMap::new(),
+            watched: HashMap::new(),
+            calls: Calls::default(),
+            places: Arc::new(Semaphore::new(MAX_REQUESTS)),
+            inputs: HashMap::new(),
+            last_event,
+            news,
+            queue,
+            seat,
+            runner,
+        };
+        connection.welcome(resumed, last, tasks);
+        if connection.drive {
+            connection.burst.sent(Instant::now());
+        }
+        Some(connection)
+    }
+
+    fn welcome(&self, resumed: bool, last: Seq, tasks: Vec<Task>) {
+        let mut welcome = Welcome {
+            protocol: PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            epoch: self.runner.tasks.epoch(),
+            resumed,
+            last,
+            workspace: self.runner.workspace.clone(),
+            workspace_short: self.runner.workspace_short.clone(),
+            system: std::env::consts::OS.to_owned(),
+            shell: self.runner.tasks.shell().to_owned(),
+            tasks,
+            stats: self.stats_now(),
+            relay: self.runner.relay.ready(),
+            heartbeat_ms: HEARTBEAT_MS,
+            now: now(),
+        };
+        let mut text = encode(&ServerFrame::Welcome(Box::new(welcome.clone())));
+        if text.len() > MAX_FRAME_BYTES {
+            shorten(&mut welcome.tasks);
+            text = encode(&ServerFrame::Welcome(Box::new(welcome)));
+        }
+        self.queue.push_text(text);
+    }
+
+    fn stats_now(&self) -> Stats {
+        Stats { tabs: self.runner.hub.tabs(), ..self.runner.tasks.stats() }
+    }
+
+    /// Runs until the page goes or is told to.
+    pub(super) async fn run(mut self, stream: &mut SplitStream<WebSocket>) {
+        let mut orders = self.seat.orders.clone();
+        let queue = self.queue.clone();
+        loop {
+            let order = *orders.borrow_and_update();
+            if order != Order::Live {
+                return self.obey(order);
+            }
+            self.refill().await;
+            let behind = !queue.has_room();
+            let due = self.due();
+            tokio::select! {
+                _ = orders.changed() => {}
+                () = queue.hopeless() => return,
+                () = queue.room(), if behind => {}
+                () = tokio::time::sleep_until(due) => self.on_time(),
+                frame = stream.next() => match frame {
+                    Some(Ok(Message::Text(text))) => self.on_text(&text).await,
+                    Some(Ok(Message::Binary(_))) => self.complain("Frames are text messages; this one was binary.".to_owned()),
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(Message::Close(_))) | None => return,
+                    Some(Err(error)) => {
+                        let words = format!("The frame could not be read: {error}. A frame has at most {MAX_FRAME_BYTES} bytes.");
+                        return refuse(&self.queue, Problem::new(ProblemCode::Malformed, words), close::MALFORMED);
+                    }
+                },
+                news = self.news.recv() => match news {
+                    Ok(news) => self.on_news(news),
+                    Err(RecvError::Lagged(_)) => self.relist(),
+                    Err(RecvError::Closed) => return,
+                },
+                // If its sender is gone the runner stops, and an order says so.
+                Ok(()) = self.last_event.changed(), if self.drive => {}
+                Ok(()) = self.tabs.changed() => self.stats.want(),
+            }
+        }
+    }
+
+    fn obey(self, order: Order) {
+        let (problem, code) = match order {
+            Order::Live => return,
+            Order::Fenced => (
+                Problem::new(ProblemCode::Forbidden, "Another tab or connection took this conversation over."),
+                close::FENCED,
+            ),
+            Order::Revoked => (revoked(), close::REVOKED),
+            Order::Stopping => (Problem::retryable(ProblemCode::Stopping, "The runner is stopping."), close::GOING_AWAY),
+        };
+        refuse(&self.queue, problem, code);
+    }
+
+    /// Puts into the queue what waits for room in it.
+    async fn refill(&mut self) {
+        while self.queue.has_room()
+            && let Some((id, task)) = self.changed.pop_first()
+        {
+            self.known.insert(id);
+            self.queue.push(&ServerFrame::Task { task: Box::new(Task::clone(&task)) });
+        }
+        while self.drive && self.queue.has_room() {
+            let last = *self.last_event.borrow_and_update();
+            if last <= self.cursor {
+                return;
+            }
+            let events = self.runner.tasks.events_after(self.session, self.cursor, EVENTS).await;
+            if events.is_empty() {
+                // They are there no more: an earlier connection acknowledged them.
+                self.cursor = last;
+                return;
+            }
+            if !self.seat.drives() {
+                return;
+            }
+            for (seq, event) in events {
+                self.queue.push(&ServerFrame::Event { seq, event });
+                self.cursor = seq;
+            }
+            self.burst.sent(Instant::now());
+        }
+    }
+
+    fn due(&self) -> Instant {
+        let times = self.alarms.values().copied();
+        times.chain(self.burst.due()).chain(self.stats.due(Instant::now())).fold(self.heartbeat, Instant::min)
+    }
+
+    fn on_time(&mut self) {
+        let at = Instant::now();
+        let room = self.queue.has_room();
+        if self.burst.take(at) {
+            self.queue.push(&ServerFrame::Settled { through: self.cursor });
+        }
+        if self.stats.take(at) && room {
+            self.queue.push(&ServerFrame::Stats(self.stats_now()));
+        }
+        if self.heartbeat <= at {
+            self.heartbeat = at + HEARTBEAT;
+            if room {
+                self.queue.push(&ServerFrame::Heartbeat { now: now() });
+            }
+        }
+        let rung: Vec<u64> = self.alarms.iter().filter(|(_, due)| **due <= at).map(|(id, _)| *id).collect();
+        for id in rung {
+            self.alarms.remove(&id);
+            self.queue.push(&ServerFrame::Alarm { id });
+        }
+    }
+
+    fn on_news(&mut self, news: News) {
+        match news {
+            News::Task(task) => {
+                self.changed.insert(task.id.clone(), task);
+            }
+            News::Cleared(tasks) => self.forget(tasks),
+            News::Stats(_) => self.stats.want(),
+        }
+    }
+
+    fn forget(&mut self, tasks: Vec<TaskId>) {
+        for task in &tasks {
+            self.changed.remove(task);
+            self.known.remove(task);
+            self.watched.remove(task);
+        }
+        self.queue.push(&ServerFrame::Cleared { tasks });
+    }
+
+    /// News were missed: says everything again, and what is there no more.
+    fn relist(&mut self) {
+        let tasks = self.runner.tasks.list();
+        let there: HashSet<_> = tasks.iter().map(|task| task.id.clone()).collect();
+        let gone: Vec<_> = self.known.difference(&there).cloned().collect();
+        if !gone.is_empty() {
+            self.forget(gone);
+        }
+        self.changed.extend(tasks.into_iter().map(|task| (task.id.clone(), Arc::new(task))));
+        self.stats.want();
+    }
+
+    fn complain(&self, words: String) {
+        self.queue.push(&ServerFrame::Problem { problem: Problem::new(ProblemCode::Malformed, words) });
+    }
+
+    fn reply(&self, id: OpId, result: Result<Reply, Problem>) {
+        let outcome = match result {
+            Ok(reply) => Outcome::Ok(reply),
+            Err(problem) => Outcome::Err(problem),
+        };
+        self.queue.push(&ServerFrame::Reply { id, outcome });
+    }
+
+    async fn on_text(&mut self, text: &str) {
+        match serde_json::from_str(text) {
+            Ok(ClientFrame::Hello(_)) => self.complain("Hello was said already.".to_owned()),
+            Ok(ClientFrame::Request { id, op }) => self.on_request(id, op).await,
+            Ok(ClientFrame::Ack { through }) => {
+                // A fenced or watching page has no say, and what was not sent cannot have been saved.
+                if self.drive && self.seat.drives() {
+                    self.runner.tasks.acknowledge(self.session, through.min(self.cursor)).await;
+                }
+            }
+            Ok(ClientFrame::Alarm { id, after_ms }) => {
+                if self.alarms.len() >= MAX_ALARMS && !self.alarms.contains_key(&id) {
+                    let words = format!("{MAX_ALARMS} alarms are set, and that is the limit.");
+                    self.queue.push(&ServerFrame::Problem { problem: Problem::new(ProblemCode::TooMany, words) });
+                } else {
+                    let after = Duration::from_millis(after_ms.min(MAX_ALARM_MS));
+                    self.alarms.insert(id, Instant::now() + after);
+                }
+            }
+            Err(error) => {
+                // A request that names itself gets its reply, so that nobody waits for ever.
+                let problem = Problem::new(ProblemCode::Malformed, format!("The frame could not be read: {error}."));
+                match serde_json::from_str::<AnyRequest>(text) {
+                    Ok(request) if request.kind == "request" => self.reply(request.id, Err(problem)),
+                    _ => self.queue.push(&ServerFrame::Problem { problem }),
+                }
+            }
+        }
+    }
+
+    async fn on_request(&mut self, id: OpId, op: Op) {
+        if requests::changes(&op) && !(self.drive && self.seat.drives()) {
+            let words = "This connection only watches the conversation. Take it over first.";
+            return self.reply(id, Err(Problem::new(ProblemCode::Forbidden, words)));
+        }
+        match op {
+            Op::Watch { task, from } => self.watch(id, task, from),
+            Op::Unwatch { task } => {
+                self.watched.remove(&task);
+                self.reply(id, Ok(Reply::Done));
+            }
+            Op::ModelCall(call) => match self.calls.prepare(&self.runner.relay, call) {
+                Ok(prepared) => {
+                    self.reply(id, Ok(Reply::Done));
+                    self.calls.start(self.runner.relay.clone(), self.queue.clone(), prepared);
+                }
+                Err(problem) => self.reply(id, Err(problem)),
+            },
+            Op::ModelCancel { call } => {
+                self.calls.cancel(&call).await;
+                self.reply(id, Ok(Reply::Done));
+            }
+            Op::Start(_)
+            | Op::Stop { .. }
+            | Op::SendInput { .. }
+            | Op::Background { .. }
+            | Op::ReadOutput { .. }
+            | Op::Check { .. }
+            | Op::Clear { .. }
+            | Op::ReadFile { .. }
+            | Op::WriteFile { .. }
+            | Op::EditFile { .. }
+            | Op::Pair => self.begin(id, op),
+        }
+    }
+
+    fn watch(&mut self, id: OpId, task: TaskId, from: u64) {
+        self.watched.retain(|_, follower| !follower.is_finished());
+        if self.watched.len() >= MAX_WATCHES && !self.watched.contains_key(&task) {
+            let words = format!("{MAX_WATCHES} outputs are watched, and that is the limit.");
+            return self.reply(id, Err(Problem::new(ProblemCode::TooMany, words)));
+        }
+        match self.runner.tasks.output_length(&task) {
+            Ok(length) => {
+                self.watched.remove(&task);
+                self.reply(id, Ok(Reply::Done));
+                let follower =
+                    watches::follow(self.runner.tasks.clone(), task.clone(), from, length, self.queue.clone());
+                self.watched.insert(task, AbortOnDropHandle::new(tokio::spawn(follower)));
+            }
+            Err(problem) => self.reply(id, Err(problem)),
+        }
+    }
+
+    /// Does a request in a task of its own, which outlives the connection: what was begun is finished.
+    fn begin(&mut self, id: OpId, op: Op) {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            let words = format!("{MAX_REQUESTS} requests of this page are under way, and that is the limit.");
+            return self.reply(id, Err(Problem::retryable(ProblemCode::TooMany, words)));
+        };
+        // Input to one task keeps its order.
+        let (done, before) = match &op {
+            Op::SendInput { task, .. } => {
+                self.inputs.retain(|_, done| matches!(done.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
+                let (done, wait) = oneshot::channel();
+                (Some(done), self.inputs.insert(task.clone(), wait))
+            }
+            _ => (None, None),
+        };
+        let (runner, session, queue) = (Arc::clone(&self.runner), self.session, self.queue.clone());
+        self.runner.requests.spawn(async move {
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            let outcome = requests::perform(&runner, session, id, op).await;
+            queue.push(&ServerFrame::Reply { id, outcome });
+            drop((done, place));
+        });
+    }
+}
+
+/// What every request has.
+#[derive(Deserialize)]
+struct AnyRequest {
+    #[serde(rename = "type")]
+    kind: String,
+    id: OpId,
+}
+
+fn revoked() -> Problem {
+    Problem::new(ProblemCode::Unauthorized, "This browser's credential was taken back. Pair it again with `meanwhile pair`.")
+}
+
+/// Cuts long commands, so that a list of many fits into a frame.
+fn shorten(tasks: &mut [Task]) {
+    const KEPT: usize = 2000;
+    for task in tasks {
+        let chars = task.command.chars().count();
+        if chars > KEPT {
+            let kept: String = task.command.chars().take(KEPT).collect();
+            task.command = format!("{kept} … ({} characters more)", chars - KEPT);
+        }
+    }
+}

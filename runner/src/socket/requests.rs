@@ -1,0 +1,103 @@
+//! What each request does. The connection has decided that it may.
+
+use shared::protocol::{Op, Outcome, Reply};
+use shared::task::Party;
+use shared::{OpId, Problem, ProblemCode, SessionId, TaskId};
+
+use crate::pairing::CODE_LIFE;
+use crate::server::{Runner, now};
+
+/// Whether an operation changes something, so that only a session's driver may ask for it, and once an id.
+pub(super) const fn changes(op: &Op) -> bool {
+    match op {
+        Op::Start(_)
+        | Op::Stop { .. }
+        | Op::SendInput { .. }
+        | Op::Background { .. }
+        | Op::Clear { .. }
+        | Op::WriteFile { .. }
+        | Op::EditFile { .. } => true,
+        Op::Watch { .. }
+        | Op::Unwatch { .. }
+        | Op::ReadOutput { .. }
+        | Op::Check { .. }
+        | Op::ReadFile { .. }
+        | Op::ModelCall(_)
+        | Op::ModelCancel { .. }
+        | Op::Pair => false,
+    }
+}
+
+/// Does what is wished, once an id if it changes something.
+pub(super) async fn perform(runner: &Runner, session: SessionId, id: OpId, op: Op) -> Outcome {
+    if changes(&op) {
+        let keep = !matches!(op, Op::Start(_));
+        runner.operations.once(id, keep, attempt(runner, session, id, op)).await
+    } else {
+        attempt(runner, session, id, op).await
+    }
+}
+
+async fn attempt(runner: &Runner, session: SessionId, id: OpId, op: Op) -> Outcome {
+    match reply(runner, session, id, op).await {
+        Ok(reply) => Outcome::Ok(reply),
+        Err(problem) => Outcome::Err(problem),
+    }
+}
+
+async fn reply(runner: &Runner, session: SessionId, id: OpId, op: Op) -> Result<Reply, Problem> {
+    let tasks = &runner.tasks;
+    match op {
+        Op::Start(start) => Ok(Reply::Started { task: Box::new(tasks.start(session, id, start).await?) }),
+        Op::Stop { task, by, now } => {
+            // The user may stop whatever the list shows; a model only what its own conversation started.
+            if by == Party::Agent {
+                own(runner, session, &task)?;
+            }
+            Ok(Reply::Stopped { task: Box::new(tasks.stop(&task, by, now).await?) })
+        }
+        Op::SendInput { task, text, eof } => {
+            own(runner, session, &task)?;
+            tasks.send_input(&task, text, eof).await?;
+            Ok(Reply::Done)
+        }
+        Op::Background { task } => {
+            own(runner, session, &task)?;
+            Ok(Reply::Task { task: Box::new(tasks.background(&task).await?) })
+        }
+        Op::ReadOutput { task, from, max } => {
+            let slice = tasks.read_output(&task, from, max).await?;
+            Ok(Reply::Output { task, slice })
+        }
+        Op::Check { task, tail, grep, max_chars } => {
+            Ok(Reply::Checked { tasks: tasks.check(session, task, tail, grep, max_chars).await? })
+        }
+        Op::Clear { tasks: which } => {
+            tasks.clear(session, which).await?;
+            Ok(Reply::Done)
+        }
+        Op::ReadFile { path, offset, limit } => Ok(Reply::File(runner.files.read(path, offset, limit).await?)),
+        Op::WriteFile { path, content } => Ok(Reply::Changed(runner.files.write(path, content).await?)),
+        Op::EditFile { path, old_text, new_text } => {
+            Ok(Reply::Changed(runner.files.edit(path, old_text, new_text).await?))
+        }
+        Op::Pair => {
+            let url = runner.pairing_link().map_err(|error| {
+                Problem::retryable(ProblemCode::System, format!("The system's random source failed: {error}."))
+            })?;
+            let life = u64::try_from(CODE_LIFE.as_millis()).unwrap_or(u64::MAX);
+            Ok(Reply::PairedWith { url, expires: now().plus(life) })
+        }
+        Op::Watch { .. } | Op::Unwatch { .. } | Op::ModelCall(_) | Op::ModelCancel { .. } => {
+            Err(Problem::new(ProblemCode::Internal, "This operation belongs to the connection."))
+        }
+    }
+}
+
+fn own(runner: &Runner, session: SessionId, task: &TaskId) -> Result<(), Problem> {
+    if runner.tasks.get(task)?.session == session {
+        Ok(())
+    } else {
+        Err(Problem::new(ProblemCode::Forbidden, format!("Task {task} belongs to another conversation.")))
+    }
+}
