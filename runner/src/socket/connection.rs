@@ -89,11 +89,14 @@ impl Connection {
             // The page has saved them, and the word that said so may have been lost.
             runner.tasks.acknowledge(hello.session, hello.after).await;
         }
+        let cursor = if resumed { hello.after } else { Seq(0) };
+        let first = if hello.drive { runner.tasks.events_after(hello.session, cursor, 1).await } else { Vec::new() };
+        let next = first.first().map_or(Seq(last.0 + 1), |(seq, _)| *seq);
         let tasks = runner.tasks.list();
         let mut connection = Self {
             session: hello.session,
             drive: hello.drive,
-            cursor: if resumed { hello.after } else { Seq(0) },
+            cursor,
             burst: Burst::default(),
             known: tasks.iter().map(|task| task.id.clone()).collect(),
             changed: BTreeMap::new(),
@@ -111,20 +114,21 @@ impl Connection {
             seat,
             runner,
         };
-        connection.welcome(resumed, last, tasks);
+        connection.welcome(resumed, last, next, tasks);
         if connection.drive {
             connection.burst.sent(Instant::now());
         }
         Some(connection)
     }
 
-    fn welcome(&self, resumed: bool, last: Seq, tasks: Vec<Task>) {
+    fn welcome(&self, resumed: bool, last: Seq, next: Seq, tasks: Vec<Task>) {
         let mut welcome = Welcome {
             protocol: PROTOCOL,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             epoch: self.runner.tasks.epoch(),
             resumed,
             last,
+            next,
             workspace: self.runner.workspace.clone(),
             workspace_short: self.runner.workspace_short.clone(),
             system: std::env::consts::OS.to_owned(),
