@@ -75,13 +75,16 @@ impl Clients {
         if self.lock().len() >= MAX_CLIENTS {
             return Err(too_many());
         }
-        let credential = Secret::credential()
-            .map_err(|error| Problem::new(ProblemCode::System, format!("The system's random source failed: {error}.")))?;
+        let credential = Secret::credential().map_err(|error| {
+            Problem::new(ProblemCode::System, format!("The system's random source failed: {error}."))
+        })?;
         let id = ClientId(Uuid::new_v4());
         let client = Client { id, name: tidy(name), created: now, seen: now };
         let hash = credential.hash();
         let added = self.store.add_client(id, hash.0, client.name.clone(), now).await;
-        added.map_err(|error| Problem::retryable(ProblemCode::System, format!("The runner's store failed: {error}.")))?;
+        added.map_err(|error| {
+            Problem::retryable(ProblemCode::System, format!("The runner's store failed: {error}."))
+        })?;
         self.lock().push(Entry { client, hash });
         Ok((id, credential))
     }

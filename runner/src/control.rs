@@ -91,8 +91,8 @@ pub enum ControlError {
 /// # Errors
 /// There is none, or it does not answer.
 pub fn ask(state_dir: &Path, ask: &Ask) -> Result<Answer, ControlError> {
-    let mut stream =
-        UnixStream::connect(state_dir.join(NAME)).map_err(|_| ControlError::NotRunning(state_dir.to_owned()))?;
+    let mut stream = UnixStream::connect(state_dir.join(NAME))
+        .map_err(|_| ControlError::NotRunning(state_dir.to_owned()))?;
     let mut talk = || -> io::Result<Answer> {
         stream.set_read_timeout(Some(TIME))?;
         stream.set_write_timeout(Some(TIME))?;
@@ -151,7 +151,9 @@ async fn talk(mut stream: tokio::net::UnixStream, runner: &Runner) -> io::Result
     tokio::io::BufReader::new(reader.take(MAX_LINE)).read_line(&mut line).await?;
     let answer = match serde_json::from_str(&line) {
         Ok(ask) => answer(runner, ask).await,
-        Err(error) => Err(Problem::new(ProblemCode::Malformed, format!("The request could not be read: {error}."))),
+        Err(error) => {
+            Err(Problem::new(ProblemCode::Malformed, format!("The request could not be read: {error}.")))
+        }
     };
     let mut text = serde_json::to_string(&answer.unwrap_or_else(|problem| Answer::Problem { problem }))?;
     text.push('\n');
@@ -162,20 +164,31 @@ async fn answer(runner: &Runner, ask: Ask) -> Result<Answer, Problem> {
     match ask {
         Ask::Pair => {
             let url = runner.pairing_link().map_err(|error| {
-                Problem::retryable(ProblemCode::System, format!("The system's random source failed: {error}."))
+                Problem::retryable(
+                    ProblemCode::System,
+                    format!("The system's random source failed: {error}."),
+                )
             })?;
             Ok(Answer::Link { url })
         }
         Ask::Clients => {
             let clients = runner.clients.list().into_iter();
-            Ok(Answer::Clients { clients: clients.map(|client| (client.clone(), runner.hub.tabs_of(client.id))).collect() })
+            Ok(Answer::Clients {
+                clients: clients.map(|client| (client.clone(), runner.hub.tabs_of(client.id))).collect(),
+            })
         }
         Ask::Revoke { client } => {
             let wanted = client.trim().to_ascii_lowercase();
-            let mut fitting =
-                runner.clients.list().into_iter().map(|client| client.id).filter(|id| id.to_string().starts_with(&wanted));
+            let mut fitting = runner
+                .clients
+                .list()
+                .into_iter()
+                .map(|client| client.id)
+                .filter(|id| id.to_string().starts_with(&wanted));
             let (Some(id), None) = (fitting.next().filter(|_| !wanted.is_empty()), fitting.next()) else {
-                let words = format!("Not exactly one client's id begins with {client:?}. `meanwhile clients` lists them.");
+                let words = format!(
+                    "Not exactly one client's id begins with {client:?}. `meanwhile clients` lists them."
+                );
                 return Err(Problem::new(ProblemCode::NotFound, words));
             };
             let revoked = runner.clients.revoke(id, now()).await;
@@ -184,7 +197,9 @@ async fn answer(runner: &Runner, ask: Ask) -> Result<Answer, Problem> {
                 Ok(_) => Ok(Answer::Revoked { client: id }),
                 Err(error) => Err(Problem::new(
                     ProblemCode::System,
-                    format!("Client {id} is refused from now on, but the store failed, so revoke it again after a restart: {error}."),
+                    format!(
+                        "Client {id} is refused from now on, but the store failed, so revoke it again after a restart: {error}."
+                    ),
                 )),
             }
         }

@@ -4,7 +4,7 @@
 //! standard error and exit code 1. The first Ctrl-C or TERM stops with grace, a second one at once.
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -63,7 +63,9 @@ pub fn main(cli: Cli) -> ExitCode {
     match cli.command {
         None => conclude(serve(cli.place, cli.serve)),
         Some(Command::Pair) => conclude(ask(&cli.place, &Ask::Pair)),
-        Some(Command::Clients { action: None | Some(ClientsAction::List) }) => conclude(ask(&cli.place, &Ask::Clients)),
+        Some(Command::Clients { action: None | Some(ClientsAction::List) }) => {
+            conclude(ask(&cli.place, &Ask::Clients))
+        }
         Some(Command::Clients { action: Some(ClientsAction::Revoke { client }) }) => {
             conclude(ask(&cli.place, &Ask::Revoke { client }))
         }
@@ -81,7 +83,9 @@ fn ask(place: &Place, ask: &Ask) -> Result<ExitCode, LaunchError> {
             let (paired, seen) = (ago(client.created), ago(client.seen));
             writeln!(output, "{}  {}  paired {paired}, seen {seen}, {tabs} connected", client.id, client.name)
         }),
-        Answer::Revoked { client } => writeln!(output, "Client {client} is refused from now on; its connections are closed."),
+        Answer::Revoked { client } => {
+            writeln!(output, "Client {client} is refused from now on; its connections are closed.")
+        }
         Answer::Problem { problem } => return Err(LaunchError::Refused(problem)),
     }
     .map_err(LaunchError::System)?;
@@ -108,7 +112,10 @@ fn conclude(result: Result<ExitCode, impl Display>) -> ExitCode {
 
 fn serve(place: Place, flags: Serve) -> Result<ExitCode, LaunchError> {
     let config = Config::new(place, flags)?;
-    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_filter(config.log.clone());
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_filter(config.log.clone());
     // Only a second subscriber is an error, and then the first one does.
     let _ = tracing_subscriber::registry().with(layer).try_init();
     let state = StateDir::open(&config.state_dir)?;

@@ -73,7 +73,9 @@ impl Relay {
             .build()
             .map_err(|error| words(&error));
         if anthropic.key.is_some() && anthropic.base.starts_with("http://") && !is_loopback(&anthropic.base) {
-            tracing::warn!("ANTHROPIC_BASE_URL is not https: the key and all conversations cross the network readable.");
+            tracing::warn!(
+                "ANTHROPIC_BASE_URL is not https: the key and all conversations cross the network readable."
+            );
         }
         Self { client, anthropic: Arc::new(anthropic), places: Arc::new(Semaphore::new(MAX_CALLS)) }
     }
@@ -99,7 +101,9 @@ impl Relay {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             return Err(Problem::retryable(
                 ProblemCode::TooMany,
-                format!("{MAX_CALLS} model calls are under way, and that is the limit. Try again when one has ended."),
+                format!(
+                    "{MAX_CALLS} model calls are under way, and that is the limit. Try again when one has ended."
+                ),
             ));
         };
         let mut sent: HeaderMap = REQUEST_HEADERS
@@ -153,8 +157,9 @@ impl Relay {
                 "The runner has no key for Anthropic. Stop it, set ANTHROPIC_API_KEY in its environment, and start it again.",
             ));
         };
-        let mut key = HeaderValue::from_str(key.expose())
-            .map_err(|_| Problem::new(ProblemCode::Internal, "The key for Anthropic cannot be put into a header."))?;
+        let mut key = HeaderValue::from_str(key.expose()).map_err(|_| {
+            Problem::new(ProblemCode::Internal, "The key for Anthropic cannot be put into a header.")
+        })?;
         key.set_sensitive(true);
         let client = self.client.as_ref().map_err(|error| {
             Problem::new(
@@ -166,7 +171,8 @@ impl Relay {
     }
 
     fn unreachable(&self, why: &str) -> Problem {
-        let place = if self.anthropic.base == DEFAULT_ANTHROPIC { DEFAULT_ANTHROPIC } else { &self.anthropic.base };
+        let place =
+            if self.anthropic.base == DEFAULT_ANTHROPIC { DEFAULT_ANTHROPIC } else { &self.anthropic.base };
         Problem::retryable(ProblemCode::Upstream, format!("{place} could not be reached: {why}."))
     }
 }
@@ -223,7 +229,8 @@ pub fn method_of(target: &str) -> Option<Method> {
 
 fn is_loopback(base: &str) -> bool {
     reqwest::Url::parse(base).ok().and_then(|url| url.host_str().map(str::to_owned)).is_some_and(|host| {
-        host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        host == "localhost"
+            || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
     })
 }
 
@@ -276,7 +283,8 @@ mod tests {
     async fn without_a_key_it_says_how_to_set_one() {
         let relay = Relay::new(Upstream { base: DEFAULT_ANTHROPIC.to_owned(), key: None });
         assert!(relay.ready().is_empty());
-        let answer = relay.call(ANTHROPIC, Method::POST, "/v1/messages", &HeaderMap::new(), Body::from("{}")).await;
+        let answer =
+            relay.call(ANTHROPIC, Method::POST, "/v1/messages", &HeaderMap::new(), Body::from("{}")).await;
         let Err(problem) = answer else { panic!("it was called") };
         assert!(problem.message.contains("ANTHROPIC_API_KEY") && !problem.retryable, "{problem}");
     }

@@ -5,7 +5,6 @@
 //! sockets closed with 1001, tasks ended with grace.
 
 use std::io;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +19,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::auth::Clients;
 use crate::config::{Config, DEFAULT_ANTHROPIC};
+use crate::control;
 use crate::files::Files;
 use crate::http::gate::Gate;
 use crate::http::headers::Policy;
@@ -32,7 +32,6 @@ use crate::socket::operations::Operations;
 use crate::state_dir::StateDir;
 use crate::store::{Store, StoreError};
 use crate::tasks::{Tasks, TasksConfig, TasksError};
-use crate::control;
 
 /// How long connections may take to end once the runner stops.
 const CLOSE_TIME: Duration = Duration::from_secs(3);
@@ -109,7 +108,7 @@ pub async fn run(
     let open_files = limits::raise_open_files();
     let limits = Limits::default();
     let grace = limits.grace;
-    let store = Store::open(state.path())?;
+    let store = Store::open(&state)?;
     if let Some(warning) = store.warning() {
         tracing::warn!("{warning}");
     }
@@ -141,9 +140,14 @@ pub async fn run(
         url: page_url(address),
     });
     let control = match control::bind(state.path()) {
-        Ok(listener) => Some(AbortOnDropHandle::new(tokio::spawn(control::serve(listener, Arc::clone(&runner))))),
+        Ok(listener) => {
+            Some(AbortOnDropHandle::new(tokio::spawn(control::serve(listener, Arc::clone(&runner)))))
+        }
         Err(error) => {
-            tracing::warn!("`meanwhile pair` and `meanwhile clients` will not work: there is no control socket in {}: {error}", state.path().display());
+            tracing::warn!(
+                "`meanwhile pair` and `meanwhile clients` will not work: there is no control socket in {}: {error}",
+                state.path().display()
+            );
             None
         }
     };
@@ -152,7 +156,7 @@ pub async fn run(
     let router = http::router(Arc::clone(&runner));
     let shared = Arc::clone(&runner);
     let answer = move |request| http::answer(Arc::clone(&shared), router.clone(), request);
-    accept::serve(listener, answer, stop, connections.clone()).await;
+    accept::serve(listener, accept::Bounds::default(), answer, stop, connections.clone()).await;
 
     tracing::info!("Stopping.");
     drop(control);
@@ -171,7 +175,6 @@ pub async fn run(
     if tokio::time::timeout(REQUEST_TIME, runner.requests.wait()).await.is_err() {
         tracing::warn!("Some requests did not end in time.");
     }
-    store.close();
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The accept loop: takes connections, bounds their number, and gives each to hyper with a clock running.
 //!
 //! Our own and not `axum::serve`, which waits for ever for a request's head. A connection that sends none, or only a part
-//! of it, or nothing after its last answer, is closed after [`HEAD_TIME`]. No more than [`MAX_CONNECTIONS`] are open,
+//! of it, or nothing after its last answer, is closed after a while. No more than a bound ([`Bounds`]) are open,
 //! sockets included; further ones wait in the system's queue. If the system has no descriptors left, the loop waits too.
 
 use std::convert::Infallible;
@@ -20,24 +20,39 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// The most connections at once.
-pub const MAX_CONNECTIONS: usize = 512;
-/// How long a request's head may take, and how long a connection may be idle between requests.
-pub const HEAD_TIME: Duration = Duration::from_secs(15);
-/// The largest head, in bytes.
-pub const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// What connections may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// The most connections at once.
+    pub connections: usize,
+    /// How long a request's head may take, and how long a connection may be idle between requests.
+    pub head_time: Duration,
+    /// The largest head, in bytes; at least 8192.
+    pub head_bytes: usize,
+}
 
-/// A connection's place among [`MAX_CONNECTIONS`]. In the extensions of its requests; a WebSocket keeps it.
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { connections: 512, head_time: Duration::from_secs(15), head_bytes: 64 * 1024 }
+    }
+}
+
+/// A connection's place among those that may be open. In the extensions of its requests; a WebSocket keeps it.
 #[derive(Clone)]
 pub struct Place(#[expect(dead_code, reason = "held for its drop")] Arc<OwnedSemaphorePermit>);
 
 /// Accepts until `stop`, then closes idle connections and lets the others finish what they are at.
-pub async fn serve<S, F>(listener: TcpListener, answer: S, stop: CancellationToken, connections: TaskTracker)
-where
+pub async fn serve<S, F>(
+    listener: TcpListener,
+    bounds: Bounds,
+    answer: S,
+    stop: CancellationToken,
+    connections: TaskTracker,
+) where
     S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(bounds.connections));
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
@@ -45,7 +60,13 @@ where
         };
         match accepted {
             Ok((stream, place)) => {
-                connections.spawn(connection(stream, Place(Arc::new(place)), answer.clone(), stop.clone()));
+                connections.spawn(connection(
+                    stream,
+                    bounds,
+                    Place(Arc::new(place)),
+                    answer.clone(),
+                    stop.clone(),
+                ));
             }
             Err(error) if is_the_clients_fault(&error) => {}
             Err(error) => {
@@ -73,7 +94,7 @@ fn is_the_clients_fault(error: &io::Error) -> bool {
     [ConnectionAborted, ConnectionRefused, ConnectionReset].contains(&error.kind())
 }
 
-async fn connection<S, F>(stream: TcpStream, place: Place, answer: S, stop: CancellationToken)
+async fn connection<S, F>(stream: TcpStream, bounds: Bounds, place: Place, answer: S, stop: CancellationToken)
 where
     S: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response> + Send + 'static,
@@ -87,8 +108,8 @@ where
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .max_buf_size(MAX_HEAD_BYTES)
+        .header_read_timeout(bounds.head_time)
+        .max_buf_size(bounds.head_bytes)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(connection);
@@ -101,5 +122,80 @@ where
     };
     if let Err(error) = ended {
         tracing::debug!("A connection broke off: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use axum::body::Body;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(10);
+
+    async fn server(bounds: Bounds) -> (SocketAddr, CancellationToken, TaskTracker) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, connections) = (CancellationToken::new(), TaskTracker::new());
+        let answer = |_: Request<Incoming>| async { Response::new(Body::from("hello")) };
+        tokio::spawn(serve(listener, bounds, answer, stop.clone(), connections.clone()));
+        (address, stop, connections)
+    }
+
+    async fn rest(stream: &mut TcpStream) -> String {
+        let mut bytes = Vec::new();
+        timeout(SOON, stream.read_to_end(&mut bytes)).await.expect("the connection was not closed").unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[tokio::test]
+    async fn silent_partial_and_idle_connections_are_closed() {
+        let (address, _stop, _) =
+            server(Bounds { head_time: Duration::from_millis(200), ..Bounds::default() }).await;
+        for head in ["", "GET / HTT", "GET / HTTP/1.1\r\nHost: a\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let answer = rest(&mut stream).await;
+            assert_eq!(answer.ends_with("hello"), head.ends_with("\r\n\r\n"), "{head:?}: {answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_too_large_is_refused() {
+        let (address, _stop, _) = server(Bounds { head_bytes: 8192, ..Bounds::default() }).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(20_000));
+        let _ = stream.write_all(head.as_bytes()).await;
+        assert!(rest(&mut stream).await.starts_with("HTTP/1.1 431"));
+    }
+
+    #[tokio::test]
+    async fn connections_beyond_the_bound_wait_until_one_goes() {
+        let (address, _stop, _) = server(Bounds { connections: 2, ..Bounds::default() }).await;
+        let first = TcpStream::connect(address).await.unwrap();
+        let _second = TcpStream::connect(address).await.unwrap();
+        let mut third = TcpStream::connect(address).await.unwrap();
+        third.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut byte = [0];
+        assert!(timeout(Duration::from_millis(300), third.read(&mut byte)).await.is_err(), "it was served");
+        drop(first);
+        assert!(rest(&mut third).await.ends_with("hello"));
+    }
+
+    #[tokio::test]
+    async fn stopping_closes_idle_connections() {
+        let (address, stop, connections) = server(Bounds::default()).await;
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        idle.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut byte = [0];
+        idle.read_exact(&mut byte).await.unwrap();
+        stop.cancel();
+        connections.close();
+        assert!(rest(&mut idle).await.ends_with("hello"));
+        timeout(SOON, connections.wait()).await.unwrap();
     }
 }

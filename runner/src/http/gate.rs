@@ -40,15 +40,19 @@ const CREDENTIAL_NAMES: [&str; 10] = [
 
 /// The checks.
 pub struct Gate {
-    hosts: Vec<String>,
-    origins: Vec<String>,
+    names: Names,
     clients: Clients,
     throttle: Throttle,
 }
 
-impl Gate {
-    /// For a runner that listens on `address` and `port`.
-    pub fn new(address: IpAddr, port: u16, dev_origins: &[String], clients: Clients) -> Self {
+/// What this runner is called.
+struct Names {
+    hosts: Vec<String>,
+    origins: Vec<String>,
+}
+
+impl Names {
+    fn new(address: IpAddr, port: u16, dev_origins: &[String]) -> Self {
         let own = match address {
             IpAddr::V4(address) if !address.is_unspecified() => Some(address.to_string()),
             IpAddr::V6(address) if !address.is_unspecified() => Some(format!("[{address}]")),
@@ -64,11 +68,10 @@ impl Gate {
         let mut origins: Vec<String> = hosts.iter().map(|host| format!("http://{host}")).collect();
         origins.extend(dev_origins.iter().cloned());
         hosts.extend(dev_origins.iter().filter_map(|origin| Some(origin.split_once("://")?.1.to_owned())));
-        Self { hosts, origins, clients, throttle: Throttle::default() }
+        Self { hosts, origins }
     }
 
-    /// The request's host, if it has exactly one, and that one of ours.
-    pub fn host(&self, headers: &HeaderMap) -> Option<&str> {
+    fn host(&self, headers: &HeaderMap) -> Option<&str> {
         let mut values = headers.get_all(HOST).iter();
         let (Some(host), None) = (values.next(), values.next()) else { return None };
         let host = host.to_str().ok()?.to_ascii_lowercase();
@@ -79,6 +82,22 @@ impl Gate {
             _ => host.strip_suffix('.').unwrap_or(&host).to_owned(),
         };
         self.hosts.iter().find(|known| **known == host).map(String::as_str)
+    }
+
+    fn is_origin(&self, text: &str) -> bool {
+        self.origins.iter().any(|known| known.eq_ignore_ascii_case(text))
+    }
+}
+
+impl Gate {
+    /// For a runner that listens on `address` and `port`.
+    pub fn new(address: IpAddr, port: u16, dev_origins: &[String], clients: Clients) -> Self {
+        Self { names: Names::new(address, port, dev_origins), clients, throttle: Throttle::default() }
+    }
+
+    /// The request's host, if it has exactly one, and that one of ours.
+    pub fn host(&self, headers: &HeaderMap) -> Option<&str> {
+        self.names.host(headers)
     }
 
     /// Lets a request in, or not. Who it comes from is in its extensions then, as a [`ClientId`].
@@ -131,9 +150,7 @@ impl Gate {
         }
         let mut values = request.headers().get_all(ORIGIN).iter();
         let right = match (values.next(), values.next()) {
-            (Some(origin), None) => origin
-                .to_str()
-                .is_ok_and(|origin| self.origins.iter().any(|known| known.eq_ignore_ascii_case(origin))),
+            (Some(origin), None) => origin.to_str().is_ok_and(|origin| self.names.is_origin(origin)),
             // Programs other than browsers send none, and browsers always send one with a POST. Programs are what the relay
             // over HTTP is for, and its credential is in a header that a browser could only add with our consent.
             (None, None) => request.uri().path().starts_with(RELAY_PATH) && !is_handshake(request.headers()),
@@ -264,14 +281,11 @@ fn conceal(headers: &mut HeaderMap) {
 mod tests {
     use super::*;
 
-    fn gate() -> Gate {
-        Gate::new([127, 0, 0, 1].into(), 8757, &["http://127.0.0.1:8080".to_owned()], Clients::new())
-    }
-
     fn host(value: &str) -> bool {
+        let names = Names::new([127, 0, 0, 1].into(), 8757, &["http://127.0.0.1:8080".to_owned()]);
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_str(value).unwrap());
-        gate().host(&headers).is_some()
+        names.host(&headers).is_some()
     }
 
     #[test]

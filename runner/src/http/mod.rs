@@ -18,7 +18,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{MethodRouter, get, post};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
@@ -34,13 +34,47 @@ const MAX_BODY_BYTES: usize = 16 * 1024;
 /// How long such a body may take.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
+/// One route beside the page's files.
+pub struct Route {
+    /// As the router writes it: `{name}` for a part, `{*name}` for the rest.
+    pub path: &'static str,
+    /// The method that it is for; a WebSocket's handshake is a GET.
+    pub method: Method,
+    /// Whether it is for everybody. One such, and the gate knows it.
+    pub public: bool,
+    handler: fn() -> MethodRouter<Arc<Runner>>,
+}
+
 /// All routes.
+pub const ROUTES: [Route; 6] = [
+    Route { path: PAIR_PATH, method: Method::POST, public: true, handler: || post(pair) },
+    Route { path: "/api/health", method: Method::GET, public: false, handler: || get(health) },
+    Route { path: "/ws", method: Method::GET, public: false, handler: || get(crate::socket::upgrade) },
+    Route {
+        path: "/relay/anthropic/v1/messages",
+        method: Method::POST,
+        public: false,
+        handler: || post(relay::anthropic),
+    },
+    Route {
+        path: "/relay/anthropic/v1/messages/{*rest}",
+        method: Method::POST,
+        public: false,
+        handler: || post(relay::anthropic),
+    },
+    Route {
+        path: "/relay/anthropic/v1/{*rest}",
+        method: Method::GET,
+        public: false,
+        handler: || get(relay::anthropic),
+    },
+];
+
+/// The router.
 pub fn router(runner: Arc<Runner>) -> Router {
-    Router::new()
-        .route(PAIR_PATH, post(pair))
-        .route("/api/health", get(health))
-        .route("/ws", get(crate::socket::upgrade))
-        .route("/relay/{upstream}/{*path}", any(relay::pass))
+    ROUTES
+        .iter()
+        .fold(Router::new(), |router, route| router.route(route.path, (route.handler)()))
         .fallback(fallback)
         .method_not_allowed_fallback(wrong_method)
         .with_state(runner)

@@ -4,28 +4,33 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::{StreamExt as _, stream};
 use http_body_util::{BodyExt as _, Limited};
 
 use super::problem::Refusal;
-use crate::relay::MAX_BODY_BYTES;
+use crate::relay::{ANTHROPIC, MAX_BODY_BYTES};
 use crate::server::Runner;
 
+const PREFIX: &str = "/relay/anthropic";
+
 /// Passes a request on.
-pub(super) async fn pass(State(runner): State<Arc<Runner>>, Path((upstream, _)): Path<(String, String)>, request: Request) -> Response {
+pub(super) async fn anthropic(State(runner): State<Arc<Runner>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let prefix = format!("/relay/{upstream}");
-    let target = parts.uri.path_and_query().and_then(|target| target.as_str().strip_prefix(&prefix)).unwrap_or_default();
+    let target = parts
+        .uri
+        .path_and_query()
+        .and_then(|target| target.as_str().strip_prefix(PREFIX))
+        .unwrap_or_default();
     let declared = axum::http::header::CONTENT_LENGTH;
     let declared = parts.headers.get(declared).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > MAX_BODY_BYTES) {
         return too_large().into_response();
     }
     let body = reqwest::Body::wrap_stream(Limited::new(body, MAX_BODY_BYTES).into_data_stream());
-    let answer = runner.relay.call(&upstream, parts.method, target, &parts.headers, body).await;
+    let answer = runner.relay.call(ANTHROPIC, parts.method, target, &parts.headers, body).await;
     let answer = match answer {
         Ok(answer) => answer,
         Err(problem) => return Refusal::from(problem).into_response(),

@@ -34,7 +34,10 @@ impl Calls {
     pub(super) fn prepare(&mut self, relay: &Relay, call: ModelCall) -> Result<Prepared, Problem> {
         self.running.retain(|_, handle| !handle.is_finished());
         if call.call.len() > MAX_NAME_BYTES {
-            return Err(Problem::new(ProblemCode::TooLarge, format!("A call's name has at most {MAX_NAME_BYTES} bytes.")));
+            return Err(Problem::new(
+                ProblemCode::TooLarge,
+                format!("A call's name has at most {MAX_NAME_BYTES} bytes."),
+            ));
         }
         if self.running.contains_key(&call.call) {
             return Err(Problem::new(ProblemCode::Conflict, "A call of this name is under way."));
@@ -51,8 +54,9 @@ impl Calls {
             if HEADERS.contains(&name.as_str())
                 && let Ok(name) = HeaderName::try_from(name)
             {
-                let value = HeaderValue::try_from(value)
-                    .map_err(|_| Problem::new(ProblemCode::Malformed, format!("The header {name} has a wrong value.")))?;
+                let value = HeaderValue::try_from(value).map_err(|_| {
+                    Problem::new(ProblemCode::Malformed, format!("The header {name} has a wrong value."))
+                })?;
                 headers.insert(name, value);
             }
         }

@@ -13,7 +13,8 @@ use futures_util::StreamExt as _;
 use futures_util::stream::SplitStream;
 use serde::Deserialize;
 use shared::protocol::{
-    ClientFrame, HEARTBEAT_MS, Hello, MAX_FRAME_BYTES, Op, Outcome, PROTOCOL, Reply, ServerFrame, Stats, Welcome, close,
+    ClientFrame, HEARTBEAT_MS, Hello, MAX_FRAME_BYTES, Op, Outcome, PROTOCOL, Reply, ServerFrame, Stats,
+    TaskEvent, Welcome, close,
 };
 use shared::task::Task;
 use shared::{ClientId, OpId, Problem, ProblemCode, Seq, SessionId, TaskId};
@@ -68,7 +69,12 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Takes a seat and says welcome. `None` if there is no seat or the client was revoked meanwhile.
-    pub(super) async fn open(runner: Arc<Runner>, client: ClientId, hello: Hello, queue: SendQueue) -> Option<Self> {
+    pub(super) async fn open(
+        runner: Arc<Runner>,
+        client: ClientId,
+        hello: Hello,
+        queue: SendQueue,
+    ) -> Option<Self> {
         let Some(seat) = runner.hub.join(client, hello.session, hello.drive) else {
             let words = "Too many tabs are connected. Close some.";
             refuse(&queue, Problem::retryable(ProblemCode::TooMany, words), close::GOING_AWAY);
@@ -85,13 +91,14 @@ impl Connection {
         let last = *last_event.borrow();
         let epoch = runner.tasks.epoch();
         let resumed = hello.epoch == Some(epoch) && hello.after <= last;
-        if resumed && hello.drive && hello.after > Seq(0) {
-            // The page has saved them, and the word that said so may have been lost.
-            runner.tasks.acknowledge(hello.session, hello.after).await;
-        }
         let cursor = if resumed { hello.after } else { Seq(0) };
-        let first = if hello.drive { runner.tasks.events_after(hello.session, cursor, 1).await } else { Vec::new() };
-        let next = first.first().map_or(Seq(last.0 + 1), |(seq, _)| *seq);
+        let next = match prepare(&runner, &hello, cursor, last).await {
+            Ok(next) => next,
+            Err(problem) => {
+                refuse(&queue, problem, close::GOING_AWAY);
+                return None;
+            }
+        };
         let tasks = runner.tasks.list();
         let mut connection = Self {
             session: hello.session,
@@ -160,7 +167,9 @@ impl Connection {
             if order != Order::Live {
                 return self.obey(order);
             }
-            self.refill().await;
+            if let Err(problem) = self.refill().await {
+                return refuse(&self.queue, problem, close::GOING_AWAY);
+            }
             let behind = !queue.has_room();
             let due = self.due();
             tokio::select! {
@@ -194,17 +203,22 @@ impl Connection {
         let (problem, code) = match order {
             Order::Live => return,
             Order::Fenced => (
-                Problem::new(ProblemCode::Forbidden, "Another tab or connection took this conversation over."),
+                Problem::new(
+                    ProblemCode::Forbidden,
+                    "Another tab or connection took this conversation over.",
+                ),
                 close::FENCED,
             ),
             Order::Revoked => (revoked(), close::REVOKED),
-            Order::Stopping => (Problem::retryable(ProblemCode::Stopping, "The runner is stopping."), close::GOING_AWAY),
+            Order::Stopping => {
+                (Problem::retryable(ProblemCode::Stopping, "The runner is stopping."), close::GOING_AWAY)
+            }
         };
         refuse(&self.queue, problem, code);
     }
 
     /// Puts into the queue what waits for room in it.
-    async fn refill(&mut self) {
+    async fn refill(&mut self) -> Result<(), Problem> {
         while self.queue.has_room()
             && let Some((id, task)) = self.changed.pop_first()
         {
@@ -214,23 +228,23 @@ impl Connection {
         while self.drive && self.queue.has_room() {
             let last = *self.last_event.borrow_and_update();
             if last <= self.cursor {
-                return;
+                break;
             }
-            let events = self.runner.tasks.events_after(self.session, self.cursor, EVENTS).await;
+            let events = self.runner.tasks.events_after(self.session, self.cursor, EVENTS).await?;
             if events.is_empty() {
                 // They are there no more: an earlier connection acknowledged them.
                 self.cursor = last;
-                return;
             }
             if !self.seat.drives() {
-                return;
+                break;
             }
             for (seq, event) in events {
-                self.queue.push(&ServerFrame::Event { seq, event });
+                self.queue.push(&ServerFrame::Event { seq, event: TaskEvent::clone(&event) });
                 self.cursor = seq;
+                self.burst.sent(Instant::now());
             }
-            self.burst.sent(Instant::now());
         }
+        Ok(())
     }
 
     fn due(&self) -> Instant {
@@ -310,13 +324,17 @@ impl Connection {
             Ok(ClientFrame::Ack { through }) => {
                 // A fenced or watching page has no say, and what was not sent cannot have been saved.
                 if self.drive && self.seat.drives() {
-                    self.runner.tasks.acknowledge(self.session, through.min(self.cursor)).await;
+                    let saved = self.runner.tasks.acknowledge(self.session, through.min(self.cursor)).await;
+                    if let Err(problem) = saved {
+                        self.queue.push(&ServerFrame::Problem { problem });
+                    }
                 }
             }
             Ok(ClientFrame::Alarm { id, after_ms }) => {
                 if self.alarms.len() >= MAX_ALARMS && !self.alarms.contains_key(&id) {
                     let words = format!("{MAX_ALARMS} alarms are set, and that is the limit.");
-                    self.queue.push(&ServerFrame::Problem { problem: Problem::new(ProblemCode::TooMany, words) });
+                    self.queue
+                        .push(&ServerFrame::Problem { problem: Problem::new(ProblemCode::TooMany, words) });
                 } else {
                     let after = Duration::from_millis(after_ms.min(MAX_ALARM_MS));
                     self.alarms.insert(id, Instant::now() + after);
@@ -324,7 +342,8 @@ impl Connection {
             }
             Err(error) => {
                 // A request that names itself gets its reply, so that nobody waits for ever.
-                let problem = Problem::new(ProblemCode::Malformed, format!("The frame could not be read: {error}."));
+                let problem =
+                    Problem::new(ProblemCode::Malformed, format!("The frame could not be read: {error}."));
                 match serde_json::from_str::<AnyRequest>(text) {
                     Ok(request) if request.kind == "request" => self.reply(request.id, Err(problem)),
                     _ => self.queue.push(&ServerFrame::Problem { problem }),
@@ -379,8 +398,13 @@ impl Connection {
             Ok(length) => {
                 self.watched.remove(&task);
                 self.reply(id, Ok(Reply::Done));
-                let follower =
-                    watches::follow(self.runner.tasks.clone(), task.clone(), from, length, self.queue.clone());
+                let follower = watches::follow(
+                    self.runner.tasks.clone(),
+                    task.clone(),
+                    from,
+                    length,
+                    self.queue.clone(),
+                );
                 self.watched.insert(task, AbortOnDropHandle::new(tokio::spawn(follower)));
             }
             Err(problem) => self.reply(id, Err(problem)),
@@ -396,7 +420,8 @@ impl Connection {
         // Input to one task keeps its order.
         let (done, before) = match &op {
             Op::SendInput { task, .. } => {
-                self.inputs.retain(|_, done| matches!(done.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
+                self.inputs
+                    .retain(|_, done| matches!(done.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
                 let (done, wait) = oneshot::channel();
                 (Some(done), self.inputs.insert(task.clone(), wait))
             }
@@ -414,6 +439,19 @@ impl Connection {
     }
 }
 
+/// Takes the cursor in a driver's hello for an acknowledgement, and finds the event that comes first.
+async fn prepare(runner: &Runner, hello: &Hello, cursor: Seq, last: Seq) -> Result<Seq, Problem> {
+    if !hello.drive {
+        return Ok(Seq(last.0 + 1));
+    }
+    if cursor > Seq(0) {
+        // The page has saved them, and the word that said so may have been lost.
+        runner.tasks.acknowledge(hello.session, cursor).await?;
+    }
+    let first = runner.tasks.events_after(hello.session, cursor, 1).await?;
+    Ok(first.first().map_or(Seq(last.0 + 1), |(seq, _)| *seq))
+}
+
 /// What every request has.
 #[derive(Deserialize)]
 struct AnyRequest {
@@ -423,7 +461,10 @@ struct AnyRequest {
 }
 
 fn revoked() -> Problem {
-    Problem::new(ProblemCode::Unauthorized, "This browser's credential was taken back. Pair it again with `meanwhile pair`.")
+    Problem::new(
+        ProblemCode::Unauthorized,
+        "This browser's credential was taken back. Pair it again with `meanwhile pair`.",
+    )
 }
 
 /// Cuts long commands, so that a list of many fits into a frame.

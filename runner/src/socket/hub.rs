@@ -69,8 +69,16 @@ impl Hub {
         }
         let number = inner.next;
         inner.next += 1;
-        if drive && let Some(older) = inner.drivers.insert(session, number).and_then(|older| inner.seats.get(&older)) {
-            older.order.send_if_modified(|order| *order == Order::Live && { *order = Order::Fenced; true });
+        if drive
+            && let Some(older) =
+                inner.drivers.insert(session, number).and_then(|older| inner.seats.get(&older))
+        {
+            older.order.send_if_modified(|order| {
+                *order == Order::Live && {
+                    *order = Order::Fenced;
+                    true
+                }
+            });
         }
         let first = if inner.stopping { Order::Stopping } else { Order::Live };
         let (order, orders) = watch::channel(first);

@@ -21,8 +21,8 @@ use axum::Extension;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts as _, Request, State};
 use axum::response::{IntoResponse as _, Response};
-use futures_util::stream::SplitStream;
 use futures_util::StreamExt as _;
+use futures_util::stream::SplitStream;
 use serde::Deserialize;
 use shared::protocol::{ClientFrame, Hello, MAX_FRAME_BYTES, PROTOCOL, SUBPROTOCOL, ServerFrame, close};
 use shared::{ClientId, Problem, ProblemCode};
@@ -50,7 +50,9 @@ pub async fn upgrade(
         Ok(upgrade) => upgrade.protocols([SUBPROTOCOL]),
         Err(rejection) => {
             let words = format!("This address is for WebSockets: {}", rejection.body_text());
-            return Refusal::new(ProblemCode::Malformed, words).with_status(rejection.status()).into_response();
+            return Refusal::new(ProblemCode::Malformed, words)
+                .with_status(rejection.status())
+                .into_response();
         }
     };
     if upgrade.selected_protocol().is_none() {
@@ -115,7 +117,9 @@ async fn greet(stream: &mut SplitStream<WebSocket>) -> Result<Hello, Option<(Pro
     let text = match tokio::time::timeout(HELLO_TIME, first).await {
         Err(_) => return Err(malformed(format!("No hello came within {} seconds.", HELLO_TIME.as_secs()))),
         Ok(None | Some(Ok(Message::Close(_)))) => return Err(None),
-        Ok(Some(Err(error))) => return Err(malformed(format!("The first frame could not be read: {error}."))),
+        Ok(Some(Err(error))) => {
+            return Err(malformed(format!("The first frame could not be read: {error}.")));
+        }
         Ok(Some(Ok(Message::Text(text)))) => text,
         Ok(Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_)))) => {
             return Err(malformed("Frames are text messages; the first one was binary.".to_owned()));

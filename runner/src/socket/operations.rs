@@ -70,10 +70,13 @@ impl Operations {
                 if let Ok(outcome) = serde_json::from_str(&kept) {
                     return outcome;
                 }
-                return Outcome::Err(Problem::new(ProblemCode::Conflict, "This was done already; its reply can no longer be read."));
+                return Outcome::Err(Problem::new(
+                    ProblemCode::Conflict,
+                    "This was done already; its reply can no longer be read.",
+                ));
             }
             Ok(None) => {}
-            Err(error) => return Outcome::Err(store_failed(&error)),
+            Err(error) => return Outcome::Err(error.into()),
         }
         let outcome = perform.await;
         if matches!(&outcome, Outcome::Err(problem) if problem.retryable) {
@@ -82,7 +85,9 @@ impl Operations {
         let text = serde_json::to_string(&outcome).expect("replies are plain data with string keys");
         if let Err(error) = self.store.save_op_reply(id, text, crate::server::now()).await {
             // It was done, and that is what the page must hear.
-            tracing::error!("A reply could not be kept, so a repetition of its request would be done again: {error}");
+            tracing::error!(
+                "A reply could not be kept, so a repetition of its request would be done again: {error}"
+            );
         }
         outcome
     }
@@ -90,9 +95,4 @@ impl Operations {
 
 fn broken() -> Problem {
     Problem::retryable(ProblemCode::Internal, "The first request with this id broke off. Try again.")
-}
-
-/// What a failing store means to a page.
-pub fn store_failed(error: &crate::store::StoreError) -> Problem {
-    Problem::retryable(ProblemCode::System, format!("The runner's store failed: {error}."))
 }

@@ -77,8 +77,8 @@ impl Paced {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_burst_settles_after_its_last_event_and_in_any_case_in_time() {
+    #[test]
+    fn a_burst_settles_after_its_last_event_and_in_any_case_in_time() {
         let begin = Instant::now();
         let mut burst = Burst::default();
         assert_eq!(burst.due(), None);
@@ -93,8 +93,8 @@ mod tests {
         assert_eq!(burst.due(), None);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_is_paced_comes_at_once_and_then_seldom() {
+    #[test]
+    fn what_is_paced_comes_at_once_and_then_seldom() {
         let begin = Instant::now();
         let mut paced = Paced::new(STATS);
         assert!(!paced.take(begin));

@@ -76,14 +76,19 @@ async fn reply(runner: &Runner, session: SessionId, id: OpId, op: Op) -> Result<
             tasks.clear(session, which).await?;
             Ok(Reply::Done)
         }
-        Op::ReadFile { path, offset, limit } => Ok(Reply::File(runner.files.read(path, offset, limit).await?)),
+        Op::ReadFile { path, offset, limit } => {
+            Ok(Reply::File(runner.files.read(path, offset, limit).await?))
+        }
         Op::WriteFile { path, content } => Ok(Reply::Changed(runner.files.write(path, content).await?)),
         Op::EditFile { path, old_text, new_text } => {
             Ok(Reply::Changed(runner.files.edit(path, old_text, new_text).await?))
         }
         Op::Pair => {
             let url = runner.pairing_link().map_err(|error| {
-                Problem::retryable(ProblemCode::System, format!("The system's random source failed: {error}."))
+                Problem::retryable(
+                    ProblemCode::System,
+                    format!("The system's random source failed: {error}."),
+                )
             })?;
             let life = u64::try_from(CODE_LIFE.as_millis()).unwrap_or(u64::MAX);
             Ok(Reply::PairedWith { url, expires: now().plus(life) })

@@ -23,7 +23,13 @@ pub(super) const LAG: u64 = 4 * 1024 * 1024;
 pub(super) const KEPT: u64 = 256 * 1024;
 
 /// Sends output from an offset on, until the task is forgotten.
-pub(super) async fn follow(tasks: Tasks, task: TaskId, mut from: u64, mut length: watch::Receiver<u64>, queue: SendQueue) {
+pub(super) async fn follow(
+    tasks: Tasks,
+    task: TaskId,
+    mut from: u64,
+    mut length: watch::Receiver<u64>,
+    queue: SendQueue,
+) {
     loop {
         if length.wait_for(|length| *length > from).await.is_err() {
             return;

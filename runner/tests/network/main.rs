@@ -1,0 +1,13 @@
+//! The runner from outside: the real binary, raw sockets for HTTP, and a WebSocket client that is not ours.
+//!
+//! Each test starts a runner of its own on a free port, with a workspace and a state folder that go with it.
+
+#![cfg(unix)]
+
+mod cli;
+mod gate;
+mod pairing;
+mod relay;
+mod socket;
+mod socket_tasks;
+mod support;
