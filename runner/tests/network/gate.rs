@@ -13,7 +13,8 @@ async fn only_our_own_hosts_are_answered() {
     let runner = Runner::start(&[]).await;
     let port = runner.port;
     for host in ["127.0.0.1", "localhost", "LOCALHOST", "[::1]", "localhost.", "127.0.0.1."] {
-        let answer = runner.raw(&format!("GET / HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n")).await;
+        let answer =
+            runner.raw(&format!("GET / HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n")).await;
         assert_eq!(answer.status, 200, "{host}");
     }
     for host in [
@@ -26,7 +27,8 @@ async fn only_our_own_hosts_are_answered() {
         format!("localhost..:{port}"),
         String::new(),
     ] {
-        let answer = runner.raw(&format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await;
+        let answer =
+            runner.raw(&format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await;
         assert!((400..500).contains(&answer.status), "{host}: {answer:?}");
         assert!(!answer.body.contains("<html"), "{host}");
     }
@@ -39,8 +41,12 @@ async fn exactly_one_host() {
     for request in [
         "GET / HTTP/1.1\r\nConnection: close\r\n\r\n".to_owned(),
         "GET / HTTP/1.0\r\n\r\n".to_owned(),
-        format!("GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"),
-        format!("GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nHost: evil.example\r\nConnection: close\r\n\r\n"),
+        format!(
+            "GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"
+        ),
+        format!(
+            "GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
+        ),
     ] {
         let answer = runner.raw(&request).await;
         assert_eq!(answer.status, 421, "{request}");
@@ -64,7 +70,9 @@ async fn forwarded_headers_are_not_believed() {
 async fn only_targets_that_are_a_path() {
     let runner = Runner::start(&[]).await;
     let port = runner.port;
-    for target in [format!("http://127.0.0.1:{port}/"), format!("http://evil.example:{port}/"), "*".to_owned()] {
+    for target in
+        [format!("http://127.0.0.1:{port}/"), format!("http://evil.example:{port}/"), "*".to_owned()]
+    {
         let method = if target == "*" { "OPTIONS" } else { "GET" };
         let answer = runner.ask(&format!("{method} {target}"), &[], "").await;
         assert!(matches!(answer.status, 400 | 421), "{target}: {answer:?}");
@@ -146,9 +154,11 @@ async fn a_socket_must_come_from_our_own_page() {
 async fn a_further_origin_can_be_named_for_working_on_the_page() {
     let runner = Runner::start(&["--dev-origin", "http://127.0.0.1:8080"]).await;
     let json = ("Content-Type", "application/json");
-    let answer = runner.ask("POST /api/pair", &[("Origin", "http://127.0.0.1:8080"), json], r#"{"code": ""}"#).await;
+    let answer =
+        runner.ask("POST /api/pair", &[("Origin", "http://127.0.0.1:8080"), json], r#"{"code": ""}"#).await;
     assert_eq!(answer.status, 401);
-    let answer = runner.ask("POST /api/pair", &[("Origin", "http://127.0.0.1:8081"), json], r#"{"code": ""}"#).await;
+    let answer =
+        runner.ask("POST /api/pair", &[("Origin", "http://127.0.0.1:8081"), json], r#"{"code": ""}"#).await;
     assert_eq!(answer.status, 403);
 }
 
@@ -176,7 +186,9 @@ async fn every_route_wants_a_credential() {
     }
     assert!(walked >= 4);
     // What is no route at all is refused too, and with a credential it is not there.
-    for line in ["GET /nowhere", "GET /api", "GET //", "GET /../etc/passwd", "DELETE /", "PUT /api/pair", "POST /"] {
+    for line in
+        ["GET /nowhere", "GET /api", "GET //", "GET /../etc/passwd", "DELETE /", "PUT /api/pair", "POST /"]
+    {
         let answer = runner.ask(line, &[("Origin", &own), ("Content-Type", "application/json")], "").await;
         assert_eq!(answer.status, 401, "{line}: {answer:?}");
     }
@@ -225,7 +237,8 @@ async fn guessing_is_slowed_down_and_never_locks_out_the_right_one() {
     assert_eq!(statuses.last(), Some(&429), "{statuses:?}");
     assert!(begin.elapsed() > Duration::from_secs(2), "it was not slowed down: {:?}", begin.elapsed());
     let right = Instant::now();
-    let answer = runner.ask("GET /api/health", &[("Authorization", &format!("bearer {credential}"))], "").await;
+    let answer =
+        runner.ask("GET /api/health", &[("Authorization", &format!("bearer {credential}"))], "").await;
     assert_eq!(answer.status, 200);
     assert!(right.elapsed() < Duration::from_secs(2), "{:?}", right.elapsed());
 }
@@ -234,7 +247,9 @@ async fn guessing_is_slowed_down_and_never_locks_out_the_right_one() {
 async fn a_post_must_be_json() {
     let runner = Runner::start(&[]).await;
     let own = runner.origin();
-    for kind in [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("application/jsonp")] {
+    for kind in
+        [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("application/jsonp")]
+    {
         let mut headers = vec![("Origin", own.as_str())];
         headers.extend(kind.map(|kind| ("Content-Type", kind)));
         let body = json!({"code": runner.code}).to_string();

@@ -4,10 +4,6 @@
 
 #![cfg(unix)]
 
-mod cli;
 mod gate;
 mod pairing;
-mod relay;
-mod socket;
-mod socket_tasks;
 mod support;

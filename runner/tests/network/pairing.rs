@@ -12,7 +12,8 @@ async fn a_code_pairs_once() {
     assert!(credential.starts_with("mw_") && credential.len() == 46, "{}", credential.len());
     let again = runner.post("/api/pair", &[], &json!({"code": runner.code})).await;
     assert_eq!((again.status, again.json()["code"].as_str()), (401, Some("unauthorized")));
-    let answer = runner.ask("GET /api/health", &[("Authorization", &format!("Bearer {credential}"))], "").await;
+    let answer =
+        runner.ask("GET /api/health", &[("Authorization", &format!("Bearer {credential}"))], "").await;
     assert_eq!(answer.json()["status"], "ok");
 }
 
@@ -57,7 +58,8 @@ async fn a_credential_outlives_the_runner() {
     let credential = runner.pair().await;
     let folder = runner.stop().await;
     let runner = Runner::start_in(folder, &[], &[]).await;
-    let answer = runner.ask("GET /api/health", &[("Authorization", &format!("Bearer {credential}"))], "").await;
+    let answer =
+        runner.ask("GET /api/health", &[("Authorization", &format!("Bearer {credential}"))], "").await;
     assert_eq!(answer.status, 200);
 }
 
@@ -79,7 +81,13 @@ async fn links_lists_and_revocation_from_the_command_line() {
     let first = runner.pair().await;
     let state = runner.state();
     let run = async |arguments: &[&str]| {
-        let output = meanwhile().args(["--config", "/dev/null"]).arg("--state-dir").arg(&state).args(arguments).output().await;
+        let output = meanwhile()
+            .args(["--config", "/dev/null"])
+            .arg("--state-dir")
+            .arg(&state)
+            .args(arguments)
+            .output()
+            .await;
         let output = output.unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         (output.status.code(), text, String::from_utf8(output.stderr).unwrap())

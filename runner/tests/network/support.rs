@@ -105,7 +105,8 @@ impl Runner {
 
     /// A request with the right Host and these further lines.
     pub(crate) async fn ask(&self, line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        let mut request = format!("{line} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n", self.port);
+        let mut request =
+            format!("{line} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n", self.port);
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
