@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod anthropic;
+pub mod demo;
 pub mod fault;
 pub mod message;
 pub mod request;
