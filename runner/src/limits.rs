@@ -29,7 +29,9 @@ pub struct Limits {
     pub logs_total: u64,
     /// Ended and acknowledged tasks that stay listed.
     pub ended_kept: usize,
-    /// How long they stay listed.
+    /// Ended tasks that stay listed at most, acknowledged or not. Their events wait all the same.
+    pub ended_most: usize,
+    /// How long acknowledged ones stay listed.
     pub ended_age: Duration,
     /// Time between TERM and KILL.
     pub grace: Duration,
@@ -55,6 +57,7 @@ impl Default for Limits {
             log_tail: 15 * 1024 * 1024,
             logs_total: 1024 * 1024 * 1024,
             ended_kept: 1_000,
+            ended_most: 20_000,
             ended_age: Duration::from_hours(7 * 24),
             grace: Duration::from_secs(5),
             drain_quiet: Duration::from_millis(250),

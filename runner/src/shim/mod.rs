@@ -31,6 +31,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{Pid, Signal, WaitOptions, wait};
 
+use shared::task::Process;
 use wire::{Exited, Failure, FromShim, MAX_FRAME, Run, ToShim};
 
 /// Between two rounds of KILL when no reaping calls for one.
@@ -75,6 +76,13 @@ struct Shared {
 }
 
 type Job = (Run, Vec<OwnedFd>);
+
+/// Looks at the command lines once more: a process that was listed just after its fork may be another program by now.
+pub(crate) fn name_again(processes: &mut [Process]) {
+    for process in processes {
+        tree::name_again(process);
+    }
+}
 
 /// Kills, in the runner itself, whatever has `mark` in its environment: the last resort when a shim was killed.
 pub(crate) fn kill_marked(mark: &str) {

@@ -42,9 +42,22 @@ pub(super) fn describe(members: &[Member]) -> Vec<Process> {
         .iter()
         .map(|member| Process {
             pid: member.pid.as_raw_nonzero().get().unsigned_abs(),
-            command: system::command(member.pid).chars().take(COMMAND_CHARS).collect(),
+            command: shortened(&system::command(member.pid)),
         })
         .collect()
+}
+
+/// Replaces the command by what it is now, if the process is still there.
+pub(super) fn name_again(process: &mut Process) {
+    let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
+    let command = pid.map(|pid| shortened(&system::command(pid))).unwrap_or_default();
+    if !command.is_empty() {
+        process.command = command;
+    }
+}
+
+fn shortened(command: &str) -> String {
+    command.chars().take(COMMAND_CHARS).collect()
 }
 
 #[cfg(target_os = "linux")]

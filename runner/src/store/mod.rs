@@ -354,6 +354,3 @@ fn is_passing(error: &rusqlite::Error) -> bool {
         Some(DiskFull | SystemIoFailure | DatabaseBusy | DatabaseLocked | CannotOpen | OutOfMemory)
     )
 }
-
-#[cfg(test)]
-mod tests;

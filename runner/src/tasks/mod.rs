@@ -133,6 +133,8 @@ struct Inner {
     news: broadcast::Sender<News>,
     changed: Arc<Notify>,
     stopping: AtomicBool,
+    /// When old tasks were last looked for, in milliseconds since the Unix epoch.
+    retained: AtomicU64,
 }
 
 #[derive(Default)]
@@ -197,8 +199,13 @@ impl Tasks {
             news: broadcast::Sender::new(NEWS),
             changed: Arc::default(),
             stopping: AtomicBool::new(false),
+            retained: AtomicU64::new(0),
         });
         inner.restore().await?;
+        // The first command need not wait for its shim. A program that cannot be started shows at the first command.
+        if let Ok(shim) = inner.shims.spawn() {
+            inner.shims.give_back(shim);
+        }
         tokio::spawn(report(Arc::downgrade(&inner)));
         Ok(Self { inner })
     }
@@ -479,11 +486,11 @@ impl Tasks {
     pub async fn shutdown(&self, grace: Duration) {
         self.inner.stopping.store(true, Ordering::Release);
         let records: Vec<_> = self.inner.state().order.values().cloned().collect();
-        for record in &records {
-            // One that has gone needs no stop.
-            let _gone = record.commands.try_send(Command::Stop { by: Party::Runner, grace });
-        }
         let all = async {
+            for record in &records {
+                // One that has gone needs no stop.
+                let _gone = record.commands.send(Command::Stop { by: Party::Runner, grace }).await;
+            }
             for record in &records {
                 record.reached(Phase::Gone).await;
             }
@@ -559,11 +566,7 @@ impl Inner {
         let begun = self.begin(session, op, start, folder).await;
         self.state().starting.remove(&op);
         drop(written);
-        let record = begun?;
-        if record.phase() == Phase::Waiting && record.task().state == TaskState::Queued {
-            record.reached(Phase::Running).await;
-        }
-        Ok(Task::clone(&record.task()))
+        begun.map(|record| Task::clone(&record.task()))
     }
 
     /// Looks for what can be refused at once, and gives the folder.
@@ -634,6 +637,10 @@ impl Inner {
         let (commands, receiver) = mpsc::channel(16);
         let record = Arc::new(Record::new(task, log, Phase::Waiting, commands));
         self.state().insert(Arc::clone(&record), op);
+        if self.stopping.load(Ordering::Acquire) {
+            // The runner began to stop meanwhile and may not have seen this one. The channel is empty and has room.
+            let _room = record.commands.try_send(Command::Stop { by: Party::Runner, grace: Duration::ZERO });
+        }
         if waits {
             self.tell(News::Task(record.task()));
         }
@@ -643,7 +650,8 @@ impl Inner {
             // Nobody is to wait for a place that may come in an hour.
             return Ok(record);
         }
-        record.reached(Phase::Running).await;
+        // Longer only where starting hangs in the system, as on a network's folder; then it is given as queued.
+        let _hangs = tokio::time::timeout(2 * self.limits.start_patience, record.reached(Phase::Running)).await;
         Ok(record)
     }
 
@@ -734,23 +742,35 @@ impl Inner {
         Ok(tasks)
     }
 
-    /// Forgets what is too old or too much, and the oldest logs if all together are too long.
+    /// Forgets what is too old or too much, and the oldest logs if all together are too long. Looks at most once a
+    /// second, and where nothing is too much once an hour.
     async fn retain(&self) -> Result<(), Problem> {
-        let oldest = rows::now()
-            .0
-            .saturating_sub(u64::try_from(self.limits.ended_age.as_millis()).unwrap_or(u64::MAX));
-        let (surplus, done) = {
+        let now = rows::now().0;
+        let limits = &self.limits;
+        let too_long = self.disk.load(Ordering::Relaxed) > limits.logs_total;
+        let too_many = self.state().order.len() > limits.ended_kept;
+        let pause = if too_long || too_many { 1_000 } else { 3_600_000 };
+        let last = self.retained.load(Ordering::Relaxed);
+        if now.abs_diff(last) < pause
+            || self.retained.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        {
+            return Ok(());
+        }
+        let oldest = now.saturating_sub(u64::try_from(limits.ended_age.as_millis()).unwrap_or(u64::MAX));
+        let gone: Vec<_> = {
             let state = self.state();
-            let done: Vec<_> = state.order.values().filter(|record| self.is_done(record)).cloned().collect();
-            let too_many = done.len().saturating_sub(self.limits.ended_kept);
-            let is_old = |record: &Record| record.task().ended.is_some_and(|ended| ended.0 < oldest);
-            let surplus =
-                done.iter().enumerate().filter(|(index, record)| *index < too_many || is_old(record));
-            (surplus.map(|(_, record)| record.id.clone()).collect::<Vec<_>>(), done)
+            state.order.values().filter(|record| record.phase() == Phase::Gone).cloned().collect()
         };
+        let (done, open): (Vec<_>, Vec<_>) = gone.iter().cloned().partition(|record| self.is_done(record));
+        let too_many = done.len().saturating_sub(limits.ended_kept);
+        let is_old = |record: &Record| record.task().ended.is_some_and(|ended| ended.0 < oldest);
+        let surplus = done.iter().enumerate().filter(|(index, record)| *index < too_many || is_old(record));
+        let mut surplus: Vec<_> = surplus.map(|(_, record)| record.id.clone()).collect();
+        let abandoned = gone.len().saturating_sub(surplus.len()).saturating_sub(limits.ended_most);
+        surplus.extend(open.iter().take(abandoned).map(|record| record.id.clone()));
         self.forget(surplus).await?;
-        for record in done {
-            if self.disk.load(Ordering::Relaxed) <= self.limits.logs_total {
+        for record in done.iter().chain(&open) {
+            if self.disk.load(Ordering::Relaxed) <= limits.logs_total {
                 break;
             }
             if record.log.on_disk() > 0 {

@@ -78,8 +78,10 @@ impl Record {
     }
 
     /// Replaces what is published. An end is never replaced by something earlier.
-    pub(super) fn publish(&self, task: Task) -> Arc<Task> {
+    pub(super) fn publish(&self, mut task: Task) -> Arc<Task> {
         let mut published = self.published();
+        // An input that was closed stays so, whatever the supervisor has not heard of.
+        task.stdin &= published.stdin;
         if !published.state.is_end() || task.state.is_end() {
             *published = Arc::new(task);
         }

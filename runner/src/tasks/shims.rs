@@ -41,6 +41,8 @@ impl Shims {
         environment: BTreeMap<OsString, OsString>,
         open_files: Option<u64>,
     ) -> Arc<Self> {
+        // Rust's own descriptors are closed on exec already; those that the runner was started with may not be.
+        close_fds::set_fds_cloexec_threadsafe(3, &[]);
         Arc::new(Self { program, environment, open_files, idle: Mutex::default() })
     }
 

@@ -98,12 +98,15 @@ impl Supervisor {
             Ok(place) => Some(place),
             Err(waiting) => self.queue(waiting).await,
         };
-        let Some(place) = place else {
-            return self.never_started(TaskState::Stopped { by: self.party(), signal: None });
-        };
-        match self.launch().await {
-            Ok(running) => self.supervise(running, place).await,
-            Err(state) => self.never_started(state),
+        match place {
+            Some(place) => match self.launch().await {
+                Ok(running) => self.supervise(running, place).await,
+                Err(state) => self.never_started(state),
+            },
+            None => self.never_started(TaskState::Stopped { by: self.party(), signal: None }),
+        }
+        if let Err(problem) = self.inner.retain().await {
+            tracing::debug!(%problem, "old tasks stay listed");
         }
     }
 
@@ -119,7 +122,8 @@ impl Supervisor {
         loop {
             let foreground_until = self.foreground_until;
             tokio::select! {
-                place = &mut waiting => return place.ok(),
+                // A stop comes before a place that it would leave unused.
+                biased;
                 command = self.commands.recv() => match command {
                     Some(Command::Stop { by, .. }) => {
                         self.why = Some(Why::Asked(by));
@@ -130,6 +134,7 @@ impl Supervisor {
                     Some(Command::Background { reply }) => self.background(Some(reply)),
                     None => return None,
                 },
+                place = &mut waiting => return place.ok(),
                 () = at(foreground_until) => self.background(None),
             }
         }
@@ -352,6 +357,7 @@ impl Supervisor {
     async fn end(&mut self, end: &Exited) {
         self.progress_at = None;
         self.task.left_behind.clone_from(&end.left);
+        crate::shim::name_again(&mut self.task.left_behind);
         self.write_end().await;
     }
 

@@ -20,10 +20,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Runner {
     pub(crate) tasks: Tasks,
-    pub(crate) store: Store,
     pub(crate) session: SessionId,
-    pub(crate) folder: Arc<TempDir>,
-    pub(crate) state: StateDir,
+    store: Store,
+    state: StateDir,
+    /// Removed with the last runner over it.
+    folder: Option<Arc<TempDir>>,
 }
 
 /// A background command with everything else at its default.
@@ -48,6 +49,21 @@ pub(crate) fn gone(pid: u32) -> bool {
     stat.rsplit_once(')').is_none_or(|(_, rest)| rest.starts_with(" Z") || rest.starts_with(" X"))
 }
 
+/// Everything alive of a task, found by the mark that its processes bear.
+pub(crate) fn living(task: &TaskId) -> Vec<u32> {
+    let mark = format!("MEANWHILE_TASK={task}");
+    let mut found: Vec<u32> = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| {
+            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) && !gone(*pid)
+        })
+        .collect();
+    found.sort_unstable();
+    found
+}
+
 /// Waits until the condition holds, and fails if it never does.
 pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     let waiting = async {
@@ -69,9 +85,15 @@ impl Runner {
 
     /// A runner over the state that is in the folder.
     pub(crate) async fn at(folder: Arc<TempDir>, change: impl FnOnce(&mut TasksConfig)) -> Self {
-        let workspace = folder.path().join("workspace");
+        let mut runner = Self::in_folder(folder.path(), change).await;
+        runner.folder = Some(folder);
+        runner
+    }
+
+    pub(crate) async fn in_folder(folder: &Path, change: impl FnOnce(&mut TasksConfig)) -> Self {
+        let workspace = folder.join("workspace");
         std::fs::create_dir_all(&workspace).unwrap();
-        let state = StateDir::open(&folder.path().join("state")).unwrap();
+        let state = StateDir::open(&folder.join("state")).unwrap();
         let store = Store::open(&state).unwrap();
         let mut config = TasksConfig {
             workspace,
@@ -79,11 +101,34 @@ impl Runner {
             shell: None,
             secret: Vec::new(),
             open_files: None,
-            limits: Limits { grace: Duration::from_secs(2), ..Limits::default() },
+            limits: Limits { grace: Duration::from_millis(700), ..Limits::default() },
         };
         change(&mut config);
         let tasks = Tasks::open(config, store.clone()).await.unwrap();
-        Self { tasks, store, session: SessionId(Uuid::from_u128(1)), folder, state }
+        Self { tasks, session: SessionId(Uuid::from_u128(1)), store, state, folder: None }
+    }
+
+    /// Ends this runner and begins another over the same state.
+    pub(crate) async fn restart(self) -> Self {
+        self.tasks.shutdown(Duration::ZERO).await;
+        let Self { folder, tasks, store, state, .. } = self;
+        drop((tasks, store, state));
+        Self::at(folder.expect("it has a folder of its own"), |_| {}).await
+    }
+
+    /// All events that are not acknowledged.
+    pub(crate) async fn events(&self) -> Vec<TaskEvent> {
+        let events = self.tasks.events_after(self.session, Seq(0), usize::MAX >> 1).await.unwrap();
+        events.into_iter().map(|(_, event)| TaskEvent::clone(&event)).collect()
+    }
+
+    /// The same in short.
+    pub(crate) async fn kinds(&self) -> Vec<String> {
+        let short = |event: TaskEvent| match event {
+            TaskEvent::Ended { .. } => "ended".to_owned(),
+            TaskEvent::Backgrounded { by, excerpt, .. } => format!("backgrounded by {by:?}: {}", excerpt.head),
+        };
+        self.events().await.into_iter().map(short).collect()
     }
 
     pub(crate) fn workspace(&self) -> &Path {

@@ -1,9 +1,13 @@
 //! Supervision with real processes: what runs, what ends, what is left, what is told.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::common::{Runner, gone, start};
+use shared::ProblemCode;
+use shared::protocol::{Start, TaskEvent};
 use shared::task::{Party, TaskState};
+
+use crate::common::{PATIENCE, Runner, gone, living, op, start, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn exit_zero_is_completed_with_its_output() {
@@ -29,14 +33,31 @@ async fn a_signal_is_killed_with_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_two_streams_keep_their_order() {
+    let runner = Runner::new().await;
+    let (_, excerpt) = runner.finish(start("for i in 1 2 3 4 5 6 7 8 9; do echo o$i; echo e$i >&2; done")).await;
+    let expected: String = (1..10).map(|number| format!("o{number}\ne{number}\n")).collect();
+    assert_eq!(excerpt.head, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_held_pipe_does_not_hold_the_end() {
     let runner = Runner::new().await;
     let begun = Instant::now();
-    let (task, excerpt) = runner.finish(start("echo hi; sleep 300 & sleep 0.2")).await;
+    let (task, excerpt) = runner.finish(start("echo hi; sleep 300 &")).await;
     assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     assert_eq!((task.state, excerpt.head.as_str()), (TaskState::Completed, "hi\n"));
     assert_eq!(task.left_behind.len(), 1);
     assert_eq!(task.left_behind[0].command, "sleep 300");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_pipe_that_never_rests_does_not_hold_the_end_for_ever() {
+    let runner = Runner::new().await;
+    let begun = Instant::now();
+    let (task, _) = runner.finish(start("while :; do echo x; sleep 0.02; done & sleep 0.1")).await;
+    assert_eq!(task.state, TaskState::Completed);
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,4 +68,345 @@ async fn what_was_left_behind_can_be_stopped() {
     let after = runner.tasks.stop(&task.id, Party::User, false).await.unwrap();
     assert!(gone(pid), "{pid}");
     assert_eq!((after.state, after.left_behind), (TaskState::Completed, vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_left_behind_and_ended_is_no_longer_listed() {
+    let runner = Runner::new().await;
+    let (task, _) = runner.finish(start("sleep 0.6 >/dev/null 2>&1 & sleep 0.1")).await;
+    assert_eq!(task.left_behind.len(), 1);
+    until("it has gone", || runner.tasks.get(&task.id).unwrap().left_behind.is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_the_whole_tree_however_it_hides() {
+    let runner = Runner::new().await;
+    let trees = [
+        ("setsid", "setsid sleep 1000 & setsid sleep 1001 & wait"),
+        ("double fork", "(setsid sh -c 'sleep 1000 & sleep 1001' & ); sleep 1002"),
+        ("nohup", "nohup sleep 1000 >/dev/null 2>&1 & disown; sleep 1001"),
+        ("stopped", "sleep 1000 & kill -STOP $!; kill -STOP $$"),
+        ("respawn", "trap 'setsid sleep 1000 & setsid sleep 1001 &' TERM; while :; do sleep 0.05; done"),
+        ("ignoring", "trap '' TERM HUP INT; sleep 1000 & (setsid sh -c 'trap \"\" TERM; sleep 1001; sleep 1002' &) ; wait"),
+    ];
+    for (name, command) in trees {
+        let task = runner.start(start(command)).await;
+        until(name, || living(&task.id).len() >= 2).await;
+        runner.tasks.stop(&task.id, Party::User, false).await.unwrap();
+        assert_eq!(living(&task.id), Vec::<u32>::new(), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_task_tells_by_whom_and_by_which_signal() {
+    let runner = Runner::new().await;
+    for (command, signal) in [
+        ("sleep 1000", Some("SIGTERM")),
+        ("trap '' TERM; while :; do sleep 0.05; done", Some("SIGKILL")),
+        ("trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done", None),
+    ] {
+        let task = runner.start(start(command)).await;
+        if command.contains("trap") {
+            // The trap must be set before the stop.
+            let id = task.id.clone();
+            until("two processes", || living(&id).len() >= 2).await;
+        }
+        let stopped = runner.tasks.stop(&task.id, Party::Agent, false).await.unwrap();
+        let expected = TaskState::Stopped { by: Party::Agent, signal: signal.map(Into::into) };
+        assert_eq!(stopped.state, expected, "{command}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_stop_kills_at_once() {
+    let runner = Runner::with(|config| config.limits.grace = Duration::from_mins(10)).await;
+    let task = runner.start(start("trap '' TERM; while :; do sleep 0.05; done")).await;
+    until("two processes", || living(&task.id).len() >= 2).await;
+    let (tasks, id) = (runner.tasks.clone(), task.id.clone());
+    let first = tokio::spawn(async move { tasks.stop(&id, Party::User, false).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!first.is_finished(), "TERM alone does not end it");
+    runner.tasks.stop(&task.id, Party::User, false).await.unwrap();
+    let state = tokio::time::timeout(PATIENCE, first).await.unwrap().unwrap().unwrap().state;
+    assert_eq!(state, TaskState::Stopped { by: Party::User, signal: Some("SIGKILL".into()) });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_what_has_ended_changes_nothing() {
+    let runner = Runner::new().await;
+    let (task, _) = runner.finish(start("exit 3")).await;
+    let after = runner.tasks.stop(&task.id, Party::User, false).await.unwrap();
+    assert_eq!(after.state, TaskState::Failed { code: 3 });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timeout_ends_the_tree() {
+    let runner = Runner::new().await;
+    let (task, _) = runner.finish(Start { timeout_ms: Some(300), ..start("setsid sleep 1000 & sleep 1001") }).await;
+    assert_eq!(task.state, TaskState::Timeout);
+    assert!(task.duration_ms.unwrap() >= 300, "{task:?}");
+    until("all has gone", || living(&task.id).is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_folder_is_named() {
+    let runner = Runner::new().await;
+    let task = runner.start(Start { folder: Some("nowhere".into()), ..start("true") }).await;
+    let TaskState::Error { reason } = task.state else { panic!("{task:?}") };
+    assert!(reason.contains("folder") && reason.contains("nowhere"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_shell_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let shell = folder.path().join("shell");
+    fs::copy("/bin/sh", &shell).unwrap();
+    let runner = Runner::with(|config| config.shell = Some(shell.clone())).await;
+    fs::remove_file(&shell).unwrap();
+    let task = runner.start(start("true")).await;
+    let TaskState::Error { reason } = task.state else { panic!("{task:?}") };
+    assert!(reason.contains("shell") && reason.contains(shell.to_str().unwrap()), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_of_a_mebibyte_runs() {
+    let runner = Runner::new().await;
+    let text = "\u{e4}".repeat(500_000);
+    let (task, excerpt) = runner.finish(start(&format!("x='{text}'; echo ${{#x}} $#"))).await;
+    assert_eq!((task.state, excerpt.head.as_str()), (TaskState::Completed, "500000 0\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_is_too_long_is_refused() {
+    let runner = Runner::new().await;
+    let refused = runner.tasks.start(runner.session, op(), start(&"x".repeat(1024 * 1024 + 1))).await.unwrap_err();
+    assert_eq!(refused.code, ProblemCode::TooLarge);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_operation_is_the_same_task() {
+    let runner = Runner::new().await;
+    let op = op();
+    let all: Vec<_> = (0..8)
+        .map(|_| {
+            let (tasks, session) = (runner.tasks.clone(), runner.session);
+            tokio::spawn(async move { tasks.start(session, op, start("echo x >>ran")).await.unwrap().id })
+        })
+        .collect();
+    let mut ids = Vec::new();
+    for one in all {
+        ids.push(one.await.unwrap());
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 1);
+    runner.end(&ids[0]).await;
+    assert_eq!(fs::read_to_string(runner.workspace().join("ran")).unwrap(), "x\n");
+    assert_eq!(runner.tasks.list().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queued_task_runs_when_there_is_a_place() {
+    let runner = Runner::with(|config| config.limits.running = 1).await;
+    let first = runner.start(start("sleep 0.3")).await;
+    let second = runner.start(start("echo ran")).await;
+    assert_eq!((first.state, &second.state), (TaskState::Running, &TaskState::Queued));
+    assert_eq!(runner.end(&second.id).await.1.head, "ran\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queued_task_can_be_stopped_and_never_runs() {
+    let runner = Runner::with(|config| config.limits.running = 1).await;
+    let first = runner.start(start("sleep 1000")).await;
+    let second = runner.start(start("echo ran >ran")).await;
+    let stopped = runner.tasks.stop(&second.id, Party::User, false).await.unwrap();
+    assert_eq!(stopped.state, TaskState::Stopped { by: Party::User, signal: None });
+    assert_eq!(stopped.started, None);
+    assert_eq!(runner.end(&second.id).await.0, stopped);
+    runner.tasks.stop(&first.id, Party::User, true).await.unwrap();
+    assert_eq!(runner.finish(start("cat ran 2>&1 || true")).await.1.head, "cat: ran: No such file or directory\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_is_refused_with_words() {
+    let runner = Runner::with(|config| (config.limits.running, config.limits.queued) = (1, 1)).await;
+    runner.start(start("sleep 1000")).await;
+    runner.start(start("sleep 1000")).await;
+    let refused = runner.tasks.start(runner.session, op(), start("true")).await.unwrap_err();
+    assert_eq!((refused.code, refused.retryable), (ProblemCode::TooMany, true));
+    runner.tasks.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn input_is_closed_unless_asked_for() {
+    let runner = Runner::new().await;
+    assert_eq!(runner.finish(start("cat; echo end")).await.1.head, "end\n");
+    let task = runner.start(start("sleep 1000")).await;
+    let refused = runner.tasks.send_input(&task.id, "x".into(), false).await.unwrap_err();
+    assert_eq!(refused.code, ProblemCode::Conflict);
+    runner.tasks.stop(&task.id, Party::User, true).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn input_reaches_the_program_and_ends() {
+    let runner = Runner::new().await;
+    let task = runner.start(Start { stdin: true, ..start("read a; echo \"got $a\"; cat; echo end") }).await;
+    runner.tasks.send_input(&task.id, "one\ntw".into(), false).await.unwrap();
+    runner.tasks.send_input(&task.id, "o\n".into(), true).await.unwrap();
+    assert_eq!(runner.end(&task.id).await.1.head, "got one\ntwo\nend\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn input_that_nobody_reads_does_not_wait_for_ever() {
+    let runner = Runner::with(|config| config.limits.input_wait = Duration::from_millis(200)).await;
+    let task = runner.start(Start { stdin: true, ..start("sleep 1000") }).await;
+    let text = "x".repeat(64 * 1024);
+    runner.tasks.send_input(&task.id, text.clone(), false).await.unwrap();
+    let refused = runner.tasks.send_input(&task.id, text, false).await.unwrap_err();
+    assert_eq!(refused.code, ProblemCode::TooMany);
+    runner.tasks.stop(&task.id, Party::User, true).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_find_three_descriptors_and_signals_at_their_defaults() {
+    let runner = Runner::new().await;
+    // The fourth is `ls` reading the folder.
+    assert_eq!(runner.finish(start("ls /proc/self/fd | tr '\\n' ' '")).await.1.head, "0 1 2 3 ");
+    let signals = runner.finish(start("grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status")).await.1.head;
+    for line in signals.lines() {
+        assert!(line.ends_with("0000000000000000"), "{signals}");
+    }
+    assert_eq!(signals.lines().count(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_have_no_terminal_and_no_secrets() {
+    let runner = Runner::with(|config| config.secret = vec!["HOME".into()]).await;
+    let (_, terminal) = runner.finish(start("(: </dev/tty) 2>&1 || true")).await;
+    assert!(terminal.head.contains("No such device"), "{}", terminal.head);
+    let (_, variables) = runner.finish(start("echo \"$TERM $PAGER $CI ${HOME-none}\"")).await;
+    assert_eq!(variables.head, "dumb cat 1 none\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_character_split_between_chunks_is_one() {
+    let runner = Runner::new().await;
+    let (_, excerpt) = runner.finish(start("printf 'caf\\303'; sleep 0.2; printf '\\251\\n'")).await;
+    assert_eq!(excerpt.head, "caf\u{e9}\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_is_bounded_and_counted() {
+    let runner = Runner::new().await;
+    let (task, excerpt) = runner.finish(start("yes 0123456 | head -c 50000000")).await;
+    let kept = 16 * 1024 * 1024;
+    assert_eq!((task.output_bytes, task.omitted_bytes), (50_000_000, 50_000_000 - kept));
+    assert!(excerpt.head.starts_with("0123456\n") && excerpt.tail.ends_with("0123456\n"));
+    let gap = runner.tasks.read_output(&task.id, 2_000_000, 16).await.unwrap();
+    assert_eq!((gap.from, gap.omitted_to), (50_000_000 - 15 * 1024 * 1024, gap.from));
+    let last = runner.tasks.read_output(&task.id, 50_000_000 - 8, 100).await.unwrap();
+    assert_eq!(last.data.0, b"0123456\n");
+    assert_eq!(runner.tasks.stats().kept_bytes, kept);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_length_of_the_output_is_watched() {
+    let runner = Runner::new().await;
+    let task = runner.start(Start { stdin: true, ..start("cat") }).await;
+    let mut length = runner.tasks.output_length(&task.id).unwrap();
+    runner.tasks.send_input(&task.id, "hello".into(), true).await.unwrap();
+    tokio::time::timeout(PATIENCE, length.wait_for(|length| *length == 5)).await.unwrap().unwrap();
+    assert_eq!(runner.tasks.read_output(&task.id, 1, 3).await.unwrap().data.0, b"ell");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_gives_lines_or_matches() {
+    let runner = Runner::new().await;
+    let (task, _) = runner.finish(start("seq 100; printf '\\033[31mred\\033[0m\\n'")).await;
+    let look = |tail, grep: Option<&str>| {
+        runner.tasks.check(runner.session, Some(task.id.clone()), tail, grep.map(Into::into), 1_000)
+    };
+    assert_eq!(look(Some(2), None).await.unwrap()[0].text.head, "100\nred\n");
+    let found = look(Some(1), Some("^[19]0$")).await.unwrap().remove(0);
+    assert_eq!((found.text.head.as_str(), found.matches), ("90: 90\n", Some(2)));
+    assert_eq!(look(None, Some("[")).await.unwrap_err().code, ProblemCode::Malformed);
+    assert_eq!(runner.tasks.check(runner.session, None, None, None, 1_000).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreground_task_goes_to_the_background_once_by_time() {
+    let runner = Runner::new().await;
+    let task = runner.start(Start { foreground_ms: Some(100), ..start("echo begun; sleep 0.5") }).await;
+    assert!(task.foreground);
+    runner.end(&task.id).await;
+    let kinds = runner.kinds().await;
+    assert_eq!(kinds, ["backgrounded by Time: begun\n", "ended"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreground_task_goes_to_the_background_on_request() {
+    let runner = Runner::new().await;
+    let task = runner.start(Start { foreground_ms: Some(60_000), ..start("sleep 0.3") }).await;
+    assert!(!runner.tasks.background(&task.id).await.unwrap().foreground);
+    assert!(!runner.tasks.background(&task.id).await.unwrap().foreground);
+    runner.end(&task.id).await;
+    assert_eq!(runner.kinds().await, ["backgrounded by Request: ", "ended"]);
+    assert_eq!(runner.tasks.background(&task.id).await.unwrap_err().code, ProblemCode::Conflict);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quick_foreground_task_only_ends() {
+    let runner = Runner::new().await;
+    let task = runner.start(Start { foreground_ms: Some(60_000), ..start("true") }).await;
+    assert!(!runner.end(&task.id).await.0.foreground);
+    assert_eq!(runner.kinds().await, ["ended"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_shim_leaves_nothing_behind() {
+    let runner = Runner::new().await;
+    let task = runner.start(start("setsid sleep 1000 & sleep 1001")).await;
+    until("two processes", || living(&task.id).len() >= 2).await;
+    let stat = fs::read_to_string(format!("/proc/{}/stat", task.pid.unwrap())).unwrap();
+    let shim = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(1).unwrap().to_owned();
+    assert!(std::process::Command::new("kill").args(["-KILL", &shim]).status().unwrap().success());
+    let (task, _) = runner.end(&task.id).await;
+    assert!(matches!(task.state, TaskState::Lost { .. }), "{task:?}");
+    assert_eq!(living(&task.id), Vec::<u32>::new());
+    assert_eq!(runner.finish(start("echo still")).await.1.head, "still\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shutting_down_ends_all_with_grace_and_refuses_more() {
+    let runner = Runner::with(|config| config.limits.running = 1).await;
+    let running = runner.start(start("trap 'echo bye; exit' TERM; while :; do sleep 0.05; done")).await;
+    let queued = runner.start(start("true")).await;
+    until("two processes", || living(&running.id).len() >= 2).await;
+    runner.tasks.shutdown(Duration::from_secs(5)).await;
+    let by_runner = |task: &shared::TaskId| {
+        matches!(runner.tasks.get(task).unwrap().state, TaskState::Stopped { by: Party::Runner, .. })
+    };
+    assert!(by_runner(&running.id) && by_runner(&queued.id), "{:?}", runner.tasks.list());
+    let output = runner.tasks.read_output(&running.id, 0, 100).await.unwrap().data.0;
+    assert!(output.ends_with(b"bye\n"), "{output:?}");
+    let refused = runner.tasks.start(runner.session, op(), start("true")).await.unwrap_err();
+    assert_eq!(refused.code, ProblemCode::Stopping);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_at_once_all_end_once() {
+    let runner = Runner::with(|config| config.limits.running = 16).await;
+    let mut ids = Vec::new();
+    for number in 0..100 {
+        ids.push(runner.start(start(&format!("echo {number}; exit {}", number % 3))).await.id);
+    }
+    for (number, id) in ids.iter().enumerate() {
+        let (task, excerpt) = runner.end(id).await;
+        assert_eq!(excerpt.head, format!("{number}\n"));
+        let code = i32::try_from(number % 3).unwrap();
+        let expected = if code == 0 { TaskState::Completed } else { TaskState::Failed { code } };
+        assert_eq!(task.state, expected);
+    }
+    let events = runner.events().await;
+    assert_eq!(events.len(), 100);
+    assert!(events.iter().all(|event| matches!(event, TaskEvent::Ended { .. })));
 }

@@ -1,1 +1,138 @@
-//! Tests of the log.
+use super::*;
+
+const HEAD: u64 = 10;
+const TAIL: u64 = 20;
+
+fn at(path: PathBuf) -> Log {
+    Log::new(path, HEAD, TAIL, Arc::default())
+}
+
+fn letters(count: u64) -> Vec<u8> {
+    (0..count).map(|at| b'a' + u8::try_from(at % 26).unwrap()).collect()
+}
+
+fn all(log: &Log, from: u64) -> (u64, Vec<u8>) {
+    let slice = log.read(from, 1_000).unwrap();
+    (slice.from, slice.data.0)
+}
+
+#[test]
+fn everything_is_kept_up_to_the_bound_however_it_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    for step in [1, 3, 7, 30] {
+        let log = at(folder.path().join(step.to_string()));
+        let text = letters(30);
+        text.chunks(step).for_each(|chunk| log.append(chunk));
+        assert_eq!(log.kept(), Kept { head_end: 10, tail_start: 10, total: 30 });
+        assert_eq!(all(&log, 0), (0, text[..10].to_vec()));
+        assert_eq!(all(&log, 10), (10, text[10..].to_vec()));
+    }
+}
+
+#[test]
+fn beyond_the_bound_head_and_tail_stay_and_the_rest_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    for step in [1, 3, 7, 100] {
+        let log = at(folder.path().join(step.to_string()));
+        let text = letters(100);
+        text.chunks(step).for_each(|chunk| log.append(chunk));
+        assert_eq!(log.kept(), Kept { head_end: 10, tail_start: 80, total: 100 });
+        assert_eq!(all(&log, 0), (0, text[..10].to_vec()));
+        assert_eq!(all(&log, 10), (80, text[80..].to_vec()), "the gap is skipped");
+        assert_eq!(all(&log, 95), (95, text[95..].to_vec()));
+        assert_eq!(all(&log, 500), (100, Vec::new()));
+        assert_eq!(std::fs::metadata(folder.path().join(step.to_string())).unwrap().len(), 30);
+    }
+}
+
+#[test]
+fn a_silent_task_has_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = at(folder.path().join("log"));
+    assert_eq!(all(&log, 0), (0, Vec::new()));
+    assert!(!folder.path().join("log").exists());
+}
+
+#[test]
+fn where_the_disk_refuses_the_end_is_kept_in_memory_and_the_loss_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = at(folder.path().join("missing/log"));
+    let text = letters(2 * SPARE as u64);
+    text.chunks(1_000).for_each(|chunk| log.append(chunk));
+    let kept = log.kept();
+    assert_eq!((kept.total, kept.head_end, kept.omitted()), (2 * SPARE as u64, 0, SPARE as u64));
+    let (from, end) = all(&log, kept.total - 100);
+    assert_eq!((from, end), (kept.total - 100, text[text.len() - 100..].to_vec()));
+}
+
+#[test]
+fn a_restored_log_reads_as_before() {
+    let folder = tempfile::tempdir().unwrap();
+    for total in [5, 30, 100] {
+        let path = folder.path().join(total.to_string());
+        let log = at(path.clone());
+        letters(total).chunks(4).for_each(|chunk| log.append(chunk));
+        let again = Log::restored(path, HEAD, TAIL, Arc::default(), Some(total));
+        assert_eq!(again.kept(), log.kept());
+        assert_eq!(all(&again, 0), all(&log, 0));
+        assert_eq!(all(&again, total - 3), all(&log, total - 3));
+    }
+}
+
+#[test]
+fn a_wrapped_log_without_its_length_keeps_the_head_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    at(path.clone()).append(&letters(100));
+    let again = Log::restored(path, HEAD, TAIL, Arc::default(), None);
+    assert_eq!(again.kept().head_end, 10);
+    assert_eq!(all(&again, 0), (0, letters(10)));
+    assert_eq!(all(&again, 10).1, b"");
+}
+
+#[test]
+fn removing_gives_the_disk_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Arc::new(AtomicU64::new(0));
+    let log = Log::new(folder.path().join("log"), HEAD, TAIL, Arc::clone(&disk));
+    log.append(&letters(100));
+    assert_eq!(disk.load(Ordering::Relaxed), 30);
+    log.remove();
+    assert_eq!(disk.load(Ordering::Relaxed), 0);
+    assert_eq!(log.kept().omitted(), 100);
+    assert_eq!(all(&log, 0), (100, Vec::new()));
+}
+
+#[test]
+fn an_excerpt_has_both_ends_and_counts_between() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::new(folder.path().join("log"), 1 << 20, 1 << 20, Arc::default());
+    for number in 0..100_000 {
+        log.append(format!("line {number}\n").as_bytes());
+    }
+    let excerpt = log.excerpt(100);
+    assert!(excerpt.head.starts_with("line 0\nline 1\n") && excerpt.head.chars().count() == 50, "{}", excerpt.head);
+    assert!(excerpt.tail.ends_with("line 99999\n") && excerpt.tail.chars().count() == 50, "{}", excerpt.tail);
+    assert_eq!(excerpt.omitted_chars, log.total() - 100, "all of it is ASCII");
+}
+
+#[test]
+fn a_match_behind_the_gap_has_its_true_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::new(folder.path().join("log"), 1_000, 5_000, Arc::default());
+    for number in 1..=10_000 {
+        log.append(format!("line {number}\n").as_bytes());
+    }
+    let (found, matches) = log.grep(&regex::Regex::new("^line (7|9999)$").unwrap(), 10, 1_000);
+    assert_eq!((found.head.as_str(), matches), ("7: line 7\n9999: line 9999\n", 2));
+}
+
+#[test]
+fn the_last_lines_are_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = Log::new(folder.path().join("log"), 1_000, 500_000, Arc::default());
+    for number in 1..=100_000 {
+        log.append(format!("line {number}\n").as_bytes());
+    }
+    assert_eq!(log.tail(2, 1_000).head, "line 99999\nline 100000\n");
+}

@@ -1,0 +1,221 @@
+//! Delivery and the store: what survives, what comes once, what is forgotten.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use runner::state_dir::StateDir;
+use runner::store::Store;
+use shared::protocol::TaskEvent;
+use shared::task::TaskState;
+use shared::{ClientId, OpId, ProblemCode, Seq, TaskId, Timestamp};
+use uuid::Uuid;
+
+use crate::common::{Runner, living, start, until};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_numbered_from_one_and_acknowledged_forward_only() {
+    let runner = Runner::new().await;
+    for _ in 0..3 {
+        runner.finish(start("true")).await;
+    }
+    let after = |seq| runner.tasks.events_after(runner.session, Seq(seq), 10);
+    let numbers = |events: Vec<(Seq, Arc<TaskEvent>)>| events.into_iter().map(|(seq, _)| seq.0).collect::<Vec<_>>();
+    assert_eq!(numbers(after(0).await.unwrap()), [1, 2, 3]);
+    assert_eq!(numbers(after(1).await.unwrap()), [2, 3]);
+    runner.tasks.acknowledge(runner.session, Seq(2)).await.unwrap();
+    runner.tasks.acknowledge(runner.session, Seq(1)).await.unwrap();
+    assert_eq!(numbers(after(0).await.unwrap()), [3]);
+    assert_eq!(runner.tasks.acknowledged(runner.session), Seq(2));
+    runner.tasks.acknowledge(runner.session, Seq(99)).await.unwrap();
+    assert_eq!(runner.tasks.acknowledged(runner.session), Seq(3), "not beyond the last");
+    runner.finish(start("true")).await;
+    assert_eq!(numbers(after(0).await.unwrap()), [4], "numbers are never used again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_events_than_memory_holds_come_in_order() {
+    let runner = Runner::new().await;
+    for _ in 0..50 {
+        runner.start(start("true")).await;
+    }
+    let mut last = runner.tasks.events_last(runner.session);
+    last.wait_for(|last| *last == Seq(50)).await.unwrap();
+    let (mut after, mut seen) = (Seq(0), Vec::new());
+    loop {
+        let events = runner.tasks.events_after(runner.session, after, 7).await.unwrap();
+        let Some((last, _)) = events.last() else { break };
+        after = *last;
+        seen.extend(events.iter().map(|(seq, _)| seq.0));
+    }
+    assert_eq!(seen, (1..=50).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_acknowledged_survives_the_runner() {
+    let runner = Runner::new().await;
+    let epoch = runner.tasks.epoch();
+    let (task, excerpt) = runner.finish(start("echo kept")).await;
+    let op = task.op;
+    let again = runner.restart().await;
+    assert_eq!(again.tasks.epoch(), epoch);
+    let (known, known_excerpt) = again.end(&task.id).await;
+    assert_eq!((known, known_excerpt), (task.clone(), excerpt));
+    assert_eq!(again.tasks.list(), std::slice::from_ref(&task));
+    let repeated = again.tasks.start(again.session, op, start("echo kept")).await.unwrap();
+    assert_eq!(repeated, task, "the operation is known, too");
+    assert_eq!(again.tasks.read_output(&task.id, 0, 100).await.unwrap().data.0, b"kept\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_acknowledged_ends_are_cleared() {
+    let runner = Runner::new().await;
+    let (task, _) = runner.finish(start("echo x")).await;
+    until("it has gone", || runner.tasks.get(&task.id).unwrap().left_behind.is_empty()).await;
+    assert_eq!(runner.tasks.clear(runner.session, vec![]).await.unwrap(), Vec::<TaskId>::new());
+    runner.tasks.acknowledge(runner.session, Seq(1)).await.unwrap();
+    assert_eq!(runner.tasks.clear(runner.session, vec![]).await.unwrap(), [task.id.clone()]);
+    assert_eq!(runner.tasks.get(&task.id).unwrap_err().code, ProblemCode::NotFound);
+    assert_eq!(runner.tasks.stats().kept_bytes, 0);
+    assert_eq!(runner.restart().await.tasks.list(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledged_ends_beyond_the_bound_are_forgotten() {
+    let runner = Runner::with(|config| config.limits.ended_kept = 3).await;
+    for _ in 0..6 {
+        runner.finish(start("true")).await;
+    }
+    until("the oldest went", || runner.tasks.list().len() <= 6).await;
+    // Looked for at most once a second.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    runner.tasks.acknowledge(runner.session, Seq(6)).await.unwrap();
+    assert_eq!(runner.tasks.list().len(), 3);
+}
+
+/// The runner that the next test kills. It starts a tree and says so.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "only as a process of another test"]
+async fn victim() {
+    let Some(folder) = std::env::var_os("MEANWHILE_VICTIM") else { return };
+    let runner = Runner::in_folder(folder.as_ref(), |config| config.limits.running = 1).await;
+    let command = "echo ran >>ran; echo before; setsid sleep 1000 & (setsid sh -c 'sleep 1001 & sleep 1002' &) ; sleep 1003";
+    let running = runner.start(start(command)).await;
+    let queued = runner.start(start("echo ran >>ran")).await;
+    until("the tree stands", || living(&running.id).len() >= 5).await;
+    println!("\nREADY {} {}", running.id, queued.id);
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_runner_leaves_no_process_and_loses_its_tasks_once() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let mut victim = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "delivery::victim", "--ignored", "--nocapture"])
+        .env("MEANWHILE_VICTIM", folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(victim.stdout.take().unwrap()).lines();
+    let ready = lines.map(Result::unwrap).find(|line| line.starts_with("READY ")).expect("the victim gets ready");
+    let ids: Vec<_> = ready.split(' ').skip(1).map(|id| TaskId(id.into())).collect();
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    until("the tree has gone", || living(&ids[0]).is_empty()).await;
+
+    let runner = Runner::at(Arc::clone(&folder), |_| {}).await;
+    let (task, excerpt) = runner.end(&ids[0]).await;
+    assert!(matches!(task.state, TaskState::Lost { .. }), "{task:?}");
+    assert_eq!(excerpt.head, "before\n");
+    assert!(matches!(runner.end(&ids[1]).await.0.state, TaskState::Lost { .. }));
+    assert_eq!(runner.events().await.len(), 2);
+    let again = runner.restart().await;
+    assert_eq!(again.events().await.len(), 2, "they are lost once");
+    assert_eq!(fs::read_to_string(again.workspace().join("ran")).unwrap(), "ran\n", "and nothing ran again");
+}
+
+#[tokio::test]
+async fn a_corrupt_store_is_moved_aside_and_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    let state = StateDir::open(&path).unwrap();
+    let store = Store::open(&state).unwrap();
+    let epoch = store.epoch();
+    assert_eq!(store.warning(), None);
+    store.close();
+    drop(store);
+    let garbage = vec![0x5a; 20_000];
+    fs::write(path.join("meanwhile.db"), &garbage).unwrap();
+    let store = Store::open(&state).unwrap();
+    assert_ne!(store.epoch(), epoch);
+    let warning = store.warning().expect("the user is told").to_owned();
+    let aside = fs::read_dir(&path)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.to_string_lossy().contains("corrupt-") && !path.to_string_lossy().ends_with("wal"))
+        .expect("it is kept");
+    assert!(warning.contains(aside.to_str().unwrap()), "{warning}");
+    assert_eq!(fs::read(aside).unwrap(), garbage);
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_version_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = StateDir::open(&folder.path().join("state")).unwrap();
+    let store = Store::open(&state).unwrap();
+    store.close();
+    drop(store);
+    let path = state.path().join("meanwhile.db");
+    rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let before = fs::read(&path).unwrap();
+    let words = Store::open(&state).err().expect("it is refused").to_string();
+    assert!(words.contains("newer"), "{words}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test]
+async fn the_files_of_the_store_are_private() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = StateDir::open(&folder.path().join("state")).unwrap();
+    let store = Store::open(&state).unwrap();
+    store.touch_client(ClientId(Uuid::nil()), Timestamp(1)).await.unwrap();
+    for entry in fs::read_dir(state.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{:?}", entry.path());
+    }
+}
+
+#[tokio::test]
+async fn clients_are_found_by_hash_and_can_be_revoked_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = StateDir::open(&folder.path().join("state")).unwrap();
+    let store = Store::open(&state).unwrap();
+    let id = ClientId(Uuid::from_u128(7));
+    store.add_client(id, [1; 32], "Firefox".into(), Timestamp(1)).await.unwrap();
+    assert!(store.add_client(ClientId(Uuid::from_u128(8)), [1; 32], "twin".into(), Timestamp(1)).await.is_err());
+    store.touch_client(id, Timestamp(5)).await.unwrap();
+    assert!(store.revoke_client(id, Timestamp(9)).await.unwrap());
+    assert!(!store.revoke_client(id, Timestamp(10)).await.unwrap());
+    let client = store.find_client([1; 32]).await.unwrap().unwrap();
+    assert_eq!((client.id, client.seen, client.revoked), (id, Some(Timestamp(5)), Some(Timestamp(9))));
+    assert_eq!(store.find_client([2; 32]).await.unwrap(), None);
+    assert_eq!(store.list_clients().await.unwrap(), [(client, [1; 32])]);
+}
+
+#[tokio::test]
+async fn the_first_reply_of_an_operation_stays_for_a_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = StateDir::open(&folder.path().join("state")).unwrap();
+    let store = Store::open(&state).unwrap();
+    let op = OpId(Uuid::from_u128(1));
+    store.save_op_reply(op, "first".into(), Timestamp(1)).await.unwrap();
+    store.save_op_reply(op, "second".into(), Timestamp(2)).await.unwrap();
+    assert_eq!(store.op_reply(op).await.unwrap().as_deref(), Some("first"));
+    let later = Timestamp(1 + 24 * 60 * 60 * 1_000 + 1);
+    store.save_op_reply(OpId(Uuid::from_u128(2)), "other".into(), later).await.unwrap();
+    assert_eq!(store.op_reply(op).await.unwrap(), None);
+}
