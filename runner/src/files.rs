@@ -114,7 +114,7 @@ impl Inner {
         }
         let failed = |error: io::Error| system(path, &error);
         let mut reader = BufReader::with_capacity(64 * 1024, file);
-        refuse_binary(path, &reader.fill_buf().map_err(failed)?[..])?;
+        refuse_binary(path, reader.fill_buf().map_err(failed)?)?;
         let (mut text, mut total, mut taken, mut full) = (Vec::new(), 0_u64, 0_u64, false);
         let mut line = Vec::new();
         loop {
@@ -353,13 +353,13 @@ impl Inner {
     }
 
     fn refused(&self, path: &str, error: &io::Error) -> Problem {
-        match error.kind() {
-            // The handle's own refusal bears no number of the system's.
-            io::ErrorKind::PermissionDenied if error.raw_os_error().is_none() => self.outside(path),
-            io::ErrorKind::NotFound => {
-                Problem::new(ProblemCode::NotFound, format!("There is no file {path} in the workspace."))
-            }
-            _ => system(path, error),
+        // The handle's own refusal bears no number of the system's.
+        if error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_none() {
+            self.outside(path)
+        } else if error.kind() == io::ErrorKind::NotFound {
+            Problem::new(ProblemCode::NotFound, format!("There is no file {path} in the workspace."))
+        } else {
+            system(path, error)
         }
     }
 }
@@ -391,7 +391,7 @@ impl Change {
 fn cut_diff(mut diff: String) -> String {
     const ROOM: usize = 64;
     if diff.len() > DIFF_BYTES {
-        let most = diff.floor_char_boundary(DIFF_BYTES - ROOM);
+        let most = crate::limits::char_border(&diff, DIFF_BYTES - ROOM);
         let end = diff[..most].rfind('\n').map_or(most, |end| end + 1);
         let rest = diff[end..].lines().count();
         diff.truncate(end);

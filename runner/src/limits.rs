@@ -58,7 +58,7 @@ impl Default for Limits {
             logs_total: 1024 * 1024 * 1024,
             ended_kept: 1_000,
             ended_most: 20_000,
-            ended_age: Duration::from_hours(7 * 24),
+            ended_age: Duration::from_secs(7 * 24 * 60 * 60),
             grace: Duration::from_secs(5),
             drain_quiet: Duration::from_millis(250),
             drain_most: Duration::from_secs(2),
@@ -66,6 +66,11 @@ impl Default for Limits {
             progress: Duration::from_millis(250),
         }
     }
+}
+
+/// The last border of characters at or before `at` bytes.
+pub(crate) fn char_border(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 /// Raises the runner's own soft limit of open files to the hard one, and says what it was.

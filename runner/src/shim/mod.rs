@@ -218,9 +218,8 @@ impl Shared {
             (state.mode, state.leader)
         };
         match mode {
-            Mode::Free => {}
             Mode::Asked(_) if first => tree::signal(&tree::members(leader), &[Signal::TERM, Signal::CONT]),
-            Mode::Asked(_) => {}
+            Mode::Free | Mode::Asked(_) => {}
             Mode::Killing { .. } => tree::signal(&tree::members(leader), &[Signal::KILL]),
         }
     }
@@ -378,7 +377,7 @@ fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<Pid, Failure> {
     } else {
         // Put together again by the shell itself, which then forgets the pieces.
         let pieces = pieces(&run.command);
-        let names: String = (1..=pieces.len()).map(|number| format!("${{{number}}}")).collect();
+        let names = (1..=pieces.len()).fold(String::new(), |names, number| names + &format!("${{{number}}}"));
         command.arg(format!("eval \"set --; {names}\"")).arg(&run.shell).args(pieces);
     }
     command
@@ -399,7 +398,7 @@ fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<Pid, Failure> {
 fn pieces(mut text: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     while !text.is_empty() {
-        let (piece, rest) = text.split_at(text.floor_char_boundary(ARGUMENT));
+        let (piece, rest) = text.split_at(crate::limits::char_border(text, ARGUMENT));
         pieces.push(piece);
         text = rest;
     }

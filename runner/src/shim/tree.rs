@@ -71,11 +71,8 @@ mod system {
     pub(super) fn members(_leader: Option<Pid>) -> Vec<Member> {
         let own = rustix::process::getpid();
         let mut found = Vec::new();
-        let mut open = match children(own) {
-            Some(children) => children,
-            // A kernel without CONFIG_PROC_CHILDREN.
-            None => return by_parents(own),
-        };
+        // A kernel without CONFIG_PROC_CHILDREN has no lists of children.
+        let Some(mut open) = children(own) else { return by_parents(own) };
         while let Some(pid) = open.pop() {
             if let Some(stat) = stat(pid) {
                 if stat.alive {
@@ -140,7 +137,7 @@ mod system {
         start: u64,
     }
 
-    /// See proc_pid_stat(5): the name in parentheses may hold anything, so the fields are counted from its end.
+    /// See `proc_pid_stat(5)`: the name in parentheses may hold anything, so the fields are counted from its end.
     fn stat(pid: Pid) -> Option<Stat> {
         let line = fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
         let end = line.iter().rposition(|byte| *byte == b')')?;

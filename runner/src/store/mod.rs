@@ -1,11 +1,11 @@
-//! The store: one SQLite file that remembers tasks, undelivered events, operations and paired clients.
+//! The store: one `SQLite` file that remembers tasks, undelivered events, operations and paired clients.
 //!
 //! One thread owns the writing connection. Jobs come to it over a channel, in order; it runs as many as are waiting in
 //! one transaction, so that many small changes share one flush to the disk, and only then tells their senders. A job
 //! that *must* happen (the end of a task) is tried again every second while the disk is full or failing; any other
 //! fails at once, so that a full disk refuses new work and loses no result. Reads use a second connection.
 //!
-//! A store that SQLite finds corrupt is moved aside under a
+//! A store that `SQLite` finds corrupt is moved aside under a
 //! dated name and a new one, with a new epoch, takes its place; [`Store::warning`] says so.
 
 mod clients;
@@ -48,7 +48,7 @@ pub enum StoreError {
         /// The system's words.
         source: io::Error,
     },
-    /// SQLite refused.
+    /// `SQLite` refused.
     #[error("the store could not be read or written: {0}. Is the disk full?")]
     Sqlite(String),
     /// A file of the store belongs to somebody else, or is none.

@@ -166,7 +166,7 @@ fn move_aside(path: &Path) -> Result<PathBuf, StoreError> {
             .query_row("SELECT strftime('%Y%m%d-%H%M%S', 'now')", [], |row| row.get(0))?;
     let aside =
         |suffix: &str, turn: u32| path.with_file_name(format!("{FILE}.corrupt-{stamp}.{turn}{suffix}"));
-    let turn = (1..).find(|turn| !aside("", *turn).exists()).unwrap_or(1);
+    let turn = (1..1_000).find(|turn| !aside("", *turn).exists()).unwrap_or(1);
     for suffix in ["", "-wal", "-shm"] {
         let from = path.with_file_name(format!("{FILE}{suffix}"));
         match fs::rename(&from, aside(suffix, turn)) {

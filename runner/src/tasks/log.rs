@@ -315,7 +315,8 @@ impl Log {
         match self.ends(4 * most as u64) {
             Ok((all, tail, 0)) if tail.is_empty() => text::cut(text::clean(&all), most),
             Ok((head, tail, between)) => {
-                text::join(&text::clean(&head), &text::clean_tail(&tail), between, most)
+                let (tail, before) = text::clean_tail(&tail);
+                text::join(&text::clean(&head), &tail, between + before as u64, most)
             }
             Err(error) => unreadable(&error),
         }
@@ -328,7 +329,7 @@ impl Log {
         }
         match self.ends(8 * most as u64) {
             Ok((all, tail, _)) => {
-                let text = if tail.is_empty() { text::clean(&all) } else { text::clean_tail(&tail) };
+                let text = if tail.is_empty() { text::clean(&all) } else { text::clean_tail(&tail).0 };
                 text::cut(text::last_lines(&text, lines).to_owned(), most)
             }
             Err(error) => unreadable(&error),
@@ -351,7 +352,7 @@ impl Log {
             return (text::cut(found, most), matches);
         }
         let (mut found, matches) = text::matching(&text::clean(&head), pattern, 1, lines);
-        let tail = text::clean_tail(&tail);
+        let (tail, _) = text::clean_tail(&tail);
         let ends = tail.bytes().filter(|byte| *byte == b'\n').count() as u64;
         let first = self.state().lines.saturating_sub(ends) + 1;
         let (found_tail, matches_tail) = text::matching(&tail, pattern, first, lines);

@@ -7,45 +7,40 @@
 //! before anybody hears of it. On opening, tasks that an earlier runner did not see end become `lost`.
 
 mod environment;
+mod inner;
 mod log;
 mod outbox;
 mod queue;
+mod reader;
 mod record;
+mod restore;
+mod retention;
 mod shims;
 mod supervisor;
 mod text;
 
-use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use shared::output::{Excerpt, OutputSlice};
 use shared::protocol::{Checked, Start, Stats, TaskEvent};
-use shared::task::{Party, Task, TaskState};
+use shared::task::{Party, Task};
 use shared::{Epoch, OpId, Problem, ProblemCode, Seq, SessionId, TaskId};
 use thiserror::Error;
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
-use uuid::Uuid;
+use tokio::sync::{broadcast, oneshot, watch};
 
 use self::environment::environment;
-use self::log::Log;
-use self::outbox::Outboxes;
-use self::queue::{Entry, Queue};
+use self::inner::Inner;
 use self::record::{Command, Input, Phase, Record};
 use self::shims::Shims;
-use self::supervisor::Supervisor;
 use crate::limits::Limits;
 use crate::store::{Store, StoreError, rows};
 
-/// News that wait for a slow receiver before it loses the oldest.
-const NEWS: usize = 4_096;
-/// Between two reports of the runner as a whole.
-const STATS_EVERY: Duration = Duration::from_millis(500);
 /// Most bytes that one `read_output` gives.
 const READ_MOST: usize = 256 * 1024;
 /// Lines of `check` for one task, unless told.
@@ -119,56 +114,6 @@ pub struct Tasks {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    workspace: PathBuf,
-    shell: String,
-    logs: PathBuf,
-    limits: Limits,
-    store: Store,
-    shims: Arc<Shims>,
-    queue: Arc<Queue>,
-    outboxes: Outboxes,
-    disk: Arc<AtomicU64>,
-    state: Mutex<State>,
-    news: broadcast::Sender<News>,
-    changed: Arc<Notify>,
-    stopping: AtomicBool,
-    /// When old tasks were last looked for, in milliseconds since the Unix epoch.
-    retained: AtomicU64,
-}
-
-#[derive(Default)]
-struct State {
-    next_number: u64,
-    /// In the order they were created.
-    order: BTreeMap<u64, Arc<Record>>,
-    numbers: HashMap<TaskId, u64>,
-    ops: HashMap<OpId, TaskId>,
-    /// Starts whose row is not on the disk yet.
-    starting: HashMap<OpId, watch::Receiver<()>>,
-}
-
-impl State {
-    fn get(&self, task: &TaskId) -> Option<Arc<Record>> {
-        self.order.get(self.numbers.get(task)?).cloned()
-    }
-
-    fn insert(&mut self, record: Arc<Record>, op: OpId) {
-        let number = self.next_number;
-        self.next_number += 1;
-        self.numbers.insert(record.id.clone(), number);
-        self.ops.insert(op, record.id.clone());
-        self.order.insert(number, record);
-    }
-
-    fn remove(&mut self, task: &TaskId) -> Option<Arc<Record>> {
-        let number = self.numbers.remove(task)?;
-        let record = self.order.remove(&number)?;
-        self.ops.remove(&record.task().op);
-        Some(record)
-    }
-}
-
 impl Tasks {
     /// Takes up what the store knows. Tasks that had not ended are `lost` from now on, with an event each.
     ///
@@ -177,7 +122,7 @@ impl Tasks {
     pub async fn open(config: TasksConfig, store: Store) -> Result<Self, TasksError> {
         let workspace = usable_folder(&config.workspace)
             .map_err(|source| TasksError::Workspace { path: config.workspace.clone(), source })?;
-        let shell = shell(config.shell)?;
+        let shell = shell(config.shell.as_deref())?;
         let logs = store.dir().join("logs");
         std::fs::DirBuilder::new()
             .recursive(true)
@@ -185,28 +130,14 @@ impl Tasks {
             .create(&logs)
             .map_err(|source| TasksError::Logs { path: logs.clone(), source })?;
         let environment = environment(std::env::vars_os(), &config.secret);
-        let inner = Arc::new(Inner {
-            workspace,
-            shell,
-            logs,
-            shims: Shims::new(config.program, environment, config.open_files),
-            queue: Queue::new(config.limits.running, config.limits.queued),
-            limits: config.limits,
-            store,
-            outboxes: Outboxes::default(),
-            disk: Arc::default(),
-            state: Mutex::default(),
-            news: broadcast::Sender::new(NEWS),
-            changed: Arc::default(),
-            stopping: AtomicBool::new(false),
-            retained: AtomicU64::new(0),
-        });
+        let shims = Shims::new(config.program, environment, config.open_files);
+        let inner = Arc::new(Inner::new(workspace, shell, logs, config.limits, store, shims));
         inner.restore().await?;
         // The first command need not wait for its shim. A program that cannot be started shows at the first command.
         if let Ok(shim) = inner.shims.spawn() {
             inner.shims.give_back(shim);
         }
-        tokio::spawn(report(Arc::downgrade(&inner)));
+        tokio::spawn(inner::report(Arc::downgrade(&inner)));
         Ok(Self { inner })
     }
 
@@ -504,361 +435,6 @@ impl Tasks {
     }
 }
 
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // Wakes the report, which then ends.
-        self.changed.notify_one();
-    }
-}
-
-impl Inner {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn record(&self, task: &TaskId) -> Result<Arc<Record>, Problem> {
-        self.state().get(task).ok_or_else(|| {
-            let words = format!("There is no task {task}. It may have been cleared; list the tasks to see those that are left.");
-            Problem::new(ProblemCode::NotFound, words)
-        })
-    }
-
-    fn tell(&self, news: News) {
-        if matches!(news, News::Task(_) | News::Cleared(_)) {
-            self.changed.notify_one();
-        }
-        // Nobody may be listening.
-        let _unheard = self.news.send(news);
-    }
-
-    fn log(&self, task: &TaskId) -> Log {
-        let Limits { log_head, log_tail, .. } = self.limits;
-        Log::new(self.logs.join(task.as_str()), log_head, log_tail, Arc::clone(&self.disk))
-    }
-
-    async fn start(self: Arc<Self>, session: SessionId, op: OpId, start: Start) -> Result<Task, Problem> {
-        let folder = self.fitting(&start)?;
-        let written = loop {
-            let mut pending = {
-                let mut state = self.state();
-                if let Some(record) = state.ops.get(&op).and_then(|task| state.get(task)) {
-                    if record.session != session {
-                        return Err(Problem::new(
-                            ProblemCode::Conflict,
-                            "This operation belongs to another session.",
-                        ));
-                    }
-                    drop(state);
-                    return Ok(Task::clone(&record.task()));
-                }
-                match state.starting.get(&op) {
-                    Some(pending) => pending.clone(),
-                    None => {
-                        let (written, pending) = watch::channel(());
-                        state.starting.insert(op, pending);
-                        break written;
-                    }
-                }
-            };
-            // The sender is dropped when the first of these starts has its row, or has failed.
-            let _first_is_through = pending.changed().await;
-        };
-        let begun = self.begin(session, op, start, folder).await;
-        self.state().starting.remove(&op);
-        drop(written);
-        begun.map(|record| Task::clone(&record.task()))
-    }
-
-    /// Looks for what can be refused at once, and gives the folder.
-    fn fitting(&self, start: &Start) -> Result<PathBuf, Problem> {
-        let refuse = |code, words: String| Err(Problem::new(code, words));
-        if self.stopping.load(Ordering::Acquire) {
-            return refuse(ProblemCode::Stopping, "The runner is stopping and starts nothing more.".into());
-        }
-        if start.command.trim().is_empty() {
-            return refuse(ProblemCode::Malformed, "The command is empty.".into());
-        }
-        if start.command.len() > self.limits.command_bytes {
-            let words = format!(
-                "The command has {} bytes; at most {} are taken. Write it to a file and run that.",
-                start.command.len(),
-                self.limits.command_bytes
-            );
-            return refuse(ProblemCode::TooLarge, words);
-        }
-        let folder = start.folder.as_deref().unwrap_or_default();
-        if start.command.contains('\0') || folder.contains('\0') {
-            return refuse(ProblemCode::Malformed, "A command or folder cannot hold a zero byte.".into());
-        }
-        Ok(self.workspace.join(folder))
-    }
-
-    async fn begin(
-        self: &Arc<Self>,
-        session: SessionId,
-        op: OpId,
-        start: Start,
-        folder: PathBuf,
-    ) -> Result<Arc<Record>, Problem> {
-        let (place, waits) = match self.queue.enter(session) {
-            Entry::Now(place) => (Ok(place), false),
-            Entry::Later(line) => (Err(line), true),
-            Entry::Full => {
-                let Limits { running, queued, .. } = self.limits;
-                let words = format!(
-                    "{running} tasks run and {queued} wait: no more are taken. Wait for some to end, or stop some."
-                );
-                return Err(Problem::retryable(ProblemCode::TooMany, words));
-            }
-        };
-        let task = Task {
-            id: self.fresh_id(),
-            session,
-            op,
-            command: start.command.clone(),
-            folder: folder.to_string_lossy().into_owned(),
-            state: TaskState::Queued,
-            foreground: start.foreground_ms.is_some(),
-            stdin: start.stdin,
-            timeout_ms: start.timeout_ms,
-            created: rows::now(),
-            started: None,
-            ended: None,
-            duration_ms: None,
-            pid: None,
-            output_bytes: 0,
-            omitted_bytes: 0,
-            last_line: String::new(),
-            left_behind: Vec::new(),
-        };
-        let row = task.clone();
-        self.store.write(move |connection| rows::insert_task(connection, &row)).await?;
-        let log = self.log(&task.id);
-        let (commands, receiver) = mpsc::channel(16);
-        let record = Arc::new(Record::new(task, log, Phase::Waiting, commands));
-        self.state().insert(Arc::clone(&record), op);
-        if self.stopping.load(Ordering::Acquire) {
-            // The runner began to stop meanwhile and may not have seen this one. The channel is empty and has room.
-            let _room = record.commands.try_send(Command::Stop { by: Party::Runner, grace: Duration::ZERO });
-        }
-        if waits {
-            self.tell(News::Task(record.task()));
-        }
-        let supervisor = Supervisor::new(Arc::clone(self), Arc::clone(&record), start, receiver);
-        tokio::spawn(supervisor.run(place));
-        if waits {
-            // Nobody is to wait for a place that may come in an hour.
-            return Ok(record);
-        }
-        // Longer only where starting hangs in the system, as on a network's folder; then it is given as queued.
-        let _hangs = tokio::time::timeout(2 * self.limits.start_patience, record.reached(Phase::Running)).await;
-        Ok(record)
-    }
-
-    fn fresh_id(&self) -> TaskId {
-        let state = self.state();
-        loop {
-            let id = TaskId::from_uuid(Uuid::new_v4());
-            if !state.numbers.contains_key(&id) && !self.logs.join(id.as_str()).exists() {
-                return id;
-            }
-        }
-    }
-
-    /// Makes an event durable; then publishes it, the task it speaks of, and for an end the phase.
-    fn save_event(self: &Arc<Self>, record: &Arc<Record>, event: TaskEvent) {
-        let ends = matches!(event, TaskEvent::Ended { .. });
-        if !ends {
-            let task = record.publish(record::task_of(&event).clone());
-            self.tell(News::Task(task));
-        }
-        let event = Arc::new(event);
-        let (inner, record, saved) = (Arc::clone(self), Arc::clone(record), Arc::clone(&event));
-        self.store.must_write(
-            move |connection| rows::save_event(connection, &event),
-            move |seq| {
-                match seq {
-                    Ok(seq) => {
-                        if ends {
-                            record.set_end_seq(seq);
-                        }
-                        inner.outboxes.put(record.session, seq, saved.clone());
-                    }
-                    Err(error) => tracing::error!(task = %record.id, %error, "an event could not be saved"),
-                }
-                if ends {
-                    let task = record.publish(record::task_of(&saved).clone());
-                    record.reach(Phase::Ended);
-                    inner.tell(News::Task(task));
-                }
-            },
-        );
-    }
-
-    /// Nothing of the task is left: writes its row once more if it changed, behind its end.
-    fn gone(self: &Arc<Self>, record: &Arc<Record>, row: Option<Task>) {
-        let (inner, record, task) = (Arc::clone(self), Arc::clone(record), row.clone());
-        self.store.must_write(
-            move |connection| row.as_ref().map_or(Ok(()), |row| rows::update_task(connection, row)),
-            move |written| {
-                if let Err(error) = written {
-                    tracing::error!(task = %record.id, %error, "a row could not be written");
-                }
-                if let Some(task) = task {
-                    inner.tell(News::Task(record.publish(task)));
-                }
-                record.reach(Phase::Gone);
-            },
-        );
-    }
-
-    fn input_closed(&self, record: &Record) {
-        let mut task = Task::clone(&record.task());
-        if task.stdin && !task.state.is_end() {
-            task.stdin = false;
-            self.tell(News::Task(record.publish(task)));
-        }
-    }
-
-    /// Whether a task may be forgotten.
-    fn is_done(&self, record: &Record) -> bool {
-        record.phase() == Phase::Gone && record.end_seq() <= self.outboxes.acknowledged(record.session)
-    }
-
-    async fn forget(&self, tasks: Vec<TaskId>) -> Result<Vec<TaskId>, Problem> {
-        if tasks.is_empty() {
-            return Ok(tasks);
-        }
-        let rows = tasks.clone();
-        self.store.write(move |connection| rows::delete_tasks(connection, &rows)).await?;
-        let removed: Vec<_> = {
-            let mut state = self.state();
-            tasks.iter().filter_map(|task| state.remove(task)).collect()
-        };
-        for record in &removed {
-            record.log.remove();
-        }
-        self.tell(News::Cleared(tasks.clone()));
-        Ok(tasks)
-    }
-
-    /// Forgets what is too old or too much, and the oldest logs if all together are too long. Looks at most once a
-    /// second, and where nothing is too much once an hour.
-    async fn retain(&self) -> Result<(), Problem> {
-        let now = rows::now().0;
-        let limits = &self.limits;
-        let too_long = self.disk.load(Ordering::Relaxed) > limits.logs_total;
-        let too_many = self.state().order.len() > limits.ended_kept;
-        let pause = if too_long || too_many { 1_000 } else { 3_600_000 };
-        let last = self.retained.load(Ordering::Relaxed);
-        if now.abs_diff(last) < pause
-            || self.retained.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_err()
-        {
-            return Ok(());
-        }
-        let oldest = now.saturating_sub(u64::try_from(limits.ended_age.as_millis()).unwrap_or(u64::MAX));
-        let gone: Vec<_> = {
-            let state = self.state();
-            state.order.values().filter(|record| record.phase() == Phase::Gone).cloned().collect()
-        };
-        let (done, open): (Vec<_>, Vec<_>) = gone.iter().cloned().partition(|record| self.is_done(record));
-        let too_many = done.len().saturating_sub(limits.ended_kept);
-        let is_old = |record: &Record| record.task().ended.is_some_and(|ended| ended.0 < oldest);
-        let surplus = done.iter().enumerate().filter(|(index, record)| *index < too_many || is_old(record));
-        let mut surplus: Vec<_> = surplus.map(|(_, record)| record.id.clone()).collect();
-        let abandoned = gone.len().saturating_sub(surplus.len()).saturating_sub(limits.ended_most);
-        surplus.extend(open.iter().take(abandoned).map(|record| record.id.clone()));
-        self.forget(surplus).await?;
-        for record in done.iter().chain(&open) {
-            if self.disk.load(Ordering::Relaxed) <= limits.logs_total {
-                break;
-            }
-            if record.log.on_disk() > 0 {
-                record.log.remove();
-                self.tell(News::Task(record.publish_progress()));
-            }
-        }
-        Ok(())
-    }
-
-    fn stats(&self) -> Stats {
-        let mut stats = Stats { kept_bytes: self.disk.load(Ordering::Relaxed), ..Stats::default() };
-        for record in self.state().order.values() {
-            let count = match record.task().state {
-                TaskState::Queued => &mut stats.queued,
-                TaskState::Running => &mut stats.running,
-                _ => &mut stats.ended,
-            };
-            *count += 1;
-        }
-        stats
-    }
-
-    /// What an earlier runner left: its ended tasks as they are, the others as lost.
-    async fn restore(self: &Arc<Self>) -> Result<(), TasksError> {
-        let loaded = self.store.read(rows::load).await?;
-        for (session, last, acknowledged) in loaded.sessions {
-            self.outboxes.restore(session, last, acknowledged);
-        }
-        let mut lost = Vec::new();
-        {
-            let mut state = self.state();
-            for rows::StoredTask { mut task, end_seq } in loaded.tasks {
-                let active = task.is_active();
-                let Limits { log_head, log_tail, .. } = self.limits;
-                let total = (!active).then_some(task.output_bytes);
-                let path = self.logs.join(task.id.as_str());
-                let log = Log::restored(path, log_head, log_tail, Arc::clone(&self.disk), total);
-                let op = task.op;
-                task.left_behind.clear();
-                let (commands, _gone) = mpsc::channel(1);
-                let record = Arc::new(Record::new(task, log, Phase::Gone, commands));
-                record.set_end_seq(end_seq.unwrap_or_default());
-                if active {
-                    lost.push(Arc::clone(&record));
-                } else {
-                    record.publish_progress();
-                }
-                state.insert(record, op);
-            }
-        }
-        for record in lost {
-            self.lose(&record).await?;
-        }
-        // What was acknowledged long ago may go; a full disk must not keep the runner from starting.
-        if let Err(problem) = self.retain().await {
-            tracing::warn!(%problem, "old tasks stay listed");
-        }
-        Ok(())
-    }
-
-    async fn lose(self: &Arc<Self>, record: &Arc<Record>) -> Result<(), StoreError> {
-        let mut task = Task::clone(&record.publish_progress());
-        let reason = match task.state {
-            TaskState::Queued => {
-                "The runner ended before this was started, or just as it was. It may not have run at all."
-            }
-            _ => {
-                "The runner ended while this ran. What it had started was ended with it; how far it came is unknown."
-            }
-        };
-        task.state = TaskState::Lost { reason: reason.into() };
-        task.ended = Some(rows::now());
-        task.foreground = false;
-        task.stdin = false;
-        task.pid = None;
-        let log = Arc::clone(record);
-        let excerpt = blocking(move || log.log.excerpt(4_000)).await.unwrap_or_default();
-        let event = Arc::new(TaskEvent::Ended { task: Box::new(task.clone()), excerpt });
-        let saved = Arc::clone(&event);
-        let seq = self.store.write(move |connection| rows::save_event(connection, &saved)).await?;
-        record.set_end_seq(seq);
-        record.publish(task);
-        self.outboxes.put(record.session, seq, event);
-        Ok(())
-    }
-}
-
 fn check_one(record: &Record, pattern: Option<&regex::Regex>, lines: usize, most: usize) -> Checked {
     let task = Task::clone(&record.publish_progress());
     let (text, matches) = match pattern {
@@ -878,23 +454,6 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
         .map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))
 }
 
-/// Tells of the runner as a whole when something changed, at most twice a second, as long as it lives.
-async fn report(inner: std::sync::Weak<Inner>) {
-    let Some(changed) = inner.upgrade().map(|inner| Arc::clone(&inner.changed)) else { return };
-    let mut last = None;
-    loop {
-        let Some(strong) = inner.upgrade() else { return };
-        let stats = strong.stats();
-        if last != Some(stats) {
-            last = Some(stats);
-            strong.tell(News::Stats(stats));
-        }
-        drop(strong);
-        changed.notified().await;
-        tokio::time::sleep(STATS_EVERY).await;
-    }
-}
-
 fn usable_folder(path: &Path) -> io::Result<PathBuf> {
     let path = path.canonicalize()?;
     if !path.is_dir() {
@@ -904,9 +463,9 @@ fn usable_folder(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// An absolute path, since the shim runs elsewhere.
-fn shell(wanted: Option<PathBuf>) -> Result<String, TasksError> {
-    let candidates = match &wanted {
-        Some(wanted) => vec![wanted.as_path()],
+fn shell(wanted: Option<&Path>) -> Result<String, TasksError> {
+    let candidates = match wanted {
+        Some(wanted) => vec![wanted],
         None => ["/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/bin/sh"].map(Path::new).to_vec(),
     };
     let found = candidates.iter().find(|path| path.is_absolute() && path.is_file());

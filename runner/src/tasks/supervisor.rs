@@ -8,7 +8,6 @@
 //! Order: every change is sent to the store's one thread, which publishes it after it is on the disk. So the future
 //! never waits for the disk, and `backgrounded` cannot follow `ended`.
 
-use std::cell::RefCell;
 use std::future::pending;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -23,25 +22,18 @@ use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::News;
 use super::environment::MARK;
+use super::inner::Inner;
 use super::queue::Place;
+use super::reader::{CHUNK, Drain, read, read_ready};
 use super::record::{Command, Input, Phase, Record};
 use super::shims::Shim;
-use super::{Inner, News};
 use crate::shim::wire::{Exited, FromShim, Run, ToShim};
 use crate::store::rows;
 
-/// Bytes read at once.
-const CHUNK: usize = 64 * 1024;
-/// Reads in a row before others get their turn.
-const READS: usize = 16;
 /// First wait after a lack of descriptors, processes or memory.
 const PATIENCE: Duration = Duration::from_millis(25);
-
-thread_local! {
-    /// One buffer for all tasks that a thread reads for.
-    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; CHUNK]);
-}
 
 /// Why a tree is being ended.
 #[derive(Clone, Copy)]
@@ -498,71 +490,11 @@ struct Running {
     pid: u32,
 }
 
-/// The wait for the last output after the leader's end.
-struct Drain {
-    quiet: Duration,
-    quiet_at: Instant,
-    most_at: Instant,
-}
-
-impl Drain {
-    fn new(limits: &crate::limits::Limits) -> Self {
-        let now = Instant::now();
-        Self {
-            quiet: limits.drain_quiet,
-            quiet_at: now + limits.drain_quiet,
-            most_at: now + limits.drain_most,
-        }
-    }
-
-    fn heard(&mut self) {
-        self.quiet_at = Instant::now() + self.quiet;
-    }
-
-    fn due(&self) -> Instant {
-        self.quiet_at.min(self.most_at)
-    }
-}
-
 async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,
         None => pending().await,
     }
-}
-
-/// Waits for output and takes what is there. 0 at the end, which also closes it.
-async fn read(output: &mut Option<pipe::Receiver>, record: &Record) -> usize {
-    let Some(pipe) = output.as_mut() else { return pending().await };
-    if pipe.readable().await.is_err() {
-        *output = None;
-        return 0;
-    }
-    read_ready(output, record)
-}
-
-/// Takes what is there now.
-fn read_ready(output: &mut Option<pipe::Receiver>, record: &Record) -> usize {
-    let mut taken = 0;
-    BUFFER.with_borrow_mut(|buffer| {
-        for _ in 0..READS {
-            let Some(pipe) = output.as_mut() else { break };
-            match pipe.try_read(buffer) {
-                Ok(0) => *output = None,
-                Ok(count) => {
-                    taken += count;
-                    record.log.append(&buffer[..count]);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    tracing::warn!(task = %record.id, %error, "the output cannot be read");
-                    *output = None;
-                }
-            }
-        }
-    });
-    taken
 }
 
 /// Whether a failed start was a lack that may pass.

@@ -65,14 +65,15 @@ pub(super) fn clean(bytes: &[u8]) -> String {
     cleaner.text
 }
 
-/// The end of some output as plain text, from its first whole line if it has one, else its first whole character.
-pub(super) fn clean_tail(bytes: &[u8]) -> String {
+/// The end of some output as plain text, from its first whole line if it has one, else its first whole character; and
+/// how many bytes lie before that.
+pub(super) fn clean_tail(bytes: &[u8]) -> (String, usize) {
     const LINE: usize = 4_096;
     let start = match memchr::memchr(b'\n', &bytes[..bytes.len().min(LINE)]) {
         Some(end) if end + 1 < bytes.len() => end + 1,
         _ => bytes.iter().take(3).take_while(|byte| **byte & 0b1100_0000 == 0b1000_0000).count(),
     };
-    clean(&bytes[start..])
+    (clean(&bytes[start..]), start)
 }
 
 /// The last line that is not blank, at most 200 characters of it.
@@ -177,8 +178,8 @@ mod tests {
 
     #[test]
     fn a_tail_begins_with_a_whole_line_or_character() {
-        assert_eq!(clean_tail(b"31mrest\nline\n"), "line\n");
-        assert_eq!(clean_tail("\u{e9}x".as_bytes().get(1..).unwrap()), "x");
+        assert_eq!(clean_tail(b"31mrest\nline\n"), ("line\n".into(), 7));
+        assert_eq!(clean_tail(&"\u{e9}x".as_bytes()[1..]), ("x".into(), 1));
     }
 
     #[test]

@@ -126,7 +126,9 @@ impl Runner {
     pub(crate) async fn kinds(&self) -> Vec<String> {
         let short = |event: TaskEvent| match event {
             TaskEvent::Ended { .. } => "ended".to_owned(),
-            TaskEvent::Backgrounded { by, excerpt, .. } => format!("backgrounded by {by:?}: {}", excerpt.head),
+            TaskEvent::Backgrounded { by, excerpt, .. } => {
+                format!("backgrounded by {by:?}: {}", excerpt.head)
+            }
         };
         self.events().await.into_iter().map(short).collect()
     }

@@ -23,7 +23,8 @@ async fn events_are_numbered_from_one_and_acknowledged_forward_only() {
         runner.finish(start("true")).await;
     }
     let after = |seq| runner.tasks.events_after(runner.session, Seq(seq), 10);
-    let numbers = |events: Vec<(Seq, Arc<TaskEvent>)>| events.into_iter().map(|(seq, _)| seq.0).collect::<Vec<_>>();
+    let numbers =
+        |events: Vec<(Seq, Arc<TaskEvent>)>| events.into_iter().map(|(seq, _)| seq.0).collect::<Vec<_>>();
     assert_eq!(numbers(after(0).await.unwrap()), [1, 2, 3]);
     assert_eq!(numbers(after(1).await.unwrap()), [2, 3]);
     runner.tasks.acknowledge(runner.session, Seq(2)).await.unwrap();
@@ -77,7 +78,7 @@ async fn only_acknowledged_ends_are_cleared() {
     until("it has gone", || runner.tasks.get(&task.id).unwrap().left_behind.is_empty()).await;
     assert_eq!(runner.tasks.clear(runner.session, vec![]).await.unwrap(), Vec::<TaskId>::new());
     runner.tasks.acknowledge(runner.session, Seq(1)).await.unwrap();
-    assert_eq!(runner.tasks.clear(runner.session, vec![]).await.unwrap(), [task.id.clone()]);
+    assert_eq!(runner.tasks.clear(runner.session, vec![]).await.unwrap(), std::slice::from_ref(&task.id));
     assert_eq!(runner.tasks.get(&task.id).unwrap_err().code, ProblemCode::NotFound);
     assert_eq!(runner.tasks.stats().kept_bytes, 0);
     assert_eq!(runner.restart().await.tasks.list(), []);
@@ -120,7 +121,8 @@ async fn a_killed_runner_leaves_no_process_and_loses_its_tasks_once() {
         .spawn()
         .unwrap();
     let lines = BufReader::new(victim.stdout.take().unwrap()).lines();
-    let ready = lines.map(Result::unwrap).find(|line| line.starts_with("READY ")).expect("the victim gets ready");
+    let ready =
+        lines.map(Result::unwrap).find(|line| line.starts_with("READY ")).expect("the victim gets ready");
     let ids: Vec<_> = ready.split(' ').skip(1).map(|id| TaskId(id.into())).collect();
     victim.kill().unwrap();
     victim.wait().unwrap();
@@ -196,7 +198,9 @@ async fn clients_are_found_by_hash_and_can_be_revoked_once() {
     let store = Store::open(&state).unwrap();
     let id = ClientId(Uuid::from_u128(7));
     store.add_client(id, [1; 32], "Firefox".into(), Timestamp(1)).await.unwrap();
-    assert!(store.add_client(ClientId(Uuid::from_u128(8)), [1; 32], "twin".into(), Timestamp(1)).await.is_err());
+    assert!(
+        store.add_client(ClientId(Uuid::from_u128(8)), [1; 32], "twin".into(), Timestamp(1)).await.is_err()
+    );
     store.touch_client(id, Timestamp(5)).await.unwrap();
     assert!(store.revoke_client(id, Timestamp(9)).await.unwrap());
     assert!(!store.revoke_client(id, Timestamp(10)).await.unwrap());

@@ -1,5 +1,8 @@
 //! Tasks, store and files with real processes and a real disk. One binary, since linking is slow.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics, in its helpers too")]
+#![expect(clippy::print_stdout, reason = "one test speaks to another over it")]
+
 mod common;
 mod delivery;
 mod files;

@@ -111,7 +111,11 @@ fn an_excerpt_has_both_ends_and_counts_between() {
         log.append(format!("line {number}\n").as_bytes());
     }
     let excerpt = log.excerpt(100);
-    assert!(excerpt.head.starts_with("line 0\nline 1\n") && excerpt.head.chars().count() == 50, "{}", excerpt.head);
+    assert!(
+        excerpt.head.starts_with("line 0\nline 1\n") && excerpt.head.chars().count() == 50,
+        "{}",
+        excerpt.head
+    );
     assert!(excerpt.tail.ends_with("line 99999\n") && excerpt.tail.chars().count() == 50, "{}", excerpt.tail);
     assert_eq!(excerpt.omitted_chars, log.total() - 100, "all of it is ASCII");
 }

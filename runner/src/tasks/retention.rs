@@ -1,0 +1,73 @@
+//! What is forgotten, and when: on request, by age, by number, and by the size of all logs together.
+
+use std::sync::atomic::Ordering;
+
+use shared::{Problem, TaskId};
+
+use super::News;
+use super::inner::Inner;
+use super::record::{Phase, Record};
+use crate::store::rows;
+
+impl Inner {
+    /// Whether a task may be forgotten.
+    pub(super) fn is_done(&self, record: &Record) -> bool {
+        record.phase() == Phase::Gone && record.end_seq() <= self.outboxes.acknowledged(record.session)
+    }
+
+    pub(super) async fn forget(&self, tasks: Vec<TaskId>) -> Result<Vec<TaskId>, Problem> {
+        if tasks.is_empty() {
+            return Ok(tasks);
+        }
+        let rows = tasks.clone();
+        self.store.write(move |connection| rows::delete_tasks(connection, &rows)).await?;
+        let removed: Vec<_> = {
+            let mut state = self.state();
+            tasks.iter().filter_map(|task| state.remove(task)).collect()
+        };
+        for record in &removed {
+            record.log.remove();
+        }
+        self.tell(News::Cleared(tasks.clone()));
+        Ok(tasks)
+    }
+
+    /// Forgets what is too old or too much, and the oldest logs if all together are too long. Looks at most once a
+    /// second, and where nothing is too much once an hour.
+    pub(super) async fn retain(&self) -> Result<(), Problem> {
+        let now = rows::now().0;
+        let limits = &self.limits;
+        let too_long = self.disk.load(Ordering::Relaxed) > limits.logs_total;
+        let too_many = self.state().order.len() > limits.ended_kept;
+        let pause = if too_long || too_many { 1_000 } else { 3_600_000 };
+        let last = self.retained.load(Ordering::Relaxed);
+        if now.abs_diff(last) < pause
+            || self.retained.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        {
+            return Ok(());
+        }
+        let oldest = now.saturating_sub(u64::try_from(limits.ended_age.as_millis()).unwrap_or(u64::MAX));
+        let gone: Vec<_> = {
+            let state = self.state();
+            state.order.values().filter(|record| record.phase() == Phase::Gone).cloned().collect()
+        };
+        let (done, open): (Vec<_>, Vec<_>) = gone.iter().cloned().partition(|record| self.is_done(record));
+        let too_many = done.len().saturating_sub(limits.ended_kept);
+        let is_old = |record: &Record| record.task().ended.is_some_and(|ended| ended.0 < oldest);
+        let surplus = done.iter().enumerate().filter(|(index, record)| *index < too_many || is_old(record));
+        let mut surplus: Vec<_> = surplus.map(|(_, record)| record.id.clone()).collect();
+        let abandoned = gone.len().saturating_sub(surplus.len()).saturating_sub(limits.ended_most);
+        surplus.extend(open.iter().take(abandoned).map(|record| record.id.clone()));
+        self.forget(surplus).await?;
+        for record in done.iter().chain(&open) {
+            if self.disk.load(Ordering::Relaxed) <= limits.logs_total {
+                break;
+            }
+            if record.log.on_disk() > 0 {
+                record.log.remove();
+                self.tell(News::Task(record.publish_progress()));
+            }
+        }
+        Ok(())
+    }
+}
