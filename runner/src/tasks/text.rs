@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_tail_begins_with_a_whole_line_or_character() {
-        assert_eq!(clean_tail(b"31mrest\nline\n"), ("line\n".into(), 7));
+        assert_eq!(clean_tail(b"31mrest\nline\n"), ("line\n".into(), 8));
         assert_eq!(clean_tail(&"\u{e9}x".as_bytes()[1..]), ("x".into(), 1));
     }
 

@@ -204,7 +204,7 @@ async fn an_edit_that_does_not_match_says_what_is_near() {
 #[tokio::test]
 async fn edits_at_once_lose_nothing() {
     let (folder, files) = workspace();
-    let all: String = (0..20).map(|number| format!("<{number}>\n")).collect();
+    let all: String = (0..20).fold(String::new(), |all, number| all + &format!("<{number}>\n"));
     fs::write(folder.path().join("ws/a"), all).unwrap();
     let edits: Vec<_> = (0..20)
         .map(|number| {
@@ -217,7 +217,7 @@ async fn edits_at_once_lose_nothing() {
     for edit in edits {
         edit.await.unwrap().unwrap();
     }
-    let expected: String = (0..20).map(|number| format!("[{number}]\n")).collect();
+    let expected: String = (0..20).fold(String::new(), |all, number| all + &format!("[{number}]\n"));
     assert_eq!(fs::read_to_string(folder.path().join("ws/a")).unwrap(), expected);
 }
 

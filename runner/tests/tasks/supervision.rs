@@ -37,7 +37,7 @@ async fn the_two_streams_keep_their_order() {
     let runner = Runner::new().await;
     let (_, excerpt) =
         runner.finish(start("for i in 1 2 3 4 5 6 7 8 9; do echo o$i; echo e$i >&2; done")).await;
-    let expected: String = (1..10).map(|number| format!("o{number}\ne{number}\n")).collect();
+    let expected = (1..10).fold(String::new(), |all, number| all + &format!("o{number}\ne{number}\n"));
     assert_eq!(excerpt.head, expected);
 }
 
