@@ -4,6 +4,10 @@
 
 #![cfg(unix)]
 
+mod cli;
+mod delivery;
 mod gate;
 mod pairing;
+mod relay;
+mod socket;
 mod support;

@@ -58,12 +58,13 @@ impl Runner {
     pub(crate) async fn start_in(folder: TempDir, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut command = meanwhile();
         command
-            .args(["--port", "0", "--no-open", "--log", "debug", "--config", "/dev/null"])
+            .args(["--port", "0", "--no-open", "--config", "/dev/null"])
             .arg("--workspace")
             .arg(folder.path().join("work"))
             .arg("--state-dir")
             .arg(folder.path().join("state"))
             .args(arguments)
+            .env("MEANWHILE_LOG", "debug")
             .envs(variables.iter().copied());
         command.stderr(std::fs::File::create(folder.path().join("log")).unwrap());
         let mut child = command.spawn().unwrap();
