@@ -1,0 +1,47 @@
+//! Model calls that the page makes itself: over HTTP with its own key, or to the demo.
+
+use std::collections::BTreeMap;
+
+use agent::effect::{ModelCall, Target};
+use agent::event::ModelInput;
+use agent::{Event, Pump};
+use futures_util::StreamExt as _;
+
+use crate::fake_anthropic::KEY;
+
+pub(super) async fn make(call: ModelCall, pump: Pump) {
+    let id = call.call;
+    let tell = |input| pump.send(Event::Model { call: id, input });
+    match call.target {
+        Target::Http { url, headers } => {
+            if let Err(error) = over_http(&url, &headers, call.body, tell).await {
+                tell(ModelInput::Lost { reason: error.to_string() });
+            }
+        }
+        Target::Demo => {
+            tell(ModelInput::Lost { reason: "the demo model is not part of this build".to_owned() });
+        }
+    }
+}
+
+async fn over_http(
+    url: &str,
+    headers: &BTreeMap<String, String>,
+    body: String,
+    tell: impl Fn(ModelInput),
+) -> Result<(), reqwest::Error> {
+    let mut request = reqwest::Client::new().post(url).header("x-api-key", KEY).body(body);
+    for (name, value) in headers {
+        request = request.header(name, value);
+    }
+    let answer = request.send().await?;
+    let named = answer.headers().iter();
+    let headers = named.filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())));
+    tell(ModelInput::Head { status: answer.status().as_u16(), headers: headers.collect() });
+    let mut body = answer.bytes_stream();
+    while let Some(piece) = body.next().await {
+        tell(ModelInput::Data(piece?.to_vec()));
+    }
+    tell(ModelInput::End);
+    Ok(())
+}
