@@ -53,12 +53,24 @@ pub struct Place {
     /// Where commands run and files lie [default: the current folder]
     #[arg(long, value_name = "DIR", env = "MEANWHILE_WORKSPACE", hide_env_values = true, global = true)]
     pub workspace: Option<PathBuf>,
-    /// Where the runner keeps its store, its logs and its lock [default: one per workspace under
-    /// $XDG_STATE_HOME/meanwhile]
-    #[arg(long, value_name = "DIR", env = "MEANWHILE_STATE_DIR", hide_env_values = true, global = true)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "MEANWHILE_STATE_DIR",
+        hide_env_values = true,
+        global = true,
+        help = "Where the runner keeps its store, its logs and its lock [default: one per workspace under \
+                  $XDG_STATE_HOME/meanwhile]"
+    )]
     pub state_dir: Option<PathBuf>,
-    /// The configuration file [default: $XDG_CONFIG_HOME/meanwhile/config.toml, if it is there]
-    #[arg(long, value_name = "FILE", env = "MEANWHILE_CONFIG", hide_env_values = true, global = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "MEANWHILE_CONFIG",
+        hide_env_values = true,
+        global = true,
+        help = "The configuration file [default: $XDG_CONFIG_HOME/meanwhile/config.toml, if it is there]"
+    )]
     pub config: Option<PathBuf>,
 }
 
@@ -79,23 +91,24 @@ pub struct Serve {
           help = format!("What to log to standard error: off, error, warn, info, debug, trace, or by module as in \
                           warn,runner::socket=debug [default: {DEFAULT_LOG}]"))]
     pub log: Option<String>,
-    /// Another origin whose pages may talk to the runner, for working on the page: such as http://127.0.0.1:8080,
-    /// where `trunk serve` runs. May be given more than once
     #[arg(
         long,
         value_name = "URL",
         env = "MEANWHILE_DEV_ORIGIN",
         hide_env_values = true,
-        value_delimiter = ','
+        value_delimiter = ',',
+        help = "Another origin whose pages may talk to the runner, for working on the page: such as \
+                  http://127.0.0.1:8080, where `trunk serve` runs. May be given more than once"
     )]
     pub dev_origin: Vec<String>,
-    /// Another model server that the page may call directly, such as http://127.0.0.1:11434. May be given more than once
     #[arg(
         long,
         value_name = "ORIGIN",
         env = "MEANWHILE_CONNECT",
         hide_env_values = true,
-        value_delimiter = ','
+        value_delimiter = ',',
+        help = "Another model server that the page may call directly, such as http://127.0.0.1:11434. May be given \
+                  more than once"
     )]
     pub connect: Vec<String>,
     /// Allow an address that is not loopback. DANGER: the runner is a shell. There is no encryption: whoever can read

@@ -119,9 +119,9 @@ impl Config {
     ///
     /// # Errors
     /// The first thing that is wrong, with the way out.
-    pub fn new(place: Place, serve: Serve) -> Result<Self, ConfigError> {
+    pub fn new(place: &Place, serve: Serve) -> Result<Self, ConfigError> {
         let file = read_file(place.config.as_deref())?;
-        let (workspace, state_dir) = settle_place(&place, &file)?;
+        let (workspace, state_dir) = settle_place(place, &file)?;
         let host = serve.host.or(file.host).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         if !host.is_loopback() && !serve.dangerously_expose {
             return Err(ConfigError::Exposed(host));
@@ -201,7 +201,7 @@ fn read_file(named: Option<&Path>) -> Result<File, ConfigError> {
     // Not the error's own text: it quotes the line, which may hold a key.
     let file: File = toml::from_str(&text).map_err(|error| {
         let before = error.span().map_or(0, |span| span.start).min(text.len());
-        let line = text.as_bytes()[..before].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = text.as_bytes()[..before].split(|byte| *byte == b'\n').count();
         ConfigError::Syntax { path: path.clone(), line, message: error.message().to_owned() }
     })?;
     if file.anthropic.api_key.is_some() && others_may_read(&path) {
@@ -272,8 +272,9 @@ mod tests {
     use crate::cli::Cli;
 
     fn settle(arguments: &[&str]) -> Result<Config, ConfigError> {
-        let cli = Cli::try_parse_from([&["meanwhile"], arguments].concat()).unwrap();
-        Config::new(cli.place, cli.serve)
+        let cli = Cli::try_parse_from([&["meanwhile"], arguments].concat())
+            .unwrap_or_else(|error| panic!("{error}"));
+        Config::new(&cli.place, cli.serve)
     }
 
     fn file(text: &str, mode: u32) -> (tempfile::TempDir, String) {

@@ -61,7 +61,7 @@ fn occupied_words(address: SocketAddr, ours: bool) -> String {
 /// Does what the command line says.
 pub fn main(cli: Cli) -> ExitCode {
     match cli.command {
-        None => conclude(serve(cli.place, cli.serve)),
+        None => conclude(serve(&cli.place, cli.serve)),
         Some(Command::Pair) => conclude(ask(&cli.place, &Ask::Pair)),
         Some(Command::Clients { action: None | Some(ClientsAction::List) }) => {
             conclude(ask(&cli.place, &Ask::Clients))
@@ -110,7 +110,7 @@ fn conclude(result: Result<ExitCode, impl Display>) -> ExitCode {
     })
 }
 
-fn serve(place: Place, flags: Serve) -> Result<ExitCode, LaunchError> {
+fn serve(place: &Place, flags: Serve) -> Result<ExitCode, LaunchError> {
     let config = Config::new(place, flags)?;
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)

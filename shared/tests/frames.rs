@@ -1,5 +1,7 @@
 //! The examples in `frames/` are the protocol: each parses, for ever, and each variant has one.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails by panicking, as a test does")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

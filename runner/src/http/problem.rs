@@ -35,6 +35,7 @@ impl Refusal {
     }
 
     /// With another status.
+    #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
         self.status = status;
         self

@@ -418,14 +418,12 @@ impl Connection {
             return self.reply(id, Err(Problem::retryable(ProblemCode::TooMany, words)));
         };
         // Input to one task keeps its order.
-        let (done, before) = match &op {
-            Op::SendInput { task, .. } => {
-                self.inputs
-                    .retain(|_, done| matches!(done.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
-                let (done, wait) = oneshot::channel();
-                (Some(done), self.inputs.insert(task.clone(), wait))
-            }
-            _ => (None, None),
+        let (done, before) = if let Op::SendInput { task, .. } = &op {
+            self.inputs.retain(|_, done| matches!(done.try_recv(), Err(oneshot::error::TryRecvError::Empty)));
+            let (done, wait) = oneshot::channel();
+            (Some(done), self.inputs.insert(task.clone(), wait))
+        } else {
+            (None, None)
         };
         let (runner, session, queue) = (Arc::clone(&self.runner), self.session, self.queue.clone());
         self.runner.requests.spawn(async move {

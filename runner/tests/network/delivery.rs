@@ -15,6 +15,10 @@ fn seqs(frames: &[Value]) -> Vec<u64> {
         .collect()
 }
 
+fn lines(numbers: std::ops::Range<u32>) -> String {
+    numbers.map(|number| number.to_string() + "\n").collect()
+}
+
 #[tokio::test]
 async fn an_end_is_told_until_it_is_acknowledged() {
     let runner = Runner::start(&[]).await;
@@ -205,7 +209,7 @@ async fn input_keeps_its_order_and_a_repetition_is_not_written_twice() {
     }
     socket.ask(json!({"op": "send_input", "task": task, "text": "", "eof": true})).await;
     let event = socket.until("event").await;
-    let wanted: String = (0..20).map(|number| format!("{number}\n")).collect();
+    let wanted = lines(0..20);
     assert_eq!(event["event"]["excerpt"]["head"], wanted.as_str());
 }
 
@@ -235,7 +239,7 @@ async fn watched_output_comes_whole_and_in_order_and_unwatching_ends_it() {
     let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
     let task = socket.start("seq 1 20000; read line").await;
     socket.ask(json!({"op": "watch", "task": task, "from": 0})).await;
-    let wanted: String = (1..=20_000).map(|number| format!("{number}\n")).collect();
+    let wanted = lines(1..20_001);
     let mut bytes = Vec::new();
     while bytes.len() < wanted.len() {
         let frame = socket.until("output").await;

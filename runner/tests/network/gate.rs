@@ -303,7 +303,7 @@ async fn every_answer_has_the_headers_and_none_a_cookie_or_cors() {
         ] {
             assert!(policy.contains(part), "{part} is missing in {policy}");
         }
-        assert!(!policy.contains("unsafe-inline") && !policy.contains("*"), "{policy}");
+        assert!(!policy.contains("unsafe-inline") && !policy.contains('*'), "{policy}");
         for (name, value) in [
             ("X-Frame-Options", "DENY"),
             ("X-Content-Type-Options", "nosniff"),

@@ -3,6 +3,7 @@
 //! Each test starts a runner of its own on a free port, with a workspace and a state folder that go with it.
 
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails by panicking, as a test does")]
 
 mod cli;
 mod delivery;
