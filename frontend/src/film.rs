@@ -59,7 +59,9 @@ impl Film {
     /// What time it was at a position.
     pub fn time(&self, position: u64) -> Timestamp {
         let next = self.cues.partition_point(|cue| *cue <= position);
-        let Some(before) = next.checked_sub(1) else { return self.log.first().map_or(Timestamp(0), |entry| entry.at) };
+        let Some(before) = next.checked_sub(1) else {
+            return self.log.first().map_or(Timestamp(0), |entry| entry.at);
+        };
         let at = self.log[before].at;
         let into = position - self.cues[before];
         match (self.log.get(next), self.cues.get(next)) {

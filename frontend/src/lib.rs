@@ -2,6 +2,7 @@
 
 pub mod ansi;
 pub mod app;
+pub mod film;
 pub mod format;
 pub mod markdown;
 mod shell;

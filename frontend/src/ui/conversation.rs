@@ -21,12 +21,31 @@ use crate::state::{RowBody, RowHandle, Stream};
 /// The panel in the middle.
 #[component]
 pub fn Conversation() -> impl IntoView {
-    let page = use_page();
     let local = use_local();
+    view! {
+        <main
+            class="conversation"
+            id=Panel::Conversation.as_str()
+            tabindex="-1"
+            aria-label="Conversation"
+            data-shown=move || (local.panel.get() == Panel::Conversation).then_some("")
+        >
+            <Transcript welcomes=true/>
+            <div class="foot">
+                <Shelf/>
+                <Composer/>
+            </div>
+        </main>
+    }
+}
+
+/// What was said and done.
+#[component]
+pub fn Transcript(#[prop(optional)] welcomes: bool) -> impl IntoView {
+    let page = use_page();
     let stick = Stick::new();
     let is_empty = Memo::new(move |_| page.rows.with(Vec::is_empty));
     let streams = Memo::new(move |_| page.status.with(|status| status.turn == TurnView::Streaming));
-
     // One's own words are always brought into view.
     let words = Memo::new(move |_| {
         page.rows.with(|rows| rows.iter().filter(|row| matches!(row.body, RowBody::User(_))).count())
@@ -38,42 +57,31 @@ pub fn Conversation() -> impl IntoView {
         }
         words
     });
-
     view! {
-        <main
-            class="conversation"
-            id=Panel::Conversation.as_str()
-            tabindex="-1"
-            aria-label="Conversation"
-            data-shown=move || (local.panel.get() == Panel::Conversation).then_some("")
+        <div
+            class="log"
+            role="log"
+            aria-live="off"
+            aria-label="What was said and done"
+            aria-busy=move || streams.get().to_string()
+            tabindex="0"
+            node_ref=stick.window
+            on:scroll=move |_| stick.scrolled()
         >
-            <div
-                class="log"
-                role="log"
-                aria-live="off"
-                aria-label="What was said and done"
-                aria-busy=move || streams.get().to_string()
-                tabindex="0"
-                node_ref=stick.window
-                on:scroll=move |_| stick.scrolled()
-            >
-                <div class="column" node_ref=stick.content>
-                    <Show when=move || is_empty.get()>
-                        <Welcome/>
-                    </Show>
-                    <For each=move || page.rows.get() key=|row| row.serial let(row)>
-                        <Row row/>
-                    </For>
-                </div>
-            </div>
-            <div class="foot">
-                <Show when=move || !stick.at_end.get()>
-                    <button type="button" class="new-below" on:click=move |_| stick.to_end()>"New below ↓"</button>
+            <div class="column" node_ref=stick.content>
+                <Show when=move || welcomes && is_empty.get()>
+                    <Welcome/>
                 </Show>
-                <Shelf/>
-                <Composer/>
+                <For each=move || page.rows.get() key=|row| row.serial let(row)>
+                    <Row row/>
+                </For>
             </div>
-        </main>
+        </div>
+        <Show when=move || !stick.at_end.get()>
+            <div class="below">
+                <button type="button" on:click=move |_| stick.to_end()>"New below ↓"</button>
+            </div>
+        </Show>
     }
 }
 

@@ -17,6 +17,7 @@ mod kit;
 mod local;
 mod prose;
 mod queue;
+mod replay;
 mod screen;
 mod screens;
 mod sessions;
@@ -31,7 +32,6 @@ mod tool;
 use agent::CallId;
 use agent::event::UserEvent;
 use agent::settings::Settings;
-use agent::view::TurnView;
 use leptos::either::Either;
 use leptos::prelude::*;
 use shared::{SessionId, TaskId};
@@ -41,6 +41,7 @@ use self::conversation::Conversation;
 use self::header::Header;
 use self::help::HelpDialog;
 use self::local::{Dialog, Local, Panel, use_local};
+use self::replay::Replay;
 use self::screens::{Banners, Toasts, Unpaired};
 use self::sessions::SessionsPanel;
 use self::settings::SettingsDialog;
@@ -127,7 +128,6 @@ pub fn Page() -> impl IntoView {
     let local = Local::new();
     provide_context(local);
     keys::listen(page, dispatch, local);
-    Effect::new(move |_| document().set_title(&title(page)));
     let unpaired = Memo::new(move |_| {
         page.ownership.with(|ownership| match ownership {
             Ownership::Unpaired { reason } => Some(reason.clone()),
@@ -166,9 +166,11 @@ fn Workbench() -> impl IntoView {
             <Header/>
             <Banners/>
             <SessionsPanel/>
-            <Conversation/>
+            {move || match page.replay.get() {
+                Some(log) => Either::Left(view! { <Replay log/> }),
+                None => Either::Right(view! { <Conversation/><Timeline/> }),
+            }}
             <TasksPanel/>
-            <Timeline/>
             <Tabs/>
         </div>
         {dialog}
@@ -199,17 +201,4 @@ fn Tabs() -> impl IntoView {
         }
     });
     view! { <div class="tabs" role="group" aria-label="Panels">{tabs}</div> }
-}
-
-/// The tab's title: what waits for the person comes first.
-fn title(page: PageState) -> String {
-    let (title, asks, busy) = page.status.with(|status| {
-        (status.title.clone(), status.turn == TurnView::Asks, composer::is_busy(&status.turn))
-    });
-    let mark = match (asks, busy) {
-        (true, _) => "? ",
-        (false, true) => "… ",
-        (false, false) => "",
-    };
-    if title.is_empty() { format!("{mark}Meanwhile") } else { format!("{mark}{title} · Meanwhile") }
 }

@@ -48,7 +48,8 @@ pub fn Replay(log: Vec<Entry>) -> impl IntoView {
     });
     let step = move || {
         if plays.get_untracked() {
-            position.update(|position| *position = (*position + FRAME_MS * speed.get_untracked()).min(length));
+            position
+                .update(|position| *position = (*position + FRAME_MS * speed.get_untracked()).min(length));
             if position.get_untracked() == length {
                 plays.set(false);
             }
