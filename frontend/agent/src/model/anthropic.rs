@@ -123,7 +123,10 @@ impl Stream {
     ///
     /// # Errors
     /// What may be kept, and how the call failed.
-    #[expect(clippy::result_large_err, reason = "taken once a call, and taken apart at once")]
+    #[cfg_attr(
+        not(target_arch = "wasm32"),
+        expect(clippy::result_large_err, reason = "taken once a call, and taken apart at once")
+    )]
     pub fn result(self) -> Outcome {
         let fault = match self.end {
             Some(Ok(())) => {

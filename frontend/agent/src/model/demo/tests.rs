@@ -617,6 +617,7 @@ impl World {
         self.waiting.push(End { task: task.clone(), excerpt });
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
     fn end_all(&mut self) {
         for place in 0..self.tasks.len() {
             if self.tasks[place].is_active() {
@@ -649,7 +650,7 @@ fn task(n: usize, command: &str) -> Task {
     }
 }
 
-#[expect(clippy::result_large_err, reason = "taken apart at once")]
+#[cfg_attr(not(target_arch = "wasm32"), expect(clippy::result_large_err, reason = "taken apart at once"))]
 fn play(chunks: &[Chunk]) -> crate::model::Outcome {
     let mut stream = Stream::new();
     stream.head(200, &BTreeMap::from([("content-type".to_owned(), "text/event-stream".to_owned())]));
