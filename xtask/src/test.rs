@@ -5,6 +5,7 @@
 //! a table, and as the very last line `N passed, N failed`.
 
 use std::fmt;
+use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -266,6 +267,7 @@ fn wasm(context: &mut Context) -> anyhow::Result<Outcome> {
     cargo::ensure_wasm_target()?;
     let browser = context.browser()?;
     let capabilities = cargo::root().join("target/webdriver.json");
+    fs::create_dir_all(cargo::root().join("target"))?;
     browser.write_capabilities(&capabilities)?;
     at_least_one(command(
         cargo::cargo()
