@@ -11,7 +11,7 @@ use crate::page::{self, say_size};
 use crate::{cargo, say};
 
 pub(crate) fn run() -> anyhow::Result<()> {
-    page::build(page::Profile::Page)?;
+    page::build(page::Profile::Page)?.ensure_within_budget()?;
     say::step("Building the runner (profile release)");
     let binary = cargo::build("meanwhile", &["--package", "runner", "--bin", "meanwhile", "--release"])?;
 

@@ -14,7 +14,12 @@ const PROFILE: &str = "quick";
 /// Builds the page and a runner that holds it. Returns the runner's file.
 pub(crate) fn build() -> anyhow::Result<PathBuf> {
     page::build(page::Profile::Page)?;
-    say::step("Building the runner");
+    build_runner()
+}
+
+/// Builds a runner that holds the page as it was last built. Returns the runner's file.
+pub(crate) fn build_runner() -> anyhow::Result<PathBuf> {
+    say::step(format_args!("Building the runner (profile {PROFILE})"));
     cargo::build("meanwhile", &["--package", "runner", "--bin", "meanwhile", "--profile", PROFILE])
 }
 

@@ -15,7 +15,7 @@ use anyhow::{Context as _, bail, ensure};
 use lexopt::prelude::*;
 
 use crate::browser::Browser;
-use crate::{cargo, conformance, run, say};
+use crate::{cargo, conformance, page, run, say};
 
 struct Step {
     name: &'static str,
@@ -283,7 +283,10 @@ fn wasm(context: &mut Context) -> anyhow::Result<Outcome> {
 }
 
 fn build(context: &mut Context) -> anyhow::Result<Outcome> {
-    context.binary()?;
+    let weight = page::build(page::Profile::Page)?;
+    // Before the judgement, since later steps can use the binary all the same.
+    context.binary = Some(run::build_runner()?);
+    weight.ensure_within_budget()?;
     Ok(Outcome::Ran(Counts::default()))
 }
 
