@@ -63,7 +63,7 @@ pub fn operation(call: &ToolCall) -> Op {
 /// A result, and the tasks whose end it shows.
 pub type Told = (ToolOutcome, Vec<TaskId>);
 
-/// What the model reads of a reply. `None`: a `bash` command began, and its end will be the result.
+/// What the model reads of a reply. `None`: a `bash` command began, and how it goes on is the result.
 #[must_use]
 pub fn told(call: &ToolCall, reply: Reply, known: &[Task]) -> Option<Told> {
     match (call, reply) {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::effect::CallId;
-use crate::model::message::{Message, Role};
+use crate::model::message::{Message, Role, is_thinking};
 use crate::record::{Entry, Record};
 
 /// The messages so far.
@@ -76,10 +76,6 @@ impl Transcript {
         }
         messages
     }
-}
-
-fn is_thinking(block: &Value) -> bool {
-    matches!(block["type"].as_str(), Some("thinking" | "redacted_thinking"))
 }
 
 /// The tool uses of an answer, in order: id, name, input.

@@ -1,7 +1,7 @@
 //! What the runner says: the socket's life, durable events, replies, and what passes by.
 
-use shared::output::OutputSlice;
-use shared::protocol::{Op, Outcome, Reply, ServerFrame, TaskEvent, Welcome};
+use shared::output::{Excerpt, OutputSlice};
+use shared::protocol::{BackgroundedBy, Op, Outcome, Reply, ServerFrame, TaskEvent, Welcome};
 use shared::task::Task;
 use shared::tools::ToolCall;
 use shared::{OpId, Problem, Seq, TaskId};
@@ -318,11 +318,28 @@ impl Agent {
                     let task = task.id.clone();
                     self.record(out, Record::ToolTask { call: self.session.call, index, task });
                 }
+                if let (ToolCall::Bash(_), Reply::Started { task }) = (&call, &reply) {
+                    return self.foreground_started(out, index, task);
+                }
                 let known: Vec<Task> = self.tasks.values().cloned().collect();
                 if let Some((outcome, consumed)) = tools::told(&call, reply, &known) {
                     self.tool_done(out, index, outcome, consumed);
                 }
             }
+        }
+    }
+
+    /// A `bash` command began. Its end will be the result, unless that was taken in before: the same operation was asked for
+    /// by a page whose log was lost from there on.
+    fn foreground_started(&mut self, out: &mut Out, index: usize, task: &Task) {
+        if self.session.ended.contains(&task.id) {
+            let waiting = self.session.queue.ends().iter().find(|end| end.task.id == task.id);
+            let excerpt = waiting.map(|end| end.excerpt.clone()).unwrap_or_default();
+            let outcome = tools::ended(task, &excerpt);
+            self.tool_done(out, index, outcome, vec![task.id.clone()]);
+        } else if task.is_active() && !task.foreground {
+            let outcome = tools::backgrounded(task, BackgroundedBy::Request, &Excerpt::default());
+            self.tool_done(out, index, outcome, Vec::new());
         }
     }
 

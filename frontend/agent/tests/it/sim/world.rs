@@ -264,8 +264,7 @@ impl World {
                 && matches!(frame, ServerFrame::Event { .. } | ServerFrame::Reply { .. })
                 && self.chance.one_in(20);
             // Now and then a frame overtakes the one before it, which no socket does: the agent must see the gap.
-            let overtakes =
-                !self.calm && matches!(frame, ServerFrame::Event { .. }) && self.chance.one_in(8);
+            let overtakes = !self.calm && matches!(frame, ServerFrame::Event { .. }) && self.chance.one_in(8);
             let after = at.saturating_sub(self.now);
             let late = if overtakes { self.chance.below(400) } else { 0 };
             if twice {
