@@ -118,6 +118,8 @@ fn serve(place: &Place, flags: Serve) -> Result<ExitCode, LaunchError> {
         .with_filter(config.log.clone());
     // Only a second subscriber is an error, and then the first one does.
     let _ = tracing_subscriber::registry().with(layer).try_init();
+    // Asked before the first listener for signals replaces the answer.
+    let nohup = ignores_hang_up();
     let state = StateDir::open(&config.state_dir)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(LaunchError::System)?;
@@ -131,12 +133,12 @@ fn serve(place: &Place, flags: Serve) -> Result<ExitCode, LaunchError> {
         tokio::pin!(running);
         tokio::select! {
             ended = running.as_mut() => return ended.map(|()| ExitCode::SUCCESS).map_err(LaunchError::from),
-            asked = signalled() => asked.map_err(LaunchError::System)?,
+            asked = signalled(nohup) => asked.map_err(LaunchError::System)?,
         }
         stop.cancel();
         tokio::select! {
             ended = running => ended.map(|()| ExitCode::SUCCESS).map_err(LaunchError::from),
-            asked = signalled() => asked.map(|()| ExitCode::from(130)).map_err(LaunchError::System),
+            asked = signalled(nohup) => asked.map(|()| ExitCode::from(130)).map_err(LaunchError::System),
         }
     });
     runtime.shutdown_background();
@@ -193,7 +195,7 @@ fn announce(link: &str, open: bool, workspace: &str) {
 }
 
 #[cfg(unix)]
-async fn signalled() -> io::Result<()> {
+async fn signalled(nohup: bool) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -201,12 +203,25 @@ async fn signalled() -> io::Result<()> {
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
-        _ = hang_up.recv() => {}
+        _ = hang_up.recv(), if !nohup => {}
     }
     Ok(())
 }
 
+/// Whether whoever started the runner (`nohup`) wants it to outlive its terminal.
+#[cfg(unix)]
+fn ignores_hang_up() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
+}
+
 #[cfg(not(unix))]
-async fn signalled() -> io::Result<()> {
+const fn ignores_hang_up() -> bool {
+    false
+}
+
+#[cfg(not(unix))]
+async fn signalled(_nohup: bool) -> io::Result<()> {
     tokio::signal::ctrl_c().await
 }

@@ -20,6 +20,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::peer::Ends;
+
 /// What connections may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
@@ -101,8 +103,12 @@ where
 {
     // Frames are small and wanted at once.
     let _ = stream.set_nodelay(true);
+    let ends = stream.peer_addr().and_then(|peer| Ok(Ends { peer, own: stream.local_addr()? })).ok();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(place.clone());
+        if let Some(ends) = ends {
+            request.extensions_mut().insert(ends);
+        }
         let answer = answer(request);
         async move { Ok::<_, Infallible>(answer.await) }
     });

@@ -7,6 +7,7 @@ pub mod accept;
 pub mod assets;
 pub mod gate;
 pub mod headers;
+mod peer;
 pub mod problem;
 mod relay;
 
@@ -152,6 +153,7 @@ async fn pair(State(runner): State<Arc<Runner>>, request: Request) -> Response {
 }
 
 async fn exchange(runner: &Runner, request: Request) -> Result<Response, Refusal> {
+    let ends = request.extensions().get::<peer::Ends>().copied();
     let body = read_body(request).await?;
     let wish: PairRequest = serde_json::from_slice(&body).map_err(|error| {
         Refusal::new(
@@ -159,6 +161,12 @@ async fn exchange(runner: &Runner, request: Request) -> Result<Response, Refusal
             format!("The body must be {{\"code\": …, \"name\": …}}: {error}."),
         )
     })?;
+    if ends.is_some_and(peer::Ends::are_foreign) {
+        let words =
+            "Another user's program tried to pair. Only programs of the user who runs the runner may.";
+        tracing::warn!("{words}");
+        return Err(Refusal::new(ProblemCode::Forbidden, words));
+    }
     if !runner.pairing.redeem(&wish.code) {
         let words =
             "The pairing code is wrong, too old or already used. `meanwhile pair` prints a fresh link.";

@@ -183,3 +183,38 @@ async fn help_is_complete_and_needs_nothing() {
         assert!(text.contains(word), "{word}");
     }
 }
+
+#[tokio::test]
+async fn the_browser_is_opened_with_the_link_and_none_is_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let (browser, opened) = (folder.path().join("browser"), folder.path().join("opened"));
+    let script = format!("#!/bin/sh\nprintf %s \"$1\" > {0}.part && mv {0}.part {0}\n", opened.display());
+    std::fs::write(&browser, script).unwrap();
+    std::fs::set_permissions(&browser, std::fs::Permissions::from_mode(0o700)).unwrap();
+    for opener in [true, false] {
+        let browser = if opener { browser.to_str().unwrap() } else { "" };
+        let path = if opener { "/usr/bin:/bin" } else { "/nowhere" };
+        let variables = [("PATH", path), ("BROWSER", browser), ("MEANWHILE_NO_OPEN", "false")];
+        let mut runner = Runner::start_opening(&variables).await;
+        let words = async {
+            while !runner.log().contains("Ctrl-C stops it") || (opener && !opened.exists()) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(SOON, words).await.unwrap_or_else(|_| panic!("{opener}: {}", runner.log()));
+        if opener {
+            let link = format!("{}/#pair={}", runner.origin(), runner.code);
+            assert_eq!(std::fs::read_to_string(&opened).unwrap(), link);
+        }
+        assert_eq!(runner.ask("GET /", &[], "").await.status, 200);
+        runner.signal("INT");
+        assert_eq!(runner.ended().await, Some(0), "{}", runner.log());
+    }
+}
+
+#[tokio::test]
+async fn closing_the_terminal_stops_it_unless_it_was_told_to_outlive_that() {
+    let mut runner = Runner::start(&[]).await;
+    runner.signal("HUP");
+    assert_eq!(runner.ended().await, Some(0), "{}", runner.log());
+}

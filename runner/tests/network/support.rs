@@ -54,11 +54,28 @@ impl Runner {
         Self::start_in(folder, arguments, variables).await
     }
 
+    /// As people start it: it opens a browser.
+    pub(crate) async fn start_opening(variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("work")).unwrap();
+        Self::start_as(folder, &["--port", "0"], &[], variables).await
+    }
+
     /// In a folder that may hold an earlier runner's state.
     pub(crate) async fn start_in(folder: TempDir, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::start_as(folder, &["--port", "0", "--no-open"], arguments, variables).await
+    }
+
+    async fn start_as(
+        folder: TempDir,
+        first: &[&str],
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let mut command = meanwhile();
         command
-            .args(["--port", "0", "--no-open", "--config", "/dev/null"])
+            .args(first)
+            .args(["--config", "/dev/null"])
             .arg("--workspace")
             .arg(folder.path().join("work"))
             .arg("--state-dir")
