@@ -55,6 +55,7 @@ pub async fn serve<S, F>(
     F: Future<Output = Response> + Send + 'static,
 {
     let places = Arc::new(Semaphore::new(bounds.connections));
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
@@ -62,6 +63,7 @@ pub async fn serve<S, F>(
         };
         match accepted {
             Ok((stream, place)) => {
+                failing = false;
                 connections.spawn(connection(
                     stream,
                     bounds,
@@ -72,7 +74,10 @@ pub async fn serve<S, F>(
             }
             Err(error) if is_the_clients_fault(&error) => {}
             Err(error) => {
-                tracing::warn!("No connection can be accepted: {error}. Trying again.");
+                if !failing {
+                    tracing::warn!("No connection can be accepted: {error}. Trying until one can.");
+                }
+                failing = true;
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(Duration::from_millis(250)) => {}

@@ -6,7 +6,7 @@ use axum::http::Method;
 use runner::http::ROUTES;
 use serde_json::json;
 
-use crate::support::Runner;
+use crate::support::{Runner, SOON};
 
 #[tokio::test]
 async fn only_our_own_hosts_are_answered() {
@@ -334,4 +334,21 @@ async fn the_page_is_found_by_its_tag() {
     assert_eq!((again.status, again.body.as_str()), (304, ""));
     let other = runner.ask("GET /", &[("If-None-Match", "\"other\"")], "").await;
     assert_eq!(other.status, 200);
+}
+
+#[tokio::test]
+async fn a_runner_without_descriptors_waits_and_goes_on() {
+    let runner = Runner::start_with_files(64).await;
+    let mut held = Vec::new();
+    for _ in 0..80 {
+        held.push(tokio::net::TcpStream::connect(("127.0.0.1", runner.port)).await.unwrap());
+    }
+    let noticed = async {
+        while !runner.log().contains("No connection can be accepted") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, noticed).await.expect("it had enough");
+    drop(held);
+    assert_eq!(runner.ask("GET /", &[], "").await.status, 200);
 }

@@ -21,7 +21,20 @@ pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// The binary, with nothing of this process's settings.
 pub(crate) fn meanwhile() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_meanwhile"));
+    prepared(Command::new(env!("CARGO_BIN_EXE_meanwhile")))
+}
+
+/// The same, with so many descriptors and no more.
+fn meanwhile_with_files(files: u32) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(format!("ulimit -n {files}; exec \"$0\" \"$@\""))
+        .arg(env!("CARGO_BIN_EXE_meanwhile"));
+    prepared(command)
+}
+
+fn prepared(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy().to_ascii_uppercase();
         if text.starts_with("ANTHROPIC_") || text.starts_with("MEANWHILE_") || text.ends_with("_PROXY") {
@@ -58,21 +71,28 @@ impl Runner {
     pub(crate) async fn start_opening(variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("work")).unwrap();
-        Self::start_as(folder, &["--port", "0"], &[], variables).await
+        Self::start_as(meanwhile(), folder, &["--port", "0"], &[], variables).await
+    }
+
+    /// With so many descriptors and no more.
+    pub(crate) async fn start_with_files(files: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("work")).unwrap();
+        Self::start_as(meanwhile_with_files(files), folder, &["--port", "0", "--no-open"], &[], &[]).await
     }
 
     /// In a folder that may hold an earlier runner's state.
     pub(crate) async fn start_in(folder: TempDir, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        Self::start_as(folder, &["--port", "0", "--no-open"], arguments, variables).await
+        Self::start_as(meanwhile(), folder, &["--port", "0", "--no-open"], arguments, variables).await
     }
 
     async fn start_as(
+        mut command: Command,
         folder: TempDir,
         first: &[&str],
         arguments: &[&str],
         variables: &[(&str, &str)],
     ) -> Self {
-        let mut command = meanwhile();
         command
             .args(first)
             .args(["--config", "/dev/null"])
