@@ -302,46 +302,87 @@ fn write_jobs(connection: &Connection, jobs: &Receiver<Box<dyn Job>>) {
     }
 }
 
-/// Runs the jobs in one transaction and returns those that must be tried again.
+/// Runs the jobs and returns those that must be tried again.
 fn write_batch(connection: &Connection, mut jobs: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
-    let mut failures: Vec<Option<rusqlite::Error>> = Vec::with_capacity(jobs.len());
-    let committed = (|| {
-        connection.execute_batch("BEGIN IMMEDIATE")?;
-        for job in &mut jobs {
-            connection.execute_batch("SAVEPOINT job")?;
-            failures.push(match job.run(connection) {
-                Ok(()) => {
-                    connection.execute_batch("RELEASE job")?;
-                    None
-                }
-                Err(error) => {
-                    connection.execute_batch("ROLLBACK TO job; RELEASE job")?;
-                    Some(error)
-                }
-            });
+    match write_together(connection, &mut jobs) {
+        Ok(failures) => {
+            for (job, failure) in jobs.into_iter().zip(failures) {
+                job.done(failure.map_or(Ok(()), |error| Err(error.into())));
+            }
+            Vec::new()
         }
-        connection.execute_batch("COMMIT")
-    })();
-    if let Err(error) = &committed {
-        tracing::error!(%error, "the store cannot be written");
-        if !connection.is_autocommit()
-            && let Err(error) = connection.execute_batch("ROLLBACK")
-        {
-            tracing::error!(%error, "nor can its transaction be undone");
+        Err(error) => {
+            tracing::debug!(%error, "a transaction failed; its parts are tried one by one");
+            undo(connection);
+            write_singly(connection, jobs)
         }
     }
-    failures.resize_with(jobs.len(), || None);
-    let mut again = Vec::new();
-    for (job, failure) in jobs.into_iter().zip(failures) {
-        match (&committed, failure) {
-            (Ok(()), None) => job.done(Ok(())),
-            (Ok(()), Some(error)) if job.must() && is_passing(&error) => again.push(job),
-            (Err(_), _) if job.must() => again.push(job),
-            (_, Some(error)) => job.done(Err(error.into())),
-            (Err(error), None) => job.done(Err(StoreError::Sqlite(error.to_string()))),
+}
+
+/// All jobs in one transaction, each with its own failure. Fails as a whole, with nothing written, if the transaction
+/// does, or if a job that must happen met something that may pass: it may not be overtaken by those behind it.
+fn write_together(
+    connection: &Connection,
+    jobs: &mut [Box<dyn Job>],
+) -> rusqlite::Result<Vec<Option<rusqlite::Error>>> {
+    let mut failures = Vec::with_capacity(jobs.len());
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    for job in jobs {
+        connection.execute_batch("SAVEPOINT job")?;
+        failures.push(match job.run(connection) {
+            Ok(()) => {
+                connection.execute_batch("RELEASE job")?;
+                None
+            }
+            // A full disk, for one, ends the whole transaction by itself.
+            Err(error) if connection.is_autocommit() || (job.must() && is_passing(&error)) => {
+                return Err(error);
+            }
+            Err(error) => {
+                connection.execute_batch("ROLLBACK TO job; RELEASE job")?;
+                Some(error)
+            }
+        });
+    }
+    connection.execute_batch("COMMIT")?;
+    Ok(failures)
+}
+
+/// Each job in a transaction of its own. Once one that must happen has failed, those behind it that must happen wait
+/// with it; the others, which may be what makes room, do not.
+fn write_singly(connection: &Connection, jobs: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
+    let mut again: Vec<Box<dyn Job>> = Vec::new();
+    for mut job in jobs {
+        if job.must() && !again.is_empty() {
+            again.push(job);
+            continue;
+        }
+        let written = connection
+            .execute_batch("BEGIN IMMEDIATE")
+            .and_then(|()| job.run(connection))
+            .and_then(|()| connection.execute_batch("COMMIT"));
+        match written {
+            Ok(()) => job.done(Ok(())),
+            Err(error) => {
+                undo(connection);
+                if job.must() && is_passing(&error) {
+                    tracing::error!(%error, "the store cannot be written and is tried again");
+                    again.push(job);
+                } else {
+                    job.done(Err(error.into()));
+                }
+            }
         }
     }
     again
+}
+
+fn undo(connection: &Connection) {
+    if !connection.is_autocommit()
+        && let Err(error) = connection.execute_batch("ROLLBACK")
+    {
+        tracing::error!(%error, "a transaction cannot be undone");
+    }
 }
 
 /// Whether trying again may help: the disk is full, failing or busy.
@@ -354,3 +395,6 @@ fn is_passing(error: &rusqlite::Error) -> bool {
         Some(DiskFull | SystemIoFailure | DatabaseBusy | DatabaseLocked | CannotOpen | OutOfMemory)
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -283,17 +283,18 @@ impl Inner {
         self.store.must_write(
             move |connection| rows::save_event(connection, &event),
             move |seq| {
+                // The task stands as its event says before anybody can hear the event.
+                let published = ends.then(|| record.publish(record::task_of(&saved).clone()));
                 match seq {
                     Ok(seq) => {
                         if ends {
                             record.set_end_seq(seq);
                         }
-                        inner.outboxes.put(record.session, seq, saved.clone());
+                        inner.outboxes.put(record.session, seq, saved);
                     }
                     Err(error) => tracing::error!(task = %record.id, %error, "an event could not be saved"),
                 }
-                if ends {
-                    let task = record.publish(record::task_of(&saved).clone());
+                if let Some(task) = published {
                     record.reach(Phase::Ended);
                     inner.tell(News::Task(task));
                 }

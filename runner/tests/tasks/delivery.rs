@@ -223,3 +223,12 @@ async fn the_first_reply_of_an_operation_stays_for_a_day() {
     store.save_op_reply(OpId(Uuid::from_u128(2)), "other".into(), later).await.unwrap();
     assert_eq!(store.op_reply(op).await.unwrap(), None);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_stands_as_its_event_says_before_the_event_is_heard() {
+    let runner = Runner::new().await;
+    for _ in 0..30 {
+        let (told, _) = runner.finish(start("true")).await;
+        assert_eq!(runner.tasks.get(&told.id).unwrap(), told);
+    }
+}
