@@ -49,6 +49,8 @@ const CHECK_LINES: u32 = 40;
 const EVENTS_BYTES: usize = 1024 * 1024;
 /// How long a stop waits beyond the grace period before it says what does not end.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
+/// How long `clear` waits for a task that has ended to be gone.
+const GONE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How tasks are to be run.
 #[derive(Clone, Debug)]
@@ -339,12 +341,25 @@ impl Tasks {
     /// # Errors
     /// The store cannot be written.
     pub async fn clear(&self, session: SessionId, tasks: Vec<TaskId>) -> Result<Vec<TaskId>, Problem> {
-        let clearable: Vec<_> = {
+        let ended: Vec<_> = {
             let state = self.inner.state();
-            let ours =
-                state.order.values().filter(|record| record.session == session && self.inner.is_done(record));
-            ours.map(|record| record.id.clone()).filter(|id| tasks.is_empty() || tasks.contains(id)).collect()
+            let ours = state.order.values().filter(|record| record.session == session);
+            let wanted = ours.filter(|record| tasks.is_empty() || tasks.contains(&record.id));
+            // One that left nothing behind is gone a moment after its end.
+            wanted
+                .filter(|record| record.phase() >= Phase::Ended && record.task().left_behind.is_empty())
+                .cloned()
+                .collect()
         };
+        let all = async {
+            for record in &ended {
+                record.reached(Phase::Gone).await;
+            }
+        };
+        // Those that are not gone by then stay.
+        let _late = tokio::time::timeout(GONE_PATIENCE, all).await;
+        let done = ended.iter().filter(|record| self.inner.is_done(record));
+        let clearable = done.map(|record| record.id.clone()).collect();
         self.inner.forget(clearable).await
     }
 
