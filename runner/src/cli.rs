@@ -12,12 +12,12 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{DEFAULT_LOG, DEFAULT_PORT};
 
 const AFTER_HELP: &str = "\
-Keys of model providers (from the environment, or from [anthropic] in the configuration file):
-  ANTHROPIC_API_KEY   The key that the relay uses. Pages never see it, and commands are not given it.
-                      Without it the page has its demo model, and may use a key of its own.
+Keys of model providers, from the environment (or from [anthropic] in the configuration file):
+  ANTHROPIC_API_KEY   The key that the relay uses. Neither pages nor commands see it.
+                      Without it there is the demo model, and pages may use their own key.
   ANTHROPIC_BASE_URL  Where the relay sends requests [default: https://api.anthropic.com]
 
-The configuration file (TOML; every line is optional):
+The configuration file, in TOML; every line is optional:
   workspace = \"/home/me/project\"
   port = 8757
   host = \"127.0.0.1\"
@@ -27,17 +27,19 @@ The configuration file (TOML; every line is optional):
   dev_origins = [\"http://127.0.0.1:8080\"]
   connect = [\"http://127.0.0.1:11434\"]
   [anthropic]
-  api_key = \"…\"       (only in a file that nobody else may read: chmod 600)
+  api_key = \"…\"       # only in a file that nobody else may read: chmod 600
   base_url = \"https://api.anthropic.com\"
 
-Commands that the page starts run as you, in the workspace. Only paired browsers may start them: a pairing link is good
-for ten minutes and for one browser. `meanwhile pair` prints another, `meanwhile clients` lists who is paired.
+Commands that the page starts run as you, in the workspace, and only paired browsers may start them. A \
+pairing link is good for ten minutes and for one browser; `meanwhile pair` prints another, and `meanwhile \
+clients` lists who is paired.
 
-Exit codes: 0 after Ctrl-C or TERM, 1 if it could not start or failed, 2 for a wrong command line.";
+A flag wins over a variable, that over the file. Exit codes: 0 after Ctrl-C or TERM, 1 if it could not start or \
+failed, 2 for a wrong command line, 130 if a second signal cut the end short.";
 
 /// An agent in the browser, with a shell here. Serves the page, runs its commands, and tells it when they end.
 #[derive(Parser)]
-#[command(name = "meanwhile", version, about, after_help = AFTER_HELP, args_conflicts_with_subcommands = false)]
+#[command(name = "meanwhile", version, after_help = AFTER_HELP, args_conflicts_with_subcommands = false)]
 pub struct Cli {
     #[command(flatten)]
     pub place: Place,
