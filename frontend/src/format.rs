@@ -55,7 +55,7 @@ pub fn dollars(amount: f64) -> String {
 
 /// A part as a whole percentage.
 pub fn percent(part: u64, whole: u64) -> u64 {
-    if whole == 0 { 0 } else { (part * 100 + whole / 2) / whole }
+    (part * 100 + whole / 2).checked_div(whole).unwrap_or(0)
 }
 
 /// A count with its noun: `1 result`, `2 results`.

@@ -34,7 +34,7 @@ pub enum Block {
         text: String,
     },
     /// A quotation.
-    Quote(Vec<Block>),
+    Quote(Vec<Self>),
     /// A list.
     List {
         /// The first number, if it is numbered.
@@ -72,17 +72,17 @@ pub enum Inline {
     /// Code.
     Code(String),
     /// Emphasis.
-    Emphasis(Vec<Inline>),
+    Emphasis(Vec<Self>),
     /// Strong emphasis.
-    Strong(Vec<Inline>),
+    Strong(Vec<Self>),
     /// Struck out.
-    Struck(Vec<Inline>),
+    Struck(Vec<Self>),
     /// A link to `http` or `https`.
     Link {
         /// Where to.
         href: String,
         /// Its text.
-        inlines: Vec<Inline>,
+        inlines: Vec<Self>,
     },
     /// A forced line break.
     Break,
@@ -308,13 +308,15 @@ impl Builder {
                 if let Some(Frame::List { items, .. }) = self.frames.last_mut() {
                     items.push(item);
                 } else {
-                    item.blocks.into_iter().for_each(|block| self.block(block));
+                    for block in item.blocks {
+                        self.block(block);
+                    }
                 }
             }
             Frame::Row { is_head, cells } => match self.frames.last_mut() {
                 Some(Frame::Table { head, .. }) if is_head => *head = cells,
                 Some(Frame::Table { rows, .. }) => rows.push(cells),
-                _ => cells.into_iter().flatten().for_each(|inline| self.inline(inline)),
+                _ => self.inlines(cells.into_iter().flatten()),
             },
             Frame::Table { alignments, head, rows } => self.block(Block::Table { alignments, head, rows }),
         }
@@ -333,14 +335,14 @@ impl Builder {
                 self.inline(Inline::Link { href, inlines });
             }
             Kind::Link(None) | Kind::Image(None) => {
-                inlines.into_iter().for_each(|inline| self.inline(inline))
+                self.inlines(inlines);
             }
             Kind::Cell => {
                 let inlines = linked(inlines);
                 if let Some(Frame::Row { cells, .. }) = self.frames.last_mut() {
                     cells.push(inlines);
                 } else {
-                    inlines.into_iter().for_each(|inline| self.inline(inline));
+                    self.inlines(inlines);
                 }
             }
             Kind::Paragraph => self.block(Block::Paragraph(linked(inlines))),
@@ -371,6 +373,12 @@ impl Builder {
             return;
         }
         self.inline(Inline::Text(text.to_owned()));
+    }
+
+    fn inlines(&mut self, inlines: impl IntoIterator<Item = Inline>) {
+        for inline in inlines {
+            self.inline(inline);
+        }
     }
 
     fn inline(&mut self, inline: Inline) {

@@ -50,7 +50,7 @@ pub fn Approval(card: RwSignal<ToolCard>) -> impl IntoView {
         if let Some(node) = node.get()
             && dom::is_focus_free()
         {
-            dom::focus(&node);
+            dom::focus_in_place(&node);
         }
     });
     let on_key = move |event: ev::KeyboardEvent| {
@@ -87,15 +87,7 @@ pub fn Approval(card: RwSignal<ToolCard>) -> impl IntoView {
             <div class="answers">
                 <button type="button" class="primary" title="Y" on:click=move |_| decide(Decision::Once)>"Allow once"</button>
                 <For each=move || asks.get().1 key=|rule| format!("{rule:?}") let(rule)>
-                    <button
-                        type="button"
-                        on:click={
-                            let rule = rule.clone();
-                            move |_| decide(Decision::Always { rule: rule.clone() })
-                        }
-                    >
-                        {always(&rule)}
-                    </button>
+                    <Always rule decide/>
                 </For>
                 <span class="grow"></span>
                 <button
@@ -130,13 +122,17 @@ pub fn Approval(card: RwSignal<ToolCard>) -> impl IntoView {
     }
 }
 
-fn always(rule: &Rule) -> AnyView {
-    match rule {
+#[component]
+fn Always(rule: Rule, decide: impl Fn(Decision) + 'static) -> impl IntoView {
+    let words = match &rule {
         Rule::Exact { .. } => "Always allow exactly this".into_any(),
         Rule::Prefix { words, .. } => {
             let words = words.join(" ");
             view! { "Always allow " <code>{words}" …"</code> }.into_any()
         }
         Rule::Edits { .. } => "Always allow changes of files".into_any(),
+    };
+    view! {
+        <button type="button" on:click=move |_| decide(Decision::Always { rule: rule.clone() })>{words}</button>
     }
 }

@@ -75,7 +75,7 @@ fn Message(message: Value) -> impl IntoView {
     };
     let heading = role.clone();
     let blocks = blocks.into_iter().map(|block| part(&role, &block)).collect_view();
-    view! { <section class="message" data-role=role.clone()><h3>{heading}</h3>{blocks}</section> }
+    view! { <section class="message" data-role=role><h3>{heading}</h3>{blocks}</section> }
 }
 
 fn part(role: &str, block: &Value) -> AnyView {

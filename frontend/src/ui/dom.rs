@@ -21,6 +21,14 @@ pub(crate) fn focus(element: &web_sys::Element) {
     }
 }
 
+/// Puts the focus on an element without bringing it into view.
+pub(crate) fn focus_in_place(element: &HtmlElement) {
+    let options = web_sys::FocusOptions::new();
+    options.set_prevent_scroll(true);
+    // Fails only for elements that are gone.
+    let _ = element.focus_with_options(&options);
+}
+
 /// Whether the person is writing somewhere: what they type must not be taken from them.
 pub(crate) fn is_writing() -> bool {
     document().active_element().is_some_and(|active| {

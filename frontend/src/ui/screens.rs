@@ -18,6 +18,7 @@ const SHOWN_FOR: Duration = Duration::from_secs(7);
 #[component]
 pub fn Unpaired(reason: String) -> impl IntoView {
     let dispatch = use_dispatch();
+    let reason = (!reason.is_empty()).then_some(view! { <p class="reason" role="alert">{reason}</p> });
     let code = RwSignal::new(String::new());
     let submit = move |event: ev::SubmitEvent| {
         event.prevent_default();
@@ -31,7 +32,7 @@ pub fn Unpaired(reason: String) -> impl IntoView {
             <section>
                 <h1><Glyph icon=Icon::Mark/>"Meanwhile"</h1>
                 <h2>"This browser is not paired with the runner"</h2>
-                {(!reason.is_empty()).then(|| view! { <p class="reason" role="alert">{reason.clone()}</p> })}
+                {reason}
                 <p>
                     "The runner executes commands on its machine, so it serves only browsers that were let in once. It prints a link \
                      when it starts; open that link here, or paste it below. A browser that is already paired can make another: \

@@ -88,10 +88,9 @@ fn Footer() -> impl IntoView {
 
 #[component]
 fn Group(#[prop(into)] title: String, sessions: Signal<Vec<SessionSummary>>) -> impl IntoView {
-    let heading = title.clone();
     view! {
         <Show when=move || !sessions.with(Vec::is_empty)>
-            <h2>{heading.clone()}</h2>
+            <h2>{title.clone()}</h2>
             <ul>
                 <For each=move || sessions.get() key=|session| session.session let(session)>
                     <Item id=session.session/>

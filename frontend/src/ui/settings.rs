@@ -79,7 +79,7 @@ fn ModelSettings() -> impl IntoView {
         change.with(|settings| {
             settings.model.provider = provider;
             if matches!(provider, Provider::Relay | Provider::Direct) && settings.model.model.is_empty() {
-                settings.model.model = known_models().first().copied().unwrap_or_default().to_owned();
+                known_models().first().copied().unwrap_or_default().clone_into(&mut settings.model.model);
             }
         });
     };

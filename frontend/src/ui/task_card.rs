@@ -17,9 +17,12 @@ use crate::state::TaskHandle;
 pub fn TaskCard(handle: TaskHandle, own: bool) -> impl IntoView {
     let page = use_page();
     let local = use_local();
-    let id = StoredValue::new(handle.id.clone());
-    let task = RwSignal::from(handle.task.clone());
-    let screen = RwSignal::from(handle.screen.clone());
+    let TaskHandle { id, task, screen, .. } = handle;
+    let element = format!("task-{id}");
+    let body = format!("task-{id}-body");
+    let id = StoredValue::new(id);
+    let task = RwSignal::from(task);
+    let screen = RwSignal::from(screen);
     let is_open = Memo::new(move |_| id.with_value(|id| local.open_tasks.with(|open| open.contains(id))));
     let toggle = move |_| {
         local.open_tasks.update(|open| {
@@ -70,8 +73,6 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> impl IntoView {
     let prompt = Memo::new(move |_| {
         task.with(|task| task.stdin && task.is_active() && looks_like_prompt(&task.last_line))
     });
-    let element = format!("task-{}", handle.id);
-    let body = format!("task-{}-body", handle.id);
     let controls = body.clone();
     view! {
         <article class="task" id=element data-state=move || tone.get() data-own=own.then_some("") aria-label=move || command.get()>
@@ -80,7 +81,7 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> impl IntoView {
                 class="open"
                 aria-expanded=move || is_open.get().to_string()
                 aria-controls=controls
-                title=move || task.with(|task| details(task))
+                title=move || task.with(details)
                 on:click=toggle
             >
                 <span class="dot" data-state=move || tone.get() aria-hidden="true"></span>

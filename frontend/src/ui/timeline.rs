@@ -154,13 +154,7 @@ pub fn Timeline() -> impl IntoView {
 
 #[component]
 fn Drawing(laid: Memo<Layout>, width: RwSignal<f64>, detail: RwSignal<Option<String>>) -> impl IntoView {
-    let grid = move || {
-        laid.with(|laid| {
-            (0..=laid.lanes.len() + 1)
-                .map(|lane| format!("M0 {:.1}H{:.0}", layout::lane_top(lane), width.get()))
-                .collect::<String>()
-        })
-    };
+    let grid = move || laid.with(|laid| laid.lines(width.get()));
     let height = move || laid.with(|laid| laid.height);
     let ticks = move || {
         let (ticks, y) = laid.with(|laid| (laid.ticks.clone(), laid.height - 4.0));

@@ -1,6 +1,7 @@
 //! Where everything of the timeline stands, in pixels. Pure: spans, drains and a window of time in; bars and lines out.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use agent::CallId;
 use agent::view::{Drain, Lane, Span, Tone};
@@ -58,6 +59,18 @@ pub(crate) struct Layout {
     pub(crate) now: Option<f64>,
     /// The height of it all.
     pub(crate) height: f64,
+}
+
+impl Layout {
+    /// The lines between the lanes, as a path.
+    pub(crate) fn lines(&self, width: f64) -> String {
+        let mut path = String::new();
+        for lane in 0..=self.lanes.len() + 1 {
+            // Writing into a string cannot fail.
+            let _ = write!(path, "M0 {:.1}H{width:.0}", lane_top(lane));
+        }
+        path
+    }
 }
 
 /// A lane.
