@@ -303,24 +303,35 @@ impl Desk {
         Ok(Some(SessionSummary { title: folded.title().to_owned(), ..line }))
     }
 
-    /// Forgets a session, unless another tab drives it.
+    /// Forgets a session, unless another tab drives it. Its lock is held until nothing of it is left, so that no tab that
+    /// follows can bring any of it back.
     async fn delete(&self, session: SessionId) {
-        let drives = self.seats.borrow().get(&session).is_some_and(|seat| seat.drives());
-        if !drives && lock::held().await.contains(&session) {
+        let seat = self.seats.borrow().get(&session).cloned();
+        let drives = seat.as_ref().is_some_and(|seat| seat.drives());
+        let hold = if drives { None } else { lock::acquire(session, Want::IfFree, None, || ()).await };
+        if !drives && hold.is_none() {
             self.complain("this session is open in another tab: close it there first");
             return;
         }
-        if self.shown.get() == Some(session) {
-            self.switch(new_session());
+        if let Some(seat) = seat {
+            seat.halt();
         }
-        self.close(session);
         self.unwritten.borrow_mut().remove(&session);
         if let Err(error) = self.store.delete(session).await {
             self.complain(&error.to_string());
             return;
         }
-        self.lines.borrow_mut().remove(&session);
         self.news.say(&News::Gone { session });
+        self.forget(session);
+    }
+
+    /// A session is no more.
+    fn forget(&self, session: SessionId) {
+        self.lines.borrow_mut().remove(&session);
+        if self.shown.get() == Some(session) {
+            self.switch(new_session());
+        }
+        self.close(session);
         self.list();
     }
 
@@ -433,14 +444,7 @@ impl Desk {
                 self.lines.borrow_mut().insert(line.session, line);
                 self.list();
             }
-            News::Gone { session } => {
-                self.lines.borrow_mut().remove(&session);
-                if self.shown.get() == Some(session) {
-                    self.switch(new_session());
-                }
-                self.close(session);
-                self.list();
-            }
+            News::Gone { session } => self.forget(session),
             News::Locks => self.start(|desk| async move { desk.look_at_locks().await }),
         }
     }

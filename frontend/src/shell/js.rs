@@ -70,17 +70,34 @@ pub(super) fn function<T: ?Sized>(closure: &Closure<T>) -> &Function {
     closure.as_ref().unchecked_ref()
 }
 
+/// A timer that ends with this value.
+struct Timer {
+    handle: Option<i32>,
+    _ring: Closure<dyn FnMut()>,
+}
+
+impl Timer {
+    fn new(millis: u32, ring: impl FnMut() + 'static) -> Self {
+        let ring = Closure::<dyn FnMut()>::new(ring);
+        let millis = i32::try_from(millis).unwrap_or(i32::MAX);
+        let handle = window().set_timeout_with_callback_and_timeout_and_arguments_0(function(&ring), millis);
+        Self { handle: handle.ok(), _ring: ring }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle {
+            window().clear_timeout_with_handle(handle);
+        }
+    }
+}
+
 /// Passes after so many milliseconds. Hidden pages count slowly.
 pub(super) async fn sleep(millis: u32) {
-    let (done, wait) = oneshot::channel();
-    let closure = Closure::once(move || {
-        let _ = done.send(());
-    });
-    let millis = i32::try_from(millis).unwrap_or(i32::MAX);
-    let timer = window().set_timeout_with_callback_and_timeout_and_arguments_0(function(&closure), millis);
-    if timer.is_ok() {
-        let _ = wait.await;
-    }
+    let (ring, wait) = bell();
+    let _timer = Timer::new(millis, ring);
+    let _ = wait.await;
 }
 
 /// Passes after so many milliseconds, and at once where nobody sees the page.
@@ -88,6 +105,15 @@ pub(super) async fn pause(millis: u32) {
     if millis == 0 || hidden() {
         return;
     }
+    let (ring, wait) = bell();
+    let hides = ring.clone();
+    let _listener = Listener::new(&document(), "visibilitychange", move |_| hides());
+    let _timer = Timer::new(millis, ring);
+    let _ = wait.await;
+}
+
+/// Something to ring, any number of times, and something that waits for it.
+fn bell() -> (impl Fn() + Clone + 'static, oneshot::Receiver<()>) {
     let (done, wait) = oneshot::channel();
     let done = Rc::new(Cell::new(Some(done)));
     let ring = move || {
@@ -95,15 +121,5 @@ pub(super) async fn pause(millis: u32) {
             let _ = done.send(());
         }
     };
-    let hides = ring.clone();
-    let _listener = Listener::new(&document(), "visibilitychange", move |_| hides());
-    let closure = Closure::<dyn FnMut()>::new(ring);
-    let millis = i32::try_from(millis).unwrap_or(i32::MAX);
-    let Ok(timer) =
-        window().set_timeout_with_callback_and_timeout_and_arguments_0(function(&closure), millis)
-    else {
-        return;
-    };
-    let _ = wait.await;
-    window().clear_timeout_with_handle(timer);
+    (ring, wait)
 }

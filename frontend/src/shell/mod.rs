@@ -82,10 +82,15 @@ impl Browser {
         }))
     }
 
+    /// Forgets what waits. What follows an entry that can never be written must not be done.
+    fn forget(&self) {
+        self.0.waiting.borrow_mut().clear();
+    }
+
     /// Lets go of everything. Nothing is performed any more.
     fn retire(&self) {
         self.0.retired.set(true);
-        self.0.waiting.borrow_mut().clear();
+        self.forget();
         self.0.link.drop_all();
         self.0.calls.cancel_all();
         self.0.clock.stop();

@@ -92,9 +92,14 @@ async fn play(body: &str, report: &Report) -> Result<(), String> {
     let request = serde_json::from_str(body).map_err(|error| error.to_string())?;
     let headers = BTreeMap::from([("content-type".to_owned(), "text/event-stream".to_owned())]);
     report.say(ModelInput::Head { status: 200, headers });
-    let _: serde_json::Value = request;
-    pause(0).await;
-    Err("the demo model is not part of this build".to_owned())
+    for chunk in agent::model::demo::answer(&request) {
+        pause(chunk.delay_ms).await;
+        if !report.live() {
+            break;
+        }
+        report.say(ModelInput::Data(chunk.bytes));
+    }
+    Ok(())
 }
 
 /// Posts the request and passes the answer on as it comes. Redirects are refused: they would carry the key elsewhere.

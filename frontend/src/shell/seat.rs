@@ -125,6 +125,13 @@ impl Seat {
         }
     }
 
+    /// Stops the agent, and keeps the lock.
+    pub(super) fn halt(&self) {
+        if let Role::Driving { browser, .. } = &*self.role.borrow() {
+            browser.retire();
+        }
+    }
+
     /// The person at this page wants something of the agent.
     pub(super) fn wish(&self, wish: UserEvent) {
         let pump = match &*self.role.borrow() {
@@ -212,6 +219,7 @@ impl Seat {
             self.follow();
             return;
         };
+        browser.forget();
         pump.send(Event::Fenced);
         browser.retire();
         self.follow();

@@ -1,12 +1,14 @@
 //! HTTP: the routes, and the one way in to them.
 //!
 //! [`answer`] is called for every request. It asks the gate, then the router, and puts the headers of every answer on
-//! whatever comes out. Routes: the page's files, `POST /api/pair`, `GET /api/health`, `GET /ws`, and the relay.
+//! whatever comes out. Routes: the page's files, `POST /api/pair`, `GET /api/health`, `GET /ws`,
+//! `GET /api/tasks/{task}/log`, and the relay.
 
 pub mod accept;
 pub mod assets;
 pub mod gate;
 pub mod headers;
+mod log;
 mod peer;
 pub mod problem;
 mod relay;
@@ -47,10 +49,11 @@ pub struct Route {
 }
 
 /// All routes.
-pub const ROUTES: [Route; 6] = [
+pub const ROUTES: [Route; 7] = [
     Route { path: PAIR_PATH, method: Method::POST, public: true, handler: || post(pair) },
     Route { path: "/api/health", method: Method::GET, public: false, handler: || get(health) },
     Route { path: "/ws", method: Method::GET, public: false, handler: || get(crate::socket::upgrade) },
+    Route { path: "/api/tasks/{task}/log", method: Method::GET, public: false, handler: || get(log::whole) },
     Route {
         path: "/relay/anthropic/v1/messages",
         method: Method::POST,
