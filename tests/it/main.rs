@@ -1,4 +1,12 @@
 //! The agent's loop end to end, without a browser: the real core, the real runner, real commands, and a scripted model.
 
+mod approvals;
 mod cable;
 mod fake;
+mod faults;
+mod lessons;
+mod link;
+mod notices;
+mod reload;
+mod scene;
+mod stop;

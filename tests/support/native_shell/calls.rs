@@ -1,9 +1,11 @@
 //! Model calls that the page makes itself: over HTTP with its own key, or to the demo.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use agent::effect::{ModelCall, Target};
 use agent::event::ModelInput;
+use agent::model::demo;
 use agent::{Event, Pump};
 use futures_util::StreamExt as _;
 
@@ -19,7 +21,14 @@ pub(super) async fn make(call: ModelCall, pump: Pump) {
             }
         }
         Target::Demo => {
-            tell(ModelInput::Lost { reason: "the demo model is not part of this build".to_owned() });
+            let request = serde_json::from_str(&call.body).expect("the agent writes JSON");
+            let kind = ("content-type".to_owned(), "text/event-stream".to_owned());
+            tell(ModelInput::Head { status: 200, headers: BTreeMap::from([kind]) });
+            for chunk in demo::answer(&request) {
+                tokio::time::sleep(Duration::from_millis(chunk.delay_ms.into())).await;
+                tell(ModelInput::Data(chunk.bytes));
+            }
+            tell(ModelInput::End);
         }
     }
 }

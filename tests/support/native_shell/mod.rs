@@ -108,21 +108,29 @@ impl Session {
         &self.store
     }
 
-    /// Loads the page again: whatever was under way is gone, and the log is all that is left.
+    /// Loads the page again, once everything shown is durable too: whatever was under way is gone, and the log is all that is left.
     pub async fn reload(&mut self) {
+        self.saved().await;
         self.leave();
-        self.load();
-        self.until("it shows its status again", |view| view.status.is_some()).await;
+        self.come_back().await;
     }
 
-    /// Leaves the page. The session stays as it is in its store.
+    /// Waits until all entries so far are durable and nothing waits for that.
+    pub async fn saved(&self) {
+        let hands = &self.page().hands;
+        let idle = || (!hands.saving.get() && hands.waiting.borrow().is_empty()).then_some(());
+        wait::until("the log is written", idle).await;
+    }
+
+    /// Leaves the page as it stands, even with entries that are not durable. The session stays as it is in its store.
     pub fn leave(&mut self) {
         drop(self.page.take());
     }
 
     /// Loads the page after [`Session::leave`].
     pub async fn come_back(&mut self) {
-        self.reload().await;
+        self.load();
+        self.until("it shows its status again", |view| view.status.is_some()).await;
     }
 
     fn load(&mut self) {

@@ -1,0 +1,226 @@
+//! Models that refuse, break off, or say strange things.
+
+use agent::event::UserEvent;
+use agent::settings::{Provider, Settings};
+use agent::view::TurnView;
+use e2e::fake_anthropic::{FakeAnthropic, answer, refuse, say};
+use e2e::gate::Gate;
+use e2e::native_shell::{Session, auto};
+use e2e::runner::Runner;
+use e2e::stage::play;
+use e2e::view::View;
+use serde_json::json;
+
+use crate::scene::Scene;
+
+#[test]
+fn the_servers_own_hint_rules_the_next_try() {
+    play(async {
+        let scene = Scene::steps([refuse(429).retry_after(2), say("Here I am.")]).await;
+        scene.session.say("Hello");
+        let backs_off = |view: &View| matches!(view.turn(), Some(TurnView::BacksOff { .. }));
+        scene.session.until("it backs off", backs_off).await;
+        scene.session.says("Here I am.").await;
+        let requests = scene.model.requests();
+        let waited = requests[1].at.duration_since(requests[0].at).as_millis();
+        assert!((2000..10_000).contains(&waited), "it waited {waited} ms");
+        assert_eq!(requests[0].body, requests[1].body, "the same request is made again");
+    });
+}
+
+#[test]
+fn overload_is_tried_again_by_itself() {
+    play(async {
+        let scene = Scene::steps([refuse(529), refuse(500), say("Here I am.")]).await;
+        scene.session.say("Hello");
+        scene.session.says("Here I am.").await;
+    });
+}
+
+#[test]
+fn what_will_not_get_better_is_not_tried_again() {
+    play(async {
+        let scene = Scene::steps([refuse(403)]).await;
+        scene.session.say("Hello");
+        scene.session.until("it says so", |view| view.turn() == Some(&TurnView::Failed)).await;
+        let notices = scene.session.view().notices().join("\n");
+        assert!(notices.contains("does not have permission"), "{notices}");
+        scene.model.then([say("Now it works.")]);
+        scene.session.user(UserEvent::Retry);
+        scene.session.says("Now it works.").await;
+    });
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_made_again_or_kept_and_never_doubled() {
+    play(async {
+        let scene = Scene::by(|request| match request.n {
+            1 => answer().text("The answer is forty").cut(),
+            _ => say("The answer is forty-two."),
+        })
+        .await;
+        scene.session.say("What is the answer?");
+        scene.session.says("The answer is forty-two.").await;
+        let view = scene.session.view();
+        let kept = scene.model.requests()[1].messages().len() > 1;
+        assert!(kept || view.texts() == ["The answer is forty-two."], "{:?}", view.texts());
+    });
+}
+
+#[test]
+fn a_tool_use_that_breaks_off_is_not_run() {
+    play(async {
+        let scene = Scene::by(|request| match request.n {
+            1 => answer().text("I run it.").half_tool("bash", "{\"command\": \"touch ran.txt").cut(),
+            _ => say("I thought better of it."),
+        })
+        .await;
+        scene.session.say("Run it");
+        scene.session.says("I thought better of it.").await;
+        assert!(!scene.runner.workspace().join("ran.txt").exists());
+    });
+}
+
+#[test]
+fn an_error_in_the_stream_is_a_fault() {
+    play(async {
+        let scene = Scene::by(|request| match request.n {
+            1 => answer().text("One mo").fail("overloaded_error", "Overloaded"),
+            _ => say("Sorry for that."),
+        })
+        .await;
+        scene.session.say("Hello");
+        scene.session.says("Sorry for that.").await;
+    });
+}
+
+#[test]
+fn after_a_refusal_no_tool_is_run() {
+    play(async {
+        let tool = answer().text("I would").tool("bash", json!({"command": "touch ran.txt"}));
+        let scene = Scene::steps([tool.stop("refusal")]).await;
+        scene.session.say("Do something bad");
+        let told = |view: &View| !view.notices().is_empty() && view.turn() == Some(&TurnView::Idle);
+        scene.session.until("the refusal is shown", told).await;
+        assert!(!scene.runner.workspace().join("ran.txt").exists());
+        // The conversation must still be one that the API takes.
+        scene.model.then([say("Gladly.")]);
+        scene.session.say("Something good, then");
+        scene.session.says("Gladly.").await;
+    });
+}
+
+#[test]
+fn a_pause_is_continued_with_what_was_said() {
+    play(async {
+        // Only what the server's own tools began can be continued.
+        let search =
+            json!({"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}});
+        let paused = answer().text("Let me look").block(search).stop("pause_turn");
+        let scene = Scene::steps([paused, say("Done thinking.")]).await;
+        scene.session.say("Think");
+        scene.session.says("Done thinking.").await;
+        let requests = scene.model.requests();
+        let roles: Vec<_> = requests[1].messages().iter().map(|message| message["role"].clone()).collect();
+        assert_eq!(roles, ["user", "assistant"]);
+    });
+}
+
+#[test]
+fn unknown_blocks_and_events_are_echoed_and_passed_over() {
+    play(async {
+        let strange = json!({"type": "server_tool_use", "id": "srvtoolu_1", "name": "telepathy", "input": {"to": "you"}});
+        let scene = Scene::steps([
+            answer()
+                .thinking("Hm.", "c2lnbmF0dXJl")
+                .event("weather", json!({"type": "weather", "sky": "blue"}))
+                .block(strange.clone())
+                .text("I sensed something.")
+                .tool("bash", json!({"command": "echo here"})),
+            say("It was nothing."),
+        ])
+        .await;
+        scene.session.say("Sense");
+        scene.session.says("It was nothing.").await;
+        let echoed = scene.model.requests()[1].messages()[1]["content"].clone();
+        assert_eq!(echoed[0], json!({"type": "thinking", "thinking": "Hm.", "signature": "c2lnbmF0dXJl"}));
+        assert_eq!(echoed[1], strange);
+        assert_eq!(echoed[2]["text"], "I sensed something.");
+    });
+}
+
+#[test]
+fn arguments_that_do_not_fit_are_told_to_the_model() {
+    play(async {
+        let scene = Scene::steps([
+            answer().tool("bash", json!({"cmd": "ls"})).tool("fly", json!({})),
+            say("I will do better."),
+        ])
+        .await;
+        scene.session.say("Go");
+        scene.session.says("I will do better.").await;
+        let results = scene.model.requests()[1].results();
+        assert!(results.iter().all(|(_, _, is_error)| *is_error), "{results:?}");
+        assert!(results[0].1.contains("command") && results[1].1.contains("background_run"), "{results:?}");
+    });
+}
+
+#[test]
+fn a_stop_breaks_the_relayed_call_off() {
+    play(async {
+        let hold = Gate::new();
+        let scene = Scene::steps([answer().text("On and on").hold(&hold).text(" and on.")]).await;
+        scene.session.say("Talk");
+        hold.reached().await;
+        scene.session.user(UserEvent::StopReply);
+        scene.session.idle().await;
+        scene.model.then([say("Yes?")]);
+        scene.session.say("Still there?");
+        scene.session.says("Yes?").await;
+        hold.open();
+    });
+}
+
+#[test]
+fn a_call_can_go_straight_to_the_model() {
+    play(async {
+        let model = FakeAnthropic::steps([
+            refuse(429).retry_after(1),
+            answer().tool("bash", json!({"command": "echo direct"})),
+            say("It went straight."),
+        ])
+        .await;
+        let runner = Runner::start().await;
+        let client = runner.pair().await;
+        let settings = Settings { has_key: true, base_url: model.url(), ..auto(Provider::Direct) };
+        let session = Session::open(&client, settings).await;
+        session.say("Go");
+        session.says("It went straight.").await;
+        let requests = model.requests();
+        assert_eq!(requests[0].headers["anthropic-dangerous-direct-browser-access"], "true");
+        assert!(requests[2].results()[0].1.contains("direct"));
+    });
+}
+
+#[test]
+fn the_relay_passes_on_nothing_of_the_page() {
+    play(async {
+        let scene = Scene::steps([say("Hi.")]).await;
+        scene.session.say("Hello");
+        scene.session.says("Hi.").await;
+        let request = &scene.model.requests()[0];
+        for name in ["origin", "referer", "cookie", "sec-fetch-site"] {
+            assert!(!request.headers.contains_key(name), "{name} was passed on");
+        }
+        let credential = &scene.client.credential;
+        let leaks = request
+            .headers
+            .values()
+            .filter_map(|value| value.to_str().ok())
+            .any(|value| value.contains(credential));
+        assert!(!leaks && !request.body.to_string().contains(credential));
+        let view = scene.session.view();
+        let status = view.status.as_ref().expect("there is a status");
+        assert_eq!(status.relay, ["anthropic"]);
+    });
+}
