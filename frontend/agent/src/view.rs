@@ -13,7 +13,7 @@ use crate::settings::{Mode, ModelChoice, Rule};
 
 /// One change of what is shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "patch", rename_all = "snake_case")]
+#[serde(tag = "patch", content = "of", rename_all = "snake_case")]
 pub enum Patch {
     /// Forget everything: what follows is the whole.
     Reset,
@@ -368,4 +368,81 @@ pub struct Drain {
     pub at: Timestamp,
     /// Whose results.
     pub tasks: Vec<TaskId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::output::Bytes;
+
+    use super::*;
+
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn every_patch_reaches_the_tabs_that_follow_as_it_was() {
+        let task = TaskId("0a1b2c3d".to_owned());
+        let row = |kind| Patch::Row(Box::new(Row { id: 7, at: Timestamp(5), kind }));
+        let card = ToolCard {
+            call: CallId(2),
+            index: 0,
+            name: "bash".to_owned(),
+            subject: "true".to_owned(),
+            input: String::new(),
+            state: ToolState::Asks { reason: "it writes".to_owned(), always: Vec::new() },
+            started: None,
+            ended: Some(Timestamp(9)),
+            task: Some(task.clone()),
+            label: String::new(),
+            output: String::new(),
+            diff: String::new(),
+        };
+        let line = DrainedLine {
+            task: task.clone(),
+            status: "completed (exit 0)".to_owned(),
+            text: String::new(),
+            tone: Tone::Good,
+        };
+        let waiting = [
+            Waiting::Words { id: 1, text: "go on".to_owned(), steer: true },
+            Waiting::End {
+                task: task.clone(),
+                command: "true".to_owned(),
+                label: String::new(),
+                tone: Tone::Good,
+            },
+        ];
+        let lane = Lane::Task { task: task.clone() };
+        let patches = vec![
+            Patch::Reset,
+            row(RowKind::User { text: "words".to_owned() }),
+            row(RowKind::Text { text: "words".to_owned(), live: true }),
+            row(RowKind::Tool(Box::new(card))),
+            row(RowKind::Drained { call: CallId(3), lines: vec![line] }),
+            row(RowKind::Notice { tone: Tone::Bad, text: "no".to_owned(), retry: true }),
+            Patch::Grow { row: 7, text: "more".to_owned() },
+            Patch::Drop { row: 7 },
+            Patch::Queue(waiting.to_vec()),
+            Patch::Tasks(Vec::new()),
+            Patch::TasksGone(vec![task.clone()]),
+            Patch::Output {
+                task: task.clone(),
+                slice: OutputSlice { data: Bytes(vec![0, 255]), ..OutputSlice::default() },
+            },
+            Patch::Stats(Stats::default()),
+            Patch::Span(Span {
+                id: 1,
+                lane,
+                label: String::new(),
+                start: Timestamp(1),
+                end: None,
+                tone: Tone::Plain,
+            }),
+            Patch::Drain(Drain { call: CallId(3), at: Timestamp(4), tasks: vec![task] }),
+            Patch::Toast { tone: Tone::Warn, text: "hm".to_owned() },
+            Patch::PairLink { url: "http://127.0.0.1:1/".to_owned(), expires: Timestamp(1) },
+        ];
+        let text = serde_json::to_string(&patches).expect("every patch can be said");
+        assert_eq!(serde_json::from_str::<Vec<Patch>>(&text).expect("and heard"), patches);
+    }
 }

@@ -39,7 +39,6 @@ const PAIRING_TIME: u32 = 5_000;
 
 /// What all tabs tell each other.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "news", rename_all = "snake_case")]
 enum News {
     /// A session's line changed.
     Line(SessionSummary),
