@@ -4,4 +4,10 @@
 //! or violate the content security policy. Two browsers at most run at once, whatever the number of test threads.
 
 mod harness;
+mod lessons;
+mod looks;
+mod notices;
+mod page;
 mod play;
+mod reload;
+mod tabs;

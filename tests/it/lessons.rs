@@ -1,14 +1,12 @@
 //! The lesson's own three examples with the demo model, with real commands.
 
 use agent::model::demo::examples;
-use agent::record::{Entry, Record};
 use agent::settings::Provider;
+use e2e::log::each_end_is_in_the_next_call;
 use e2e::native_shell::{Session, auto};
 use e2e::runner::Runner;
 use e2e::stage::play;
 use e2e::view::View;
-use shared::TaskId;
-use shared::protocol::TaskEvent;
 use shared::task::TaskState;
 
 async fn scene() -> (Session, Runner) {
@@ -24,34 +22,6 @@ async fn example(session: &Session, n: usize) {
     session.until("it works", |view| !view.is_idle()).await;
     let over = |view: &View| view.is_idle() && view.tasks.iter().all(|task| !task.is_active());
     session.until("all is over", over).await;
-}
-
-/// A task's end, if the entry is the taking in of one.
-fn end(entry: &Entry) -> Option<TaskId> {
-    let Record::Arrived { event: TaskEvent::Ended { task, .. }, .. } = &entry.record else { return None };
-    Some(task.id.clone())
-}
-
-/// Whether the entry is a call that told of this task; nothing if it is no call.
-fn tells(entry: &Entry, task: &TaskId) -> Option<bool> {
-    let Record::Asked { drained, .. } = &entry.record else { return None };
-    Some(drained.contains(task))
-}
-
-/// Whether the entry is a tool's result that showed this task's end.
-fn shows(entry: &Entry, task: &TaskId) -> bool {
-    matches!(&entry.record, Record::ToolDone { consumed, .. } if consumed.contains(task))
-}
-
-/// Each result went into the very first call after its task's end, once.
-fn each_end_is_in_the_next_call(log: &[Entry]) {
-    for (place, task) in log.iter().enumerate().filter_map(|(place, entry)| Some((place, end(entry)?))) {
-        let seen = log.iter().any(|entry| shows(entry, &task));
-        let told: Vec<bool> = log[place..].iter().filter_map(|entry| tells(entry, &task)).collect();
-        assert!(seen || told.first() == Some(&true), "task {task}: {told:?}");
-        let times = usize::from(seen) + told.iter().filter(|told| **told).count();
-        assert_eq!(times, 1, "task {task} is told once");
-    }
 }
 
 #[test]

@@ -294,6 +294,12 @@ impl Tab {
         focused.send_keys(keys).await.expect("keys can be sent");
     }
 
+    /// Presses a key while another is held.
+    pub async fn chord(&self, held: Key, key: &str) {
+        let keys = self.driver().await.action_chain().key_down(held.clone()).send_keys(key).key_up(held);
+        keys.perform().await.expect("keys can be pressed");
+    }
+
     /// What a person can read on the page.
     pub async fn text(&self) -> String {
         self.script("return document.body.innerText", &[]).await.as_str().unwrap_or_default().to_owned()

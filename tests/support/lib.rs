@@ -10,6 +10,7 @@ pub mod browser;
 pub mod cable;
 pub mod fake_anthropic;
 pub mod gate;
+pub mod log;
 pub mod native_shell;
 pub mod process;
 pub mod runner;
