@@ -81,8 +81,11 @@ fn leaves_nothing_undone(text: &str) -> Vec<String> {
         ["unimplemented", "!("].concat(),
         ["#[", "ignore"].concat(),
     ];
+    // The one good reason: the test is a program that another test starts and kills.
+    let process = [marks[4].as_str(), " = \"only as a process of another test\"]"].concat();
     text.lines()
         .zip(1..)
+        .filter(|(line, _)| line.trim() != process)
         .flat_map(|(line, number)| {
             marks
                 .iter()
