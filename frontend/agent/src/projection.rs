@@ -55,7 +55,12 @@ impl Projection {
     pub fn apply(&mut self, entry: &Entry, before: &Session, patches: &mut Vec<Patch>) {
         let first = entry.n * ROWS_AN_ENTRY;
         match &entry.record {
-            Record::Arrived { event: TaskEvent::Ended { task, .. }, .. } => self.task(task, patches),
+            Record::Arrived {
+                event: TaskEvent::Ended { task, .. } | TaskEvent::Backgrounded { task, .. },
+                ..
+            } => {
+                self.task(task, patches);
+            }
             Record::Asked { call, drained, said, .. } => {
                 self.asked(entry, *call, said, drained, before, patches);
             }
@@ -80,7 +85,6 @@ impl Projection {
             Record::ToolBegan { call, index, .. } => self.began(entry.at, *call, *index, before, patches),
             Record::ToolTask { index, task, .. } => {
                 self.card(*index, patches, |card| card.task = Some(task.clone()));
-                self.task_began(entry.at, *index, task, patches);
             }
             Record::ToolDone { call, index, outcome, .. } => {
                 self.card(*index, patches, |card| finish(card, entry.at, outcome));
@@ -106,8 +110,7 @@ impl Projection {
                     "The runner has a new store: tasks from before are no longer known to it.".to_owned();
                 self.row(first, entry.at, RowKind::Notice { tone: Tone::Warn, text, retry: false }, patches);
             }
-            Record::Arrived { event: TaskEvent::Backgrounded { .. }, .. }
-            | Record::Began { .. }
+            Record::Began { .. }
             | Record::Fixed { .. }
             | Record::Said { .. }
             | Record::Unsaid { .. }
@@ -147,8 +150,11 @@ impl Projection {
         self.card(index, patches, |card| card.state = state);
     }
 
-    /// Shows a task of this session on the timeline.
+    /// Shows a task of this session on the timeline. While a `bash` call waits for it, it is that call's bar and has none of its own.
     pub fn task(&mut self, task: &Task, patches: &mut Vec<Patch>) {
+        if task.foreground {
+            return;
+        }
         let span = Span {
             id: task_span(&task.id),
             lane: Lane::Task { task: task.id.clone() },
