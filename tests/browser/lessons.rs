@@ -1,92 +1,108 @@
-//! The lesson's three examples, from the click to the last answer, with the demo model and real commands.
+//! The lesson's three examples, from the press on a button to the final answer.
 
-use agent::record::Record;
-use e2e::log::{each_end_is_in_the_next_call, end};
-use e2e::runner::Options;
+use std::time::UNIX_EPOCH;
 
-use crate::page::Page;
-use crate::play::play;
+use crate::page::{each_end_is_in_the_next_call, ends, scene};
 
 #[test]
 fn a_file_is_made_while_the_command_runs() {
-    play("lesson_1", async |stage| {
-        let runner = stage.runner(Options::default()).await;
-        let page = Page::open(stage, &runner).await;
-        page.example(1).await;
-        page.tab.find(".tasks .task[data-state=running]").await;
-        page.over(1).await;
+    scene("a_file_is_made_while_the_command_runs", async |_, scene| {
+        let page = &scene.page;
+        page.example(0).await;
+        scene.until_file("meanwhile-demo.txt").await;
+        page.tasks("running", 1).await;
+        page.says("done is done (exit 0").await;
+        page.over().await;
+        page.tasks("good", 1).await;
 
-        let log = page.log().await;
-        let task = log.iter().find_map(end).expect("the end was taken in");
-        assert_eq!((task.command.as_str(), task.state.word()), ("sleep 5 && echo done", "completed"));
-        let written = log.iter().find_map(|entry| match &entry.record {
-            Record::ToolDone { outcome, .. } if !outcome.diff.is_empty() => Some(entry.at),
-            _ => None,
-        });
-        let ended = task.ended.expect("it ended");
-        assert!(written.expect("a file was written") < ended, "the file was written before the task ended");
-        let files: Vec<_> = std::fs::read_dir(runner.workspace()).expect("it is there").flatten().collect();
-        assert_eq!(files.len(), 1, "one file was made");
-        let made = files[0].metadata().and_then(|file| file.modified()).expect("it has a date");
-        let made = made.duration_since(std::time::UNIX_EPOCH).expect("it is past 1970").as_millis();
-        assert!(
-            made + 1000 < ended.0.into(),
-            "the file of {made} was there before the task ended at {ended:?}"
-        );
+        // By the clock of the machine too: first the file, then the end.
+        let file = scene.runner.workspace().join("meanwhile-demo.txt");
+        let written = file.metadata().and_then(|file| file.modified()).expect("the file is there");
+        let written = written.duration_since(UNIX_EPOCH).expect("it is past 1970").as_millis();
+        let tasks = ends(&page.log().await, "sleep");
+        let end = tasks[0].ended.expect("it ended").0;
+        assert!(written < end.into(), "the file came at {written}, the task ended at {end}");
 
-        each_end_is_in_the_next_call(&log);
-        assert_eq!(page.count(".drained").await, 1);
-        let injected = page.injected().await;
-        assert_eq!(injected.len(), 1);
-        let told = format!("[bg:{}] completed (exit 0, ", task.id);
-        assert!(injected[0].contains(&told) && injected[0].contains(": done"), "{}", injected[0]);
-        let last = page.texts_of(".log .column > *").await.pop().expect("there is a last row");
-        assert!(!last.trim().is_empty(), "the model has the last word");
+        // The result is in the first request after the end, and one can see it there.
+        each_end_is_in_the_next_call(&page.log().await);
+        assert_eq!(page.drained().await, (1, 1));
+        page.press("see the call").await;
+        let told =
+            "return document.querySelector('dialog .messages > li:last-child .injected pre')?.innerText";
+        let told = page.until("the call is shown", told).await;
+        let told = told.as_str().expect("it is a text");
+        let id = &tasks[0].id;
+        assert!(told.contains(&format!("[bg:{id}] completed (exit 0")) && told.contains("done"), "{told}");
+        assert_eq!(told.matches("[bg:").count(), 1, "{told}");
     });
 }
 
 #[test]
 fn three_tasks_run_at_once() {
-    play("lesson_2", async |stage| {
-        let runner = stage.runner(Options::default()).await;
-        let page = Page::open(stage, &runner).await;
-        page.example(2).await;
-        page.until_count(".tasks .task[data-state=running]", 3).await;
-        let state = "return document.querySelectorAll('.tasks .task[data-state=good]').length === 3";
-        page.tab.until("all three are done", state, &[]).await;
-        page.over(1).await;
-        let log = page.log().await;
-        let ends: Vec<_> = log.iter().filter_map(end).collect();
-        let commands: Vec<_> = ends.iter().map(|task| task.command.as_str()).collect();
-        assert_eq!(commands, ["sleep 2", "sleep 4", "sleep 6"]);
-        let last_start = ends.iter().filter_map(|task| task.started).max();
-        assert!(last_start < ends[0].ended, "all three ran at once");
-        each_end_is_in_the_next_call(&log);
-        assert!(page.texts_of(".tool .name").await.iter().any(|name| name == "check_background"));
+    scene("three_tasks_run_at_once", async |_, scene| {
+        let page = &scene.page;
+        page.example(1).await;
+        page.until(
+            "their status was checked",
+            "return [...document.querySelectorAll('.tool[data-state=done] .name')].some(name => name.innerText === 'check_background')",
+        )
+        .await;
+        page.says("All three are done.").await;
+        page.over().await;
+        page.tasks("good", 3).await;
+        let tasks = ends(&page.log().await, "sleep");
+        let commands: Vec<&str> = tasks.iter().map(|task| task.command.as_str()).collect();
+        assert_eq!(commands, ["sleep 2", "sleep 4", "sleep 6"], "each ends at its own time");
+        let starts = tasks.iter().filter_map(|task| task.started).max();
+        let ends = tasks.iter().filter_map(|task| task.ended).min();
+        assert!(starts < ends, "all three ran at once");
+        each_end_is_in_the_next_call(&page.log().await);
+        for command in commands {
+            assert_eq!(page.count(&format!("{command} is done (exit 0")).await, 1, "{command} is told once");
+        }
     });
 }
 
 #[test]
-fn tests_run_in_the_background_while_other_things_are_done() {
-    play("lesson_3", async |stage| {
-        let runner = stage.runner(Options::default()).await;
-        let recipe = "test:\n\t@sleep 2; echo 3 passed\n";
-        std::fs::write(runner.workspace().join("Makefile"), recipe).expect("the workspace can be written");
-        let page = Page::open(stage, &runner).await;
-        page.example(3).await;
-        page.over(1).await;
-        let log = page.log().await;
-        let task = log
-            .iter()
-            .filter_map(end)
-            .find(|task| task.command.contains("make test"))
-            .expect("the tests were run");
-        assert_eq!((task.state.word(), task.last_line.as_str()), ("completed", "3 passed"));
-        let (started, ended) = (task.started.expect("it began"), task.ended.expect("it ended"));
-        let meanwhile = |at| started <= at && at < ended;
-        let done =
-            log.iter().filter(|entry| matches!(entry.record, Record::ToolDone { .. }) && meanwhile(entry.at));
-        assert!(done.count() >= 2, "other things were done meanwhile");
-        each_end_is_in_the_next_call(&log);
+fn tests_that_pass_are_told_so() {
+    scene("tests_that_pass_are_told_so", async |_, scene| {
+        scene.write("Makefile", "test:\n\t@touch began; sleep 1; echo 3 passed\n");
+        let page = &scene.page;
+        page.example(2).await;
+        page.tab.find("#approval").await;
+        page.says("make test").await;
+        assert_eq!(scene.read("began"), None, "nothing runs before it is allowed");
+        page.press("Allow once").await;
+        page.says("The tests passed: make test is done (exit 0").await;
+        page.says("3 passed").await;
+        page.over().await;
+        page.task("make test", "good").await;
+        each_end_is_in_the_next_call(&page.log().await);
+    });
+}
+
+#[test]
+fn tests_that_fail_are_told_so() {
+    scene("tests_that_fail_are_told_so", async |_, scene| {
+        scene.write("Makefile", "test:\n\t@echo 1 failed; exit 1\n");
+        let page = &scene.page;
+        page.example(2).await;
+        page.press("Allow once").await;
+        page.says("The tests failed: make test failed (exit 2").await;
+        page.says("1 failed").await;
+        page.over().await;
+        page.task("make test", "bad").await;
+        each_end_is_in_the_next_call(&page.log().await);
+    });
+}
+
+#[test]
+fn a_workspace_without_tests_is_told_so() {
+    scene("a_workspace_without_tests_is_told_so", async |_, scene| {
+        let page = &scene.page;
+        page.example(2).await;
+        page.says("I found no tests here").await;
+        page.over().await;
+        assert_eq!(page.count("background_run").await, 0, "nothing was started");
     });
 }

@@ -4,10 +4,14 @@
 //! or violate the content security policy. Two browsers at most run at once, whatever the number of test threads.
 
 mod harness;
+mod keyboard;
 mod lessons;
+mod link;
 mod looks;
-mod notices;
 mod page;
 mod play;
 mod reload;
+mod sessions;
+mod stop;
 mod tabs;
+mod wake;

@@ -1,165 +1,253 @@
-//! The page as a person uses it: what it shows, by its roles and attributes, and what can be pressed.
+//! The page as a person uses it: words for what they do, and for what they see.
+//!
+//! [`scene`] gives a test a runner, a browser and the page in it, ready to be used, and ends them in the order in which nothing
+//! complains: the browser before the runner that it talks to. [`Page`] knows the page's roles and attributes; tests know only it.
 
-use agent::record::Entry;
-use e2e::browser::{Options, Tab};
-use e2e::runner::Runner;
+use agent::record::{Entry, Record};
+use e2e::browser::{self, Tab};
+use e2e::runner::{self, Runner};
+use e2e::wait;
+use serde_json::{Value, json};
+use shared::TaskId;
+use shared::protocol::TaskEvent;
+use shared::task::Task;
+use thirtyfour::Key;
 
-use crate::play::Stage;
+use crate::play::{Stage, play};
 
-/// A tab with the page in it.
+/// A runner and a page that is paired with it.
+pub(crate) struct Scene {
+    pub(crate) page: Page,
+    pub(crate) runner: Runner,
+}
+
+/// Plays a test with a page of its own and the demo model.
+pub(crate) fn scene(name: &'static str, test: impl AsyncFnOnce(&Stage, &mut Scene)) {
+    play(name, async |stage| {
+        let mut scene = Scene::open(stage, runner::Options::default(), &browser::Options::default()).await;
+        test(stage, &mut scene).await;
+        stage.finish().await;
+    });
+}
+
+impl Scene {
+    /// A runner and a page with these options. Before it is dropped, [`Stage::finish`] must end the browser.
+    pub(crate) async fn open(stage: &Stage, runner: runner::Options, browser: &browser::Options) -> Self {
+        let runner = Runner::with(runner).await;
+        let page = Page { tab: stage.browser_with(browser).await };
+        page.open(runner.link()).await;
+        Self { page, runner }
+    }
+
+    /// Makes a file in the workspace.
+    pub(crate) fn write(&self, name: &str, content: &str) {
+        std::fs::write(self.runner.workspace().join(name), content).expect("the workspace can be written");
+    }
+
+    /// A file of the workspace; nothing while it is not there.
+    pub(crate) fn read(&self, name: &str) -> Option<String> {
+        std::fs::read_to_string(self.runner.workspace().join(name)).ok()
+    }
+
+    /// Waits until a file is in the workspace.
+    pub(crate) async fn until_file(&self, name: &str) {
+        let file = self.runner.workspace().join(name);
+        wait::until(name, || file.exists().then_some(())).await;
+    }
+}
+
+/// A command that goes on until the test makes a file named `go`, and then says this word.
+pub(crate) fn until_go(word: &str) -> String {
+    format!("while [ ! -e go ]; do sleep 0.1; done; echo {word}")
+}
+
+/// One row of the conversation: what kind, and what one can read there.
+pub(crate) type Row = (String, String);
+
+/// The page in a tab.
+#[derive(Clone)]
 pub(crate) struct Page {
     pub(crate) tab: Tab,
 }
 
-const LIVE: &str = "return document.querySelector('.link-state')?.dataset.state === 'live'
-    && !document.querySelector('#composer')?.disabled";
-const IDLE: &str =
-    "return document.querySelector('.doing')?.dataset.state === 'idle' && !document.querySelector('.shelf')";
-const OVER: &str =
-    "return document.querySelector('.doing')?.dataset.state === 'idle' && !document.querySelector('.shelf')
-    && !document.querySelector('.tasks .task[data-state=running], .tasks .task[data-state=queued]')";
-const SAYS: &str = "return [...document.querySelectorAll('.log .prose:not([data-live])')].some(said => said.innerText.includes(arguments[0]))";
-const LOG: &str = "
+/// The log of the session that the address names, as texts.
+const LOG: &str = "return new Promise((resolve, reject) => {
     const session = new URLSearchParams(location.hash.slice(1)).get('s');
-    return new Promise((done, fail) => {
-        const open = indexedDB.open('meanwhile');
-        open.onerror = () => fail(open.error);
-        open.onsuccess = () => {
-            const all = open.result.transaction('entries').objectStore('entries').getAll();
-            all.onerror = () => fail(all.error);
-            all.onsuccess = () => {
-                open.result.close();
-                done(all.result.filter(row => row.session === session).map(row => JSON.parse(row.text)));
-            };
+    const open = indexedDB.open('meanwhile');
+    open.onerror = () => reject(open.error);
+    open.onsuccess = () => {
+        const all = open.result.transaction('entries').objectStore('entries').getAll();
+        all.onerror = () => reject(all.error);
+        all.onsuccess = () => {
+            open.result.close();
+            resolve(all.result.filter(row => row.session === session).map(row => row.text));
         };
-    })";
+    };
+});";
+
+/// The conversation's rows. What a clock moves (durations of what runs) is in none of the texts.
+const ROWS: &str = "return [...document.querySelectorAll('#conversation .column > *')]
+    .filter(row => !row.matches('.welcome'))
+    .map(row => [row.className, row.innerText.trim()]);";
 
 impl Page {
-    /// A fresh browser, paired by the runner's own link.
-    pub(crate) async fn open(stage: &Stage, runner: &Runner) -> Self {
-        Self::open_with(stage, runner, &Options::default()).await
+    /// Opens an address and waits until the page can be used.
+    pub(crate) async fn open(&self, url: &str) {
+        self.tab.open(url).await;
+        self.ready().await;
     }
 
-    pub(crate) async fn open_with(stage: &Stage, runner: &Runner, options: &Options) -> Self {
-        let tab = stage.browser_with(options).await;
-        tab.open(runner.link()).await;
-        Self::ready(tab).await
+    /// Loads the page again and waits until it can be used.
+    pub(crate) async fn reload(&self) {
+        self.tab.reload().await;
+        self.ready().await;
     }
 
-    /// A further tab of the same browser, which is paired already.
-    pub(crate) async fn beside(&self, address: &str) -> Self {
-        let tab = self.tab.browser().new_tab().await;
-        tab.open(address).await;
-        Self { tab }
+    /// Waits until the page is connected and one can write.
+    pub(crate) async fn ready(&self) {
+        self.link("live").await;
+        self.tab.find("#composer:enabled").await;
     }
 
-    /// Waits until the page can be used.
-    pub(crate) async fn ready(tab: Tab) -> Self {
-        tab.until("the page is connected and can be written in", LIVE, &[]).await;
-        Self { tab }
+    /// Waits until the page says so of its line to the runner.
+    pub(crate) async fn link(&self, state: &str) {
+        self.tab.find(&format!(".link-state[data-state={state}]")).await;
     }
 
-    pub(crate) async fn live(&self) {
-        self.tab.until("the runner is there", LIVE, &[]).await;
-    }
-
-    pub(crate) async fn down(&self) {
-        let down = "return document.querySelector('.link-state')?.dataset.state !== 'live'";
-        self.tab.until("the page says that the runner is away", down, &[]).await;
-    }
-
-    /// Chooses what needs an approval: nothing.
-    pub(crate) async fn ask_nothing(&self) {
-        self.tab.click("select[aria-label='What needs your approval'] option[value='Asks nothing']").await;
-        let chosen = "return document.querySelector('[aria-label=\"What needs your approval\"]').value === 'Asks nothing'";
-        self.tab.until("nothing needs an approval", chosen, &[]).await;
-    }
-
-    /// Says something, as a person does.
+    /// Writes words into the box and sends them.
     pub(crate) async fn say(&self, words: &str) {
         self.tab.click("#composer").await;
-        self.tab.type_keys(words).await;
-        self.tab.type_keys(thirtyfour::Key::Enter + "").await;
+        self.tab.type_keys(words.to_owned() + Key::Enter).await;
+        let there = "return [...document.querySelectorAll('.me, .shelf .words')].some(row => row.innerText.includes(arguments[0]))";
+        self.tab.until("one's own words are shown", there, &[words.into()]).await;
     }
 
-    /// Presses one of the examples of an empty session: 1, 2 or 3.
+    /// Presses the button of one of the lesson's examples, counted from 0.
     pub(crate) async fn example(&self, n: usize) {
-        self.tab.click(&format!(".welcome li:nth-child({n}) button")).await;
+        self.tab.click(&format!(".welcome li:nth-child({}) button", n + 1)).await;
     }
 
+    /// Chooses what needs an approval.
+    pub(crate) async fn mode(&self, name: &str) {
+        self.tab.click(&format!(".composer select option[value='{name}']")).await;
+        let kept = "return JSON.parse(localStorage['meanwhile.settings'] || '{}').mode === arguments[0]";
+        let mode = match name {
+            "Asks nothing" => "auto",
+            "Asks before commands" => "ask_commands",
+            other => panic!("no mode is called {other:?}"),
+        };
+        self.tab.until("the mode is kept", kept, &[mode.into()]).await;
+    }
+
+    /// Presses the first button with exactly these words, or whose label they are.
+    pub(crate) async fn press(&self, words: &str) {
+        let mark = "const button = [...document.querySelectorAll('button')].find(button =>
+                !button.disabled && button.getClientRects().length > 0 &&
+                (button.innerText.trim() === arguments[0] || button.getAttribute('aria-label') === arguments[0]));
+            document.querySelectorAll('[data-test]').forEach(old => old.removeAttribute('data-test'));
+            button?.setAttribute('data-test', '');
+            return !!button;";
+        self.tab.until(&format!("there is a button {words:?}"), mark, &[words.into()]).await;
+        self.tab.click("[data-test]").await;
+    }
+
+    /// Waits until a script's body returns something true.
+    pub(crate) async fn until(&self, what: &str, body: &str) -> Value {
+        self.tab.until(what, body, &[]).await
+    }
+
+    /// Waits until the conversation holds this text.
+    pub(crate) async fn says(&self, text: &str) {
+        let body = "return document.querySelector('#conversation .column')?.innerText.includes(arguments[0])";
+        self.tab.until(&format!("the conversation says {text:?}"), body, &[text.into()]).await;
+    }
+
+    /// How often the conversation holds this text.
+    pub(crate) async fn count(&self, text: &str) -> usize {
+        self.rows().await.iter().map(|(_, words)| words.matches(text).count()).sum()
+    }
+
+    /// Waits until the agent is idle and nothing waits.
     pub(crate) async fn idle(&self) {
-        self.tab.until("it is idle", IDLE, &[]).await;
+        self.until(
+            "the agent is idle",
+            "return document.querySelector('.doing')?.dataset.state === 'idle' && !document.querySelector('.shelf')",
+        )
+        .await;
     }
 
-    /// Waits until a finished message of the model's holds this.
-    pub(crate) async fn says(&self, words: &str) {
-        self.tab.until(words, SAYS, &[words.into()]).await;
-    }
-
-    /// Waits until nothing runs and nothing waits, and allows on the way whatever asks.
-    pub(crate) async fn over(&self, results: usize) {
-        let over_or_asks = format!(
-            "if (document.querySelector('#approval')) return 'asks';
-             return (() => {{ {OVER} }})() && document.querySelectorAll('.drained li').length >= arguments[0] ? 'over' : null"
-        );
-        let what = "all is over";
-        while self.tab.until(what, &over_or_asks, &[results.into()]).await == "asks" {
-            let asked = self.text_of("#approval pre").await;
-            self.tab.click("#approval .answers .primary").await;
-            let other = "const asks = document.querySelector('#approval pre'); return !asks || asks.innerText !== arguments[0]";
-            self.tab.until("the approval is taken", other, &[asked.into()]).await;
-        }
-    }
-
-    /// The text of an element that is there.
-    pub(crate) async fn text_of(&self, selector: &str) -> String {
-        let text = "return document.querySelector(arguments[0])?.innerText ?? ''";
-        self.tab.script(text, &[selector.into()]).await.as_str().unwrap_or_default().to_owned()
-    }
-
-    /// The texts of all such elements.
-    pub(crate) async fn texts_of(&self, selector: &str) -> Vec<String> {
-        let texts = "return [...document.querySelectorAll(arguments[0])].map(found => found.innerText)";
-        let found = self.tab.script(texts, &[selector.into()]).await;
-        serde_json::from_value(found).expect("texts are texts")
-    }
-
-    /// How many such elements there are.
-    pub(crate) async fn count(&self, selector: &str) -> u64 {
-        let count = "return document.querySelectorAll(arguments[0]).length";
-        self.tab.script(count, &[selector.into()]).await.as_u64().expect("a count is a number")
-    }
-
-    /// Waits until there are exactly so many.
-    pub(crate) async fn until_count(&self, selector: &str, count: u64) {
-        let is = "return document.querySelectorAll(arguments[0]).length === arguments[1]";
-        self.tab.until(selector, is, &[selector.into(), count.into()]).await;
-    }
-
-    /// The session's log as this browser keeps it.
-    pub(crate) async fn log(&self) -> Vec<Entry> {
-        let log = self.tab.script(LOG, &[]).await;
-        serde_json::from_value(log.clone())
-            .unwrap_or_else(|error| panic!("the log is not what it should be: {error}\n{log}"))
-    }
-
-    /// The session that the tab has.
-    pub(crate) async fn session(&self) -> String {
-        let session =
-            self.tab.script("return new URLSearchParams(location.hash.slice(1)).get('s')", &[]).await;
-        session.as_str().map(str::to_owned).unwrap_or_else(|| panic!("the tab names no session: {session}"))
-    }
-
-    /// Looks at the call of the last slip of results, and returns what of it is marked as put in.
-    pub(crate) async fn injected(&self) -> Vec<String> {
-        let last = "const all = document.querySelectorAll('.drained header button'); all[all.length - 1].click(); return true";
-        self.tab.script(last, &[]).await;
-        self.tab
-            .until("the call is shown", "return !!document.querySelector('dialog[open] .messages')", &[])
+    /// Waits until the agent is idle, nothing waits, and none of the session's tasks runs.
+    pub(crate) async fn over(&self) {
+        self.idle().await;
+        self.until("nothing runs", "return !document.querySelector('.task[data-own][data-state=running]')")
             .await;
-        let in_last = self.texts_of("dialog[open] .messages > li:last-child .injected pre").await;
-        self.tab.type_keys(thirtyfour::Key::Escape + "").await;
-        self.tab.until("the dialog is closed", "return !document.querySelector('dialog[open]')", &[]).await;
-        in_last
+        self.idle().await;
+    }
+
+    /// Waits until the task with this command stands so.
+    pub(crate) async fn task(&self, command: &str, state: &str) {
+        let body = "return [...document.querySelectorAll('.task[data-own]')].some(task =>
+            task.ariaLabel === arguments[0] && task.dataset.state === arguments[1])";
+        self.tab.until(&format!("{command:?} is {state}"), body, &[command.into(), state.into()]).await;
+    }
+
+    /// Waits until that many own tasks, foreground commands among them, stand so: `running`, `good`, `bad`, `ended`.
+    pub(crate) async fn tasks(&self, state: &str, count: usize) {
+        let body = "return document.querySelectorAll(`.task[data-own][data-state=${arguments[0]}]`).length === arguments[1]";
+        self.tab.until(&format!("{count} tasks are {state}"), body, &[state.into(), count.into()]).await;
+    }
+
+    /// The rows of the conversation.
+    pub(crate) async fn rows(&self) -> Vec<Row> {
+        serde_json::from_value(self.tab.script(ROWS, &[]).await).expect("rows are pairs of texts")
+    }
+
+    /// Waits until the conversation shows exactly these rows.
+    pub(crate) async fn shows(&self, rows: &[Row]) {
+        let body = format!("return JSON.stringify((() => {{ {ROWS} }})()) === JSON.stringify(arguments[0])");
+        let what = format!("the conversation is {rows:#?}");
+        self.tab.until(&what, &body, &[json!(rows)]).await;
+    }
+
+    /// How many slips of drained results there are, and how many results they hold together.
+    pub(crate) async fn drained(&self) -> (usize, usize) {
+        let body = "return [document.querySelectorAll('.drained').length, document.querySelectorAll('.drained li').length]";
+        serde_json::from_value(self.tab.script(body, &[]).await).expect("they are counts")
+    }
+
+    /// The session's log as the browser keeps it.
+    pub(crate) async fn log(&self) -> Vec<Entry> {
+        let texts: Vec<String> =
+            serde_json::from_value(self.tab.script(LOG, &[]).await).expect("the log is texts");
+        texts.iter().map(|text| serde_json::from_str(text).expect("each is an entry")).collect()
+    }
+}
+
+/// The tasks whose ends were taken in and whose command holds this word, in their order.
+pub(crate) fn ends(log: &[Entry], word: &str) -> Vec<Task> {
+    log.iter().filter_map(|entry| end(&entry.record)).filter(|task| task.command.contains(word)).collect()
+}
+
+fn end(record: &Record) -> Option<Task> {
+    let Record::Arrived { event: TaskEvent::Ended { task, .. }, .. } = record else { return None };
+    Some((**task).clone())
+}
+
+/// Whether the record is a call that told of this task; nothing if it is no call.
+fn tells(record: &Record, task: &TaskId) -> Option<bool> {
+    let Record::Asked { drained, .. } = record else { return None };
+    Some(drained.contains(task))
+}
+
+/// Each result went into the very first call after its task's end, once, or had been seen by a tool before.
+pub(crate) fn each_end_is_in_the_next_call(log: &[Entry]) {
+    for (place, entry) in log.iter().enumerate() {
+        let Some(task) = end(&entry.record).map(|task| task.id) else { continue };
+        let shows = |entry: &&Entry| matches!(&entry.record, Record::ToolDone { consumed, .. } if consumed.contains(&task));
+        let seen = log.iter().filter(shows).count();
+        let told: Vec<bool> = log[place..].iter().filter_map(|entry| tells(&entry.record, &task)).collect();
+        assert!(seen == 1 || told.first() == Some(&true), "task {task}: {told:?}");
+        let all = log.iter().filter_map(|entry| tells(&entry.record, &task)).filter(|told| *told).count();
+        assert_eq!(seen + all, 1, "task {task} is told once");
     }
 }

@@ -60,6 +60,17 @@ impl Stage {
         browser.tab().await
     }
 
+    /// Ends all browsers.
+    ///
+    /// # Panics
+    /// If a page wrote an error to the console or violated its content security policy.
+    pub(crate) async fn finish(&self) {
+        for browser in self.browsers() {
+            browser.finish().await;
+        }
+        self.browsers.borrow_mut().clear();
+    }
+
     fn browsers(&self) -> Vec<Rc<Browser>> {
         self.browsers.borrow().clone()
     }
@@ -83,9 +94,7 @@ pub(crate) fn play(name: &'static str, test: impl AsyncFnOnce(&Stage)) {
         let stage = Stage { name, browsers: RefCell::default(), runners: RefCell::default() };
         let played = AssertUnwindSafe(async {
             test(&stage).await;
-            for browser in stage.browsers() {
-                browser.finish().await;
-            }
+            stage.finish().await;
         });
         if let Err(panic) = played.catch_unwind().await {
             stage.take_pictures().await;

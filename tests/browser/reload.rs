@@ -1,132 +1,146 @@
-//! Reloads and cut lines: nothing is lost, nothing is doubled.
+//! Reloads in the middle of things. Nothing is lost, nothing doubled.
 
-use e2e::browser::Options as BrowserOptions;
-use e2e::cable::Cable;
+use agent::record::{Entry, Record};
+use e2e::browser;
 use e2e::fake_anthropic::{FakeAnthropic, answer, say};
 use e2e::gate::Gate;
 use e2e::runner::Options;
-use serde_json::json;
 
-use crate::notices::{release, until_file};
-use crate::page::Page;
+use crate::page::{Page, Scene, each_end_is_in_the_next_call, ends, scene, until_go};
 use crate::play::play;
+
+/// After all is over: a further reload shows the very same.
+async fn stays(page: &Page) {
+    let rows = page.rows().await;
+    page.reload().await;
+    page.shows(&rows).await;
+    page.idle().await;
+}
+
+fn count(log: &[Entry], fits: impl Fn(&Record) -> bool) -> usize {
+    log.iter().filter(|entry| fits(&entry.record)).count()
+}
 
 #[test]
 fn while_a_task_runs() {
-    play("reload_task", async |stage| {
-        let command = format!("echo x >> starts.txt; {}", until_file("go"));
-        let model = FakeAnthropic::steps([
-            answer().tool("background_run", json!({"command": command})),
-            say("It runs."),
-            say("It ended."),
-        ])
-        .await;
-        let runner = stage.runner(Options::default().relay(&model)).await;
-        let page = Page::open(stage, &runner).await;
-        page.ask_nothing().await;
-        page.say("Start it").await;
-        page.says("It runs.").await;
+    scene("while_a_task_runs", async |_, scene| {
+        let page = &scene.page;
+        page.mode("Asks nothing").await;
+        page.say(&format!("Run \"{}\" in the background", until_go("over"))).await;
+        page.says("its result comes by itself").await;
         page.idle().await;
-        let session = page.session().await;
-        let before = page.texts_of(".log .prose").await;
-        page.tab.reload().await;
-        page.live().await;
-        page.says("It runs.").await;
-        assert_eq!(page.session().await, session, "the same session comes back");
-        assert_eq!(page.texts_of(".log .prose").await, before);
-        page.until_count(".tasks .task[data-state=running]", 1).await;
-        release(&runner, "go");
-        page.says("It ended.").await;
-        page.idle().await;
-        assert_eq!(model.requests().len(), 3);
-        let starts = std::fs::read_to_string(runner.workspace().join("starts.txt")).expect("it was started");
-        assert_eq!(starts, "x\n", "it was started once");
+        page.tasks("running", 1).await;
+        let rows = page.rows().await;
+        page.reload().await;
+        page.shows(&rows).await;
+        page.tasks("running", 1).await;
+        scene.write("go", "");
+        page.says("It printed over.").await;
+        page.over().await;
+        page.tasks("good", 1).await;
+        assert_eq!(page.rows().await[..rows.len()], rows, "what was there stays");
+        assert_eq!((page.drained().await, page.count("It printed over.").await), ((1, 1), 1));
+        each_end_is_in_the_next_call(&page.log().await);
+        stays(page).await;
     });
 }
 
 #[test]
 fn while_an_answer_streams() {
-    play("reload_stream", async |stage| {
-        let hold = Gate::new();
-        let model =
-            FakeAnthropic::steps([answer().text("Half of it").hold(&hold), say("The whole of it.")]).await;
-        let runner = stage.runner(Options::default().relay(&model)).await;
-        let page = Page::open(stage, &runner).await;
-        page.say("Tell me").await;
-        let half = "return document.querySelector('.log')?.innerText.includes('Half of it')";
-        page.tab.until("it streams", half, &[]).await;
-        page.tab.reload().await;
-        page.says("The whole of it.").await;
+    play("while_an_answer_streams", async |stage| {
+        let held = Gate::new();
+        let model = FakeAnthropic::steps([
+            answer().text("The first half was said").hold(&held).text(" and the second too."),
+            say("The whole was said."),
+        ])
+        .await;
+        let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
+        let page = &scene.page;
+        page.say("Say something").await;
+        page.says("The first half was said").await;
+        page.reload().await;
+        page.says("The whole was said.").await;
+        held.open();
         page.idle().await;
+        assert_eq!((page.count("Say something").await, page.count("The whole was said.").await), (1, 1));
+        assert_eq!(page.count("and the second too").await, 0, "the answer that was cut off is gone");
         assert_eq!(model.requests().len(), 2);
-        assert_eq!(page.texts_of(".log .me").await.len(), 1, "the words were said once");
-        hold.open();
+        let log = page.log().await;
+        assert_eq!(count(&log, |record| matches!(record, Record::Answered { .. })), 1);
+        stays(page).await;
+        stage.finish().await;
     });
 }
 
 #[test]
-fn a_pending_approval_survives_and_then_works() {
-    play("reload_approval", async |stage| {
-        let model = FakeAnthropic::steps([
-            answer().tool("bash", json!({"command": "echo x >> ran.txt"})),
-            say("It ran."),
-        ])
-        .await;
-        let runner = stage.runner(Options::default().relay(&model)).await;
-        let page = Page::open(stage, &runner).await;
-        page.say("Run it").await;
-        page.tab.find("#approval .primary").await;
-        // A reload right away would come before the model's answer is written down, and would ask it again.
-        let kept = async || {
-            page.log()
-                .await
-                .iter()
-                .any(|entry| matches!(entry.record, agent::record::Record::Answered { .. }))
-        };
-        while !kept().await {}
-        page.tab.reload().await;
-        let asked = page.tab.find("#approval pre").await;
-        assert!(asked.text().await.expect("it can be read").contains("echo x >> ran.txt"));
-        assert!(!runner.workspace().join("ran.txt").exists(), "nothing ran before it was allowed");
-        page.live().await;
-        page.tab.click("#approval .primary").await;
-        page.says("It ran.").await;
-        let ran = std::fs::read_to_string(runner.workspace().join("ran.txt")).expect("it ran");
-        assert_eq!(ran, "x\n", "it ran once");
-        assert_eq!(model.requests().len(), 2);
+fn while_a_command_is_waited_for() {
+    scene("while_a_command_is_waited_for", async |_, scene| {
+        let page = &scene.page;
+        page.say("Run \"sleep 3 && echo hi\"").await;
+        page.tab.find(".tool[data-state=running]").await;
+        page.tasks("running", 1).await;
+        page.reload().await;
+        page.tab.find(".tool[data-state=running]").await;
+        page.says("sleep 3 && echo hi is done (exit 0)").await;
+        page.idle().await;
+        let log = page.log().await;
+        assert_eq!(count(&log, |record| matches!(record, Record::ToolDone { .. })), 1);
+        assert_eq!(count(&log, |record| matches!(record, Record::Asked { .. })), 2);
+        let tools = page.until("one card", "return document.querySelectorAll('.tool').length").await;
+        assert_eq!(tools, 1);
+        assert_eq!(page.drained().await, (0, 0), "what was waited for is no news");
+        stays(page).await;
     });
 }
 
 #[test]
-fn the_line_is_cut_during_a_task_and_restored() {
-    play("cut_line", async |stage| {
-        let model = FakeAnthropic::steps([
-            answer().tool("background_run", json!({"command": until_file("go")})),
-            say("It runs."),
-            say("It ended while the line was cut."),
-        ])
-        .await;
-        let runner = stage.runner(Options::default().relay(&model)).await;
-        let cable = Cable::socks().await;
-        let options = BrowserOptions { proxy: Some(cable.address()), ..BrowserOptions::default() };
-        let page = Page::open_with(stage, &runner, &options).await;
-        // What Chromium itself says of a line that is cut.
-        page.tab.browser().expect_console("WebSocket connection to");
-        page.ask_nothing().await;
-        page.say("Start it").await;
-        page.says("It runs.").await;
+fn while_an_approval_waits() {
+    scene("while_an_approval_waits", async |_, scene| {
+        let page = &scene.page;
+        page.say("Run \"date >> times.txt; cat times.txt\"").await;
+        page.tab.find("#approval").await;
+        page.reload().await;
+        page.tab.find("#approval").await;
+        page.reload().await;
+        assert_eq!(scene.read("times.txt"), None, "nothing runs before it is allowed");
+        page.press("Allow once").await;
+        page.says("is done (exit 0)").await;
         page.idle().await;
-        cable.cut().await;
-        page.down().await;
-        release(&runner, "go");
-        e2e::wait::until("the command ended", || e2e::process::holding("-e go ]").is_empty().then_some(()))
-            .await;
-        assert_eq!(model.requests().len(), 2);
-        cable.plug();
-        page.says("It ended while the line was cut.").await;
-        page.live().await;
+        stays(page).await;
+        let times = scene.read("times.txt").expect("it ran");
+        assert_eq!(times.lines().count(), 1, "it ran once: {times}");
+        let log = page.log().await;
+        assert_eq!(count(&log, |record| matches!(record, Record::Decided { .. })), 1);
+        assert_eq!(count(&log, |record| matches!(record, Record::ToolDone { .. })), 1);
+    });
+}
+
+#[test]
+fn between_an_end_and_the_next_call() {
+    scene("between_an_end_and_the_next_call", async |_, scene| {
+        let page = &scene.page;
+        page.mode("Asks nothing").await;
+        page.say(&format!("Run \"{}\" in the background", until_go("over"))).await;
+        page.says("its result comes by itself").await;
         page.idle().await;
-        assert_eq!(model.requests().len(), 3, "told once");
-        page.until_count(".tasks .task[data-state=good]", 1).await;
+        // An approval holds the turn; the end comes and waits.
+        page.mode("Asks before commands").await;
+        page.say("Run \"touch there\"").await;
+        page.tab.find("#approval").await;
+        scene.write("go", "");
+        let waits = "return document.querySelectorAll('.shelf .chip').length === 1";
+        page.until("the end waits", waits).await;
+        page.reload().await;
+        page.tab.find("#approval").await;
+        page.until("the end still waits, once", waits).await;
+        page.press("Allow once").await;
+        page.says("It printed over.").await;
+        page.over().await;
+        assert!(scene.read("there").is_some());
+        assert_eq!((page.drained().await, page.count("It printed over.").await), ((1, 1), 1));
+        let log = page.log().await;
+        assert_eq!(ends(&log, "over").len(), 1);
+        each_end_is_in_the_next_call(&log);
+        stays(page).await;
     });
 }

@@ -1,137 +1,78 @@
-//! Several tabs and browsers on one runner.
+//! Several tabs of one browser on one runner.
 
-use e2e::browser::Options as BrowserOptions;
-use e2e::fake_anthropic::{FakeAnthropic, answer, say};
-use e2e::runner::{Options, Runner};
-use serde_json::json;
+use agent::record::Record;
 
-use crate::notices::{release, until_file};
-use crate::page::Page;
-use crate::play::play;
+use crate::page::{Page, each_end_is_in_the_next_call, ends, scene};
 
-/// Starts two tasks named after the fruit in the first words, and never may see the other's results.
-async fn fruit_model() -> FakeAnthropic {
-    FakeAnthropic::by(|request| {
-        let name = request.first_text();
-        let fruit = name.split_whitespace().last().unwrap_or_default().to_owned();
-        let other = if fruit == "apples" { "pears" } else { "apples" };
-        assert!(
-            !request.notices().join("\n").contains(other),
-            "a result of {other} in the session of {fruit}"
-        );
-        match request.messages().len() {
-            1 => (0..2).fold(answer(), |all, n| {
-                let command = format!("{}; echo {fruit} {n}", until_file(&fruit));
-                all.tool("background_run", json!({"command": command}))
-            }),
-            3 => say(&format!("Both {fruit} run.")),
-            _ => {
-                say(&format!("The {fruit} are told: {}", request.notices().join("").matches("[bg:").count()))
-            }
+const FOLLOWS: &str =
+    "return document.querySelector('.banners')?.innerText.includes('Another tab drives this session')
+    && document.querySelector('#composer').disabled";
+const DRIVES: &str = "return !document.querySelector('.banners')?.innerText.trim() && !document.querySelector('#composer').disabled";
+
+#[test]
+fn two_sessions_do_not_cross() {
+    scene("two_sessions_do_not_cross", async |_, scene| {
+        let apples = scene.page.clone();
+        let pears = Page { tab: apples.tab.browser().new_tab().await };
+        pears.open(&scene.runner.origin()).await;
+        apples.say("Run \"sleep 3; echo apples\" in the background").await;
+        pears.say("Run \"sleep 3; echo pears\" in the background").await;
+        for (page, own, other) in [(&apples, "apples", "pears"), (&pears, "pears", "apples")] {
+            page.says(&format!("It printed {own}.")).await;
+            page.over().await;
+            page.tasks("good", 1).await;
+            assert_eq!(page.count(other).await, 0, "nothing of the other is said");
+            assert_eq!(page.drained().await, (1, 1));
+            let log = page.log().await;
+            each_end_is_in_the_next_call(&log);
+            assert_eq!(ends(&log, "").len(), 1);
+            // The other's task is seen, and marked as the other's.
+            let theirs = "return [...document.querySelectorAll('.task:not([data-own])')].map(task => task.ariaLabel).join()";
+            let theirs = page.until("the other's task is seen", theirs).await;
+            assert_eq!(theirs.as_str(), Some(format!("sleep 3; echo {other}").as_str()));
         }
-    })
-    .await
-}
-
-async fn never_cross(one: &Page, other: &Page, runner: &Runner) {
-    for (page, fruit) in [(one, "apples"), (other, "pears")] {
-        page.ask_nothing().await;
-        page.say(&format!("Count {fruit}")).await;
-    }
-    for (page, fruit) in [(one, "apples"), (other, "pears")] {
-        page.says(&format!("Both {fruit} run.")).await;
-        page.until_count(".tasks .task[data-own]", 2).await;
-        page.until_count(".tasks .task", 4).await;
-    }
-    release(runner, "apples");
-    release(runner, "pears");
-    for (page, fruit) in [(one, "apples"), (other, "pears")] {
-        page.says(&format!("The {fruit} are told: ")).await;
-        page.over(2).await;
-        let told = page.texts_of(".drained li").await;
-        assert!(told.len() == 2 && told.iter().all(|line| line.contains("completed")), "{told:?}");
-        let own = page.log().await;
-        let own: Vec<_> = own.iter().filter_map(e2e::log::end).collect();
-        assert!(own.len() == 2 && own.iter().all(|task| task.command.contains(fruit)), "{own:?}");
-    }
-}
-
-#[test]
-fn two_tabs_at_once_do_not_cross() {
-    play("two_tabs", async |stage| {
-        let model = fruit_model().await;
-        let runner = stage.runner(Options::default().relay(&model)).await;
-        let one = Page::open(stage, &runner).await;
-        let other = one.beside(&format!("{}/", runner.origin())).await;
-        other.live().await;
-        assert_ne!(one.session().await, other.session().await);
-        never_cross(&one, &other, &runner).await;
+        assert_ne!(apples.tab.url().await, pears.tab.url().await, "each has a session of its own");
     });
 }
 
 #[test]
-fn two_browsers_at_once_do_not_cross() {
-    play("two_browsers", async |stage| {
-        let model = fruit_model().await;
-        let runner = stage.runner(Options::default().relay(&model)).await;
-        let one = Page::open(stage, &runner).await;
-        let tab = stage.browser_with(&BrowserOptions::default()).await;
-        tab.open(&runner.fresh_link().await).await;
-        let other = Page::ready(tab).await;
-        never_cross(&one, &other, &runner).await;
-    });
-}
-
-#[test]
-fn a_second_tab_of_a_session_follows_and_can_take_over() {
-    play("take_over", async |stage| {
-        let model = FakeAnthropic::steps([
-            answer().tool("background_run", json!({"command": until_file("go")})),
-            say("It runs."),
-            say("It ended."),
-            say("I hear the second tab."),
-        ])
-        .await;
-        let runner = stage.runner(Options::default().relay(&model)).await;
-        let first = Page::open(stage, &runner).await;
-        first.ask_nothing().await;
-        first.say("Start it").await;
-        first.says("It runs.").await;
+fn one_session_in_two_tabs_is_driven_by_one() {
+    scene("one_session_in_two_tabs_is_driven_by_one", async |_, scene| {
+        let first = scene.page.clone();
+        first.say("Run \"echo one\"").await;
+        first.says("echo one is done (exit 0)").await;
         first.idle().await;
+        let second = Page { tab: first.tab.browser().new_tab().await };
+        second.tab.open(&first.tab.url().await).await;
+        second.until("the second tab follows", FOLLOWS).await;
+        second.shows(&first.rows().await).await;
 
-        let second = first.beside(&first.tab.url().await).await;
-        second.says("It runs.").await;
-        second.tab.find(".banner button").await;
-        let locked = "return document.querySelector('#composer').disabled";
-        second.tab.until("the second tab only follows", locked, &[]).await;
+        // What happens in the first is seen live in the second: while it runs, and when it is over.
+        first.say("Run \"sleep 2 && echo two\"").await;
+        second.tab.find(".tool[data-state=running]").await;
+        second.says("echo two is done (exit 0)").await;
+        first.idle().await;
+        second.shows(&first.rows().await).await;
 
-        second.tab.click(".banner button").await;
-        second.live().await;
-        first.tab.until("the first tab only follows now", locked, &[]).await;
-        release(&runner, "go");
-        second.says("It ended.").await;
-        first.says("It ended.").await;
-        second.say("Can you hear me?").await;
-        second.says("I hear the second tab.").await;
-        first.says("I hear the second tab.").await;
-        assert_eq!(model.requests().len(), 4, "nothing was asked twice");
-    });
-}
+        second.press("Take over").await;
+        second.until("the second tab drives", DRIVES).await;
+        first.until("the first tab follows", FOLLOWS).await;
+        second.say("Run \"sleep 1; echo three\" in the background").await;
+        first.says("It printed three.").await;
+        second.over().await;
+        first.shows(&second.rows().await).await;
 
-#[test]
-fn a_code_pairs_one_browser_and_no_other() {
-    play("pairing", async |stage| {
-        let runner = stage.runner(Options::default()).await;
-        let page = Page::open(stage, &runner).await;
-        assert!(!page.tab.url().await.contains("pair="), "the code is taken out of the address");
-        let stranger = stage.browser_with(&BrowserOptions::default()).await;
-        // Chromium writes every refused request to the console.
-        stranger.browser().expect_console("401");
-        stranger.open(runner.link()).await;
-        stranger.find(".unpaired #code").await;
-        stranger.click("#code").await;
-        stranger.type_keys(runner.fresh_link().await).await;
-        stranger.click(".unpaired button[type=submit]").await;
-        Page::ready(stranger).await;
+        // Closing the driver gives the session back.
+        let rows = second.rows().await;
+        second.tab.close().await;
+        first.until("the first tab drives again", DRIVES).await;
+        first.shows(&rows).await;
+        first.say("Run \"echo four\"").await;
+        first.says("echo four is done (exit 0)").await;
+        first.idle().await;
+        let log = first.log().await;
+        each_end_is_in_the_next_call(&log);
+        let said = log.iter().filter(|entry| matches!(entry.record, Record::Said { .. })).count();
+        assert_eq!((said, ends(&log, "three").len()), (4, 1));
     });
 }

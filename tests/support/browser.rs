@@ -287,6 +287,13 @@ impl Tab {
         }
     }
 
+    /// Moves the pointer over an element.
+    pub async fn point_at(&self, selector: &str) {
+        let element = self.find(selector).await;
+        let chain = self.driver().await.action_chain().move_to_element_center(&element);
+        chain.perform().await.expect("the pointer can be moved");
+    }
+
     /// Types into whatever has the focus.
     pub async fn type_keys(&self, keys: impl Into<TypingData>) {
         let driver = self.driver().await;

@@ -59,7 +59,7 @@ pub struct Runner {
     folder: TempDir,
     link: String,
     log: Arc<Mutex<Vec<String>>>,
-    expected_errors: Vec<String>,
+    options: Options,
 }
 
 /// What a paired client has.
@@ -83,39 +83,19 @@ impl Runner {
         for name in ["workspace", "state", "home"] {
             std::fs::create_dir(folder.path().join(name)).expect("a fresh folder takes folders");
         }
-        let mut child = command(folder.path(), &options)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{} could not be started: {error}", binary().display()));
         let log = Arc::new(Mutex::new(Vec::new()));
-        let errors = BufReader::new(child.stderr.take().expect("it is piped"));
-        let kept = Arc::clone(&log);
-        thread::spawn(move || {
-            for line in errors.lines().map_while(Result::ok) {
-                kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-            }
-        });
-        let output = BufReader::new(child.stdout.take().expect("it is piped"));
-        let (sender, lines) = mpsc::channel();
-        thread::spawn(move || {
-            for line in output.lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        let mut runner =
-            Self { child, folder, link: String::new(), log, expected_errors: options.expected_errors };
-        let end = Instant::now() + wait::PATIENCE;
-        runner.link = loop {
-            match lines.try_recv() {
-                Ok(line) => break line,
-                Err(mpsc::TryRecvError::Empty) if Instant::now() < end => {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-                Err(why) => panic!("the runner printed no link ({why}); its log:\n{}", runner.log()),
-            }
-        };
-        runner
+        let (child, link) = launch(folder.path(), &options, 0, &log).await;
+        Self { child, folder, link, log, options }
+    }
+
+    /// Starts it again where it was: the same port, workspace and state.
+    ///
+    /// # Panics
+    /// If it does not start. If it still runs, it is stopped first.
+    pub async fn start_again(&mut self) {
+        self.stop();
+        let (port, log) = (self.address().port(), Arc::clone(&self.log));
+        (self.child, self.link) = launch(self.folder.path(), &self.options, port, &log).await;
     }
 
     /// The pairing link as printed.
@@ -214,7 +194,7 @@ impl Runner {
         let lines = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let grave = |line: &&String| {
             line.split_whitespace().take(3).any(|word| word.contains("ERROR"))
-                && !self.expected_errors.iter().any(|text| line.contains(text.as_str()))
+                && !self.options.expected_errors.iter().any(|text| line.contains(text.as_str()))
         };
         lines.iter().filter(grave).cloned().collect()
     }
@@ -241,11 +221,52 @@ impl Drop for Runner {
     }
 }
 
-fn command(folder: &Path, options: &Options) -> Command {
+/// Starts the binary and waits for its link. What it logs goes to `log`.
+async fn launch(
+    folder: &Path,
+    options: &Options,
+    port: u16,
+    log: &Arc<Mutex<Vec<String>>>,
+) -> (Child, String) {
+    let mut child = command(folder, options, port)
+        .spawn()
+        .unwrap_or_else(|error| panic!("{} could not be started: {error}", binary().display()));
+    let errors = BufReader::new(child.stderr.take().expect("it is piped"));
+    let kept = Arc::clone(log);
+    thread::spawn(move || {
+        for line in errors.lines().map_while(Result::ok) {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        }
+    });
+    let output = BufReader::new(child.stdout.take().expect("it is piped"));
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in output.lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    let end = Instant::now() + wait::PATIENCE;
+    loop {
+        match lines.try_recv() {
+            Ok(link) => return (child, link),
+            Err(mpsc::TryRecvError::Empty) if Instant::now() < end => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Err(why) => {
+                let log = log.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
+                panic!("the runner printed no link ({why}); its log:\n{log}");
+            }
+        }
+    }
+}
+
+fn command(folder: &Path, options: &Options, port: u16) -> Command {
     let mut command = Command::new(binary());
     place(&mut command, folder);
     command
-        .args(["--port", "0", "--no-open", "--log", "info"])
+        .args(["--port", &port.to_string(), "--no-open", "--log", "info"])
         .args(&options.arguments)
         .envs(&options.environment)
         .stdin(Stdio::null())

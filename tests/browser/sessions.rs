@@ -1,0 +1,137 @@
+//! What is kept in a browser, and who is let in.
+
+use e2e::browser::Options;
+use thirtyfour::Key;
+
+use crate::page::{Page, scene};
+
+/// The titles in the list, the current one marked.
+const TITLES: &str = "return [...document.querySelectorAll('.sessions .item')].map(item =>
+    (item.ariaCurrent ? '> ' : '') + item.querySelector('.name').innerText).join(' | ')";
+
+async fn titles(page: &Page, expected: &str) {
+    let body = format!("return (() => {{ {TITLES} }})() === arguments[0]");
+    page.tab.until(&format!("the list is {expected:?}"), &body, &[expected.into()]).await;
+}
+
+#[test]
+fn sessions_are_named_left_found_again_and_deleted() {
+    scene("sessions_are_named_left_found_again_and_deleted", async |_, scene| {
+        let page = &scene.page;
+        page.say("Run \"echo first\"").await;
+        page.says("echo first is done (exit 0)").await;
+        page.idle().await;
+        let rows = page.rows().await;
+        let first = page.tab.url().await;
+        page.tab.click("h1.title button").await;
+        page.tab.type_keys(Key::Control + "a").await;
+        page.tab.type_keys("The first" + Key::Enter).await;
+        titles(page, "> The first").await;
+
+        page.tab.click(".sessions button.new").await;
+        page.tab.find(".welcome").await;
+        page.ready().await;
+        page.say("Run \"echo second\"").await;
+        page.says("echo second is done (exit 0)").await;
+        page.idle().await;
+        let second = page.tab.url().await;
+        titles(page, "> Run \"echo second\" | The first").await;
+        page.reload().await;
+        page.says("echo second is done (exit 0)").await;
+
+        page.tab.click(".sessions li:nth-child(2) .item").await;
+        page.shows(&rows).await;
+        titles(page, "Run \"echo second\" | > The first").await;
+        assert_eq!(page.tab.url().await, first, "the address names the session");
+
+        // Renamed from the list, and deleted after a question that can be answered with no.
+        page.tab.point_at(".sessions li:nth-child(1) .item").await;
+        page.press("Rename Run \"echo second\"").await;
+        page.tab.type_keys(Key::Control + "a").await;
+        page.tab.type_keys("The second" + Key::Enter).await;
+        titles(page, "The second | > The first").await;
+        page.tab.point_at(".sessions li:nth-child(1) .item").await;
+        page.press("Delete The second").await;
+        page.tab.find(".sessions [role=alertdialog]").await;
+        page.press("Keep").await;
+        titles(page, "The second | > The first").await;
+        page.tab.point_at(".sessions li:nth-child(1) .item").await;
+        page.press("Delete The second").await;
+        page.press("Delete").await;
+        titles(page, "> The first").await;
+        page.reload().await;
+        page.shows(&rows).await;
+        titles(page, "> The first").await;
+        page.open(&scene.runner.origin()).await;
+        assert_ne!(page.tab.url().await, second);
+    });
+}
+
+#[test]
+fn a_draft_and_settings_last() {
+    scene("a_draft_and_settings_last", async |_, scene| {
+        let page = &scene.page;
+        page.say("Run \"echo first\"").await;
+        page.says("echo first is done (exit 0)").await;
+        page.idle().await;
+        page.mode("Asks nothing").await;
+        page.press("Settings").await;
+        page.tab.click("dialog input[type=checkbox]").await;
+        page.until("the setting is kept", "return JSON.parse(localStorage['meanwhile.settings']).no_wake")
+            .await;
+        page.tab.type_keys(Key::Escape + "").await;
+        page.tab.click("#composer").await;
+        page.tab.type_keys("words that are not se").await;
+        page.tab.type_keys("nt yet").await;
+        // Saved a moment after the last key; leaving the box saves it at once.
+        page.tab.click(".conversation .log").await;
+        page.reload().await;
+        page.until(
+            "the draft is back",
+            "return document.querySelector('#composer').value === 'words that are not sent yet'",
+        )
+        .await;
+        let mode =
+            page.until("there is a mode", "return document.querySelector('.composer select').value").await;
+        assert_eq!(mode, "Asks nothing");
+        page.press("Settings").await;
+        let wakes = page
+            .until(
+                "the settings are open",
+                "return [document.querySelector('dialog input[type=checkbox]').checked]",
+            )
+            .await;
+        assert_eq!(wakes[0], false);
+    });
+}
+
+#[test]
+fn a_strange_browser_is_paired_by_a_link_from_the_settings() {
+    scene("a_strange_browser_is_paired_by_a_link_from_the_settings", async |stage, scene| {
+        let strange = Page { tab: stage.browser_with(&Options::default()).await };
+        strange.tab.open(&scene.runner.origin()).await;
+        strange.tab.find("main.unpaired").await;
+        let words = strange.tab.text().await;
+        assert!(words.contains("This browser is not paired with the runner"), "{words}");
+
+        let page = &scene.page;
+        page.press("Settings").await;
+        page.press("Pair another browser").await;
+        let link =
+            page.until("there is a link", "return document.querySelector('.pair-link input')?.value").await;
+        let link = link.as_str().expect("a link is text");
+        assert!(link.starts_with(&scene.runner.origin()) && link != scene.runner.link(), "{link}");
+        strange.tab.click("#code").await;
+        strange.tab.type_keys(link.to_owned() + Key::Enter).await;
+        strange.ready().await;
+        assert!(!strange.tab.url().await.contains("pair="), "the code does not stay in the address");
+        strange.say("Run \"echo let in\"").await;
+        strange.says("echo let in is done (exit 0)").await;
+
+        // The link works once.
+        let third = Page { tab: stage.browser_with(&Options::default()).await };
+        third.tab.browser().expect_console("api/pair");
+        third.tab.open(link).await;
+        third.tab.find("main.unpaired [role=alert]").await;
+    });
+}

@@ -1,0 +1,91 @@
+//! What stops, and what goes on.
+
+use std::time::Instant;
+
+use e2e::process;
+use e2e::wait;
+
+use crate::page::{Page, scene, until_go};
+
+/// A number of seconds that no other process sleeps for.
+fn odd_time() -> String {
+    format!("300.{:09}", uuid::Uuid::new_v4().as_u128() % 1_000_000_000)
+}
+
+/// Opens the first task's card.
+async fn open_task(page: &Page) {
+    page.tab.click(".task button.open").await;
+    page.tab.find(".task .actions").await;
+}
+
+/// What the task's tooltip says.
+async fn details(page: &Page) -> String {
+    let title =
+        page.until("the task has details", "return document.querySelector('.task .open').title").await;
+    title.as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_task_ends_with_its_children() {
+    scene("a_task_ends_with_its_children", async |_, scene| {
+        let page = &scene.page;
+        let time = odd_time();
+        page.mode("Asks nothing").await;
+        page.say(&format!("Run \"sh -c 'sleep {time} & sleep {time} & wait'\" in the background")).await;
+        page.says("its result comes by itself").await;
+        page.idle().await;
+        wait::until("both children are there", || (process::with_argument(&time).len() == 2).then_some(()))
+            .await;
+        open_task(page).await;
+        page.press("Stop").await;
+        page.tasks("ended", 1).await;
+        assert_eq!(process::holding(&time), [], "stopped is said when it is true");
+        let details = details(page).await;
+        assert!(details.contains("stopped by you"), "{details}");
+    });
+}
+
+#[test]
+fn a_task_that_does_not_listen_is_killed_at_the_second_press() {
+    scene("a_task_that_does_not_listen_is_killed_at_the_second_press", async |_, scene| {
+        let page = &scene.page;
+        let time = odd_time();
+        page.mode("Asks nothing").await;
+        let deaf = format!("trap '' TERM; touch deaf; while :; do sleep 0.1; done; sleep {time}");
+        page.say(&format!("Run \"{deaf}\" in the background")).await;
+        page.says("its result comes by itself").await;
+        page.idle().await;
+        scene.until_file("deaf").await;
+        open_task(page).await;
+        page.press("Stop").await;
+        let pressed = Instant::now();
+        page.press("Kill now").await;
+        page.tasks("ended", 1).await;
+        assert!(pressed.elapsed().as_secs() < 5, "it took {:?}", pressed.elapsed());
+        assert_eq!(process::holding(&time), []);
+        let details = details(page).await;
+        assert!(details.contains("stopped by you with SIGKILL"), "{details}");
+    });
+}
+
+#[test]
+fn stopping_the_reply_keeps_the_tasks() {
+    scene("stopping_the_reply_keeps_the_tasks", async |_, scene| {
+        let page = &scene.page;
+        page.mode("Asks nothing").await;
+        page.say(&format!("Run \"{}\" in the background", until_go("over"))).await;
+        page.says("its result comes by itself").await;
+        page.idle().await;
+        page.say(&format!("Run \"{}\"", until_go("waited"))).await;
+        page.tab.find(".tool[data-state=running]").await;
+        page.tasks("running", 2).await;
+        page.press("Stop reply").await;
+        page.idle().await;
+        page.tasks("running", 2).await;
+        scene.write("go", "");
+        page.says("It printed over.").await;
+        page.says("It printed waited.").await;
+        page.over().await;
+        page.tasks("good", 2).await;
+    });
+}

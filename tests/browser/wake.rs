@@ -1,0 +1,59 @@
+//! An idle session is woken by what ends, and no oftener than needed.
+
+use agent::record::{Cause, Entry, Record};
+
+use crate::page::{each_end_is_in_the_next_call, ends, scene, until_go};
+
+/// The calls by their causes.
+fn causes(log: &[Entry]) -> Vec<Cause> {
+    let cause = |entry: &Entry| {
+        let Record::Asked { cause, .. } = entry.record else { return None };
+        Some(cause)
+    };
+    log.iter().filter_map(cause).collect()
+}
+
+#[test]
+fn an_idle_session_is_woken_once() {
+    scene("an_idle_session_is_woken_once", async |_, scene| {
+        let page = &scene.page;
+        page.mode("Asks nothing").await;
+        page.say(&format!("Run \"{}\" in the background", until_go("over"))).await;
+        page.says("its result comes by itself").await;
+        page.idle().await;
+        assert_eq!(causes(&page.log().await), [Cause::User, Cause::Tools]);
+        scene.write("go", "");
+        page.says("It printed over.").await;
+        page.over().await;
+        // Another turn, and a reload: neither tells it again.
+        page.reload().await;
+        page.say("Run \"echo again\"").await;
+        page.says("echo again is done (exit 0)").await;
+        page.over().await;
+        let log = page.log().await;
+        assert_eq!(causes(&log), [Cause::User, Cause::Tools, Cause::Wake, Cause::User, Cause::Tools]);
+        each_end_is_in_the_next_call(&log);
+        assert_eq!((page.drained().await, page.count("It printed over.").await), ((1, 1), 1));
+    });
+}
+
+#[test]
+fn ten_ends_at_once_make_one_turn() {
+    scene("ten_ends_at_once_make_one_turn", async |_, scene| {
+        let page = &scene.page;
+        page.mode("Asks nothing").await;
+        page.say(&format!("Start 10 tasks: \"{}\"", until_go("over"))).await;
+        page.says("the results come by themselves").await;
+        page.idle().await;
+        page.tasks("running", 10).await;
+        scene.write("go", "");
+        page.says("All ten are done.").await;
+        page.over().await;
+        page.tasks("good", 10).await;
+        let log = page.log().await;
+        assert_eq!(ends(&log, "over").len(), 10);
+        assert_eq!(causes(&log), [Cause::User, Cause::Tools, Cause::Wake], "all ten make one turn");
+        assert_eq!(page.drained().await, (1, 10));
+        each_end_is_in_the_next_call(&log);
+    });
+}
