@@ -2,7 +2,9 @@
 
 use std::time::UNIX_EPOCH;
 
-use crate::page::{each_end_is_in_the_next_call, ends, scene};
+use e2e::log::each_end_is_in_the_next_call;
+
+use crate::page::{ends, scene};
 
 #[test]
 fn a_file_is_made_while_the_command_runs() {

@@ -2,10 +2,11 @@
 
 use e2e::browser;
 use e2e::cable::Cable;
+use e2e::log::each_end_is_in_the_next_call;
 use e2e::runner;
 use shared::task::TaskState;
 
-use crate::page::{Scene, each_end_is_in_the_next_call, ends, scene, until_go};
+use crate::page::{Scene, ends, scene, until_go};
 use crate::play::play;
 
 /// What the page says of its line, to everybody.
@@ -68,15 +69,21 @@ fn a_runner_that_comes_back_tells_what_was_lost() {
         page.tasks("ended", 1).await;
 
         // It starts no turn by itself, and goes into the next one, once.
-        page.say("What is running?").await;
+        page.until("its end waits", "return document.querySelectorAll('.shelf .chip').length === 1").await;
+        page.say("Run \"echo next\"").await;
         page.says("echo over was ").await;
+        page.says("echo next is done (exit 0)").await;
         page.over().await;
         page.reload().await;
         page.tasks("ended", 1).await;
-        assert_eq!(page.drained().await, (1, 1));
-        page.say("What is running?").await;
+        page.say("Run \"echo last\"").await;
+        page.says("echo last is done (exit 0)").await;
         page.over().await;
-        assert_eq!(page.drained().await, (1, 1), "it is told once");
+        assert_eq!(
+            (page.drained().await, page.count("echo over was ").await),
+            ((1, 1), 1),
+            "it is told once"
+        );
         let log = page.log().await;
         each_end_is_in_the_next_call(&log);
         let states: Vec<TaskState> = ends(&log, "over").into_iter().map(|task| task.state).collect();

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use agent::model::demo::examples;
+use e2e::browser::Options;
+use thirtyfour::Key;
 
 use crate::page::{Page, Scene, scene};
 use crate::play::target;
@@ -84,6 +86,9 @@ fn nothing_is_wider_than_the_page() {
         page.say(&format!("Run \"echo {long}\"")).await;
         page.says("is done (exit 0)").await;
         page.over().await;
+        page.mode("Asks before commands").await;
+        page.say("Run \"touch asked\"").await;
+        page.tab.find("#approval").await;
         fits(page, "a full session").await;
         for (n, name) in ["Sessions", "Conversation", "Tasks", "Timeline"].into_iter().enumerate() {
             page.tab.resize(390, 844).await;
@@ -94,6 +99,28 @@ fn nothing_is_wider_than_the_page() {
         }
         page.tab.click(".tabs button:nth-child(2)").await;
         draw(page, "full").await;
+    });
+}
+
+#[test]
+fn the_pairing_screen_and_the_dialogs_fit() {
+    scene("the_pairing_screen_and_the_dialogs_fit", async |stage, scene| {
+        let stranger = Page { tab: stage.browser_with(&Options::default()).await };
+        stranger.tab.open(&scene.runner.origin()).await;
+        stranger.tab.find("main.unpaired").await;
+        fits(&stranger, "the pairing screen").await;
+        let page = &scene.page;
+        page.say("Run \"sleep 1\" in the background").await;
+        page.tab.find(".drained").await;
+        page.over().await;
+        for button in ["Settings", "Keys and help (?)", "see the call"] {
+            page.tab.resize(1440, 900).await;
+            page.press(button).await;
+            page.tab.find("dialog[open]").await;
+            fits(page, button).await;
+            page.tab.type_keys(Key::Escape + "").await;
+            page.until("it is closed", "return !document.querySelector('dialog[open]')").await;
+        }
     });
 }
 

@@ -3,13 +3,12 @@
 //! [`scene`] gives a test a runner, a browser and the page in it, ready to be used, and ends them in the order in which nothing
 //! complains: the browser before the runner that it talks to. [`Page`] knows the page's roles and attributes; tests know only it.
 
-use agent::record::{Entry, Record};
+use agent::record::Entry;
 use e2e::browser::{self, Tab};
+use e2e::log;
 use e2e::runner::{self, Runner};
 use e2e::wait;
 use serde_json::{Value, json};
-use shared::TaskId;
-use shared::protocol::TaskEvent;
 use shared::task::Task;
 use thirtyfour::Key;
 
@@ -225,29 +224,6 @@ impl Page {
 
 /// The tasks whose ends were taken in and whose command holds this word, in their order.
 pub(crate) fn ends(log: &[Entry], word: &str) -> Vec<Task> {
-    log.iter().filter_map(|entry| end(&entry.record)).filter(|task| task.command.contains(word)).collect()
-}
-
-fn end(record: &Record) -> Option<Task> {
-    let Record::Arrived { event: TaskEvent::Ended { task, .. }, .. } = record else { return None };
-    Some((**task).clone())
-}
-
-/// Whether the record is a call that told of this task; nothing if it is no call.
-fn tells(record: &Record, task: &TaskId) -> Option<bool> {
-    let Record::Asked { drained, .. } = record else { return None };
-    Some(drained.contains(task))
-}
-
-/// Each result went into the very first call after its task's end, once, or had been seen by a tool before.
-pub(crate) fn each_end_is_in_the_next_call(log: &[Entry]) {
-    for (place, entry) in log.iter().enumerate() {
-        let Some(task) = end(&entry.record).map(|task| task.id) else { continue };
-        let shows = |entry: &&Entry| matches!(&entry.record, Record::ToolDone { consumed, .. } if consumed.contains(&task));
-        let seen = log.iter().filter(shows).count();
-        let told: Vec<bool> = log[place..].iter().filter_map(|entry| tells(&entry.record, &task)).collect();
-        assert!(seen == 1 || told.first() == Some(&true), "task {task}: {told:?}");
-        let all = log.iter().filter_map(|entry| tells(&entry.record, &task)).filter(|told| *told).count();
-        assert_eq!(seen + all, 1, "task {task} is told once");
-    }
+    let ends = log.iter().filter_map(log::end);
+    ends.filter(|task| task.command.contains(word)).cloned().collect()
 }

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use e2e::browser::{Browser, Options, Tab};
-use e2e::runner::{self, Runner};
 use e2e::stage;
 use futures_util::FutureExt as _;
 
@@ -41,18 +40,9 @@ impl Drop for Place {
 pub(crate) struct Stage {
     name: &'static str,
     browsers: RefCell<Vec<Rc<Browser>>>,
-    /// Kept until the browsers are done: a page whose runner is gone complains, and rightly so.
-    runners: RefCell<Vec<Rc<Runner>>>,
 }
 
 impl Stage {
-    /// A runner that stays until the browsers are done.
-    pub(crate) async fn runner(&self, options: runner::Options) -> Rc<Runner> {
-        let runner = Rc::new(Runner::with(options).await);
-        self.runners.borrow_mut().push(Rc::clone(&runner));
-        runner
-    }
-
     /// A browser.
     pub(crate) async fn browser_with(&self, options: &Options) -> Tab {
         let browser = Browser::start(options).await;
@@ -91,7 +81,7 @@ impl Stage {
 pub(crate) fn play(name: &'static str, test: impl AsyncFnOnce(&Stage)) {
     let _place = Place::take();
     stage::play(async {
-        let stage = Stage { name, browsers: RefCell::default(), runners: RefCell::default() };
+        let stage = Stage { name, browsers: RefCell::default() };
         let played = AssertUnwindSafe(async {
             test(&stage).await;
             stage.finish().await;

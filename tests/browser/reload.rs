@@ -4,9 +4,10 @@ use agent::record::{Entry, Record};
 use e2e::browser;
 use e2e::fake_anthropic::{FakeAnthropic, answer, say};
 use e2e::gate::Gate;
+use e2e::log::each_end_is_in_the_next_call;
 use e2e::runner::Options;
 
-use crate::page::{Page, Scene, each_end_is_in_the_next_call, ends, scene, until_go};
+use crate::page::{Page, Scene, ends, scene, until_go};
 use crate::play::play;
 
 /// After all is over: a further reload shows the very same.

@@ -1,4 +1,4 @@
-//! What stops, and what goes on.
+//! A task while it runs: its output, and what stops it and what does not.
 
 use std::time::Instant;
 
@@ -23,6 +23,27 @@ async fn details(page: &Page) -> String {
     let title =
         page.until("the task has details", "return document.querySelector('.task .open').title").await;
     title.as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn output_is_live_and_coloured() {
+    scene("output_is_live_and_coloured", async |_, scene| {
+        let page = &scene.page;
+        page.mode("Asks nothing").await;
+        let command = format!("printf 'plain \\033[31mred\\033[0m\\n'; {}", until_go("over"));
+        page.say(&format!("Run \"{command}\" in the background")).await;
+        page.says("its result comes by itself").await;
+        page.idle().await;
+        open_task(page).await;
+        let red = "return [...document.querySelectorAll('.screen [data-fg=\"1\"]')].some(run => run.innerText === 'red')";
+        page.until("its output is there in colour, while it runs", red).await;
+        page.tasks("running", 1).await;
+        scene.write("go", "");
+        page.until("the rest follows", "return document.querySelector('.screen').innerText.includes('over')")
+            .await;
+        page.tasks("good", 1).await;
+        page.over().await;
+    });
 }
 
 #[test]

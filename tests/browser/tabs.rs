@@ -2,36 +2,52 @@
 
 use agent::record::Record;
 
-use crate::page::{Page, each_end_is_in_the_next_call, ends, scene};
+use e2e::browser::Options;
+use e2e::log::each_end_is_in_the_next_call;
+
+use crate::page::{Page, ends, scene};
 
 const FOLLOWS: &str =
     "return document.querySelector('.banners')?.innerText.includes('Another tab drives this session')
     && document.querySelector('#composer').disabled";
 const DRIVES: &str = "return !document.querySelector('.banners')?.innerText.trim() && !document.querySelector('#composer').disabled";
 
+/// Both work at once; each has its own tasks and results, and sees the other's tasks as the other's.
+async fn never_cross(apples: &Page, pears: &Page) {
+    apples.say("Run \"sleep 3; echo apples\" in the background").await;
+    pears.say("Run \"sleep 3; echo pears\" in the background").await;
+    for (page, own, other) in [(apples, "apples", "pears"), (pears, "pears", "apples")] {
+        page.says(&format!("It printed {own}.")).await;
+        page.over().await;
+        page.tasks("good", 1).await;
+        assert_eq!(page.count(other).await, 0, "nothing of the other is said");
+        assert_eq!(page.drained().await, (1, 1));
+        let log = page.log().await;
+        each_end_is_in_the_next_call(&log);
+        assert_eq!(ends(&log, "").len(), 1);
+        // The other's task is seen, and marked as the other's.
+        let theirs = "return [...document.querySelectorAll('.task:not([data-own])')].map(task => task.ariaLabel).join()";
+        let theirs = page.until("the other's task is seen", theirs).await;
+        assert_eq!(theirs.as_str(), Some(format!("sleep 3; echo {other}").as_str()));
+    }
+    assert_ne!(apples.tab.url().await, pears.tab.url().await, "each has a session of its own");
+}
+
 #[test]
-fn two_sessions_do_not_cross() {
-    scene("two_sessions_do_not_cross", async |_, scene| {
-        let apples = scene.page.clone();
-        let pears = Page { tab: apples.tab.browser().new_tab().await };
-        pears.open(&scene.runner.origin()).await;
-        apples.say("Run \"sleep 3; echo apples\" in the background").await;
-        pears.say("Run \"sleep 3; echo pears\" in the background").await;
-        for (page, own, other) in [(&apples, "apples", "pears"), (&pears, "pears", "apples")] {
-            page.says(&format!("It printed {own}.")).await;
-            page.over().await;
-            page.tasks("good", 1).await;
-            assert_eq!(page.count(other).await, 0, "nothing of the other is said");
-            assert_eq!(page.drained().await, (1, 1));
-            let log = page.log().await;
-            each_end_is_in_the_next_call(&log);
-            assert_eq!(ends(&log, "").len(), 1);
-            // The other's task is seen, and marked as the other's.
-            let theirs = "return [...document.querySelectorAll('.task:not([data-own])')].map(task => task.ariaLabel).join()";
-            let theirs = page.until("the other's task is seen", theirs).await;
-            assert_eq!(theirs.as_str(), Some(format!("sleep 3; echo {other}").as_str()));
-        }
-        assert_ne!(apples.tab.url().await, pears.tab.url().await, "each has a session of its own");
+fn two_tabs_do_not_cross() {
+    scene("two_tabs_do_not_cross", async |_, scene| {
+        let other = Page { tab: scene.page.tab.browser().new_tab().await };
+        other.open(&scene.runner.origin()).await;
+        never_cross(&scene.page, &other).await;
+    });
+}
+
+#[test]
+fn two_browsers_do_not_cross() {
+    scene("two_browsers_do_not_cross", async |stage, scene| {
+        let other = Page { tab: stage.browser_with(&Options::default()).await };
+        other.open(&scene.runner.fresh_link().await).await;
+        never_cross(&scene.page, &other).await;
     });
 }
 

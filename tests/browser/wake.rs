@@ -2,7 +2,9 @@
 
 use agent::record::{Cause, Entry, Record};
 
-use crate::page::{each_end_is_in_the_next_call, ends, scene, until_go};
+use e2e::log::each_end_is_in_the_next_call;
+
+use crate::page::{ends, scene, until_go};
 
 /// The calls by their causes.
 fn causes(log: &[Entry]) -> Vec<Cause> {
