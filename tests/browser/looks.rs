@@ -1,9 +1,11 @@
 //! How the page looks at the sizes that it is made for, and how soon it can be used.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use agent::model::demo::examples;
 use e2e::browser::Options;
+use serde_json::json;
 use thirtyfour::Key;
 
 use crate::page::{Page, Scene, scene};
@@ -19,13 +21,33 @@ const WIDER: &str = "const root = document.documentElement;
         .filter(one => one.getBoundingClientRect().right > root.clientWidth + 0.5)
         .map(one => one.outerHTML.slice(0, 120)).concat(['the page is ' + root.scrollWidth + ' wide']);";
 
+/// Which panels are shown, and what covers what: a narrow page shows one panel, as wide as itself; a wide one shows all four.
+const PANELS: &str = "if (!document.querySelector('.workbench')) return [];
+    const shown = selector => [...document.querySelectorAll(selector)].filter(one => one.getClientRects().length > 0);
+    const panels = shown('#sessions, #conversation, #tasks, #timeline');
+    const names = panels.map(one => one.id).join();
+    const faults = [];
+    const isNarrow = innerWidth < 600;
+    if (panels.length !== (isNarrow ? 1 : 4)) faults.push('the page shows ' + names);
+    if (isNarrow && panels.some(one => one.getBoundingClientRect().width < innerWidth)) faults.push(names + ' is narrower than the page');
+    for (const group of [[...panels, ...shown('header.top')], shown('.tabs button'), shown('header.top > *')]) {
+        for (const one of group) for (const other of group) {
+            const [a, b] = [one.getBoundingClientRect(), other.getBoundingClientRect()];
+            if (one !== other && a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)
+                faults.push((one.id || one.className || one.innerText) + ' covers ' + (other.id || other.className || other.innerText));
+        }
+    }
+    return faults;";
+
 async fn fits(page: &Page, what: &str) {
     for (width, height) in SIZES {
         page.tab.resize(width, height).await;
         let size = "return innerWidth === arguments[0] && innerHeight === arguments[1]";
         page.tab.until("the page has its size", size, &[width.into(), height.into()]).await;
         let wider = page.tab.script(WIDER, &[]).await;
-        assert_eq!(wider, serde_json::json!([]), "{what} at {width}");
+        assert_eq!(wider, json!([]), "{what} at {width}");
+        let faults = page.tab.script(PANELS, &[]).await;
+        assert_eq!(faults, json!([]), "{what} at {width}");
     }
 }
 
@@ -95,7 +117,9 @@ fn nothing_is_wider_than_the_page() {
             page.tab.click(&format!(".tabs button:nth-child({})", n + 1)).await;
             settled(page).await;
             let wider = page.tab.script(WIDER, &[]).await;
-            assert_eq!(wider, serde_json::json!([]), "{name} on a narrow page");
+            assert_eq!(wider, json!([]), "{name} on a narrow page");
+            let faults = page.tab.script(PANELS, &[]).await;
+            assert_eq!(faults, json!([]), "{name} on a narrow page");
         }
         page.tab.click(".tabs button:nth-child(2)").await;
         draw(page, "full").await;
@@ -170,13 +194,15 @@ fn the_page_can_be_used_soon() {
                 const box = document.querySelector('#composer:enabled');
                 if (box) { observer.disconnect(); window.__usable = performance.now(); }
             }).observe(document, { subtree: true, childList: true, attributes: true });";
-        page.tab.cdp("Page.addScriptToEvaluateOnNewDocument", serde_json::json!({"source": watch})).await;
+        page.tab.cdp("Page.addScriptToEvaluateOnNewDocument", json!({"source": watch})).await;
         page.reload().await;
         let times = "const entry = performance.getEntriesByType('navigation')[0];
             return window.__usable && [entry.responseStart, window.__usable]";
         let times = page.until("it was measured", times).await;
         let times: Vec<f64> = serde_json::from_value(times).expect("they are times");
-        println!(
+        // On the terminal also when the test passes.
+        let _told = writeln!(
+            std::io::stderr(),
             "usable {:.0} ms after the first byte, {:.0} ms after the navigation",
             times[1] - times[0],
             times[1]
