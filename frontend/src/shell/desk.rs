@@ -5,6 +5,8 @@
 //!
 //! Which sessions other tabs drive is read from the locks, which are the truth; a channel of all tabs only says when to look.
 
+mod keep;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
@@ -12,23 +14,22 @@ use std::rc::{Rc, Weak};
 use agent::Event;
 use agent::effect::SessionSummary;
 use agent::event::UserEvent;
-use agent::record::{Entry, Record};
 use agent::settings::Rule;
 use agent::view::{Patch, Tone};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
-use shared::{SessionId, TaskId};
+use shared::SessionId;
 use uuid::Uuid;
 use wasm_bindgen_futures::spawn_local;
 
 use super::channel::Channel;
 use super::js::{hidden, sleep};
-use super::lock::{self, Want};
+use super::lock;
 use super::page::{self, Moment};
 use super::pairing::Pairing;
-use super::seat::{self, Seat, Word};
-use super::store::{Store, StoreError};
-use super::{address, clock, files, kept, notify};
+use super::seat::Seat;
+use super::store::Store;
+use super::{address, kept, notify};
 use crate::state::{CallView, Ownership, PageState, Sessions};
 use crate::ui::Wish;
 
@@ -39,6 +40,7 @@ const PAIRING_TIME: u32 = 5_000;
 
 /// What all tabs tell each other.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "news", rename_all = "snake_case")]
 enum News {
     /// A session's line changed.
     Line(SessionSummary),
@@ -140,7 +142,9 @@ impl Desk {
                     Err(words) => desk.complain(&words),
                 }
             }),
-            Wish::WholeLog(task) => self.start(|desk| async move { desk.try_it(save_log(&task).await) }),
+            Wish::WholeLog(task) => {
+                self.start(|desk| async move { desk.try_it(keep::save_log(&task).await) })
+            }
             Wish::CopyLog(task) => self.start(|desk| async move { desk.copy_log(&task).await }),
             Wish::SaveDraft(text) => {
                 let session = self.shown.get();
@@ -268,99 +272,6 @@ impl Desk {
         }
     }
 
-    /// Gives a session a title: through its agent, if one runs somewhere, otherwise in its log.
-    async fn rename(&self, session: SessionId, title: String) {
-        let wish = UserEvent::Rename { title: title.clone() };
-        let open = self.seats.borrow().get(&session).cloned();
-        if let Some(seat) = open {
-            seat.wish(wish);
-            return;
-        }
-        let Some(_hold) = lock::acquire(session, Want::IfFree, None, || ()).await else {
-            seat::channel(session, |_| ()).say(&Word::Wish { from: self.tab, number: 0, wish });
-            return;
-        };
-        match self.retitle(session, title).await {
-            Ok(Some(line)) => self.index(line),
-            Ok(None) => self.complain("this session is not in the list any more"),
-            Err(error) => self.complain(&error.to_string()),
-        }
-    }
-
-    async fn retitle(&self, session: SessionId, title: String) -> Result<Option<SessionSummary>, StoreError> {
-        let token = Uuid::new_v4().to_string();
-        let log = self.store.claim(session, &token).await?;
-        let line = self.lines.borrow().get(&session).cloned();
-        let (Some(last), Some(line)) = (log.last(), line) else { return Ok(None) };
-        let entry =
-            Entry { n: last.n + 1, at: last.at.max(clock::system()), record: Record::Titled { title } };
-        let mut folded = agent::session::Session::default();
-        for entry in log.iter().chain([&entry]) {
-            folded.apply(entry);
-        }
-        self.store.append(session, &token, &[entry]).await?;
-        Ok(Some(SessionSummary { title: folded.title().to_owned(), ..line }))
-    }
-
-    /// Forgets a session, unless another tab drives it. Its lock is held until nothing of it is left, so that no tab that
-    /// follows can bring any of it back.
-    async fn delete(&self, session: SessionId) {
-        let seat = self.seats.borrow().get(&session).cloned();
-        let drives = seat.as_ref().is_some_and(|seat| seat.drives());
-        let hold = if drives { None } else { lock::acquire(session, Want::IfFree, None, || ()).await };
-        if !drives && hold.is_none() {
-            self.complain("this session is open in another tab: close it there first");
-            return;
-        }
-        if let Some(seat) = seat {
-            seat.halt();
-        }
-        self.unwritten.borrow_mut().remove(&session);
-        if let Err(error) = self.store.delete(session).await {
-            self.complain(&error.to_string());
-            return;
-        }
-        self.news.say(&News::Gone { session });
-        self.forget(session);
-    }
-
-    /// A session is no more.
-    fn forget(&self, session: SessionId) {
-        self.lines.borrow_mut().remove(&session);
-        if self.shown.get() == Some(session) {
-            self.switch(new_session());
-        }
-        self.close(session);
-        self.list();
-    }
-
-    async fn log(&self) -> Result<Vec<Entry>, String> {
-        let session = self.shown.get().ok_or_else(|| "no session is open".to_owned())?;
-        self.store.log(session).await.map_err(|error| error.to_string())
-    }
-
-    async fn export(&self) -> Result<(), String> {
-        let session = self.shown.get().ok_or_else(|| "no session is open".to_owned())?;
-        let lines = self.store.lines(session).await.map_err(|error| error.to_string())?;
-        if lines.is_empty() {
-            return Err("nothing was said in this session yet, so there is nothing to export".to_owned());
-        }
-        let mut text = lines.join("\n");
-        text.push('\n');
-        files::download(&format!("meanwhile-{session}.jsonl"), "application/jsonl", text.as_bytes()).await
-    }
-
-    async fn copy_log(&self, task: &TaskId) {
-        let copied = match files::whole_log(task).await {
-            Ok(bytes) => files::copy(&files::plain(&bytes)).await,
-            Err(words) => Err(words),
-        };
-        match copied {
-            Ok(()) => self.state.toast(Tone::Good, "copied".to_owned()),
-            Err(words) => self.complain(&words),
-        }
-    }
-
     fn try_it(&self, outcome: Result<(), String>) {
         if let Err(words) = outcome {
             self.complain(&words);
@@ -476,30 +387,6 @@ impl Desk {
         }
     }
 
-    /// Writes lines and the draft, one after the other and the newest only.
-    fn write_on(&self) {
-        if self.writing.replace(true) {
-            return;
-        }
-        self.start(|desk| async move {
-            loop {
-                let line = desk.unwritten.borrow_mut().pop_first();
-                let draft = desk.draft.take();
-                if line.is_none() && draft.is_none() {
-                    break;
-                }
-                // Without them the list and the draft are older at the next start; the log, which counts, reports its own fate.
-                if let Some((_, line)) = line {
-                    let _ = desk.store.put_summary(&line).await;
-                }
-                if let Some((session, text)) = draft {
-                    let _ = desk.store.put_draft(session, &text).await;
-                }
-            }
-            desk.writing.set(false);
-        });
-    }
-
     fn start<F: Future<Output = ()> + 'static>(&self, work: impl FnOnce(Rc<Self>) -> F) {
         if let Some(desk) = self.me.upgrade() {
             spawn_local(work(desk));
@@ -515,9 +402,4 @@ fn with(desk: &Weak<Desk>, run: impl FnOnce(&Desk)) {
 
 fn new_session() -> SessionId {
     SessionId(Uuid::new_v4())
-}
-
-async fn save_log(task: &TaskId) -> Result<(), String> {
-    let log = files::whole_log(task).await?;
-    files::download(&format!("{task}.log"), "text/plain", &log).await
 }

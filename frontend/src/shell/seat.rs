@@ -31,6 +31,7 @@ const UNHEARD: usize = 64;
 
 /// What the tabs of one session say to each other.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "word", rename_all = "snake_case")]
 pub(super) enum Word {
     /// I follow; what is there to see?
     Hello { from: Uuid },

@@ -4,6 +4,7 @@
 //! socket reports passes one gate that compares its generation with the current one, so a retired socket cannot touch the
 //! agent. The address is always this page's own origin.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -152,11 +153,11 @@ async fn refusal(pairing: &Pairing, credential: &str) -> (u16, String) {
 }
 
 fn read(message: &Message) -> LinkInput {
-    let parsed = match message {
-        Message::Text(text) => serde_json::from_str::<ServerFrame>(text),
-        Message::Bytes(bytes) => serde_json::from_slice(bytes),
+    let text = match message {
+        Message::Text(text) => Cow::from(text),
+        Message::Bytes(bytes) => String::from_utf8_lossy(bytes),
     };
-    match parsed {
+    match serde_json::from_str::<ServerFrame>(&text) {
         Ok(frame) => LinkInput::Frame(Box::new(frame)),
         Err(error) => LinkInput::Garbled { reason: error.to_string() },
     }

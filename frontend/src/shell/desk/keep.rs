@@ -1,0 +1,141 @@
+//! What the tab does with sessions as they are kept: titles, deletion, logs, and the writing of lines and drafts.
+
+use std::rc::Rc;
+
+use agent::effect::SessionSummary;
+use agent::event::UserEvent;
+use agent::record::{Entry, Record};
+use agent::view::Tone;
+use shared::{SessionId, TaskId};
+use uuid::Uuid;
+
+use super::{Desk, News, new_session};
+use crate::shell::lock::{self, Want};
+use crate::shell::seat::{self, Word};
+use crate::shell::store::StoreError;
+use crate::shell::{clock, files};
+
+impl Desk {
+    /// Gives a session a title: through its agent, if one runs somewhere, otherwise in its log.
+    pub(super) async fn rename(&self, session: SessionId, title: String) {
+        let wish = UserEvent::Rename { title: title.clone() };
+        let open = self.seats.borrow().get(&session).cloned();
+        if let Some(seat) = open {
+            seat.wish(wish);
+            return;
+        }
+        let Some(_hold) = lock::acquire(session, Want::IfFree, None, || ()).await else {
+            seat::channel(session, |_| ()).say(&Word::Wish { from: self.tab, number: 0, wish });
+            return;
+        };
+        match self.retitle(session, title).await {
+            Ok(Some(line)) => self.index(line),
+            Ok(None) => self.complain("this session is not in the list any more"),
+            Err(error) => self.complain(&error.to_string()),
+        }
+    }
+
+    async fn retitle(&self, session: SessionId, title: String) -> Result<Option<SessionSummary>, StoreError> {
+        let token = Uuid::new_v4().to_string();
+        let log = self.store.claim(session, &token).await?;
+        let line = self.lines.borrow().get(&session).cloned();
+        let (Some(last), Some(line)) = (log.last(), line) else { return Ok(None) };
+        let entry =
+            Entry { n: last.n + 1, at: last.at.max(clock::system()), record: Record::Titled { title } };
+        let mut folded = agent::session::Session::default();
+        for entry in log.iter().chain([&entry]) {
+            folded.apply(entry);
+        }
+        self.store.append(session, &token, &[entry]).await?;
+        Ok(Some(SessionSummary { title: folded.title().to_owned(), ..line }))
+    }
+
+    /// Forgets a session, unless another tab drives it. Its lock is held until nothing of it is left, so that no tab that
+    /// follows can bring any of it back.
+    pub(super) async fn delete(&self, session: SessionId) {
+        let seat = self.seats.borrow().get(&session).cloned();
+        let drives = seat.as_ref().is_some_and(|seat| seat.drives());
+        let hold = if drives { None } else { lock::acquire(session, Want::IfFree, None, || ()).await };
+        if !drives && hold.is_none() {
+            self.complain("this session is open in another tab: close it there first");
+            return;
+        }
+        if let Some(seat) = seat {
+            seat.halt();
+        }
+        self.unwritten.borrow_mut().remove(&session);
+        if let Err(error) = self.store.delete(session).await {
+            self.complain(&error.to_string());
+            return;
+        }
+        self.news.say(&News::Gone { session });
+        self.forget(session);
+    }
+
+    /// A session is no more.
+    pub(super) fn forget(&self, session: SessionId) {
+        self.lines.borrow_mut().remove(&session);
+        if self.shown.get() == Some(session) {
+            self.switch(new_session());
+        }
+        self.close(session);
+        self.list();
+    }
+
+    pub(super) async fn log(&self) -> Result<Vec<Entry>, String> {
+        let session = self.shown.get().ok_or_else(|| "no session is open".to_owned())?;
+        self.store.log(session).await.map_err(|error| error.to_string())
+    }
+
+    pub(super) async fn export(&self) -> Result<(), String> {
+        let session = self.shown.get().ok_or_else(|| "no session is open".to_owned())?;
+        let lines = self.store.lines(session).await.map_err(|error| error.to_string())?;
+        if lines.is_empty() {
+            return Err("nothing was said in this session yet, so there is nothing to export".to_owned());
+        }
+        let mut text = lines.join("\n");
+        text.push('\n');
+        files::download(&format!("meanwhile-{session}.jsonl"), "application/jsonl", text.as_bytes()).await
+    }
+
+    pub(super) async fn copy_log(&self, task: &TaskId) {
+        let copied = match files::whole_log(task).await {
+            Ok(bytes) => files::copy(&files::plain(&bytes)).await,
+            Err(words) => Err(words),
+        };
+        match copied {
+            Ok(()) => self.state.toast(Tone::Good, "copied".to_owned()),
+            Err(words) => self.complain(&words),
+        }
+    }
+
+    /// Writes lines and the draft, one after the other and the newest only.
+    pub(super) fn write_on(&self) {
+        if self.writing.replace(true) {
+            return;
+        }
+        self.start(|desk| async move {
+            loop {
+                let line = desk.unwritten.borrow_mut().pop_first();
+                let draft = desk.draft.take();
+                if line.is_none() && draft.is_none() {
+                    break;
+                }
+                // Without them the list and the draft are older at the next start; the log, which counts, reports its own fate.
+                if let Some((_, line)) = line {
+                    let _ = desk.store.put_summary(&line).await;
+                }
+                if let Some((session, text)) = draft {
+                    let _ = desk.store.put_draft(session, &text).await;
+                }
+            }
+            desk.writing.set(false);
+        });
+    }
+}
+
+/// Offers a task's whole log as a download.
+pub(super) async fn save_log(task: &TaskId) -> Result<(), String> {
+    let log = files::whole_log(task).await?;
+    files::download(&format!("{task}.log"), "text/plain", &log).await
+}
