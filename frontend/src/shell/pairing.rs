@@ -75,11 +75,13 @@ impl Pairing {
         }
     }
 
-    /// The runner did not accept this credential. Another one may have been kept since.
-    pub(super) fn refused(&self, credential: &str, reason: &str) {
-        if kept::credential().as_deref() == Some(credential) {
+    /// The runner did not accept this credential. False if another one has been kept since.
+    pub(super) fn refused(&self, credential: &str, reason: &str) -> bool {
+        let current = kept::credential().is_none_or(|kept| kept == credential);
+        if current {
             self.settle(Some(reason.to_owned()));
         }
+        current
     }
 
     /// The runner accepted the credential.

@@ -144,10 +144,8 @@ async fn run(mut outgoing: UnboundedReceiver<String>, gate: &Gate, pairing: &Pai
 async fn refusal(pairing: &Pairing, credential: &str) -> (u16, String) {
     match pairing::health(credential).await {
         Health::Fine => (ABNORMAL, "the runner is there but did not take the connection".to_owned()),
-        Health::Refused(reason) => {
-            pairing.refused(credential, &reason);
-            (REFUSED, reason)
-        }
+        Health::Refused(reason) if pairing.refused(credential, &reason) => (REFUSED, reason),
+        Health::Refused(_) => (ABNORMAL, "this browser was paired anew".to_owned()),
         Health::Unknown(reason) => (ABNORMAL, reason),
     }
 }

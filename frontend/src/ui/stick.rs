@@ -50,11 +50,13 @@ impl Stick {
         }
     }
 
-    /// Looks again where it stands.
+    /// Looks again where it stands. A browser tells of scrolling with the next frame, when the element may be gone.
     pub(crate) fn scrolled(self) {
-        if let Some(window) = self.window.get_untracked() {
+        if let (Some(Some(window)), Some(at_end)) =
+            (self.window.try_get_untracked(), self.at_end.try_get_untracked())
+        {
             let near = window.scroll_height() - window.scroll_top() - window.client_height() < NEAR;
-            if near != self.at_end.get_untracked() {
+            if near != at_end {
                 self.at_end.set(near);
             }
         }
