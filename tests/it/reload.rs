@@ -1,8 +1,10 @@
 //! A reload in the middle of anything comes back to the same conversation, with nothing lost and nothing doubled.
 
+use agent::settings::Provider;
 use agent::view::ToolState;
 use e2e::fake_anthropic::{answer, say};
 use e2e::gate::Gate;
+use e2e::native_shell::auto;
 use e2e::stage::play;
 use e2e::view::View;
 use serde_json::json;
@@ -30,6 +32,23 @@ fn while_the_answer_streams() {
         let texts = scene.session.view().texts().join("\n");
         assert!(!texts.contains("Half of it\n") || scene.model.requests()[1].messages().len() > 1, "{texts}");
         assert_eq!(scene.model.requests().len(), 2);
+        hold.open();
+    });
+}
+
+#[test]
+fn while_the_answer_streams_and_the_way_to_the_model_was_chosen_by_itself() {
+    play(async {
+        let hold = Gate::new();
+        let mut scene =
+            Scene::steps([answer().text("Half of it").hold(&hold), say("The whole of it.")]).await;
+        scene.session.set(auto(Provider::Auto));
+        scene.session.say("Tell me");
+        hold.reached().await;
+        scene.session.until("it streams", |view| view.texts().iter().any(|text| text.contains("Half"))).await;
+        scene.session.reload().await;
+        // Before the runner has said that it has a key, the demo must not step in.
+        scene.session.says("The whole of it.").await;
         hold.open();
     });
 }

@@ -100,6 +100,11 @@ impl Agent {
     pub(super) fn ask(&mut self, out: &mut Out, cause: Cause) -> bool {
         let model = self.resolved_model();
         let relayed = model.provider == Provider::Relay;
+        // Which way there is to a model only the runner's welcome says: until then the demo must not step in for a real one.
+        let unknown = self.settings.model.provider == Provider::Auto && self.link.welcome().is_none();
+        if unknown {
+            return false;
+        }
         if (relayed || self.session.fixed.is_none()) && !self.link.is_live() {
             return false;
         }
