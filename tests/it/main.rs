@@ -10,3 +10,5 @@ mod notices;
 mod reload;
 mod scene;
 mod stop;
+mod tools;
+mod words;

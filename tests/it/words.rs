@@ -1,0 +1,138 @@
+//! Words that wait, and turns that the agent starts by itself.
+
+use agent::event::UserEvent;
+use agent::settings::{Provider, Settings};
+use agent::view::{TurnView, Waiting};
+use e2e::fake_anthropic::{answer, say};
+use e2e::gate::Gate;
+use e2e::native_shell::auto;
+use e2e::stage::play;
+use e2e::view::View;
+use serde_json::json;
+
+use crate::scene::{Scene, until_file};
+
+fn waits(view: &View, text: &str) -> bool {
+    view.queue.iter().any(|waiting| matches!(waiting, Waiting::Words { text: words, .. } if words == text))
+}
+
+#[test]
+fn words_said_meanwhile_wait_for_the_end_of_the_turn_and_steering_ones_do_not() {
+    play(async {
+        let hold = Gate::new();
+        let scene = Scene::steps([
+            answer().text("I look.").hold(&hold).tool("bash", json!({"command": "echo looked"})),
+            say("I looked, in French."),
+            say("Now the other thing."),
+        ])
+        .await;
+        scene.session.say("Look");
+        hold.reached().await;
+        scene.session.say("Then do another thing");
+        scene.session.user(UserEvent::Say { text: "Answer in French".to_owned(), steer: true });
+        scene.session.until("both wait", |view| view.queue.len() == 2).await;
+        hold.open();
+        scene.session.says("Now the other thing.").await;
+        let requests = scene.model.requests();
+        let (second, third) = (requests[1].last_text(), requests[2].last_text());
+        assert_eq!((second.as_str(), third.as_str()), ("Answer in French", "Then do another thing"));
+        assert_eq!(requests[1].results().len(), 1);
+    });
+}
+
+#[test]
+fn waiting_words_can_be_taken_back_and_outlive_a_reload() {
+    play(async {
+        let hold = Gate::new();
+        let mut scene = Scene::steps([answer().hold_head(&hold), say("One."), say("You said: kept.")]).await;
+        scene.session.say("First");
+        hold.reached().await;
+        scene.session.say("regretted");
+        scene.session.say("kept");
+        scene.session.until("both wait", |view| view.queue.len() == 2).await;
+        let view = scene.session.view();
+        let id = view.queue.iter().find_map(|waiting| match waiting {
+            Waiting::Words { id, text, .. } if text == "regretted" => Some(*id),
+            Waiting::Words { .. } | Waiting::End { .. } => None,
+        });
+        scene.session.user(UserEvent::Unsay { id: id.expect("it waits") });
+        scene.session.until("it is taken back", |view| !waits(view, "regretted")).await;
+        scene.session.reload().await;
+        scene.session.says("You said: kept.").await;
+        let texts = scene.model.requests().last().expect("there are requests").user_texts().join("\n");
+        assert!(texts.contains("kept") && !texts.contains("regretted"), "{texts}");
+        hold.open();
+    });
+}
+
+#[test]
+fn without_waking_a_result_goes_with_the_next_words() {
+    play(async {
+        let scene = Scene::steps([
+            answer().tool("background_run", json!({"command": until_file("go")})),
+            say("It runs."),
+            say("It had ended."),
+        ])
+        .await;
+        scene.session.set(Settings { no_wake: true, ..auto(Provider::Relay) });
+        scene.session.say("Start it");
+        scene.session.says("It runs.").await;
+        scene.release("go");
+        scene.session.until("its end waits", |view| view.queue.len() == 1).await;
+        scene.session.say("And?");
+        scene.session.says("It had ended.").await;
+        let requests = scene.model.requests();
+        assert_eq!(requests.len(), 3);
+        let blocks = requests[2].last_blocks();
+        assert_eq!((blocks.len(), requests[2].last_notices().len()), (2, 1));
+        assert!(requests[2].last_text().starts_with("And?"));
+    });
+}
+
+#[test]
+fn turns_that_start_themselves_have_a_budget_until_the_person_speaks() {
+    play(async {
+        // A model that starts a new task whenever it hears that one ended would go on for ever.
+        let scene = Scene::by(|request| {
+            let last = request.last_text();
+            if request.results().is_empty() && !last.contains("Enough") {
+                answer().tool("background_run", json!({"command": "true"}))
+            } else {
+                say("Next, please.")
+            }
+        })
+        .await;
+        scene.session.say("Go");
+        let spent = |view: &View| {
+            view.turn() == Some(&TurnView::Idle)
+                && view.queue.len() == 1
+                && view.status.as_ref().is_some_and(|status| status.budget_left == 0)
+        };
+        scene.session.until("the budget is spent", spent).await;
+        scene.session.until("reaching it is shown", |view| view.notices().len() == 1).await;
+        let before = scene.model.requests().len();
+        scene.session.say("Enough");
+        let answered =
+            |view: &View| view.is_idle() && view.status.as_ref().is_some_and(|status| status.budget_left > 0);
+        scene.session.until("the person speaks", answered).await;
+        assert_eq!(scene.model.requests().len(), before + 1);
+    });
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_said_and_the_session_goes_on() {
+    play(async {
+        let scene = Scene::steps([say("One."), say("Two.")]).await;
+        scene.session.say("First");
+        scene.session.says("One.").await;
+        scene.session.saved().await;
+        let kept = scene.session.log().len();
+        scene.session.store().fail("no room left");
+        scene.session.say("Second");
+        scene.session.says("Two.").await;
+        let view = scene.session.view();
+        let unsaved = view.status.as_ref().and_then(|status| status.unsaved.clone());
+        assert!(unsaved.is_some_and(|reason| reason.contains("no room left")));
+        assert_eq!(scene.session.log().len(), kept);
+    });
+}
