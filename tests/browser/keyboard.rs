@@ -71,7 +71,7 @@ fn a_session_needs_no_pointer() {
         // Everything else is on the way of the Tab key, and a new session is a key away.
         keys(Key::Alt + "4").await;
         focus_is_on(page, "#timeline").await;
-        tab_to(page, ".timeline .bar").await;
+        tab_to(page, ".timeline .lanes").await;
         keys(Key::Alt + "1").await;
         focus_is_on(page, "#sessions").await;
         tab_to(page, ".sessions button.new").await;
