@@ -224,3 +224,33 @@ fn the_relay_passes_on_nothing_of_the_page() {
         assert_eq!(status.relay, ["anthropic"]);
     });
 }
+
+#[test]
+fn the_relay_over_http_streams_and_counts() {
+    play(async {
+        let model = FakeAnthropic::steps([say("Over HTTP.")]).await;
+        let runner = Runner::with(e2e::runner::Options::default().relay(&model)).await;
+        let client = runner.pair().await;
+        let body = json!({"model": "claude-opus-5-5", "max_tokens": 100, "stream": true,
+                          "messages": [{"role": "user", "content": "Hello"}]});
+        let post = async |path: &str, credential: &str| {
+            let request = reqwest::Client::new()
+                .post(format!("{}/relay/anthropic{path}", runner.origin()))
+                .header("authorization", format!("Bearer {credential}"))
+                .header("anthropic-version", "2026-10-21")
+                .header("content-type", "application/json")
+                .body(body.to_string());
+            let answer = request.send().await.expect("the runner answers");
+            (answer.status().as_u16(), answer.text().await.expect("the answer is whole"))
+        };
+        let (status, text) = post("/v1/messages", &client.credential).await;
+        assert_eq!(status, 200, "{text}");
+        assert!(text.contains("event: message_stop") && text.contains("Over HTT"), "{text}");
+        let (status, text) = post("/v1/messages/count_tokens", &client.credential).await;
+        assert!(status == 200 && text.contains("input_tokens"), "{status} {text}");
+        assert_eq!(post("/v1/messages", "mw_wrong").await.0, 401);
+        let (status, text) = post("/v1/complete", &client.credential).await;
+        assert!(matches!(status, 404 | 405), "a path that is not listed goes nowhere: {status} {text}");
+        assert_eq!(model.requests().len(), 1);
+    });
+}
