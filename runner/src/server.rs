@@ -6,7 +6,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -115,7 +115,7 @@ pub async fn run(
     let clients = Clients::open(store.clone()).await?;
     let tasks = TasksConfig {
         workspace: config.workspace.clone(),
-        program: std::env::current_exe()?,
+        program: own_program()?,
         shell: None,
         secret: Vec::new(),
         open_files,
@@ -207,4 +207,10 @@ fn page_url(address: SocketAddr) -> String {
 pub fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The running program, for the shims. On Linux by the name that stays right when the file is replaced by a newer one meanwhile:
+/// that one's shims would speak another language.
+fn own_program() -> io::Result<PathBuf> {
+    if cfg!(target_os = "linux") { Ok(PathBuf::from("/proc/self/exe")) } else { std::env::current_exe() }
 }

@@ -57,7 +57,7 @@ const GONE_PATIENCE: Duration = Duration::from_secs(1);
 pub struct TasksConfig {
     /// Where commands run.
     pub workspace: PathBuf,
-    /// The program that serves as shim when called with `__shim`: the runner itself, `std::env::current_exe()`.
+    /// The program that serves as shim when called with `__shim`: the runner itself.
     pub program: PathBuf,
     /// The shell; without it `bash` where there is one, else `sh`.
     pub shell: Option<PathBuf>,

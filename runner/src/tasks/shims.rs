@@ -68,6 +68,7 @@ impl Shims {
         ours.set_nonblocking(true)?;
         let control = UnixStream::from_std(ours)?;
         let mut child = Command::new(&self.program)
+            .arg0("meanwhile")
             .arg("__shim")
             .args(self.open_files.map(|soft| soft.to_string()))
             .env_clear()
