@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use crate::{browser, cargo, say};
+use crate::{browser, cargo, run, say};
 
 /// Where Trunk serves the page, and where the runner listens; `Trunk.toml` says the same.
 const PAGE_ORIGIN: &str = "http://127.0.0.1:8080";
 const RUNNER_PORT: &str = "8757";
 
-pub(crate) fn run(mut args: Vec<OsString>) -> anyhow::Result<ExitCode> {
+pub(crate) fn start(mut args: Vec<OsString>) -> anyhow::Result<ExitCode> {
     if args.first().is_some_and(|first| first == "--") {
         args.remove(0);
     }
@@ -31,8 +31,7 @@ pub(crate) fn run(mut args: Vec<OsString>) -> anyhow::Result<ExitCode> {
         );
     };
     cargo::ensure_wasm_target()?;
-    say::step("Building the runner");
-    let binary = cargo::build("meanwhile", &["--package", "runner", "--bin", "meanwhile"])?;
+    let binary = run::build_runner()?;
 
     say::step("Starting the runner");
     let mut command = Command::new(&binary);

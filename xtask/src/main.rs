@@ -63,7 +63,7 @@ fn command(mut args: lexopt::Parser) -> anyhow::Result<ExitCode> {
     };
     match name.as_str() {
         "run" => run::run(args.raw_args()?.collect()),
-        "dev" => dev::run(args.raw_args()?.collect()),
+        "dev" => dev::start(args.raw_args()?.collect()),
         "test" => Ok(test::run(&test::Options::parse(args)?)),
         "build" => {
             let mut profile = page::Profile::Page;

@@ -8,9 +8,6 @@ use anyhow::Context as _;
 
 use crate::{cargo, page, say};
 
-/// The cargo profile of the runner that people and tests use.
-const PROFILE: &str = "quick";
-
 /// Builds the page and a runner that holds it. Returns the runner's file.
 pub(crate) fn build() -> anyhow::Result<PathBuf> {
     page::build(page::Profile::Page)?;
@@ -19,8 +16,8 @@ pub(crate) fn build() -> anyhow::Result<PathBuf> {
 
 /// Builds a runner that holds the page as it was last built. Returns the runner's file.
 pub(crate) fn build_runner() -> anyhow::Result<PathBuf> {
-    say::step(format_args!("Building the runner (profile {PROFILE})"));
-    cargo::build("meanwhile", &["--package", "runner", "--bin", "meanwhile", "--profile", PROFILE])
+    say::step("Building the runner");
+    cargo::build("meanwhile", &["--package", "runner", "--bin", "meanwhile"])
 }
 
 /// Builds and starts the runner in the caller's folder, with these arguments. On Unix this process becomes
