@@ -2,6 +2,8 @@
 //!
 //! A row's id is made of the number of the entry it came from, so that the same log always gives the same rows in the same order.
 
+mod words;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -18,6 +20,9 @@ use crate::queue::End;
 use crate::record::{Entry, Record, ToolOutcome};
 use crate::session::{Phase, Progress, Session};
 use crate::settings::Rule;
+pub use words::fault_words;
+use words::{overtaken, stop_tone, stop_words};
+
 use crate::view::{Drain, DrainedLine, Lane, Patch, Row, RowKind, Span, Tone, ToolCard, ToolState};
 
 /// Rows of one entry lie within this many ids.
@@ -450,44 +455,6 @@ pub const fn task_tone(state: &TaskState) -> Tone {
         | TaskState::Timeout
         | TaskState::Lost { .. }
         | TaskState::Error { .. } => Tone::Bad,
-    }
-}
-
-const fn overtaken(stop: &Stop) -> bool {
-    matches!(stop, Stop::Refusal | Stop::Stopped | Stop::Cut { .. } | Stop::ContextFull)
-}
-
-const fn stop_tone(stop: &Stop) -> Tone {
-    match stop {
-        Stop::End | Stop::Pause => Tone::Good,
-        Stop::MaxTokens | Stop::Stopped | Stop::Other { .. } => Tone::Warn,
-        Stop::Refusal | Stop::ContextFull | Stop::Cut { .. } => Tone::Bad,
-    }
-}
-
-fn stop_words(stop: &Stop, empty: bool) -> Option<(Tone, String)> {
-    Some(match stop {
-        Stop::End if empty => (Tone::Plain, "The model ended its turn without a word.".to_owned()),
-        Stop::End | Stop::Pause => return None,
-        Stop::MaxTokens => {
-            (Tone::Warn, "The answer reached the model's limit of length. Say “go on” to have the rest.".to_owned())
-        }
-        Stop::Refusal => (Tone::Bad, "The model refused to answer. Its tools were not run. Put it in other words, or begin a new session.".to_owned()),
-        Stop::ContextFull => (Tone::Bad, "The conversation no longer fits into the model's context. Begin a new session.".to_owned()),
-        Stop::Stopped => (Tone::Plain, "You stopped the reply. Tasks go on.".to_owned()),
-        Stop::Cut { reason } => {
-            (Tone::Bad, format!("The answer broke off: {reason} What had come is kept. Say “go on” to continue."))
-        }
-        Stop::Other { word } => (Tone::Warn, format!("The model stopped for a reason this page does not know: {word}.")),
-    })
-}
-
-/// A fault for people.
-#[must_use]
-pub fn fault_words(fault: &crate::model::Fault) -> String {
-    match &fault.request_id {
-        Some(id) => format!("{} (request {id})", fault.message),
-        None => fault.message.clone(),
     }
 }
 

@@ -1,3 +1,5 @@
+//! The store: what it keeps, in what order, and what survives being closed.
+
 use std::sync::Mutex;
 use std::time::Duration;
 

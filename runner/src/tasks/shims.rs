@@ -118,3 +118,12 @@ impl Shim {
         }
     }
 }
+
+/// Whether a failed start was a lack that may pass.
+pub(super) fn is_passing(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        error.raw_os_error().map(Errno::from_raw_os_error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::AGAIN | Errno::NOMEM)
+    )
+}

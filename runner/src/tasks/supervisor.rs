@@ -28,7 +28,8 @@ use super::inner::Inner;
 use super::queue::Place;
 use super::reader::{CHUNK, Drain, read, read_ready};
 use super::record::{Command, Input, Phase, Record};
-use super::shims::Shim;
+use super::shims::{Shim, is_passing};
+use super::text::signal_name;
 use crate::shim::wire::{Exited, FromShim, Run, ToShim};
 use crate::store::rows;
 
@@ -495,18 +496,4 @@ async fn at(moment: Option<Instant>) {
         Some(moment) => sleep_until(moment).await,
         None => pending().await,
     }
-}
-
-/// Whether a failed start was a lack that may pass.
-fn is_passing(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    matches!(
-        error.raw_os_error().map(Errno::from_raw_os_error),
-        Some(Errno::MFILE | Errno::NFILE | Errno::AGAIN | Errno::NOMEM)
-    )
-}
-
-/// Such as `SIGTERM`.
-fn signal_name(number: i32) -> String {
-    signal_hook::low_level::signal_name(number).map_or_else(|| format!("signal {number}"), ToOwned::to_owned)
 }

@@ -148,6 +148,11 @@ pub(super) fn matching(text: &str, pattern: &regex::Regex, first_number: u64, ta
     (lines, matches)
 }
 
+/// Such as `SIGTERM`.
+pub(super) fn signal_name(number: i32) -> String {
+    signal_hook::low_level::signal_name(number).map_or_else(|| format!("signal {number}"), ToOwned::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

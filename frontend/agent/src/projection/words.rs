@@ -1,0 +1,42 @@
+//! How the end of an answer and the faults of a model read to people.
+
+use crate::model::{Fault, Stop};
+use crate::view::Tone;
+
+pub(super) const fn overtaken(stop: &Stop) -> bool {
+    matches!(stop, Stop::Refusal | Stop::Stopped | Stop::Cut { .. } | Stop::ContextFull)
+}
+
+pub(super) const fn stop_tone(stop: &Stop) -> Tone {
+    match stop {
+        Stop::End | Stop::Pause => Tone::Good,
+        Stop::MaxTokens | Stop::Stopped | Stop::Other { .. } => Tone::Warn,
+        Stop::Refusal | Stop::ContextFull | Stop::Cut { .. } => Tone::Bad,
+    }
+}
+
+pub(super) fn stop_words(stop: &Stop, empty: bool) -> Option<(Tone, String)> {
+    Some(match stop {
+        Stop::End if empty => (Tone::Plain, "The model ended its turn without a word.".to_owned()),
+        Stop::End | Stop::Pause => return None,
+        Stop::MaxTokens => {
+            (Tone::Warn, "The answer reached the model's limit of length. Say “go on” to have the rest.".to_owned())
+        }
+        Stop::Refusal => (Tone::Bad, "The model refused to answer. Its tools were not run. Put it in other words, or begin a new session.".to_owned()),
+        Stop::ContextFull => (Tone::Bad, "The conversation no longer fits into the model's context. Begin a new session.".to_owned()),
+        Stop::Stopped => (Tone::Plain, "You stopped the reply. Tasks go on.".to_owned()),
+        Stop::Cut { reason } => {
+            (Tone::Bad, format!("The answer broke off: {reason} What had come is kept. Say “go on” to continue."))
+        }
+        Stop::Other { word } => (Tone::Warn, format!("The model stopped for a reason this page does not know: {word}.")),
+    })
+}
+
+/// A fault for people.
+#[must_use]
+pub fn fault_words(fault: &Fault) -> String {
+    match &fault.request_id {
+        Some(id) => format!("{} (request {id})", fault.message),
+        None => fault.message.clone(),
+    }
+}
