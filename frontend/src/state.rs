@@ -9,6 +9,8 @@
 
 mod rows;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 pub use rows::{RowBody, RowHandle, Stream};
 pub use tasks::TaskHandle;
@@ -225,8 +227,8 @@ impl PageState {
             Patch::Row(row) => rows::put(self.rows, *row),
             Patch::Grow { row, text } => rows::grow(self.rows, row, &text),
             Patch::Drop { row } => self.rows.update(|rows| rows.retain(|handle| handle.id != row)),
-            Patch::Queue(queue) => self.queue.set(queue),
-            Patch::Status(status) => self.status.set(*status),
+            Patch::Queue(queue) => set_if_new(self.queue, queue),
+            Patch::Status(status) => set_if_new(self.status, *status),
             Patch::Tasks(all) => tasks::replace(self.tasks, all),
             Patch::Task(task) => tasks::put(self.tasks, *task),
             Patch::TasksGone(ids) => {
@@ -257,6 +259,12 @@ impl PageState {
         self.drains.update(BTreeMap::clear);
         self.status.set(blank_status());
         self.call_view.set(None);
+    }
+}
+
+fn set_if_new<T: PartialEq + Send + Sync + 'static>(signal: RwSignal<T>, value: T) {
+    if signal.with_untracked(|old| *old != value) {
+        signal.set(value);
     }
 }
 

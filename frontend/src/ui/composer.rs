@@ -142,10 +142,7 @@ fn Doing() -> impl IntoView {
         TurnView::Streaming => "Writing…".to_owned(),
         TurnView::Asks => "Waits for your approval".to_owned(),
         TurnView::Tools => "Running tools…".to_owned(),
-        TurnView::BacksOff { until, reason } => {
-            let left = until.since(local.now.get());
-            format!("{reason} Tries again in {}", format::elapsed(left + 999))
-        }
+        TurnView::BacksOff { reason, .. } => reason,
         TurnView::Failed => "The last call failed".to_owned(),
     };
     let state = move || {
@@ -156,7 +153,26 @@ fn Doing() -> impl IntoView {
             TurnView::Failed => "failed",
         })
     };
-    view! { <span class="doing" role="status" data-state=state>{words}</span> }
+    let countdown = move || {
+        let until = turn.with(|turn| match turn {
+            TurnView::BacksOff { until, .. } => Some(*until),
+            TurnView::Idle
+            | TurnView::WaitsForRunner
+            | TurnView::Asking
+            | TurnView::Streaming
+            | TurnView::Asks
+            | TurnView::Tools
+            | TurnView::Failed => None,
+        });
+        until.map(|until| format!(" Tries again in {}", format::elapsed(until.since(local.now.get()) + 999)))
+    };
+    view! {
+        <span class="doing" data-state=state>
+            <span role="status">{words}</span>
+            // Seconds that pass are not announced.
+            <span aria-hidden="true">{countdown}</span>
+        </span>
+    }
 }
 
 const MODES: [(Mode, &str); 3] = [

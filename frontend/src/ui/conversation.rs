@@ -1,6 +1,7 @@
 //! The conversation: its rows, the empty session's welcome, and scrolling that sticks only at the bottom.
 
 use agent::event::UserEvent;
+use agent::model::demo::{Example, examples};
 use agent::settings::Provider;
 use agent::view::{TurnView, Waiting};
 use leptos::either::EitherOf6;
@@ -15,7 +16,7 @@ use super::queue::Shelf;
 use super::slips::{Drained, Notice};
 use super::stick::Stick;
 use super::tool::ToolRow;
-use super::{Dispatch, Wish, dom, use_dispatch, use_page};
+use super::{dom, use_dispatch, use_page};
 use crate::state::{RowBody, RowHandle, Stream};
 
 /// The panel in the middle.
@@ -142,7 +143,6 @@ fn Thinking(stream: Stream) -> impl IntoView {
 #[component]
 fn Welcome() -> impl IntoView {
     let page = use_page();
-    let dispatch = use_dispatch();
     let who = move || {
         page.status.with(|status| match status.model.provider {
             Provider::Demo | Provider::Auto => {
@@ -154,7 +154,7 @@ fn Welcome() -> impl IntoView {
             Provider::Direct => format!("{} answers, with the key kept in this browser.", status.model.model),
         })
     };
-    let examples = examples().into_iter().map(|words| view! { <Example words dispatch/> }).collect_view();
+    let examples = examples().map(|example| view! { <Try example/> });
     view! {
         <section class="welcome" aria-labelledby="welcome">
             <h2 id="welcome">"The agent keeps thinking while your commands run."</h2>
@@ -173,17 +173,17 @@ fn Welcome() -> impl IntoView {
 }
 
 #[component]
-fn Example(words: &'static str, dispatch: Dispatch) -> impl IntoView {
-    let send = move |_| {
-        dispatch.send(Wish::Agent(UserEvent::Say { text: words.to_owned(), steer: false }));
+fn Try(example: Example) -> impl IntoView {
+    let dispatch = use_dispatch();
+    let say = move |_| {
+        dispatch.agent(UserEvent::Say { text: example.wish.to_owned(), steer: false });
     };
-    view! { <li><button type="button" on:click=send>{words}</button></li> }
-}
-
-fn examples() -> [&'static str; 3] {
-    [
-        "Run \"sleep 5 && echo done\" in the background, then create a file while it runs",
-        "Start 3 background tasks: \"sleep 2\", \"sleep 4\", \"sleep 6\". Check their status.",
-        "Run pytest in the background and keep working on other things",
-    ]
+    view! {
+        <li>
+            <button type="button" on:click=say>
+                <small>{example.title}</small>
+                {example.wish}
+            </button>
+        </li>
+    }
 }

@@ -40,9 +40,23 @@ pub(crate) fn is_writing() -> bool {
     })
 }
 
+/// Whether the element of this id has the focus.
+pub(crate) fn has_focus(id: &str) -> bool {
+    document().active_element().is_some_and(|active| active.id() == id)
+}
+
 /// Whether nothing in particular has the focus.
 pub(crate) fn is_focus_free() -> bool {
     document().active_element().is_none_or(|active| active.tag_name().eq_ignore_ascii_case("body"))
+}
+
+/// Takes the focus from whatever has it.
+pub(crate) fn leave() {
+    if let Some(active) = document().active_element().and_then(|active| active.dyn_into::<HtmlElement>().ok())
+    {
+        // Fails only for elements that are gone.
+        let _ = active.blur();
+    }
 }
 
 /// Puts text into the clipboard. Says whether the browser took it, when it knows.

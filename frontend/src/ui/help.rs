@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use super::kit::Modal;
 use super::local::use_local;
 
-const KEYS: [(&str, &str); 15] = [
+const KEYS: [(&str, &str); 16] = [
     ("Enter", "Send; while the agent works: queue for the next turn"),
     ("Ctrl Enter", "Steer: into the next call"),
     ("Shift Enter", "A new line"),
@@ -19,6 +19,7 @@ const KEYS: [(&str, &str); 15] = [
     ("Alt 1 … 4", "Go to sessions, conversation, tasks, timeline"),
     ("+ −", "In the timeline: a shorter or longer stretch"),
     ("← →", "In the timeline: earlier or later"),
+    ("↑ ↓", "In the timeline: through its bars and drains; Enter shows more"),
     ("0, End", "In the timeline: all of it, or live again"),
     ("?", "This help"),
 ];

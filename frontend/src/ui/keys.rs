@@ -28,6 +28,8 @@ fn act(event: &ev::KeyboardEvent, page: PageState, dispatch: Dispatch, local: Lo
     let command = event.ctrl_key() || event.meta_key();
     match (command, event.alt_key(), key.as_str()) {
         (true, false, "j" | "J") if !event.shift_key() => {
+            // What is being written is saved when its box loses the focus.
+            dom::leave();
             local.panel.set(Panel::Conversation);
             dispatch.send(Wish::NewSession);
         }
@@ -39,7 +41,9 @@ fn act(event: &ev::KeyboardEvent, page: PageState, dispatch: Dispatch, local: Lo
             }
         }
         (false, false, "Escape") => {
-            if !page.status.with_untracked(|status| composer::is_busy(&status.turn)) {
+            // In any other field it means that field alone.
+            let elsewhere = dom::is_writing() && !dom::has_focus(composer::ID);
+            if elsewhere || !page.status.with_untracked(|status| composer::is_busy(&status.turn)) {
                 return false;
             }
             dispatch.agent(UserEvent::StopReply);

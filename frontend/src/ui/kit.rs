@@ -116,11 +116,17 @@ pub fn Modal(
     });
     let heading = format!("dialog-{}", title.to_lowercase().replace(' ', "-"));
     let labelled = heading.clone();
+    // Closing by the platform's own way gives the focus back to where it was.
+    let close = move || {
+        if let Some(dialog) = node.get_untracked() {
+            dialog.close();
+        }
+    };
     // A press on the backdrop is a press on the dialog itself, since everything visible is inside its child.
     let backdrop = move |event: ev::MouseEvent| {
         let target = event.target();
-        if node.get().is_some_and(|dialog| target.as_ref() == Some(dialog.as_ref())) {
-            on_close();
+        if node.get_untracked().is_some_and(|dialog| target.as_ref() == Some(dialog.as_ref())) {
+            close();
         }
     };
     view! {
@@ -135,7 +141,7 @@ pub fn Modal(
             <div class="sheet">
                 <header>
                     <h2 id=heading>{title}</h2>
-                    <IconButton icon=Icon::Close label="Close" on_press=on_close/>
+                    <IconButton icon=Icon::Close label="Close" on_press=close/>
                 </header>
                 <div class="body">{children()}</div>
             </div>

@@ -191,10 +191,7 @@ fn ApprovalSettings() -> impl IntoView {
                             <button
                                 type="button"
                                 class="quiet small"
-                                on:click={
-                                    let rule = rule.clone();
-                                    move |_| change.with(|settings| settings.rules.retain(|other| *other != rule))
-                                }
+                                on:click=move |_| change.with(|settings| settings.rules.retain(|other| *other != rule))
                             >
                                 "Remove"
                             </button>

@@ -72,6 +72,8 @@ pub fn Timeline() -> impl IntoView {
             "-" => zoom(1.5, None),
             "ArrowLeft" => shift(-0.2),
             "ArrowRight" => shift(0.2),
+            "ArrowDown" => step_mark(1),
+            "ArrowUp" => step_mark(-1),
             "0" => window.set(Window::Fit),
             "End" => window.set(Window::Auto),
             _ => return,
@@ -131,7 +133,7 @@ pub fn Timeline() -> impl IntoView {
                     "export"
                 </button>
             </header>
-            <div class="lanes" tabindex="0" role="group" aria-label="Lanes; plus and minus change the stretch, arrows move it" on:keydown=on_key>
+            <div class="lanes" tabindex="0" role="group" aria-label="Lanes: up and down go through the bars, left and right move, plus and minus zoom" on:keydown=on_key>
                 <ol class="names">
                     <li>"agent"</li>
                     <For each=move || laid.with(|laid| laid.lanes.clone()) key=|lane| lane.task.clone() let(lane)>
@@ -180,7 +182,7 @@ fn Drawing(laid: Memo<Layout>, width: RwSignal<f64>, detail: RwSignal<Option<Str
             {move || laid.with(|laid| laid.now).map(|x| view! {
                 <g class="now" aria-hidden="true">
                     <path d=move || format!("M{x:.1} 4V{:.1}", height() - 4.0)></path>
-                    <text x=format!("{:.1}", x + 5.0) y="11">"now"</text>
+                    <text x=format!("{:.1}", x + 5.0) y=move || height() - 4.0>"now"</text>
                 </g>
             })}
         </svg>
@@ -213,8 +215,8 @@ fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> imp
     };
     view! {
         <rect
-            class="bar"
-            tabindex="0"
+            class="bar mark"
+            tabindex="-1"
             role="img"
             aria-label=words
             data-kind=move || bar.with(|bar| bar.as_ref().map(|bar| bar.kind))
@@ -236,6 +238,23 @@ fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> imp
                 }
             }
         ></rect>
+    }
+}
+
+/// Puts the focus on the next or the former of all marks.
+fn step_mark(by: i32) {
+    let Ok(marks) = document().query_selector_all(".timeline .mark") else { return };
+    let active = document().active_element();
+    let at: Option<u32> =
+        (0..marks.length()).find(|at| marks.get(*at).as_ref() == active.as_ref().map(AsRef::as_ref));
+    let next = match at {
+        Some(at) => at.saturating_add_signed(by),
+        None if by > 0 => 0,
+        None => marks.length().saturating_sub(1),
+    };
+    if let Some(mark) = marks.get(next).and_then(|mark| mark.dyn_into::<web_sys::SvgElement>().ok()) {
+        // Fails only for elements that are gone.
+        let _ = mark.focus();
     }
 }
 
@@ -265,8 +284,8 @@ fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>)
     let show = move || dispatch.send(Wish::ShowCall(call));
     view! {
         <g
-            class="drain"
-            tabindex="0"
+            class="drain mark"
+            tabindex="-1"
             role="button"
             aria-label=words
             on:pointerenter=move |_| detail.set(Some(words()))

@@ -7,7 +7,6 @@ use leptos::prelude::*;
 use shared::TaskId;
 
 use super::approval::Approval;
-use super::kit::CopyButton;
 use super::local::use_local;
 use super::use_dispatch;
 use crate::format;
@@ -70,6 +69,9 @@ fn Card(card: RwSignal<ToolCard>) -> impl IntoView {
         })
     });
     let parts = Memo::new(move |_| card.with(parts));
+    let all = RwSignal::new(false);
+    let quiet = card.with_untracked(|card| !matches!(card.name.as_str(), "bash" | "check_background"));
+    let hides = move || quiet && state.get() == "done" && parts.with(|parts| parts.contains(&Part::Output));
     let time = move || {
         card.with(|card| match (card.started, card.ended) {
             (Some(start), Some(end)) => Some(format::took(end.since(start))),
@@ -105,6 +107,16 @@ fn Card(card: RwSignal<ToolCard>) -> impl IntoView {
                 <span class="unseen">{move || state.get()}</span>
                 <span class="result">{result}</span>
                 {move || task.get().map(|task| view! { <TaskLink task/> })}
+                <Show when=hides>
+                    <button
+                        type="button"
+                        class="link"
+                        aria-expanded=move || all.get().to_string()
+                        on:click=move |_| all.update(|all| *all = !*all)
+                    >
+                        {move || if all.get() { "hide" } else { "show" }}
+                    </button>
+                </Show>
                 {move || to_background.get().map(|task| view! {
                     <button
                         type="button"
@@ -118,7 +130,7 @@ fn Card(card: RwSignal<ToolCard>) -> impl IntoView {
             <For each=move || parts.get() key=|part| part.clone() as u8 let(part)>
                 {match part {
                     Part::Diff => view! { <Diff diff=Signal::derive(move || card.with(|card| card.diff.clone()))/> }.into_any(),
-                    Part::Output => view! { <Output card/> }.into_any(),
+                    Part::Output => view! { <Output card quiet all/> }.into_any(),
                     Part::Input => view! {
                         <pre class="output" tabindex="0">{move || card.with(|card| card.input.clone())}</pre>
                     }
@@ -172,7 +184,7 @@ pub fn Diff(diff: Signal<String>) -> impl IntoView {
     };
     view! {
         <pre class="diff" tabindex="0" aria-label="Changes">{lines}</pre>
-        <More all total=move || total.get() preview=DIFF_PREVIEW/>
+        <More all total preview=DIFF_PREVIEW/>
     }
 }
 
@@ -189,18 +201,15 @@ fn diff_lines(diff: &str) -> impl Iterator<Item = (&'static str, &str)> {
     })
 }
 
-/// What the model read.
+/// What the model read. Quiet output shows only when it is asked for by the button in the card's head.
 #[component]
-fn Output(card: RwSignal<ToolCard>) -> impl IntoView {
-    let quiet = card.with_untracked(|card| !matches!(card.name.as_str(), "bash" | "check_background"));
-    let all = RwSignal::new(false);
+fn Output(card: RwSignal<ToolCard>, quiet: bool, all: RwSignal<bool>) -> impl IntoView {
     let total = Memo::new(move |_| card.with(|card| card.output.lines().count()));
     let failed = Memo::new(move |_| card.with(|card| card.state == ToolState::Failed));
-    let preview = move || if quiet && !failed.get() { 0 } else { PREVIEW };
     // The end of a failure says more than its beginning.
     let text = move || {
         card.with(|card| {
-            let limit = if all.get() { usize::MAX } else { preview() };
+            let limit = if all.get() || quiet { usize::MAX } else { PREVIEW };
             if failed.get() {
                 let skip = total.get().saturating_sub(limit);
                 card.output.lines().skip(skip).collect::<Vec<_>>().join("\n")
@@ -209,12 +218,20 @@ fn Output(card: RwSignal<ToolCard>) -> impl IntoView {
             }
         })
     };
-    let shows = Memo::new(move |_| all.get() || preview() > 0);
-    let is_long = move || total.get() > preview();
     view! {
-        <Show when=move || shows.get()>
+        <Show when=move || all.get() || !quiet || failed.get()>
             <pre class="output" tabindex="0" aria-label="Output">{text}</pre>
         </Show>
+        <Show when=move || !quiet>
+            <More all total preview=PREVIEW/>
+        </Show>
+    }
+}
+
+#[component]
+fn More(all: RwSignal<bool>, total: Memo<usize>, preview: usize) -> impl IntoView {
+    let is_long = move || total.get() > preview;
+    view! {
         <Show when=is_long>
             <div class="more">
                 <button
@@ -224,30 +241,6 @@ fn Output(card: RwSignal<ToolCard>) -> impl IntoView {
                     on:click=move |_| all.update(|all| *all = !*all)
                 >
                     {move || if all.get() { "Show less".to_owned() } else { format!("Show {}", lines_word(total.get())) }}
-                </button>
-                <CopyButton text=move || card.with_untracked(|card| card.output.clone())/>
-            </div>
-        </Show>
-    }
-}
-
-#[component]
-fn More(
-    all: RwSignal<bool>,
-    total: impl Fn() -> usize + Copy + Send + Sync + 'static,
-    preview: usize,
-) -> impl IntoView {
-    let is_long = move || total() > preview;
-    view! {
-        <Show when=is_long>
-            <div class="more">
-                <button
-                    type="button"
-                    class="quiet small"
-                    aria-expanded=move || all.get().to_string()
-                    on:click=move |_| all.update(|all| *all = !*all)
-                >
-                    {move || if all.get() { "Show less".to_owned() } else { format!("Show {}", lines_word(total())) }}
                 </button>
             </div>
         </Show>

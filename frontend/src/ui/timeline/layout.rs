@@ -55,7 +55,7 @@ pub(crate) struct Layout {
     pub(crate) drains: BTreeMap<CallId, DrainView>,
     /// Where times are written, and which.
     pub(crate) ticks: Vec<(f64, u64)>,
-    /// Where now is, if it is in view.
+    /// Where now is, if something goes on and it is in view.
     pub(crate) now: Option<f64>,
     /// The height of it all.
     pub(crate) height: f64,
@@ -202,17 +202,12 @@ pub(crate) fn layout(
 
     let origin = spans.values().map(|span| span.start.0).min().unwrap_or(now);
     let height = lane_top(lanes.len() + 1) + BOTTOM;
-    let now = (from..=to).contains(&now).then(|| x(now));
-    Layout {
-        from,
-        length,
-        bars,
-        drains: views,
-        ticks: ticks(origin, from, length, width),
-        now,
-        height,
-        lanes,
-    }
+    let goes_on = spans.values().any(|span| span.end.is_none());
+    let now = (goes_on && (from..=to).contains(&now)).then(|| x(now));
+    // The word "now" stands among the ticks.
+    let mut ticks = ticks(origin, from, length, width);
+    ticks.retain(|(tick, _)| now.is_none_or(|now| !(-48.0..36.0).contains(&(tick - now))));
+    Layout { from, length, bars, drains: views, ticks, now, height, lanes }
 }
 
 /// The top of a lane; 0 is the agent's.
@@ -263,9 +258,9 @@ pub(crate) fn moved(from: u64, length: u64, part: f64) -> Window {
 /// Places and times since the beginning, at round steps and not too close.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a width in pixels")]
 fn ticks(origin: u64, from: u64, length: u64, width: f64) -> Vec<(f64, u64)> {
-    const STEPS: [u64; 17] = [
-        500, 1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000,
-        3_600_000, 7_200_000, 21_600_000, 43_200_000, 86_400_000,
+    const STEPS: [u64; 16] = [
+        1_000, 2_000, 5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000,
+        7_200_000, 21_600_000, 43_200_000, 86_400_000,
     ];
     let most = ((width / 90.0) as u64).max(1);
     let step = STEPS.into_iter().find(|step| length / step <= most).unwrap_or(7 * 86_400_000);
@@ -349,7 +344,7 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_apart() {
-        for length in [2_000, 45_000, 600_000, 7_200_000, 86_400_000 * 3] {
+        for length in [4_000, 45_000, 600_000, 7_200_000, 86_400_000 * 3] {
             let ticks = ticks(1_000, 1_000, length, 1_000.0);
             assert!((2..=12).contains(&ticks.len()), "{length}: {ticks:?}");
             assert!(ticks.windows(2).all(|pair| pair[1].0 - pair[0].0 > 60.0), "{length}: {ticks:?}");
