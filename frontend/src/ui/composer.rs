@@ -11,7 +11,7 @@ use leptos::leptos_dom::helpers::TimeoutHandle;
 use leptos::prelude::*;
 
 use super::local::use_local;
-use super::{Wish, use_dispatch, use_page};
+use super::{Wish, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Ownership;
 
@@ -61,6 +61,15 @@ pub fn Composer() -> impl IntoView {
         text.set(draft);
     });
     on_cleanup(forget_timer);
+    // Whoever opens the page with a keyboard at hand can write at once.
+    Effect::new(move |_| {
+        if let Some(node) = node.get()
+            && dom::is_focus_free()
+            && dom::can_hover()
+        {
+            dom::focus_in_place(&node);
+        }
+    });
 
     let on_input = move |_| {
         forget_timer();

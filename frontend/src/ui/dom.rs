@@ -45,6 +45,11 @@ pub(crate) fn has_focus(id: &str) -> bool {
     document().active_element().is_some_and(|active| active.id() == id)
 }
 
+/// Whether there is a pointer that hovers: then a keyboard on the screen is unlikely to come up.
+pub(crate) fn can_hover() -> bool {
+    window().match_media("(hover: hover)").ok().flatten().is_some_and(|query| query.matches())
+}
+
 /// Whether nothing in particular has the focus.
 pub(crate) fn is_focus_free() -> bool {
     document().active_element().is_none_or(|active| active.tag_name().eq_ignore_ascii_case("body"))

@@ -32,6 +32,7 @@ fn act(event: &ev::KeyboardEvent, page: PageState, dispatch: Dispatch, local: Lo
             dom::leave();
             local.panel.set(Panel::Conversation);
             dispatch.send(Wish::NewSession);
+            dom::focus_id(composer::ID);
         }
         (true, false, ".") => dom::focus_id(approval::ID),
         (false, true, "1" | "2" | "3" | "4") => {

@@ -117,7 +117,7 @@ pub fn Replay(log: Vec<Entry>) -> impl IntoView {
                             </div>
                         </div>
                     </main>
-                    <Timeline/>
+                    <Timeline replays=true/>
                 </Provider>
             </Provider>
         </Provider>

@@ -26,7 +26,7 @@ const CHOICES: [(&str, Window); 4] = [
 
 /// The panel at the bottom.
 #[component]
-pub fn Timeline() -> impl IntoView {
+pub fn Timeline(#[prop(optional)] replays: bool) -> impl IntoView {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
@@ -114,15 +114,17 @@ pub fn Timeline() -> impl IntoView {
                 <div class="stretch" role="group" aria-label="How much is shown">{buttons}</div>
                 <button type="button" class="quiet small" aria-label="Show a longer stretch" on:click=move |_| zoom(1.5, None)>"−"</button>
                 <button type="button" class="quiet small" aria-label="Show a shorter stretch" on:click=move |_| zoom(1.0 / 1.5, None)>"+"</button>
-                <button
-                    type="button"
-                    class="quiet small"
-                    title="Play this session again"
-                    disabled=move || is_empty.get()
-                    on:click=move |_| dispatch.send(Wish::Replay)
-                >
-                    "replay"
-                </button>
+                <Show when=move || !replays>
+                    <button
+                        type="button"
+                        class="quiet small"
+                        title="Play this session again"
+                        disabled=move || is_empty.get()
+                        on:click=move |_| dispatch.send(Wish::Replay)
+                    >
+                        "replay"
+                    </button>
+                </Show>
                 <button
                     type="button"
                     class="quiet small"

@@ -122,7 +122,8 @@ pub(crate) fn stretch(window: Window, spans: &BTreeMap<u64, Span>, now: u64) -> 
         Window::Last(length) => length.clamp(SHORTEST_MS, whole.max(SHORTEST_MS)),
     };
     // A little room on both sides, for the first bar's edge and the word "now".
-    (end.saturating_sub(shown + shown / 100), shown + shown / 12)
+    let begin = end.saturating_sub(shown).max(first);
+    (begin.saturating_sub(shown / 100), shown + shown / 12)
 }
 
 /// Lays everything out for a drawing of this width.
@@ -290,6 +291,13 @@ mod tests {
         let (from, length) = stretch(Window::Fit, &long, hour);
         assert!(from == 0 && length >= hour, "{from} {length}");
         assert_eq!(stretch(Window::Fixed(5, 10_000), &long, hour), (5, 10_000));
+    }
+
+    #[test]
+    fn the_first_moments_begin_at_the_left() {
+        let spans = spans(&[(1, Lane::Call, 100_000, None)]);
+        let (from, length) = stretch(Window::Auto, &spans, 100_100);
+        assert!(from <= 100_000 && 100_000 - from < length / 20, "{from} {length}");
     }
 
     #[test]
