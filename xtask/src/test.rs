@@ -48,7 +48,11 @@ const STEPS: &[Step] = &[
     },
     Step { name: "wasm", what: "The core's tests on wasm32, in the browser", run: wasm },
     Step { name: "build", what: "The page and the runner", run: build },
-    Step { name: "conformance", what: "Against software that is not ours", run: |_| conformance::step() },
+    Step {
+        name: "conformance",
+        what: "Against software that is not ours",
+        run: |context| conformance::step(|| context.binary()),
+    },
     Step { name: "e2e", what: "End to end: the real runner, the real browser", run: end_to_end },
 ];
 
@@ -174,7 +178,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
 
 /// A command that ended with a failure, and what its tests reported before.
 #[derive(Debug)]
-struct Failed(Counts);
+pub(crate) struct Failed(pub(crate) Counts);
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
