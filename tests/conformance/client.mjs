@@ -54,18 +54,6 @@ async function loop() {
   return { answers, deltas };
 }
 
-// The SDK's own loop.
-async function runner() {
-  const runnable = tools.map((tool) => ({ ...tool, type: 'custom', run: hands[tool.name], parse: (input) => input }));
-  const answers = [];
-  const loop = client.beta.messages.toolRunner({ ...request([...wish]), tools: runnable, stream: true });
-  for await (const stream of loop) {
-    const answer = await stream.finalMessage();
-    answers.push({ content: answer.content, stop: answer.stop_reason, usage: answer.usage });
-  }
-  return { answers };
-}
-
 // One question, whose answer may be an error.
 async function ask() {
   const stream = client.messages.stream(request(wish));
@@ -91,7 +79,7 @@ async function rest() {
   return { models, tokens: count.input_tokens, content: whole.content };
 }
 
-const scenarios = { loop, runner, ask, broken, rest };
+const scenarios = { loop, ask, broken, rest };
 try {
   console.log(JSON.stringify(await scenarios[process.argv[2]]()));
 } catch (error) {

@@ -139,7 +139,8 @@ mod tests {
         let fill = |text: &'static str, fails: bool| {
             once(&folder, "thing", |place| {
                 fs::write(place.join(text), text)?;
-                if fails { bail!("no network") } else { Ok(()) }
+                ensure!(!fails, "no network");
+                Ok(())
             })
         };
         assert!(fill("half", true).is_err());
