@@ -122,10 +122,12 @@ async fn fetch(
         request = request.header("x-api-key", &key);
     }
     let request = request.body(body).map_err(|error| error.to_string())?;
-    let response = request
-        .send()
-        .await
-        .map_err(|error| format!("the model's server could not be reached: {error} (is the address right, and does it allow calls from a page?)"))?;
+    let response = request.send().await.map_err(|error| {
+        format!(
+            "the model's server could not be reached: {error} (is the address right, was the runner started with it, and does it \
+             allow calls from a page?)"
+        )
+    })?;
     report.say(ModelInput::Head { status: response.status(), headers: readable(&response) });
     let Some(stream) = response.body() else { return Ok(()) };
     let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();

@@ -255,6 +255,8 @@ impl Seat {
             }
             match hold {
                 Some(hold) => seat.drive(hold).await,
+                // Waiting ends without the lock only where the page itself ends.
+                None if want == Want::Wait => {}
                 None => seat.follow(),
             }
         });
