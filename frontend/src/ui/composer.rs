@@ -50,9 +50,12 @@ pub fn Composer() -> impl IntoView {
             handle.clear();
         }
     };
+    // Removing a box that has the focus is a blur too, and finds no text any more.
     let save_now = move || {
         forget_timer();
-        dispatch.send(Wish::SaveDraft(text.get_untracked()));
+        if let Some(text) = text.try_get_untracked() {
+            dispatch.send(Wish::SaveDraft(text));
+        }
     };
     // A session that opens brings its draft.
     Effect::new(move |_| {

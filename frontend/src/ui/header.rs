@@ -78,7 +78,7 @@ fn Title() -> impl IntoView {
         edits.set(true);
     };
     let save = move || {
-        if edits.get_untracked() {
+        if edits.try_get_untracked() == Some(true) {
             edits.set(false);
             let title = draft.get_untracked().trim().to_owned();
             dispatch.agent(UserEvent::Rename { title });

@@ -140,7 +140,7 @@ fn Item(id: SessionId) -> impl IntoView {
         editing.set(Editing::Title);
     };
     let save = move || {
-        if editing.get_untracked() == Editing::Title {
+        if editing.try_get_untracked() == Some(Editing::Title) {
             editing.set(Editing::No);
             dispatch.send(Wish::RenameSession(id, draft.get_untracked().trim().to_owned()));
         }
