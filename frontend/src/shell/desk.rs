@@ -143,7 +143,7 @@ impl Desk {
                 }
             }),
             Wish::WholeLog(task) => {
-                self.start(|desk| async move { desk.try_it(keep::save_log(&task).await) })
+                self.start(|desk| async move { desk.try_it(keep::save_log(&task).await) });
             }
             Wish::CopyLog(task) => self.start(|desk| async move { desk.copy_log(&task).await }),
             Wish::SaveDraft(text) => {

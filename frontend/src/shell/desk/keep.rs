@@ -1,7 +1,5 @@
 //! What the tab does with sessions as they are kept: titles, deletion, logs, and the writing of lines and drafts.
 
-use std::rc::Rc;
-
 use agent::effect::SessionSummary;
 use agent::event::UserEvent;
 use agent::record::{Entry, Record};
