@@ -444,7 +444,8 @@ mod tests {
     #[test]
     fn lines_are_bounded_and_the_cut_is_counted() {
         let mut screen = Screen::default();
-        let lines: String = (0..LINES + 3 * CHUNK + 7).map(|n| format!("{n}\n")).collect();
+        let lines: Vec<String> = (0..LINES + 3 * CHUNK + 7).map(|n| n.to_string()).collect();
+        let lines = lines.join("\n") + "\n";
         screen.take_in(&slice(0, lines.as_bytes()));
         assert_eq!(screen.dropped(), 3 * CHUNK as u64);
         assert_eq!(screen.chunks().len(), LINES / CHUNK);

@@ -107,9 +107,10 @@ mod tests {
             let mut page = Vec::new();
             for position in positions {
                 for patch in film.seek(*position) {
-                    match patch {
-                        Patch::Reset => page.clear(),
-                        other => page.push(other),
+                    if patch == Patch::Reset {
+                        page.clear();
+                    } else {
+                        page.push(patch);
                     }
                 }
             }
