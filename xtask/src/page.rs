@@ -75,7 +75,9 @@ impl Weight {
         );
         if self.0 > TARGET {
             let (weight, target) = (say_size(self.0), say_size(TARGET));
-            say::line(format_args!("warning: the page weighs {weight} after compression; its target is {target}"));
+            say::line(format_args!(
+                "warning: the page weighs {weight} after compression; its target is {target}"
+            ));
         }
         Ok(())
     }
