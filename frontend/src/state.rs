@@ -59,7 +59,7 @@ pub struct PageState {
     pub call_view: RwSignal<Option<CallView>>,
     /// Set by the shell, changed by the page through [`crate::ui::Wish::SaveSettings`] alone.
     pub settings: RwSignal<Settings>,
-    /// Set by the shell whenever a session opens: the words that were being written there.
+    /// The words being written. Set by the shell whenever a session opens: those that were being written there.
     pub draft: RwSignal<String>,
     /// Set by the shell after [`crate::ui::Wish::Replay`]: the session's log. Cleared by the page.
     pub replay: RwSignal<Option<Vec<Entry>>>,

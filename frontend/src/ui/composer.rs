@@ -37,7 +37,8 @@ pub(crate) const fn is_busy(turn: &TurnView) -> bool {
 pub fn Composer() -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
-    let text = RwSignal::new(String::new());
+    // The words outlive this box, which goes while the session is played again.
+    let text = page.draft;
     let node = NodeRef::<html::Textarea>::new();
     let timer = StoredValue::<Option<TimeoutHandle>>::new(None);
     let busy = Memo::new(move |_| page.status.with(|status| is_busy(&status.turn)));
@@ -57,11 +58,11 @@ pub fn Composer() -> impl IntoView {
             dispatch.send(Wish::SaveDraft(text));
         }
     };
-    // A session that opens brings its draft.
+    // Words of one session are not saved as another's.
+    let session = Memo::new(move |_| page.sessions.with(|sessions| sessions.current));
     Effect::new(move |_| {
-        let draft = page.draft.get();
+        session.track();
         forget_timer();
-        text.set(draft);
     });
     on_cleanup(forget_timer);
     // Whoever opens the page with a keyboard at hand can write at once.
