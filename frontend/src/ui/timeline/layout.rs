@@ -269,7 +269,7 @@ fn ticks(origin: u64, from: u64, length: u64, width: f64) -> Vec<(f64, u64)> {
     let last = (from + length).saturating_sub(origin) / step;
     (first..=last)
         .map(|n| (scaled(origin + n * step, from, length, width), n * step))
-        .filter(|(x, _)| *x >= 0.0)
+        .filter(|(x, _)| (0.0..width - 34.0).contains(x))
         .collect()
 }
 
