@@ -53,7 +53,7 @@ pub fn Unpaired(reason: String) -> impl IntoView {
                         <button type="submit" class="primary" disabled=move || code.with(|code| code.trim().is_empty())>"Pair"</button>
                     </div>
                 </form>
-                <p class="none">"A link works once and for a short time only. To get a new one, restart the runner."</p>
+                <p class="none">"A link works once and for a short time only. " <code>"meanwhile pair"</code> " on the runner's machine prints a new one."</p>
             </section>
         </main>
     }
