@@ -85,7 +85,7 @@ fn a_session_needs_no_pointer() {
         .await;
         assert_ne!(page.tab.url().await, before);
         page.ready().await;
-        keys("/".into()).await;
+        // A new session can be written in at once.
         focus_is_on(page, "#composer").await;
         keys("Run \"echo fresh\"" + Key::Enter).await;
         page.says("echo fresh is done (exit 0)").await;
