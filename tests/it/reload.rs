@@ -198,14 +198,12 @@ fn between_a_tools_beginning_and_the_runners_reply() {
             say("It ended."),
         ])
         .await;
-        let hold = Gate::new();
-        scene.session.say("Start it");
         // Whatever comes of the start cannot be written down: the log knows that it was begun, and no more.
+        let hold = Gate::new();
         let began =
             |entry: &agent::record::Entry| matches!(entry.record, agent::record::Record::ToolBegan { .. });
-        e2e::wait::until("the start is in the log", || scene.session.log().iter().any(began).then_some(()))
-            .await;
-        scene.session.store().hold(&hold);
+        scene.session.store().hold_after(began, &hold);
+        scene.session.say("Start it");
         scene.file("starts.txt").await;
         scene.session.leave();
         scene.session.store().release();

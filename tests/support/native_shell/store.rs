@@ -20,6 +20,8 @@ struct Inner {
     log: Vec<Entry>,
     settings: Settings,
     hold: Option<Gate>,
+    /// The write after which the gate comes down.
+    hold_after: Option<(fn(&Entry) -> bool, Gate)>,
     failing: Option<String>,
 }
 
@@ -27,7 +29,14 @@ impl Store {
     /// An empty log of a new session.
     pub fn new(settings: Settings) -> Self {
         let session = SessionId(uuid::Uuid::new_v4());
-        Self(Rc::new(RefCell::new(Inner { session, log: Vec::new(), settings, hold: None, failing: None })))
+        Self(Rc::new(RefCell::new(Inner {
+            session,
+            log: Vec::new(),
+            settings,
+            hold: None,
+            hold_after: None,
+            failing: None,
+        })))
     }
 
     /// Whose log it is.
@@ -54,9 +63,16 @@ impl Store {
         self.0.borrow_mut().hold = Some(gate.clone());
     }
 
+    /// Writes wait at this gate once an entry that fits is durable: none that comes after it slips through.
+    pub fn hold_after(&self, fits: fn(&Entry) -> bool, gate: &Gate) {
+        self.0.borrow_mut().hold_after = Some((fits, gate.clone()));
+    }
+
     /// Writes are no longer held back.
     pub fn release(&self) {
-        self.0.borrow_mut().hold = None;
+        let mut inner = self.0.borrow_mut();
+        inner.hold = None;
+        inner.hold_after = None;
     }
 
     /// From now on writes fail with this reason.
@@ -78,6 +94,11 @@ impl Store {
         // Through JSON, as every real store does it.
         let written = serde_json::to_string(&entries).map_err(|error| error.to_string())?;
         inner.log.extend(serde_json::from_str::<Vec<Entry>>(&written).map_err(|error| error.to_string())?);
+        if let Some((fits, gate)) = inner.hold_after.clone()
+            && entries.iter().any(fits)
+        {
+            inner.hold = Some(gate);
+        }
         Ok(())
     }
 
