@@ -15,13 +15,16 @@ use crate::gate::Gate;
 #[derive(Clone)]
 pub struct Store(Rc<RefCell<Inner>>);
 
+/// Tells an entry that a test waits for.
+pub type Fits = fn(&Entry) -> bool;
+
 struct Inner {
     session: SessionId,
     log: Vec<Entry>,
     settings: Settings,
     hold: Option<Gate>,
     /// The write after which the gate comes down.
-    hold_after: Option<(fn(&Entry) -> bool, Gate)>,
+    hold_after: Option<(Fits, Gate)>,
     failing: Option<String>,
 }
 
@@ -64,7 +67,7 @@ impl Store {
     }
 
     /// Writes wait at this gate once an entry that fits is durable: none that comes after it slips through.
-    pub fn hold_after(&self, fits: fn(&Entry) -> bool, gate: &Gate) {
+    pub fn hold_after(&self, fits: Fits, gate: &Gate) {
         self.0.borrow_mut().hold_after = Some((fits, gate.clone()));
     }
 
