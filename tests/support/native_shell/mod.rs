@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 pub use socket::open as open_socket;
-pub use store::Store;
+pub use store::{Fits, Store};
 
 use crate::runner::Client;
 use crate::view::View;
