@@ -19,7 +19,8 @@ pub struct Task {
     pub folder: String,
     /// Queued, running, or how it ended.
     pub state: TaskState,
-    /// Whether a `bash` call still waits for it. It becomes false when the task is sent to the background.
+    /// Whether it was started for a `bash` call that waits for it, and was never sent to the background: neither by a
+    /// request nor since the wait ran out. A command that ended while it was waited for keeps it, whatever its end.
     #[serde(default)]
     pub foreground: bool,
     /// Whether its standard input is open for `send_input`.

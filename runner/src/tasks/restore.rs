@@ -61,7 +61,6 @@ impl Inner {
         };
         task.state = TaskState::Lost { reason: reason.into() };
         task.ended = Some(rows::now());
-        task.foreground = false;
         task.stdin = false;
         task.pid = None;
         let log = Arc::clone(record);

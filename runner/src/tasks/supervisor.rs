@@ -355,7 +355,6 @@ impl Supervisor {
     }
 
     async fn write_end(&mut self) {
-        self.task.foreground = false;
         self.figures();
         let record = Arc::clone(&self.record);
         let most = self.start.excerpt_chars.min(50_000) as usize;
@@ -371,7 +370,6 @@ impl Supervisor {
         self.task.state = state;
         self.task.ended = Some(rows::now());
         self.task.stdin = false;
-        self.task.foreground = false;
         let event = TaskEvent::Ended {
             task: Box::new(self.task.clone()),
             excerpt: shared::output::Excerpt::default(),

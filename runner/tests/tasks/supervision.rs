@@ -348,7 +348,7 @@ async fn a_foreground_task_goes_to_the_background_once_by_time() {
     let runner = Runner::new().await;
     let task = runner.start(Start { foreground_ms: Some(100), ..start("echo begun; sleep 0.5") }).await;
     assert!(task.foreground);
-    runner.end(&task.id).await;
+    assert!(!runner.end(&task.id).await.0.foreground);
     let kinds = runner.kinds().await;
     assert_eq!(kinds, ["backgrounded by Time: begun\n", "ended"]);
 }
@@ -359,17 +359,24 @@ async fn a_foreground_task_goes_to_the_background_on_request() {
     let task = runner.start(Start { foreground_ms: Some(60_000), ..start("sleep 0.3") }).await;
     assert!(!runner.tasks.background(&task.id).await.unwrap().foreground);
     assert!(!runner.tasks.background(&task.id).await.unwrap().foreground);
-    runner.end(&task.id).await;
+    assert!(!runner.end(&task.id).await.0.foreground);
     assert_eq!(runner.kinds().await, ["backgrounded by Request: ", "ended"]);
     assert_eq!(runner.tasks.background(&task.id).await.unwrap_err().code, ProblemCode::Conflict);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_quick_foreground_task_only_ends() {
+async fn a_foreground_task_that_ends_was_never_in_the_background() {
     let runner = Runner::new().await;
-    let task = runner.start(Start { foreground_ms: Some(60_000), ..start("true") }).await;
-    assert!(!runner.end(&task.id).await.0.foreground);
-    assert_eq!(runner.kinds().await, ["ended"]);
+    let foreground = |command| Start { foreground_ms: Some(60_000), ..start(command) };
+    let (task, _) = runner.finish(foreground("true")).await;
+    assert!(task.foreground);
+    assert!(runner.tasks.get(&task.id).unwrap().foreground);
+    let missing = Start { folder: Some("missing".into()), ..foreground("true") };
+    assert!(runner.finish(missing).await.0.foreground, "also if it could not be started");
+    assert_eq!(runner.kinds().await, ["ended", "ended"]);
+    let runner = runner.restart().await;
+    assert!(runner.tasks.get(&task.id).unwrap().foreground, "also in another life");
+    assert!(!runner.finish(start("true")).await.0.foreground);
 }
 
 #[tokio::test(flavor = "multi_thread")]
