@@ -2,13 +2,16 @@
 //!
 //! Everything goes through one directory handle, opened once (a capability: neither absolute paths nor `..` nor symbolic
 //! links lead out of it; a hard link cannot be told apart). A change is written beside its target, flushed, given the
-//! target's mode, and renamed over it, so that no reader ever sees half a file; changes are made one at a time. The work
-//! runs on threads that may block.
+//! target's mode, announced with what tells later whether it was made ([`intent`]), and renamed over the target, so that
+//! no reader ever sees half a file; changes are made one at a time. The work runs on threads that may block.
+
+mod diff;
+pub mod intent;
+mod words;
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use cap_std::ambient_authority;
 use cap_std::fs::{
@@ -17,8 +20,11 @@ use cap_std::fs::{
 use rustix::fs::OFlags;
 use shared::files::{FileChange, FileText};
 use shared::{Problem, ProblemCode};
-use similar::{ChangeTag, TextDiff};
 use uuid::Uuid;
+
+use self::diff::Change;
+use self::intent::{Identity, Intent};
+use self::words::{no_match, not_utf8, refuse_binary, system};
 
 /// Bytes of one `read`.
 pub const READ_BYTES: usize = 256 * 1024;
@@ -26,12 +32,6 @@ pub const READ_BYTES: usize = 256 * 1024;
 pub const WRITE_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of a file that is read from, since its lines are counted.
 const SCAN_BYTES: u64 = 256 * 1024 * 1024;
-/// Bytes of a diff.
-const DIFF_BYTES: usize = 32 * 1024;
-/// Bytes at a file's beginning in which a zero byte means "binary".
-const SNIFF: usize = 8 * 1024;
-/// After this a diff is made coarser instead of finer.
-const DIFF_TIME: Duration = Duration::from_millis(300);
 
 /// A handle; copies are cheap.
 #[derive(Clone)]
@@ -43,6 +43,27 @@ struct Inner {
     workspace: PathBuf,
     dir: Dir,
     changing: Mutex<()>,
+}
+
+/// A change that is wanted.
+#[derive(Clone, Debug)]
+pub enum Wish {
+    /// A whole file.
+    Write {
+        /// Within the workspace.
+        path: String,
+        /// UTF-8, at most 4 MiB.
+        content: String,
+    },
+    /// A text in place of another.
+    Edit {
+        /// Within the workspace.
+        path: String,
+        /// What is there, exactly.
+        old_text: String,
+        /// What shall be there.
+        new_text: String,
+    },
 }
 
 impl Files {
@@ -74,7 +95,7 @@ impl Files {
     /// # Errors
     /// Outside the workspace, too large, a folder or device, or refused by the system.
     pub async fn write(&self, path: String, content: String) -> Result<FileChange, Problem> {
-        self.run(move |inner| inner.write(&path, &content)).await
+        self.change(Wish::Write { path, content }, Uuid::new_v4(), |_, _| Ok(())).await
     }
 
     /// Replaces the first occurrence of a text.
@@ -87,7 +108,43 @@ impl Files {
         old_text: String,
         new_text: String,
     ) -> Result<FileChange, Problem> {
-        self.run(move |inner| inner.edit(&path, &old_text, &new_text)).await
+        self.change(Wish::Edit { path, old_text, new_text }, Uuid::new_v4(), |_, _| Ok(())).await
+    }
+
+    /// Makes a change under a name of its own. `announce` is called when all is prepared, just before it is made: by what
+    /// it is told, [`Self::was_made`] can later say whether it was, also in another life of the runner. If it fails,
+    /// nothing is changed. It runs on a thread that may block.
+    ///
+    /// # Errors
+    /// As for writing and editing, and those of `announce`.
+    pub async fn change<A>(&self, wish: Wish, name: Uuid, announce: A) -> Result<FileChange, Problem>
+    where
+        A: FnOnce(&Intent, &FileChange) -> Result<(), Problem> + Send + 'static,
+    {
+        self.run(move |inner| match wish {
+            Wish::Write { path, content } => inner.write(&path, &content, name, announce),
+            Wish::Edit { path, old_text, new_text } => {
+                inner.edit(&path, &old_text, &new_text, name, announce)
+            }
+        })
+        .await
+    }
+
+    /// Whether a change that was announced was made. If it was not, what was prepared for it is removed. `None` if it
+    /// belongs to another workspace.
+    ///
+    /// # Errors
+    /// The system does not let the file be looked at.
+    pub async fn was_made(&self, intent: Intent) -> Result<Option<bool>, Problem> {
+        self.run(move |inner| {
+            if intent.workspace != inner.workspace {
+                return Ok(None);
+            }
+            let _one_at_a_time = inner.changing.lock().unwrap_or_else(PoisonError::into_inner);
+            let path = intent.target.to_string_lossy();
+            intent.was_made(&inner.dir).map(Some).map_err(|error| system(&path, &error))
+        })
+        .await
     }
 
     async fn run<T, W>(&self, work: W) -> Result<T, Problem>
@@ -159,7 +216,10 @@ impl Inner {
         Ok(FileText { text, first_line: offset, total_lines: total, more: offset - 1 + taken < total })
     }
 
-    fn write(&self, path: &str, content: &str) -> Result<FileChange, Problem> {
+    fn write<A>(&self, path: &str, content: &str, name: Uuid, announce: A) -> Result<FileChange, Problem>
+    where
+        A: FnOnce(&Intent, &FileChange) -> Result<(), Problem>,
+    {
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let relative = self.target(path)?;
         let before = match self.old(&relative, path) {
@@ -176,11 +236,22 @@ impl Inner {
                 diff: format!("(No diff: what was there {reason}.)\n"),
             },
         };
-        self.replace(&relative, path, content)?;
-        Ok(diff.of(&relative, before.is_none()))
+        let change = diff.of(&relative, before.is_none());
+        self.replace(&relative, path, content, name, |intent| announce(intent, &change))?;
+        Ok(change)
     }
 
-    fn edit(&self, path: &str, old_text: &str, new_text: &str) -> Result<FileChange, Problem> {
+    fn edit<A>(
+        &self,
+        path: &str,
+        old_text: &str,
+        new_text: &str,
+        name: Uuid,
+        announce: A,
+    ) -> Result<FileChange, Problem>
+    where
+        A: FnOnce(&Intent, &FileChange) -> Result<(), Problem>,
+    {
         if old_text.is_empty() {
             let words =
                 "old_text is empty. Give the text to replace, or use write_file to write the whole file.";
@@ -203,9 +274,9 @@ impl Inner {
         new.push_str(&old[..at]);
         new.push_str(new_text);
         new.push_str(&old[at + old_text.len()..]);
-        let change = Change::between(&relative, Some(&old), &new);
-        self.replace(&relative, path, &new)?;
-        Ok(change.of(&relative, false))
+        let change = Change::between(&relative, Some(&old), &new).of(&relative, false);
+        self.replace(&relative, path, &new, name, |intent| announce(intent, &change))?;
+        Ok(change)
     }
 
     /// The path relative to the workspace, in its words.
@@ -292,7 +363,14 @@ impl Inner {
         })
     }
 
-    fn replace(&self, relative: &Path, path: &str, content: &str) -> Result<(), Problem> {
+    fn replace(
+        &self,
+        relative: &Path,
+        path: &str,
+        content: &str,
+        name: Uuid,
+        announce: impl FnOnce(&Intent) -> Result<(), Problem>,
+    ) -> Result<(), Problem> {
         if content.len() > WRITE_BYTES {
             let words = format!(
                 "{path} would have {} bytes; at most {WRITE_BYTES} are written. Use a command.",
@@ -314,7 +392,12 @@ impl Inner {
         if let Some(folder) = folder {
             self.dir.create_dir_all(folder).map_err(refused)?;
         }
-        let beside = relative.with_file_name(format!(".meanwhile-{}.tmp", Uuid::new_v4().simple()));
+        let beside = relative.with_file_name(format!(".meanwhile-{}.tmp", name.simple()));
+        let discard = |problem| {
+            // It may not have come to be.
+            let _none = self.dir.remove_file(&beside);
+            problem
+        };
         let written = (|| {
             let mut options = OpenOptions::new();
             options.write(true).create_new(true);
@@ -322,7 +405,14 @@ impl Inner {
                 // The old mode follows; until then nobody else needs to see it.
                 options.mode(0o600);
             }
-            let mut file = self.dir.open_with(&beside, &options)?;
+            let mut file = match self.dir.open_with(&beside, &options) {
+                // The same change was being prepared when an earlier runner died.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    self.dir.remove_file(&beside)?;
+                    self.dir.open_with(&beside, &options)?
+                }
+                opened => opened?,
+            };
             file.write_all(content.as_bytes())?;
             if let Some(old) = &old {
                 let new = file.metadata()?;
@@ -334,14 +424,22 @@ impl Inner {
                 }
                 file.set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
             }
-            file.sync_all()?;
-            self.dir.rename(&beside, &self.dir, relative)
+            file.sync_all()
         })();
-        written.map_err(|error| {
-            // It may not have come to be.
-            let _none = self.dir.remove_file(&beside);
-            refused(error)
-        })
+        written.map_err(|error| discard(refused(error)))?;
+        let intent = Intent {
+            workspace: self.workspace.clone(),
+            target: relative.to_owned(),
+            beside: beside.clone(),
+            before: old.as_ref().map(Identity::of),
+            after: intent::digest(content.as_bytes()),
+        };
+        announce(&intent).map_err(discard)?;
+        self.dir.rename(&beside, &self.dir, relative).map_err(|error| discard(refused(error)))?;
+        let folder = self.dir.open_dir(folder.unwrap_or_else(|| Path::new("."))).map(Dir::into_std_file);
+        // Some file systems cannot flush a folder; there the system does it when it does.
+        let _unflushed = folder.and_then(|folder| folder.sync_all());
+        Ok(())
     }
 
     fn outside(&self, path: &str) -> Problem {
@@ -364,86 +462,7 @@ impl Inner {
     }
 }
 
-/// What a change is, before it is made.
-struct Change {
-    added: u64,
-    removed: u64,
-    diff: String,
-}
-
-impl Change {
-    fn between(path: &Path, old: Option<&str>, new: &str) -> Self {
-        let diff = TextDiff::configure().timeout(DIFF_TIME).diff_lines(old.unwrap_or_default(), new);
-        let count = |tag| diff.iter_all_changes().filter(|change| change.tag() == tag).count() as u64;
-        let (added, removed) = (count(ChangeTag::Insert), count(ChangeTag::Delete));
-        let name = path.display();
-        let before = if old.is_some() { format!("a/{name}") } else { "/dev/null".into() };
-        let text = diff.unified_diff().context_radius(3).header(&before, &format!("b/{name}")).to_string();
-        Self { added, removed, diff: cut_diff(text) }
-    }
-
-    fn of(self, path: &Path, created: bool) -> FileChange {
-        let Self { added, removed, diff } = self;
-        FileChange { path: path.to_string_lossy().into_owned(), created, added, removed, diff }
-    }
-}
-
-fn cut_diff(mut diff: String) -> String {
-    const ROOM: usize = 64;
-    if diff.len() > DIFF_BYTES {
-        let most = crate::limits::char_border(&diff, DIFF_BYTES - ROOM);
-        let end = diff[..most].rfind('\n').map_or(most, |end| end + 1);
-        let rest = diff[end..].lines().count();
-        diff.truncate(end);
-        if !diff.ends_with('\n') {
-            diff.push('\n');
-        }
-        diff.push_str(&format!("(cut: {rest} more lines)\n"));
-    }
-    diff
-}
-
 /// Skips to behind the next line end, and gives how many bytes that was.
 fn skip_line(reader: &mut BufReader<File>) -> io::Result<usize> {
     reader.skip_until(b'\n')
-}
-
-fn refuse_binary(path: &str, beginning: &[u8]) -> Result<(), Problem> {
-    let words = match beginning {
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
-            "is UTF-16 text, and only UTF-8 is read. Convert it with a command such as iconv."
-        }
-        _ if beginning.iter().take(SNIFF).any(|byte| *byte == 0) => {
-            "is a binary file. Use a command such as file, xxd or strings."
-        }
-        _ => return Ok(()),
-    };
-    Err(Problem::new(ProblemCode::NotText, format!("{path} {words}")))
-}
-
-fn not_utf8(path: &str) -> Problem {
-    let words = format!(
-        "{path} is not valid UTF-8. Convert it with a command such as iconv, or look at it with xxd."
-    );
-    Problem::new(ProblemCode::NotText, words)
-}
-
-fn system(path: &str, error: &io::Error) -> Problem {
-    Problem::new(ProblemCode::System, format!("{path}: {error}."))
-}
-
-/// Says what is nearly there.
-fn no_match(path: &str, old: &str, wanted: &str) -> Problem {
-    let hint = if old.contains("\r\n") && old.replace("\r\n", "\n").contains(&wanted.replace("\r\n", "\n")) {
-        " It is there with other line ends: the file has \\r\\n.".to_owned()
-    } else {
-        let first = wanted.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-        let near = old.lines().position(|line| !first.is_empty() && line.trim() == first);
-        near.map_or_else(String::new, |at| {
-            format!(" Line {} is like its first line; the rest or the spaces differ.", at + 1)
-        })
-    };
-    let words =
-        format!("The text to replace is not in {path}.{hint} Read the file again and give the text exactly.");
-    Problem::new(ProblemCode::NoMatch, words)
 }

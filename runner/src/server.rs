@@ -121,6 +121,7 @@ pub async fn run(
         open_files,
         limits,
     };
+    let files = Files::open(&config.workspace)?;
     let upstream = origin(&config.anthropic.base);
     let connect = [DEFAULT_ANTHROPIC, &upstream].into_iter().chain(config.connect.iter().map(String::as_str));
     let runner = Arc::new(Runner {
@@ -131,8 +132,8 @@ pub async fn run(
         hub: Hub::default(),
         relay: Relay::new(config.anthropic),
         tasks: Tasks::open(tasks, store.clone()).await?,
-        files: Files::open(&config.workspace)?,
-        operations: Operations::new(store.clone()),
+        operations: Operations::open(store.clone(), files.clone()).await?,
+        files,
         sockets: TaskTracker::new(),
         requests: TaskTracker::new(),
         workspace: config.workspace.to_string_lossy().into_owned(),

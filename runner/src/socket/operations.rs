@@ -3,15 +3,22 @@
 //! A page that lost a reply sends the request again, perhaps over another socket and while the first is still under way.
 //! The second then waits for the first's reply. After that the reply is had from the store, also by another life of
 //! the runner. Problems that may go away are not kept, so that trying again tries again.
+//!
+//! A change of a file is announced before it is made, with its reply. Where a runner died between the change and its reply,
+//! the next one looks at the file and keeps the reply, or forgets the announcement.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use shared::protocol::Outcome;
+use shared::files::FileChange;
+use shared::protocol::{Outcome, Reply};
 use shared::{OpId, Problem, ProblemCode};
 use tokio::sync::watch;
 
-use crate::store::Store;
+use crate::files::Files;
+use crate::files::intent::Intent;
+use crate::server::now;
+use crate::store::{Intended, Store, StoreError};
 
 type UnderWay = Arc<Mutex<HashMap<OpId, watch::Receiver<Option<Outcome>>>>>;
 
@@ -20,6 +27,7 @@ type UnderWay = Arc<Mutex<HashMap<OpId, watch::Receiver<Option<Outcome>>>>>;
 pub struct Operations {
     under_way: UnderWay,
     store: Store,
+    files: Files,
 }
 
 /// Takes an operation off the list, however it ends.
@@ -35,9 +43,63 @@ impl Drop for Entry {
 }
 
 impl Operations {
-    /// With replies kept in this store.
-    pub fn new(store: Store) -> Self {
-        Self { under_way: Arc::default(), store }
+    /// With replies kept in this store. Finishes first what an earlier runner announced.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    pub async fn open(store: Store, files: Files) -> Result<Self, StoreError> {
+        let operations = Self { under_way: Arc::default(), store, files };
+        for intended in operations.store.all_intended().await? {
+            let op = intended.op;
+            if let Err(problem) = operations.settle(intended).await {
+                // Looked at again when it is repeated.
+                tracing::warn!(%op, %problem, "an earlier runner may or may not have changed a file");
+            }
+        }
+        Ok(operations)
+    }
+
+    /// What a change of a file tells before it is made. Blocks.
+    pub fn announce(&self, op: OpId) -> impl FnOnce(&Intent, &FileChange) -> Result<(), Problem> + use<> {
+        let store = self.store.clone();
+        move |intent, change| {
+            let intent = serde_json::to_string(intent)
+                .map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))?;
+            let intended = Intended { op, intent, reply: text(&Outcome::Ok(Reply::Changed(change.clone()))) };
+            tokio::runtime::Handle::current().block_on(store.save_intent(intended, now()))?;
+            Ok(())
+        }
+    }
+
+    /// Finds out whether what was announced was done, and then keeps and gives its reply.
+    async fn settle(&self, intended: Intended) -> Result<Option<String>, Problem> {
+        let Intended { op, intent, reply } = intended;
+        let made = match serde_json::from_str(&intent) {
+            Ok(intent) => self.files.was_made(intent).await?,
+            // Only another version could have written it so.
+            Err(_) => None,
+        };
+        match made {
+            Some(true) => {
+                self.store.save_op_reply(op, reply.clone(), now()).await?;
+                Ok(Some(reply))
+            }
+            Some(false) => {
+                self.store.drop_intent(op).await?;
+                Ok(None)
+            }
+            None => Ok(None),
+        }
+    }
+
+    async fn kept(&self, id: OpId) -> Result<Option<String>, Problem> {
+        if let Some(kept) = self.store.op_reply(id).await? {
+            return Ok(Some(kept));
+        }
+        match self.store.intended(id).await? {
+            Some(intended) => self.settle(intended).await,
+            None => Ok(None),
+        }
     }
 
     /// Does something once. `keep`: whether its reply is to be kept here (starting a task is remembered with the task).
@@ -65,7 +127,7 @@ impl Operations {
     }
 
     async fn kept_or(&self, id: OpId, perform: impl Future<Output = Outcome>) -> Outcome {
-        match self.store.op_reply(id).await {
+        match self.kept(id).await {
             Ok(Some(kept)) => {
                 if let Ok(outcome) = serde_json::from_str(&kept) {
                     return outcome;
@@ -76,21 +138,24 @@ impl Operations {
                 ));
             }
             Ok(None) => {}
-            Err(error) => return Outcome::Err(error.into()),
+            Err(problem) => return Outcome::Err(problem),
         }
         let outcome = perform.await;
-        if matches!(&outcome, Outcome::Err(problem) if problem.retryable) {
-            return outcome;
-        }
-        let text = serde_json::to_string(&outcome).expect("replies are plain data with string keys");
-        if let Err(error) = self.store.save_op_reply(id, text, crate::server::now()).await {
-            // It was done, and that is what the page must hear.
-            tracing::error!(
-                "A reply could not be kept, so a repetition of its request would be done again: {error}"
-            );
+        let kept = if matches!(&outcome, Outcome::Err(problem) if problem.retryable) {
+            self.store.drop_intent(id).await
+        } else {
+            self.store.save_op_reply(id, text(&outcome), now()).await
+        };
+        if let Err(error) = kept {
+            // It was done, and that is what the page must hear. A change of a file was announced, so it is not done again.
+            tracing::error!("The reply of a request could not be kept: {error}");
         }
         outcome
     }
+}
+
+fn text(outcome: &Outcome) -> String {
+    serde_json::to_string(outcome).expect("replies are plain data with string keys")
 }
 
 fn broken() -> Problem {

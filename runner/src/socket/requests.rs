@@ -4,6 +4,7 @@ use shared::protocol::{Op, Outcome, Reply};
 use shared::task::Party;
 use shared::{OpId, Problem, ProblemCode, SessionId, TaskId};
 
+use crate::files::Wish;
 use crate::pairing::CODE_LIFE;
 use crate::server::{Runner, now};
 
@@ -79,9 +80,9 @@ async fn reply(runner: &Runner, session: SessionId, id: OpId, op: Op) -> Result<
         Op::ReadFile { path, offset, limit } => {
             Ok(Reply::File(runner.files.read(path, offset, limit).await?))
         }
-        Op::WriteFile { path, content } => Ok(Reply::Changed(runner.files.write(path, content).await?)),
+        Op::WriteFile { path, content } => change(runner, id, Wish::Write { path, content }).await,
         Op::EditFile { path, old_text, new_text } => {
-            Ok(Reply::Changed(runner.files.edit(path, old_text, new_text).await?))
+            change(runner, id, Wish::Edit { path, old_text, new_text }).await
         }
         Op::Pair => {
             let url = runner.pairing_link().map_err(|error| {
@@ -97,6 +98,12 @@ async fn reply(runner: &Runner, session: SessionId, id: OpId, op: Op) -> Result<
             Err(Problem::new(ProblemCode::Internal, "This operation belongs to the connection."))
         }
     }
+}
+
+/// Changes a file, announced under the operation's id, by which a later runner knows whether it was done.
+async fn change(runner: &Runner, id: OpId, wish: Wish) -> Result<Reply, Problem> {
+    let announce = runner.operations.announce(id);
+    Ok(Reply::Changed(runner.files.change(wish, id.0, announce).await?))
 }
 
 fn own(runner: &Runner, session: SessionId, task: &TaskId) -> Result<(), Problem> {

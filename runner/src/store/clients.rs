@@ -1,12 +1,9 @@
-//! Paired clients, known by the hash of their credential alone; and the replies of operations that are not tasks.
+//! Paired clients, known by the hash of their credential alone.
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
-use shared::{ClientId, OpId, Timestamp};
+use rusqlite::{OptionalExtension as _, Row, params};
+use shared::{ClientId, Timestamp};
 
 use super::{Store, StoreError};
-
-/// How long the reply of an operation is remembered, in milliseconds: one day.
-const OPS_KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// A browser that was paired.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,39 +109,4 @@ impl Store {
         })
         .await
     }
-
-    /// The remembered reply of an operation, as it was saved.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub async fn op_reply(&self, op: OpId) -> Result<Option<String>, StoreError> {
-        self.read(move |connection| {
-            connection
-                .prepare_cached("SELECT reply FROM ops WHERE op = ?1")?
-                .query_row([op.0], |row| row.get(0))
-                .optional()
-        })
-        .await
-    }
-
-    /// Remembers the reply of an operation for a day. The first one saved stays.
-    ///
-    /// # Errors
-    /// The store cannot be written.
-    pub async fn save_op_reply(&self, op: OpId, reply: String, now: Timestamp) -> Result<(), StoreError> {
-        self.write(move |connection| {
-            connection
-                .prepare_cached("INSERT OR IGNORE INTO ops (op, saved, reply) VALUES (?1, ?2, ?3)")?
-                .execute(params![op.0, now.0, reply])?;
-            forget_old_ops(connection, now)
-        })
-        .await
-    }
-}
-
-fn forget_old_ops(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("DELETE FROM ops WHERE saved < ?1")?
-        .execute([now.0.saturating_sub(OPS_KEPT_MS)])
-        .map(drop)
 }

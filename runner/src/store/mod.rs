@@ -10,6 +10,7 @@
 
 mod clients;
 mod open;
+mod ops;
 pub(crate) mod rows;
 
 use std::io;
@@ -25,6 +26,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 pub use clients::Client;
+pub use ops::Intended;
 
 use crate::state_dir::StateDir;
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::StoreError;
 
 /// The format that this version writes.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 const FILE: &str = "meanwhile.db";
 
 const SCHEMA: &str = "
@@ -34,6 +34,13 @@ CREATE INDEX ops_saved ON ops (saved);
 CREATE TABLE clients (
     id BLOB PRIMARY KEY, hash BLOB NOT NULL UNIQUE, name TEXT NOT NULL,
     created INTEGER NOT NULL, seen INTEGER, revoked INTEGER
+) STRICT, WITHOUT ROWID;
+";
+
+/// Added by format 2: changes of files that are about to be made.
+const INTENTS: &str = "
+CREATE TABLE intents (
+    op BLOB PRIMARY KEY, saved INTEGER NOT NULL, intent TEXT NOT NULL, reply TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";
 
@@ -139,7 +146,12 @@ fn connect(path: &Path) -> Result<Connection, Refused> {
     match format {
         FORMAT => {}
         0 => {
-            connection.execute_batch(&format!("BEGIN; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;"))?;
+            connection.execute_batch(&format!(
+                "BEGIN; {SCHEMA} {INTENTS} PRAGMA user_version = {FORMAT}; COMMIT;"
+            ))?;
+        }
+        1 => {
+            connection.execute_batch(&format!("BEGIN; {INTENTS} PRAGMA user_version = {FORMAT}; COMMIT;"))?;
         }
         version => return Err(StoreError::Newer { path: path.to_owned(), version }.into()),
     }

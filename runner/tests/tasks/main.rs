@@ -6,4 +6,5 @@
 mod common;
 mod delivery;
 mod files;
+mod intents;
 mod supervision;

@@ -1,0 +1,189 @@
+//! A runner that dies around a change of a file: a repetition is answered as the first would have been, and nothing is
+//! done twice. Each case is a process of its own that really dies.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use runner::files::{Files, Wish};
+use runner::socket::operations::Operations;
+use runner::state_dir::StateDir;
+use runner::store::Store;
+use shared::protocol::{Outcome, Reply};
+use shared::{OpId, Problem, ProblemCode};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+const OP: OpId = OpId(Uuid::from_u128(0x0123_4567_89ab_cdef));
+
+/// What a runner has, as far as it changes files.
+struct Life {
+    _state: StateDir,
+    files: Files,
+    operations: Operations,
+}
+
+impl Life {
+    async fn begin(folder: &Path) -> Self {
+        let state = StateDir::open(&folder.join("state")).unwrap();
+        let store = Store::open(&state).unwrap();
+        let files = Files::open(&folder.join("ws")).unwrap();
+        let operations = Operations::open(store, files.clone()).await.unwrap();
+        Self { _state: state, files, operations }
+    }
+
+    /// Does the edit under its id, and dies where it is told to.
+    async fn edit(&self, dies: &'static str) -> Outcome {
+        let wish = Wish::Edit { path: "file".into(), old_text: "one".into(), new_text: "two".into() };
+        let announce = self.operations.announce(OP);
+        let perform = async {
+            let announced = move |intent: &_, change: &_| -> Result<(), Problem> {
+                die_at("prepared", dies);
+                announce(intent, change)?;
+                die_at("announced", dies);
+                Ok(())
+            };
+            let made = self.files.change(wish, OP.0, announced).await;
+            die_at("made", dies);
+            made.map_or_else(Outcome::Err, |change| Outcome::Ok(Reply::Changed(change)))
+        };
+        self.operations.once(OP, true, perform).await
+    }
+}
+
+fn die_at(point: &str, dies: &str) {
+    if point == dies {
+        std::process::abort();
+    }
+}
+
+/// The runner that dies.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "only as a process of another test"]
+async fn mortal() {
+    let (Some(folder), Ok(dies)) = (std::env::var_os("MEANWHILE_MORTAL"), std::env::var("MEANWHILE_DIES"))
+    else {
+        return;
+    };
+    Life::begin(folder.as_ref()).await.edit(dies.leak()).await;
+}
+
+/// A workspace with the file, over which a runner died at that point.
+fn died(point: &str) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("ws")).unwrap();
+    fs::write(file(&folder), "one one\n").unwrap();
+    let ended = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "intents::mortal", "--ignored", "--nocapture"])
+        .env("MEANWHILE_MORTAL", folder.path())
+        .env("MEANWHILE_DIES", point)
+        .output()
+        .unwrap();
+    assert_eq!(ended.status.code(), None, "it was to be killed: {ended:?}");
+    folder
+}
+
+fn file(folder: &TempDir) -> std::path::PathBuf {
+    folder.path().join("ws/file")
+}
+
+fn content(folder: &TempDir) -> String {
+    fs::read_to_string(file(folder)).unwrap()
+}
+
+fn names(folder: &TempDir) -> Vec<String> {
+    let entries = fs::read_dir(folder.path().join("ws")).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+fn temporary(folder: &TempDir) -> std::path::PathBuf {
+    let name = names(folder).into_iter().find(|name| Path::new(name).extension() == Some("tmp".as_ref()));
+    folder.path().join("ws").join(name.expect("it was prepared"))
+}
+
+#[track_caller]
+fn assert_edited(outcome: &Outcome) {
+    let Outcome::Ok(Reply::Changed(change)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((change.path.as_str(), change.created, change.added, change.removed), ("file", false, 1, 1));
+    assert!(change.diff.ends_with("-one one\n+two one\n"), "{}", change.diff);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_change_the_repetition_makes_it() {
+    for point in ["prepared", "announced"] {
+        let folder = died(point);
+        assert_eq!((content(&folder).as_str(), names(&folder).len()), ("one one\n", 2), "{point}");
+        let life = Life::begin(folder.path()).await;
+        assert_edited(&life.edit("").await);
+        assert_eq!(content(&folder), "two one\n", "{point}");
+        assert_eq!(names(&folder), ["file"], "{point}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_announced_and_not_made_is_cleared_away_at_the_start() {
+    let folder = died("announced");
+    let _life = Life::begin(folder.path()).await;
+    assert_eq!(names(&folder), ["file"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_the_change_the_repetition_gets_the_first_reply() {
+    let folder = died("made");
+    assert_eq!(content(&folder), "two one\n");
+    for _ in 0..2 {
+        let life = Life::begin(folder.path()).await;
+        assert_edited(&life.edit("").await);
+        assert_eq!(content(&folder), "two one\n");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_did_to_the_file_meanwhile_stays() {
+    let folder = died("made");
+    fs::write(file(&folder), "one, by somebody else\n").unwrap();
+    let life = Life::begin(folder.path()).await;
+    assert_edited(&life.edit("").await);
+    assert_eq!(content(&folder), "one, by somebody else\n");
+    let folder = died("made");
+    fs::remove_file(file(&folder)).unwrap();
+    assert_edited(&Life::begin(folder.path()).await.edit("").await);
+    assert!(!file(&folder).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_prepared_and_cleared_away_by_others_counts_as_not_made() {
+    let folder = died("announced");
+    fs::remove_file(temporary(&folder)).unwrap();
+    assert_edited(&Life::begin(folder.path()).await.edit("").await);
+    assert_eq!(content(&folder), "two one\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_of_another_workspace_is_left_alone() {
+    let folder = died("made");
+    let state = StateDir::open(&folder.path().join("state")).unwrap();
+    let store = Store::open(&state).unwrap();
+    fs::create_dir(folder.path().join("elsewhere")).unwrap();
+    let files = Files::open(&folder.path().join("elsewhere")).unwrap();
+    let operations = Operations::open(store, files).await.unwrap();
+    let done = async { Outcome::Err(Problem::new(ProblemCode::NotFound, "elsewhere")) };
+    assert!(
+        matches!(operations.once(OP, true, done).await, Outcome::Err(problem) if problem.message == "elsewhere")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_of_the_first_format_is_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = StateDir::open(&folder.path().join("state")).unwrap();
+    let store = Store::open(&state).unwrap();
+    let epoch = store.epoch();
+    store.close();
+    drop(store);
+    let connection = rusqlite::Connection::open(state.path().join("meanwhile.db")).unwrap();
+    connection.execute_batch("DROP TABLE intents; PRAGMA user_version = 1").unwrap();
+    drop(connection);
+    let store = Store::open(&state).unwrap();
+    assert_eq!((store.epoch(), store.all_intended().await.unwrap()), (epoch, Vec::new()));
+}
