@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::Url;
 use shared::Timestamp;
+use shared::protocol::Confined;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -66,6 +67,8 @@ pub struct Runner {
     pub workspace: String,
     /// The same with the home folder as `~`.
     pub workspace_short: String,
+    /// How commands are confined, if they are.
+    pub confined: Option<Confined>,
     /// Where the page is: `http://127.0.0.1:8757`.
     pub url: String,
 }
@@ -138,6 +141,7 @@ pub async fn run(
         requests: TaskTracker::new(),
         workspace: config.workspace.to_string_lossy().into_owned(),
         workspace_short: short(&config.workspace),
+        confined: None,
         url: page_url(address),
     });
     let control = match control::bind(state.path()) {

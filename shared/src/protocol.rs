@@ -121,6 +121,16 @@ pub enum Op {
         /// Which.
         task: TaskId,
     },
+    /// Stops all processes of a running task until `resume`. Reply: `task`, once they stand still.
+    Pause {
+        /// Which.
+        task: TaskId,
+    },
+    /// Lets a paused task go on. Reply: `task`.
+    Resume {
+        /// Which.
+        task: TaskId,
+    },
     /// Streams a task's output as `output` frames, from an offset on. Reply: `done`. Repeating it moves the offset.
     Watch {
         /// Which.
@@ -221,6 +231,9 @@ pub struct Start {
     /// How many characters of output the `ended` event may carry, at most 50,000: half from the beginning, half from the end.
     #[serde(default = "default_excerpt")]
     pub excerpt_chars: u32,
+    /// The task whose command this runs again; the new one bears the link if the runner knows it.
+    #[serde(default)]
+    pub again_of: Option<TaskId>,
 }
 
 const fn default_excerpt() -> u32 {
@@ -354,7 +367,7 @@ pub enum Reply {
         /// As it ended.
         task: Box<Task>,
     },
-    /// To `background`.
+    /// To `background`, `pause` and `resume`.
     Task {
         /// As it stands now.
         task: Box<Task>,
@@ -461,10 +474,23 @@ pub struct Welcome {
     /// Upstreams that the relay has a key for, such as `anthropic`.
     #[serde(default)]
     pub relay: Vec<String>,
+    /// What keeps commands from writing elsewhere than to the workspace; absent if nothing does.
+    #[serde(default)]
+    pub confined: Option<Confined>,
     /// How often `heartbeat` comes, in milliseconds.
     pub heartbeat_ms: u64,
     /// The runner's clock.
     pub now: Timestamp,
+}
+
+/// How the runner confines its commands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confined {
+    /// Folders that commands may write to: absolute. The first is the workspace.
+    pub writable: Vec<String>,
+    /// What this system cannot confine, each a sentence for people; empty if it confines all that is meant to be.
+    #[serde(default)]
+    pub gaps: Vec<String>,
 }
 
 /// The runner as a whole.

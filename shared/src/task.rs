@@ -55,6 +55,22 @@ pub struct Task {
     /// What its process left running when it ended. These stay the task's: they go when it is stopped or the runner ends.
     #[serde(default)]
     pub left_behind: Vec<Process>,
+    /// The task whose command it runs again.
+    #[serde(default)]
+    pub again_of: Option<TaskId>,
+    /// Whether its processes are stopped by a `pause`. Its state stays `running`, and the time of its timeout stands still.
+    #[serde(default)]
+    pub paused: bool,
+    /// Whether it seems to wait for input: its input is open, it has been quiet for a while, and what it printed last looks
+    /// like a question. A guess.
+    #[serde(default)]
+    pub waits_for_input: bool,
+    /// TCP ports that its processes listen on, ascending, at most 32. Looked for now and then, so they may lag; on Linux only.
+    #[serde(default)]
+    pub ports: Vec<u16>,
+    /// Ports that it listened on and that somebody still listens on although nothing of it is left.
+    #[serde(default)]
+    pub ports_held: Vec<PortHeld>,
 }
 
 impl Task {
@@ -72,6 +88,16 @@ pub struct Process {
     pub pid: u32,
     /// Its command line, at most 200 characters.
     pub command: String,
+}
+
+/// A port that outlived the task that listened on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortHeld {
+    /// Which.
+    pub port: u16,
+    /// Who listens on it; absent if the system does not say, as of another user's process.
+    #[serde(default)]
+    pub by: Option<Process>,
 }
 
 /// Where a task stands. Statuses are true: nothing but exit 0 is `completed`.

@@ -28,7 +28,8 @@ variants! { client_name, CLIENT, ClientFrame,
 }
 variants! { op_name, OPS, Op,
     Op::Start(_) => "start", Op::Stop { .. } => "stop", Op::SendInput { .. } => "send_input",
-    Op::Background { .. } => "background", Op::Watch { .. } => "watch", Op::Unwatch { .. } => "unwatch",
+    Op::Background { .. } => "background", Op::Pause { .. } => "pause", Op::Resume { .. } => "resume",
+    Op::Watch { .. } => "watch", Op::Unwatch { .. } => "unwatch",
     Op::ReadOutput { .. } => "read_output", Op::Check { .. } => "check", Op::Clear { .. } => "clear",
     Op::ReadFile { .. } => "read_file", Op::WriteFile { .. } => "write_file", Op::EditFile { .. } => "edit_file",
     Op::ModelCall(_) => "model_call", Op::ModelCancel { .. } => "model_cancel", Op::Pair => "pair",
@@ -79,8 +80,27 @@ fn examples() -> Vec<(String, Value)> {
 
 fn parse<T: DeserializeOwned + Serialize>(name: &str, value: &Value) -> T {
     let frame: T = serde_json::from_value(value.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
-    assert_eq!(serde_json::to_value(&frame).unwrap(), *value, "{name} is not what it was when written again");
+    let again = serde_json::to_value(&frame).unwrap();
+    assert!(says_the_same(&again, value), "{name} is not what it was when written again: {again:#}");
     frame
+}
+
+/// Whether nothing of the example was lost. Fields of later versions may have come to it, with nothing in them.
+fn says_the_same(written: &Value, example: &Value) -> bool {
+    match (written, example) {
+        (Value::Object(written), Value::Object(example)) => {
+            example.keys().all(|name| written.contains_key(name))
+                && written.iter().all(|(name, value)| match example.get(name) {
+                    Some(known) => says_the_same(value, known),
+                    None => [json!(null), json!(false), json!([])].contains(value),
+                })
+        }
+        (Value::Array(written), Value::Array(example)) => {
+            written.len() == example.len()
+                && written.iter().zip(example).all(|(written, example)| says_the_same(written, example))
+        }
+        _ => written == example,
+    }
 }
 
 fn see_state(state: &TaskState, seen: &mut Seen) {
@@ -197,7 +217,7 @@ fn unknown_fields_are_ignored_everywhere() {
                 serde_json::from_value(disturbed).unwrap_or_else(|error| panic!("{name}: {error}"));
             serde_json::to_value(frame).unwrap()
         };
-        assert_eq!(again, value, "{name}");
+        assert!(says_the_same(&again, &value), "{name}: {again:#}");
     }
 }
 

@@ -126,6 +126,16 @@ pub enum UserEvent {
         /// Which.
         task: TaskId,
     },
+    /// Stops a running task's processes until it is resumed.
+    PauseTask {
+        /// Which.
+        task: TaskId,
+    },
+    /// Lets a paused task go on.
+    ResumeTask {
+        /// Which.
+        task: TaskId,
+    },
     /// Writes to a task's standard input.
     SendInput {
         /// Which.

@@ -295,6 +295,8 @@ const fn dies_with_socket(op: &Op) -> bool {
         | Op::Stop { .. }
         | Op::SendInput { .. }
         | Op::Background { .. }
+        | Op::Pause { .. }
+        | Op::Resume { .. }
         | Op::Check { .. }
         | Op::Clear { .. }
         | Op::ReadFile { .. }

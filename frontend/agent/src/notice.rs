@@ -113,6 +113,23 @@ pub fn remarks(task: &Task) -> Vec<String> {
             processes.join(", ")
         ));
     }
+    if task.paused {
+        remarks.push("the user paused it; it goes on when they resume it".to_owned());
+    }
+    if task.waits_for_input {
+        remarks.push("it seems to wait for input; send_input answers it".to_owned());
+    }
+    if !task.ports.is_empty() {
+        let ports: Vec<String> = task.ports.iter().map(u16::to_string).collect();
+        remarks.push(format!("its processes listen on port {}", ports.join(", ")));
+    }
+    for held in &task.ports_held {
+        let by = held.by.as_ref().map_or_else(
+            || "somebody".to_owned(),
+            |process| format!("pid {} {}", process.pid, process.command),
+        );
+        remarks.push(format!("port {} is still listened on, by {by}", held.port));
+    }
     if task.omitted_bytes > 0 {
         remarks.push(format!("{} bytes in the middle of its output are not kept", task.omitted_bytes));
     }

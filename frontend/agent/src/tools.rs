@@ -34,6 +34,7 @@ pub fn operation(call: &ToolCall) -> Op {
             foreground_ms: Some(limit(timeout.unwrap_or(BASH_TIMEOUT_S))),
             stdin: false,
             excerpt_chars: BASH_CHARS,
+            again_of: None,
         }),
         ToolCall::BackgroundRun(BackgroundRun { command, timeout, stdin }) => Op::Start(Start {
             command,
@@ -42,6 +43,7 @@ pub fn operation(call: &ToolCall) -> Op {
             foreground_ms: None,
             stdin: stdin.unwrap_or(false),
             excerpt_chars: NOTICE_CHARS,
+            again_of: None,
         }),
         ToolCall::ReadFile(ReadFile { path, offset, limit }) => Op::ReadFile { path, offset, limit },
         ToolCall::WriteFile(WriteFile { path, content }) => Op::WriteFile { path, content },

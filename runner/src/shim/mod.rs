@@ -3,7 +3,7 @@
 //! Its descriptor 0 is a socket to the runner (see [`wire`]). It leads a session without a terminal and is a subreaper,
 //! so that every process a command starts, however it hides, stays below it and is reaped by it. Two threads: *main*
 //! starts the shell as leader of a group of its own and then blocks in `wait` until nothing is left to wait for;
-//! *control* blocks on the socket and on the deadline of a stop. When the socket ends, the runner has died, and the tree
+//! *control* blocks on the socket and on the deadline of a stop, and holds the tree or lets it go on. When the socket ends, the runner has died, and the tree
 //! is killed. A shim whose tree is empty serves the next run, so a task costs no start of a program but its own.
 //!
 //! Why killing ends: KILL goes to all members; whoever escapes was forked by one of them just before, becomes a child of
@@ -36,6 +36,8 @@ use wire::{Exited, Failure, FromShim, MAX_FRAME, Run, ToShim};
 
 /// Between two rounds of KILL when no reaping calls for one.
 const ROUND: Duration = Duration::from_millis(100);
+/// Rounds of STOP. What does not stand still then waits for a device, and does once that answers.
+const ROUNDS: usize = 200;
 /// How long KILL is given before what still lives is reported.
 const STUCK: Duration = Duration::from_secs(10);
 
@@ -242,6 +244,10 @@ impl Shared {
                         }
                         ToShim::Stop { grace_ms: 0 } => self.kill(),
                         ToShim::Stop { grace_ms } => self.ask(Duration::from_millis(grace_ms)),
+                        ToShim::Hold(hold) => {
+                            self.hold(hold);
+                            self.say(&FromShim::Held(hold));
+                        }
                     }
                 }
                 Ok(false) => {}
@@ -261,6 +267,33 @@ impl Shared {
             state.leader
         };
         tree::signal(&tree::members(leader), &[Signal::TERM, Signal::CONT]);
+    }
+
+    /// Stops the tree where it is, or lets it go on. A process that is being forked while its parent is stopped is found
+    /// in the next round; one that is stopped forks no more.
+    fn hold(&self, hold: bool) {
+        let leader = {
+            let state = self.state();
+            if !state.busy || state.mode != Mode::Free {
+                return;
+            }
+            state.leader
+        };
+        if !hold {
+            // Children first: a parent that waits must not see them stopped.
+            let mut members = tree::members(leader);
+            members.reverse();
+            return tree::signal(&members, &[Signal::CONT]);
+        }
+        for _ in 0..ROUNDS {
+            let members = tree::members(leader);
+            let moving: Vec<_> = members.into_iter().filter(|member| !tree::stands_still(*member)).collect();
+            if moving.is_empty() {
+                return;
+            }
+            tree::signal(&moving, &[Signal::STOP]);
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn kill(&self) {

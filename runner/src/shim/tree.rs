@@ -36,6 +36,11 @@ pub(super) fn signal(members: &[Member], signals: &[Signal]) {
     }
 }
 
+/// Whether it is stopped, or dead.
+pub(super) fn stands_still(member: Member) -> bool {
+    system::stands_still(member)
+}
+
 /// The members for people.
 pub(super) fn describe(members: &[Member]) -> Vec<Process> {
     members
@@ -131,8 +136,14 @@ mod system {
         found
     }
 
+    /// Stopped by a signal or by a debugger, or dead.
+    pub(super) fn stands_still(member: Member) -> bool {
+        stat(member.pid).is_none_or(|stat| stat.stopped || !stat.alive)
+    }
+
     struct Stat {
         alive: bool,
+        stopped: bool,
         parent: i32,
         start: u64,
     }
@@ -145,7 +156,8 @@ mod system {
         let state = fields.next()?;
         let parent = fields.next()?.parse().ok()?;
         let start = fields.nth(17)?.parse().ok()?;
-        Some(Stat { alive: !matches!(state, "Z" | "X" | "x"), parent, start })
+        let (alive, stopped) = (!matches!(state, "Z" | "X" | "x"), matches!(state, "T" | "t"));
+        Some(Stat { alive, stopped, parent, start })
     }
 
     pub(super) fn signal(member: Member, signals: &[Signal]) {
@@ -203,6 +215,11 @@ mod system {
             }
         }
         found.into_iter().filter_map(Pid::from_raw).map(|pid| Member { pid, start: 0 }).collect()
+    }
+
+    pub(super) fn stands_still(member: Member) -> bool {
+        let state = ps(&["-o", "stat=", "-p", &member.pid.as_raw_nonzero().to_string()]);
+        state.trim().is_empty() || state.starts_with(['T', 'Z'])
     }
 
     /// `ps` shows an environment only with flags that differ between systems, so nothing is found.

@@ -19,6 +19,8 @@ pub(crate) enum ToShim {
         /// In milliseconds.
         grace_ms: u64,
     },
+    /// Stop all processes of the tree where they are, or let them go on. Always answered with `Held`.
+    Hold(bool),
 }
 
 /// What to start.
@@ -52,6 +54,8 @@ pub(crate) enum FromShim {
     Left(Vec<Process>),
     /// Nothing is left; the shim may be given another run.
     Empty,
+    /// The answer to `Hold`: what was asked for was done.
+    Held(bool),
     /// After ten seconds of KILL these still live.
     Stuck(Vec<Process>),
 }

@@ -143,6 +143,7 @@ impl Connection {
             tasks,
             stats: self.stats_now(),
             relay: self.runner.relay.ready(),
+            confined: self.runner.confined.clone(),
             heartbeat_ms: HEARTBEAT_MS,
             now: now(),
         };
@@ -378,6 +379,8 @@ impl Connection {
             | Op::Stop { .. }
             | Op::SendInput { .. }
             | Op::Background { .. }
+            | Op::Pause { .. }
+            | Op::Resume { .. }
             | Op::ReadOutput { .. }
             | Op::Check { .. }
             | Op::Clear { .. }

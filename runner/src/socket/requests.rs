@@ -15,6 +15,8 @@ pub(super) const fn changes(op: &Op) -> bool {
         | Op::Stop { .. }
         | Op::SendInput { .. }
         | Op::Background { .. }
+        | Op::Pause { .. }
+        | Op::Resume { .. }
         | Op::Clear { .. }
         | Op::WriteFile { .. }
         | Op::EditFile { .. } => true,
@@ -66,6 +68,9 @@ async fn reply(runner: &Runner, session: SessionId, id: OpId, op: Op) -> Result<
             own(runner, session, &task)?;
             Ok(Reply::Task { task: Box::new(tasks.background(&task).await?) })
         }
+        // As for a stop: whatever the list shows. A model has no tool for these.
+        Op::Pause { task } => Ok(Reply::Task { task: Box::new(tasks.hold(&task, true).await?) }),
+        Op::Resume { task } => Ok(Reply::Task { task: Box::new(tasks.hold(&task, false).await?) }),
         Op::ReadOutput { task, from, max } => {
             let slice = tasks.read_output(&task, from, max).await?;
             Ok(Reply::Output { task, slice })

@@ -235,6 +235,11 @@ impl Inner {
             omitted_bytes: 0,
             last_line: String::new(),
             left_behind: Vec::new(),
+            again_of: start.again_of.clone().filter(|task| self.state().numbers.contains_key(task)),
+            paused: false,
+            waits_for_input: false,
+            ports: Vec::new(),
+            ports_held: Vec::new(),
         };
         let row = task.clone();
         self.store.write(move |connection| rows::insert_task(connection, &row)).await?;

@@ -253,10 +253,27 @@ impl Tasks {
     /// # Errors
     /// No such task, or it has ended.
     pub async fn background(&self, task: &TaskId) -> Result<Task, Problem> {
+        self.command(task, |reply| Command::Background { reply }).await
+    }
+
+    /// Stops all processes of a running task where they are, or lets them go on. Resolves when that is done. Repeating
+    /// it changes nothing. While they are stopped, the time of the task's timeout stands still, and a stop works.
+    ///
+    /// # Errors
+    /// No such task; it does not run yet or no more, or is being stopped.
+    pub async fn hold(&self, task: &TaskId, hold: bool) -> Result<Task, Problem> {
+        self.command(task, |reply| Command::Hold { hold, reply }).await
+    }
+
+    async fn command(
+        &self,
+        task: &TaskId,
+        command: impl FnOnce(oneshot::Sender<Result<Task, Problem>>) -> Command,
+    ) -> Result<Task, Problem> {
         let record = self.inner.record(task)?;
         let (reply, answer) = oneshot::channel();
         let ended = || Problem::new(ProblemCode::Conflict, format!("Task {task} has ended."));
-        record.commands.send(Command::Background { reply }).await.map_err(|_| ended())?;
+        record.commands.send(command(reply)).await.map_err(|_| ended())?;
         answer.await.unwrap_or_else(|_| Err(ended()))
     }
 

@@ -27,8 +27,18 @@ pub(super) enum Phase {
 
 /// What its supervisor is asked for.
 pub(super) enum Command {
-    Stop { by: Party, grace: Duration },
-    Background { reply: oneshot::Sender<Result<Task, Problem>> },
+    Stop {
+        by: Party,
+        grace: Duration,
+    },
+    Background {
+        reply: oneshot::Sender<Result<Task, Problem>>,
+    },
+    /// Stop all processes where they are, or let them go on.
+    Hold {
+        hold: bool,
+        reply: oneshot::Sender<Result<Task, Problem>>,
+    },
 }
 
 /// A task's standard input.

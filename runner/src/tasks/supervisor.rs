@@ -8,6 +8,7 @@
 //! Order: every change is sent to the store's one thread, which publishes it after it is on the disk. So the future
 //! never waits for the disk, and `backgrounded` cannot follow `ended`.
 
+use std::collections::VecDeque;
 use std::future::pending;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -56,6 +57,10 @@ pub(super) struct Supervisor {
     /// When the command becomes a background task.
     foreground_until: Option<Instant>,
     timeout_at: Option<Instant>,
+    /// What is left of the time until then, while the task is paused.
+    timeout_left: Option<Duration>,
+    /// Who waits for the shim's answer, in the order asked.
+    holding: VecDeque<oneshot::Sender<Result<Task, Problem>>>,
     progress_at: Option<Instant>,
     progress_last: Option<Instant>,
 }
@@ -80,6 +85,8 @@ impl Supervisor {
             stopping: false,
             foreground_until,
             timeout_at: None,
+            timeout_left: None,
+            holding: VecDeque::new(),
             progress_at: None,
             progress_last: None,
         }
@@ -125,6 +132,7 @@ impl Supervisor {
                         return None;
                     }
                     Some(Command::Background { reply }) => self.background(Some(reply)),
+                    Some(Command::Hold { reply, .. }) => self.not_yet(reply),
                     None => return None,
                 },
                 place = &mut waiting => return place.ok(),
@@ -157,6 +165,7 @@ impl Supervisor {
                             return Err(TaskState::Stopped { by, signal: None });
                         }
                         Some(Command::Background { reply }) => self.background(Some(reply)),
+                        Some(Command::Hold { reply, .. }) => self.not_yet(reply),
                         None => return Err(TaskState::Stopped { by: Party::Runner, signal: None }),
                     },
                 }
@@ -269,6 +278,7 @@ impl Supervisor {
                         }
                     }
                     Ok(Some(FromShim::Stuck(left))) => self.stuck(&left),
+                    Ok(Some(FromShim::Held(held))) => self.held(held),
                     Ok(Some(FromShim::Started { .. } | FromShim::Failed(_))) => {}
                     Ok(None) | Err(_) => {
                         self.shim_died(place.is_some() && exited.is_none()).await;
@@ -291,6 +301,7 @@ impl Supervisor {
                         self.stop(&mut shim, grace).await;
                     }
                     Some(Command::Background { reply }) => self.background(Some(reply)),
+                    Some(Command::Hold { hold, reply }) => self.hold(&mut shim, hold, reply).await,
                     // The record lives as long as this future, and so does its sender.
                     None => {}
                 },
@@ -322,13 +333,67 @@ impl Supervisor {
     async fn stop(&mut self, shim: &mut Shim, grace: Duration) {
         let grace = if self.stopping { Duration::ZERO } else { grace };
         self.stopping = true;
+        if self.task.paused {
+            // The shim lets it go on, so that it can hear.
+            self.task.paused = false;
+            self.publish();
+        }
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         // A shim that has died is seen by its silence.
         let _died = shim.send(&ToShim::Stop { grace_ms }, &[]).await;
     }
 
+    /// Tells the shim to hold the tree or to let it go on.
+    async fn hold(&mut self, shim: &mut Shim, hold: bool, reply: oneshot::Sender<Result<Task, Problem>>) {
+        let refuse = if self.task.state.is_end() {
+            Some("has ended")
+        } else if self.stopping {
+            Some("is being stopped")
+        } else {
+            None
+        };
+        if let Some(why) = refuse {
+            let words = format!("Task {} {why}.", self.record.id);
+            // Whoever asked may have gone.
+            let _gone = reply.send(Err(Problem::new(ProblemCode::Conflict, words)));
+            return;
+        }
+        self.holding.push_back(reply);
+        // A shim that has died is seen by its silence.
+        let _died = shim.send(&ToShim::Hold(hold), &[]).await;
+    }
+
+    /// The shim has done so.
+    fn held(&mut self, held: bool) {
+        let changes = held != self.task.paused && !self.stopping && !self.task.state.is_end();
+        if changes {
+            self.task.paused = held;
+            let now = Instant::now();
+            if held {
+                self.timeout_left = self.timeout_at.take().map(|at| at.saturating_duration_since(now));
+            } else {
+                self.timeout_at = self.timeout_left.take().map(|left| now + left);
+            }
+            self.figures();
+            self.publish();
+        }
+        if let Some(reply) = self.holding.pop_front() {
+            // Whoever asked may have gone.
+            let _gone = reply.send(Ok(self.task.clone()));
+        }
+    }
+
+    fn not_yet(&self, reply: oneshot::Sender<Result<Task, Problem>>) {
+        let words =
+            format!("Task {} has not started yet, so it cannot be paused or resumed.", self.record.id);
+        // Whoever asked may have gone.
+        let _gone = reply.send(Err(Problem::new(ProblemCode::Conflict, words)));
+    }
+
     async fn leader_ended(&mut self, end: &Exited) {
         self.timeout_at = None;
+        self.timeout_left = None;
+        self.task.paused = false;
         self.foreground_until = None;
         *self.record.input.lock().await = Input::None;
         self.task.state = match (self.why, end.asked, end.code, end.signal) {
@@ -436,6 +501,7 @@ impl Supervisor {
             self.task.ended = Some(rows::now());
             self.task.pid = None;
             self.task.stdin = false;
+            self.task.paused = false;
             self.task.state = TaskState::Lost {
                 reason: "Its supervisor was killed from outside; what it ran was ended with it.".into(),
             };

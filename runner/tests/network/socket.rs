@@ -232,3 +232,23 @@ async fn a_model_may_not_touch_another_conversations_tasks_and_a_person_may_stop
     assert!(seen.iter().all(|frame| frame["type"] != "event"), "{seen:?}");
     assert_eq!(two.refused(json!({"op": "stop", "task": "00000000", "by": "user"})).await, "not_found");
 }
+
+#[tokio::test]
+async fn a_driver_pauses_and_resumes_and_a_watcher_only_sees_it() {
+    let runner = Runner::start(&[]).await;
+    let credential = runner.pair().await;
+    let session = Uuid::new_v4();
+    let (mut driver, _) = runner.drive(&credential, session).await;
+    let mut watcher = runner.connect(&credential).await;
+    watcher.hello(json!({"session": session, "drive": false})).await;
+    let task = driver.start("sleep 1000").await;
+    assert_eq!(watcher.refused(json!({"op": "pause", "task": task})).await, "forbidden");
+    let paused = driver.ask(json!({"op": "pause", "task": task})).await;
+    assert_eq!((paused["reply"].as_str(), paused["task"]["paused"].as_bool()), (Some("task"), Some(true)));
+    watcher.find(|frame| frame["type"] == "task" && frame["task"]["paused"] == true).await;
+    let resumed = driver.ask(json!({"op": "resume", "task": task})).await;
+    assert_eq!(resumed["task"]["paused"], false);
+    watcher.find(|frame| frame["type"] == "task" && frame["task"]["paused"] == false).await;
+    driver.ask(json!({"op": "stop", "task": task, "by": "user", "now": true})).await;
+    assert_eq!(driver.refused(json!({"op": "pause", "task": task})).await, "conflict");
+}

@@ -36,6 +36,7 @@ pub(crate) fn start(command: &str) -> Start {
         foreground_ms: None,
         stdin: false,
         excerpt_chars: 4_000,
+        again_of: None,
     }
 }
 

@@ -7,4 +7,5 @@ mod common;
 mod delivery;
 mod files;
 mod intents;
+mod pause;
 mod supervision;

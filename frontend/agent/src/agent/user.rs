@@ -43,6 +43,8 @@ impl Agent {
                 let now = !self.stopping.insert(task.clone());
                 self.wish(out, Op::Stop { task, by: Party::User, now });
             }
+            UserEvent::PauseTask { task } => self.wish(out, Op::Pause { task }),
+            UserEvent::ResumeTask { task } => self.wish(out, Op::Resume { task }),
             UserEvent::SendInput { task, text, eof } => self.wish(out, Op::SendInput { task, text, eof }),
             UserEvent::RunAgain { task } => self.run_again(out, &task),
             UserEvent::ClearTasks => self.wish(out, Op::Clear { tasks: Vec::new() }),
@@ -154,6 +156,7 @@ impl Agent {
             foreground_ms: None,
             stdin,
             excerpt_chars: tools::NOTICE_CHARS,
+            again_of: Some(task.clone()),
         };
         self.wish(out, Op::Start(start));
     }

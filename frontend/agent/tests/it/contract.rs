@@ -10,8 +10,9 @@ use agent::settings::{Mode, Settings};
 use agent::view::{RowKind, ToolState, TurnView};
 use agent::{CallId, Event};
 use serde_json::{Value, json};
+use shared::output::Excerpt;
 use shared::protocol::{BackgroundedBy, Checked, Op, Outcome, Reply, ServerFrame};
-use shared::task::{Party, Task, TaskState};
+use shared::task::{Party, PortHeld, Process, Task, TaskState};
 use shared::{Problem, ProblemCode, TaskId};
 
 use crate::rig::{Rig, head, settings, text, tool};
@@ -229,7 +230,7 @@ fn l6_a_check_that_shows_the_end_consumes_its_notice() {
     rig.answer(&[tool("t2", "check_background", json!({"task_id": "aaaa0001"}))]);
     let (op, _) = rig.request();
     let ended = Task { state: TaskState::Completed, ..task.clone() };
-    let checked = Checked { task: ended, text: shared::output::Excerpt::default(), matches: None };
+    let checked = Checked { task: ended, text: Excerpt::default(), matches: None };
     rig.reply(op, Outcome::Ok(Reply::Checked { tasks: vec![checked] }));
     // The event comes later than the reply, and tells nothing new.
     rig.end(&task, TaskState::Completed, "");
@@ -451,8 +452,7 @@ fn tools_of_a_refusal_are_not_run() {
 fn a_missing_event_is_seen_and_asked_for_again() {
     let (mut rig, task) = Rig::with_background_task();
     let ended = Box::new(Task { state: TaskState::Completed, ..task });
-    let event =
-        shared::protocol::TaskEvent::Ended { task: ended, excerpt: shared::output::Excerpt::default() };
+    let event = shared::protocol::TaskEvent::Ended { task: ended, excerpt: Excerpt::default() };
     rig.frame(ServerFrame::Event { seq: shared::Seq(2), event });
     assert!(matches!(rig.status.as_ref().unwrap().link, agent::view::LinkView::Opening), "it connects anew");
     assert_eq!(rig.agent.session().seq, shared::Seq(0));
@@ -513,4 +513,43 @@ fn what_the_runner_refuses_is_told_to_the_model() {
     let blocks = rig.last_message();
     assert_eq!(blocks[0]["content"], "The path leaves the workspace.");
     assert_eq!(blocks[0]["is_error"], true);
+}
+
+#[test]
+fn a_person_pauses_resumes_and_runs_again() {
+    let (mut rig, task) = Rig::with_background_task();
+    rig.user(UserEvent::PauseTask { task: task.id.clone() });
+    let (op, request) = rig.request();
+    assert_eq!(request, Op::Pause { task: task.id.clone() });
+    let paused = Task { paused: true, ..task.clone() };
+    rig.reply(op, Outcome::Ok(Reply::Task { task: Box::new(paused) }));
+    rig.user(UserEvent::ResumeTask { task: task.id.clone() });
+    assert_eq!(rig.request().1, Op::Resume { task: task.id.clone() });
+    rig.end(&task, TaskState::Failed { code: 1 }, "");
+    rig.user(UserEvent::RunAgain { task: task.id.clone() });
+    let Op::Start(start) = rig.request().1 else { panic!("{:?}", rig.request()) };
+    assert_eq!((start.command, start.again_of), (task.command, Some(task.id)));
+}
+
+#[test]
+fn a_look_says_what_stands_in_the_way() {
+    let (mut rig, task) = Rig::with_background_task();
+    rig.say("how is it?");
+    rig.answer(&[tool("t9", "check_background", json!({"task_id": task.id}))]);
+    let by = Some(Process { pid: 7, command: "node".to_owned() });
+    let held = vec![PortHeld { port: 3000, by }, PortHeld { port: 3001, by: None }];
+    let seen = Task { paused: true, waits_for_input: true, ports: vec![80, 443], ports_held: held, ..task };
+    let checked = Checked { task: seen, text: Excerpt::default(), matches: None };
+    let (op, _) = rig.request();
+    rig.reply(op, Outcome::Ok(Reply::Checked { tasks: vec![checked] }));
+    let content = rig.last_message()[0]["content"].as_str().unwrap().to_owned();
+    for words in [
+        "paused",
+        "wait for input",
+        "port 80, 443",
+        "3000 is still listened on, by pid 7 node",
+        "3001 is still",
+    ] {
+        assert!(content.contains(words), "{words}: {content}");
+    }
 }

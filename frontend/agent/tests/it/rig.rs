@@ -105,6 +105,7 @@ impl Rig {
             tasks: Vec::new(),
             stats: Stats::default(),
             relay: Vec::new(),
+            confined: None,
             heartbeat_ms: 10_000,
             now: Timestamp(self.now),
         }));
@@ -318,5 +319,10 @@ pub(crate) fn task(id: &str) -> Task {
         omitted_bytes: 0,
         last_line: String::new(),
         left_behind: Vec::new(),
+        again_of: None,
+        paused: false,
+        waits_for_input: false,
+        ports: Vec::new(),
+        ports_held: Vec::new(),
     }
 }

@@ -647,6 +647,11 @@ fn task(n: usize, command: &str) -> Task {
         omitted_bytes: 0,
         last_line: String::new(),
         left_behind: Vec::new(),
+        again_of: None,
+        paused: false,
+        waits_for_input: false,
+        ports: Vec::new(),
+        ports_held: Vec::new(),
     }
 }
 

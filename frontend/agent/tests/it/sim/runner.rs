@@ -148,6 +148,7 @@ impl Runner {
             tasks: self.tasks.values().cloned().collect(),
             stats: Stats::default(),
             relay: Vec::new(),
+            confined: None,
             heartbeat_ms: 10_000_000,
             now: Timestamp(now),
         })));
@@ -199,6 +200,8 @@ impl Runner {
                 Outcome::Ok(Reply::Changed(change))
             }
             Op::SendInput { .. }
+            | Op::Pause { .. }
+            | Op::Resume { .. }
             | Op::Watch { .. }
             | Op::Unwatch { .. }
             | Op::ReadOutput { .. }
@@ -244,6 +247,11 @@ impl Runner {
             omitted_bytes: 0,
             last_line: String::new(),
             left_behind: Vec::new(),
+            again_of: None,
+            paused: false,
+            waits_for_input: false,
+            ports: Vec::new(),
+            ports_held: Vec::new(),
         };
         let state = match chance.below(6) {
             0 => TaskState::Failed { code: 7 },
