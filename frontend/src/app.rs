@@ -10,6 +10,7 @@ use wasm_bindgen_futures::spawn_local;
 use crate::shell::{Desk, take_address};
 use crate::state::PageState;
 use crate::ui::{Dispatch, Page, Wish};
+use crate::view::{View, view};
 
 /// Where wishes go: those made before the desk is open wait for it.
 enum Door {
@@ -19,7 +20,7 @@ enum Door {
 
 /// The page with everything behind it. A pairing code is taken out of the address before anything else.
 #[component]
-pub fn App() -> impl IntoView {
+pub fn App() -> View {
     let address = take_address();
     let state = PageState::new();
     let door = Rc::new(RefCell::new(Door::Closed(Vec::new())));

@@ -49,8 +49,22 @@ pub fn elapsed(millis: u64) -> String {
 }
 
 /// A price: `$0.03`, `$1.20`, and below a cent `<$0.01`.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "no bill is that long")]
 pub fn dollars(amount: f64) -> String {
-    if amount > 0.0 && amount < 0.01 { "<$0.01".to_owned() } else { format!("${amount:.2}") }
+    if amount > 0.0 && amount < 0.01 {
+        return "<$0.01".to_owned();
+    }
+    let cents = (amount * 100.0).round() as u64;
+    format!("${}.{:02}", cents / 100, cents % 100)
+}
+
+/// A length to a tenth, without the library's code for exact fractions: `12`, `3.5`.
+#[expect(clippy::cast_possible_truncation, reason = "a place on a screen")]
+pub fn tenths(length: f64) -> String {
+    let tenths = (length * 10.0).round() as i64;
+    let sign = if tenths < 0 { "-" } else { "" };
+    let (whole, rest) = (tenths.unsigned_abs() / 10, tenths.unsigned_abs() % 10);
+    if rest == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{rest}") }
 }
 
 /// A part as a whole percentage.

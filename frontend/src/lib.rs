@@ -8,9 +8,10 @@ pub mod markdown;
 mod shell;
 pub mod state;
 pub mod ui;
+mod view;
 
 /// Starts the page.
 pub fn run() {
     shell::install_notice();
-    leptos::mount::mount_to_body(app::App);
+    view::mount(app::App);
 }

@@ -4,20 +4,20 @@ use agent::event::{Decision, UserEvent};
 use agent::settings::Rule;
 use agent::view::{ToolCard, ToolState};
 use leptos::ev;
-use leptos::html;
 use leptos::prelude::*;
 
 use super::tool::Diff;
 use super::{dom, use_dispatch};
+use crate::view::{NodeRef, View, view};
 
 /// The id of the approval that is asked for, to jump to.
 pub(crate) const ID: &str = "approval";
 
 /// The card.
 #[component]
-pub fn Approval(card: RwSignal<ToolCard>) -> impl IntoView {
+pub fn Approval(card: RwSignal<ToolCard>) -> View {
     let dispatch = use_dispatch();
-    let node = NodeRef::<html::Section>::new();
+    let node = NodeRef::<web_sys::HtmlElement>::new();
     let words = RwSignal::new(String::new());
     let explains = RwSignal::new(false);
     let decide = move |decision: Decision| {
@@ -123,14 +123,14 @@ pub fn Approval(card: RwSignal<ToolCard>) -> impl IntoView {
 }
 
 #[component]
-fn Always(rule: Rule, decide: impl Fn(Decision) + 'static) -> impl IntoView {
+fn Always(rule: Rule, decide: impl Fn(Decision) + 'static) -> View {
     let words = match &rule {
-        Rule::Exact { .. } => "Always allow exactly this".into_any(),
+        Rule::Exact { .. } => view! { "Always allow exactly this" },
         Rule::Prefix { words, .. } => {
             let words = words.join(" ");
-            view! { "Always allow " <code>{words}" …"</code> }.into_any()
+            view! { "Always allow " <code>{words}" …"</code> }
         }
-        Rule::Edits { .. } => "Always allow changes of files".into_any(),
+        Rule::Edits { .. } => view! { "Always allow changes of files" },
     };
     view! {
         <button type="button" on:click=move |_| decide(Decision::Always { rule: rule.clone() })>{words}</button>

@@ -6,7 +6,6 @@ use agent::event::UserEvent;
 use agent::settings::Mode;
 use agent::view::TurnView;
 use leptos::ev;
-use leptos::html;
 use leptos::leptos_dom::helpers::TimeoutHandle;
 use leptos::prelude::*;
 
@@ -14,6 +13,7 @@ use super::local::use_local;
 use super::{Wish, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Ownership;
+use crate::view::{NodeRef, View, view};
 
 /// The box's id, to put the focus on.
 pub(crate) const ID: &str = "composer";
@@ -34,12 +34,12 @@ pub(crate) const fn is_busy(turn: &TurnView) -> bool {
 
 /// The composer.
 #[component]
-pub fn Composer() -> impl IntoView {
+pub fn Composer() -> View {
     let page = use_page();
     let dispatch = use_dispatch();
     // The words outlive this box, which goes while the session is played again.
     let text = page.draft;
-    let node = NodeRef::<html::Textarea>::new();
+    let node = NodeRef::<web_sys::HtmlTextAreaElement>::new();
     let timer = StoredValue::<Option<TimeoutHandle>>::new(None);
     let busy = Memo::new(move |_| page.status.with(|status| is_busy(&status.turn)));
     let may_write = Memo::new(move |_| {
@@ -144,7 +144,7 @@ pub fn Composer() -> impl IntoView {
 
 /// What the agent is doing, in words.
 #[component]
-fn Doing() -> impl IntoView {
+fn Doing() -> View {
     let page = use_page();
     let local = use_local();
     let turn = Memo::new(move |_| page.status.with(|status| status.turn.clone()));
@@ -201,7 +201,7 @@ pub(crate) fn mode_name(mode: Mode) -> &'static str {
 
 /// What needs an approval.
 #[component]
-pub fn ModePicker() -> impl IntoView {
+pub fn ModePicker() -> View {
     let page = use_page();
     let dispatch = use_dispatch();
     let mode = Memo::new(move |_| page.settings.with(|settings| settings.mode));

@@ -4,7 +4,6 @@ use agent::event::UserEvent;
 use agent::model::demo::{Example, examples};
 use agent::settings::Provider;
 use agent::view::{TurnView, Waiting};
-use leptos::either::EitherOf6;
 use leptos::ev;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
@@ -18,10 +17,11 @@ use super::stick::Stick;
 use super::tool::ToolRow;
 use super::{dom, use_dispatch, use_page};
 use crate::state::{RowBody, RowHandle, Stream};
+use crate::view::{View, view};
 
 /// The panel in the middle.
 #[component]
-pub fn Conversation() -> impl IntoView {
+pub fn Conversation() -> View {
     let local = use_local();
     view! {
         <main
@@ -42,7 +42,7 @@ pub fn Conversation() -> impl IntoView {
 
 /// What was said and done.
 #[component]
-pub fn Transcript(#[prop(optional)] welcomes: bool) -> impl IntoView {
+pub fn Transcript(#[prop(optional)] welcomes: bool) -> View {
     let page = use_page();
     let stick = Stick::new();
     let is_empty = Memo::new(move |_| page.rows.with(Vec::is_empty));
@@ -87,27 +87,27 @@ pub fn Transcript(#[prop(optional)] welcomes: bool) -> impl IntoView {
 }
 
 #[component]
-fn Row(row: RowHandle) -> impl IntoView {
+fn Row(row: RowHandle) -> View {
     match row.body {
-        RowBody::User(words) => EitherOf6::A(view! {
+        RowBody::User(words) => view! {
             <div class="me" title=dom::time_of_day(row.at)>
                 <span class="unseen">"You: "</span>
                 {move || words.get()}
             </div>
-        }),
-        RowBody::Text(stream) => EitherOf6::B(view! { <Said stream/> }),
-        RowBody::Thinking(stream) => EitherOf6::C(view! { <Thinking stream/> }),
-        RowBody::Tool(card) => EitherOf6::D(view! { <ToolRow card=card.into()/> }),
-        RowBody::Drained { call, lines } => EitherOf6::E(view! { <Drained call lines=lines.into()/> }),
+        },
+        RowBody::Text(stream) => view! { <Said stream/> },
+        RowBody::Thinking(stream) => view! { <Thinking stream/> },
+        RowBody::Tool(card) => view! { <ToolRow card=card.into()/> },
+        RowBody::Drained { call, lines } => view! { <Drained call lines=lines.into()/> },
         RowBody::Notice { tone, text, retry } => {
-            EitherOf6::F(view! { <Notice tone=tone.into() text=text.into() retry=retry.into()/> })
+            view! { <Notice tone=tone.into() text=text.into() retry=retry.into()/> }
         }
     }
 }
 
 /// The model's words. A finished message is said to screen readers as a whole; a growing one is not.
 #[component]
-fn Said(stream: Stream) -> impl IntoView {
+fn Said(stream: Stream) -> View {
     let local = use_local();
     let spoken = stream.clone();
     let live = RwSignal::from(stream.live.clone());
@@ -122,7 +122,7 @@ fn Said(stream: Stream) -> impl IntoView {
 }
 
 #[component]
-fn Thinking(stream: Stream) -> impl IntoView {
+fn Thinking(stream: Stream) -> View {
     let live = RwSignal::from(stream.live.clone());
     let open = RwSignal::new(false);
     let toggle = move |event: ev::Event| {
@@ -141,7 +141,7 @@ fn Thinking(stream: Stream) -> impl IntoView {
 
 /// What an empty session says: what this is, which model would answer, what one could try.
 #[component]
-fn Welcome() -> impl IntoView {
+fn Welcome() -> View {
     let page = use_page();
     let who = move || {
         page.status.with(|status| match status.model.provider {
@@ -173,7 +173,7 @@ fn Welcome() -> impl IntoView {
 }
 
 #[component]
-fn Try(example: Example) -> impl IntoView {
+fn Try(example: Example) -> View {
     let dispatch = use_dispatch();
     let say = move |_| {
         dispatch.agent(UserEvent::Say { text: example.wish.to_owned(), steer: false });

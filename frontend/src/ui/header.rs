@@ -3,9 +3,7 @@
 use agent::event::UserEvent;
 use agent::settings::{ModelChoice, Provider};
 use agent::view::{LinkView, Spent};
-use leptos::either::Either;
 use leptos::ev;
-use leptos::html;
 use leptos::prelude::*;
 
 use super::kit::{Glyph, Icon, IconButton};
@@ -13,10 +11,11 @@ use super::local::{Dialog, Panel, use_local};
 use super::{Wish, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Ownership;
+use crate::view::{NodeRef, View, view};
 
 /// The header.
 #[component]
-pub fn Header() -> impl IntoView {
+pub fn Header() -> View {
     let page = use_page();
     let local = use_local();
     let workspace = Memo::new(move |_| page.status.with(|status| status.workspace.clone()));
@@ -58,7 +57,7 @@ pub fn Header() -> impl IntoView {
 
 /// The session's title. A press makes it a field.
 #[component]
-fn Title() -> impl IntoView {
+fn Title() -> View {
     let page = use_page();
     let dispatch = use_dispatch();
     let title = Memo::new(move |_| page.status.with(|status| status.title.clone()));
@@ -66,7 +65,7 @@ fn Title() -> impl IntoView {
         move || title.with(|title| if title.is_empty() { "New session".to_owned() } else { title.clone() });
     let edits = RwSignal::new(false);
     let draft = RwSignal::new(String::new());
-    let field = NodeRef::<html::Input>::new();
+    let field = NodeRef::<web_sys::HtmlInputElement>::new();
     Effect::new(move |_| {
         if let Some(field) = field.get() {
             dom::focus(&field);
@@ -92,9 +91,9 @@ fn Title() -> impl IntoView {
         }
         _ => {}
     };
-    move || {
+    let shows = move || {
         if edits.get() {
-            Either::Left(view! {
+            view! {
                 <input
                     class="title"
                     type="text"
@@ -105,15 +104,16 @@ fn Title() -> impl IntoView {
                     on:keydown=on_key
                     on:blur=move |_| save()
                 />
-            })
+            }
         } else {
-            Either::Right(view! {
+            view! {
                 <h1 class="title">
                     <button type="button" title="Rename this session" on:click=begin>{shown}</button>
                 </h1>
-            })
+            }
         }
-    }
+    };
+    view! { {shows} }
 }
 
 /// A model and the way to it, in words.
@@ -127,7 +127,7 @@ pub(crate) fn model_name(choice: &ModelChoice) -> String {
 }
 
 #[component]
-fn ModelPicker() -> impl IntoView {
+fn ModelPicker() -> View {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
@@ -176,7 +176,7 @@ fn ModelPicker() -> impl IntoView {
                             <option value=at.to_string() selected=*choice == chosen.get_untracked()>{name(choice)}</option>
                         }
                     })
-                    .collect_view()
+                    .collect::<Vec<View>>()
             }}
             <option value="more">"More in the settings…"</option>
         </select>
@@ -200,7 +200,7 @@ fn choices(relay: bool, direct: bool, chosen: &ModelChoice) -> Vec<ModelChoice> 
 }
 
 #[component]
-fn Price() -> impl IntoView {
+fn Price() -> View {
     let page = use_page();
     let spent = Memo::new(move |_| page.status.with(|status| (status.spent, status.polls)));
     let words = move || {
@@ -241,7 +241,7 @@ fn spent_in_words(spent: &Spent, polls: u32) -> String {
 
 /// Whether the runner is there, always visible.
 #[component]
-fn Link() -> impl IntoView {
+fn Link() -> View {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();

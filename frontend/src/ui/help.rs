@@ -4,6 +4,7 @@ use leptos::prelude::*;
 
 use super::kit::Modal;
 use super::local::use_local;
+use crate::view::{View, view};
 
 const KEYS: [(&str, &str); 16] = [
     ("Enter", "Send; while the agent works: queue for the next turn"),
@@ -26,7 +27,7 @@ const KEYS: [(&str, &str); 16] = [
 
 /// The dialog.
 #[component]
-pub fn HelpDialog() -> impl IntoView {
+pub fn HelpDialog() -> View {
     let local = use_local();
     let keys = KEYS.map(|(key, words)| {
         view! { <dt><kbd>{key}</kbd></dt><dd>{words}</dd> }

@@ -1,10 +1,10 @@
 //! Pieces that know nothing of agents: icons, a dialog, a button that copies.
 
 use leptos::ev;
-use leptos::html;
 use leptos::prelude::*;
 
 use super::dom;
+use crate::view::{Children, NodeRef, View, view};
 
 /// A drawing in the colour of the text around it. It says nothing; its button's label does.
 #[derive(Clone, Copy)]
@@ -40,7 +40,7 @@ impl Icon {
 
 /// Draws an icon.
 #[component]
-pub fn Glyph(icon: Icon) -> impl IntoView {
+pub fn Glyph(icon: Icon) -> View {
     view! {
         <svg class="glyph" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
             <path d=icon.path()></path>
@@ -56,7 +56,7 @@ pub fn IconButton(
     on_press: impl Fn() + 'static,
     #[prop(optional, into)] pressed: Option<Signal<bool>>,
     #[prop(optional, into)] disabled: Signal<bool>,
-) -> impl IntoView {
+) -> View {
     view! {
         <button
             type="button"
@@ -77,7 +77,7 @@ pub fn IconButton(
 pub fn CopyButton(
     text: impl Fn() -> String + 'static,
     #[prop(optional, into)] label: String,
-) -> impl IntoView {
+) -> View {
     let copied = RwSignal::new(false);
     let label = if label.is_empty() { "Copy".to_owned() } else { label };
     let press = move |_| {
@@ -104,8 +104,8 @@ pub fn Modal(
     #[prop(optional)] wide: bool,
     on_close: impl Fn() + Copy + 'static,
     children: Children,
-) -> impl IntoView {
-    let node = NodeRef::<html::Dialog>::new();
+) -> View {
+    let node = NodeRef::<web_sys::HtmlDialogElement>::new();
     Effect::new(move |_| {
         if let Some(dialog) = node.get()
             && !dialog.open()

@@ -32,7 +32,6 @@ mod tool;
 use agent::CallId;
 use agent::event::UserEvent;
 use agent::settings::Settings;
-use leptos::either::Either;
 use leptos::prelude::*;
 use shared::{SessionId, TaskId};
 
@@ -49,6 +48,7 @@ use self::tasks::TasksPanel;
 use self::timeline::Timeline;
 use crate::state::Ownership;
 pub use crate::state::PageState;
+use crate::view::{View, view};
 
 /// What the page can ask for. Provided by the shell through context.
 #[derive(Clone, Copy)]
@@ -122,7 +122,7 @@ pub(crate) fn use_dispatch() -> Dispatch {
 
 /// The whole page.
 #[component]
-pub fn Page() -> impl IntoView {
+pub fn Page() -> View {
     let page = use_page();
     let dispatch = use_dispatch();
     let local = Local::new();
@@ -136,8 +136,8 @@ pub fn Page() -> impl IntoView {
     });
     view! {
         {move || match unpaired.get() {
-            Some(reason) => Either::Left(view! { <Unpaired reason/> }),
-            None => Either::Right(view! { <Workbench/> }),
+            Some(reason) => view! { <Unpaired reason/> },
+            None => view! { <Workbench/> },
         }}
         <Toasts/>
         <div class="unseen" role="status" aria-live="polite">{move || local.said.get()}</div>
@@ -146,14 +146,14 @@ pub fn Page() -> impl IntoView {
 
 /// All panels.
 #[component]
-fn Workbench() -> impl IntoView {
+fn Workbench() -> View {
     let page = use_page();
     let local = use_local();
     let hides = move |panel: Panel| move || local.hidden.with(|hidden| hidden.contains(&panel)).then_some("");
     let dialog = move || {
         local.dialog.get().map(|dialog| match dialog {
-            Dialog::Settings => Either::Left(view! { <SettingsDialog/> }),
-            Dialog::Help => Either::Right(view! { <HelpDialog/> }),
+            Dialog::Settings => view! { <SettingsDialog/> },
+            Dialog::Help => view! { <HelpDialog/> },
         })
     };
     view! {
@@ -167,8 +167,8 @@ fn Workbench() -> impl IntoView {
             <Banners/>
             <SessionsPanel/>
             {move || match page.replay.get() {
-                Some(log) => Either::Left(view! { <Replay log/> }),
-                None => Either::Right(view! { <Conversation/><Timeline/> }),
+                Some(log) => view! { <Replay log/> },
+                None => view! { <Conversation/><Timeline/> },
             }}
             <TasksPanel/>
             <Tabs/>
@@ -180,7 +180,7 @@ fn Workbench() -> impl IntoView {
 
 /// On a narrow page: which panel is shown.
 #[component]
-fn Tabs() -> impl IntoView {
+fn Tabs() -> View {
     let page = use_page();
     let local = use_local();
     let running = Memo::new(move |_| {

@@ -1,15 +1,15 @@
 //! Markdown as elements. Text becomes text nodes, never HTML.
 
-use leptos::either::Either;
 use leptos::prelude::*;
 
 use super::kit::CopyButton;
 use crate::markdown::{self, Alignment, Block, Inline, Item};
 use crate::state::Stream;
+use crate::view::{Piece, View, view};
 
 /// A text that grows: closed blocks are drawn once, the last one whenever it grows.
 #[component]
-pub fn Prose(stream: Stream) -> impl IntoView {
+pub fn Prose(stream: Stream) -> View {
     let closed = RwSignal::from(stream.closed);
     let tail = RwSignal::from(stream.tail);
     let live = RwSignal::from(stream.live);
@@ -25,41 +25,41 @@ pub fn Prose(stream: Stream) -> impl IntoView {
                 {blocks(markdown::parse(&source))}
             </For>
             {move || match language.get() {
-                Some(language) => Either::Left(view! { <Code language text=code/> }),
-                None => Either::Right(move || tail.with(|tail| blocks(markdown::parse(tail)))),
+                Some(language) => view! { <Code language text=code/> },
+                None => view! { {move || tail.with(|tail| blocks(markdown::parse(tail)))} },
             }}
         </div>
     }
 }
 
-fn blocks(blocks: Vec<Block>) -> Vec<AnyView> {
+fn blocks(blocks: Vec<Block>) -> Vec<View> {
     blocks.into_iter().map(block).collect()
 }
 
-fn block(block: Block) -> AnyView {
+fn block(block: Block) -> View {
     match block {
-        Block::Paragraph(inner) => view! { <p>{inlines(inner)}</p> }.into_any(),
-        Block::Plain(inner) => inlines(inner).into_any(),
+        Block::Paragraph(inner) => view! { <p>{inlines(inner)}</p> },
+        Block::Plain(inner) => inlines(inner).view(),
         // The page's own headings come before those of an answer.
         Block::Heading { level: 1, inlines: inner } => {
-            view! { <h3 class="first">{inlines(inner)}</h3> }.into_any()
+            view! { <h3 class="first">{inlines(inner)}</h3> }
         }
-        Block::Heading { level: 2, inlines: inner } => view! { <h4>{inlines(inner)}</h4> }.into_any(),
-        Block::Heading { inlines: inner, .. } => view! { <h5>{inlines(inner)}</h5> }.into_any(),
-        Block::Code { language, text } => view! { <Code language text=Signal::stored(text)/> }.into_any(),
-        Block::Quote(inner) => view! { <blockquote>{blocks(inner)}</blockquote> }.into_any(),
+        Block::Heading { level: 2, inlines: inner } => view! { <h4>{inlines(inner)}</h4> },
+        Block::Heading { inlines: inner, .. } => view! { <h5>{inlines(inner)}</h5> },
+        Block::Code { language, text } => view! { <Code language text=Signal::stored(text)/> },
+        Block::Quote(inner) => view! { <blockquote>{blocks(inner)}</blockquote> },
         Block::List { start: Some(start), items } => {
-            view! { <ol start=start.to_string()>{items.into_iter().map(item).collect_view()}</ol> }.into_any()
+            view! { <ol start=start.to_string()>{items.into_iter().map(item).collect::<Vec<View>>()}</ol> }
         }
         Block::List { start: None, items } => {
-            view! { <ul>{items.into_iter().map(item).collect_view()}</ul> }.into_any()
+            view! { <ul>{items.into_iter().map(item).collect::<Vec<View>>()}</ul> }
         }
-        Block::Table { alignments, head, rows } => table(&alignments, head, rows).into_any(),
-        Block::Rule => view! { <hr/> }.into_any(),
+        Block::Table { alignments, head, rows } => table(&alignments, head, rows),
+        Block::Rule => view! { <hr/> },
     }
 }
 
-fn item(item: Item) -> impl IntoView {
+fn item(item: Item) -> View {
     let tick = item.ticked.map(|ticked| {
         let label = if ticked { "done" } else { "open" };
         view! { <input type="checkbox" disabled=true checked=ticked aria-label=label/> }
@@ -68,7 +68,7 @@ fn item(item: Item) -> impl IntoView {
     view! { <li data-task=is_task>{tick}{blocks(item.blocks)}</li> }
 }
 
-fn table(alignments: &[Alignment], head: Vec<Vec<Inline>>, rows: Vec<Vec<Vec<Inline>>>) -> impl IntoView {
+fn table(alignments: &[Alignment], head: Vec<Vec<Inline>>, rows: Vec<Vec<Vec<Inline>>>) -> View {
     let align = |column: usize| match alignments.get(column) {
         Some(Alignment::Right) => Some("right"),
         Some(Alignment::Center) => Some("center"),
@@ -77,14 +77,14 @@ fn table(alignments: &[Alignment], head: Vec<Vec<Inline>>, rows: Vec<Vec<Vec<Inl
     let head = head.into_iter().enumerate().map(|(column, cell)| {
         view! { <th scope="col" data-align=align(column)>{inlines(cell)}</th> }
     });
-    let head = head.collect_view();
+    let head = head.collect::<Vec<View>>();
     let rows = rows.into_iter().map(|row| {
         let cells = row.into_iter().enumerate().map(|(column, cell)| {
             view! { <td data-align=align(column)>{inlines(cell)}</td> }
         });
-        view! { <tr>{cells.collect_view()}</tr> }
+        view! { <tr>{cells.collect::<Vec<View>>()}</tr> }
     });
-    let rows = rows.collect_view();
+    let rows = rows.collect::<Vec<View>>();
     view! {
         <div class="table" tabindex="0" role="region" aria-label="Table">
             <table>
@@ -95,27 +95,27 @@ fn table(alignments: &[Alignment], head: Vec<Vec<Inline>>, rows: Vec<Vec<Vec<Inl
     }
 }
 
-fn inlines(inlines: Vec<Inline>) -> Vec<AnyView> {
+fn inlines(inlines: Vec<Inline>) -> Vec<View> {
     inlines.into_iter().map(inline).collect()
 }
 
-fn inline(inline: Inline) -> AnyView {
+fn inline(inline: Inline) -> View {
     match inline {
-        Inline::Text(text) => text.into_any(),
-        Inline::Code(code) => view! { <code>{code}</code> }.into_any(),
-        Inline::Emphasis(inner) => view! { <em>{inlines(inner)}</em> }.into_any(),
-        Inline::Strong(inner) => view! { <strong>{inlines(inner)}</strong> }.into_any(),
-        Inline::Struck(inner) => view! { <s>{inlines(inner)}</s> }.into_any(),
+        Inline::Text(text) => text.view(),
+        Inline::Code(code) => view! { <code>{code}</code> },
+        Inline::Emphasis(inner) => view! { <em>{inlines(inner)}</em> },
+        Inline::Strong(inner) => view! { <strong>{inlines(inner)}</strong> },
+        Inline::Struck(inner) => view! { <s>{inlines(inner)}</s> },
         Inline::Link { href, inlines: inner } => {
-            view! { <a href=href rel="noopener noreferrer" target="_blank">{inlines(inner)}</a> }.into_any()
+            view! { <a href=href rel="noopener noreferrer" target="_blank">{inlines(inner)}</a> }
         }
-        Inline::Break => view! { <br/> }.into_any(),
+        Inline::Break => view! { <br/> },
     }
 }
 
 /// A block of code with a button that copies it.
 #[component]
-pub fn Code(language: String, text: Signal<String>) -> impl IntoView {
+pub fn Code(language: String, text: Signal<String>) -> View {
     view! {
         <div class="code">
             <div class="bar">

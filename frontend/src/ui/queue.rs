@@ -10,10 +10,11 @@ use super::kit::{Icon, IconButton};
 use super::local::use_local;
 use super::slips::tone_str;
 use super::{use_dispatch, use_page};
+use crate::view::{View, view};
 
 /// The shelf; nothing while nothing waits.
 #[component]
-pub fn Shelf() -> impl IntoView {
+pub fn Shelf() -> View {
     let page = use_page();
     let ends = Memo::new(move |_| {
         page.queue.with(|queue| {
@@ -45,7 +46,7 @@ pub fn Shelf() -> impl IntoView {
             <section class="shelf" aria-label="Waiting for the next call">
                 <Show when=move || !ends.with(Vec::is_empty)>
                     <ul class="ends">
-                        <For each=move || ends.get() key=|end| (end.0.clone(), end.2.clone()) let((task, command, label, tone))>
+                        <For each=move || ends.get() key=|end| format!("{} {}", end.0, end.2) let((task, command, label, tone))>
                             <End task command label tone/>
                         </For>
                         <li class="note">
@@ -64,7 +65,7 @@ pub fn Shelf() -> impl IntoView {
 }
 
 #[component]
-fn End(task: TaskId, command: String, label: String, tone: Tone) -> impl IntoView {
+fn End(task: TaskId, command: String, label: String, tone: Tone) -> View {
     let local = use_local();
     let text = format!("bg:{task} {label}");
     view! {
@@ -83,7 +84,7 @@ fn End(task: TaskId, command: String, label: String, tone: Tone) -> impl IntoVie
 }
 
 #[component]
-fn Words(id: u64) -> impl IntoView {
+fn Words(id: u64) -> View {
     let page = use_page();
     let dispatch = use_dispatch();
     let now = Memo::new(move |_| {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use agent::record::Entry;
-use leptos::context::Provider;
 use leptos::ev;
 use leptos::prelude::*;
 
@@ -14,6 +13,7 @@ use super::timeline::Timeline;
 use super::{Dispatch, PageState, Wish, use_dispatch, use_page};
 use crate::film::Film;
 use crate::format;
+use crate::view::{View, view};
 
 /// How often the film moves.
 const FRAME: Duration = Duration::from_millis(50);
@@ -22,7 +22,7 @@ const SPEEDS: [u64; 3] = [1, 4, 16];
 
 /// Stands in the place of the conversation and the timeline.
 #[component]
-pub fn Replay(log: Vec<Entry>) -> impl IntoView {
+pub fn Replay(log: Vec<Entry>) -> View {
     let outer = use_page();
     let wishes = use_dispatch();
     let local = use_local();
@@ -82,44 +82,44 @@ pub fn Replay(log: Vec<Entry>) -> impl IntoView {
             </button>
         }
     });
-    view! {
-        <Provider value=page>
-            <Provider value=dispatch>
-                <Provider value=Local { now: clock, ..local }>
-                    <main
-                        class="conversation"
-                        id=Panel::Conversation.as_str()
-                        tabindex="-1"
-                        aria-label="Replay"
-                        data-shown=move || (local.panel.get() == Panel::Conversation).then_some("")
-                    >
-                        <Transcript/>
-                        <div class="foot">
-                            <div class="film" role="group" aria-label="Replay">
-                                <button type="button" on:click=press>
-                                    {move || if plays.get() { "Pause" } else { "Play" }}
-                                </button>
-                                <input
-                                    type="range"
-                                    min="0"
-                                    max=length
-                                    step=FRAME_MS
-                                    aria-label="Position"
-                                    aria-valuetext=move || format::elapsed(position.get())
-                                    prop:value=move || position.get().to_string()
-                                    on:input=scrub
-                                />
-                                <span class="time">
-                                    {move || format!("{} / {}", format::elapsed(position.get()), format::elapsed(length))}
-                                </span>
-                                {speeds}
-                                <IconButton icon=Icon::Close label="Back to the session" on_press=move || outer.replay.set(None)/>
-                            </div>
-                        </div>
-                    </main>
-                    <Timeline replays=true/>
-                </Provider>
-            </Provider>
-        </Provider>
-    }
+    let below = Owner::new();
+    below.with(|| {
+        provide_context(page);
+        provide_context(dispatch);
+        provide_context(Local { now: clock, ..local });
+        view! {
+            <main
+            class="conversation"
+            id=Panel::Conversation.as_str()
+            tabindex="-1"
+            aria-label="Replay"
+            data-shown=move || (local.panel.get() == Panel::Conversation).then_some("")
+        >
+            <Transcript/>
+            <div class="foot">
+                <div class="film" role="group" aria-label="Replay">
+                    <button type="button" on:click=press>
+                        {move || if plays.get() { "Pause" } else { "Play" }}
+                    </button>
+                    <input
+                        type="range"
+                        min="0"
+                        max=length
+                        step=FRAME_MS
+                        aria-label="Position"
+                        aria-valuetext=move || format::elapsed(position.get())
+                        prop:value=move || position.get().to_string()
+                        on:input=scrub
+                    />
+                    <span class="time">
+                        {move || format!("{} / {}", format::elapsed(position.get()), format::elapsed(length))}
+                    </span>
+                    {speeds}
+                    <IconButton icon=Icon::Close label="Back to the session" on_press=move || outer.replay.set(None)/>
+                </div>
+            </div>
+        </main>
+        <Timeline replays=true/>
+        }
+    })
 }

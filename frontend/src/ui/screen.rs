@@ -11,10 +11,11 @@ use super::stick::Stick;
 use super::use_dispatch;
 use crate::ansi::{Chunk, Color, Line, Run, Screen};
 use crate::format;
+use crate::view::{Piece, View, view};
 
 /// The output. It is watched for as long as it is shown.
 #[component]
-pub fn ScreenView(id: TaskId, screen: RwSignal<Screen>, task: RwSignal<Task>) -> impl IntoView {
+pub fn ScreenView(id: TaskId, screen: RwSignal<Screen>, task: RwSignal<Task>) -> View {
     let dispatch = use_dispatch();
     let stick = Stick::new();
     screen.set(Screen::default());
@@ -55,25 +56,25 @@ impl PartialEq for Chunks {
     }
 }
 
-fn lines(lines: &[Line]) -> Vec<AnyView> {
+fn lines(lines: &[Line]) -> Vec<View> {
     lines
         .iter()
         .map(|line| {
             if line.mark {
                 let text: String = line.runs.iter().map(|run| run.text.as_str()).collect();
-                view! { <p class="mark">{text}</p> }.into_any()
+                view! { <p class="mark">{text}</p> }
             } else {
-                view! { <div class="line">{line.runs.iter().map(run).collect_view()}</div> }.into_any()
+                view! { <div class="line">{line.runs.iter().map(run).collect::<Vec<View>>()}</div> }
             }
         })
         .collect()
 }
 
-fn run(run: &Run) -> AnyView {
+fn run(run: &Run) -> View {
     let text = run.text.clone();
     let style = run.style;
     if style == crate::ansi::Style::default() {
-        return text.into_any();
+        return text.view();
     }
     let (mut fg, mut bg) = (ink(style.fg), ink(style.bg));
     if style.inverse {
@@ -101,7 +102,7 @@ fn run(run: &Run) -> AnyView {
             {text}
         </span>
     }
-    .into_any()
+    
 }
 
 /// A colour by its theme's name, or by its value.

@@ -10,13 +10,14 @@ use super::kit::{Glyph, Icon, IconButton};
 use super::slips::tone_str;
 use super::{Wish, use_dispatch, use_page};
 use crate::state::{Ownership, Toast};
+use crate::view::{View, view};
 
 /// How long a toast shows; bad news stay until they are closed.
 const SHOWN_FOR: Duration = Duration::from_secs(7);
 
 /// The screen of a browser that the runner does not know.
 #[component]
-pub fn Unpaired(reason: String) -> impl IntoView {
+pub fn Unpaired(reason: String) -> View {
     let dispatch = use_dispatch();
     let reason = (!reason.is_empty()).then_some(view! { <p class="reason" role="alert">{reason}</p> });
     let code = RwSignal::new(String::new());
@@ -61,7 +62,7 @@ pub fn Unpaired(reason: String) -> impl IntoView {
 
 /// What one must know before one goes on.
 #[component]
-pub fn Banners() -> impl IntoView {
+pub fn Banners() -> View {
     let page = use_page();
     let dispatch = use_dispatch();
     let follows = Memo::new(move |_| page.ownership.with(|ownership| *ownership == Ownership::Following));
@@ -89,7 +90,7 @@ pub fn Banners() -> impl IntoView {
 
 /// Things said in passing.
 #[component]
-pub fn Toasts() -> impl IntoView {
+pub fn Toasts() -> View {
     let page = use_page();
     view! {
         <div class="toasts" role="status" aria-live="polite">
@@ -101,7 +102,7 @@ pub fn Toasts() -> impl IntoView {
 }
 
 #[component]
-fn ToastView(toast: Toast) -> impl IntoView {
+fn ToastView(toast: Toast) -> View {
     let page = use_page();
     let close = move || {
         // The page may be gone by the time it fires.

@@ -1,9 +1,7 @@
 //! The sessions of this browser: new, open, rename, delete, search.
 
 use agent::effect::SessionSummary;
-use leptos::either::EitherOf3;
 use leptos::ev;
-use leptos::html;
 use leptos::prelude::*;
 use shared::SessionId;
 
@@ -12,6 +10,7 @@ use super::local::{Panel, use_local};
 use super::{Wish, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Sessions;
+use crate::view::{NodeRef, View, view};
 
 /// From how many sessions on there is a search.
 const SEARCH_FROM: usize = 9;
@@ -20,7 +19,7 @@ const RECENT_MS: u64 = 24 * 3_600_000;
 
 /// The panel at the left.
 #[component]
-pub fn SessionsPanel() -> impl IntoView {
+pub fn SessionsPanel() -> View {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
@@ -69,7 +68,7 @@ pub fn SessionsPanel() -> impl IntoView {
 }
 
 #[component]
-fn Footer() -> impl IntoView {
+fn Footer() -> View {
     let page = use_page();
     let host = window().location().host().unwrap_or_default();
     let first = move || match page.stats.get() {
@@ -87,7 +86,7 @@ fn Footer() -> impl IntoView {
 }
 
 #[component]
-fn Group(#[prop(into)] title: String, sessions: Signal<Vec<SessionSummary>>) -> impl IntoView {
+fn Group(#[prop(into)] title: String, sessions: Signal<Vec<SessionSummary>>) -> View {
     view! {
         <Show when=move || !sessions.with(Vec::is_empty)>
             <h2>{title.clone()}</h2>
@@ -108,7 +107,7 @@ enum Editing {
 }
 
 #[component]
-fn Item(id: SessionId) -> impl IntoView {
+fn Item(id: SessionId) -> View {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
@@ -126,7 +125,7 @@ fn Item(id: SessionId) -> impl IntoView {
     };
     let editing = RwSignal::new(Editing::No);
     let draft = RwSignal::new(String::new());
-    let field = NodeRef::<html::Input>::new();
+    let field = NodeRef::<web_sys::HtmlInputElement>::new();
     Effect::new(move |_| {
         if let Some(field) = field.get() {
             dom::focus(&field);
@@ -170,8 +169,8 @@ fn Item(id: SessionId) -> impl IntoView {
         })
     };
     let running = move || session.with(|session| session.as_ref().map_or(0, |session| session.running));
-    move || match editing.get() {
-        Editing::No => EitherOf3::A(view! {
+    let shows = move || match editing.get() {
+        Editing::No => view! {
             <li data-current=move || is_current.get().then_some("")>
                 <button
                     type="button"
@@ -197,8 +196,8 @@ fn Item(id: SessionId) -> impl IntoView {
                     />
                 </span>
             </li>
-        }),
-        Editing::Title => EitherOf3::B(view! {
+        },
+        Editing::Title => view! {
             <li class="editing">
                 <input
                     type="text"
@@ -217,8 +216,8 @@ fn Item(id: SessionId) -> impl IntoView {
                     }
                 />
             </li>
-        }),
-        Editing::Delete => EitherOf3::C(view! {
+        },
+        Editing::Delete => view! {
             <li class="editing" role="alertdialog" aria-label="Delete this session?">
                 <p>
                     "Delete “" {title} "” and all it says?"
@@ -229,8 +228,9 @@ fn Item(id: SessionId) -> impl IntoView {
                     <button type="button" class="small" autofocus=true on:click=move |_| editing.set(Editing::No)>"Keep"</button>
                 </div>
             </li>
-        }),
-    }
+        },
+    };
+    view! { {shows} }
 }
 
 fn title_of(session: &SessionSummary) -> String {

@@ -11,6 +11,7 @@ use super::local::use_local;
 use super::{Wish, use_dispatch, use_page};
 use crate::format;
 use crate::state::Notifications;
+use crate::view::{View, view};
 
 /// The ids of the models that are known by name, the recommended one first.
 pub(crate) fn known_models() -> Vec<&'static str> {
@@ -34,7 +35,7 @@ const PROVIDERS: [(Provider, &str, &str); 4] = [
 
 /// The dialog.
 #[component]
-pub fn SettingsDialog() -> impl IntoView {
+pub fn SettingsDialog() -> View {
     let local = use_local();
     view! {
         <Modal title="Settings" on_close=move || local.dialog.set(None)>
@@ -66,7 +67,7 @@ fn use_change() -> Change {
 }
 
 #[component]
-fn ModelSettings() -> impl IntoView {
+fn ModelSettings() -> View {
     let page = use_page();
     let dispatch = use_dispatch();
     let change = use_change();
@@ -114,7 +115,7 @@ fn ModelSettings() -> impl IntoView {
     let models = agent::prices::TABLE
         .iter()
         .map(|row| view! { <option value=row.id>{row.label}</option> })
-        .collect_view();
+        .collect::<Vec<View>>();
     view! {
         <fieldset>
             <legend>"Model"</legend>
@@ -171,7 +172,7 @@ fn ModelSettings() -> impl IntoView {
 }
 
 #[component]
-fn ApprovalSettings() -> impl IntoView {
+fn ApprovalSettings() -> View {
     let page = use_page();
     let change = use_change();
     let rules = Memo::new(move |_| page.settings.with(|settings| settings.rules.clone()));
@@ -203,7 +204,7 @@ fn ApprovalSettings() -> impl IntoView {
     }
 }
 
-fn rule_words(rule: &Rule) -> impl IntoView + use<> {
+fn rule_words(rule: &Rule) -> View {
     let (words, code, workspace) = match rule {
         Rule::Exact { command, workspace } => ("", Some(command.clone()), workspace),
         Rule::Prefix { words, workspace } => ("", Some(format!("{} …", words.join(" "))), workspace),
@@ -219,7 +220,7 @@ fn rule_words(rule: &Rule) -> impl IntoView + use<> {
 }
 
 #[component]
-fn WakeSettings() -> impl IntoView {
+fn WakeSettings() -> View {
     let page = use_page();
     let dispatch = use_dispatch();
     let change = use_change();
@@ -247,10 +248,10 @@ fn WakeSettings() -> impl IntoView {
                         <button type="button" on:click=move |_| dispatch.send(Wish::AllowNotifications)>"Allow notifications"</button>
                         <small>" while this tab is hidden, when the agent is done or asks"</small>
                     }
-                    .into_any(),
-                    Notifications::Granted => "Notifications are allowed: they come while this tab is hidden.".into_any(),
-                    Notifications::Denied => "The browser refuses notifications for this address; its site settings can change that.".into_any(),
-                    Notifications::Unsupported => "This browser has no notifications.".into_any(),
+                    ,
+                    Notifications::Granted => view! { "Notifications are allowed: they come while this tab is hidden." },
+                    Notifications::Denied => view! { "The browser refuses notifications for this address; its site settings can change that." },
+                    Notifications::Unsupported => view! { "This browser has no notifications." },
                 }}
             </p>
         </fieldset>
@@ -258,7 +259,7 @@ fn WakeSettings() -> impl IntoView {
 }
 
 #[component]
-fn PairSettings() -> impl IntoView {
+fn PairSettings() -> View {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();

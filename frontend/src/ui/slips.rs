@@ -8,6 +8,7 @@ use leptos::prelude::*;
 use super::local::use_local;
 use super::{Wish, use_dispatch};
 use crate::format;
+use crate::view::{View, view};
 
 /// A tone as the attribute that styles go by.
 pub(crate) const fn tone_str(tone: Tone) -> &'static str {
@@ -21,7 +22,7 @@ pub(crate) const fn tone_str(tone: Tone) -> &'static str {
 
 /// Results that went into a call.
 #[component]
-pub fn Drained(call: CallId, lines: RwSignal<Vec<DrainedLine>>) -> impl IntoView {
+pub fn Drained(call: CallId, lines: RwSignal<Vec<DrainedLine>>) -> View {
     let dispatch = use_dispatch();
     let local = use_local();
     let title = move || format!("{} went into this call", format::count(lines.with(Vec::len), "result"));
@@ -58,7 +59,7 @@ pub fn Drained(call: CallId, lines: RwSignal<Vec<DrainedLine>>) -> impl IntoView
 
 /// A word of the agent itself.
 #[component]
-pub fn Notice(tone: RwSignal<Tone>, text: RwSignal<String>, retry: RwSignal<bool>) -> impl IntoView {
+pub fn Notice(tone: RwSignal<Tone>, text: RwSignal<String>, retry: RwSignal<bool>) -> View {
     let dispatch = use_dispatch();
     view! {
         <div

@@ -2,7 +2,6 @@
 
 use agent::event::UserEvent;
 use leptos::ev;
-use leptos::html;
 use leptos::prelude::*;
 use shared::task::{Party, Task, TaskState};
 
@@ -11,10 +10,11 @@ use super::screen::ScreenView;
 use super::{Wish, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::TaskHandle;
+use crate::view::{NodeRef, View, view};
 
 /// The card.
 #[component]
-pub fn TaskCard(handle: TaskHandle, own: bool) -> impl IntoView {
+pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
     let page = use_page();
     let local = use_local();
     let TaskHandle { id, task, screen, .. } = handle;
@@ -108,7 +108,7 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> impl IntoView {
 }
 
 #[component]
-fn Actions(task: RwSignal<Task>, screen: RwSignal<crate::ansi::Screen>, own: bool) -> impl IntoView {
+fn Actions(task: RwSignal<Task>, screen: RwSignal<crate::ansi::Screen>, own: bool) -> View {
     let dispatch = use_dispatch();
     let local = use_local();
     let id = StoredValue::new(task.with_untracked(|task| task.id.clone()));
@@ -191,10 +191,10 @@ fn use_page_said(local: super::local::Local) -> impl Fn(bool) + 'static {
 }
 
 #[component]
-fn InputBox(task: RwSignal<Task>) -> impl IntoView {
+fn InputBox(task: RwSignal<Task>) -> View {
     let dispatch = use_dispatch();
     let text = RwSignal::new(String::new());
-    let field = NodeRef::<html::Input>::new();
+    let field = NodeRef::<web_sys::HtmlInputElement>::new();
     Effect::new(move |_| {
         if let Some(field) = field.get() {
             dom::focus(&field);

@@ -8,10 +8,11 @@ use super::local::{Panel, use_local};
 use super::task_card::TaskCard;
 use super::{use_dispatch, use_page};
 use crate::state::TaskHandle;
+use crate::view::{View, view};
 
 /// The panel at the right.
 #[component]
-pub fn TasksPanel() -> impl IntoView {
+pub fn TasksPanel() -> View {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();

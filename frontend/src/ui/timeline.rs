@@ -5,7 +5,6 @@ pub(crate) mod layout;
 use agent::CallId;
 use agent::view::{Lane, Span};
 use leptos::ev;
-use leptos::html;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
@@ -14,7 +13,8 @@ use self::layout::{BAR, Bar, DrainView, LANE, Layout, Window};
 use super::local::{Panel, use_local};
 use super::slips::tone_str;
 use super::{Wish, dom, use_dispatch, use_page};
-use crate::format;
+use crate::format::{self, tenths};
+use crate::view::{NodeRef, View, view};
 
 /// The stretches that can be chosen.
 const CHOICES: [(&str, Window); 4] = [
@@ -26,7 +26,7 @@ const CHOICES: [(&str, Window); 4] = [
 
 /// The panel at the bottom.
 #[component]
-pub fn Timeline(#[prop(optional)] replays: bool) -> impl IntoView {
+pub fn Timeline(#[prop(optional)] replays: bool) -> View {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
@@ -41,7 +41,7 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> impl IntoView {
             page.drains.with(|drains| layout::layout(spans, drains, window.get(), now.0, width.get()))
         })
     });
-    let drawing = NodeRef::<html::Div>::new();
+    let drawing = NodeRef::<web_sys::HtmlElement>::new();
     watch_width(drawing, width);
 
     let zoom = move |factor: f64, at: Option<f64>| {
@@ -157,15 +157,15 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> impl IntoView {
 }
 
 #[component]
-fn Drawing(laid: Memo<Layout>, width: RwSignal<f64>, detail: RwSignal<Option<String>>) -> impl IntoView {
+fn Drawing(laid: Memo<Layout>, width: RwSignal<f64>, detail: RwSignal<Option<String>>) -> View {
     let grid = move || laid.with(|laid| laid.lines(width.get()));
     let height = move || laid.with(|laid| laid.height);
     let ticks = move || {
         let (ticks, y) = laid.with(|laid| (laid.ticks.clone(), laid.height - 4.0));
         ticks
             .into_iter()
-            .map(|(x, time)| view! { <text x=format!("{:.1}", x + 3.0) y=y>{format::elapsed(time)}</text> })
-            .collect_view()
+            .map(|(x, time)| view! { <text x=x + 3.0 y=y>{format::elapsed(time)}</text> })
+            .collect::<Vec<View>>()
     };
     view! {
         <svg width=move || width.get() height=height role="group" aria-label="What happened when">
@@ -183,8 +183,8 @@ fn Drawing(laid: Memo<Layout>, width: RwSignal<f64>, detail: RwSignal<Option<Str
             </g>
             {move || laid.with(|laid| laid.now).map(|x| view! {
                 <g class="now" aria-hidden="true">
-                    <path d=move || format!("M{x:.1} 4V{:.1}", height() - 4.0)></path>
-                    <text x=format!("{:.1}", x + 5.0) y=move || height() - 4.0>"now"</text>
+                    <path d=move || format!("M{} 4V{}", tenths(x), tenths(height() - 4.0))></path>
+                    <text x=x + 5.0 y=move || height() - 4.0>"now"</text>
                 </g>
             })}
         </svg>
@@ -192,12 +192,12 @@ fn Drawing(laid: Memo<Layout>, width: RwSignal<f64>, detail: RwSignal<Option<Str
 }
 
 #[component]
-fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> impl IntoView {
+fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> View {
     let page = use_page();
     let local = use_local();
     let bar = Memo::new(move |_| laid.with(|laid| laid.bars.get(&id).cloned()));
     let of = move |what: fn(&Bar) -> f64| {
-        bar.with(|bar| bar.as_ref().map_or_else(String::new, |bar| format!("{:.1}", what(bar))))
+        bar.with(|bar| bar.as_ref().map_or_else(String::new, |bar| tenths(what(bar))))
     };
     let words = move || {
         let now = local.now.get_untracked();
@@ -273,7 +273,7 @@ fn in_words(span: &Span, now: u64) -> String {
 }
 
 #[component]
-fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> impl IntoView {
+fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> View {
     let dispatch = use_dispatch();
     let drain = Memo::new(move |_| laid.with(|laid| laid.drains.get(&call).cloned()));
     let text = move |what: fn(&DrainView) -> String| {
@@ -303,8 +303,8 @@ fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>)
             }
         >
             <path d=move || text(|drain| drain.path.clone())></path>
-            <circle cx=move || text(|drain| format!("{:.1}", drain.x)) cy=move || text(|drain| format!("{:.1}", drain.y)) r="4"></circle>
-            <text x=move || text(|drain| format!("{:.1}", drain.x + 6.0)) y=LANE - 13.0>
+            <circle cx=move || text(|drain| tenths(drain.x)) cy=move || text(|drain| tenths(drain.y)) r="4"></circle>
+            <text x=move || text(|drain| tenths(drain.x + 6.0)) y=LANE - 13.0>
                 {move || text(|drain| if drain.says { format!("{} drained", drain.count) } else { String::new() })}
             </text>
         </g>
@@ -312,7 +312,7 @@ fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>)
 }
 
 /// Keeps `width` at the width of the element.
-fn watch_width(node: NodeRef<html::Div>, width: RwSignal<f64>) {
+fn watch_width(node: NodeRef<web_sys::HtmlElement>, width: RwSignal<f64>) {
     Effect::new(move |_| {
         let Some(element) = node.get() else { return };
         let observed = element.clone();

@@ -2,7 +2,6 @@
 
 use agent::event::UserEvent;
 use agent::view::{ToolCard, ToolState};
-use leptos::either::Either;
 use leptos::prelude::*;
 use shared::TaskId;
 
@@ -10,6 +9,7 @@ use super::approval::Approval;
 use super::local::use_local;
 use super::use_dispatch;
 use crate::format;
+use crate::view::{View, view};
 
 /// Lines of output that show before one asks for all.
 const PREVIEW: usize = 8;
@@ -18,14 +18,12 @@ const DIFF_PREVIEW: usize = 24;
 
 /// A tool use in the conversation.
 #[component]
-pub fn ToolRow(card: RwSignal<ToolCard>) -> impl IntoView {
+pub fn ToolRow(card: RwSignal<ToolCard>) -> View {
     let asks = Memo::new(move |_| card.with(|card| matches!(card.state, ToolState::Asks { .. })));
-    move || {
-        if asks.get() {
-            Either::Left(view! { <Approval card/> })
-        } else {
-            Either::Right(view! { <Card card/> })
-        }
+    view! {
+        <Show when=move || asks.get() fallback=move || view! { <Card card/> }>
+            <Approval card/>
+        </Show>
     }
 }
 
@@ -50,7 +48,7 @@ enum Part {
 }
 
 #[component]
-fn Card(card: RwSignal<ToolCard>) -> impl IntoView {
+fn Card(card: RwSignal<ToolCard>) -> View {
     let local = use_local();
     let dispatch = use_dispatch();
     let state = Memo::new(move |_| card.with(|card| state_str(&card.state)));
@@ -127,14 +125,14 @@ fn Card(card: RwSignal<ToolCard>) -> impl IntoView {
                     </button>
                 })}
             </header>
-            <For each=move || parts.get() key=|part| part.clone() as u8 let(part)>
+            <For each=move || parts.get() key=|part| part.clone() as u64 let(part)>
                 {match part {
-                    Part::Diff => view! { <Diff diff=Signal::derive(move || card.with(|card| card.diff.clone()))/> }.into_any(),
-                    Part::Output => view! { <Output card quiet all/> }.into_any(),
+                    Part::Diff => view! { <Diff diff=Signal::derive(move || card.with(|card| card.diff.clone()))/> },
+                    Part::Output => view! { <Output card quiet all/> },
                     Part::Input => view! {
                         <pre class="output" tabindex="0">{move || card.with(|card| card.input.clone())}</pre>
                     }
-                    .into_any(),
+                    ,
                 }}
             </For>
         </article>
@@ -158,7 +156,7 @@ fn parts(card: &ToolCard) -> Vec<Part> {
 }
 
 #[component]
-fn TaskLink(task: TaskId) -> impl IntoView {
+fn TaskLink(task: TaskId) -> View {
     let local = use_local();
     let label = format!("task {task} ↗");
     view! {
@@ -170,7 +168,7 @@ fn TaskLink(task: TaskId) -> impl IntoView {
 
 /// A unified diff, coloured.
 #[component]
-pub fn Diff(diff: Signal<String>) -> impl IntoView {
+pub fn Diff(diff: Signal<String>) -> View {
     let all = RwSignal::new(false);
     let total = Memo::new(move |_| diff.with(|diff| diff_lines(diff).count()));
     let lines = move || {
@@ -179,7 +177,7 @@ pub fn Diff(diff: Signal<String>) -> impl IntoView {
             diff_lines(diff)
                 .take(limit)
                 .map(|(kind, line)| view! { <span class="line" data-kind=kind>{format!("{line}\n")}</span> })
-                .collect_view()
+                .collect::<Vec<View>>()
         })
     };
     view! {
@@ -203,7 +201,7 @@ fn diff_lines(diff: &str) -> impl Iterator<Item = (&'static str, &str)> {
 
 /// What the model read. Quiet output shows only when it is asked for by the button in the card's head.
 #[component]
-fn Output(card: RwSignal<ToolCard>, quiet: bool, all: RwSignal<bool>) -> impl IntoView {
+fn Output(card: RwSignal<ToolCard>, quiet: bool, all: RwSignal<bool>) -> View {
     let total = Memo::new(move |_| card.with(|card| card.output.lines().count()));
     let failed = Memo::new(move |_| card.with(|card| card.state == ToolState::Failed));
     // The end of a failure says more than its beginning.
@@ -229,7 +227,7 @@ fn Output(card: RwSignal<ToolCard>, quiet: bool, all: RwSignal<bool>) -> impl In
 }
 
 #[component]
-fn More(all: RwSignal<bool>, total: Memo<usize>, preview: usize) -> impl IntoView {
+fn More(all: RwSignal<bool>, total: Memo<usize>, preview: usize) -> View {
     let is_long = move || total.get() > preview;
     view! {
         <Show when=is_long>

@@ -7,6 +7,8 @@ use agent::CallId;
 use agent::view::{Drain, Lane, Span, Tone};
 use shared::TaskId;
 
+use crate::format::tenths;
+
 /// The height of a lane.
 pub(crate) const LANE: f64 = 25.0;
 /// Above the first lane: room for the words of drains.
@@ -67,7 +69,7 @@ impl Layout {
         let mut path = String::new();
         for lane in 0..=self.lanes.len() + 1 {
             // Writing into a string cannot fail.
-            let _ = write!(path, "M0 {:.1}H{width:.0}", lane_top(lane));
+            let _ = write!(path, "M0 {}H{}", tenths(lane_top(lane)), tenths(width));
         }
         path
     }
@@ -191,7 +193,14 @@ pub(crate) fn layout(
                 let start = (x(end).max(0.0), lane_top(lane + 1) + LANE / 2.0);
                 #[expect(clippy::cast_precision_loss, reason = "a handful of lines")]
                 let elbow = (dot.0 - ELBOW - ELBOW_STEP * nth as f64).max(start.0);
-                Some(format!("M{:.1} {:.1}H{elbow:.1}V{:.1}H{:.1}", start.0, start.1, dot.1, dot.0))
+                Some(format!(
+                    "M{} {}H{}V{}H{}",
+                    tenths(start.0),
+                    tenths(start.1),
+                    tenths(elbow),
+                    tenths(dot.1),
+                    tenths(dot.0)
+                ))
             })
             .collect();
         let says = dot.0 >= free_from;

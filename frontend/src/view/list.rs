@@ -1,0 +1,171 @@
+//! Lists: an item stays what it is for as long as its key is in the list, wherever it moves.
+//!
+//! What is gone goes first, so that nothing that stays is moved for it: a moved element loses the focus. Each item has an owner of its
+//! own, a child of the one the list was made under, and ends with it.
+
+use std::collections::BTreeMap;
+
+use leptos::prelude::*;
+use shared::TaskId;
+use web_sys::Node;
+
+use super::follow;
+use super::node::{View, attached, fragment, mark};
+
+/// What an item is known by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Key {
+    Number(u64),
+    Text(String),
+}
+
+impl From<u64> for Key {
+    fn from(number: u64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<String> for Key {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<usize> for Key {
+    fn from(number: usize) -> Self {
+        Self::Number(number as u64)
+    }
+}
+
+impl From<agent::CallId> for Key {
+    fn from(call: agent::CallId) -> Self {
+        Self::Number(call.0)
+    }
+}
+
+impl From<shared::SessionId> for Key {
+    fn from(session: shared::SessionId) -> Self {
+        Self::Text(session.to_string())
+    }
+}
+
+impl From<TaskId> for Key {
+    fn from(task: TaskId) -> Self {
+        Self::Text(task.to_string())
+    }
+}
+
+/// One view for each key. A list that names a key twice shows it once.
+pub(crate) fn each<T: 'static, K: Into<Key>>(
+    items: impl Fn() -> Vec<T> + 'static,
+    key: impl Fn(&T) -> K + 'static,
+    mut view: impl FnMut(T) -> View + 'static,
+) -> View {
+    let (all, mut list) = List::new();
+    follow(Box::new(move || {
+        let items = items();
+        let keys = items.iter().map(|item| key(item).into()).collect();
+        let mut items: Vec<Option<T>> = items.into_iter().map(Some).collect();
+        let mut make = |at: usize| items.get_mut(at).and_then(Option::take).map_or_else(View::default, &mut view);
+        untrack(|| list.update(keys, &mut make));
+    }));
+    all
+}
+
+struct Item {
+    owner: Owner,
+    /// The nodes of an item stand in a row from here …
+    first: Node,
+    /// … to here.
+    last: Node,
+}
+
+impl Item {
+    fn new(outer: Option<&Owner>, make: &mut dyn FnMut() -> View) -> (Self, View) {
+        let owner = outer.map_or_else(Owner::new, Owner::child);
+        let view = owner.with(make).node();
+        let (first, last, node) = match view {
+            Some(node) if node.node_type() != Node::DOCUMENT_FRAGMENT_NODE => (node.clone(), node.clone(), node),
+            view => {
+                let (all, first, last) = (fragment(), mark(), mark());
+                View::new(first.clone()).append_to(&all);
+                if let Some(node) = view {
+                    View::new(node).append_to(&all);
+                }
+                View::new(last.clone()).append_to(&all);
+                (first, last, all)
+            }
+        };
+        (Self { owner, first, last }, View::new(node))
+    }
+
+    /// Takes its nodes out of the document.
+    fn take(&self) -> View {
+        let all = fragment();
+        let mut next = Some(self.first.clone());
+        while let Some(node) = next {
+            next = node.next_sibling().filter(|_| node != self.last);
+            attached(all.append_child(&node));
+        }
+        View::new(all)
+    }
+}
+
+struct List {
+    outer: Option<Owner>,
+    start: Node,
+    end: Node,
+    items: BTreeMap<Key, Item>,
+}
+
+impl List {
+    fn new() -> (View, Self) {
+        let (all, start, end) = (fragment(), mark(), mark());
+        attached(all.append_child(&start));
+        attached(all.append_child(&end));
+        (View::new(all), Self { outer: Owner::current(), start, end, items: BTreeMap::new() })
+    }
+
+    #[inline(never)]
+    fn update(&mut self, keys: Vec<Key>, make: &mut dyn FnMut(usize) -> View) {
+        let mut old = std::mem::take(&mut self.items);
+        for key in &keys {
+            if let Some(item) = old.remove(key) {
+                self.items.insert(key.clone(), item);
+            }
+        }
+        for item in old.into_values() {
+            item.owner.cleanup();
+            drop(item.take());
+        }
+        let mut place = self.start.next_sibling();
+        let mut placed = BTreeMap::new();
+        for (at, key) in keys.into_iter().enumerate() {
+            let Some(here) = place.clone() else { return };
+            let (item, view) = match self.items.remove(&key) {
+                Some(item) if item.first == here => {
+                    place = item.last.next_sibling();
+                    (item, View::default())
+                }
+                Some(item) => {
+                    // One that moved towards the end is taken out, rather than all behind it moved before it.
+                    let ahead = self.items.values().find(|other| other.first == here);
+                    let view = match ahead.filter(|ahead| ahead.last.next_sibling().as_ref() == Some(&item.first)) {
+                        Some(ahead) => {
+                            ahead.take().insert_before(&self.end);
+                            place = item.last.next_sibling();
+                            View::default()
+                        }
+                        None => item.take(),
+                    };
+                    (item, view)
+                }
+                None if placed.contains_key(&key) => continue,
+                None => Item::new(self.outer.as_ref(), &mut || make(at)),
+            };
+            view.insert_before(&here);
+            placed.insert(key, item);
+        }
+        self.items = placed;
+    }
+}

@@ -1,0 +1,33 @@
+//! What views are made of: real nodes of the document, made at once, and effects that keep them true.
+//!
+//! `view!` turns markup into calls of this module. A [`View`] is one node; a fragment stands for several, and empties itself into
+//! whatever it is put into. Whatever is given as a closure is followed: it runs in a render effect that lives as long as the owner it
+//! was made under, and an owner's end takes its listeners and effects with it. Nothing here is generic beyond a thin shell, so that a
+//! page of many views stays small: Leptos's reactive graph, owners, contexts and components without a type per element.
+
+mod attribute;
+mod element;
+mod list;
+mod node;
+
+pub(crate) use element::{NodeRef, drawn, element, group};
+pub(crate) use list::each;
+pub(crate) use node::{Children, Piece, View, show, show_or};
+pub(crate) use view_macro::view;
+
+use leptos::prelude::*;
+
+/// Follows a closure until its owner ends. It runs once at once.
+fn follow(mut run: Box<dyn FnMut()>) {
+    let effect = RenderEffect::new(move |_: Option<()>| run());
+    on_cleanup(move || drop(effect));
+}
+
+/// Puts the page into the document's body, for as long as the document lives.
+pub(crate) fn mount(page: impl FnOnce() -> View + 'static) {
+    mount_to_body(move || {
+        if let Some(body) = document().body() {
+            page().append_to(&body);
+        }
+    });
+}
