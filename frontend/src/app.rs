@@ -10,7 +10,7 @@ use wasm_bindgen_futures::spawn_local;
 use crate::shell::{Desk, take_address};
 use crate::state::PageState;
 use crate::ui::{Dispatch, Page, Wish};
-use crate::view::{View, view};
+use crate::view::{effect, View, view};
 
 /// Where wishes go: those made before the desk is open wait for it.
 enum Door {
@@ -29,7 +29,7 @@ pub fn App() -> View {
         let door = door.clone();
         move |wish| knock(&door, wish)
     }));
-    Effect::new(move || document().set_title(&title(state)));
+    effect(move |_| document().set_title(&title(state)));
     spawn_local(async move {
         let desk = Desk::open(state, address).await;
         let Door::Closed(early) = door.replace(Door::Open(desk.clone())) else { return };

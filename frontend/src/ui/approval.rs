@@ -8,7 +8,7 @@ use leptos::prelude::*;
 
 use super::tool::Diff;
 use super::{dom, use_dispatch};
-use crate::view::{NodeRef, View, view};
+use crate::view::{memo, effect, NodeRef, View, view};
 
 /// The id of the approval that is asked for, to jump to.
 pub(crate) const ID: &str = "approval";
@@ -25,7 +25,7 @@ pub fn Approval(card: RwSignal<ToolCard>) -> View {
         dispatch.agent(UserEvent::Decide { call, index, decision });
     };
     let deny = move || decide(Decision::Deny { words: words.get_untracked().trim().to_owned() });
-    let asks = Memo::new(move |_| {
+    let asks = memo(move || {
         card.with(|card| match &card.state {
             ToolState::Asks { reason, always } => (reason.clone(), always.clone()),
             ToolState::Writing
@@ -46,7 +46,7 @@ pub fn Approval(card: RwSignal<ToolCard>) -> View {
         _ => "Allow this?",
     };
     // The focus comes here only if it is nowhere: words being written are never cut off, and Enter never allows by accident.
-    Effect::new(move |_| {
+    effect(move |_| {
         if let Some(node) = node.get()
             && dom::is_focus_free()
         {

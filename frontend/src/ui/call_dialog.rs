@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::kit::{CopyButton, Modal};
 use super::use_page;
 use crate::state::CallView;
-use crate::view::{NodeRef, View, view};
+use crate::view::{effect, NodeRef, View, view};
 
 /// How the block of results begins; only a text block of the user's side is looked at.
 const INJECTED: &str = "<background-results";
@@ -35,7 +35,7 @@ fn Request(request: Value) -> View {
     let count = messages.len();
     // The last message, the one that was new, is what one came to see.
     let node = NodeRef::<web_sys::HtmlElement>::new();
-    Effect::new(move |_| {
+    effect(move |_| {
         if let Some(last) = node.get() {
             request_animation_frame(move || last.scroll_into_view());
         }

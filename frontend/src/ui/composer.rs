@@ -13,7 +13,7 @@ use super::local::use_local;
 use super::{Wish, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Ownership;
-use crate::view::{NodeRef, View, view};
+use crate::view::{memo, effect, NodeRef, View, view};
 
 /// The box's id, to put the focus on.
 pub(crate) const ID: &str = "composer";
@@ -41,8 +41,8 @@ pub fn Composer() -> View {
     let text = page.draft;
     let node = NodeRef::<web_sys::HtmlTextAreaElement>::new();
     let timer = StoredValue::<Option<TimeoutHandle>>::new(None);
-    let busy = Memo::new(move |_| page.status.with(|status| is_busy(&status.turn)));
-    let may_write = Memo::new(move |_| {
+    let busy = memo(move || page.status.with(|status| is_busy(&status.turn)));
+    let may_write = memo(move || {
         page.ownership.with(|ownership| matches!(ownership, Ownership::Driving | Ownership::Starting))
     });
 
@@ -59,14 +59,14 @@ pub fn Composer() -> View {
         }
     };
     // Words of one session are not saved as another's.
-    let session = Memo::new(move |_| page.sessions.with(|sessions| sessions.current));
-    Effect::new(move |_| {
+    let session = memo(move || page.sessions.with(|sessions| sessions.current));
+    effect(move |_| {
         session.track();
         forget_timer();
     });
     on_cleanup(forget_timer);
     // Whoever opens the page with a keyboard at hand can write at once.
-    Effect::new(move |_| {
+    effect(move |_| {
         if let Some(node) = node.get()
             && dom::is_focus_free()
             && dom::can_hover()
@@ -147,7 +147,7 @@ pub fn Composer() -> View {
 fn Doing() -> View {
     let page = use_page();
     let local = use_local();
-    let turn = Memo::new(move |_| page.status.with(|status| status.turn.clone()));
+    let turn = memo(move || page.status.with(|status| status.turn.clone()));
     let words = move || match turn.get() {
         TurnView::Idle => String::new(),
         TurnView::WaitsForRunner => "Waits for the runner".to_owned(),
@@ -204,7 +204,7 @@ pub(crate) fn mode_name(mode: Mode) -> &'static str {
 pub fn ModePicker() -> View {
     let page = use_page();
     let dispatch = use_dispatch();
-    let mode = Memo::new(move |_| page.settings.with(|settings| settings.mode));
+    let mode = memo(move || page.settings.with(|settings| settings.mode));
     let change = move |event: ev::Event| {
         let name = event_target_value(&event);
         if let Some((mode, _)) = MODES.iter().find(|(_, this)| *this == name) {

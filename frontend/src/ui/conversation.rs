@@ -17,7 +17,7 @@ use super::stick::Stick;
 use super::tool::ToolRow;
 use super::{dom, use_dispatch, use_page};
 use crate::state::{RowBody, RowHandle, Stream};
-use crate::view::{View, view};
+use crate::view::{memo, effect, View, view};
 
 /// The panel in the middle.
 #[component]
@@ -45,13 +45,13 @@ pub fn Conversation() -> View {
 pub fn Transcript(#[prop(optional)] welcomes: bool) -> View {
     let page = use_page();
     let stick = Stick::new();
-    let is_empty = Memo::new(move |_| page.rows.with(Vec::is_empty));
-    let streams = Memo::new(move |_| page.status.with(|status| status.turn == TurnView::Streaming));
+    let is_empty = move || page.rows.with(Vec::is_empty);
+    let streams = move || page.status.with(|status| status.turn == TurnView::Streaming);
     // One's own words are always brought into view.
-    let words = Memo::new(move |_| {
+    let words = memo(move || {
         page.rows.with(|rows| rows.iter().filter(|row| matches!(row.body, RowBody::User(_))).count())
     });
-    Effect::new(move |before: Option<usize>| {
+    effect(move |before: Option<usize>| {
         let words = words.get();
         if before.is_some_and(|before| before < words) {
             stick.to_end();
@@ -64,13 +64,13 @@ pub fn Transcript(#[prop(optional)] welcomes: bool) -> View {
             role="log"
             aria-live="off"
             aria-label="What was said and done"
-            aria-busy=move || streams.get().to_string()
+            aria-busy=move || streams().to_string()
             tabindex="0"
             node_ref=stick.window
             on:scroll=move |_| stick.scrolled()
         >
             <div class="column" node_ref=stick.content>
-                <Show when=move || welcomes && is_empty.get()>
+                <Show when=move || welcomes && is_empty()>
                     <Welcome/>
                 </Show>
                 <For each=move || page.rows.get() key=|row| row.serial let(row)>
@@ -111,7 +111,7 @@ fn Said(stream: Stream) -> View {
     let local = use_local();
     let spoken = stream.clone();
     let live = RwSignal::from(stream.live.clone());
-    Effect::new(move |was: Option<bool>| {
+    effect(move |was: Option<bool>| {
         let is = live.get();
         if was == Some(true) && !is {
             local.said.set(untrack(|| spoken.text()));

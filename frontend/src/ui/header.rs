@@ -11,14 +11,14 @@ use super::local::{Dialog, Panel, use_local};
 use super::{Wish, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Ownership;
-use crate::view::{NodeRef, View, view};
+use crate::view::{memo, effect, NodeRef, View, view};
 
 /// The header.
 #[component]
 pub fn Header() -> View {
     let page = use_page();
     let local = use_local();
-    let workspace = Memo::new(move |_| page.status.with(|status| status.workspace.clone()));
+    let workspace = memo(move || page.status.with(|status| status.workspace.clone()));
     let shows =
         move |panel: Panel| Signal::derive(move || !local.hidden.with(|hidden| hidden.contains(&panel)));
     let toggle = move |panel: Panel| {
@@ -60,13 +60,13 @@ pub fn Header() -> View {
 fn Title() -> View {
     let page = use_page();
     let dispatch = use_dispatch();
-    let title = Memo::new(move |_| page.status.with(|status| status.title.clone()));
+    let title = memo(move || page.status.with(|status| status.title.clone()));
     let shown =
         move || title.with(|title| if title.is_empty() { "New session".to_owned() } else { title.clone() });
     let edits = RwSignal::new(false);
     let draft = RwSignal::new(String::new());
     let field = NodeRef::<web_sys::HtmlInputElement>::new();
-    Effect::new(move |_| {
+    effect(move |_| {
         if let Some(field) = field.get() {
             dom::focus(&field);
             field.select();
@@ -131,9 +131,9 @@ fn ModelPicker() -> View {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
-    let resolved = Memo::new(move |_| page.status.with(|status| status.model.clone()));
-    let chosen = Memo::new(move |_| page.settings.with(|settings| settings.model.clone()));
-    let choices = Memo::new(move |_| {
+    let resolved = memo(move || page.status.with(|status| status.model.clone()));
+    let chosen = memo(move || page.settings.with(|settings| settings.model.clone()));
+    let choices = memo(move || {
         let ways = (
             page.status.with(|status| !status.relay.is_empty()),
             page.settings.with(|settings| settings.has_key),
@@ -202,7 +202,7 @@ fn choices(relay: bool, direct: bool, chosen: &ModelChoice) -> Vec<ModelChoice> 
 #[component]
 fn Price() -> View {
     let page = use_page();
-    let spent = Memo::new(move |_| page.status.with(|status| (status.spent, status.polls)));
+    let spent = memo(move || page.status.with(|status| (status.spent, status.polls)));
     let words = move || {
         let (spent, _) = spent.get();
         let tokens = format!("{} tokens", format::tokens(spent.input + spent.output));
@@ -245,7 +245,7 @@ fn Link() -> View {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
-    let link = Memo::new(move |_| {
+    let link = memo(move || {
         let unpaired = page.ownership.with(|ownership| matches!(ownership, Ownership::Unpaired { .. }));
         if unpaired { LinkView::Unpaired } else { page.status.with(|status| status.link.clone()) }
     });
@@ -278,18 +278,18 @@ fn Link() -> View {
         LinkView::Unpaired => "The runner does not know this browser".to_owned(),
         LinkView::Outdated => "The runner was updated: reload the page".to_owned(),
     };
-    let is_down = Memo::new(move |_| link.with(|link| matches!(link, LinkView::Down { .. })));
-    let is_old = Memo::new(move |_| link.with(|link| matches!(link, LinkView::Outdated)));
+    let is_down = move || link.with(|link| matches!(link, LinkView::Down { .. }));
+    let is_old = move || link.with(|link| matches!(link, LinkView::Outdated));
     view! {
         <span class="link-state" data-state=state title=reason>
             <span class="dot" aria-hidden="true"></span>
             // Only the state itself is announced, not each second of its countdown.
             <span class="unseen" role="status">{move || format!("Runner: {}", state())}</span>
             <span aria-hidden="true">{words}</span>
-            <Show when=move || is_down.get()>
+            <Show when=move || is_down()>
                 <button type="button" class="small" on:click=move |_| dispatch.agent(UserEvent::Reconnect)>"now"</button>
             </Show>
-            <Show when=move || is_old.get()>
+            <Show when=move || is_old()>
                 <button type="button" class="small" on:click=move |_| drop(window().location().reload())>"Reload"</button>
             </Show>
         </span>

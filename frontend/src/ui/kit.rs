@@ -4,7 +4,7 @@ use leptos::ev;
 use leptos::prelude::*;
 
 use super::dom;
-use crate::view::{Children, NodeRef, View, view};
+use crate::view::{effect, Children, NodeRef, View, view};
 
 /// A drawing in the colour of the text around it. It says nothing; its button's label does.
 #[derive(Clone, Copy)]
@@ -106,7 +106,7 @@ pub fn Modal(
     children: Children,
 ) -> View {
     let node = NodeRef::<web_sys::HtmlDialogElement>::new();
-    Effect::new(move |_| {
+    effect(move |_| {
         if let Some(dialog) = node.get()
             && !dialog.open()
         {

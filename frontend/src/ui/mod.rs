@@ -48,7 +48,7 @@ use self::tasks::TasksPanel;
 use self::timeline::Timeline;
 use crate::state::Ownership;
 pub use crate::state::PageState;
-use crate::view::{View, view};
+use crate::view::{memo, View, view};
 
 /// What the page can ask for. Provided by the shell through context.
 #[derive(Clone, Copy)]
@@ -128,7 +128,7 @@ pub fn Page() -> View {
     let local = Local::new();
     provide_context(local);
     keys::listen(page, dispatch, local);
-    let unpaired = Memo::new(move |_| {
+    let unpaired = memo(move || {
         page.ownership.with(|ownership| match ownership {
             Ownership::Unpaired { reason } => Some(reason.clone()),
             Ownership::Starting | Ownership::Driving | Ownership::Following => None,
@@ -183,11 +183,11 @@ fn Workbench() -> View {
 fn Tabs() -> View {
     let page = use_page();
     let local = use_local();
-    let running = Memo::new(move |_| {
+    let running = move || {
         page.tasks.with(|tasks| {
             tasks.iter().filter(|handle| handle.task.with(shared::task::Task::is_active)).count()
         })
-    });
+    };
     let tabs = Panel::ALL.map(|panel| {
         view! {
             <button
@@ -196,7 +196,7 @@ fn Tabs() -> View {
                 on:click=move |_| local.panel.set(panel)
             >
                 {panel.title()}
-                {move || (panel == Panel::Tasks && running.get() > 0).then(|| view! { <small>{running.get()}</small> })}
+                {move || (panel == Panel::Tasks && running() > 0).then(|| view! { <small>{running()}</small> })}
             </button>
         }
     });

@@ -10,13 +10,13 @@ use super::kit::{Icon, IconButton};
 use super::local::use_local;
 use super::slips::tone_str;
 use super::{use_dispatch, use_page};
-use crate::view::{View, view};
+use crate::view::{memo, View, view};
 
 /// The shelf; nothing while nothing waits.
 #[component]
 pub fn Shelf() -> View {
     let page = use_page();
-    let ends = Memo::new(move |_| {
+    let ends = memo(move || {
         page.queue.with(|queue| {
             queue
                 .iter()
@@ -29,7 +29,7 @@ pub fn Shelf() -> View {
                 .collect::<Vec<_>>()
         })
     });
-    let words = Memo::new(move |_| {
+    let words = memo(move || {
         page.queue.with(|queue| {
             queue
                 .iter()
@@ -87,7 +87,7 @@ fn End(task: TaskId, command: String, label: String, tone: Tone) -> View {
 fn Words(id: u64) -> View {
     let page = use_page();
     let dispatch = use_dispatch();
-    let now = Memo::new(move |_| {
+    let now = memo(move || {
         page.queue.with(|queue| {
             queue.iter().find_map(|waiting| match waiting {
                 Waiting::Words { id: this, text, steer } if *this == id => Some((text.clone(), *steer)),
@@ -96,7 +96,7 @@ fn Words(id: u64) -> View {
         })
     });
     // Among the waiting words: whether there is one before, and one after.
-    let neighbours = Memo::new(move |_| {
+    let neighbours = memo(move || {
         page.queue.with(|queue| {
             let mut ids = queue.iter().filter_map(|waiting| match waiting {
                 Waiting::Words { id, .. } => Some(*id),

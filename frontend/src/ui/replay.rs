@@ -13,7 +13,7 @@ use super::timeline::Timeline;
 use super::{Dispatch, PageState, Wish, use_dispatch, use_page};
 use crate::film::Film;
 use crate::format;
-use crate::view::{View, view};
+use crate::view::{effect, View, view};
 
 /// How often the film moves.
 const FRAME: Duration = Duration::from_millis(50);
@@ -41,7 +41,7 @@ pub fn Replay(log: Vec<Entry>) -> View {
     let speed = RwSignal::new(SPEEDS[0]);
     let clock = RwSignal::new(film.with_value(|film| film.time(0)));
 
-    Effect::new(move |_| {
+    effect(move |_| {
         let position = position.get();
         film.update_value(|film| page.take_in(film.seek(position)));
         clock.set(film.with_value(|film| film.time(position)));

@@ -11,7 +11,7 @@ use super::stick::Stick;
 use super::use_dispatch;
 use crate::ansi::{Chunk, Color, Line, Run, Screen};
 use crate::format;
-use crate::view::{Piece, View, view};
+use crate::view::{memo, Piece, View, view};
 
 /// The output. It is watched for as long as it is shown.
 #[component]
@@ -22,19 +22,19 @@ pub fn ScreenView(id: TaskId, screen: RwSignal<Screen>, task: RwSignal<Task>) ->
     dispatch.agent(UserEvent::Watch { task: id.clone() });
     on_cleanup(move || dispatch.agent(UserEvent::Unwatch { task: id }));
 
-    let dropped = Memo::new(move |_| screen.with(Screen::dropped));
-    let chunks = Memo::new(move |_| screen.with(|screen| Chunks(screen.chunks().to_vec())));
+    let dropped = move || screen.with(Screen::dropped);
+    let chunks = memo(move || screen.with(|screen| Chunks(screen.chunks().to_vec())));
     let silent =
-        Memo::new(move |_| screen.with(Screen::is_empty) && task.with(|task| task.output_bytes == 0));
-    let is_cut = move || dropped.get() > 0;
+        move || screen.with(Screen::is_empty) && task.with(|task| task.output_bytes == 0);
+    let is_cut = move || dropped() > 0;
     view! {
         <div class="screen" tabindex="0" role="region" aria-label="Output" node_ref=stick.window on:scroll=move |_| stick.scrolled()>
             <div node_ref=stick.content>
-                <Show when=move || silent.get()>
+                <Show when=move || silent()>
                     <p class="mark">{move || if task.with(Task::is_active) { "No output yet" } else { "No output" }}</p>
                 </Show>
                 <Show when=is_cut>
-                    <p class="mark">{move || format!("… {} earlier lines; see the whole log …", format::grouped(dropped.get()))}</p>
+                    <p class="mark">{move || format!("… {} earlier lines; see the whole log …", format::grouped(dropped()))}</p>
                 </Show>
                 <For each=move || chunks.get().0 key=|chunk| chunk.first let(chunk)>
                     <div class="chunk">{lines(&chunk.lines)}</div>

@@ -10,7 +10,7 @@ use super::kit::{Glyph, Icon, IconButton};
 use super::slips::tone_str;
 use super::{Wish, use_dispatch, use_page};
 use crate::state::{Ownership, Toast};
-use crate::view::{View, view};
+use crate::view::{memo, View, view};
 
 /// How long a toast shows; bad news stay until they are closed.
 const SHOWN_FOR: Duration = Duration::from_secs(7);
@@ -65,14 +65,14 @@ pub fn Unpaired(reason: String) -> View {
 pub fn Banners() -> View {
     let page = use_page();
     let dispatch = use_dispatch();
-    let follows = Memo::new(move |_| page.ownership.with(|ownership| *ownership == Ownership::Following));
-    let trouble = Memo::new(move |_| {
+    let follows = move || page.ownership.with(|ownership| *ownership == Ownership::Following);
+    let trouble = memo(move || {
         let storage = page.storage_problem.get();
         storage.or_else(|| page.status.with(|status| status.unsaved.clone()))
     });
     view! {
         <div class="banners">
-            <Show when=move || follows.get()>
+            <Show when=move || follows()>
                 <div class="banner" data-tone="plain" role="status">
                     <p>"Another tab drives this session; this one shows the same."</p>
                     <button type="button" on:click=move |_| dispatch.send(Wish::TakeOver)>"Take over"</button>

@@ -10,7 +10,7 @@ use super::local::{Panel, use_local};
 use super::{Wish, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Sessions;
-use crate::view::{NodeRef, View, view};
+use crate::view::{memo, effect, NodeRef, View, view};
 
 /// From how many sessions on there is a search.
 const SEARCH_FROM: usize = 9;
@@ -24,10 +24,10 @@ pub fn SessionsPanel() -> View {
     let local = use_local();
     let dispatch = use_dispatch();
     let search = RwSignal::new(String::new());
-    let many = Memo::new(move |_| page.sessions.with(|sessions| sessions.list.len() >= SEARCH_FROM));
-    let workspace = Memo::new(move |_| page.status.with(|status| status.workspace.clone()));
-    let groups = Memo::new(move |_| {
-        let words = if many.get() { search.get() } else { String::new() };
+    let many = move || page.sessions.with(|sessions| sessions.list.len() >= SEARCH_FROM);
+    let workspace = memo(move || page.status.with(|status| status.workspace.clone()));
+    let groups = memo(move || {
+        let words = if many() { search.get() } else { String::new() };
         let now = local.now.get_untracked().0;
         page.sessions.with(|sessions| workspace.with(|workspace| grouped(sessions, workspace, &words, now)))
     });
@@ -52,13 +52,13 @@ pub fn SessionsPanel() -> View {
             >
                 "New session" <kbd>"Ctrl J"</kbd>
             </button>
-            <Show when=move || many.get()>
+            <Show when=move || many()>
                 <input type="search" class="search" placeholder="Search" aria-label="Search sessions" bind:value=search/>
             </Show>
             <div class="scroll">
                 <Group title="This runner" sessions=here/>
                 <Group title="Earlier" sessions=earlier/>
-                <Show when=move || groups.with(|(here, earlier)| here.is_empty() && earlier.is_empty()) && many.get()>
+                <Show when=move || groups.with(|(here, earlier)| here.is_empty() && earlier.is_empty()) && many()>
                     <p class="none">"No session has these words in its title."</p>
                 </Show>
             </div>
@@ -111,11 +111,11 @@ fn Item(id: SessionId) -> View {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
-    let session = Memo::new(move |_| {
+    let session = memo(move || {
         page.sessions.with(|sessions| sessions.list.iter().find(|session| session.session == id).cloned())
     });
-    let is_current = Memo::new(move |_| page.sessions.with(|sessions| sessions.current == Some(id)));
-    let elsewhere = Memo::new(move |_| page.sessions.with(|sessions| sessions.elsewhere.contains(&id)));
+    let is_current = memo(move || page.sessions.with(|sessions| sessions.current == Some(id)));
+    let elsewhere = move || page.sessions.with(|sessions| sessions.elsewhere.contains(&id));
     let title = move || session.with(|session| session.as_ref().map_or_else(String::new, title_of));
     let state = move || {
         session.with(|session| match session {
@@ -126,7 +126,7 @@ fn Item(id: SessionId) -> View {
     let editing = RwSignal::new(Editing::No);
     let draft = RwSignal::new(String::new());
     let field = NodeRef::<web_sys::HtmlInputElement>::new();
-    Effect::new(move |_| {
+    effect(move |_| {
         if let Some(field) = field.get() {
             dom::focus(&field);
             field.select();
@@ -182,7 +182,7 @@ fn Item(id: SessionId) -> View {
                 >
                     <span class="dot" data-state=state aria-hidden="true"></span>
                     <span class="name">{title}</span>
-                    <Show when=move || elsewhere.get()>
+                    <Show when=move || elsewhere()>
                         <small data-kind="tab" title="Open in another tab">"tab"</small>
                     </Show>
                     {mark}

@@ -11,7 +11,7 @@ use super::local::use_local;
 use super::{Wish, use_dispatch, use_page};
 use crate::format;
 use crate::state::Notifications;
-use crate::view::{View, view};
+use crate::view::{memo, View, view};
 
 /// The ids of the models that are known by name, the recommended one first.
 pub(crate) fn known_models() -> Vec<&'static str> {
@@ -71,10 +71,10 @@ fn ModelSettings() -> View {
     let page = use_page();
     let dispatch = use_dispatch();
     let change = use_change();
-    let provider = Memo::new(move |_| page.settings.with(|settings| settings.model.provider));
-    let model = Memo::new(move |_| page.settings.with(|settings| settings.model.model.clone()));
-    let has_key = Memo::new(move |_| page.settings.with(|settings| settings.has_key));
-    let relay = Memo::new(move |_| page.status.with(|status| !status.relay.is_empty()));
+    let provider = memo(move || page.settings.with(|settings| settings.model.provider));
+    let model = memo(move || page.settings.with(|settings| settings.model.model.clone()));
+    let has_key = move || page.settings.with(|settings| settings.has_key);
+    let relay = move || page.status.with(|status| !status.relay.is_empty());
     let key = RwSignal::new(String::new());
     let choose = move |provider: Provider| {
         change.with(|settings| {
@@ -97,7 +97,7 @@ fn ModelSettings() -> View {
                     <strong>{name}</strong>
                     <small>
                         {words}
-                        {move || (this == Provider::Relay && !relay.get()).then_some(" This runner has no key.")}
+                        {move || (this == Provider::Relay && !relay()).then_some(" This runner has no key.")}
                     </small>
                 </span>
             </label>
@@ -145,11 +145,11 @@ fn ModelSettings() -> View {
                             id="key"
                             type="password"
                             autocomplete="off"
-                            placeholder=move || if has_key.get() { "A key is kept in this browser" } else { "sk-ant-…" }
+                            placeholder=move || if has_key() { "A key is kept in this browser" } else { "sk-ant-…" }
                             bind:value=key
                         />
                         <button type="submit" disabled=move || key.with(|key| key.trim().is_empty())>"Keep"</button>
-                        <Show when=move || has_key.get()>
+                        <Show when=move || has_key()>
                             <button type="button" class="quiet" on:click=move |_| dispatch.send(Wish::ForgetKey)>"Forget it"</button>
                         </Show>
                     </div>
@@ -175,7 +175,7 @@ fn ModelSettings() -> View {
 fn ApprovalSettings() -> View {
     let page = use_page();
     let change = use_change();
-    let rules = Memo::new(move |_| page.settings.with(|settings| settings.rules.clone()));
+    let rules = memo(move || page.settings.with(|settings| settings.rules.clone()));
     view! {
         <fieldset>
             <legend>"Approvals"</legend>
@@ -224,14 +224,14 @@ fn WakeSettings() -> View {
     let page = use_page();
     let dispatch = use_dispatch();
     let change = use_change();
-    let wakes = Memo::new(move |_| page.settings.with(|settings| !settings.no_wake));
+    let wakes = move || page.settings.with(|settings| !settings.no_wake);
     view! {
         <fieldset>
             <legend>"When a task ends"</legend>
             <label class="choice">
                 <input
                     type="checkbox"
-                    prop:checked=move || wakes.get()
+                    prop:checked=move || wakes()
                     on:change=move |event| {
                         let on = event_target_checked(&event);
                         change.with(|settings| settings.no_wake = !on);

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 
-use crate::view::NodeRef;
+use crate::view::{effect, NodeRef};
 
 /// Nearer to the end than this many pixels counts as being at it.
 const NEAR: i32 = 40;
@@ -24,7 +24,7 @@ impl Stick {
     /// Whatever makes the content or its window taller or shorter, the end stays in view if it was.
     pub(crate) fn new() -> Self {
         let stick = Self { window: NodeRef::new(), content: NodeRef::new(), at_end: RwSignal::new(true) };
-        Effect::new(move |_| {
+        effect(move |_| {
             let (Some(content), Some(window)) = (stick.content.get(), stick.window.get()) else { return };
             let keep = Closure::<dyn FnMut()>::new(move || {
                 if stick.at_end.try_get_untracked().unwrap_or(false) {

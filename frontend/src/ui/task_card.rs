@@ -10,7 +10,7 @@ use super::screen::ScreenView;
 use super::{Wish, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::TaskHandle;
-use crate::view::{NodeRef, View, view};
+use crate::view::{memo, effect, NodeRef, View, view};
 
 /// The card.
 #[component]
@@ -23,7 +23,7 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
     let id = StoredValue::new(id);
     let task = RwSignal::from(task);
     let screen = RwSignal::from(screen);
-    let is_open = Memo::new(move |_| id.with_value(|id| local.open_tasks.with(|open| open.contains(id))));
+    let is_open = move || id.with_value(|id| local.open_tasks.with(|open| open.contains(id)));
     let toggle = move |_| {
         local.open_tasks.update(|open| {
             let id = id.get_value();
@@ -67,24 +67,24 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
             })
         })
     };
-    let command = Memo::new(move |_| task.with(|task| task.command.clone()));
-    let last = Memo::new(move |_| task.with(last_words));
-    let tone = Memo::new(move |_| task.with(|task| tone(&task.state)));
-    let prompt = Memo::new(move |_| {
+    let command = memo(move || task.with(|task| task.command.clone()));
+    let last = memo(move || task.with(last_words));
+    let tone = move || task.with(|task| tone(&task.state));
+    let prompt = move || {
         task.with(|task| task.stdin && task.is_active() && looks_like_prompt(&task.last_line))
-    });
+    };
     let controls = body.clone();
     view! {
-        <article class="task" id=element data-state=move || tone.get() data-own=own.then_some("") aria-label=move || command.get()>
+        <article class="task" id=element data-state=move || tone() data-own=own.then_some("") aria-label=move || command.get()>
             <button
                 type="button"
                 class="open"
-                aria-expanded=move || is_open.get().to_string()
+                aria-expanded=move || is_open().to_string()
                 aria-controls=controls
                 title=move || task.with(details)
                 on:click=toggle
             >
-                <span class="dot" data-state=move || tone.get() aria-hidden="true"></span>
+                <span class="dot" data-state=move || tone() aria-hidden="true"></span>
                 <code class="command">{move || command.get()}</code>
                 <span class="status">{status}</span>
                 <span class="last">{move || last.get()}</span>
@@ -94,11 +94,11 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
             <Show when=move || task.with(|task| task.foreground && task.is_active())>
                 <p class="whose">"The agent waits for it."</p>
             </Show>
-            <Show when=move || prompt.get()>
+            <Show when=move || prompt()>
                 <p class="flag">"It may be waiting for input."</p>
             </Show>
             <div id=body>
-                <Show when=move || is_open.get()>
+                <Show when=move || is_open()>
                     <ScreenView id=id.get_value() screen task/>
                     <Actions task screen own/>
                 </Show>
@@ -114,10 +114,10 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<crate::ansi::Screen>, own: boo
     let id = StoredValue::new(task.with_untracked(|task| task.id.clone()));
     let asked = RwSignal::new(false);
     let input = RwSignal::new(false);
-    let is_active = Memo::new(move |_| task.with(Task::is_active));
-    let leftovers = Memo::new(move |_| task.with(|task| !task.left_behind.is_empty()));
-    let takes_input = Memo::new(move |_| task.with(|task| task.stdin && task.state == TaskState::Running));
-    let foreground = Memo::new(move |_| own && task.with(|task| task.foreground && task.is_active()));
+    let is_active = memo(move || task.with(Task::is_active));
+    let leftovers = move || task.with(|task| !task.left_behind.is_empty());
+    let takes_input = move || task.with(|task| task.stdin && task.state == TaskState::Running);
+    let foreground = move || own && task.with(|task| task.foreground && task.is_active());
     let stop = move |_| {
         asked.set(true);
         dispatch.agent(UserEvent::StopTask { task: id.get_value() });
@@ -139,10 +139,10 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<crate::ansi::Screen>, own: boo
     };
     view! {
         <div class="actions">
-            <Show when=move || is_active.get() || leftovers.get()>
+            <Show when=move || is_active.get() || leftovers()>
                 <button type="button" class="quiet small" on:click=stop>{stop_label}</button>
             </Show>
-            <Show when=move || takes_input.get()>
+            <Show when=move || takes_input()>
                 <button
                     type="button"
                     class="quiet small"
@@ -152,7 +152,7 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<crate::ansi::Screen>, own: boo
                     "Send input"
                 </button>
             </Show>
-            <Show when=move || foreground.get()>
+            <Show when=move || foreground()>
                 <button
                     type="button"
                     class="quiet small"
@@ -176,7 +176,7 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<crate::ansi::Screen>, own: boo
                 "Whole log ↗"
             </button>
         </div>
-        <Show when=move || takes_input.get() && input.get()>
+        <Show when=move || takes_input() && input.get()>
             <InputBox task/>
         </Show>
     }
@@ -195,7 +195,7 @@ fn InputBox(task: RwSignal<Task>) -> View {
     let dispatch = use_dispatch();
     let text = RwSignal::new(String::new());
     let field = NodeRef::<web_sys::HtmlInputElement>::new();
-    Effect::new(move |_| {
+    effect(move |_| {
         if let Some(field) = field.get() {
             dom::focus(&field);
         }

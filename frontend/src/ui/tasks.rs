@@ -8,7 +8,7 @@ use super::local::{Panel, use_local};
 use super::task_card::TaskCard;
 use super::{use_dispatch, use_page};
 use crate::state::TaskHandle;
-use crate::view::{View, view};
+use crate::view::{memo, effect, View, view};
 
 /// The panel at the right.
 #[component]
@@ -16,8 +16,8 @@ pub fn TasksPanel() -> View {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
-    let current = Memo::new(move |_| page.sessions.with(|sessions| sessions.current));
-    let order = Memo::new(move |_| page.tasks.with(|tasks| ordered(tasks, current.get())));
+    let current = memo(move || page.sessions.with(|sessions| sessions.current));
+    let order = memo(move || page.tasks.with(|tasks| ordered(tasks, current.get())));
     let handles = move |own: bool| {
         let (mine, theirs) = order.get();
         let serials = if own { mine } else { theirs };
@@ -28,16 +28,16 @@ pub fn TasksPanel() -> View {
                 .collect::<Vec<_>>()
         })
     };
-    let counts = Memo::new(move |_| page.tasks.with(|tasks| counts(tasks)));
-    let own_ended = Memo::new(move |_| {
+    let counts = memo(move || page.tasks.with(|tasks| counts(tasks)));
+    let own_ended = move || {
         page.tasks.with(|tasks| {
             tasks.iter().any(|handle| {
                 handle.task.with(|task| Some(task.session) == current.get() && task.state.is_end())
             })
         })
-    });
+    };
     // A task that someone asked to see is brought into view once it is drawn.
-    Effect::new(move |_| {
+    effect(move |_| {
         if let Some((task, _)) = local.focus_task.get() {
             request_animation_frame(move || {
                 if let Some(card) = document().get_element_by_id(&format!("task-{task}")) {
@@ -62,7 +62,7 @@ pub fn TasksPanel() -> View {
             <header>
                 <h2>"Meanwhile"</h2>
                 <span class="counts" role="status">{move || counts.get()}</span>
-                <Show when=move || own_ended.get()>
+                <Show when=move || own_ended()>
                     <button
                         type="button"
                         class="quiet small"

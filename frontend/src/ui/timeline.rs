@@ -14,7 +14,7 @@ use super::local::{Panel, use_local};
 use super::slips::tone_str;
 use super::{Wish, dom, use_dispatch, use_page};
 use crate::format::{self, tenths};
-use crate::view::{NodeRef, View, view};
+use crate::view::{memo, effect, NodeRef, View, view};
 
 /// The stretches that can be chosen.
 const CHOICES: [(&str, Window); 4] = [
@@ -33,8 +33,8 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> View {
     let window = RwSignal::new(Window::Auto);
     let width = RwSignal::new(800.0);
     let detail = RwSignal::new(None::<String>);
-    let goes_on = Memo::new(move |_| page.spans.with(|spans| spans.values().any(|span| span.end.is_none())));
-    let laid = Memo::new(move |_| {
+    let goes_on = memo(move || page.spans.with(|spans| spans.values().any(|span| span.end.is_none())));
+    let laid = memo(move || {
         // The clock moves the drawing only while something goes on.
         let now = if goes_on.get() { local.now.get() } else { local.now.get_untracked() };
         page.spans.with(|spans| {
@@ -80,7 +80,7 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> View {
         }
         event.prevent_default();
     };
-    let is_empty = Memo::new(move |_| page.spans.with(std::collections::BTreeMap::is_empty));
+    let is_empty = move || page.spans.with(std::collections::BTreeMap::is_empty);
     let buttons = CHOICES.map(|(name, choice)| {
         view! {
             <button
@@ -119,7 +119,7 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> View {
                         type="button"
                         class="quiet small"
                         title="Play this session again"
-                        disabled=move || is_empty.get()
+                        disabled=move || is_empty()
                         on:click=move |_| dispatch.send(Wish::Replay)
                     >
                         "replay"
@@ -129,7 +129,7 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> View {
                     type="button"
                     class="quiet small"
                     title="Save this session as JSON lines"
-                    disabled=move || is_empty.get()
+                    disabled=move || is_empty()
                     on:click=move |_| dispatch.send(Wish::Export)
                 >
                     "export"
@@ -147,7 +147,7 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> View {
                     </For>
                 </ol>
                 <div class="drawing" node_ref=drawing on:wheel=on_wheel>
-                    <Show when=move || !is_empty.get() fallback=|| view! { <p class="none">"Calls, tools and tasks will be drawn here as they happen."</p> }>
+                    <Show when=move || !is_empty() fallback=|| view! { <p class="none">"Calls, tools and tasks will be drawn here as they happen."</p> }>
                         <Drawing laid width detail/>
                     </Show>
                 </div>
@@ -195,7 +195,7 @@ fn Drawing(laid: Memo<Layout>, width: RwSignal<f64>, detail: RwSignal<Option<Str
 fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> View {
     let page = use_page();
     let local = use_local();
-    let bar = Memo::new(move |_| laid.with(|laid| laid.bars.get(&id).cloned()));
+    let bar = memo(move || laid.with(|laid| laid.bars.get(&id).cloned()));
     let of = move |what: fn(&Bar) -> f64| {
         bar.with(|bar| bar.as_ref().map_or_else(String::new, |bar| tenths(what(bar))))
     };
@@ -275,7 +275,7 @@ fn in_words(span: &Span, now: u64) -> String {
 #[component]
 fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> View {
     let dispatch = use_dispatch();
-    let drain = Memo::new(move |_| laid.with(|laid| laid.drains.get(&call).cloned()));
+    let drain = memo(move || laid.with(|laid| laid.drains.get(&call).cloned()));
     let text = move |what: fn(&DrainView) -> String| {
         drain.with(|drain| drain.as_ref().map(what).unwrap_or_default())
     };
@@ -313,7 +313,7 @@ fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>)
 
 /// Keeps `width` at the width of the element.
 fn watch_width(node: NodeRef<web_sys::HtmlElement>, width: RwSignal<f64>) {
-    Effect::new(move |_| {
+    effect(move |_| {
         let Some(element) = node.get() else { return };
         let observed = element.clone();
         let measure = Closure::<dyn FnMut()>::new(move || {

@@ -9,7 +9,7 @@ use super::approval::Approval;
 use super::local::use_local;
 use super::use_dispatch;
 use crate::format;
-use crate::view::{View, view};
+use crate::view::{memo, View, view};
 
 /// Lines of output that show before one asks for all.
 const PREVIEW: usize = 8;
@@ -19,9 +19,9 @@ const DIFF_PREVIEW: usize = 24;
 /// A tool use in the conversation.
 #[component]
 pub fn ToolRow(card: RwSignal<ToolCard>) -> View {
-    let asks = Memo::new(move |_| card.with(|card| matches!(card.state, ToolState::Asks { .. })));
+    let asks = move || card.with(|card| matches!(card.state, ToolState::Asks { .. }));
     view! {
-        <Show when=move || asks.get() fallback=move || view! { <Card card/> }>
+        <Show when=move || asks() fallback=move || view! { <Card card/> }>
             <Approval card/>
         </Show>
     }
@@ -51,10 +51,10 @@ enum Part {
 fn Card(card: RwSignal<ToolCard>) -> View {
     let local = use_local();
     let dispatch = use_dispatch();
-    let state = Memo::new(move |_| card.with(|card| state_str(&card.state)));
-    let head = Memo::new(move |_| card.with(|card| (card.name.clone(), card.subject.clone())));
-    let task = Memo::new(move |_| card.with(|card| card.task.clone()));
-    let to_background = Memo::new(move |_| {
+    let state = memo(move || card.with(|card| state_str(&card.state)));
+    let head = memo(move || card.with(|card| (card.name.clone(), card.subject.clone())));
+    let task = memo(move || card.with(|card| card.task.clone()));
+    let to_background = move || {
         card.with(|card| match card.state {
             ToolState::Running { foreground: true } => card.task.clone(),
             ToolState::Running { foreground: false }
@@ -65,8 +65,8 @@ fn Card(card: RwSignal<ToolCard>) -> View {
             | ToolState::Failed
             | ToolState::Skipped => None,
         })
-    });
-    let parts = Memo::new(move |_| card.with(parts));
+    };
+    let parts = memo(move || card.with(parts));
     let all = RwSignal::new(false);
     let quiet = card.with_untracked(|card| !matches!(card.name.as_str(), "bash" | "check_background"));
     let hides = move || quiet && state.get() == "done" && parts.with(|parts| parts.contains(&Part::Output));
@@ -115,7 +115,7 @@ fn Card(card: RwSignal<ToolCard>) -> View {
                         {move || if all.get() { "hide" } else { "show" }}
                     </button>
                 </Show>
-                {move || to_background.get().map(|task| view! {
+                {move || to_background().map(|task| view! {
                     <button
                         type="button"
                         class="small"
@@ -170,7 +170,7 @@ fn TaskLink(task: TaskId) -> View {
 #[component]
 pub fn Diff(diff: Signal<String>) -> View {
     let all = RwSignal::new(false);
-    let total = Memo::new(move |_| diff.with(|diff| diff_lines(diff).count()));
+    let total = memo(move || diff.with(|diff| diff_lines(diff).count()));
     let lines = move || {
         let limit = if all.get() { usize::MAX } else { DIFF_PREVIEW };
         diff.with(|diff| {
@@ -202,13 +202,13 @@ fn diff_lines(diff: &str) -> impl Iterator<Item = (&'static str, &str)> {
 /// What the model read. Quiet output shows only when it is asked for by the button in the card's head.
 #[component]
 fn Output(card: RwSignal<ToolCard>, quiet: bool, all: RwSignal<bool>) -> View {
-    let total = Memo::new(move |_| card.with(|card| card.output.lines().count()));
-    let failed = Memo::new(move |_| card.with(|card| card.state == ToolState::Failed));
+    let total = memo(move || card.with(|card| card.output.lines().count()));
+    let failed = move || card.with(|card| card.state == ToolState::Failed);
     // The end of a failure says more than its beginning.
     let text = move || {
         card.with(|card| {
             let limit = if all.get() || quiet { usize::MAX } else { PREVIEW };
-            if failed.get() {
+            if failed() {
                 let skip = total.get().saturating_sub(limit);
                 card.output.lines().skip(skip).collect::<Vec<_>>().join("\n")
             } else {
@@ -217,7 +217,7 @@ fn Output(card: RwSignal<ToolCard>, quiet: bool, all: RwSignal<bool>) -> View {
         })
     };
     view! {
-        <Show when=move || all.get() || !quiet || failed.get()>
+        <Show when=move || all.get() || !quiet || failed()>
             <pre class="output" tabindex="0" aria-label="Output">{text}</pre>
         </Show>
         <Show when=move || !quiet>

@@ -23,6 +23,28 @@ fn follow(mut run: Box<dyn FnMut()>) {
     on_cleanup(move || drop(effect));
 }
 
+/// What a closure says, worked out again only when something that it read has changed, and told only when it says something else.
+pub(crate) fn memo<T: PartialEq + Send + Sync + 'static>(
+    says: impl Fn() -> T + Send + Sync + 'static,
+) -> Memo<T> {
+    boxed_memo(Box::new(says))
+}
+
+#[inline(never)]
+fn boxed_memo<T: PartialEq + Send + Sync + 'static>(says: Box<dyn Fn() -> T + Send + Sync>) -> Memo<T> {
+    Memo::new(move |_| says())
+}
+
+/// Does something after the page has been drawn, and again whenever something that it read has changed. What it gave is what it gets.
+pub(crate) fn effect<T: 'static>(run: impl FnMut(Option<T>) -> T + 'static) {
+    boxed_effect(Box::new(run));
+}
+
+#[inline(never)]
+fn boxed_effect<T: 'static>(run: Box<dyn FnMut(Option<T>) -> T>) {
+    Effect::new(run);
+}
+
 /// Puts the page into the document's body, for as long as the document lives.
 pub(crate) fn mount(page: impl FnOnce() -> View + 'static) {
     mount_to_body(move || {

@@ -1,5 +1,7 @@
 //! A view, and what can become one.
 
+use std::borrow::Cow;
+
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::Node;
@@ -107,7 +109,7 @@ impl Piece for &str {
     where
         Self: 'static,
     {
-        words(Box::new(move |node| node.set_data(now())))
+        words(Box::new(move || Cow::Owned(now().to_owned())))
     }
 }
 
@@ -117,15 +119,22 @@ impl Piece for String {
     }
 
     fn followed(mut now: Box<dyn FnMut() -> Self>) -> View {
-        words(Box::new(move |node| node.set_data(&now())))
+        words(Box::new(move || Cow::Owned(now())))
     }
 }
 
 /// One text node whose words change.
-fn words(mut write: Box<dyn FnMut(&web_sys::Text)>) -> View {
+fn words(mut now: Box<dyn FnMut() -> Cow<'static, str>>) -> View {
     let node = document().create_text_node("");
     let text = node.clone();
-    follow(Box::new(move || write(&text)));
+    let mut last = Cow::Borrowed("");
+    follow(Box::new(move || {
+        let words = now();
+        if words != last {
+            text.set_data(&words);
+            last = words;
+        }
+    }));
     View::new(node.unchecked_into())
 }
 
