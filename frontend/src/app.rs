@@ -10,7 +10,7 @@ use wasm_bindgen_futures::spawn_local;
 use crate::shell::{Desk, take_address};
 use crate::state::PageState;
 use crate::ui::{Dispatch, Page, Wish};
-use crate::view::{effect, View, view};
+use crate::view::{View, effect, view};
 
 /// Where wishes go: those made before the desk is open wait for it.
 enum Door {

@@ -8,7 +8,7 @@ use leptos::prelude::*;
 
 use super::tool::Diff;
 use super::{dom, use_dispatch};
-use crate::view::{memo, effect, NodeRef, View, view};
+use crate::view::{NodeRef, View, effect, memo, view};
 
 /// The id of the approval that is asked for, to jump to.
 pub(crate) const ID: &str = "approval";

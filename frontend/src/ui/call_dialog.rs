@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::kit::{CopyButton, Modal};
 use super::use_page;
 use crate::state::CallView;
-use crate::view::{effect, NodeRef, View, view};
+use crate::view::{NodeRef, View, effect, view};
 
 /// How the block of results begins; only a text block of the user's side is looked at.
 const INJECTED: &str = "<background-results";
@@ -91,7 +91,6 @@ fn part(role: &str, block: &Value) -> View {
                         <pre>{text}</pre>
                     </div>
                 }
-                
             } else {
                 view! { <pre>{text}</pre> }
             }
@@ -100,7 +99,6 @@ fn part(role: &str, block: &Value) -> View {
         "tool_use" => {
             let input = block.get("input").map(pretty).unwrap_or_default();
             view! { <p class="kind">"tool_use "<code>{field("name")}</code>" "<small>{field("id")}</small></p><pre>{input}</pre> }
-                
         }
         "tool_result" => {
             let text = block.get("content").map(text_of).unwrap_or_default();
@@ -113,7 +111,6 @@ fn part(role: &str, block: &Value) -> View {
                 </p>
                 <pre>{text}</pre>
             }
-            
         }
         _ => view! { <pre>{pretty(block)}</pre> },
     }

@@ -13,7 +13,7 @@ use super::local::use_local;
 use super::{Wish, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Ownership;
-use crate::view::{memo, effect, NodeRef, View, view};
+use crate::view::{NodeRef, View, effect, memo, view};
 
 /// The box's id, to put the focus on.
 pub(crate) const ID: &str = "composer";

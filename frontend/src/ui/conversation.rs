@@ -17,7 +17,7 @@ use super::stick::Stick;
 use super::tool::ToolRow;
 use super::{dom, use_dispatch, use_page};
 use crate::state::{RowBody, RowHandle, Stream};
-use crate::view::{memo, effect, View, view};
+use crate::view::{View, effect, memo, view};
 
 /// The panel in the middle.
 #[component]

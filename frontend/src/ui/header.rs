@@ -11,7 +11,7 @@ use super::local::{Dialog, Panel, use_local};
 use super::{Wish, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Ownership;
-use crate::view::{memo, effect, NodeRef, View, view};
+use crate::view::{NodeRef, View, effect, memo, view};
 
 /// The header.
 #[component]
@@ -286,10 +286,10 @@ fn Link() -> View {
             // Only the state itself is announced, not each second of its countdown.
             <span class="unseen" role="status">{move || format!("Runner: {}", state())}</span>
             <span aria-hidden="true">{words}</span>
-            <Show when=move || is_down()>
+            <Show when=is_down>
                 <button type="button" class="small" on:click=move |_| dispatch.agent(UserEvent::Reconnect)>"now"</button>
             </Show>
-            <Show when=move || is_old()>
+            <Show when=is_old>
                 <button type="button" class="small" on:click=move |_| drop(window().location().reload())>"Reload"</button>
             </Show>
         </span>

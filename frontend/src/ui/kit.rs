@@ -4,7 +4,7 @@ use leptos::ev;
 use leptos::prelude::*;
 
 use super::dom;
-use crate::view::{effect, Children, NodeRef, View, view};
+use crate::view::{Children, NodeRef, View, effect, view};
 
 /// A drawing in the colour of the text around it. It says nothing; its button's label does.
 #[derive(Clone, Copy)]
@@ -74,10 +74,7 @@ pub fn IconButton(
 
 /// A button that copies a text and says so for a moment.
 #[component]
-pub fn CopyButton(
-    text: impl Fn() -> String + 'static,
-    #[prop(optional, into)] label: String,
-) -> View {
+pub fn CopyButton(text: impl Fn() -> String + 'static, #[prop(optional, into)] label: String) -> View {
     let copied = RwSignal::new(false);
     let label = if label.is_empty() { "Copy".to_owned() } else { label };
     let press = move |_| {

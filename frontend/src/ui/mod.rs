@@ -48,7 +48,7 @@ use self::tasks::TasksPanel;
 use self::timeline::Timeline;
 use crate::state::Ownership;
 pub use crate::state::PageState;
-use crate::view::{memo, View, view};
+use crate::view::{View, memo, view};
 
 /// What the page can ask for. Provided by the shell through context.
 #[derive(Clone, Copy)]

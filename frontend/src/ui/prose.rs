@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use super::kit::CopyButton;
 use crate::markdown::{self, Alignment, Block, Inline, Item};
 use crate::state::Stream;
-use crate::view::{memo, Piece, View, view};
+use crate::view::{Piece, View, memo, view};
 
 /// A text that grows: closed blocks are drawn once, the last one whenever it grows.
 #[component]
@@ -13,9 +13,8 @@ pub fn Prose(stream: Stream) -> View {
     let closed = RwSignal::from(stream.closed);
     let tail = RwSignal::from(stream.tail);
     let live = RwSignal::from(stream.live);
-    let language = memo(move || {
-        tail.with(|tail| markdown::open_fence(tail).map(|(language, _)| language.to_owned()))
-    });
+    let language =
+        memo(move || tail.with(|tail| markdown::open_fence(tail).map(|(language, _)| language.to_owned())));
     let code = Signal::derive(move || {
         tail.with(|tail| markdown::open_fence(tail).map_or_else(String::new, |(_, code)| code.to_owned()))
     });

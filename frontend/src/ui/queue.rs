@@ -10,7 +10,7 @@ use super::kit::{Icon, IconButton};
 use super::local::use_local;
 use super::slips::tone_str;
 use super::{use_dispatch, use_page};
-use crate::view::{memo, View, view};
+use crate::view::{View, memo, view};
 
 /// The shelf; nothing while nothing waits.
 #[component]

@@ -13,7 +13,7 @@ use super::timeline::Timeline;
 use super::{Dispatch, PageState, Wish, use_dispatch, use_page};
 use crate::film::Film;
 use crate::format;
-use crate::view::{effect, View, view};
+use crate::view::{View, effect, view};
 
 /// How often the film moves.
 const FRAME: Duration = Duration::from_millis(50);

@@ -11,7 +11,7 @@ use super::stick::Stick;
 use super::use_dispatch;
 use crate::ansi::{Chunk, Color, Line, Run, Screen};
 use crate::format;
-use crate::view::{memo, Piece, View, view};
+use crate::view::{Piece, View, memo, view};
 
 /// The output. It is watched for as long as it is shown.
 #[component]
@@ -24,13 +24,12 @@ pub fn ScreenView(id: TaskId, screen: RwSignal<Screen>, task: RwSignal<Task>) ->
 
     let dropped = move || screen.with(Screen::dropped);
     let chunks = memo(move || screen.with(|screen| Chunks(screen.chunks().to_vec())));
-    let silent =
-        move || screen.with(Screen::is_empty) && task.with(|task| task.output_bytes == 0);
+    let silent = move || screen.with(Screen::is_empty) && task.with(|task| task.output_bytes == 0);
     let is_cut = move || dropped() > 0;
     view! {
         <div class="screen" tabindex="0" role="region" aria-label="Output" node_ref=stick.window on:scroll=move |_| stick.scrolled()>
             <div node_ref=stick.content>
-                <Show when=move || silent()>
+                <Show when=silent>
                     <p class="mark">{move || if task.with(Task::is_active) { "No output yet" } else { "No output" }}</p>
                 </Show>
                 <Show when=is_cut>
@@ -102,7 +101,6 @@ fn run(run: &Run) -> View {
             {text}
         </span>
     }
-    
 }
 
 /// A colour by its theme's name, or by its value.

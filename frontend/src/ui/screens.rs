@@ -10,7 +10,7 @@ use super::kit::{Glyph, Icon, IconButton};
 use super::slips::tone_str;
 use super::{Wish, use_dispatch, use_page};
 use crate::state::{Ownership, Toast};
-use crate::view::{memo, View, view};
+use crate::view::{View, memo, view};
 
 /// How long a toast shows; bad news stay until they are closed.
 const SHOWN_FOR: Duration = Duration::from_secs(7);
@@ -72,7 +72,7 @@ pub fn Banners() -> View {
     });
     view! {
         <div class="banners">
-            <Show when=move || follows()>
+            <Show when=follows>
                 <div class="banner" data-tone="plain" role="status">
                     <p>"Another tab drives this session; this one shows the same."</p>
                     <button type="button" on:click=move |_| dispatch.send(Wish::TakeOver)>"Take over"</button>

@@ -10,7 +10,7 @@ use super::local::{Panel, use_local};
 use super::{Wish, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Sessions;
-use crate::view::{memo, effect, NodeRef, View, view};
+use crate::view::{NodeRef, View, effect, memo, view};
 
 /// From how many sessions on there is a search.
 const SEARCH_FROM: usize = 9;
@@ -52,7 +52,7 @@ pub fn SessionsPanel() -> View {
             >
                 "New session" <kbd>"Ctrl J"</kbd>
             </button>
-            <Show when=move || many()>
+            <Show when=many>
                 <input type="search" class="search" placeholder="Search" aria-label="Search sessions" bind:value=search/>
             </Show>
             <div class="scroll">
@@ -182,7 +182,7 @@ fn Item(id: SessionId) -> View {
                 >
                     <span class="dot" data-state=state aria-hidden="true"></span>
                     <span class="name">{title}</span>
-                    <Show when=move || elsewhere()>
+                    <Show when=elsewhere>
                         <small data-kind="tab" title="Open in another tab">"tab"</small>
                     </Show>
                     {mark}

@@ -11,7 +11,7 @@ use super::local::use_local;
 use super::{Wish, use_dispatch, use_page};
 use crate::format;
 use crate::state::Notifications;
-use crate::view::{memo, View, view};
+use crate::view::{View, memo, view};
 
 /// The ids of the models that are known by name, the recommended one first.
 pub(crate) fn known_models() -> Vec<&'static str> {
@@ -149,7 +149,7 @@ fn ModelSettings() -> View {
                             bind:value=key
                         />
                         <button type="submit" disabled=move || key.with(|key| key.trim().is_empty())>"Keep"</button>
-                        <Show when=move || has_key()>
+                        <Show when=has_key>
                             <button type="button" class="quiet" on:click=move |_| dispatch.send(Wish::ForgetKey)>"Forget it"</button>
                         </Show>
                     </div>
@@ -231,7 +231,7 @@ fn WakeSettings() -> View {
             <label class="choice">
                 <input
                     type="checkbox"
-                    prop:checked=move || wakes()
+                    prop:checked=wakes
                     on:change=move |event| {
                         let on = event_target_checked(&event);
                         change.with(|settings| settings.no_wake = !on);

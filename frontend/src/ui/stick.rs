@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 
-use crate::view::{effect, NodeRef};
+use crate::view::{NodeRef, effect};
 
 /// Nearer to the end than this many pixels counts as being at it.
 const NEAR: i32 = 40;
@@ -53,8 +53,7 @@ impl Stick {
 
     /// Looks again where it stands. A browser tells of scrolling with the next frame, when the element may be gone.
     pub(crate) fn scrolled(self) {
-        if let (Some(window), Some(at_end)) = (self.window.get_untracked(), self.at_end.try_get_untracked())
-        {
+        if let (Some(window), Some(at_end)) = (self.window.get_untracked(), self.at_end.try_get_untracked()) {
             let near = window.scroll_height() - window.scroll_top() - window.client_height() < NEAR;
             if near != at_end {
                 self.at_end.set(near);

@@ -10,7 +10,7 @@ use super::screen::ScreenView;
 use super::{Wish, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::TaskHandle;
-use crate::view::{memo, effect, NodeRef, View, view};
+use crate::view::{NodeRef, View, effect, memo, view};
 
 /// The card.
 #[component]
@@ -70,12 +70,11 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
     let command = memo(move || task.with(|task| task.command.clone()));
     let last = memo(move || task.with(last_words));
     let tone = move || task.with(|task| tone(&task.state));
-    let prompt = move || {
-        task.with(|task| task.stdin && task.is_active() && looks_like_prompt(&task.last_line))
-    };
+    let prompt =
+        move || task.with(|task| task.stdin && task.is_active() && looks_like_prompt(&task.last_line));
     let controls = body.clone();
     view! {
-        <article class="task" id=element data-state=move || tone() data-own=own.then_some("") aria-label=move || command.get()>
+        <article class="task" id=element data-state=tone data-own=own.then_some("") aria-label=move || command.get()>
             <button
                 type="button"
                 class="open"
@@ -84,7 +83,7 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
                 title=move || task.with(details)
                 on:click=toggle
             >
-                <span class="dot" data-state=move || tone() aria-hidden="true"></span>
+                <span class="dot" data-state=tone aria-hidden="true"></span>
                 <code class="command">{move || command.get()}</code>
                 <span class="status">{status}</span>
                 <span class="last">{move || last.get()}</span>
@@ -94,11 +93,11 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
             <Show when=move || task.with(|task| task.foreground && task.is_active())>
                 <p class="whose">"The agent waits for it."</p>
             </Show>
-            <Show when=move || prompt()>
+            <Show when=prompt>
                 <p class="flag">"It may be waiting for input."</p>
             </Show>
             <div id=body>
-                <Show when=move || is_open()>
+                <Show when=is_open>
                     <ScreenView id=id.get_value() screen task/>
                     <Actions task screen own/>
                 </Show>
@@ -142,7 +141,7 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<crate::ansi::Screen>, own: boo
             <Show when=move || is_active.get() || leftovers()>
                 <button type="button" class="quiet small" on:click=stop>{stop_label}</button>
             </Show>
-            <Show when=move || takes_input()>
+            <Show when=takes_input>
                 <button
                     type="button"
                     class="quiet small"
@@ -152,7 +151,7 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<crate::ansi::Screen>, own: boo
                     "Send input"
                 </button>
             </Show>
-            <Show when=move || foreground()>
+            <Show when=foreground>
                 <button
                     type="button"
                     class="quiet small"

@@ -8,7 +8,7 @@ use super::local::{Panel, use_local};
 use super::task_card::TaskCard;
 use super::{use_dispatch, use_page};
 use crate::state::TaskHandle;
-use crate::view::{memo, effect, View, view};
+use crate::view::{View, effect, memo, view};
 
 /// The panel at the right.
 #[component]
@@ -62,7 +62,7 @@ pub fn TasksPanel() -> View {
             <header>
                 <h2>"Meanwhile"</h2>
                 <span class="counts" role="status">{move || counts.get()}</span>
-                <Show when=move || own_ended()>
+                <Show when=own_ended>
                     <button
                         type="button"
                         class="quiet small"

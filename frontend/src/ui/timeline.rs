@@ -14,7 +14,7 @@ use super::local::{Panel, use_local};
 use super::slips::tone_str;
 use super::{Wish, dom, use_dispatch, use_page};
 use crate::format::{self, tenths};
-use crate::view::{memo, effect, NodeRef, View, view};
+use crate::view::{NodeRef, View, effect, memo, view};
 
 /// The stretches that can be chosen.
 const CHOICES: [(&str, Window); 4] = [
@@ -119,7 +119,7 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> View {
                         type="button"
                         class="quiet small"
                         title="Play this session again"
-                        disabled=move || is_empty()
+                        disabled=is_empty
                         on:click=move |_| dispatch.send(Wish::Replay)
                     >
                         "replay"
@@ -129,7 +129,7 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> View {
                     type="button"
                     class="quiet small"
                     title="Save this session as JSON lines"
-                    disabled=move || is_empty()
+                    disabled=is_empty
                     on:click=move |_| dispatch.send(Wish::Export)
                 >
                     "export"
@@ -141,7 +141,7 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> View {
                     <For each=move || laid.with(|laid| laid.lanes.clone()) key=|lane| lane.task.clone() let(lane)>
                         <li>
                             <button type="button" class="link" title=lane.label.clone() on:click=move |_| local.show_task(&lane.task)>
-                                {lane.label.clone()}
+                                {lane.label}
                             </button>
                         </li>
                     </For>

@@ -9,7 +9,7 @@ use super::approval::Approval;
 use super::local::use_local;
 use super::use_dispatch;
 use crate::format;
-use crate::view::{memo, View, view};
+use crate::view::{View, memo, view};
 
 /// Lines of output that show before one asks for all.
 const PREVIEW: usize = 8;
@@ -21,7 +21,7 @@ const DIFF_PREVIEW: usize = 24;
 pub fn ToolRow(card: RwSignal<ToolCard>) -> View {
     let asks = move || card.with(|card| matches!(card.state, ToolState::Asks { .. }));
     view! {
-        <Show when=move || asks() fallback=move || view! { <Card card/> }>
+        <Show when=asks fallback=move || view! { <Card card/> }>
             <Approval card/>
         </Show>
     }

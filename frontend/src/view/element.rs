@@ -12,8 +12,8 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::Event;
 
 use super::attribute::{IntoValue, Value, Words};
-use super::node::{Piece, View, fragment};
 use super::follow;
+use super::node::{Piece, View, fragment};
 
 /// An element that is being made.
 pub(crate) struct Element(web_sys::Element);
@@ -108,7 +108,11 @@ impl Element {
     }
 
     /// Follows a property that is not the attribute of its name: `value`, `checked`.
-    pub(crate) fn property<T: Into<JsValue>>(self, name: &'static str, mut now: impl FnMut() -> T + 'static) -> Self {
+    pub(crate) fn property<T: Into<JsValue>>(
+        self,
+        name: &'static str,
+        mut now: impl FnMut() -> T + 'static,
+    ) -> Self {
         self.put_property(name, Box::new(move || now().into()))
     }
 
@@ -123,19 +127,25 @@ impl Element {
     #[inline(never)]
     pub(crate) fn bind(self, signal: RwSignal<String>) -> Self {
         let element = self.0.clone();
-        self.on(leptos::ev::input, move |event| signal.set(event_target_value(&event)))
-            .put_property("value", {
+        self.on(&leptos::ev::input, move |event| signal.set(event_target_value(&event))).put_property(
+            "value",
+            {
                 Box::new(move || {
                     let value = JsValue::from_str(&signal.get());
                     // Setting what is there already would move the caret.
                     let shown = js_sys::Reflect::get(&element, &JsValue::from_str("value"));
                     if shown.as_ref() == Ok(&value) { shown.unwrap_or(value) } else { value }
                 })
-            })
+            },
+        )
     }
 
     /// Listens until the owner ends: what is being taken away must not be told that it lost the focus.
-    pub(crate) fn on<E: EventDescriptor>(self, event: E, mut handler: impl FnMut(E::EventType) + 'static) -> Self
+    pub(crate) fn on<E: EventDescriptor>(
+        self,
+        event: &E,
+        mut handler: impl FnMut(E::EventType) + 'static,
+    ) -> Self
     where
         E::EventType: JsCast,
     {

@@ -56,7 +56,7 @@ impl From<TaskId> for Key {
 }
 
 /// One view for each key. A list that names a key twice shows it once.
-pub(crate) fn each<T: 'static, K: Into<Key>>(
+pub(crate) fn each<T: Clone + 'static, K: Into<Key>>(
     items: impl Fn() -> Vec<T> + 'static,
     key: impl Fn(&T) -> K + 'static,
     mut view: impl FnMut(T) -> View + 'static,
@@ -65,8 +65,7 @@ pub(crate) fn each<T: 'static, K: Into<Key>>(
     follow(Box::new(move || {
         let items = items();
         let keys = items.iter().map(|item| key(item).into()).collect();
-        let mut items: Vec<Option<T>> = items.into_iter().map(Some).collect();
-        let mut make = |at: usize| items.get_mut(at).and_then(Option::take).map_or_else(View::default, &mut view);
+        let mut make = |at: usize| items.get(at).cloned().map_or_else(View::default, &mut view);
         untrack(|| list.update(keys, &mut make));
     }));
     all
@@ -85,7 +84,9 @@ impl Item {
         let owner = outer.map_or_else(Owner::new, Owner::child);
         let view = owner.with(make).node();
         let (first, last, node) = match view {
-            Some(node) if node.node_type() != Node::DOCUMENT_FRAGMENT_NODE => (node.clone(), node.clone(), node),
+            Some(node) if node.node_type() != Node::DOCUMENT_FRAGMENT_NODE => {
+                (node.clone(), node.clone(), node)
+            }
             view => {
                 let (all, first, last) = (fragment(), mark(), mark());
                 View::new(first.clone()).append_to(&all);
@@ -105,7 +106,7 @@ impl Item {
         let mut next = Some(self.first.clone());
         while let Some(node) = next {
             next = node.next_sibling().filter(|_| node != self.last);
-            attached(all.append_child(&node));
+            attached(&all.append_child(&node));
         }
         View::new(all)
     }
@@ -121,8 +122,8 @@ struct List {
 impl List {
     fn new() -> (View, Self) {
         let (all, start, end) = (fragment(), mark(), mark());
-        attached(all.append_child(&start));
-        attached(all.append_child(&end));
+        attached(&all.append_child(&start));
+        attached(&all.append_child(&end));
         (View::new(all), Self { outer: Owner::current(), start, end, items: BTreeMap::new() })
     }
 
@@ -150,14 +151,15 @@ impl List {
                 Some(item) => {
                     // One that moved towards the end is taken out, rather than all behind it moved before it.
                     let ahead = self.items.values().find(|other| other.first == here);
-                    let view = match ahead.filter(|ahead| ahead.last.next_sibling().as_ref() == Some(&item.first)) {
-                        Some(ahead) => {
-                            ahead.take().insert_before(&self.end);
-                            place = item.last.next_sibling();
-                            View::default()
-                        }
-                        None => item.take(),
-                    };
+                    let view =
+                        match ahead.filter(|ahead| ahead.last.next_sibling().as_ref() == Some(&item.first)) {
+                            Some(ahead) => {
+                                ahead.take().insert_before(&self.end);
+                                place = item.last.next_sibling();
+                                View::default()
+                            }
+                            None => item.take(),
+                        };
                     (item, view)
                 }
                 None if placed.contains_key(&key) => continue,

@@ -27,19 +27,19 @@ impl View {
     /// Puts it at the end of an element.
     pub(crate) fn append_to(self, parent: &Node) {
         if let Some(node) = self.0 {
-            attached(parent.append_child(&node));
+            attached(&parent.append_child(&node));
         }
     }
 
     pub(super) fn insert_before(self, place: &Node) {
         if let (Some(node), Some(parent)) = (self.0, place.parent_node()) {
-            attached(parent.insert_before(&node, Some(place)));
+            attached(&parent.insert_before(&node, Some(place)));
         }
     }
 }
 
 /// Fails only where a node would hold itself, which a tree of views cannot ask for.
-pub(super) fn attached(result: Result<Node, wasm_bindgen::JsValue>) {
+pub(super) fn attached(result: &Result<Node, wasm_bindgen::JsValue>) {
     debug_assert!(result.is_ok(), "{result:?}");
 }
 
@@ -56,7 +56,7 @@ pub(super) fn fragment() -> Node {
 pub(super) fn clear(start: &Node, end: &Node) {
     while let Some(next) = start.next_sibling().filter(|next| next != end) {
         if let Some(parent) = next.parent_node() {
-            attached(parent.remove_child(&next));
+            attached(&parent.remove_child(&next));
         }
     }
 }
@@ -78,8 +78,8 @@ pub(crate) trait Piece: Sized {
 /// What a closure makes, between two marks. What it made before goes with the effects and listeners it had.
 fn changing(mut now: Box<dyn FnMut() -> View>) -> View {
     let (all, start, end) = (fragment(), mark(), mark());
-    attached(all.append_child(&start));
-    attached(all.append_child(&end));
+    attached(&all.append_child(&start));
+    attached(&all.append_child(&end));
     follow(Box::new(move || {
         let view = now();
         clear(&start, &end);
@@ -173,7 +173,10 @@ impl<F: FnMut() -> T + 'static, T: Piece + 'static> Piece for F {
 }
 
 /// Shows something while a condition holds.
-pub(crate) fn show(when: impl Fn() -> bool + Send + Sync + 'static, then: impl FnMut() -> View + 'static) -> View {
+pub(crate) fn show(
+    when: impl Fn() -> bool + Send + Sync + 'static,
+    then: impl FnMut() -> View + 'static,
+) -> View {
     choose(Memo::new(move |_| when()), Box::new(then), Box::new(View::default))
 }
 

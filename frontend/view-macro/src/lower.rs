@@ -51,7 +51,9 @@ fn children(nodes: &[Node]) -> Result<TokenStream> {
             }
             Node::Fragment(fragment) => children(&fragment.children)?,
             Node::Comment(_) => TokenStream::new(),
-            Node::Doctype(_) | Node::Custom(_) => return Err(Error::new(node.span(), "not part of a page's body")),
+            Node::Doctype(_) | Node::Custom(_) => {
+                return Err(Error::new(node.span(), "not part of a page's body"));
+            }
         });
     }
     Ok(calls)
@@ -60,10 +62,13 @@ fn children(nodes: &[Node]) -> Result<TokenStream> {
 /// What stands in braces, without them where one expression is all.
 fn value(block: &NodeBlock) -> Result<TokenStream> {
     match block {
-        NodeBlock::ValidBlock(block) => Ok(match block.stmts.as_slice() {
-            [syn::Stmt::Expr(value, None)] => quote!(#value),
-            _ => quote!(#block),
-        }),
+        NodeBlock::ValidBlock(block) => {
+            if let [syn::Stmt::Expr(value, None)] = block.stmts.as_slice() {
+                Ok(quote!(#value))
+            } else {
+                Ok(quote!(#block))
+            }
+        }
         NodeBlock::Invalid(block) => Err(Error::new(block.span(), "not an expression")),
     }
 }
@@ -92,7 +97,7 @@ fn plain(name: &str, element: &Element) -> Result<TokenStream> {
         match (key.split_once(':'), key.as_str(), value) {
             (Some(("on", event)), _, Some(handler)) => {
                 let event = syn::Ident::new(event, attribute.key.span());
-                calls.extend(quote_spanned! {span=> .on(::leptos::ev::#event, #handler) });
+                calls.extend(quote_spanned! {span=> .on(&::leptos::ev::#event, #handler) });
             }
             (Some(("prop", property)), _, Some(value)) => {
                 last.extend(quote_spanned! {span=> .property(#property, #value) });
@@ -103,7 +108,9 @@ fn plain(name: &str, element: &Element) -> Result<TokenStream> {
             (Some(("bind", "value")), _, Some(signal)) => {
                 last.extend(quote_spanned! {span=> .bind(#signal) });
             }
-            (Some(_), _, _) => return Err(Error::new(span, "only on:, prop:, style: and bind:value are known")),
+            (Some(_), _, _) => {
+                return Err(Error::new(span, "only on:, prop:, style: and bind:value are known"));
+            }
             (None, "node_ref", Some(reference)) => {
                 calls.extend(quote_spanned! {span=> .refer(#reference) });
             }
@@ -133,7 +140,10 @@ fn attributes(element: &Element) -> Result<Vec<&KeyedAttribute>> {
 
 /// The value of one property of `Show` and `For`.
 fn property<'a>(element: &'a Element, name: &str) -> Result<Option<&'a syn::Expr>> {
-    Ok(attributes(element)?.into_iter().find(|attribute| attribute.key.to_string() == name).and_then(|it| it.value()))
+    Ok(attributes(element)?
+        .into_iter()
+        .find(|attribute| attribute.key.to_string() == name)
+        .and_then(|it| it.value()))
 }
 
 fn needed<'a>(element: &'a Element, name: &str) -> Result<&'a syn::Expr> {
