@@ -46,7 +46,7 @@ const STEPS: &[Step] = &[
         what: "Native tests of the crates",
         run: |_| test(&["-p", "shared", "-p", "agent", "-p", "runner", "-p", "frontend"]),
     },
-    Step { name: "wasm", what: "The core's tests on wasm32, in the browser", run: wasm },
+    Step { name: "wasm", what: "The core's and the views' tests on wasm32, in the browser", run: wasm },
     Step { name: "build", what: "The page and the runner", run: build },
     Step {
         name: "conformance",
@@ -275,7 +275,7 @@ fn wasm(context: &mut Context) -> anyhow::Result<Outcome> {
     browser.write_capabilities(&capabilities)?;
     at_least_one(command(
         cargo::cargo()
-            .args(["test", "--no-fail-fast", "-p", "agent", "--lib", "--tests"])
+            .args(["test", "--no-fail-fast", "-p", "agent", "-p", "frontend", "--lib", "--tests"])
             .args(["--target", "wasm32-unknown-unknown"])
             .env("WASM_BINDGEN_USE_BROWSER", "1")
             .env("CHROMEDRIVER", &browser.driver)

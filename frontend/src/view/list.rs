@@ -100,12 +100,22 @@ impl Item {
         (Self { owner, first, last }, View::new(node))
     }
 
+    fn nodes(&self) -> impl Iterator<Item = Node> {
+        std::iter::successors(Some(self.first.clone()), |node| {
+            node.next_sibling().filter(|_| *node != self.last)
+        })
+    }
+
+    fn has_focus(&self) -> bool {
+        let active = document().active_element();
+        self.nodes().any(|node| node.contains(active.as_deref()))
+    }
+
     /// Takes its nodes out of the document.
     fn take(&self) -> View {
         let all = fragment();
-        let mut next = Some(self.first.clone());
-        while let Some(node) = next {
-            next = node.next_sibling().filter(|_| node != self.last);
+        let nodes: Vec<Node> = self.nodes().collect();
+        for node in nodes {
             attached(&all.append_child(&node));
         }
         View::new(all)
@@ -149,17 +159,18 @@ impl List {
                     (item, View::default())
                 }
                 Some(item) => {
-                    // One that moved towards the end is taken out, rather than all behind it moved before it.
+                    // One that moved towards the end is taken out, rather than all behind it moved before it; but never
+                    // the one with the focus.
                     let ahead = self.items.values().find(|other| other.first == here);
-                    let view =
-                        match ahead.filter(|ahead| ahead.last.next_sibling().as_ref() == Some(&item.first)) {
-                            Some(ahead) => {
-                                ahead.take().insert_before(&self.end);
-                                place = item.last.next_sibling();
-                                View::default()
-                            }
-                            None => item.take(),
-                        };
+                    let is_next = |ahead: &&Item| ahead.last.next_sibling().as_ref() == Some(&item.first);
+                    let view = match ahead.filter(|ahead| is_next(ahead) && !ahead.has_focus()) {
+                        Some(ahead) => {
+                            ahead.take().insert_before(&self.end);
+                            place = item.last.next_sibling();
+                            View::default()
+                        }
+                        None => item.take(),
+                    };
                     (item, view)
                 }
                 None if placed.contains_key(&key) => continue,

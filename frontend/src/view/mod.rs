@@ -9,6 +9,8 @@ mod attribute;
 mod element;
 mod list;
 mod node;
+#[cfg(all(test, target_arch = "wasm32"))]
+mod tests;
 
 pub(crate) use element::{NodeRef, drawn, element, group};
 pub(crate) use list::each;

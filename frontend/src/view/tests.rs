@@ -1,0 +1,223 @@
+//! Views in a real document.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use leptos::prelude::*;
+use send_wrapper::SendWrapper;
+use wasm_bindgen::JsCast;
+use wasm_bindgen_test::{wasm_bindgen_test as test, wasm_bindgen_test_configure};
+use web_sys::{Element, HtmlElement, HtmlInputElement, HtmlSelectElement};
+
+use super::{View, memo, mount, view};
+
+wasm_bindgen_test_configure!(run_in_browser);
+
+/// Mounts a view into a box of its own. What it was made under lives as long as the document.
+fn mounted(make: impl FnOnce() -> View + 'static) -> Element {
+    let stage = document().create_element("div").expect("a box");
+    document().body().expect("a body").append_child(&stage).expect("room in it");
+    let on = stage.clone();
+    mount(move || {
+        make().append_to(&on);
+        View::default()
+    });
+    stage
+}
+
+/// Lets effects run: they wait for the browser's microtasks.
+async fn settled() {
+    let (done, waits) = futures_channel::oneshot::channel();
+    set_timeout(
+        move || {
+            let _ = done.send(());
+        },
+        Duration::ZERO,
+    );
+    waits.await.expect("the timer fires");
+}
+
+fn find<T: JsCast>(stage: &Element, what: &str) -> T {
+    stage.query_selector(what).expect("a selector").expect("such an element").unchecked_into()
+}
+
+fn said(stage: &Element) -> String {
+    stage.text_content().unwrap_or_default()
+}
+
+#[test]
+async fn words_and_attributes_follow_what_they_read() {
+    let name = RwSignal::new("a".to_owned());
+    let on = RwSignal::new(false);
+    let stage = mounted(move || {
+        view! {
+            <p class="fixed" data-on=move || on.get().then_some("yes") title=move || name.get()>
+                "It is " {move || name.get()} "."
+            </p>
+        }
+    });
+    let line: Element = find(&stage, "p.fixed");
+    assert_eq!(said(&stage), "It is a.");
+    assert_eq!(line.get_attribute("data-on"), None);
+    name.set("b".to_owned());
+    on.set(true);
+    settled().await;
+    assert_eq!(said(&stage), "It is b.");
+    assert_eq!(
+        (line.get_attribute("data-on"), line.get_attribute("title")),
+        (Some("yes".into()), Some("b".into()))
+    );
+    on.set(false);
+    settled().await;
+    assert_eq!(line.get_attribute("data-on"), None);
+}
+
+#[test]
+async fn what_stays_in_a_list_is_not_touched() {
+    let items = RwSignal::new(vec![1_u64, 2, 3, 4]);
+    let stage = mounted(move || {
+        view! {
+            <For each=move || items.get() key=|item| *item let(item)>
+                <input id=format!("i{item}")/>
+            </For>
+        }
+    });
+    let shown = |stage: &Element| {
+        let fields = stage.query_selector_all("input").expect("a selector");
+        (0..fields.length())
+            .filter_map(|at| Some(fields.item(at)?.unchecked_into::<Element>().id()))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let third: HtmlElement = find(&stage, "#i3");
+    third.focus().expect("it can have the focus");
+    let has_focus = || document().active_element().is_some_and(|active| active.id() == "i3");
+    for (next, ids) in [
+        // The ones before it go, others come before and behind it, and the first becomes the last.
+        (vec![3, 4], "i3 i4"),
+        (vec![7, 3, 8, 4, 9], "i7 i3 i8 i4 i9"),
+        (vec![3, 8, 4, 9, 7], "i3 i8 i4 i9 i7"),
+        (vec![9, 3], "i9 i3"),
+        (vec![9, 9, 3, 9], "i9 i3"),
+    ] {
+        items.set(next);
+        settled().await;
+        assert_eq!(shown(&stage), ids);
+        assert!(has_focus(), "the focus was lost on the way to {ids}");
+    }
+    items.set(vec![4, 3, 2, 1]);
+    settled().await;
+    assert_eq!(shown(&stage), "i4 i3 i2 i1");
+    items.set(Vec::new());
+    settled().await;
+    assert_eq!(shown(&stage), "");
+}
+
+#[test]
+async fn items_of_several_nodes_move_as_one() {
+    let items = RwSignal::new(vec!["a".to_owned(), "b".to_owned(), "c".to_owned()]);
+    let louder = RwSignal::new(false);
+    let stage = mounted(move || {
+        view! {
+            <For each=move || items.get() key=|item| item.clone() let(item)>
+                <b>{item.clone()}</b>
+                {move || if louder.get() { "! " } else { ". " }}
+            </For>
+        }
+    });
+    assert_eq!(said(&stage), "a. b. c. ");
+    items.set(vec!["c".to_owned(), "b".to_owned(), "d".to_owned(), "a".to_owned()]);
+    louder.set(true);
+    settled().await;
+    assert_eq!(said(&stage), "c! b! d! a! ");
+}
+
+#[test]
+async fn what_is_taken_away_is_told_nothing_and_follows_nothing() {
+    let shows = RwSignal::new(true);
+    let count = RwSignal::new(0_usize);
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let (heard, ran) = (SendWrapper::new(told.clone()), SendWrapper::new(told.clone()));
+    let stage = mounted(move || {
+        view! {
+            <Show when=move || shows.get() fallback=|| view! { <i>"nothing"</i> }>
+                {
+                    let (heard, ran) = (heard.clone(), ran.clone());
+                    // Gone with what it was made under: reading it later would be an error.
+                    let own = RwSignal::new("own".to_owned());
+                    view! {
+                        <input on:blur=move |_| heard.borrow_mut().push(own.get_untracked())/>
+                        {move || { ran.borrow_mut().push(format!("{} {}", own.get(), count.get())); count.get() }}
+                    }
+                }
+            </Show>
+        }
+    });
+    find::<HtmlElement>(&stage, "input").focus().expect("it can have the focus");
+    count.set(1);
+    settled().await;
+    assert_eq!(*told.borrow(), ["own 0", "own 1"]);
+    shows.set(false);
+    settled().await;
+    count.set(2);
+    settled().await;
+    assert_eq!(said(&stage), "nothing");
+    assert_eq!(*told.borrow(), ["own 0", "own 1"], "after it was taken away");
+    shows.set(true);
+    settled().await;
+    assert_eq!(*told.borrow(), ["own 0", "own 1", "own 2"]);
+}
+
+#[test]
+async fn a_choice_is_made_once_its_options_are_there() {
+    let chosen = RwSignal::new("two".to_owned());
+    let names = RwSignal::new(vec!["one".to_owned(), "two".to_owned()]);
+    let stage = mounted(move || {
+        view! {
+            <select prop:value=move || { names.track(); chosen.get() }>
+                {move || names.get().into_iter().map(|name| view! { <option value=name.clone()>{name}</option> }).collect::<Vec<_>>()}
+            </select>
+        }
+    });
+    let list: HtmlSelectElement = find(&stage, "select");
+    assert_eq!(list.value(), "two");
+    chosen.set("one".to_owned());
+    settled().await;
+    assert_eq!(list.value(), "one");
+}
+
+#[test]
+async fn a_field_and_its_signal_are_the_same_and_the_caret_stays() {
+    let text = RwSignal::new("abcd".to_owned());
+    let stage = mounted(move || view! { <input bind:value=text/> });
+    let field: HtmlInputElement = find(&stage, "input");
+    assert_eq!(field.value(), "abcd");
+    field.set_value("abXcd");
+    field.set_selection_range(3, 3).expect("a caret");
+    field.dispatch_event(&web_sys::Event::new("input").expect("an event")).expect("a listener");
+    settled().await;
+    assert_eq!(text.get_untracked(), "abXcd");
+    assert_eq!(field.selection_start(), Ok(Some(3)));
+    text.set(String::new());
+    settled().await;
+    assert_eq!(field.value(), "");
+}
+
+#[test]
+async fn a_memo_tells_only_what_is_new() {
+    let number = RwSignal::new(1_usize);
+    let runs = RwSignal::new(0_usize);
+    let stage = mounted(move || {
+        let even = memo(move || number.get() % 2 == 0);
+        view! { <p>{move || { runs.update_untracked(|runs| *runs += 1); if even.get() { "even" } else { "odd" } }}</p> }
+    });
+    for next in [3, 5, 7] {
+        number.set(next);
+        settled().await;
+    }
+    assert_eq!((said(&stage).as_str(), runs.get_untracked()), ("odd", 1));
+    number.set(8);
+    settled().await;
+    assert_eq!((said(&stage).as_str(), runs.get_untracked()), ("even", 2));
+}
