@@ -41,6 +41,8 @@ pub struct Limits {
     pub drain_most: Duration,
     /// How long a start waits for descriptors, processes or memory to become free.
     pub start_patience: Duration,
+    /// How long a task is quiet before what it printed last is looked at for a question.
+    pub prompt_quiet: Duration,
     /// Time between two reports of the same task's progress.
     pub progress: Duration,
 }
@@ -63,6 +65,7 @@ impl Default for Limits {
             drain_quiet: Duration::from_millis(250),
             drain_most: Duration::from_secs(2),
             start_patience: Duration::from_secs(5),
+            prompt_quiet: Duration::from_secs(2),
             progress: Duration::from_millis(250),
         }
     }

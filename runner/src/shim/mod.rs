@@ -86,6 +86,21 @@ pub(crate) fn name_again(processes: &mut [Process]) {
     }
 }
 
+/// The processes alive below one, such as a shim.
+pub(crate) fn below(pid: u32) -> Vec<u32> {
+    let root = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let below = root.map(tree::below).unwrap_or_default();
+    below.into_iter().map(|pid| pid.as_raw_nonzero().get().unsigned_abs()).collect()
+}
+
+/// Processes for people.
+pub(crate) fn described(pids: &[u32]) -> Vec<Process> {
+    let mut processes: Vec<_> =
+        pids.iter().map(|pid| Process { pid: *pid, command: String::new() }).collect();
+    name_again(&mut processes);
+    processes
+}
+
 /// Kills, in the runner itself, whatever has `mark` in its environment: the last resort when a shim was killed.
 pub(crate) fn kill_marked(mark: &str) {
     // Each round may free others that were being forked; a hundred rounds end even a vicious tree.

@@ -24,6 +24,11 @@ pub(super) fn members(leader: Option<Pid>) -> Vec<Member> {
     system::members(leader)
 }
 
+/// The process ids of everything alive below a process.
+pub(super) fn below(root: Pid) -> Vec<Pid> {
+    system::below(root).into_iter().map(|member| member.pid).collect()
+}
+
 /// Everything alive, anywhere, whose first environment holds `mark`.
 pub(super) fn marked(mark: &str) -> Vec<Member> {
     system::marked(mark)
@@ -74,10 +79,13 @@ mod system {
     use super::Member;
 
     pub(super) fn members(_leader: Option<Pid>) -> Vec<Member> {
-        let own = rustix::process::getpid();
+        below(rustix::process::getpid())
+    }
+
+    pub(super) fn below(root: Pid) -> Vec<Member> {
         let mut found = Vec::new();
         // A kernel without CONFIG_PROC_CHILDREN has no lists of children.
-        let Some(mut open) = children(own) else { return by_parents(own) };
+        let Some(mut open) = children(root) else { return by_parents(root) };
         while let Some(pid) = open.pop() {
             if let Some(stat) = stat(pid) {
                 if stat.alive {
@@ -220,6 +228,11 @@ mod system {
     pub(super) fn stands_still(member: Member) -> bool {
         let state = ps(&["-o", "stat=", "-p", &member.pid.as_raw_nonzero().to_string()]);
         state.trim().is_empty() || state.starts_with(['T', 'Z'])
+    }
+
+    /// Nobody asks here: it serves what only Linux tells.
+    pub(super) fn below(_root: Pid) -> Vec<Member> {
+        Vec::new()
     }
 
     /// `ps` shows an environment only with flags that differ between systems, so nothing is found.

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::News;
 use super::log::Log;
 use super::outbox::Outboxes;
+use super::ports::Ports;
 use super::queue::{Entry, Queue};
 use super::record::{self, Command, Phase, Record};
 use super::shims::Shims;
@@ -39,6 +40,7 @@ pub(super) struct Inner {
     pub(super) shims: Arc<Shims>,
     pub(super) queue: Arc<Queue>,
     pub(super) outboxes: Outboxes,
+    pub(super) ports: Arc<Ports>,
     pub(super) disk: Arc<AtomicU64>,
     pub(super) state: Mutex<State>,
     pub(super) news: broadcast::Sender<News>,
@@ -84,6 +86,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // Wakes the report, which then ends.
         self.changed.notify_one();
+        self.ports.look_soon();
     }
 }
 
@@ -105,6 +108,7 @@ impl Inner {
             queue: Queue::new(limits.running, limits.queued),
             limits,
             outboxes: Outboxes::default(),
+            ports: Arc::default(),
             disk: Arc::default(),
             state: Mutex::default(),
             news: broadcast::Sender::new(NEWS),

@@ -230,6 +230,12 @@ impl Log {
         text::last_line(&recent)
     }
 
+    /// The last bytes, and the length of all.
+    pub(super) fn recent(&self) -> (Vec<u8>, u64) {
+        let state = self.state();
+        (state.recent.clone(), self.total())
+    }
+
     /// At most `max` bytes from `from` on, or from the first kept offset after it. Blocks on the disk.
     ///
     /// # Errors

@@ -8,8 +8,11 @@
 
 mod environment;
 mod inner;
+mod input;
 mod log;
 mod outbox;
+mod ports;
+mod prompt;
 mod queue;
 mod reader;
 mod record;
@@ -31,12 +34,11 @@ use shared::protocol::{Checked, Start, Stats, TaskEvent};
 use shared::task::{Party, Task};
 use shared::{Epoch, OpId, Problem, ProblemCode, Seq, SessionId, TaskId};
 use thiserror::Error;
-use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{broadcast, oneshot, watch};
 
 use self::environment::environment;
 use self::inner::Inner;
-use self::record::{Command, Input, Phase, Record};
+use self::record::{Command, Phase, Record};
 use self::shims::Shims;
 use crate::limits::Limits;
 use crate::store::{Store, StoreError, rows};
@@ -140,6 +142,7 @@ impl Tasks {
             inner.shims.give_back(shim);
         }
         tokio::spawn(inner::report(Arc::downgrade(&inner)));
+        tokio::spawn(ports::watch(Arc::downgrade(&inner)));
         Ok(Self { inner })
     }
 
@@ -196,56 +199,6 @@ impl Tasks {
                 }),
             )),
         }
-    }
-
-    /// Writes to a task's standard input, and closes it after the text if `eof`.
-    ///
-    /// # Errors
-    /// No such task; it has ended, was started without `stdin`, or closed its input; the text is too long; the program
-    /// does not read.
-    pub async fn send_input(&self, task: &TaskId, text: String, eof: bool) -> Result<(), Problem> {
-        let record = self.inner.record(task)?;
-        let limits = &self.inner.limits;
-        if text.len() > limits.input_bytes {
-            let words = format!(
-                "The text has {} bytes; at most {} are taken at once. Send it in parts.",
-                text.len(),
-                limits.input_bytes
-            );
-            return Err(Problem::new(ProblemCode::TooLarge, words));
-        }
-        let conflict = |words: String| Err(Problem::new(ProblemCode::Conflict, words));
-        let published = record.task();
-        if published.state.is_end() {
-            return conflict(format!(
-                "Task {task} has ended ({}), so nobody reads its input.",
-                published.state.word()
-            ));
-        }
-        let write = async {
-            let mut input = record.input.lock().await;
-            match &mut *input {
-                Input::None => conflict(format!(
-                    "Task {task} was started without an open input. Start it with stdin: true to send to it."
-                )),
-                Input::Closed => conflict(format!("The input of task {task} was closed before.")),
-                Input::Open(pipe) => {
-                    let written = pipe.write_all(text.as_bytes()).await;
-                    if eof || written.is_err() {
-                        *input = Input::Closed;
-                    }
-                    drop(input);
-                    if eof || written.is_err() {
-                        self.inner.input_closed(&record);
-                    }
-                    written.or_else(|error| conflict(format!("Task {task} has closed its input ({error}).")))
-                }
-            }
-        };
-        tokio::time::timeout(limits.input_wait, write).await.unwrap_or_else(|_| {
-            let words = format!("Task {task} has not read its input for {} s, and what it has not read fills the pipe. A part of the text may have been taken.", limits.input_wait.as_secs());
-            Err(Problem::new(ProblemCode::TooMany, words))
-        })
     }
 
     /// Lets a foreground task go on in the background; the event follows. A task that is there already stays there.
@@ -327,6 +280,9 @@ impl Tasks {
                 .cloned()
                 .collect(),
         };
+        if records.iter().any(|record| matches!(record.phase(), Phase::Running | Phase::Ended)) {
+            self.inner.look_for_ports().await;
+        }
         let pattern = grep
             .map(|grep| {
                 regex::RegexBuilder::new(&grep).size_limit(1024 * 1024).build().map_err(|error| {
@@ -400,6 +356,8 @@ impl Tasks {
 
     /// What changes from now on. A receiver that lags must list anew.
     pub fn news(&self) -> broadcast::Receiver<News> {
+        // While nobody listened, nobody looked.
+        self.inner.ports.look_soon();
         self.inner.news.subscribe()
     }
 

@@ -39,6 +39,11 @@ pub(super) enum Command {
         hold: bool,
         reply: oneshot::Sender<Result<Task, Problem>>,
     },
+    /// Input was written when the output had this length; `closed`: and the input was closed.
+    Answered {
+        at: u64,
+        closed: bool,
+    },
 }
 
 /// A task's standard input.
@@ -92,10 +97,22 @@ impl Record {
         let mut published = self.published();
         // An input that was closed stays so, whatever the supervisor has not heard of.
         task.stdin &= published.stdin;
+        // Looked for elsewhere.
+        task.ports.clone_from(&published.ports);
         if !published.state.is_end() || task.state.is_end() {
             *published = Arc::new(task);
         }
         Arc::clone(&published)
+    }
+
+    /// Takes the ports that it listens on now; the task if that is new.
+    pub(super) fn publish_ports(&self, ports: Vec<u16>) -> Option<Arc<Task>> {
+        let mut published = self.published();
+        if published.ports == ports {
+            return None;
+        }
+        Arc::make_mut(&mut published).ports = ports;
+        Some(Arc::clone(&published))
     }
 
     /// Brings the figures of the output up to date.

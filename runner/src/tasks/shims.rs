@@ -31,6 +31,8 @@ pub(super) struct Shims {
 
 /// A shim that is idle or has one run.
 pub(super) struct Shim {
+    /// Its process id, above those of its run.
+    pub(super) pid: u32,
     control: UnixStream,
     received: Vec<u8>,
 }
@@ -79,9 +81,10 @@ impl Shims {
             .stderr(Stdio::null())
             .spawn()
             .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.program.display())))?;
+        let pid = child.id().unwrap_or_default();
         // Its end is known by its socket; this only takes its status, so that no zombie stays.
         tokio::spawn(async move { child.wait().await });
-        Ok(Shim { control, received: Vec::new() })
+        Ok(Shim { pid, control, received: Vec::new() })
     }
 }
 

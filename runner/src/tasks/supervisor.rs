@@ -8,10 +8,10 @@
 //! Order: every change is sent to the store's one thread, which publishes it after it is on the disk. So the future
 //! never waits for the disk, and `backgrounded` cannot follow `ended`.
 
+mod begin;
+mod hold;
+
 use std::collections::VecDeque;
-use std::future::pending;
-use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,23 +19,25 @@ use std::time::Duration;
 use shared::protocol::{BackgroundedBy, Start, TaskEvent};
 use shared::task::{Party, Process, Task, TaskState};
 use shared::{Problem, ProblemCode};
-use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
+use self::begin::Running;
 use super::News;
 use super::environment::MARK;
 use super::inner::Inner;
+use super::ports;
+use super::prompt;
 use super::queue::Place;
 use super::reader::{CHUNK, Drain, read, read_ready};
 use super::record::{Command, Input, Phase, Record};
-use super::shims::{Shim, is_passing};
+use super::shims::Shim;
 use super::text::signal_name;
-use crate::shim::wire::{Exited, FromShim, Run, ToShim};
+use crate::shim::wire::{Exited, FromShim, ToShim};
 use crate::store::rows;
 
-/// First wait after a lack of descriptors, processes or memory.
-const PATIENCE: Duration = Duration::from_millis(25);
+/// How long a stop waits for a look at its ports.
+const LOOK_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Why a tree is being ended.
 #[derive(Clone, Copy)]
@@ -61,6 +63,7 @@ pub(super) struct Supervisor {
     timeout_left: Option<Duration>,
     /// Who waits for the shim's answer, in the order asked.
     holding: VecDeque<oneshot::Sender<Result<Task, Problem>>>,
+    prompt: prompt::Watch,
     progress_at: Option<Instant>,
     progress_last: Option<Instant>,
 }
@@ -87,6 +90,7 @@ impl Supervisor {
             timeout_at: None,
             timeout_left: None,
             holding: VecDeque::new(),
+            prompt: prompt::Watch::default(),
             progress_at: None,
             progress_last: None,
         }
@@ -101,9 +105,9 @@ impl Supervisor {
         match place {
             Some(place) => match self.launch().await {
                 Ok(running) => self.supervise(running, place).await,
-                Err(state) => self.never_started(state),
+                Err(state) => self.never_started(state).await,
             },
-            None => self.never_started(TaskState::Stopped { by: self.party(), signal: None }),
+            None => self.never_started(TaskState::Stopped { by: self.party(), signal: None }).await,
         }
         if let Err(problem) = self.inner.retain().await {
             tracing::debug!(%problem, "old tasks stay listed");
@@ -114,107 +118,6 @@ impl Supervisor {
         match self.why {
             Some(Why::Asked(by)) => by,
             Some(Why::Timeout) | None => Party::Runner,
-        }
-    }
-
-    /// Waits for a place; `None` if the task was stopped first.
-    async fn queue(&mut self, mut waiting: oneshot::Receiver<Place>) -> Option<Place> {
-        loop {
-            let foreground_until = self.foreground_until;
-            tokio::select! {
-                // A stop comes before a place that it would leave unused.
-                biased;
-                command = self.commands.recv() => match command {
-                    Some(Command::Stop { by, .. }) => {
-                        self.why = Some(Why::Asked(by));
-                        drop(waiting);
-                        self.inner.queue.forget_gone();
-                        return None;
-                    }
-                    Some(Command::Background { reply }) => self.background(Some(reply)),
-                    Some(Command::Hold { reply, .. }) => self.not_yet(reply),
-                    None => return None,
-                },
-                place = &mut waiting => return place.ok(),
-                () = at(foreground_until) => self.background(None),
-            }
-        }
-    }
-
-    /// Takes a shim and has it start the command. Waits out what may pass.
-    async fn launch(&mut self) -> Result<Running, TaskState> {
-        let give_up = Instant::now() + self.inner.limits.start_patience;
-        let mut wait = PATIENCE;
-        loop {
-            let (words, passing) = match self.try_launch().await {
-                Ok(Ok(running)) => return Ok(running),
-                Ok(Err(failure)) => failure,
-                Err(error) => (format!("The supervisor could not be started: {error}."), is_passing(&error)),
-            };
-            if !passing || Instant::now() + wait > give_up {
-                return Err(TaskState::Error { reason: words });
-            }
-            tracing::debug!(task = %self.record.id, %words, "waits to start");
-            let again = Instant::now() + wait;
-            wait *= 2;
-            loop {
-                tokio::select! {
-                    () = sleep_until(again) => break,
-                    command = self.commands.recv() => match command {
-                        Some(Command::Stop { by, .. }) => {
-                            return Err(TaskState::Stopped { by, signal: None });
-                        }
-                        Some(Command::Background { reply }) => self.background(Some(reply)),
-                        Some(Command::Hold { reply, .. }) => self.not_yet(reply),
-                        None => return Err(TaskState::Stopped { by: Party::Runner, signal: None }),
-                    },
-                }
-            }
-        }
-    }
-
-    async fn try_launch(&mut self) -> io::Result<Result<Running, (String, bool)>> {
-        let (output, theirs) = io::pipe()?;
-        let output = pipe::Receiver::from_owned_fd(OwnedFd::from(output))?;
-        let theirs = OwnedFd::from(theirs);
-        let (input, their_input) = if self.start.stdin {
-            let (their_input, input) = io::pipe()?;
-            (
-                Input::Open(pipe::Sender::from_owned_fd(OwnedFd::from(input))?),
-                Some(OwnedFd::from(their_input)),
-            )
-        } else {
-            (Input::None, None)
-        };
-        let run = ToShim::Run(Run {
-            shell: self.inner.shell.clone(),
-            command: self.start.command.clone(),
-            folder: self.task.folder.clone(),
-            env: vec![(MARK.into(), self.record.id.0.clone())],
-            stdin: their_input.is_some(),
-        });
-        let mut descriptors = vec![theirs.as_fd()];
-        descriptors.extend(their_input.iter().map(OwnedFd::as_fd));
-        let mut shim = self.inner.shims.take()?;
-        if shim.send(&run, &descriptors).await.is_err() {
-            // It died while it was idle; a fresh one did not.
-            shim = self.inner.shims.spawn()?;
-            shim.send(&run, &descriptors).await?;
-        }
-        drop((theirs, their_input));
-        loop {
-            match shim.receive().await? {
-                Some(FromShim::Started { pid }) => {
-                    *self.record.input.lock().await = input;
-                    return Ok(Ok(Running { shim, output: Some(output), pid }));
-                }
-                Some(FromShim::Failed(failure)) => {
-                    self.inner.shims.give_back(shim);
-                    return Ok(Err((failure.words, failure.passing)));
-                }
-                Some(_) => {}
-                None => return Ok(Err(("The supervisor died before the command began.".into(), true))),
-            }
         }
     }
 
@@ -229,6 +132,8 @@ impl Supervisor {
         self.inner.store.must_write(move |connection| rows::update_task(connection, &row), |_| {});
         self.publish();
         self.record.reach(Phase::Running);
+
+        self.inner.ports.enter(&self.record, shim.pid);
 
         let mut place = Some(place);
         let mut exited: Option<Exited> = None;
@@ -247,11 +152,16 @@ impl Supervisor {
             if empty && exited.is_none() {
                 break;
             }
-            let due =
-                [self.foreground_until, self.timeout_at, self.progress_at, drain.as_ref().map(Drain::due)]
-                    .into_iter()
-                    .flatten()
-                    .min();
+            let due = [
+                self.foreground_until,
+                self.timeout_at,
+                self.progress_at,
+                self.prompt.due,
+                drain.as_ref().map(Drain::due),
+            ]
+            .into_iter()
+            .flatten()
+            .min();
             if let Some(due) = due
                 && timer.deadline() != due
             {
@@ -290,6 +200,7 @@ impl Supervisor {
                         if let Some(drain) = &mut drain {
                             drain.heard();
                         }
+                        self.heard();
                         self.progress();
                     }
                 }
@@ -302,6 +213,7 @@ impl Supervisor {
                     }
                     Some(Command::Background { reply }) => self.background(Some(reply)),
                     Some(Command::Hold { hold, reply }) => self.hold(&mut shim, hold, reply).await,
+                    Some(Command::Answered { at, closed }) => self.answered(at, closed),
                     // The record lives as long as this future, and so does its sender.
                     None => {}
                 },
@@ -317,6 +229,9 @@ impl Supervisor {
                         }
                         self.stop(&mut shim, self.inner.limits.grace).await;
                     }
+                    if self.prompt.due.is_some_and(|at| at <= now) {
+                        self.look_for_a_question();
+                    }
                     if self.progress_at.is_some_and(|at| at <= now) {
                         self.progress_now();
                     }
@@ -326,12 +241,18 @@ impl Supervisor {
         // Nobody of this task can write any more; what is in the pipe is all.
         while output.is_some() && read_ready(&mut output, &self.record) > 0 {}
         self.inner.shims.give_back(shim);
-        self.gone();
+        self.gone().await;
     }
 
     /// Tells the shim to end the tree; the second time at once.
     async fn stop(&mut self, shim: &mut Shim, grace: Duration) {
         let grace = if self.stopping { Duration::ZERO } else { grace };
+        if !self.stopping {
+            // The last chance to see what it listens on.
+            let look = self.inner.look_for_ports();
+            // A file system that hangs must not hold up a stop.
+            let _late = tokio::time::timeout(LOOK_PATIENCE, look).await;
+        }
         self.stopping = true;
         if self.task.paused {
             // The shim lets it go on, so that it can hear.
@@ -343,57 +264,12 @@ impl Supervisor {
         let _died = shim.send(&ToShim::Stop { grace_ms }, &[]).await;
     }
 
-    /// Tells the shim to hold the tree or to let it go on.
-    async fn hold(&mut self, shim: &mut Shim, hold: bool, reply: oneshot::Sender<Result<Task, Problem>>) {
-        let refuse = if self.task.state.is_end() {
-            Some("has ended")
-        } else if self.stopping {
-            Some("is being stopped")
-        } else {
-            None
-        };
-        if let Some(why) = refuse {
-            let words = format!("Task {} {why}.", self.record.id);
-            // Whoever asked may have gone.
-            let _gone = reply.send(Err(Problem::new(ProblemCode::Conflict, words)));
-            return;
-        }
-        self.holding.push_back(reply);
-        // A shim that has died is seen by its silence.
-        let _died = shim.send(&ToShim::Hold(hold), &[]).await;
-    }
-
-    /// The shim has done so.
-    fn held(&mut self, held: bool) {
-        let changes = held != self.task.paused && !self.stopping && !self.task.state.is_end();
-        if changes {
-            self.task.paused = held;
-            let now = Instant::now();
-            if held {
-                self.timeout_left = self.timeout_at.take().map(|at| at.saturating_duration_since(now));
-            } else {
-                self.timeout_at = self.timeout_left.take().map(|left| now + left);
-            }
-            self.figures();
-            self.publish();
-        }
-        if let Some(reply) = self.holding.pop_front() {
-            // Whoever asked may have gone.
-            let _gone = reply.send(Ok(self.task.clone()));
-        }
-    }
-
-    fn not_yet(&self, reply: oneshot::Sender<Result<Task, Problem>>) {
-        let words =
-            format!("Task {} has not started yet, so it cannot be paused or resumed.", self.record.id);
-        // Whoever asked may have gone.
-        let _gone = reply.send(Err(Problem::new(ProblemCode::Conflict, words)));
-    }
-
     async fn leader_ended(&mut self, end: &Exited) {
         self.timeout_at = None;
         self.timeout_left = None;
+        self.prompt = prompt::Watch::default();
         self.task.paused = false;
+        self.task.waits_for_input = false;
         self.foreground_until = None;
         *self.record.input.lock().await = Input::None;
         self.task.state = match (self.why, end.asked, end.code, end.signal) {
@@ -416,6 +292,11 @@ impl Supervisor {
         self.progress_at = None;
         self.task.left_behind.clone_from(&end.left);
         crate::shim::name_again(&mut self.task.left_behind);
+        if end.left.is_empty() {
+            self.record.publish_ports(Vec::new());
+        } else {
+            self.inner.look_for_ports().await;
+        }
         self.write_end().await;
     }
 
@@ -431,7 +312,7 @@ impl Supervisor {
         self.inner.save_event(&self.record, TaskEvent::Ended { task: Box::new(self.task.clone()), excerpt });
     }
 
-    fn never_started(&mut self, state: TaskState) {
+    async fn never_started(&mut self, state: TaskState) {
         self.task.state = state;
         self.task.ended = Some(rows::now());
         self.task.stdin = false;
@@ -440,7 +321,7 @@ impl Supervisor {
             excerpt: shared::output::Excerpt::default(),
         };
         self.inner.save_event(&self.record, event);
-        self.gone();
+        self.gone().await;
     }
 
     fn figures(&mut self) {
@@ -448,6 +329,7 @@ impl Supervisor {
         self.task.output_bytes = kept.total;
         self.task.omitted_bytes = kept.omitted();
         self.task.last_line = self.record.log.last_line();
+        self.task.ports.clone_from(&self.record.task().ports);
     }
 
     /// Makes it a background task, once, and answers whoever asked.
@@ -502,6 +384,7 @@ impl Supervisor {
             self.task.pid = None;
             self.task.stdin = false;
             self.task.paused = false;
+            self.task.waits_for_input = false;
             self.task.state = TaskState::Lost {
                 reason: "Its supervisor was killed from outside; what it ran was ended with it.".into(),
             };
@@ -509,16 +392,56 @@ impl Supervisor {
         if !matches!(self.record.phase(), Phase::Ended | Phase::Gone) {
             self.write_end().await;
         }
-        self.gone();
+        self.gone().await;
     }
 
     /// Nothing is left. The store's order puts this behind the end.
-    fn gone(&mut self) {
-        let changed = !self.task.left_behind.is_empty() || self.task.output_bytes != self.record.log.total();
+    async fn gone(&mut self) {
+        let seen = self.inner.ports.leave(&self.record.id);
+        self.record.publish_ports(Vec::new());
+        if !seen.is_empty() {
+            // The thread that looks may only fail with the runner.
+            let held = tokio::task::spawn_blocking(move || ports::held(&seen)).await;
+            self.task.ports_held = held.unwrap_or_default();
+        }
+        let changed = !self.task.left_behind.is_empty()
+            || !self.task.ports.is_empty()
+            || !self.task.ports_held.is_empty()
+            || self.task.output_bytes != self.record.log.total();
         self.task.left_behind.clear();
         self.figures();
         self.record.log.rest();
         self.inner.gone(&self.record, changed.then(|| self.task.clone()));
+    }
+
+    /// It printed.
+    fn heard(&mut self) {
+        if self.task.stdin {
+            self.prompt.heard(self.inner.limits.prompt_quiet);
+            self.flag(false);
+        }
+    }
+
+    /// Somebody wrote to its input.
+    fn answered(&mut self, at: u64, closed: bool) {
+        self.prompt.answered(at);
+        self.task.stdin &= !closed;
+        self.flag(false);
+    }
+
+    /// It has been quiet for a while.
+    fn look_for_a_question(&mut self) {
+        let (recent, total) = self.record.log.recent();
+        let asks = self.prompt.asks(total, &recent);
+        self.flag(asks && self.task.stdin && !self.task.paused && !self.stopping);
+    }
+
+    fn flag(&mut self, waits: bool) {
+        if self.task.waits_for_input != waits {
+            self.task.waits_for_input = waits;
+            self.figures();
+            self.publish();
+        }
     }
 
     fn progress(&mut self) {
@@ -537,6 +460,7 @@ impl Supervisor {
     fn progress_now(&mut self) {
         self.progress_at = None;
         self.progress_last = Some(Instant::now());
+        self.inner.ports.look_soon();
         let task = self.record.publish_progress();
         self.inner.tell(News::Task(task));
     }
@@ -544,20 +468,5 @@ impl Supervisor {
     fn publish(&self) {
         let task = self.record.publish(self.task.clone());
         self.inner.tell(News::Task(task));
-    }
-}
-
-/// A command that has begun.
-struct Running {
-    shim: Shim,
-    /// `None` after its end.
-    output: Option<pipe::Receiver>,
-    pid: u32,
-}
-
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment).await,
-        None => pending().await,
     }
 }

@@ -9,3 +9,4 @@ mod files;
 mod intents;
 mod pause;
 mod supervision;
+mod watch;

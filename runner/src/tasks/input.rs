@@ -1,0 +1,63 @@
+//! Writing to a task's standard input: in turns, bounded in length and in time.
+
+use shared::{Problem, ProblemCode, TaskId};
+use tokio::io::AsyncWriteExt as _;
+
+use super::Tasks;
+use super::record::{Command, Input};
+
+impl Tasks {
+    /// Writes to a task's standard input, and closes it after the text if `eof`.
+    ///
+    /// # Errors
+    /// No such task; it has ended, was started without `stdin`, or closed its input; the text is too long; the program
+    /// does not read.
+    pub async fn send_input(&self, task: &TaskId, text: String, eof: bool) -> Result<(), Problem> {
+        let record = self.inner.record(task)?;
+        let limits = &self.inner.limits;
+        if text.len() > limits.input_bytes {
+            let words = format!(
+                "The text has {} bytes; at most {} are taken at once. Send it in parts.",
+                text.len(),
+                limits.input_bytes
+            );
+            return Err(Problem::new(ProblemCode::TooLarge, words));
+        }
+        let conflict = |words: String| Err(Problem::new(ProblemCode::Conflict, words));
+        let published = record.task();
+        if published.state.is_end() {
+            return conflict(format!(
+                "Task {task} has ended ({}), so nobody reads its input.",
+                published.state.word()
+            ));
+        }
+        let write = async {
+            let mut input = record.input.lock().await;
+            match &mut *input {
+                Input::None => conflict(format!(
+                    "Task {task} was started without an open input. Start it with stdin: true to send to it."
+                )),
+                Input::Closed => conflict(format!("The input of task {task} was closed before.")),
+                Input::Open(pipe) => {
+                    let at = record.log.total();
+                    let written = pipe.write_all(text.as_bytes()).await;
+                    if eof || written.is_err() {
+                        *input = Input::Closed;
+                    }
+                    drop(input);
+                    let closed = eof || written.is_err();
+                    if closed {
+                        self.inner.input_closed(&record);
+                    }
+                    // Its supervisor may have gone with it.
+                    let _gone = record.commands.send(Command::Answered { at, closed }).await;
+                    written.or_else(|error| conflict(format!("Task {task} has closed its input ({error}).")))
+                }
+            }
+        };
+        tokio::time::timeout(limits.input_wait, write).await.unwrap_or_else(|_| {
+            let words = format!("Task {task} has not read its input for {} s, and what it has not read fills the pipe. A part of the text may have been taken.", limits.input_wait.as_secs());
+            Err(Problem::new(ProblemCode::TooMany, words))
+        })
+    }
+}

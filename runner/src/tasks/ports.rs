@@ -1,0 +1,266 @@
+//! The TCP ports that tasks listen on, looked for when there is a reason to.
+//!
+//! The kernel lists the sockets that listen, by inode; a process's descriptors name the inodes that it holds. A look reads
+//! the list, and only if it names a socket that was not there before, or a task began since, the descriptors of the trees
+//! below the shims. So a look at nothing new costs the reading of one list, and there is none while nothing runs or
+//! nobody is connected: a task that begins or prints asks for one, then the pauses grow; a `check` and a stop make one.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use shared::TaskId;
+use shared::task::{PortHeld, Task};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::News;
+use super::inner::Inner;
+use super::record::Record;
+
+/// Ports of one task that are told.
+const MOST: usize = 32;
+/// Between two looks at the least: after something new.
+const SHORTEST: Duration = Duration::from_millis(250);
+/// Between two looks that find nothing new although tasks print.
+const BUSY: Duration = Duration::from_secs(4);
+/// Between two looks that find nothing new while nothing else happens.
+const LONGEST: Duration = Duration::from_secs(30);
+
+#[derive(Default)]
+pub(super) struct Ports {
+    state: Mutex<State>,
+    wanted: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    live: HashMap<TaskId, Live>,
+    /// Whose each listening socket is; `None` if it is no task's.
+    owners: HashMap<u64, Option<TaskId>>,
+    /// Whether a task began since the last look.
+    began: bool,
+}
+
+struct Live {
+    record: Arc<Record>,
+    /// The process above the task's tree.
+    shim: u32,
+    /// Not looked at yet: a socket that was there before may be its.
+    fresh: bool,
+    seen: BTreeSet<u16>,
+}
+
+impl Ports {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A task began below this process.
+    pub(super) fn enter(&self, record: &Arc<Record>, shim: u32) {
+        let live = Live { record: Arc::clone(record), shim, fresh: true, seen: BTreeSet::new() };
+        let mut state = self.state();
+        state.live.insert(record.id.clone(), live);
+        state.began = true;
+        drop(state);
+        self.wanted.notify_one();
+    }
+
+    /// Nothing of the task is left. Gives the ports that it ever listened on.
+    pub(super) fn leave(&self, task: &TaskId) -> BTreeSet<u16> {
+        self.state().live.remove(task).map(|live| live.seen).unwrap_or_default()
+    }
+
+    /// There may be something new.
+    pub(super) fn look_soon(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Looks, and gives the tasks whose ports changed. Blocks on `/proc`.
+    pub(super) fn look(&self) -> Vec<Arc<Task>> {
+        let listening = system::listening();
+        let mut state = self.state();
+        let State { live, owners, began } = &mut *state;
+        owners.retain(|inode, _| listening.contains_key(inode));
+        let new: HashSet<u64> =
+            listening.keys().filter(|inode| !owners.contains_key(inode)).copied().collect();
+        if !new.is_empty() || *began {
+            for (task, live) in live.iter_mut().filter(|(_, live)| live.fresh || !new.is_empty()) {
+                let fresh = std::mem::replace(&mut live.fresh, false);
+                for inode in crate::shim::below(live.shim).into_iter().flat_map(system::sockets) {
+                    let free = fresh && matches!(owners.get(&inode), Some(None));
+                    if new.contains(&inode) || free {
+                        owners.insert(inode, Some(task.clone()));
+                    }
+                }
+            }
+            for inode in new {
+                owners.entry(inode).or_insert(None);
+            }
+            *began = false;
+        }
+        let mut ports: BTreeMap<&TaskId, BTreeSet<u16>> = BTreeMap::new();
+        for (inode, owner) in &*owners {
+            if let (Some(task), Some(port)) = (owner, listening.get(inode)) {
+                ports.entry(task).or_default().insert(*port);
+            }
+        }
+        let mut changed = Vec::new();
+        for (task, live) in live {
+            let now: Vec<u16> = ports.remove(task).into_iter().flatten().take(MOST).collect();
+            live.seen.extend(&now);
+            changed.extend(live.record.publish_ports(now));
+        }
+        changed
+    }
+}
+
+impl Inner {
+    /// Looks now, tells what changed, and says whether anything did.
+    pub(super) async fn look_for_ports(self: &Arc<Self>) -> bool {
+        let inner = Arc::clone(self);
+        // The thread that looks may only fail with the runner.
+        let changed = tokio::task::spawn_blocking(move || inner.ports.look()).await.unwrap_or_default();
+        let any = !changed.is_empty();
+        for task in changed {
+            self.tell(News::Task(task));
+        }
+        any
+    }
+}
+
+/// Looks when there is a reason to, as long as the runner lives.
+pub(super) async fn watch(inner: Weak<Inner>) {
+    let Some(ports) = inner.upgrade().map(|inner| Arc::clone(&inner.ports)) else { return };
+    loop {
+        ports.wanted.notified().await;
+        let mut last = Instant::now();
+        let (mut pause, mut next) = (SHORTEST, last + SHORTEST);
+        loop {
+            tokio::select! {
+                () = sleep_until(next) => {}
+                () = ports.wanted.notified() => {
+                    let pause = if ports.state().began { SHORTEST } else { pause.min(BUSY) };
+                    next = next.min((Instant::now() + SHORTEST).max(last + pause));
+                    continue;
+                }
+            }
+            let Some(inner) = inner.upgrade() else { return };
+            let (idle, began) = {
+                let state = ports.state();
+                (state.live.is_empty(), state.began)
+            };
+            if idle || inner.news.receiver_count() == 0 {
+                break;
+            }
+            let found = inner.look_for_ports().await;
+            pause = if began || found { SHORTEST } else { (pause * 2).min(LONGEST) };
+            last = Instant::now();
+            next = last + pause;
+        }
+    }
+}
+
+/// Those of the ports that somebody listens on. Blocks on `/proc`.
+pub(super) fn held(ports: &BTreeSet<u16>) -> Vec<PortHeld> {
+    let listening = system::listening();
+    let held: BTreeMap<u16, u64> = listening
+        .into_iter()
+        .filter(|(_, port)| ports.contains(port))
+        .map(|(inode, port)| (port, inode))
+        .collect();
+    if held.is_empty() {
+        return Vec::new();
+    }
+    let owners = system::owners(&held.values().copied().collect());
+    let named =
+        |inode: &u64| owners.get(inode).and_then(|pid| crate::shim::described(&[*pid]).into_iter().next());
+    held.iter().take(MOST).map(|(port, inode)| PortHeld { port: *port, by: named(inode) }).collect()
+}
+
+#[cfg(target_os = "linux")]
+mod system {
+    use std::collections::{HashMap, HashSet};
+    use std::fs;
+
+    /// The state `LISTEN` as `/proc/net/tcp` writes it.
+    const LISTEN: &str = "0A";
+
+    /// Inode and port of each socket that listens.
+    pub(super) fn listening() -> HashMap<u64, u16> {
+        ["/proc/net/tcp", "/proc/net/tcp6"]
+            .iter()
+            .filter_map(|path| fs::read_to_string(path).ok())
+            .flat_map(|table| table.lines().skip(1).filter_map(entry).collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// See `proc_pid_net(5)`: number, local and remote address, state, queues, timers, retransmits, user, timeout, inode.
+    pub(super) fn entry(line: &str) -> Option<(u64, u16)> {
+        let mut fields = line.split_ascii_whitespace();
+        let (_, port) = fields.nth(1)?.rsplit_once(':')?;
+        let port = u16::from_str_radix(port, 16).ok()?;
+        let listens = fields.nth(1)? == LISTEN;
+        let inode = fields.nth(5)?.parse().ok()?;
+        listens.then_some((inode, port))
+    }
+
+    /// The sockets that a process holds.
+    pub(super) fn sockets(pid: u32) -> Vec<u64> {
+        let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+        let inode = |entry: fs::DirEntry| {
+            let target = fs::read_link(entry.path()).ok()?;
+            target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+        };
+        descriptors.flatten().filter_map(inode).collect()
+    }
+
+    /// A process that holds each of these sockets, as far as the system says.
+    pub(super) fn owners(wanted: &HashSet<u64>) -> HashMap<u64, u32> {
+        let mut found = HashMap::new();
+        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            found.extend(
+                sockets(pid).into_iter().filter(|inode| wanted.contains(inode)).map(|inode| (inode, pid)),
+            );
+            if found.len() == wanted.len() {
+                break;
+            }
+        }
+        found
+    }
+}
+
+/// Other systems do not say without a program of their own.
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use std::collections::{HashMap, HashSet};
+
+    pub(super) fn listening() -> HashMap<u64, u16> {
+        HashMap::new()
+    }
+
+    pub(super) fn sockets(_pid: u32) -> Vec<u64> {
+        Vec::new()
+    }
+
+    pub(super) fn owners(_wanted: &HashSet<u64>) -> HashMap<u64, u32> {
+        HashMap::new()
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::system::entry;
+
+    #[test]
+    fn only_what_listens_is_taken_with_its_port_and_inode() {
+        let four = "   0: 0100007F:2235 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 123456 1 0000000000000000 100 0 0 10 0";
+        let six = "   1: 00000000000000000000000001000000:01BB 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 99 1 0 100 0 0 10 0";
+        let connected = "   2: 0100007F:2235 0100007F:9C40 01 00000000:00000000 00:00000000 00000000  1000        0 123457 1 0";
+        assert_eq!(entry(four), Some((123_456, 8757)));
+        assert_eq!(entry(six), Some((99, 443)));
+        assert_eq!(entry(connected), None);
+        assert_eq!(entry("nonsense"), None);
+    }
+}

@@ -1,0 +1,150 @@
+//! How a task begins: in the line for a place, then with a shim that starts the command.
+
+use std::future::pending;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::Duration;
+
+use shared::task::{Party, Task, TaskState};
+use shared::{Problem, ProblemCode};
+use tokio::net::unix::pipe;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+use super::{Supervisor, Why};
+use crate::shim::wire::{FromShim, Run, ToShim};
+use crate::tasks::environment::MARK;
+use crate::tasks::queue::Place;
+use crate::tasks::record::{Command, Input};
+use crate::tasks::shims::{Shim, is_passing};
+
+/// First wait after a lack of descriptors, processes or memory.
+const PATIENCE: Duration = Duration::from_millis(25);
+
+/// A command that has begun.
+pub(super) struct Running {
+    pub(super) shim: Shim,
+    /// `None` after its end.
+    pub(super) output: Option<pipe::Receiver>,
+    pub(super) pid: u32,
+}
+
+impl Supervisor {
+    /// Waits for a place; `None` if the task was stopped first.
+    pub(super) async fn queue(&mut self, mut waiting: oneshot::Receiver<Place>) -> Option<Place> {
+        loop {
+            let foreground_until = self.foreground_until;
+            tokio::select! {
+                // A stop comes before a place that it would leave unused.
+                biased;
+                command = self.commands.recv() => match command {
+                    Some(Command::Stop { by, .. }) => {
+                        self.why = Some(Why::Asked(by));
+                        drop(waiting);
+                        self.inner.queue.forget_gone();
+                        return None;
+                    }
+                    Some(Command::Background { reply }) => self.background(Some(reply)),
+                    Some(Command::Hold { reply, .. }) => self.not_yet(reply),
+                    // It has no input yet.
+                    Some(Command::Answered { .. }) => {}
+                    None => return None,
+                },
+                place = &mut waiting => return place.ok(),
+                () = at(foreground_until) => self.background(None),
+            }
+        }
+    }
+
+    /// Takes a shim and has it start the command. Waits out what may pass.
+    pub(super) async fn launch(&mut self) -> Result<Running, TaskState> {
+        let give_up = Instant::now() + self.inner.limits.start_patience;
+        let mut wait = PATIENCE;
+        loop {
+            let (words, passing) = match self.try_launch().await {
+                Ok(Ok(running)) => return Ok(running),
+                Ok(Err(failure)) => failure,
+                Err(error) => (format!("The supervisor could not be started: {error}."), is_passing(&error)),
+            };
+            if !passing || Instant::now() + wait > give_up {
+                return Err(TaskState::Error { reason: words });
+            }
+            tracing::debug!(task = %self.record.id, %words, "waits to start");
+            let again = Instant::now() + wait;
+            wait *= 2;
+            loop {
+                tokio::select! {
+                    () = sleep_until(again) => break,
+                    command = self.commands.recv() => match command {
+                        Some(Command::Stop { by, .. }) => {
+                            return Err(TaskState::Stopped { by, signal: None });
+                        }
+                        Some(Command::Background { reply }) => self.background(Some(reply)),
+                        Some(Command::Hold { reply, .. }) => self.not_yet(reply),
+                        Some(Command::Answered { .. }) => {}
+                        None => return Err(TaskState::Stopped { by: Party::Runner, signal: None }),
+                    },
+                }
+            }
+        }
+    }
+
+    async fn try_launch(&mut self) -> io::Result<Result<Running, (String, bool)>> {
+        let (output, theirs) = io::pipe()?;
+        let output = pipe::Receiver::from_owned_fd(OwnedFd::from(output))?;
+        let theirs = OwnedFd::from(theirs);
+        let (input, their_input) = if self.start.stdin {
+            let (their_input, input) = io::pipe()?;
+            (
+                Input::Open(pipe::Sender::from_owned_fd(OwnedFd::from(input))?),
+                Some(OwnedFd::from(their_input)),
+            )
+        } else {
+            (Input::None, None)
+        };
+        let run = ToShim::Run(Run {
+            shell: self.inner.shell.clone(),
+            command: self.start.command.clone(),
+            folder: self.task.folder.clone(),
+            env: vec![(MARK.into(), self.record.id.0.clone())],
+            stdin: their_input.is_some(),
+        });
+        let mut descriptors = vec![theirs.as_fd()];
+        descriptors.extend(their_input.iter().map(OwnedFd::as_fd));
+        let mut shim = self.inner.shims.take()?;
+        if shim.send(&run, &descriptors).await.is_err() {
+            // It died while it was idle; a fresh one did not.
+            shim = self.inner.shims.spawn()?;
+            shim.send(&run, &descriptors).await?;
+        }
+        drop((theirs, their_input));
+        loop {
+            match shim.receive().await? {
+                Some(FromShim::Started { pid }) => {
+                    *self.record.input.lock().await = input;
+                    return Ok(Ok(Running { shim, output: Some(output), pid }));
+                }
+                Some(FromShim::Failed(failure)) => {
+                    self.inner.shims.give_back(shim);
+                    return Ok(Err((failure.words, failure.passing)));
+                }
+                Some(_) => {}
+                None => return Ok(Err(("The supervisor died before the command began.".into(), true))),
+            }
+        }
+    }
+
+    fn not_yet(&self, reply: oneshot::Sender<Result<Task, Problem>>) {
+        let words =
+            format!("Task {} has not started yet, so it cannot be paused or resumed.", self.record.id);
+        // Whoever asked may have gone.
+        let _gone = reply.send(Err(Problem::new(ProblemCode::Conflict, words)));
+    }
+}
+
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => pending().await,
+    }
+}
