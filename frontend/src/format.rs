@@ -95,6 +95,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn lengths_and_prices_are_rounded() {
+        for (length, words) in [(12.0, "12"), (3.46, "3.5"), (-0.34, "-0.3"), (-0.04, "0"), (0.96, "1")] {
+            assert_eq!(tenths(length), words);
+        }
+        for (amount, words) in
+            [(0.0, "$0.00"), (0.004, "<$0.01"), (0.01, "$0.01"), (1.2, "$1.20"), (12.999, "$13.00")]
+        {
+            assert_eq!(dollars(amount), words);
+        }
+    }
+
+    #[test]
     fn bytes_and_tokens() {
         for (n, text) in [
             (0, "0 B"),

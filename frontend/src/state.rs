@@ -10,7 +10,7 @@
 mod rows;
 mod tasks;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use rows::{RowBody, RowHandle, Stream};
 pub use tasks::TaskHandle;

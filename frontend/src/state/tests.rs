@@ -194,7 +194,7 @@ fn output(task: &str, from: u64, text: &str) -> Patch {
     }
 }
 
-fn task(id: &str, created: u64) -> Task {
+pub(crate) fn task(id: &str, created: u64) -> Task {
     let session: SessionId =
         serde_json::from_str("\"00000000-0000-4000-8000-000000000001\"").expect("a session");
     serde_json::from_value(serde_json::json!({

@@ -185,7 +185,10 @@ fn Tabs() -> View {
     let local = use_local();
     let running = move || {
         page.tasks.with(|tasks| {
-            tasks.iter().filter(|handle| handle.task.with(shared::task::Task::is_active)).count()
+            tasks
+                .iter()
+                .filter(|handle| handle.task.with(|task| task.is_active() && !task.foreground))
+                .count()
         })
     };
     let tabs = Panel::ALL.map(|panel| {

@@ -34,6 +34,7 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
     };
     let status = move || {
         task.with(|task| match &task.state {
+            TaskState::Running if task.paused => "paused".to_owned(),
             TaskState::Running => format::elapsed(local.since(task.started.unwrap_or(task.created))),
             TaskState::Queued
             | TaskState::Completed
@@ -69,9 +70,12 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
     };
     let command = memo(move || task.with(|task| task.command.clone()));
     let last = memo(move || task.with(last_words));
-    let tone = move || task.with(|task| tone(&task.state));
-    let prompt =
-        move || task.with(|task| task.stdin && task.is_active() && looks_like_prompt(&task.last_line));
+    let tone = move || task.with(|task| if task.paused { "paused" } else { tone(&task.state) });
+    let prompt = move || task.with(|task| task.waits_for_input && task.is_active());
+    let ports =
+        memo(move || task.with(|task| if task.is_active() { task.ports.clone() } else { Vec::new() }));
+    let held = memo(move || task.with(ports_held));
+    let whose = memo(whose);
     let controls = body.clone();
     view! {
         <article class="task" id=element data-state=tone data-own=own.then_some("") aria-label=move || command.get()>
@@ -89,12 +93,22 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
                 <span class="last">{move || last.get()}</span>
                 <span class="meta">{meta}</span>
             </button>
-            {move || whose().map(|title| view! { <p class="whose">{title}</p> })}
+            {move || whose.get().map(|title| view! { <p class="whose">{title}</p> })}
             <Show when=move || task.with(|task| task.foreground && task.is_active())>
                 <p class="whose">"The agent waits for it."</p>
             </Show>
             <Show when=prompt>
                 <p class="flag">"It may be waiting for input."</p>
+            </Show>
+            {move || held.get().map(|words| view! { <p class="flag">{words}</p> })}
+            <Show when=move || !ports.with(Vec::is_empty)>
+                <p class="whose">
+                    "Listens on "
+                    <For each=move || ports.get() key=|port| u64::from(*port) let(port)>
+                        <a href=format!("http://127.0.0.1:{port}/") rel="noopener noreferrer" target="_blank">{format!("port {port}")}</a>
+                        " "
+                    </For>
+                </p>
             </Show>
             <div id=body>
                 <Show when=is_open>
@@ -120,6 +134,15 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<crate::ansi::Screen>, own: boo
     let stop = move |_| {
         asked.set(true);
         dispatch.agent(UserEvent::StopTask { task: id.get_value() });
+    };
+    let earlier = memo(move || task.with(|task| task.again_of.clone()));
+    let may_pause = move || task.with(|task| task.state == TaskState::Running);
+    let is_paused = move || task.with(|task| task.paused);
+    let pause = move |_| {
+        let task = id.get_value();
+        let wish =
+            if untrack(is_paused) { UserEvent::ResumeTask { task } } else { UserEvent::PauseTask { task } };
+        dispatch.agent(wish);
     };
     let stop_label = move || match (asked.get(), is_active.get()) {
         (false, true) => "Stop",
@@ -160,6 +183,11 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<crate::ansi::Screen>, own: boo
                     "Send to background"
                 </button>
             </Show>
+            <Show when=may_pause>
+                <button type="button" class="quiet small" on:click=pause>
+                    {move || if is_paused() { "Resume" } else { "Pause" }}
+                </button>
+            </Show>
             <Show when=move || !is_active.get()>
                 <button
                     type="button"
@@ -175,6 +203,13 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<crate::ansi::Screen>, own: boo
                 "Whole log ↗"
             </button>
         </div>
+        {move || earlier.get().map(|earlier| view! {
+            <p class="whose">
+                "It runs the command of "
+                <button type="button" class="link" on:click=move |_| local.show_task(&earlier)>"an earlier task"</button>
+                " again."
+            </p>
+        })}
         <Show when=move || takes_input() && input.get()>
             <InputBox task/>
         </Show>
@@ -295,19 +330,23 @@ fn details(task: &Task) -> String {
     lines.join("\n")
 }
 
-/// Whether a last line is probably a question that waits for an answer.
-fn looks_like_prompt(line: &str) -> bool {
-    let line = line.trim_end().to_lowercase();
-    let asks =
-        ["[y/n]", "(y/n)", "[y/n/q]", "(yes/no)", "password:", "passphrase:", "continue?", "(y)", "[y]"];
-    line.ends_with('?')
-        || line.ends_with("? ›")
-        || asks.iter().any(|end| line.ends_with(end))
-        || line.ends_with("]:")
+/// Ports that should be free by now, and are not.
+fn ports_held(task: &Task) -> Option<String> {
+    let held: Vec<_> = task
+        .ports_held
+        .iter()
+        .map(|held| match &held.by {
+            Some(process) => format!("port {} by process {} ({})", held.port, process.pid, process.command),
+            None => format!("port {}", held.port),
+        })
+        .collect();
+    (!held.is_empty()).then(|| format!("Still held: {}.", held.join(", ")))
 }
 
 #[cfg(test)]
 mod tests {
+    use shared::task::PortHeld;
+
     use super::*;
 
     #[test]
@@ -328,14 +367,14 @@ mod tests {
     }
 
     #[test]
-    fn questions_are_seen() {
-        for line in
-            ["Overwrite? [y/N] ", "Password:", "Do you want to continue?", "Proceed (yes/no)", "name [app]:"]
-        {
-            assert!(looks_like_prompt(line), "{line}");
-        }
-        for line in ["done", "listening on :8080", "error: no such file", ""] {
-            assert!(!looks_like_prompt(line), "{line}");
-        }
+    fn ports_that_are_still_held_are_named() {
+        let mut task = crate::state::tests::task("b1", 5);
+        assert_eq!(ports_held(&task), None);
+        let by = Some(shared::task::Process { pid: 12, command: "python3 -m http.server".into() });
+        task.ports_held = vec![PortHeld { port: 8_000, by }, PortHeld { port: 9_000, by: None }];
+        assert_eq!(
+            ports_held(&task).as_deref(),
+            Some("Still held: port 8000 by process 12 (python3 -m http.server), port 9000.")
+        );
     }
 }

@@ -1,8 +1,10 @@
 //! What runs meanwhile: all tasks of the runner, this session's first.
 
+use std::collections::BTreeSet;
+
 use agent::event::UserEvent;
 use leptos::prelude::*;
-use shared::SessionId;
+use shared::{SessionId, TaskId};
 
 use super::local::{Panel, use_local};
 use super::task_card::TaskCard;
@@ -17,7 +19,9 @@ pub fn TasksPanel() -> View {
     let local = use_local();
     let dispatch = use_dispatch();
     let current = memo(move || page.sessions.with(|sessions| sessions.current));
-    let order = memo(move || page.tasks.with(|tasks| ordered(tasks, current.get())));
+    let order = memo(move || {
+        local.open_tasks.with(|open| page.tasks.with(|tasks| ordered(&listed(tasks, open), current.get())))
+    });
     let handles = move |own: bool| {
         let (mine, theirs) = order.get();
         let serials = if own { mine } else { theirs };
@@ -28,7 +32,8 @@ pub fn TasksPanel() -> View {
                 .collect::<Vec<_>>()
         })
     };
-    let counts = memo(move || page.tasks.with(|tasks| counts(tasks)));
+    let counts =
+        memo(move || local.open_tasks.with(|open| page.tasks.with(|tasks| counts(&listed(tasks, open)))));
     let own_ended = move || {
         page.tasks.with(|tasks| {
             tasks.iter().any(|handle| {
@@ -73,7 +78,7 @@ pub fn TasksPanel() -> View {
                     </button>
                 </Show>
             </header>
-            <Show when=move || page.tasks.with(Vec::is_empty)>
+            <Show when=move || order.with(|(mine, theirs)| mine.is_empty() && theirs.is_empty())>
                 <p class="none">"Nothing runs in the background. Tasks stand here with their output while the agent goes on."</p>
             </Show>
             <For each=move || handles(true) key=|handle| handle.serial let(handle)>
@@ -89,8 +94,17 @@ pub fn TasksPanel() -> View {
     }
 }
 
+/// What stands in the panel: whatever went to the background. A command that the agent waits for, or waited for, is part of the
+/// conversation, and stands here only once someone asked to see it, or if it left something running.
+fn listed<'a>(tasks: &'a [TaskHandle], open: &BTreeSet<TaskId>) -> Vec<&'a TaskHandle> {
+    let is_listed = |handle: &&TaskHandle| {
+        handle.task.with(|task| !task.foreground || !task.left_behind.is_empty()) || open.contains(&handle.id)
+    };
+    tasks.iter().filter(is_listed).collect()
+}
+
 /// The handles' numbers, own and others': those that run first, then those that ended last.
-fn ordered(tasks: &[TaskHandle], current: Option<SessionId>) -> (Vec<u64>, Vec<u64>) {
+fn ordered(tasks: &[&TaskHandle], current: Option<SessionId>) -> (Vec<u64>, Vec<u64>) {
     let mut keys: Vec<_> = tasks
         .iter()
         .map(|handle| {
@@ -106,7 +120,7 @@ fn ordered(tasks: &[TaskHandle], current: Option<SessionId>) -> (Vec<u64>, Vec<u
     (serials(mine), serials(theirs))
 }
 
-fn counts(tasks: &[TaskHandle]) -> String {
+fn counts(tasks: &[&TaskHandle]) -> String {
     let active = tasks.iter().filter(|handle| handle.task.with(shared::task::Task::is_active)).count();
     match (active, tasks.len() - active) {
         (0, 0) => String::new(),

@@ -120,8 +120,8 @@ async fn items_of_several_nodes_move_as_one() {
     let louder = RwSignal::new(false);
     let stage = mounted(move || {
         view! {
-            <For each=move || items.get() key=|item| item.clone() let(item)>
-                <b>{item.clone()}</b>
+            <For each=move || items.get() key=String::clone let(item)>
+                <b>{item}</b>
                 {move || if louder.get() { "! " } else { ". " }}
             </For>
         }
@@ -209,7 +209,7 @@ async fn a_memo_tells_only_what_is_new() {
     let number = RwSignal::new(1_usize);
     let runs = RwSignal::new(0_usize);
     let stage = mounted(move || {
-        let even = memo(move || number.get() % 2 == 0);
+        let even = memo(move || number.get().is_multiple_of(2));
         view! { <p>{move || { runs.update_untracked(|runs| *runs += 1); if even.get() { "even" } else { "odd" } }}</p> }
     });
     for next in [3, 5, 7] {

@@ -356,7 +356,7 @@ mod tests {
         let layout = layout(&spans, &drains, Window::Fixed(0, 4_000), 4_000, 400.0);
         let view = &layout.drains[&CallId(7)];
         assert_eq!(view.count, 2);
-        assert_eq!(view.path, "M100.0 53.5H290.0V28.5H300.0M200.0 78.5H285.0V28.5H300.0");
+        assert_eq!(view.path, "M100 53.5H290V28.5H300M200 78.5H285V28.5H300");
     }
 
     #[test]
