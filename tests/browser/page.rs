@@ -190,10 +190,16 @@ impl Page {
         self.tab.until(&format!("{command:?} is {state}"), body, &[command.into(), state.into()]).await;
     }
 
-    /// Waits until that many own tasks, foreground commands among them, stand so: `running`, `good`, `bad`, `ended`.
+    /// Waits until that many own background tasks stand so: `running`, `paused`, `good`, `bad`, `ended`.
     pub(crate) async fn tasks(&self, state: &str, count: usize) {
         let body = "return document.querySelectorAll(`.task[data-own][data-state=${arguments[0]}]`).length === arguments[1]";
         self.tab.until(&format!("{count} tasks are {state}"), body, &[state.into(), count.into()]).await;
+    }
+
+    /// How many tasks the panel shows, and how many lanes the timeline has for them.
+    pub(crate) async fn cards_and_lanes(&self) -> (usize, usize) {
+        let body = "return [document.querySelectorAll('.task').length, document.querySelectorAll('.lanes .names button').length]";
+        serde_json::from_value(self.tab.script(body, &[]).await).expect("two numbers")
     }
 
     /// The rows of the conversation.

@@ -79,7 +79,6 @@ fn while_a_command_is_waited_for() {
         let page = &scene.page;
         page.say("Run \"sleep 3 && echo hi\"").await;
         page.tab.find(".tool[data-state=running]").await;
-        page.tasks("running", 1).await;
         page.reload().await;
         page.tab.find(".tool[data-state=running]").await;
         page.says("sleep 3 && echo hi is done (exit 0)").await;

@@ -99,7 +99,7 @@ fn stopping_the_reply_keeps_the_tasks() {
         page.idle().await;
         page.say(&format!("Run \"{}\"", until_go("waited"))).await;
         page.tab.find(".tool[data-state=running]").await;
-        page.tasks("running", 2).await;
+        page.tasks("running", 1).await;
         page.press("Stop reply").await;
         page.idle().await;
         page.tasks("running", 2).await;
@@ -108,5 +108,47 @@ fn stopping_the_reply_keeps_the_tasks() {
         page.says("It printed waited.").await;
         page.over().await;
         page.tasks("good", 2).await;
+    });
+}
+
+#[test]
+fn only_what_went_to_the_background_is_a_task_of_its_own() {
+    scene("only_what_went_to_the_background_is_a_task_of_its_own", async |_, scene| {
+        let page = &scene.page;
+        page.mode("Asks nothing").await;
+        page.say("Run \"echo quick\"").await;
+        page.says("echo quick is done (exit 0)").await;
+        page.idle().await;
+        assert_eq!(page.cards_and_lanes().await, (0, 0), "a command is no task");
+        page.say(&format!("Run \"{}\"", until_go("over"))).await;
+        page.tab.find(".tool[data-state=running]").await;
+        assert_eq!(page.cards_and_lanes().await, (0, 0), "nor is one that is waited for");
+        page.press("Send to background").await;
+        page.tasks("running", 1).await;
+        scene.write("go", "");
+        page.tasks("good", 1).await;
+        page.says("It printed over.").await;
+        page.idle().await;
+        assert_eq!(page.cards_and_lanes().await, (1, 1));
+        page.over().await;
+    });
+}
+
+#[test]
+fn a_paused_task_stands_still_until_it_is_resumed() {
+    scene("a_paused_task_stands_still_until_it_is_resumed", async |_, scene| {
+        let page = &scene.page;
+        page.mode("Asks nothing").await;
+        page.say(&format!("Run \"{}\" in the background", until_go("over"))).await;
+        page.says("its result comes by itself").await;
+        page.idle().await;
+        open_task(page).await;
+        page.press("Pause").await;
+        page.tasks("paused", 1).await;
+        scene.write("go", "");
+        page.press("Resume").await;
+        page.tasks("good", 1).await;
+        page.says("It printed over.").await;
+        page.over().await;
     });
 }
