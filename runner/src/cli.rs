@@ -26,6 +26,8 @@ The configuration file, in TOML; every line is optional:
   log = \"info\"
   dev_origins = [\"http://127.0.0.1:8080\"]
   connect = [\"http://127.0.0.1:11434\"]
+  confine = true
+  writable = [\"/home/me/.cargo\"]
   [anthropic]
   api_key = \"…\"       # only in a file that nobody else may read: chmod 600
   base_url = \"https://api.anthropic.com\"
@@ -113,6 +115,20 @@ pub struct Serve {
                   more than once"
     )]
     pub connect: Vec<String>,
+    /// Let commands write only to the workspace and a temporary folder of their own (TMPDIR), not wherever you may.
+    /// Linux only (Landlock); an older kernel leaves something open, which is said at the start and in the page
+    #[arg(long, env = "MEANWHILE_CONFINE", hide_env_values = true, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "BOOL", value_parser = BoolishValueParser::new())]
+    pub confine: Option<bool>,
+    /// With --confine: another folder or file that commands may write to, such as ~/.cargo. May be given more than once
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "MEANWHILE_WRITABLE",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    pub writable: Vec<PathBuf>,
     /// Allow an address that is not loopback. DANGER: the runner is a shell. There is no encryption: whoever can read
     /// the network reads the credential and then RUNS COMMANDS AS YOU. Use an SSH tunnel instead
     /// (ssh -L 8757:127.0.0.1:8757 HOST)
@@ -164,6 +180,8 @@ mod tests {
             "MEANWHILE_LOG",
             "MEANWHILE_DEV_ORIGIN",
             "MEANWHILE_CONNECT",
+            "MEANWHILE_CONFINE",
+            "MEANWHILE_WRITABLE",
             "ANTHROPIC_API_KEY",
             "ANTHROPIC_BASE_URL",
             "8757",

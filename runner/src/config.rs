@@ -41,6 +41,8 @@ pub struct Config {
     pub dev_origins: Vec<String>,
     /// Further origins that the page may fetch from, as browsers write them.
     pub connect: Vec<String>,
+    /// With `Some` commands are confined to the workspace, a temporary folder and these paths, absolute.
+    pub confine: Option<Vec<PathBuf>>,
     /// The relay's upstream.
     pub anthropic: Upstream,
 }
@@ -78,6 +80,15 @@ pub enum ConfigError {
         "{setting}: {text:?} is not an origin. It must look like http://127.0.0.1:8080, with nothing behind the port."
     )]
     Origin { setting: &'static str, text: String },
+    #[error("--writable {path} cannot be used: {error}. Name folders or files that are there.")]
+    Writable { path: PathBuf, error: io::Error },
+    #[error("--writable says where confined commands may write, and they are not confined. Add --confine.")]
+    NotConfined,
+    #[error(
+        "--confine: the state folder {state} lies in {folder}, where commands may write, so they could change what the runner \
+         knows. Choose another workspace, or another --state-dir DIR."
+    )]
+    StateInside { state: PathBuf, folder: PathBuf },
     #[error("ANTHROPIC_BASE_URL: {0:?} is not an address. It must look like https://api.anthropic.com.")]
     Base(String),
     #[error(
@@ -103,6 +114,9 @@ struct File {
     dev_origins: Vec<String>,
     #[serde(default)]
     connect: Vec<String>,
+    confine: Option<bool>,
+    #[serde(default)]
+    writable: Vec<PathBuf>,
     #[serde(default)]
     anthropic: FileUpstream,
 }
@@ -128,6 +142,14 @@ impl Config {
         }
         let log = serve.log.or(file.log).unwrap_or_else(|| DEFAULT_LOG.to_owned());
         let log = log.parse().map_err(|_| ConfigError::Log(log))?;
+        let confine = if serve.confine.or(file.confine).unwrap_or(false) {
+            let said = if serve.writable.is_empty() { file.writable } else { serve.writable };
+            Some(settle_confine(&workspace, &state_dir, said)?)
+        } else if serve.writable.is_empty() {
+            None
+        } else {
+            return Err(ConfigError::NotConfined);
+        };
         let variable = |name| env::var(name).ok().filter(|value| !value.trim().is_empty());
         let base = variable("ANTHROPIC_BASE_URL").or(file.anthropic.base_url);
         let key = variable("ANTHROPIC_API_KEY").or(file.anthropic.api_key);
@@ -140,6 +162,7 @@ impl Config {
             log,
             dev_origins: origins("--dev-origin", serve.dev_origin, file.dev_origins)?,
             connect: origins("--connect", serve.connect, file.connect)?,
+            confine,
             anthropic: Upstream { base: settle_base(base)?, key: settle_key(key)? },
         })
     }
@@ -166,6 +189,25 @@ fn settle_place(place: &Place, file: &File) -> Result<(PathBuf, PathBuf), Config
     // Collected from its components: a slash at the end would make the system follow a symlink.
     let state_dir = std::path::absolute(&state_dir).unwrap_or(state_dir).components().collect();
     Ok((workspace, state_dir))
+}
+
+/// The named paths as they are; and the state folder in none of those that commands may write to.
+fn settle_confine(
+    workspace: &Path,
+    state_dir: &Path,
+    named: Vec<PathBuf>,
+) -> Result<Vec<PathBuf>, ConfigError> {
+    let real = |path: PathBuf| fs::canonicalize(&path).map_err(|error| ConfigError::Writable { path, error });
+    let named: Vec<PathBuf> = named.into_iter().map(real).collect::<Result<_, _>>()?;
+    // It may not be there yet; then what is there of its path decides.
+    let there = state_dir.ancestors().find_map(|path| {
+        let rest = state_dir.strip_prefix(path).ok()?;
+        Some(fs::canonicalize(path).ok()?.join(rest))
+    });
+    let state = there.unwrap_or_else(|| state_dir.to_owned());
+    let folders = || [workspace].into_iter().chain(named.iter().map(PathBuf::as_path));
+    let inside = folders().find(|folder| state.starts_with(folder)).map(Path::to_owned);
+    inside.map_or(Ok(named), |folder| Err(ConfigError::StateInside { state, folder }))
 }
 
 fn default_state_dir(workspace: &Path) -> Result<PathBuf, ConfigError> {
@@ -344,6 +386,30 @@ mod tests {
         assert_eq!(settle_base(None).unwrap(), DEFAULT_ANTHROPIC);
         assert!(settle_base(Some("api.anthropic.com".into())).is_err());
         assert!(settle_key(Some("a b".into())).is_err());
+    }
+
+    #[test]
+    fn what_confined_commands_may_write_to_is_there_and_holds_no_state() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().canonicalize().unwrap().join(name).to_str().unwrap().to_owned();
+        let (work, state, extra) = (path("work"), path("state"), path("extra"));
+        fs::create_dir(&work).unwrap();
+        fs::create_dir(&extra).unwrap();
+        let with = |more: &[&str]| {
+            settle(&[&["--config", "/dev/null", "--workspace", &work, "--state-dir", &state], more].concat())
+        };
+        assert_eq!(with(&[]).ok().unwrap().confine, None);
+        assert_eq!(with(&["--confine"]).ok().unwrap().confine, Some(vec![]));
+        let named = with(&["--confine", "--writable", &extra]).ok().unwrap().confine;
+        assert_eq!(named, Some(vec![PathBuf::from(&extra)]));
+        assert!(matches!(with(&["--writable", &extra]), Err(ConfigError::NotConfined)));
+        let missing = path("missing");
+        assert!(matches!(with(&["--confine", "--writable", &missing]), Err(ConfigError::Writable { .. })));
+        let whole = folder.path().to_str().unwrap();
+        assert!(matches!(with(&["--confine", "--writable", whole]), Err(ConfigError::StateInside { .. })));
+        let inside =
+            settle(&["--config", "/dev/null", "--confine", "--workspace", whole, "--state-dir", &state]);
+        assert!(matches!(inside, Err(ConfigError::StateInside { .. })));
     }
 
     #[test]

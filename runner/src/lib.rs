@@ -7,6 +7,7 @@
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod confine;
 pub mod control;
 pub mod files;
 pub mod http;

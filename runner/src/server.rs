@@ -20,6 +20,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::auth::Clients;
 use crate::config::{Config, DEFAULT_ANTHROPIC};
+use crate::confine::{Confine, ConfineError};
 use crate::control;
 use crate::files::Files;
 use crate::http::gate::Gate;
@@ -94,6 +95,8 @@ pub enum RunError {
     Store(#[from] StoreError),
     #[error("Commands cannot be run: {0}.")]
     Tasks(#[from] TasksError),
+    #[error("--confine: {0}.")]
+    Confine(#[from] ConfineError),
 }
 
 /// Runs until `stop`. `ready` is called once connections are accepted, with a link that pairs.
@@ -116,12 +119,24 @@ pub async fn run(
         tracing::warn!("{warning}");
     }
     let clients = Clients::open(store.clone()).await?;
+    let (confine, confined) = match config.confine {
+        Some(named) => {
+            let (confine, confined) = Confine::new(&config.workspace, state.path(), named)?;
+            tracing::info!("Commands may write only to {}.", confined.writable.join(", "));
+            for gap in &confined.gaps {
+                tracing::warn!("{gap}");
+            }
+            (Some(confine), Some(confined))
+        }
+        None => (None, None),
+    };
     let tasks = TasksConfig {
         workspace: config.workspace.clone(),
         program: own_program()?,
         shell: None,
         secret: Vec::new(),
         open_files,
+        confine: confine.clone(),
         limits,
     };
     let files = Files::open(&config.workspace)?;
@@ -141,7 +156,7 @@ pub async fn run(
         requests: TaskTracker::new(),
         workspace: config.workspace.to_string_lossy().into_owned(),
         workspace_short: short(&config.workspace),
-        confined: None,
+        confined,
         url: page_url(address),
     });
     let control = match control::bind(state.path()) {
@@ -176,6 +191,9 @@ pub async fn run(
         tracing::warn!("Some connections did not end in time.");
     }
     runner.tasks.shutdown(grace).await;
+    if let Some(confine) = confine {
+        confine.clean();
+    }
     runner.requests.close();
     if tokio::time::timeout(REQUEST_TIME, runner.requests.wait()).await.is_err() {
         tracing::warn!("Some requests did not end in time.");

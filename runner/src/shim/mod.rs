@@ -435,7 +435,23 @@ fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<Pid, Failure> {
         .stdout(output)
         .stderr(error)
         .process_group(0);
-    let child = command.spawn().map_err(|error| explain(run, &error))?;
+    let child = match &run.writable {
+        None => command.spawn(),
+        // Rights are given up for good, by one thread and those that it starts.
+        Some(writable) => thread::scope(|scope| {
+            let confined = scope.spawn(|| {
+                crate::confine::restrict(writable).map_err(|words| Failure {
+                    words: format!("It was not started: {words}."),
+                    passing: false,
+                })?;
+                Ok(command.spawn())
+            });
+            let failed =
+                || Failure { words: "It was not started: confining it failed.".into(), passing: false };
+            confined.join().unwrap_or_else(|_| Err(failed()))
+        })?,
+    }
+    .map_err(|error| explain(run, &error))?;
     i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| Failure {
         words: "The system gave a process number that is none.".into(),
         passing: false,

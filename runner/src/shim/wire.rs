@@ -36,6 +36,8 @@ pub(crate) struct Run {
     pub(crate) env: Vec<(String, String)>,
     /// Whether a descriptor for the input follows that for the output.
     pub(crate) stdin: bool,
+    /// The only paths that the command may write to; without them it is not confined.
+    pub(crate) writable: Option<Vec<String>>,
 }
 
 /// Shim to runner. After a `Run` come `Failed`, or `Started`, `Exited`, any number of `Left`, and `Empty`.

@@ -40,6 +40,7 @@ use self::environment::environment;
 use self::inner::Inner;
 use self::record::{Command, Phase, Record};
 use self::shims::Shims;
+use crate::confine::Confine;
 use crate::limits::Limits;
 use crate::store::{Store, StoreError, rows};
 
@@ -67,6 +68,8 @@ pub struct TasksConfig {
     pub secret: Vec<String>,
     /// The soft limit of open files that commands get: what [`crate::limits::raise_open_files`] gave.
     pub open_files: Option<u64>,
+    /// Where commands may write, if not wherever the runner may.
+    pub confine: Option<Confine>,
     /// The bounds.
     pub limits: Limits,
 }
@@ -133,9 +136,13 @@ impl Tasks {
             .mode(0o700)
             .create(&logs)
             .map_err(|source| TasksError::Logs { path: logs.clone(), source })?;
-        let environment = environment(std::env::vars_os(), &config.secret);
+        let mut environment = environment(std::env::vars_os(), &config.secret);
+        if let Some(confine) = &config.confine {
+            environment.insert("TMPDIR".into(), confine.temporary().into());
+        }
+        let writable = config.confine.as_ref().map(Confine::folders);
         let shims = Shims::new(config.program, environment, config.open_files);
-        let inner = Arc::new(Inner::new(workspace, shell, logs, config.limits, store, shims));
+        let inner = Arc::new(Inner::new(workspace, shell, logs, writable, config.limits, store, shims));
         inner.restore().await?;
         // The first command need not wait for its shim. A program that cannot be started shows at the first command.
         if let Ok(shim) = inner.shims.spawn() {

@@ -6,6 +6,8 @@
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails by panicking, as a test does")]
 
 mod cli;
+#[cfg(target_os = "linux")]
+mod confine;
 mod delivery;
 mod gate;
 mod pairing;

@@ -102,6 +102,7 @@ impl Runner {
             shell: None,
             secret: Vec::new(),
             open_files: None,
+            confine: None,
             limits: Limits { grace: Duration::from_millis(700), ..Limits::default() },
         };
         change(&mut config);

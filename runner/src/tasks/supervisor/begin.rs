@@ -108,6 +108,7 @@ impl Supervisor {
             folder: self.task.folder.clone(),
             env: vec![(MARK.into(), self.record.id.0.clone())],
             stdin: their_input.is_some(),
+            writable: self.inner.writable.clone(),
         });
         let mut descriptors = vec![theirs.as_fd()];
         descriptors.extend(their_input.iter().map(OwnedFd::as_fd));

@@ -1,0 +1,121 @@
+//! `--confine`: where commands may write, and where not, by every way that writes.
+
+use landlock::{AccessFs, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::support::{Runner, Socket};
+
+/// Whether this machine can confine at all.
+fn able() -> bool {
+    let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    ruleset.handle_access(AccessFs::WriteFile).and_then(Ruleset::create).is_ok()
+}
+
+async fn finish(socket: &mut Socket, command: &str) -> Value {
+    let task = socket.start(command).await;
+    let ended = socket.find(|frame| frame["event"]["task"]["id"] == task.as_str()).await;
+    ended["event"].clone()
+}
+
+/// One way to write a line, each to `$1`, which holds `old` and lies in a folder of its own.
+const WAYS: [&str; 9] = [
+    "echo new >> $1",
+    ": > $1",
+    "rm $1",
+    "mv $1 $1.moved",
+    "echo new > $1.fresh",
+    "mkdir $1.folder",
+    "ln -s x $1.link",
+    "ln -sf $1 in-between && echo new >> in-between",
+    "setsid sh -c '(echo new >> '$1') & wait'",
+];
+
+/// Whether anything of the folder is other than it was.
+fn touched(folder: &std::path::Path) -> bool {
+    let names: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names != ["file"] || std::fs::read_to_string(folder.join("file")).unwrap() != "old\n"
+}
+
+#[tokio::test]
+async fn a_confined_command_writes_to_the_workspace_and_its_temporary_folder_alone() {
+    if !able() {
+        return refuses_to_start().await;
+    }
+    for confined in [true, false] {
+        let runner = Runner::start(if confined { &["--confine"] } else { &[] }).await;
+        let credential = runner.pair().await;
+        let (mut socket, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+        let temporary = runner.state().join("tmp");
+        if confined {
+            let work = runner.work().canonicalize().unwrap();
+            assert_eq!(welcome["confined"]["writable"], json!([work, temporary]));
+            assert!(welcome["confined"]["gaps"].is_array());
+        } else {
+            assert_eq!(welcome["confined"], Value::Null);
+        }
+        for (number, way) in WAYS.into_iter().enumerate() {
+            let outside = runner.state().join(format!("outside{number}"));
+            std::fs::create_dir(&outside).unwrap();
+            std::fs::write(outside.join("file"), "old\n").unwrap();
+            let command = format!("set -- {}/file; {way}", outside.display());
+            let event = finish(&mut socket, &command).await;
+            assert_eq!(touched(&outside), !confined, "{way}: {event}");
+            if confined {
+                let said = event["excerpt"]["head"].as_str().unwrap();
+                assert!(said.contains("ermission denied"), "{way}: {said}");
+            }
+            let event = finish(
+                &mut socket,
+                &format!("mkdir in{number}; echo old > in{number}/file; set -- in{number}/file; {way}"),
+            )
+            .await;
+            assert_eq!(event["task"]["state"]["status"], "completed", "{way}, inside: {event}");
+            assert!(touched(&runner.work().join(format!("in{number}"))), "{way}, inside");
+        }
+        // What is read, thrown away or temporary works.
+        let command =
+            "cat /etc/passwd > /dev/null && mktemp && ls / && echo x > /dev/stderr && cat <(echo y)";
+        let event = finish(&mut socket, command).await;
+        assert_eq!(event["task"]["state"]["status"], "completed", "{event}");
+        assert_eq!(
+            event["excerpt"]["head"].as_str().unwrap().starts_with(temporary.to_str().unwrap()),
+            confined
+        );
+        // The runner itself goes on as before.
+        socket.ask(json!({"op": "write_file", "path": "by-the-runner", "content": "x"})).await;
+        let folder = runner.stop().await;
+        assert!(!folder.path().join("state/tmp").exists(), "it goes with the runner");
+    }
+}
+
+#[tokio::test]
+async fn what_is_named_may_be_written_to() {
+    if !able() {
+        return refuses_to_start().await;
+    }
+    let extra = tempfile::tempdir().unwrap();
+    let runner = Runner::start(&["--confine", "--writable", extra.path().to_str().unwrap()]).await;
+    let credential = runner.pair().await;
+    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let event = finish(&mut socket, &format!("echo x > {}/file", extra.path().display())).await;
+    assert_eq!(event["task"]["state"]["status"], "completed", "{event}");
+    assert_eq!(std::fs::read_to_string(extra.path().join("file")).unwrap(), "x\n");
+}
+
+/// A machine without Landlock: the runner must not start as if it confined.
+async fn refuses_to_start() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("work")).unwrap();
+    let output = crate::support::meanwhile()
+        .args(["--no-open", "--port", "0", "--config", "/dev/null", "--confine", "--workspace"])
+        .arg(folder.path().join("work"))
+        .arg("--state-dir")
+        .arg(folder.path().join("state"))
+        .output()
+        .await
+        .unwrap();
+    let words = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(words.contains("Landlock") && words.contains("without --confine"), "{words}");
+}
