@@ -449,6 +449,20 @@ fn tools_of_a_refusal_are_not_run() {
 }
 
 #[test]
+fn what_a_server_paused_goes_on_as_it_stands() {
+    let mut rig = Rig::new();
+    rig.say("search");
+    let search = json!({"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "x"}});
+    rig.answer_and_stop(&[text("I look."), search.clone()], "pause_turn");
+    assert_eq!(rig.calls.len(), 2, "it goes on by itself");
+    let (_, body) = rig.calls.last().unwrap();
+    assert_eq!(body["messages"].as_array().unwrap().len(), 2, "and nobody says a word between");
+    assert_eq!(rig.last_message(), [text("I look."), search]);
+    rig.answer(&[text("Found.")]);
+    assert_eq!((rig.calls.len(), rig.status.as_ref().unwrap().turn.clone()), (2, TurnView::Idle));
+}
+
+#[test]
 fn a_missing_event_is_seen_and_asked_for_again() {
     let (mut rig, task) = Rig::with_background_task();
     let ended = Box::new(Task { state: TaskState::Completed, ..task });

@@ -82,7 +82,7 @@ pub(crate) fn stream(blocks: &[Value], stop: &str) -> String {
         let (start, delta) = if block["type"] == "text" {
             (json!({"type": "text", "text": ""}), json!({"type": "text_delta", "text": block["text"]}))
         } else {
-            let start = json!({"type": "tool_use", "id": block["id"], "name": block["name"], "input": {}});
+            let start = json!({"type": block["type"], "id": block["id"], "name": block["name"], "input": {}});
             (start, json!({"type": "input_json_delta", "partial_json": block["input"].to_string()}))
         };
         event(json!({"type": "content_block_start", "index": index, "content_block": start}));
