@@ -54,6 +54,20 @@ async function loop() {
   return { answers, deltas };
 }
 
+// The SDK's own loop. Without `thread: false` it sends only what is new, and leaves the rest to a server that keeps conversations.
+async function runner() {
+  const runnable = tools.map((tool) => ({ ...tool, type: 'custom', run: hands[tool.name], parse: (input) => input }));
+  const params = { ...request([...wish]), tools: runnable, stream: true, thread: false };
+  const answers = [];
+  const deltas = [];
+  for await (const stream of client.beta.messages.toolRunner(params)) {
+    stream.on('text', (text) => deltas.push(text));
+    const answer = await stream.finalMessage();
+    answers.push({ content: answer.content, stop: answer.stop_reason, usage: answer.usage });
+  }
+  return { answers, deltas };
+}
+
 // One question, whose answer may be an error.
 async function ask() {
   const stream = client.messages.stream(request(wish));
@@ -79,7 +93,7 @@ async function rest() {
   return { models, tokens: count.input_tokens, content: whole.content };
 }
 
-const scenarios = { loop, ask, broken, rest };
+const scenarios = { loop, runner, ask, broken, rest };
 try {
   console.log(JSON.stringify(await scenarios[process.argv[2]]()));
 } catch (error) {

@@ -14,8 +14,13 @@ use serde_json::{Value, json};
 use crate::{Case, node};
 
 pub(crate) const CASES: &[Case] = &[
-    Case { name: "a loop over tools, directly", run: || tool_loop(Way::Direct) },
-    Case { name: "a loop over tools, through the relay", run: || tool_loop(Way::Relay) },
+    Case { name: "a loop over tools, directly", run: || tool_loop(Way::Direct, "loop") },
+    Case { name: "a loop over tools, through the relay", run: || tool_loop(Way::Relay, "loop") },
+    Case { name: "the SDK's own loop over tools, directly", run: || tool_loop(Way::Direct, "runner") },
+    Case {
+        name: "the SDK's own loop over tools, through the relay",
+        run: || tool_loop(Way::Relay, "runner"),
+    },
     Case { name: "429, then success, directly", run: || retried(Way::Direct) },
     Case { name: "429, then success, through the relay", run: || retried(Way::Relay) },
     Case { name: "a broken rule, directly", run: || broken(Way::Direct) },
@@ -62,7 +67,7 @@ fn scene<T>(
     })
 }
 
-fn tool_loop(way: Way) -> String {
+fn tool_loop(way: Way, scenario: &str) -> String {
     let steps = vec![
         answer()
             .thinking("Shout first.", "c2ln")
@@ -72,7 +77,7 @@ fn tool_loop(way: Way) -> String {
         answer().tool("join", json!({"one": "GRÜN", "two": "\n"})),
         say("Joined."),
     ];
-    scene(way, "loop", steps, |got, requests, _| {
+    scene(way, scenario, steps, |got, requests, _| {
         let expected = json!([
             [{"type": "thinking", "thinking": "Shout first.", "signature": "c2ln"},
              {"type": "text", "text": "I shout ä, 日本 and 😀."},

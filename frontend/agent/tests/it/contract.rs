@@ -452,7 +452,8 @@ fn tools_of_a_refusal_are_not_run() {
 fn what_a_server_paused_goes_on_as_it_stands() {
     let mut rig = Rig::new();
     rig.say("search");
-    let search = json!({"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "x"}});
+    let search =
+        json!({"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "x"}});
     rig.answer_and_stop(&[text("I look."), search.clone()], "pause_turn");
     assert_eq!(rig.calls.len(), 2, "it goes on by itself");
     let (_, body) = rig.calls.last().unwrap();
