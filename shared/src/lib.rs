@@ -8,8 +8,12 @@
 //! by the page and answered with a `problem` by the runner. One example of each frame lies in `shared/frames/` and
 //! must parse for ever.
 
+// The derives name this crate from outside, here too.
+extern crate self as shared;
+
 pub mod files;
 pub mod ids;
+pub mod json;
 pub mod output;
 pub mod problem;
 pub mod protocol;

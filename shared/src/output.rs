@@ -2,22 +2,28 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::json::{Deserialize, FromJson, Serialize, ToJson, Trouble, Value};
 
 /// Bytes inside JSON: base64 (RFC 4648, with padding).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bytes(pub Vec<u8>);
 
-impl Serialize for Bytes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&STANDARD.encode(&self.0))
+impl ToJson for Bytes {
+    fn write(&self, into: &mut Value) {
+        *into = Value::String(STANDARD.encode(&self.0));
     }
 }
 
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        STANDARD.decode(text.as_bytes()).map(Self).map_err(serde::de::Error::custom)
+impl FromJson for Bytes {
+    fn from_json(value: Option<&mut Value>, trouble: &mut Trouble) -> Self {
+        let Some(value) = value else { return Self::default() };
+        if let Some(Ok(bytes)) = value.as_str().map(|text| STANDARD.decode(text)) {
+            Self(bytes)
+        } else {
+            trouble.unfit(value, "bytes in base64");
+            Self::default()
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use crate::json::{Deserialize, Serialize};
 
 use crate::files::{FileChange, FileText};
 use crate::output::{Bytes, Excerpt, OutputSlice};

@@ -1,6 +1,6 @@
 //! What the runner says of a task.
 
-use serde::{Deserialize, Serialize};
+use crate::json::{Deserialize, Serialize};
 
 use crate::{OpId, SessionId, TaskId, Timestamp};
 

@@ -3,8 +3,9 @@
 //! The definitions are fixed for a conversation: a request repeats them byte for byte, or the prompt cache is lost and
 //! signed thinking blocks are refused.
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
+
+use crate::json::{self, Deserialize, FromJson, Serialize, Value};
 
 /// Seconds that a `bash` call waits before its command goes on in the background.
 pub const BASH_TIMEOUT_S: u64 = 120;
@@ -124,8 +125,8 @@ impl ToolCall {
     /// # Errors
     /// A sentence for the model: no such tool, or which argument is missing or of the wrong kind.
     pub fn parse(name: &str, input: &Value) -> Result<Self, String> {
-        fn read<'a, T: Deserialize<'a>>(name: &str, input: &'a Value) -> Result<T, String> {
-            T::deserialize(input).map_err(|error| format!("{name}: the arguments do not fit: {error}. Call it again with arguments that fit its schema."))
+        fn read<T: FromJson>(name: &str, input: &Value) -> Result<T, String> {
+            json::read(input.clone()).map_err(|error| format!("{name}: the arguments do not fit: {error}. Call it again with arguments that fit its schema."))
         }
         match name {
             "bash" => read(name, input).map(Self::Bash),

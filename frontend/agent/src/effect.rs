@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use shared::json::{Deserialize, Serialize};
 use shared::protocol::ClientFrame;
 use shared::{SessionId, Timestamp};
 

@@ -7,6 +7,7 @@ mod words;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use shared::json;
 use shared::protocol::TaskEvent;
 use shared::task::{Task, TaskState};
 use shared::tools::ToolCall;
@@ -412,7 +413,7 @@ impl Projection {
 fn describe(card: &mut ToolCard, input: &Value) {
     match ToolCall::parse(&card.name, input) {
         Ok(call) => call.subject().clone_into(&mut card.subject),
-        Err(_) => card.input = serde_json::to_string_pretty(input).unwrap_or_default(),
+        Err(_) => card.input = json::pretty(input),
     }
 }
 

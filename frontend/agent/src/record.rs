@@ -3,8 +3,8 @@
 //! A record says what happened, never what to show. Records are versioned by addition: new fields have defaults, and
 //! a record of an unknown kind is kept and passed over.
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use shared::json::{Deserialize, Serialize};
 use shared::protocol::TaskEvent;
 use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
 

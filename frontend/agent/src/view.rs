@@ -2,7 +2,7 @@
 //!
 //! Patches are serializable, since tabs that follow a session get the very patches of the tab that drives it.
 
-use serde::{Deserialize, Serialize};
+use shared::json::{Deserialize, Serialize};
 use shared::output::OutputSlice;
 use shared::protocol::Stats;
 use shared::task::Task;

@@ -2,8 +2,7 @@
 
 use std::marker::PhantomData;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use shared::json::{self, FromJson, ToJson};
 use wasm_bindgen::prelude::*;
 use web_sys::{BroadcastChannel, MessageEvent};
 
@@ -16,14 +15,14 @@ pub(super) struct Channel<T> {
     words: PhantomData<T>,
 }
 
-impl<T: Serialize + DeserializeOwned> Channel<T> {
+impl<T: ToJson + FromJson> Channel<T> {
     /// Joins a channel. Words that cannot be read, such as those of a tab with a newer page, are passed over.
     pub(super) fn join(name: &str, on: impl Fn(T) + 'static) -> Self {
         let raw = BroadcastChannel::new(name).ok();
         let listener = raw.as_ref().map(|raw| {
             Listener::new(raw, "message", move |event| {
                 let text = event.unchecked_into::<MessageEvent>().data().as_string().unwrap_or_default();
-                if let Ok(word) = serde_json::from_str(&text) {
+                if let Ok(word) = json::from_text(&text) {
                     on(word);
                 }
             })
@@ -33,8 +32,8 @@ impl<T: Serialize + DeserializeOwned> Channel<T> {
 
     /// Says something to all other tabs.
     pub(super) fn say(&self, word: &T) {
-        if let (Some(raw), Ok(text)) = (&self.raw, serde_json::to_string(word)) {
-            let _ = raw.post_message(&text.into());
+        if let Some(raw) = &self.raw {
+            let _ = raw.post_message(&json::to_text(word).into());
         }
     }
 }

@@ -17,8 +17,8 @@ use agent::event::UserEvent;
 use agent::settings::Rule;
 use agent::view::{Patch, Tone};
 use leptos::prelude::*;
-use serde::{Deserialize, Serialize};
 use shared::SessionId;
+use shared::json::{Deserialize, Serialize};
 use uuid::Uuid;
 use wasm_bindgen_futures::spawn_local;
 

@@ -4,6 +4,7 @@
 //! credential are read where they are used, never kept in a state, never shown, never sent but to where they belong.
 
 use agent::settings::{Rule, Settings};
+use shared::json;
 use web_sys::Storage;
 
 use super::js::{window, words};
@@ -17,14 +18,13 @@ pub(super) const CREDENTIAL: &str = "meanwhile.credential";
 
 /// The settings as saved, with defaults for what is missing or cannot be read.
 pub(super) fn settings() -> Settings {
-    let saved = get(SETTINGS).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let saved = get(SETTINGS).and_then(|text| json::from_text(&text).ok()).unwrap_or_default();
     Settings { has_key: key().is_some(), ..saved }
 }
 
 /// Keeps the settings.
 pub(super) fn save_settings(settings: &Settings) -> Result<(), String> {
-    let text = serde_json::to_string(settings).map_err(|error| error.to_string())?;
-    put(SETTINGS, &text)
+    put(SETTINGS, &json::to_text(settings))
 }
 
 /// Adds a rule to what is saved now, so that rules of other tabs stay.

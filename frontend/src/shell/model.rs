@@ -12,6 +12,7 @@ use agent::event::ModelInput;
 use agent::{CallId, Event, Pump};
 use gloo_net::http::{Request, Response};
 use js_sys::{Reflect, Uint8Array};
+use shared::json;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
@@ -89,7 +90,7 @@ impl Report {
 
 /// Plays the demo's answer: with its pauses where someone looks, without where nobody does.
 async fn play(body: &str, report: &Report) -> Result<(), String> {
-    let request = serde_json::from_str(body).map_err(|error| error.to_string())?;
+    let request = json::parse(body).map_err(|error| error.to_string())?;
     let headers = BTreeMap::from([("content-type".to_owned(), "text/event-stream".to_owned())]);
     report.say(ModelInput::Head { status: 200, headers });
     for chunk in agent::model::demo::answer(&request) {

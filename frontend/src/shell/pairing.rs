@@ -4,9 +4,9 @@
 use std::cell::RefCell;
 
 use gloo_net::http::{Request, RequestBuilder, Response};
-use serde::Deserialize;
 use serde_json::json;
 use shared::Problem;
+use shared::json::{self, Deserialize, FromJson};
 use web_sys::{ReferrerPolicy, RequestCache, RequestCredentials, RequestRedirect};
 
 use super::address::{code_in, origin};
@@ -126,7 +126,7 @@ pub(super) fn own(request: RequestBuilder, credential: &str) -> RequestBuilder {
 /// What the runner's answer says is wrong.
 pub(super) async fn problem_in(response: &Response) -> String {
     let status = response.status();
-    match response.json::<Problem>().await {
+    match body::<Problem>(response).await {
         Ok(problem) => problem.message,
         Err(_) => format!("the runner answered with status {status}"),
     }
@@ -134,7 +134,8 @@ pub(super) async fn problem_in(response: &Response) -> String {
 
 async fn exchange(code: &str) -> Result<String, String> {
     let request = strict(Request::post("/api/pair"))
-        .json(&json!({ "code": code, "name": client_name() }))
+        .header("content-type", "application/json")
+        .body(json::text(&json!({ "code": code, "name": client_name() })))
         .map_err(|error| error.to_string())?;
     let response =
         request.send().await.map_err(|_| "the runner does not answer; is it still running?".to_owned())?;
@@ -142,8 +143,13 @@ async fn exchange(code: &str) -> Result<String, String> {
         return Err(problem_in(&response).await);
     }
     let paired: Paired =
-        response.json().await.map_err(|error| format!("the runner's answer cannot be read: {error}"))?;
+        body(&response).await.map_err(|error| format!("the runner's answer cannot be read: {error}"))?;
     Ok(paired.credential)
+}
+
+async fn body<T: FromJson>(response: &Response) -> Result<T, String> {
+    let text = response.text().await.map_err(|error| error.to_string())?;
+    json::from_text(&text).map_err(|error| error.to_string())
 }
 
 fn strict(request: RequestBuilder) -> RequestBuilder {

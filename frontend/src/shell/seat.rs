@@ -15,8 +15,8 @@ use agent::effect::SessionSummary;
 use agent::event::{Boot, UserEvent};
 use agent::view::Patch;
 use agent::{Event, Pump};
-use serde::{Deserialize, Serialize};
 use shared::SessionId;
+use shared::json::{Deserialize, Serialize};
 use uuid::Uuid;
 use wasm_bindgen_futures::spawn_local;
 

@@ -18,6 +18,7 @@ use futures_util::{Sink, SinkExt as _, StreamExt as _};
 use gloo_net::websocket::events::CloseEvent;
 use gloo_net::websocket::futures::WebSocket;
 use gloo_net::websocket::{Message, State, WebSocketError};
+use shared::json;
 use shared::protocol::{BEARER_PREFIX, ClientFrame, SUBPROTOCOL, ServerFrame};
 use wasm_bindgen_futures::spawn_local;
 
@@ -71,7 +72,7 @@ impl Link {
     pub(super) fn send(&self, generation: u64, frame: &ClientFrame) {
         let live = self.0.borrow();
         let Some(live) = live.as_ref().filter(|live| live.generation == generation) else { return };
-        let text = serde_json::to_string(frame).expect("frames have string keys and finite numbers");
+        let text = json::to_text(frame);
         let _ = live.frames.unbounded_send(text);
     }
 }
@@ -155,7 +156,7 @@ fn read(message: &Message) -> LinkInput {
         Message::Text(text) => Cow::from(text),
         Message::Bytes(bytes) => String::from_utf8_lossy(bytes),
     };
-    match serde_json::from_str::<ServerFrame>(&text) {
+    match json::from_text::<ServerFrame>(&text) {
         Ok(frame) => LinkInput::Frame(Box::new(frame)),
         Err(error) => LinkInput::Garbled { reason: error.to_string() },
     }

@@ -7,8 +7,9 @@
 
 use agent::effect::SessionSummary;
 use agent::record::Entry;
-use serde::{Deserialize, Serialize};
+use serde_wasm_bindgen::Serializer;
 use shared::SessionId;
+use shared::json::{self, Deserialize, FromJson, Serialize, ToJson};
 use wasm_bindgen::prelude::*;
 use web_sys::{
     IdbCursor, IdbCursorDirection, IdbDatabase, IdbObjectStore, IdbObjectStoreParameters, IdbTransaction,
@@ -244,7 +245,7 @@ async fn write_entries(
         return Err(StoreError::Gap { last, next: first });
     }
     for entry in entries {
-        let text = serde_json::to_string(entry).map_err(|error| StoreError::Failed(error.to_string()))?;
+        let text = json::to_text(entry);
         if entry.n > last {
             store.add(&value(&EntryRow { session, n: entry.n, text })?)?;
             continue;
@@ -293,8 +294,7 @@ fn upgrade(database: &IdbDatabase, before: u32) -> Result<(), JsValue> {
 }
 
 fn parse(row: &EntryRow) -> Result<Entry, StoreError> {
-    serde_json::from_str(&row.text)
-        .map_err(|error| StoreError::Unreadable { n: row.n, reason: error.to_string() })
+    json::from_text(&row.text).map_err(|error| StoreError::Unreadable { n: row.n, reason: error.to_string() })
 }
 
 fn key(session: SessionId) -> JsValue {
@@ -305,10 +305,13 @@ fn range(session: SessionId) -> Result<JsValue, JsValue> {
     range_of(&session.to_string()).map(JsValue::from)
 }
 
-fn value(row: &impl Serialize) -> Result<JsValue, StoreError> {
-    serde_wasm_bindgen::to_value(row).map_err(|error| StoreError::Failed(error.to_string()))
+fn value(row: &impl ToJson) -> Result<JsValue, StoreError> {
+    // As plain objects and numbers, which the key paths of the stores look into.
+    serde::Serialize::serialize(&json::to_value(row), &Serializer::json_compatible())
+        .map_err(|error| StoreError::Failed(error.to_string()))
 }
 
-fn read<T: for<'de> Deserialize<'de>>(row: JsValue) -> Result<T, StoreError> {
-    serde_wasm_bindgen::from_value(row).map_err(|error| StoreError::Failed(error.to_string()))
+fn read<T: FromJson>(row: JsValue) -> Result<T, StoreError> {
+    let value = serde_wasm_bindgen::from_value(row).map_err(|error| StoreError::Failed(error.to_string()))?;
+    json::read(value).map_err(|error| StoreError::Failed(error.to_string()))
 }

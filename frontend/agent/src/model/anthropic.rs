@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
+use shared::json;
 
 use super::answer::{Answer, ModelEvent, Outcome, Partial, keep};
 use super::fault::{self, Head};
@@ -349,7 +350,7 @@ fn stop(word: &str) -> Stop {
 }
 
 fn parse(text: &str) -> Option<Value> {
-    serde_json::from_str(text).or_else(|_| serde_json::from_str(&without_lone_surrogates(text))).ok()
+    json::parse(text).or_else(|_| json::parse(&without_lone_surrogates(text))).ok()
 }
 
 /// Some servers send halves of surrogate pairs, which are no characters.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use shared::json;
 
 use super::Fault;
 
@@ -91,7 +92,7 @@ impl Head {
     pub(super) fn fault(&self, body: &[u8]) -> Fault {
         let status = self.status.unwrap_or_default();
         let body = String::from_utf8_lossy(body);
-        let json: Option<Value> = serde_json::from_str(&body).ok();
+        let json: Option<Value> = json::parse(&body).ok();
         let said = json.as_ref().and_then(words).unwrap_or_else(|| quote(&body));
         let spent = status == 429 && body.contains("enforced_spend_limit_reached");
         let ours = matches!(status, 408 | 409 | 429 | 500..) && !spent;

@@ -15,7 +15,7 @@ pub use fault::backoff_ms;
 pub use message::{Message, Role, strip_thinking};
 pub use request::Request;
 
-use serde::{Deserialize, Serialize};
+use shared::json::{Deserialize, Serialize};
 
 /// Why an answer ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
 use serde_json::{Value, json};
+use shared::json;
 
-use super::message::{Message, Role, block_type};
+use super::message::{Message, block_type};
 use crate::prices;
 
 /// The version of the protocol that is spoken.
@@ -33,58 +33,46 @@ pub struct Request<'a> {
     pub stream: bool,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    model: &'a str,
-    max_tokens: u64,
-    stream: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    thinking: Option<Value>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    system: Vec<Value>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tools: Option<&'a Value>,
-    messages: Vec<BodyMessage<'a>>,
-}
-
-#[derive(Serialize)]
-struct BodyMessage<'a> {
-    role: Role,
-    content: Content<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Content<'a> {
-    Stored(&'a [Value]),
-    Marked(Vec<Value>),
-}
-
 impl Request<'_> {
-    /// The body: JSON.
+    /// The body: JSON. It is written piece by piece, so that the conversation need not be copied.
     #[must_use]
     pub fn body(&self) -> String {
-        let last = self.messages.len().wrapping_sub(1);
-        let messages = self.messages.iter().enumerate().map(|(n, message)| BodyMessage {
-            role: message.role,
-            content: if n == last {
-                Content::Marked(marked(&message.content))
-            } else {
-                Content::Stored(&message.content)
-            },
-        });
-        let system = (!self.system.trim().is_empty())
-            .then(|| json!({"type": "text", "text": self.system, "cache_control": {"type": "ephemeral"}}));
-        let body = Body {
-            model: self.model,
-            max_tokens: max_tokens(self.model),
-            stream: self.stream,
-            thinking: thinks(self.model).then(|| json!({"type": "adaptive", "display": "summarized"})),
-            system: system.into_iter().collect(),
-            tools: Some(self.tools).filter(|tools| tools.as_array().is_some_and(|list| !list.is_empty())),
-            messages: messages.collect(),
+        let mut body = json::text(&json!({
+            "model": self.model,
+            "max_tokens": max_tokens(self.model),
+            "stream": self.stream,
+        }));
+        body.pop();
+        let mut field = |name: &str, value: &Value| {
+            body.push_str(",\"");
+            body.push_str(name);
+            body.push_str("\":");
+            json::append(value, &mut body);
         };
-        serde_json::to_string(&body).expect("JSON values and strings can always be written")
+        if thinks(self.model) {
+            field("thinking", &json!({"type": "adaptive", "display": "summarized"}));
+        }
+        if !self.system.trim().is_empty() {
+            let marker = json!({"type": "ephemeral"});
+            field("system", &json!([{"type": "text", "text": self.system, "cache_control": marker}]));
+        }
+        if self.tools.as_array().is_some_and(|list| !list.is_empty()) {
+            field("tools", self.tools);
+        }
+        body.push_str(",\"messages\":[");
+        for (n, message) in self.messages.iter().enumerate() {
+            body.push_str(if n > 0 { ",{\"role\":" } else { "{\"role\":" });
+            json::append(&json::to_value(&message.role), &mut body);
+            body.push_str(",\"content\":");
+            if n + 1 == self.messages.len() {
+                json::append(&Value::Array(marked(&message.content)), &mut body);
+            } else {
+                json::append_all(&message.content, &mut body);
+            }
+            body.push('}');
+        }
+        body.push_str("]}");
+        body
     }
 }
 
