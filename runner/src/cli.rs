@@ -139,8 +139,12 @@ pub struct Serve {
 /// Other things to do than serve.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Print a fresh pairing link for the runner of this workspace
-    Pair,
+    /// Print a fresh pairing link for the runner of this workspace, and in a terminal its QR code
+    Pair {
+        /// Print the QR code also when standard output is no terminal
+        #[arg(long)]
+        qr: bool,
+    },
     /// List the paired browsers of the runner of this workspace, or revoke one
     Clients {
         #[command(subcommand)]

@@ -21,6 +21,7 @@ use crate::cli::{Cli, ClientsAction, Command, Place, Serve};
 use crate::config::{self, Config, ConfigError};
 use crate::control::{self, Answer, Ask, ControlError};
 use crate::http::headers::SERVER_NAME;
+use crate::qr;
 use crate::server::{self, RunError};
 use crate::state_dir::{StateDir, StateDirError};
 
@@ -62,22 +63,29 @@ fn occupied_words(address: SocketAddr, ours: bool) -> String {
 pub fn main(cli: Cli) -> ExitCode {
     match cli.command {
         None => conclude(serve(&cli.place, cli.serve)),
-        Some(Command::Pair) => conclude(ask(&cli.place, &Ask::Pair)),
+        Some(Command::Pair { qr }) => conclude(ask(&cli.place, &Ask::Pair, qr)),
         Some(Command::Clients { action: None | Some(ClientsAction::List) }) => {
-            conclude(ask(&cli.place, &Ask::Clients))
+            conclude(ask(&cli.place, &Ask::Clients, false))
         }
         Some(Command::Clients { action: Some(ClientsAction::Revoke { client }) }) => {
-            conclude(ask(&cli.place, &Ask::Revoke { client }))
+            conclude(ask(&cli.place, &Ask::Revoke { client }, false))
         }
     }
 }
 
-/// Asks a runner, and prints its answer.
-fn ask(place: &Place, ask: &Ask) -> Result<ExitCode, LaunchError> {
+/// Asks a runner, and prints its answer; a link with its code if `qr`, or if a person reads it.
+fn ask(place: &Place, ask: &Ask, qr: bool) -> Result<ExitCode, LaunchError> {
     let (_, state_dir) = config::settle(place)?;
     let mut output = io::stdout().lock();
+    let terminal = output.is_terminal();
     match control::ask(&state_dir, ask)? {
-        Answer::Link { url } => writeln!(output, "{url}"),
+        Answer::Link { url } => {
+            let code = if qr || terminal { qr::code(&url, terminal) } else { None };
+            writeln!(output, "{url}").and_then(|()| match code {
+                Some(code) => write!(output, "\n{code}"),
+                None => Ok(()),
+            })
+        }
         Answer::Clients { clients } if clients.is_empty() => writeln!(output, "No browser is paired."),
         Answer::Clients { clients } => clients.iter().try_for_each(|(client, tabs)| {
             let (paired, seen) = (ago(client.created), ago(client.seen));

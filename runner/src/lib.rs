@@ -15,6 +15,7 @@ pub mod launch;
 pub mod limits;
 pub mod page;
 pub mod pairing;
+pub mod qr;
 pub mod relay;
 pub mod secret;
 pub mod server;

@@ -92,8 +92,12 @@ async fn links_lists_and_revocation_from_the_command_line() {
         let text = String::from_utf8(output.stdout).unwrap();
         (output.status.code(), text, String::from_utf8(output.stderr).unwrap())
     };
+    let (code, with_code, _) = run(&["pair", "--qr"]).await;
+    let lines: Vec<_> = with_code.lines().collect();
+    assert!(code == Some(0) && lines[0].contains("/#pair=") && lines[1].is_empty(), "{with_code}");
+    assert!(lines[2..].len() > 10 && lines[2..].iter().all(|line| line.contains(['█', '▀'])), "{with_code}");
     let (code, link, _) = run(&["pair"]).await;
-    assert_eq!(code, Some(0));
+    assert_eq!((code, link.lines().count()), (Some(0), 1), "for scripts the link is all: {link}");
     let fresh = link.trim().strip_prefix(&format!("{}/#pair=", runner.origin())).unwrap().to_owned();
     let answer = runner.post("/api/pair", &[], &json!({"code": fresh, "name": "the second\u{1b}[31m"})).await;
     let (second, id) = (answer.json()["credential"].clone(), answer.json()["client"].clone());
