@@ -8,7 +8,7 @@ use leptos::prelude::*;
 
 use super::tool::Diff;
 use super::{dom, use_dispatch};
-use crate::view::{NodeRef, View, effect, memo, view};
+use crate::view::{NodeRef, Says, View, effect, view};
 
 /// The id of the approval that is asked for, to jump to.
 pub(crate) const ID: &str = "approval";
@@ -25,7 +25,7 @@ pub fn Approval(card: RwSignal<ToolCard>) -> View {
         dispatch.agent(UserEvent::Decide { call, index, decision });
     };
     let deny = move || decide(Decision::Deny { words: words.get_untracked().trim().to_owned() });
-    let asks = memo(move || {
+    let asks = move || {
         card.with(|card| match &card.state {
             ToolState::Asks { reason, always } => (reason.clone(), always.clone()),
             ToolState::Writing
@@ -35,7 +35,7 @@ pub fn Approval(card: RwSignal<ToolCard>) -> View {
             | ToolState::Failed
             | ToolState::Skipped => (String::new(), Vec::new()),
         })
-    });
+    };
     let name = card.with_untracked(|card| card.name.clone());
     let question = match name.as_str() {
         "bash" | "background_run" => "Run this command?",

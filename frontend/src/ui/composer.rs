@@ -13,7 +13,7 @@ use super::local::use_local;
 use super::{Wish, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Ownership;
-use crate::view::{NodeRef, View, effect, memo, view};
+use crate::view::{NodeRef, Says, View, effect, memo, view};
 
 /// The box's id, to put the focus on.
 pub(crate) const ID: &str = "composer";
@@ -41,10 +41,10 @@ pub fn Composer() -> View {
     let text = page.draft;
     let node = NodeRef::<web_sys::HtmlTextAreaElement>::new();
     let timer = StoredValue::<Option<TimeoutHandle>>::new(None);
-    let busy = memo(move || page.status.with(|status| is_busy(&status.turn)));
-    let may_write = memo(move || {
+    let busy = move || page.status.with(|status| is_busy(&status.turn));
+    let may_write = move || {
         page.ownership.with(|ownership| matches!(ownership, Ownership::Driving | Ownership::Starting))
-    });
+    };
 
     let forget_timer = move || {
         if let Some(handle) = timer.try_update_value(Option::take).flatten() {
@@ -147,7 +147,7 @@ pub fn Composer() -> View {
 fn Doing() -> View {
     let page = use_page();
     let local = use_local();
-    let turn = memo(move || page.status.with(|status| status.turn.clone()));
+    let turn = move || page.status.with(|status| status.turn.clone());
     let words = move || match turn.get() {
         TurnView::Idle => String::new(),
         TurnView::WaitsForRunner => "Waits for the runner".to_owned(),
@@ -204,7 +204,7 @@ pub(crate) fn mode_name(mode: Mode) -> &'static str {
 pub fn ModePicker() -> View {
     let page = use_page();
     let dispatch = use_dispatch();
-    let mode = memo(move || page.settings.with(|settings| settings.mode));
+    let mode = move || page.settings.with(|settings| settings.mode);
     let change = move |event: ev::Event| {
         let name = event_target_value(&event);
         if let Some((mode, _)) = MODES.iter().find(|(_, this)| *this == name) {

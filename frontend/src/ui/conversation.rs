@@ -17,7 +17,7 @@ use super::stick::Stick;
 use super::tool::ToolRow;
 use super::{dom, use_dispatch, use_page};
 use crate::state::{RowBody, RowHandle, Stream};
-use crate::view::{View, effect, memo, view};
+use crate::view::{Says, View, effect, view};
 
 /// The panel in the middle.
 #[component]
@@ -48,9 +48,8 @@ pub fn Transcript(#[prop(optional)] welcomes: bool) -> View {
     let is_empty = move || page.rows.with(Vec::is_empty);
     let streams = move || page.status.with(|status| status.turn == TurnView::Streaming);
     // One's own words are always brought into view.
-    let words = memo(move || {
-        page.rows.with(|rows| rows.iter().filter(|row| matches!(row.body, RowBody::User(_))).count())
-    });
+    let words =
+        move || page.rows.with(|rows| rows.iter().filter(|row| matches!(row.body, RowBody::User(_))).count());
     effect(move |before: Option<usize>| {
         let words = words.get();
         if before.is_some_and(|before| before < words) {

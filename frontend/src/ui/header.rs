@@ -11,14 +11,14 @@ use super::local::{Dialog, Panel, use_local};
 use super::{Wish, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Ownership;
-use crate::view::{NodeRef, View, effect, memo, view};
+use crate::view::{NodeRef, Says, View, effect, memo, view};
 
 /// The header.
 #[component]
 pub fn Header() -> View {
     let page = use_page();
     let local = use_local();
-    let workspace = memo(move || page.status.with(|status| status.workspace.clone()));
+    let workspace = move || page.status.with(|status| status.workspace.clone());
     let shows =
         move |panel: Panel| Signal::derive(move || !local.hidden.with(|hidden| hidden.contains(&panel)));
     let toggle = move |panel: Panel| {
@@ -60,7 +60,7 @@ pub fn Header() -> View {
 fn Title() -> View {
     let page = use_page();
     let dispatch = use_dispatch();
-    let title = memo(move || page.status.with(|status| status.title.clone()));
+    let title = move || page.status.with(|status| status.title.clone());
     let shown =
         move || title.with(|title| if title.is_empty() { "New session".to_owned() } else { title.clone() });
     let edits = RwSignal::new(false);
@@ -131,8 +131,8 @@ fn ModelPicker() -> View {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
-    let resolved = memo(move || page.status.with(|status| status.model.clone()));
-    let chosen = memo(move || page.settings.with(|settings| settings.model.clone()));
+    let resolved = move || page.status.with(|status| status.model.clone());
+    let chosen = move || page.settings.with(|settings| settings.model.clone());
     let choices = memo(move || {
         let ways = (
             page.status.with(|status| !status.relay.is_empty()),
@@ -202,7 +202,7 @@ fn choices(relay: bool, direct: bool, chosen: &ModelChoice) -> Vec<ModelChoice> 
 #[component]
 fn Price() -> View {
     let page = use_page();
-    let spent = memo(move || page.status.with(|status| (status.spent, status.polls)));
+    let spent = move || page.status.with(|status| (status.spent, status.polls));
     let words = move || {
         let (spent, _) = spent.get();
         let tokens = format!("{} tokens", format::tokens(spent.input + spent.output));
@@ -245,10 +245,10 @@ fn Link() -> View {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
-    let link = memo(move || {
+    let link = move || {
         let unpaired = page.ownership.with(|ownership| matches!(ownership, Ownership::Unpaired { .. }));
         if unpaired { LinkView::Unpaired } else { page.status.with(|status| status.link.clone()) }
-    });
+    };
     let state = move || {
         link.with(|link| match link {
             LinkView::Live => "live",

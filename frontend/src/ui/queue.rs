@@ -10,13 +10,13 @@ use super::kit::{Icon, IconButton};
 use super::local::use_local;
 use super::slips::tone_str;
 use super::{use_dispatch, use_page};
-use crate::view::{View, memo, view};
+use crate::view::{Says, View, view};
 
 /// The shelf; nothing while nothing waits.
 #[component]
 pub fn Shelf() -> View {
     let page = use_page();
-    let ends = memo(move || {
+    let ends = move || {
         page.queue.with(|queue| {
             queue
                 .iter()
@@ -28,8 +28,8 @@ pub fn Shelf() -> View {
                 })
                 .collect::<Vec<_>>()
         })
-    });
-    let words = memo(move || {
+    };
+    let words = move || {
         page.queue.with(|queue| {
             queue
                 .iter()
@@ -39,7 +39,7 @@ pub fn Shelf() -> View {
                 })
                 .collect::<Vec<_>>()
         })
-    });
+    };
     let is_empty = move || ends.with(Vec::is_empty) && words.with(Vec::is_empty);
     view! {
         <Show when=move || !is_empty()>
@@ -87,16 +87,16 @@ fn End(task: TaskId, command: String, label: String, tone: Tone) -> View {
 fn Words(id: u64) -> View {
     let page = use_page();
     let dispatch = use_dispatch();
-    let now = memo(move || {
+    let now = move || {
         page.queue.with(|queue| {
             queue.iter().find_map(|waiting| match waiting {
                 Waiting::Words { id: this, text, steer } if *this == id => Some((text.clone(), *steer)),
                 Waiting::Words { .. } | Waiting::End { .. } => None,
             })
         })
-    });
+    };
     // Among the waiting words: whether there is one before, and one after.
-    let neighbours = memo(move || {
+    let neighbours = move || {
         page.queue.with(|queue| {
             let mut ids = queue.iter().filter_map(|waiting| match waiting {
                 Waiting::Words { id, .. } => Some(*id),
@@ -105,7 +105,7 @@ fn Words(id: u64) -> View {
             let before = ids.position(|this| this == id).unwrap_or(0);
             (before > 0, ids.next().is_some())
         })
-    });
+    };
     let text = move || now.with(|now| now.as_ref().map(|(text, _)| text.clone()).unwrap_or_default());
     let steers = move || now.with(|now| now.as_ref().is_some_and(|(_, steer)| *steer));
     let edits = RwSignal::new(false);

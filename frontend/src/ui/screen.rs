@@ -11,7 +11,7 @@ use super::stick::Stick;
 use super::use_dispatch;
 use crate::ansi::{Chunk, Color, Line, Run, Screen};
 use crate::format;
-use crate::view::{Piece, View, memo, view};
+use crate::view::{Piece, Says, View, view};
 
 /// The output. It is watched for as long as it is shown.
 #[component]
@@ -23,7 +23,7 @@ pub fn ScreenView(id: TaskId, screen: RwSignal<Screen>, task: RwSignal<Task>) ->
     on_cleanup(move || dispatch.agent(UserEvent::Unwatch { task: id }));
 
     let dropped = move || screen.with(Screen::dropped);
-    let chunks = memo(move || screen.with(|screen| Chunks(screen.chunks().to_vec())));
+    let chunks = move || screen.with(|screen| Chunks(screen.chunks().to_vec()));
     let silent = move || screen.with(Screen::is_empty) && task.with(|task| task.output_bytes == 0);
     let is_cut = move || dropped() > 0;
     view! {

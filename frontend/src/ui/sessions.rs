@@ -10,7 +10,7 @@ use super::local::{Panel, use_local};
 use super::{Wish, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Sessions;
-use crate::view::{NodeRef, View, effect, memo, view};
+use crate::view::{NodeRef, Says, View, effect, view};
 
 /// From how many sessions on there is a search.
 const SEARCH_FROM: usize = 9;
@@ -25,12 +25,12 @@ pub fn SessionsPanel() -> View {
     let dispatch = use_dispatch();
     let search = RwSignal::new(String::new());
     let many = move || page.sessions.with(|sessions| sessions.list.len() >= SEARCH_FROM);
-    let workspace = memo(move || page.status.with(|status| status.workspace.clone()));
-    let groups = memo(move || {
+    let workspace = move || page.status.with(|status| status.workspace.clone());
+    let groups = move || {
         let words = if many() { search.get() } else { String::new() };
         let now = local.now.get_untracked().0;
         page.sessions.with(|sessions| workspace.with(|workspace| grouped(sessions, workspace, &words, now)))
-    });
+    };
     let here = Signal::derive(move || groups.with(|groups| groups.0.clone()));
     let earlier = Signal::derive(move || groups.with(|groups| groups.1.clone()));
     view! {
@@ -111,10 +111,10 @@ fn Item(id: SessionId) -> View {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
-    let session = memo(move || {
+    let session = move || {
         page.sessions.with(|sessions| sessions.list.iter().find(|session| session.session == id).cloned())
-    });
-    let is_current = memo(move || page.sessions.with(|sessions| sessions.current == Some(id)));
+    };
+    let is_current = move || page.sessions.with(|sessions| sessions.current == Some(id));
     let elsewhere = move || page.sessions.with(|sessions| sessions.elsewhere.contains(&id));
     let title = move || session.with(|session| session.as_ref().map_or_else(String::new, title_of));
     let state = move || {

@@ -11,7 +11,7 @@ use super::local::use_local;
 use super::{Wish, use_dispatch, use_page};
 use crate::format;
 use crate::state::Notifications;
-use crate::view::{View, memo, view};
+use crate::view::{Says, View, view};
 
 /// The ids of the models that are known by name, the recommended one first.
 pub(crate) fn known_models() -> Vec<&'static str> {
@@ -71,8 +71,8 @@ fn ModelSettings() -> View {
     let page = use_page();
     let dispatch = use_dispatch();
     let change = use_change();
-    let provider = memo(move || page.settings.with(|settings| settings.model.provider));
-    let model = memo(move || page.settings.with(|settings| settings.model.model.clone()));
+    let provider = move || page.settings.with(|settings| settings.model.provider);
+    let model = move || page.settings.with(|settings| settings.model.model.clone());
     let has_key = move || page.settings.with(|settings| settings.has_key);
     let relay = move || page.status.with(|status| !status.relay.is_empty());
     let key = RwSignal::new(String::new());
@@ -175,7 +175,7 @@ fn ModelSettings() -> View {
 fn ApprovalSettings() -> View {
     let page = use_page();
     let change = use_change();
-    let rules = memo(move || page.settings.with(|settings| settings.rules.clone()));
+    let rules = move || page.settings.with(|settings| settings.rules.clone());
     view! {
         <fieldset>
             <legend>"Approvals"</legend>

@@ -10,7 +10,7 @@ use super::screen::ScreenView;
 use super::{Wish, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::TaskHandle;
-use crate::view::{NodeRef, View, effect, memo, view};
+use crate::view::{NodeRef, Says, View, effect, memo, view};
 
 /// The card.
 #[component]
@@ -68,12 +68,11 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
             })
         })
     };
-    let command = memo(move || task.with(|task| task.command.clone()));
-    let last = memo(move || task.with(last_words));
+    let command = move || task.with(|task| task.command.clone());
+    let last = move || task.with(last_words);
     let tone = move || task.with(|task| if task.paused { "paused" } else { tone(&task.state) });
     let prompt = move || task.with(|task| task.waits_for_input && task.is_active());
-    let ports =
-        memo(move || task.with(|task| if task.is_active() { task.ports.clone() } else { Vec::new() }));
+    let ports = move || task.with(|task| if task.is_active() { task.ports.clone() } else { Vec::new() });
     let held = memo(move || task.with(ports_held));
     let whose = memo(whose);
     let controls = body.clone();
@@ -127,7 +126,7 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<crate::ansi::Screen>, own: boo
     let id = StoredValue::new(task.with_untracked(|task| task.id.clone()));
     let asked = RwSignal::new(false);
     let input = RwSignal::new(false);
-    let is_active = memo(move || task.with(Task::is_active));
+    let is_active = move || task.with(Task::is_active);
     let leftovers = move || task.with(|task| !task.left_behind.is_empty());
     let takes_input = move || task.with(|task| task.stdin && task.state == TaskState::Running);
     let foreground = move || own && task.with(|task| task.foreground && task.is_active());

@@ -14,7 +14,7 @@ use super::local::{Panel, use_local};
 use super::slips::tone_str;
 use super::{Wish, dom, use_dispatch, use_page};
 use crate::format::{self, tenths};
-use crate::view::{NodeRef, View, effect, memo, view};
+use crate::view::{NodeRef, Says, View, effect, memo, view};
 
 /// The stretches that can be chosen.
 const CHOICES: [(&str, Window); 4] = [
@@ -195,7 +195,7 @@ fn Drawing(laid: Memo<Layout>, width: RwSignal<f64>, detail: RwSignal<Option<Str
 fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> View {
     let page = use_page();
     let local = use_local();
-    let bar = memo(move || laid.with(|laid| laid.bars.get(&id).cloned()));
+    let bar = move || laid.with(|laid| laid.bars.get(&id).cloned());
     let of = move |what: fn(&Bar) -> f64| {
         bar.with(|bar| bar.as_ref().map_or_else(String::new, |bar| tenths(what(bar))))
     };
@@ -275,7 +275,7 @@ fn in_words(span: &Span, now: u64) -> String {
 #[component]
 fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> View {
     let dispatch = use_dispatch();
-    let drain = memo(move || laid.with(|laid| laid.drains.get(&call).cloned()));
+    let drain = move || laid.with(|laid| laid.drains.get(&call).cloned());
     let text = move |what: fn(&DrainView) -> String| {
         drain.with(|drain| drain.as_ref().map(what).unwrap_or_default())
     };

@@ -9,7 +9,7 @@ use super::approval::Approval;
 use super::local::use_local;
 use super::use_dispatch;
 use crate::format;
-use crate::view::{View, memo, view};
+use crate::view::{Says, View, memo, view};
 
 /// Lines of output that show before one asks for all.
 const PREVIEW: usize = 8;
@@ -51,9 +51,9 @@ enum Part {
 fn Card(card: RwSignal<ToolCard>) -> View {
     let local = use_local();
     let dispatch = use_dispatch();
-    let state = memo(move || card.with(|card| state_str(&card.state)));
-    let head = memo(move || card.with(|card| (card.name.clone(), card.subject.clone())));
-    let task = memo(move || card.with(|card| card.task.clone()));
+    let state = move || card.with(|card| state_str(&card.state));
+    let head = move || card.with(|card| (card.name.clone(), card.subject.clone()));
+    let task = move || card.with(|card| card.task.clone());
     let to_background = move || {
         card.with(|card| match card.state {
             ToolState::Running { foreground: true } => card.task.clone(),
@@ -66,7 +66,7 @@ fn Card(card: RwSignal<ToolCard>) -> View {
             | ToolState::Skipped => None,
         })
     };
-    let parts = memo(move || card.with(parts));
+    let parts = move || card.with(parts);
     let all = RwSignal::new(false);
     let quiet = card.with_untracked(|card| !matches!(card.name.as_str(), "bash" | "check_background"));
     let hides = move || quiet && state.get() == "done" && parts.with(|parts| parts.contains(&Part::Output));

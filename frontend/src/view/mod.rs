@@ -37,6 +37,32 @@ fn boxed_memo<T: PartialEq + Send + Sync + 'static>(says: Box<dyn Fn() -> T + Se
     Memo::new(move |_| says())
 }
 
+/// A closure read like a signal: worked out at each reading. Cheaper than a memo wherever what reads it compares anyway, as words,
+/// attributes and lists do.
+pub(crate) trait Says<T>: Copy + Fn() -> T {
+    /// What it says.
+    fn get(self) -> T {
+        self()
+    }
+
+    /// What it says, without following it.
+    fn get_untracked(self) -> T {
+        untrack(self)
+    }
+
+    /// Looks at what it says, without following it.
+    fn with_untracked<R>(self, look: impl FnOnce(&T) -> R) -> R {
+        look(&untrack(self))
+    }
+
+    /// Looks at what it says.
+    fn with<R>(self, look: impl FnOnce(&T) -> R) -> R {
+        look(&self())
+    }
+}
+
+impl<F: Copy + Fn() -> T, T> Says<T> for F {}
+
 /// Does something after the page has been drawn, and again whenever something that it read has changed. What it gave is what it gets.
 pub(crate) fn effect<T: 'static>(run: impl FnMut(Option<T>) -> T + 'static) {
     boxed_effect(Box::new(run));
