@@ -11,6 +11,7 @@
 // The derives name this crate from outside, here too.
 extern crate self as shared;
 
+mod confined;
 pub mod files;
 pub mod ids;
 pub mod json;

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::json::{Deserialize, Serialize};
-
+pub use crate::confined::Confined;
 use crate::files::{FileChange, FileText};
+use crate::json::{Deserialize, Serialize};
 use crate::output::{Bytes, Excerpt, OutputSlice};
 use crate::task::{Party, Task};
 use crate::{Epoch, OpId, Problem, Seq, SessionId, TaskId, Timestamp};
@@ -481,16 +481,6 @@ pub struct Welcome {
     pub heartbeat_ms: u64,
     /// The runner's clock.
     pub now: Timestamp,
-}
-
-/// How the runner confines its commands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Confined {
-    /// Folders that commands may write to: absolute. The first is the workspace.
-    pub writable: Vec<String>,
-    /// What this system cannot confine, each a sentence for people; empty if it confines all that is meant to be.
-    #[serde(default)]
-    pub gaps: Vec<String>,
 }
 
 /// The runner as a whole.

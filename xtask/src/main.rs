@@ -7,6 +7,8 @@
 mod browser;
 mod cargo;
 mod conformance;
+#[cfg(test)]
+mod deny;
 mod dev;
 mod dist;
 mod page;

@@ -41,6 +41,7 @@ const STEPS: &[Step] = &[
         what: "Tests of the build, and of the tree's tidiness",
         run: |_| test(&["-p", "xtask"]),
     },
+    Step { name: "deny", what: "Advisories on dependencies, where cargo-deny is installed", run: advisories },
     Step {
         name: "native",
         what: "Native tests of the crates",
@@ -174,6 +175,18 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     say::result("");
     say::result(total);
     if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What only cargo-deny knows. The rest of `deny.toml` is held by the tests of this crate.
+fn advisories(_: &mut Context) -> anyhow::Result<Outcome> {
+    let there =
+        cargo::cargo().args(["deny", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if there.is_ok_and(|status| status.success()) {
+        return command(cargo::cargo().args(["deny", "check"]));
+    }
+    Ok(Outcome::Skipped(String::from(
+        "cargo-deny is not installed (cargo install --locked cargo-deny), and nothing else knows the advisories",
+    )))
 }
 
 /// A command that ended with a failure, and what its tests reported before.

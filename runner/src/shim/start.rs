@@ -1,0 +1,118 @@
+//! Starting a command: its shell with the pipes, confined if it is to be, and in words why not.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+use super::wire::{Failure, Run};
+
+/// Bytes that one argument may have: `MAX_ARG_STRLEN` on Linux is 128 KiB with the closing zero.
+const ARGUMENT: usize = 128 * 1024 - 1;
+
+/// Starts the leader. Its copies of the descriptors are this process's last.
+pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<Pid, Failure> {
+    let mut descriptors = descriptors.into_iter();
+    let missing = || Failure { words: "The runner sent no pipe for the output.".into(), passing: false };
+    let output = descriptors.next().ok_or_else(missing)?;
+    let error = output.try_clone().map_err(|error| explain(run, &error))?;
+    let input = match descriptors.next().filter(|_| run.stdin) {
+        Some(input) => Stdio::from(input),
+        None => Stdio::null(),
+    };
+    let mut command = Command::new(&run.shell);
+    command.arg("-c");
+    if run.command.len() <= ARGUMENT {
+        command.arg(&run.command);
+    } else {
+        // Put together again by the shell itself, which then forgets the pieces.
+        let pieces = pieces(&run.command);
+        let names = (1..=pieces.len()).fold(String::new(), |names, number| names + &format!("${{{number}}}"));
+        command.arg(format!("eval \"set --; {names}\"")).arg(&run.shell).args(pieces);
+    }
+    command
+        .current_dir(&run.folder)
+        .envs(run.env.iter().map(|(name, value)| (name, value)))
+        .stdin(input)
+        .stdout(output)
+        .stderr(error)
+        .process_group(0);
+    let child = match &run.writable {
+        None => command.spawn(),
+        // Rights are given up for good, by one thread and those that it starts.
+        Some(writable) => thread::scope(|scope| {
+            let confined = scope.spawn(|| {
+                crate::confine::restrict(writable).map_err(|words| Failure {
+                    words: format!("It was not started: {words}."),
+                    passing: false,
+                })?;
+                Ok(command.spawn())
+            });
+            let failed =
+                || Failure { words: "It was not started: confining it failed.".into(), passing: false };
+            confined.join().unwrap_or_else(|_| Err(failed()))
+        })?,
+    }
+    .map_err(|error| explain(run, &error))?;
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| Failure {
+        words: "The system gave a process number that is none.".into(),
+        passing: false,
+    })
+}
+
+/// Cuts at character borders.
+fn pieces(mut text: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    while !text.is_empty() {
+        let (piece, rest) = text.split_at(crate::limits::char_border(text, ARGUMENT));
+        pieces.push(piece);
+        text = rest;
+    }
+    pieces
+}
+
+/// A missing folder and a missing shell give the same error, so both are looked at.
+fn explain(run: &Run, error: &io::Error) -> Failure {
+    let failure = |words, passing| Failure { words, passing };
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::MFILE | Errno::NFILE) => failure(
+            format!(
+                "The limit of open files is reached ({error}). End some tasks, or raise it with ulimit -n."
+            ),
+            true,
+        ),
+        Some(Errno::AGAIN) => failure(
+            format!(
+                "The limit of processes is reached ({error}). End some tasks, or raise it with ulimit -u."
+            ),
+            true,
+        ),
+        Some(Errno::NOMEM) => failure(format!("There is no memory for another process ({error})."), true),
+        Some(Errno::TOOBIG) => failure(
+            format!(
+                "The command and the environment are longer than the system allows ({error}). Put the command into a file and run that."
+            ),
+            false,
+        ),
+        _ => match fs::metadata(&run.folder) {
+            Err(error) => failure(format!("The folder {} cannot be used: {error}.", run.folder), false),
+            Ok(folder) if !folder.is_dir() => failure(format!("{} is not a folder.", run.folder), false),
+            Ok(_) => match fs::metadata(&run.shell) {
+                Err(error) => failure(format!("The shell {} cannot be used: {error}.", run.shell), false),
+                Ok(shell) if !shell.is_file() || shell.permissions().mode() & 0o111 == 0 => {
+                    failure(format!("The shell {} is not a program that can be run.", run.shell), false)
+                }
+                Ok(_) => failure(
+                    format!("The shell {} could not be started in {}: {error}.", run.shell, run.folder),
+                    false,
+                ),
+            },
+        },
+    }
+}

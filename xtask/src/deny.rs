@@ -1,0 +1,198 @@
+//! The rules of `deny.toml`, as far as they need no network: licences, sources, bans and duplicates.
+//!
+//! They are read as cargo-deny reads them, from the graph that `cargo metadata` gives for all systems. Licences and
+//! sources hold for everything in the lock file, duplicates for what ships. cargo-deny itself is four hundred crates to
+//! compile, too much for everybody's first test run; it reads the same file, and alone knows the advisories.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use serde_json::Value;
+use spdx::{Expression, ParseMode};
+use toml::Table;
+
+use crate::cargo;
+
+/// Whose dependencies ship.
+const SHIPPED: [&str; 2] = ["runner", "frontend"];
+
+fn rules() -> Table {
+    fs::read_to_string(cargo::root().join("deny.toml")).unwrap().parse().unwrap()
+}
+
+fn metadata() -> Value {
+    let output = cargo::cargo().args(["metadata", "--format-version", "1", "--locked"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn text<'a>(package: &'a Value, field: &str) -> &'a str {
+    package[field].as_str().unwrap_or_default()
+}
+
+fn strings<'a>(rules: &'a Table, section: &str, list: &str) -> BTreeSet<&'a str> {
+    rules[section][list].as_array().unwrap().iter().map(|item| item.as_str().unwrap()).collect()
+}
+
+/// One `crate = "name@requirement"` of a list.
+struct Named<'a> {
+    name: &'a str,
+    requirement: &'a str,
+}
+
+impl Named<'_> {
+    /// Requirements as they are used here: none, a beginning of the version, or `<` an end.
+    fn fits(&self, name: &str, version: &str) -> bool {
+        name == self.name
+            && match self.requirement.strip_prefix('<') {
+                Some(end) => numbers(version) < numbers(end),
+                None if self.requirement.is_empty() => true,
+                None => {
+                    let wanted = numbers(self.requirement);
+                    numbers(version).get(..wanted.len()) == Some(&wanted[..])
+                }
+            }
+    }
+}
+
+fn numbers(version: &str) -> Vec<u64> {
+    version.split(['-', '+']).next().unwrap().split('.').map(|part| part.parse().unwrap_or(0)).collect()
+}
+
+fn named<'a>(rules: &'a Table, list: &str) -> Vec<Named<'a>> {
+    rules["bans"][list]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            assert!(entry.get("reason").is_some(), "{entry:?} has no reason");
+            let (name, requirement) =
+                entry["crate"].as_str().map(|name| name.split_once('@').unwrap_or((name, ""))).unwrap();
+            Named { name, requirement }
+        })
+        .collect()
+}
+
+/// Whether a licence can be kept with only those that are allowed.
+fn allowed(licence: &str, allow: &BTreeSet<&str>) -> bool {
+    Expression::parse_mode(licence, ParseMode::LAX).is_ok_and(|expression| {
+        expression.evaluate(|requirement| allow.contains(requirement.to_string().as_str()))
+    })
+}
+
+/// What is not allowed of a list of packages.
+fn foreign(packages: &[Value], rules: &Table) -> Vec<String> {
+    let allow = strings(rules, "licenses", "allow");
+    let registries = strings(rules, "sources", "allow-registry");
+    let banned = named(rules, "deny");
+    let mut complaints = Vec::new();
+    for package in packages {
+        let (name, version, licence) =
+            (text(package, "name"), text(package, "version"), text(package, "license"));
+        if !allowed(licence, &allow) {
+            complaints.push(format!("{name} {version}: the licence {licence:?} is not allowed"));
+        }
+        let source = text(package, "source");
+        if !source.is_empty() && !registries.iter().any(|known| source == format!("registry+{known}")) {
+            complaints.push(format!("{name} {version}: comes from {source}"));
+        }
+        if banned.iter().any(|ban| ban.fits(name, version)) {
+            complaints.push(format!("{name} {version} is banned"));
+        }
+    }
+    complaints
+}
+
+/// Names of which more than one version ships beside those that are skipped.
+fn duplicates(metadata: &Value, rules: &Table) -> Vec<String> {
+    let packages: BTreeMap<&str, &Value> = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| (text(package, "id"), package))
+        .collect();
+    let nodes: BTreeMap<&str, &Value> = metadata["resolve"]["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|node| (text(node, "id"), node))
+        .collect();
+    let ships = |package: &&Value| package["source"].is_null() && SHIPPED.contains(&text(package, "name"));
+    let mut open: Vec<&str> =
+        packages.values().filter(|package| ships(package)).map(|package| text(package, "id")).collect();
+    assert_eq!(open.len(), SHIPPED.len());
+    let mut reached = BTreeSet::new();
+    while let Some(id) = open.pop() {
+        if reached.insert(id) {
+            let needed = |dependency: &&Value| {
+                let kinds = dependency["dep_kinds"].as_array().unwrap();
+                kinds.iter().any(|kind| text(kind, "kind") != "dev")
+            };
+            let dependencies = nodes[id]["deps"].as_array().unwrap();
+            open.extend(dependencies.iter().filter(needed).map(|dependency| text(dependency, "pkg")));
+        }
+    }
+    let skipped = named(rules, "skip");
+    let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for package in reached.into_iter().map(|id| packages[id]) {
+        let (name, version) = (text(package, "name"), text(package, "version"));
+        if !skipped.iter().any(|skip| skip.fits(name, version)) {
+            versions.entry(name).or_default().insert(version);
+        }
+    }
+    versions
+        .into_iter()
+        .filter(|(_, versions)| versions.len() > 1)
+        .map(|(name, versions)| format!("{name} ships as {versions:?}"))
+        .collect()
+}
+
+#[test]
+fn what_is_depended_on_is_allowed_to_be() {
+    let (rules, metadata) = (rules(), metadata());
+    let packages = metadata["packages"].as_array().unwrap();
+    assert!(packages.len() > 200, "only {} packages were looked at", packages.len());
+    let complaints = foreign(packages, &rules);
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
+#[test]
+fn nothing_ships_twice_without_a_reason() {
+    let complaints = duplicates(&metadata(), &rules());
+    assert!(
+        complaints.is_empty(),
+        "\n{}\nMend it, or name it under `skip` in deny.toml.\n",
+        complaints.join("\n")
+    );
+}
+
+#[test]
+fn the_rules_refuse_what_they_should() {
+    let rules = rules();
+    let package = |name: &str, version: &str, licence: &str, source: &str| {
+        serde_json::json!([{"name": name, "version": version, "license": licence, "source": source}])
+            .as_array()
+            .unwrap()
+            .clone()
+    };
+    let index = "registry+https://github.com/rust-lang/crates.io-index";
+    let refused = |packages: Vec<Value>| !foreign(&packages, &rules).is_empty();
+    assert!(!refused(package("a", "1.0.0", "MIT/Apache-2.0", index)));
+    assert!(!refused(package("a", "1.0.0", "MIT OR GPL-3.0-only", index)));
+    assert!(!refused(package("a", "1.0.0", "(MIT OR Apache-2.0) AND Unicode-3.0", index)));
+    assert!(refused(package("a", "1.0.0", "GPL-3.0-only", index)));
+    assert!(refused(package("a", "1.0.0", "MIT AND GPL-3.0-only", index)));
+    assert!(refused(package("a", "1.0.0", "", index)));
+    assert!(refused(package("a", "1.0.0", "MIT", "git+https://example.com/a")));
+    assert!(refused(package("tracing-subscriber", "0.3.19", "MIT", index)));
+    assert!(!refused(package("tracing-subscriber", "0.3.20", "MIT", index)));
+    assert!(refused(package("openssl-sys", "0.9.1", "MIT", index)));
+}
+
+#[test]
+fn a_version_that_is_skipped_is_told_from_others() {
+    let skip = Named { name: "a", requirement: "0.1" };
+    assert!(skip.fits("a", "0.1.7") && !skip.fits("a", "0.10.7") && !skip.fits("b", "0.1.7"));
+    let none: Table = "[bans]\nskip = []".parse().unwrap();
+    assert!(duplicates(&metadata(), &none).iter().any(|complaint| complaint.starts_with("base64 ships as")));
+}
