@@ -280,6 +280,7 @@ fn blank_status() -> Status {
         turn: TurnView::Idle,
         link: LinkView::Opening,
         workspace: String::new(),
+        confined: None,
         relay: Vec::new(),
         model: ModelChoice::default(),
         mode: Mode::default(),

@@ -3,11 +3,13 @@
 //! Every test has a browser with a fresh profile, a runner, and a workspace of its own. No test may leave an error in the console
 //! or violate the content security policy. Two browsers at most run at once, whatever the number of test threads.
 
+mod confined;
 mod harness;
 mod keyboard;
 mod lessons;
 mod link;
 mod looks;
+mod models;
 mod page;
 mod play;
 mod reload;

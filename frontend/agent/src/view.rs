@@ -4,7 +4,7 @@
 
 use shared::json::{Deserialize, Serialize};
 use shared::output::OutputSlice;
-use shared::protocol::Stats;
+use shared::protocol::{Confined, Stats};
 use shared::task::Task;
 use shared::{TaskId, Timestamp};
 
@@ -232,6 +232,9 @@ pub struct Status {
     pub link: LinkView,
     /// Where commands run, short; empty until known.
     pub workspace: String,
+    /// What keeps commands from writing elsewhere, if anything does.
+    #[serde(default)]
+    pub confined: Option<Confined>,
     /// Upstreams that the runner has a key for.
     pub relay: Vec<String>,
     /// The model in use, resolved: never `Auto`.

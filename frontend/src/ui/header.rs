@@ -5,6 +5,7 @@ use agent::settings::{ModelChoice, Provider};
 use agent::view::{LinkView, Spent};
 use leptos::ev;
 use leptos::prelude::*;
+use shared::protocol::Confined;
 
 use super::kit::{Glyph, Icon, IconButton};
 use super::local::{Dialog, Panel, use_local};
@@ -28,13 +29,17 @@ pub fn Header() -> View {
             }
         });
     };
+    let where_commands_run = move || page.status.with(|status| confinement(status.confined.as_ref()));
     view! {
         <header class="top">
             <div class="brand"><Glyph icon=Icon::Mark/>"Meanwhile"</div>
             <Title/>
             <span class="grow"></span>
             <Show when=move || workspace.with(|workspace| !workspace.is_empty())>
-                <span class="workspace" title="Where commands run">{move || workspace.get()}</span>
+                <span class="workspace" title=where_commands_run>{move || workspace.get()}</span>
+                <Show when=move || page.status.with(|status| status.confined.is_some())>
+                    <span class="confined" title=where_commands_run>"confined"</span>
+                </Show>
             </Show>
             <ModelPicker/>
             <Price/>
@@ -53,6 +58,15 @@ pub fn Header() -> View {
             </div>
         </header>
     }
+}
+
+/// Where commands run, and what they may write to.
+fn confinement(confined: Option<&Confined>) -> String {
+    let Some(confined) = confined else { return "Where commands run".to_owned() };
+    let mut lines = vec!["Commands run here and may write only to:".to_owned()];
+    lines.extend(confined.writable.iter().cloned());
+    lines.extend(confined.gaps.iter().map(|gap| format!("Not confined: {gap}")));
+    lines.join("\n")
 }
 
 /// The session's title. A press makes it a field.
@@ -293,5 +307,23 @@ fn Link() -> View {
                 <button type="button" class="small" on:click=move |_| drop(window().location().reload())>"Reload"</button>
             </Show>
         </span>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_commands_may_write_to_is_said() {
+        assert_eq!(confinement(None), "Where commands run");
+        let confined = Confined {
+            writable: vec!["/home/a/b".into(), "/tmp/c".into()],
+            gaps: vec!["This kernel cannot forbid truncation.".into()],
+        };
+        assert_eq!(
+            confinement(Some(&confined)),
+            "Commands run here and may write only to:\n/home/a/b\n/tmp/c\nNot confined: This kernel cannot forbid truncation."
+        );
     }
 }

@@ -411,6 +411,7 @@ impl Agent {
             turn: self.turn_view(),
             link: self.link.view(),
             workspace: welcome.map(|welcome| welcome.workspace_short.clone()).or(fixed).unwrap_or_default(),
+            confined: welcome.and_then(|welcome| welcome.confined.clone()),
             relay: welcome.map(|welcome| welcome.relay.clone()).unwrap_or_default(),
             model: self.resolved_model(),
             mode: self.settings.mode,

@@ -1,0 +1,86 @@
+//! A model that the page calls by itself, with a key that only the page has.
+
+use e2e::browser;
+use e2e::fake_anthropic::{FakeAnthropic, KEY, answer, refuse, say};
+use e2e::gate::Gate;
+use e2e::runner::Options;
+
+use crate::page::{Page, Scene};
+use crate::play::play;
+
+/// Chooses direct calls to this address, with this key.
+async fn connect(page: &Page, url: &str, key: &str) {
+    page.press("Settings").await;
+    page.tab.click(".choice:nth-of-type(4) input").await;
+    page.tab.click("#key").await;
+    page.tab.type_keys(key).await;
+    page.press("Keep").await;
+    page.until("the key is kept", "return document.querySelector('#key')?.placeholder.includes('is kept')")
+        .await;
+    page.tab.click("input[type=url]").await;
+    page.tab.type_keys(url).await;
+    page.press("Close").await;
+    page.until("the address is kept", "return JSON.parse(localStorage['meanwhile.settings']).base_url").await;
+}
+
+#[test]
+fn a_key_of_ones_own_stays_in_the_page() {
+    play("a_key_of_ones_own_stays_in_the_page", async |stage| {
+        let held = Gate::new();
+        let model = FakeAnthropic::steps([
+            answer().text("Let me see.").tool("bash", serde_json::json!({"command": "echo from the shell"})),
+            say("It said so."),
+            answer().text("This goes on").hold(&held).text(" and on."),
+        ])
+        .await;
+        let scene =
+            Scene::open(stage, Options::default().connect(&model.url()), &browser::Options::default()).await;
+        let page = &scene.page;
+        page.mode("Asks nothing").await;
+        connect(page, &model.url(), KEY).await;
+        page.say("Look around").await;
+        page.says("from the shell").await;
+        page.says("It said so.").await;
+        page.idle().await;
+        page.say("Go on").await;
+        page.says("This goes on").await;
+        page.press("Stop reply").await;
+        page.idle().await;
+        held.open();
+        let requests = model.requests();
+        assert_eq!(requests.len(), 3);
+        for request in &requests {
+            assert_eq!(request.headers["x-api-key"], KEY);
+            assert_eq!(request.headers["anthropic-dangerous-direct-browser-access"], "true");
+        }
+        assert_eq!(page.count("and on.").await, 0, "the reply was broken off");
+        let log = page.log().await;
+        let texts = serde_json::to_string(&log).expect("entries are JSON");
+        assert!(!texts.contains(KEY), "the log holds the key");
+        page.reload().await;
+        page.says("It said so.").await;
+        page.press("Settings").await;
+        let kept = "return JSON.stringify({...localStorage}).includes(arguments[0])";
+        page.tab.until("the key is kept here", kept, &[KEY.into()]).await;
+        page.press("Forget it").await;
+        page.tab.until("the key is gone", &kept.replace("return ", "return !"), &[KEY.into()]).await;
+        stage.finish().await;
+    });
+}
+
+#[test]
+fn a_key_that_is_not_accepted_is_said_and_the_call_can_be_made_again() {
+    play("a_key_that_is_not_accepted_is_said_and_the_call_can_be_made_again", async |stage| {
+        let model = FakeAnthropic::steps([refuse(401), say("Now it goes.")]).await;
+        let scene =
+            Scene::open(stage, Options::default().connect(&model.url()), &browser::Options::default()).await;
+        let page = &scene.page;
+        page.tab.browser().expect_console("401");
+        connect(page, &model.url(), KEY).await;
+        page.say("Hello").await;
+        page.says("The key was not accepted").await;
+        page.press("Try again").await;
+        page.says("Now it goes.").await;
+        stage.finish().await;
+    });
+}
