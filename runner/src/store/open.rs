@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::StoreError;
 
 /// The format that this version writes.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 const FILE: &str = "meanwhile.db";
 
 const SCHEMA: &str = "
@@ -42,6 +42,12 @@ const INTENTS: &str = "
 CREATE TABLE intents (
     op BLOB PRIMARY KEY, saved INTEGER NOT NULL, intent TEXT NOT NULL, reply TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+/// Added by format 3: the starts of tasks that are no longer known.
+const FORGOTTEN: &str = "
+CREATE TABLE forgotten (op BLOB PRIMARY KEY, task TEXT NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX forgotten_at ON forgotten (at);
 ";
 
 pub(super) struct Opened {
@@ -143,18 +149,14 @@ fn connect(path: &Path) -> Result<Connection, Refused> {
         return Err(Refused::Corrupt(verdict));
     }
     let format: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    match format {
-        FORMAT => {}
-        0 => {
-            connection.execute_batch(&format!(
-                "BEGIN; {SCHEMA} {INTENTS} PRAGMA user_version = {FORMAT}; COMMIT;"
-            ))?;
-        }
-        1 => {
-            connection.execute_batch(&format!("BEGIN; {INTENTS} PRAGMA user_version = {FORMAT}; COMMIT;"))?;
-        }
+    let missing = match format {
+        FORMAT => return Ok(connection),
+        0 => [SCHEMA, INTENTS, FORGOTTEN].concat(),
+        1 => [INTENTS, FORGOTTEN].concat(),
+        2 => FORGOTTEN.to_owned(),
         version => return Err(StoreError::Newer { path: path.to_owned(), version }.into()),
-    }
+    };
+    connection.execute_batch(&format!("BEGIN; {missing} PRAGMA user_version = {FORMAT}; COMMIT;"))?;
     Ok(connection)
 }
 

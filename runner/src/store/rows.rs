@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::protocol::TaskEvent;
 use shared::task::Task;
-use shared::{Seq, SessionId, TaskId, Timestamp};
+use shared::{OpId, Seq, SessionId, TaskId, Timestamp};
 use uuid::Uuid;
 
 /// A task as the store has it.
@@ -22,6 +22,8 @@ pub(crate) struct Loaded {
     pub(crate) tasks: Vec<StoredTask>,
     /// Each session's last event, and the last acknowledged one.
     pub(crate) sessions: Vec<(SessionId, Seq, Seq)>,
+    /// What started tasks that are no longer known, the oldest first.
+    pub(crate) forgotten: Vec<(OpId, TaskId, Timestamp)>,
 }
 
 fn to_json<T: Serialize>(value: &T) -> rusqlite::Result<String> {
@@ -127,11 +129,31 @@ pub(crate) fn acknowledge(
     Ok(Seq(acknowledged))
 }
 
-pub(crate) fn delete_tasks(connection: &Connection, tasks: &[TaskId]) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached("DELETE FROM tasks WHERE id = ?1 AND active = 0")?;
+/// How long the start of a task that is no longer known is remembered, in milliseconds: one day.
+pub(crate) const FORGOTTEN_MS: u64 = 24 * 60 * 60 * 1_000;
+/// How many of them at most.
+pub(crate) const FORGOTTEN_MOST: usize = 100_000;
+
+/// Deletes tasks, and remembers the operations that started them, so that none starts again.
+pub(crate) fn delete_tasks(
+    connection: &Connection,
+    tasks: &[TaskId],
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let mut remember = connection.prepare_cached(
+        "INSERT OR REPLACE INTO forgotten (op, task, at) SELECT op, id, ?2 FROM tasks WHERE id = ?1 AND active = 0",
+    )?;
+    let mut delete = connection.prepare_cached("DELETE FROM tasks WHERE id = ?1 AND active = 0")?;
     for task in tasks {
-        statement.execute([task.as_str()])?;
+        remember.execute(params![task.as_str(), now.0])?;
+        delete.execute([task.as_str()])?;
     }
+    connection
+        .prepare_cached(
+            "DELETE FROM forgotten WHERE at < ?1
+             OR at < (SELECT at FROM forgotten ORDER BY at DESC LIMIT 1 OFFSET ?2)",
+        )?
+        .execute(params![now.0.saturating_sub(FORGOTTEN_MS), FORGOTTEN_MOST])?;
     Ok(())
 }
 
@@ -150,7 +172,11 @@ pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
         .prepare("SELECT id, last, acknowledged FROM sessions")?
         .query_map([], |row| Ok((SessionId(row.get::<_, Uuid>(0)?), Seq(row.get(1)?), Seq(row.get(2)?))))?
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    Ok(Loaded { tasks, sessions })
+    let forgotten = connection
+        .prepare("SELECT op, task, at FROM forgotten ORDER BY at")?
+        .query_map([], |row| Ok((OpId(row.get(0)?), TaskId(row.get(1)?), Timestamp(row.get(2)?))))?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(Loaded { tasks, sessions, forgotten })
 }
 
 /// Milliseconds since the Unix epoch.

@@ -21,6 +21,7 @@ use super::outbox::Outboxes;
 use super::ports::Ports;
 use super::queue::{Entry, Queue};
 use super::record::{self, Command, Phase, Record};
+use super::retention::Forgotten;
 use super::shims::Shims;
 use super::supervisor::Supervisor;
 use crate::limits::Limits;
@@ -61,6 +62,7 @@ pub(super) struct State {
     pub(super) ops: HashMap<OpId, TaskId>,
     /// Starts whose row is not on the disk yet.
     pub(super) starting: HashMap<OpId, watch::Receiver<()>>,
+    pub(super) forgotten: Forgotten,
 }
 
 impl State {
@@ -165,6 +167,11 @@ impl Inner {
                     }
                     drop(state);
                     return Ok(Task::clone(&record.task()));
+                }
+                if let Some(task) = state.forgotten.get(op) {
+                    let words =
+                        format!("This was started before, as task {task}. It ended, and was cleared since.");
+                    return Err(Problem::new(ProblemCode::Conflict, words));
                 }
                 let Some(pending) = state.starting.get(&op) else {
                     let (written, pending) = watch::channel(());

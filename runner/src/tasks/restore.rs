@@ -23,6 +23,9 @@ impl Inner {
         let mut lost = Vec::new();
         {
             let mut state = self.state();
+            for (op, task, at) in loaded.forgotten {
+                state.forgotten.add(op, task, at);
+            }
             for rows::StoredTask { mut task, end_seq } in loaded.tasks {
                 let active = task.is_active();
                 let Limits { log_head, log_tail, .. } = self.limits;

@@ -1,8 +1,9 @@
 //! What is forgotten, and when: on request, by age, by number, and by the size of all logs together.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 
-use shared::{Problem, TaskId};
+use shared::{OpId, Problem, TaskId, Timestamp};
 
 use super::News;
 use super::inner::Inner;
@@ -19,11 +20,15 @@ impl Inner {
         if tasks.is_empty() {
             return Ok(tasks);
         }
-        let rows = tasks.clone();
-        self.store.write(move |connection| rows::delete_tasks(connection, &rows)).await?;
+        let (rows, now) = (tasks.clone(), rows::now());
+        self.store.write(move |connection| rows::delete_tasks(connection, &rows, now)).await?;
         let removed: Vec<_> = {
             let mut state = self.state();
-            tasks.iter().filter_map(|task| state.remove(task)).collect()
+            let removed: Vec<_> = tasks.iter().filter_map(|task| state.remove(task)).collect();
+            for record in &removed {
+                state.forgotten.add(record.task().op, record.id.clone(), now);
+            }
+            removed
         };
         for record in &removed {
             record.log.remove();
@@ -69,5 +74,30 @@ impl Inner {
             }
         }
         Ok(())
+    }
+}
+
+/// What started tasks that are no longer known: for a day, and at most a hundred thousand of them.
+#[derive(Default)]
+pub(super) struct Forgotten {
+    tasks: HashMap<OpId, TaskId>,
+    order: VecDeque<(Timestamp, OpId)>,
+}
+
+impl Forgotten {
+    pub(super) fn add(&mut self, op: OpId, task: TaskId, now: Timestamp) {
+        self.tasks.insert(op, task);
+        self.order.push_back((now, op));
+        while let Some((at, op)) = self.order.front().copied()
+            && (self.order.len() > rows::FORGOTTEN_MOST || now.since(at) > rows::FORGOTTEN_MS)
+        {
+            self.order.pop_front();
+            self.tasks.remove(&op);
+        }
+    }
+
+    /// The task that the operation had started.
+    pub(super) fn get(&self, op: OpId) -> Option<&TaskId> {
+        self.tasks.get(&op)
     }
 }

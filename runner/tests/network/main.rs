@@ -3,6 +3,7 @@
 //! Each test starts a runner of its own on a free port, with a workspace and a state folder that go with it.
 
 #![cfg(unix)]
+#![expect(clippy::print_stdout, reason = "a seed that is printed can be played again")]
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails by panicking, as a test does")]
 
 mod cli;
@@ -10,6 +11,7 @@ mod cli;
 mod confine;
 mod delivery;
 mod gate;
+mod kill;
 mod pairing;
 mod relay;
 mod socket;

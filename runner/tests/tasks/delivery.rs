@@ -84,6 +84,23 @@ async fn only_acknowledged_ends_are_cleared() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_cleared_is_not_started_again_by_a_repetition() {
+    let runner = Runner::new().await;
+    let (task, _) = runner.finish(start("echo x >> ran")).await;
+    runner.tasks.acknowledge(runner.session, Seq(1)).await.unwrap();
+    assert_eq!(runner.tasks.clear(runner.session, vec![]).await.unwrap().len(), 1);
+    let repeated = async |runner: &Runner| {
+        runner.tasks.start(runner.session, task.op, start("echo x >> ran")).await.unwrap_err()
+    };
+    let problem = repeated(&runner).await;
+    assert!(problem.code == ProblemCode::Conflict && problem.message.contains(task.id.as_str()), "{problem}");
+    assert!(!problem.retryable);
+    let runner = runner.restart().await;
+    assert_eq!(repeated(&runner).await, problem, "another life knows it, too");
+    assert_eq!(fs::read_to_string(runner.workspace().join("ran")).unwrap(), "x\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn acknowledged_ends_beyond_the_bound_are_forgotten() {
     let runner = Runner::with(|config| config.limits.ended_kept = 3).await;
     for _ in 0..6 {

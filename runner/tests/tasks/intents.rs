@@ -174,16 +174,26 @@ async fn an_operation_of_another_workspace_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_of_the_first_format_is_taken_over() {
+async fn a_store_of_an_earlier_format_is_taken_over() {
     let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("ws")).unwrap();
     let state = StateDir::open(&folder.path().join("state")).unwrap();
     let store = Store::open(&state).unwrap();
     let epoch = store.epoch();
     store.close();
     drop(store);
-    let connection = rusqlite::Connection::open(state.path().join("meanwhile.db")).unwrap();
-    connection.execute_batch("DROP TABLE intents; PRAGMA user_version = 1").unwrap();
-    drop(connection);
-    let store = Store::open(&state).unwrap();
-    assert_eq!((store.epoch(), store.all_intended().await.unwrap()), (epoch, Vec::new()));
+    drop(state);
+    for earlier in [
+        "DROP TABLE intents; DROP TABLE forgotten; PRAGMA user_version = 1",
+        "DROP TABLE forgotten; PRAGMA user_version = 2",
+    ] {
+        let state = folder.path().join("state");
+        rusqlite::Connection::open(state.join("meanwhile.db")).unwrap().execute_batch(earlier).unwrap();
+        let life = Life::begin(folder.path()).await;
+        drop(life);
+        let state = StateDir::open(&state).unwrap();
+        let store = Store::open(&state).unwrap();
+        assert_eq!((store.epoch(), store.all_intended().await.unwrap()), (epoch, Vec::new()), "{earlier}");
+        store.close();
+    }
 }

@@ -1,0 +1,378 @@
+//! The real binary, killed again and again under load. Whatever the moment: every completion arrives exactly once, what
+//! was running ends once as lost, nothing runs twice, no change of a file is made twice, and no process is left.
+//!
+//! Two pages with a disk of their own each start, repeat, edit, clear, acknowledge late or not at all, and lose their
+//! sockets and their last save. `MEANWHILE_SEED` plays the pages' choices again, `MEANWHILE_KILLS` says how many times.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::support::{Runner, Socket};
+
+/// Kills, unless told.
+const KILLS: u64 = 12;
+/// Requests without a reply beyond which a page waits; the runner takes 64.
+const MOST_OPEN: usize = 40;
+/// No wait of the last life is longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The same choices for the same seed.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    fn millis(&mut self, range: std::ops::Range<u64>) -> Duration {
+        Duration::from_millis(range.start + self.below(range.end - range.start))
+    }
+
+    fn id(&mut self) -> String {
+        let id = (u128::from(self.next()) << 64) | u128::from(self.next());
+        uuid::Builder::from_random_bytes(id.to_be_bytes()).into_uuid().to_string()
+    }
+}
+
+/// A start, and what became of it.
+struct Started {
+    op: Value,
+    code: u64,
+    task: Option<String>,
+    end: Option<String>,
+}
+
+/// A page: what it has on its disk, and what it does.
+struct Page {
+    session: Uuid,
+    chance: Chance,
+    epoch: Value,
+    /// The last event saved.
+    cursor: u64,
+    /// Requests without a reply.
+    open: BTreeMap<String, Value>,
+    started: HashMap<String, Started>,
+    /// The file that is edited, and how many edits were answered.
+    file: String,
+    edits: u64,
+    /// Whether it still begins new things.
+    busy: bool,
+}
+
+impl Page {
+    fn new(seed: u64, name: &str) -> Self {
+        let mut chance = Chance(seed);
+        Self {
+            session: Uuid::parse_str(&chance.id()).unwrap(),
+            chance,
+            epoch: Value::Null,
+            cursor: 0,
+            open: BTreeMap::new(),
+            started: HashMap::new(),
+            file: format!("edited-{name}"),
+            edits: 0,
+            busy: true,
+        }
+    }
+
+    /// Whether all that it began has come to an end that it knows.
+    fn is_done(&self) -> bool {
+        self.open.is_empty() && self.started.values().all(|started| started.end.is_some())
+    }
+
+    /// Lives on one runner until that is dead, or, when nothing new is begun, until all has ended.
+    async fn live(&mut self, port: u16, credential: &str, dead: &CancellationToken) {
+        while !dead.is_cancelled() {
+            let Some(mut socket) = connect(port, credential).await else {
+                sleep(Duration::from_millis(1)).await;
+                continue;
+            };
+            if self.talk(&mut socket).await.is_some() {
+                return;
+            }
+        }
+    }
+
+    /// Until the socket breaks, by itself or by this page's own doing (`None`), or all is done.
+    async fn talk(&mut self, socket: &mut Socket) -> Option<()> {
+        say(socket, json!({"type": "hello", "protocol": 1, "session": self.session, "epoch": self.epoch, "after": self.cursor}))
+            .await?;
+        for (id, op) in self.open.clone() {
+            say(socket, json!({"type": "request", "id": id, "op": op})).await?;
+        }
+        loop {
+            if !self.busy && self.is_done() {
+                say(socket, json!({"type": "ack", "through": self.cursor})).await?;
+                return Some(());
+            }
+            match timeout(self.chance.millis(1..12), socket.stream.next()).await {
+                Ok(Some(Ok(Message::Text(text)))) => {
+                    self.hear(socket, &serde_json::from_str(&text).unwrap()).await?
+                }
+                Ok(Some(Ok(_))) => {}
+                Ok(Some(Err(_)) | None) => return None,
+                Err(_) if self.busy => self.act(socket).await?,
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn hear(&mut self, socket: &mut Socket, frame: &Value) -> Option<()> {
+        match frame["type"].as_str().unwrap() {
+            "welcome" => {
+                if self.epoch != Value::Null {
+                    assert_eq!(frame["epoch"], self.epoch, "the store was lost");
+                    assert_eq!(frame["resumed"], true, "{} after {}", frame, self.cursor);
+                }
+                assert_eq!(frame["next"].as_u64().unwrap(), self.cursor + 1, "events are missing: {frame}");
+                self.epoch = frame["epoch"].clone();
+            }
+            "reply" => self.replied(frame),
+            "event" => {
+                let seq = frame["seq"].as_u64().unwrap();
+                if seq > self.cursor {
+                    assert_eq!(seq, self.cursor + 1, "an event is missing");
+                    if self.chance.below(40) == 0 {
+                        // The page dies before it has saved it.
+                        return None;
+                    }
+                    self.save(seq, &frame["event"]);
+                }
+                if self.chance.below(3) > 0 {
+                    say(socket, json!({"type": "ack", "through": self.cursor})).await?;
+                }
+            }
+            "problem" => panic!("{frame}"),
+            _ => {}
+        }
+        Some(())
+    }
+
+    fn save(&mut self, seq: u64, event: &Value) {
+        self.cursor = seq;
+        if event["event"] == "ended" {
+            let task = &event["task"];
+            let started =
+                self.started.get_mut(task["op"].as_str().unwrap()).expect("it was started by this page");
+            assert_eq!(started.end, None, "it ended twice: {event}");
+            let known = started.task.get_or_insert_with(|| task["id"].as_str().unwrap().to_owned());
+            assert_eq!(task["id"], known.as_str(), "one operation became two tasks");
+            let status = task["state"]["status"].as_str().unwrap();
+            match status {
+                "completed" => assert_eq!(started.code, 0),
+                "failed" => assert_eq!(task["state"]["code"].as_u64(), Some(started.code)),
+                "lost" => {}
+                _ => panic!("{task}"),
+            }
+            started.end = Some(status.to_owned());
+        }
+    }
+
+    fn replied(&mut self, frame: &Value) {
+        let id = frame["id"].as_str().unwrap();
+        let Some(op) = self.open.remove(id) else { return };
+        if op["op"] == "start" && frame["err"]["code"] == "conflict" {
+            // It ended and was cleared before this repetition came.
+            assert!(self.started[id].end.is_some(), "{frame}");
+            return;
+        }
+        assert!(frame.get("ok").is_some(), "{frame}");
+        match op["op"].as_str().unwrap() {
+            "start" => {
+                let started = self.started.get_mut(id).unwrap();
+                let task = frame["ok"]["task"]["id"].as_str().unwrap();
+                let known = started.task.get_or_insert_with(|| task.to_owned());
+                assert_eq!(known, task, "one operation became two tasks");
+            }
+            "edit_file" => {
+                assert_eq!(frame["ok"]["path"], self.file.as_str());
+                self.edits += 1;
+            }
+            _ => {}
+        }
+    }
+
+    async fn act(&mut self, socket: &mut Socket) -> Option<()> {
+        if self.open.len() > MOST_OPEN {
+            return Some(());
+        }
+        match self.chance.below(20) {
+            0..8 => {
+                for _ in 0..=self.chance.below(6) {
+                    self.start(socket).await?;
+                }
+            }
+            8..13 if !self.open.values().any(|op| op["op"] == "edit_file") => {
+                let (old, new) = (format!("<{}>", self.edits), format!("<{}>", self.edits + 1));
+                let op = json!({"op": "edit_file", "path": self.file, "old_text": old, "new_text": new});
+                let id = self.chance.id();
+                self.ask(socket, id, op).await?;
+            }
+            13 | 14 => {
+                // Once more, although it was answered.
+                let known = self
+                    .started
+                    .iter()
+                    .find(|(id, started)| started.end.is_none() && !self.open.contains_key(*id));
+                if let Some((id, op)) = known.map(|(id, started)| (id.clone(), started.op.clone())) {
+                    self.ask(socket, id, op).await?;
+                }
+            }
+            15 => {
+                let id = self.chance.id();
+                self.ask(socket, id, json!({"op": "clear"})).await?;
+            }
+            16 => return None,
+            _ => {}
+        }
+        Some(())
+    }
+
+    async fn start(&mut self, socket: &mut Socket) -> Option<()> {
+        let id = self.chance.id();
+        let code = self.chance.below(3);
+        let body = match self.chance.below(8) {
+            0..3 => "echo quick".to_owned(),
+            3..6 => format!("sleep 0.{:03}", self.chance.below(300)),
+            6 => "setsid sleep 30 & seq 2000".to_owned(),
+            // It will not see its end.
+            _ => "sleep 3".to_owned(),
+        };
+        let mut op = json!({"op": "start", "command": format!("echo {id} >> ran; {body}; exit {code}")});
+        if self.chance.below(3) == 0 {
+            op["foreground_ms"] = self.chance.below(150).into();
+        }
+        self.started.insert(id.clone(), Started { op: op.clone(), code, task: None, end: None });
+        self.ask(socket, id, op).await
+    }
+
+    async fn ask(&mut self, socket: &mut Socket, id: String, op: Value) -> Option<()> {
+        self.open.insert(id.clone(), op.clone());
+        say(socket, json!({"type": "request", "id": id, "op": op})).await
+    }
+}
+
+/// `None` once the socket is broken.
+async fn say(socket: &mut Socket, frame: Value) -> Option<()> {
+    timeout(PATIENCE, socket.stream.send(Message::text(frame.to_string())))
+        .await
+        .expect("it does not read")
+        .ok()
+}
+
+async fn connect(port: u16, credential: &str) -> Option<Socket> {
+    let mut request = format!("ws://127.0.0.1:{port}/ws").into_client_request().unwrap();
+    let headers = request.headers_mut();
+    headers.insert("Origin", format!("http://127.0.0.1:{port}").parse().unwrap());
+    headers.insert("Sec-WebSocket-Protocol", format!("meanwhile.v1, bearer.{credential}").parse().unwrap());
+    let connected = timeout(PATIENCE, tokio_tungstenite::connect_async(request)).await.expect("no answer");
+    connected.ok().map(|(stream, _)| Socket { stream })
+}
+
+/// Tasks of which something lives.
+fn living(tasks: &BTreeSet<String>) -> Vec<String> {
+    let marks = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let environment = std::fs::read(entry.ok()?.path().join("environ")).ok()?;
+        let mark = environment
+            .split(|byte| *byte == 0)
+            .find_map(|variable| variable.strip_prefix(b"MEANWHILE_TASK="))?;
+        Some(String::from_utf8_lossy(mark).into_owned())
+    });
+    marks.filter(|mark| tasks.contains(mark)).collect()
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
+    let seed = number("MEANWHILE_SEED").unwrap_or_else(|| Uuid::new_v4().as_u64_pair().0);
+    println!("MEANWHILE_SEED={seed}");
+    let mut chance = Chance(seed);
+    let mut pages = [Page::new(chance.next(), "one"), Page::new(chance.next(), "two")];
+    let mut runner = Runner::start(&[]).await;
+    for page in &pages {
+        std::fs::write(runner.work().join(&page.file), "<0>\n").unwrap();
+    }
+    let credential = runner.pair().await;
+    let kills = number("MEANWHILE_KILLS").unwrap_or(KILLS);
+    for life in 0..=kills {
+        let dead = CancellationToken::new();
+        let last = life == kills;
+        let port = runner.port;
+        for page in &mut pages {
+            page.busy = !last;
+        }
+        let [one, two] = &mut pages;
+        let live =
+            async { tokio::join!(one.live(port, &credential, &dead), two.live(port, &credential, &dead)) };
+        if last {
+            timeout(PATIENCE, live).await.expect("something never ended");
+            break;
+        }
+        let kill = async {
+            sleep(chance.millis(5..500)).await;
+            runner.child.kill().await.unwrap();
+            dead.cancel();
+        };
+        tokio::join!(live, kill);
+        runner = Runner::start_in(runner.folder, &[], &[]).await;
+    }
+
+    let ran = std::fs::read_to_string(runner.work().join("ran")).unwrap();
+    let mut times: HashMap<&str, u32> = HashMap::new();
+    for line in ran.lines() {
+        *times.entry(line).or_default() += 1;
+    }
+    let mut ends: BTreeMap<&str, u32> = BTreeMap::new();
+    for (op, started) in pages.iter().flat_map(|page| &page.started) {
+        let (end, ran) = (started.end.as_deref().unwrap(), times.remove(op.as_str()).unwrap_or(0));
+        assert!(ran <= 1, "{op} ran {ran} times");
+        assert!(ran == 1 || end == "lost", "{op} is {end} and never ran");
+        *ends.entry(end).or_default() += 1;
+    }
+    assert!(times.is_empty(), "nobody asked for {times:?}");
+    for page in &pages {
+        let text = std::fs::read_to_string(runner.work().join(&page.file)).unwrap();
+        assert_eq!(text, format!("<{}>\n", page.edits));
+        // What the page has saved is acknowledged with its cursor, and does not come again, whoever asks.
+        for hello in [json!({"epoch": page.epoch, "after": page.cursor}), json!({})] {
+            let mut socket = connect(runner.port, &credential).await.unwrap();
+            let mut hello = hello;
+            hello["session"] = json!(page.session);
+            let welcome = socket.hello(hello).await;
+            assert_eq!(
+                (welcome["next"].as_u64(), welcome["last"].as_u64()),
+                (Some(page.cursor + 1), Some(page.cursor))
+            );
+        }
+    }
+    let left = std::fs::read_dir(runner.work()).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = left.filter(|name| name.to_string_lossy().contains("meanwhile")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    println!("{} tasks: {ends:?}, {} edits", ends.values().sum::<u32>(), pages[0].edits + pages[1].edits);
+    assert!(ends.contains_key("completed") && ends.contains_key("lost"), "it was too quiet: {ends:?}");
+    let tasks = pages
+        .iter()
+        .flat_map(|page| page.started.values())
+        .filter_map(|started| started.task.clone())
+        .collect();
+    drop(runner.stop().await);
+    assert_eq!(living(&tasks), Vec::<String>::new());
+}
