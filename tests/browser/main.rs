@@ -13,6 +13,7 @@ mod models;
 mod page;
 mod play;
 mod reload;
+mod services;
 mod sessions;
 mod stop;
 mod tabs;

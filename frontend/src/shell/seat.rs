@@ -13,6 +13,7 @@ use std::rc::{Rc, Weak};
 
 use agent::effect::SessionSummary;
 use agent::event::{Boot, UserEvent};
+use agent::record::Entry;
 use agent::view::Patch;
 use agent::{Event, Pump};
 use shared::SessionId;
@@ -223,6 +224,11 @@ impl Seat {
         pump.send(Event::Fenced);
         browser.retire();
         self.follow();
+    }
+
+    /// What the agent has written of the log that may not be kept; nothing if it runs in another tab.
+    pub(super) fn unsaved(&self) -> Vec<Entry> {
+        self.pump().map(|pump| pump.with(agent::Agent::unsaved)).unwrap_or_default()
     }
 
     fn pump(&self) -> Option<Pump> {

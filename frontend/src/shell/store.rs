@@ -151,8 +151,8 @@ impl Store {
     }
 
     /// The log as it is kept: one JSON text an entry.
-    pub(super) async fn lines(&self, session: SessionId) -> Result<Vec<String>, StoreError> {
-        Ok(self.rows(session).await?.into_iter().map(|row| row.text).collect())
+    pub(super) async fn lines(&self, session: SessionId) -> Result<Vec<(u64, String)>, StoreError> {
+        Ok(self.rows(session).await?.into_iter().map(|row| (row.n, row.text)).collect())
     }
 
     /// The log.

@@ -152,6 +152,12 @@ impl Agent {
         self.own_active() > 0
     }
 
+    /// The end of the log that is not known to be saved.
+    #[must_use]
+    pub fn unsaved(&self) -> Vec<Entry> {
+        self.unsaved.iter().cloned().collect()
+    }
+
     /// Everything a page needs to show that knows nothing yet.
     #[must_use]
     pub fn snapshot(&self) -> Vec<Patch> {

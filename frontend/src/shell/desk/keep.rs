@@ -4,6 +4,7 @@ use agent::effect::SessionSummary;
 use agent::event::UserEvent;
 use agent::record::{Entry, Record};
 use agent::view::Tone;
+use shared::json;
 use shared::{SessionId, TaskId};
 use uuid::Uuid;
 
@@ -80,14 +81,36 @@ impl Desk {
         self.list();
     }
 
+    /// The shown session's log: what is kept of it, and behind that what could not be kept.
     pub(super) async fn log(&self) -> Result<Vec<Entry>, String> {
+        let (session, unsaved) = self.unsaved()?;
+        let mut log = match self.store.log(session).await {
+            Err(_) if begins(&unsaved) => Vec::new(),
+            kept => kept.map_err(|error| error.to_string())?,
+        };
+        let last = log.last().map_or(0, |entry| entry.n);
+        log.extend(unsaved.into_iter().filter(|entry| entry.n > last));
+        Ok(log)
+    }
+
+    /// Looked up before what is kept, so that nothing falls between the two.
+    fn unsaved(&self) -> Result<(SessionId, Vec<Entry>), String> {
         let session = self.shown.get().ok_or_else(|| "no session is open".to_owned())?;
-        self.store.log(session).await.map_err(|error| error.to_string())
+        let seat = self.seats.borrow().get(&session).cloned();
+        Ok((session, seat.map(|seat| seat.unsaved()).unwrap_or_default()))
     }
 
     pub(super) async fn export(&self) -> Result<(), String> {
-        let session = self.shown.get().ok_or_else(|| "no session is open".to_owned())?;
-        let lines = self.store.lines(session).await.map_err(|error| error.to_string())?;
+        let (session, unsaved) = self.unsaved()?;
+        let mut lines = match self.store.lines(session).await {
+            Err(_) if begins(&unsaved) => Vec::new(),
+            kept => kept.map_err(|error| error.to_string())?,
+        };
+        let last = lines.last().map_or(0, |(n, _)| *n);
+        lines.extend(
+            unsaved.iter().filter(|entry| entry.n > last).map(|entry| (entry.n, json::to_text(entry))),
+        );
+        let lines: Vec<String> = lines.into_iter().map(|(_, line)| line).collect();
         if lines.is_empty() {
             return Err("nothing was said in this session yet, so there is nothing to export".to_owned());
         }
@@ -136,4 +159,9 @@ impl Desk {
 pub(super) async fn save_log(task: &TaskId) -> Result<(), String> {
     let log = files::whole_log(task).await?;
     files::download(&format!("{task}.log"), "text/plain", &log).await
+}
+
+/// Whether this is a log from its beginning on.
+fn begins(log: &[Entry]) -> bool {
+    log.first().is_some_and(|entry| entry.n == 1)
 }

@@ -1,0 +1,169 @@
+//! What the browser offers or refuses: storage, notifications, the clipboard, downloads.
+
+use serde_json::{Value, json};
+
+use crate::page::{Page, scene, until_go};
+
+/// Runs a script before the page's own at every load, then loads the page again.
+async fn before(page: &Page, script: &str) {
+    page.tab.cdp("Page.addScriptToEvaluateOnNewDocument", json!({"source": script})).await;
+    page.reload().await;
+}
+
+async fn eval(page: &Page, body: &str) -> Value {
+    page.tab.script(body, &[]).await
+}
+
+/// Keeps what the page offers as downloads, as texts, in `window.offered`.
+const DOWNLOADS: &str = "window.offered = [];
+    const make = URL.createObjectURL;
+    URL.createObjectURL = (blob) => { blob.text().then((text) => window.offered.push(text)); return make(blob); };";
+
+#[test]
+fn without_a_store_the_page_works_and_says_what_would_be_lost() {
+    scene("without_a_store_the_page_works_and_says_what_would_be_lost", async |_, scene| {
+        let page = &scene.page;
+        let absent = "Object.defineProperty(window, 'indexedDB', {value: undefined});";
+        before(page, &format!("{absent}{DOWNLOADS}")).await;
+        page.until(
+            "it is said",
+            "return document.querySelector('.banner[data-tone=warn]')?.innerText.includes('not saved')",
+        )
+        .await;
+        page.mode("Asks nothing").await;
+        page.say(&format!("Run \"{}\" in the background", until_go("over"))).await;
+        page.says("its result comes by itself").await;
+        scene.write("go", "");
+        page.says("It printed over.").await;
+        page.over().await;
+        page.press("Export it").await;
+        let offered = page.until("it is offered as a download", "return window.offered[0]").await;
+        let lines: Vec<Value> = offered
+            .as_str()
+            .unwrap_or_default()
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("each line is JSON"))
+            .collect();
+        assert!(lines.len() > 5 && lines[0]["record"] == "began", "{lines:?}");
+    });
+}
+
+#[test]
+fn a_store_that_is_full_loses_nothing_once_there_is_room_again() {
+    scene("a_store_that_is_full_loses_nothing_once_there_is_room_again", async |_, scene| {
+        let page = &scene.page;
+        let full = "const put = IDBObjectStore.prototype.put, add = IDBObjectStore.prototype.add;
+            const check = () => { if (window.full) throw new DOMException('There is no room.', 'QuotaExceededError'); };
+            IDBObjectStore.prototype.put = function (...all) { check(); return put.apply(this, all); };
+            IDBObjectStore.prototype.add = function (...all) { check(); return add.apply(this, all); };";
+        before(page, full).await;
+        page.mode("Asks nothing").await;
+        page.say("Run \"echo one\"").await;
+        page.says("echo one is done (exit 0)").await;
+        page.idle().await;
+        let saved = page.log().await.len();
+        eval(page, "window.full = true").await;
+        page.say("Run \"echo two\"").await;
+        page.until(
+            "it is said",
+            "return document.querySelector('.banner[data-tone=warn]')?.innerText.includes('not saved')",
+        )
+        .await;
+        assert_eq!(page.log().await.len(), saved);
+        eval(page, "window.full = false").await;
+        page.says("echo two is done (exit 0)").await;
+        page.idle().await;
+        page.say("Run \"echo three\"").await;
+        page.says("echo three is done (exit 0)").await;
+        page.idle().await;
+        page.until("all is saved again", "return !document.querySelector('.banner')").await;
+        let rows = page.rows().await;
+        page.reload().await;
+        page.shows(&rows).await;
+    });
+}
+
+#[test]
+fn a_page_that_nobody_looks_at_notifies() {
+    scene("a_page_that_nobody_looks_at_notifies", async |_, scene| {
+        let page = &scene.page;
+        let watched = "window.raised = [];
+            window.Notification = class {
+                static permission = 'granted';
+                static requestPermission = async () => 'granted';
+                constructor(title, options) { window.raised.push([title, options.body, options.tag]); }
+                close() {}
+            };
+            Object.defineProperty(document, 'visibilityState', {get: () => window.away ? 'hidden' : 'visible'});
+            Object.defineProperty(document, 'hidden', {get: () => !!window.away});";
+        before(page, watched).await;
+        page.say("Run \"touch one\"").await;
+        page.tab.find("#approval").await;
+        assert_eq!(eval(page, "return window.raised").await, json!([]), "someone looks at it");
+        page.press("Allow once").await;
+        page.says("is done (exit 0)").await;
+        page.idle().await;
+        page.say(&format!("Run \"{}\" in the background", until_go("over"))).await;
+        page.press("Allow once").await;
+        page.says("its result comes by itself").await;
+        page.idle().await;
+        eval(page, "window.away = true; document.dispatchEvent(new Event('visibilitychange'))").await;
+        scene.write("go", "");
+        let raised = page.until("it notifies", "return window.raised.length > 0 && window.raised").await;
+        let session =
+            page.until("its session", "return new URLSearchParams(location.hash.slice(1)).get('s')").await;
+        assert_eq!((raised.as_array().map_or(0, Vec::len), &raised[0][2]), (1, &session), "{raised}");
+    });
+}
+
+#[test]
+fn output_can_be_copied_and_taken_whole() {
+    scene("output_can_be_copied_and_taken_whole", async |_, scene| {
+        let page = &scene.page;
+        before(page, DOWNLOADS).await;
+        let allowed = json!({"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": scene.runner.origin()});
+        page.tab.cdp("Browser.grantPermissions", allowed).await;
+        page.mode("Asks nothing").await;
+        page.say("Run \"printf '\\033[31mred\\033[0m\\nlast\\n'\" in the background").await;
+        page.tasks("good", 1).await;
+        page.over().await;
+        page.tab.click(".task .open").await;
+        page.until(
+            "its output is there",
+            "return document.querySelector('.task .screen')?.innerText.includes('last')",
+        )
+        .await;
+        page.tab.click(".task .actions button:nth-last-of-type(2)").await;
+        let held = "return navigator.clipboard.readText().then((text) => text.trim() === 'red\\nlast')";
+        page.until("the clipboard holds it, without its colours", held).await;
+        page.press("Whole log ↗").await;
+        let log = page.until("it is offered", "return window.offered[0]").await;
+        assert_eq!(log.as_str(), Some("\u{1b}[31mred\u{1b}[0m\nlast\n"));
+    });
+}
+
+#[test]
+fn a_runner_that_does_not_know_the_browser_any_more_says_so() {
+    scene("a_runner_that_does_not_know_the_browser_any_more_says_so", async |_, scene| {
+        let page = scene.page.clone();
+        for noise in ["net::ERR_", "WebSocket connection to", "401"] {
+            page.tab.browser().expect_console(noise);
+        }
+        page.tab.click("#composer").await;
+        page.tab.type_keys("half a thought").await;
+        scene.runner.stop();
+        std::fs::remove_dir_all(scene.runner.state()).expect("the runner's state can be forgotten");
+        scene.runner.start_again().await;
+        page.until("it is not paired", "return document.querySelector('.unpaired')").await;
+        page.until("no fault came of it", "return !document.querySelector('#fault')").await;
+        page.tab.click("#code").await;
+        page.tab.type_keys(scene.runner.link()).await;
+        page.press("Pair").await;
+        page.ready().await;
+        page.until(
+            "the draft is still there",
+            "return document.querySelector('#composer').value === 'half a thought'",
+        )
+        .await;
+    });
+}
