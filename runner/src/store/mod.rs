@@ -25,6 +25,9 @@ use shared::{Epoch, Problem, ProblemCode};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
+#[cfg(test)]
+pub(crate) use open::in_memory;
+
 pub use clients::Client;
 pub use ops::Intended;
 

@@ -160,6 +160,14 @@ fn connect(path: &Path) -> Result<Connection, Refused> {
     Ok(connection)
 }
 
+/// A store that is nowhere but in memory, for simulations.
+#[cfg(test)]
+pub(crate) fn in_memory() -> Connection {
+    let connection = Connection::open_in_memory().expect("memory is there");
+    connection.execute_batch(&[SCHEMA, INTENTS, FORGOTTEN].concat()).expect("the schema is right");
+    connection
+}
+
 fn epoch(connection: &Connection) -> Result<Epoch, StoreError> {
     let known: Option<String> = connection
         .query_row("SELECT value FROM meta WHERE key = 'epoch'", [], |row| row.get(0))

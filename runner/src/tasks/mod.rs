@@ -19,6 +19,8 @@ mod record;
 mod restore;
 mod retention;
 mod shims;
+#[cfg(test)]
+mod simulation;
 mod supervisor;
 mod text;
 

@@ -122,12 +122,11 @@ impl Page {
             }
             match timeout(self.chance.millis(1..12), socket.stream.next()).await {
                 Ok(Some(Ok(Message::Text(text)))) => {
-                    self.hear(socket, &serde_json::from_str(&text).unwrap()).await?
+                    self.hear(socket, &serde_json::from_str(&text).unwrap()).await?;
                 }
-                Ok(Some(Ok(_))) => {}
                 Ok(Some(Err(_)) | None) => return None,
                 Err(_) if self.busy => self.act(socket).await?,
-                Err(_) => {}
+                Ok(Some(Ok(_))) | Err(_) => {}
             }
         }
     }

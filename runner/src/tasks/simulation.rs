@@ -1,0 +1,411 @@
+//! Delivery simulated from seeds: the real rows and outboxes, and around them a small model of all that can fail.
+//!
+//! A world is a store, the runner's memory over it, processes, one page with a disk, and the network between. Each step
+//! does one thing, or breaks one: the runner dies before or after any of its transactions, the page before or after it
+//! saves, a connection with all that is on its way; an older connection's acknowledgement arrives late. In the end
+//! nothing breaks any more, and then every completion must have been taken in exactly once, in order, and nothing run
+//! twice. `MEANWHILE_SEEDS=FROM..TO` plays other worlds.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use rusqlite::Connection;
+use shared::output::Excerpt;
+use shared::protocol::TaskEvent;
+use shared::task::{Task, TaskState};
+use shared::{OpId, Seq, SessionId, TaskId, Timestamp};
+use uuid::Uuid;
+
+use super::outbox::Outboxes;
+use super::retention::Forgotten;
+use crate::store::{in_memory, rows};
+
+const SESSION: SessionId = SessionId(Uuid::from_u128(1));
+const SEEDS: std::ops::Range<u64> = 0..400;
+const STEPS: u32 = 250;
+
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % end
+    }
+
+    fn one_in(&mut self, of: u64) -> bool {
+        self.below(of) == 0
+    }
+}
+
+/// What a page sends.
+enum Up {
+    Start(OpId),
+    Ack(Seq),
+    Clear,
+}
+
+/// What a runner sends.
+enum Down {
+    Started(OpId),
+    Event(Seq, Box<TaskEvent>),
+}
+
+/// A connection, with what is on its way.
+#[derive(Default)]
+struct Link {
+    up: VecDeque<Up>,
+    down: VecDeque<Down>,
+    /// The last event sent.
+    cursor: Seq,
+}
+
+/// The runner's memory. It goes when the runner dies.
+#[derive(Default)]
+struct Life {
+    outboxes: Outboxes,
+    ops: HashMap<OpId, TaskId>,
+    tasks: BTreeMap<String, (Task, Option<Seq>)>,
+    forgotten: Forgotten,
+}
+
+/// The page. Its disk is `cursor`, `ends` and `open`; it never loses those.
+#[derive(Default)]
+struct Page {
+    cursor: Seq,
+    ends: HashMap<OpId, u32>,
+    open: BTreeSet<OpId>,
+    asked: u64,
+}
+
+struct World {
+    chance: Chance,
+    store: Connection,
+    life: Option<Life>,
+    link: Option<Link>,
+    page: Page,
+    ran: HashMap<OpId, u32>,
+    now: u64,
+    /// Whether things break.
+    breaks: bool,
+}
+
+/// The runner died.
+struct Died;
+
+fn task(op: OpId, number: u64, state: TaskState) -> Task {
+    Task {
+        id: TaskId(format!("{number:08x}")),
+        session: SESSION,
+        op,
+        command: "true".into(),
+        folder: "/".into(),
+        state,
+        foreground: false,
+        stdin: false,
+        timeout_ms: None,
+        created: Timestamp(number),
+        started: None,
+        ended: None,
+        duration_ms: None,
+        pid: None,
+        output_bytes: 0,
+        omitted_bytes: 0,
+        last_line: String::new(),
+        left_behind: Vec::new(),
+        again_of: None,
+        paused: false,
+        waits_for_input: false,
+        ports: Vec::new(),
+        ports_held: Vec::new(),
+    }
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        Self {
+            chance: Chance(seed),
+            store: in_memory(),
+            life: None,
+            link: None,
+            page: Page::default(),
+            ran: HashMap::new(),
+            now: 0,
+            breaks: true,
+        }
+    }
+
+    /// One transaction of the runner, which may die before or after it.
+    fn commit<T>(&mut self, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Died> {
+        self.store.execute_batch("BEGIN").unwrap();
+        let value = run(&self.store).unwrap();
+        if self.breaks && self.chance.one_in(25) {
+            self.store.execute_batch("ROLLBACK").unwrap();
+            return Err(Died);
+        }
+        self.store.execute_batch("COMMIT").unwrap();
+        if self.breaks && self.chance.one_in(25) { Err(Died) } else { Ok(value) }
+    }
+
+    /// A runner begins: what was active is lost.
+    fn begin(&mut self) -> Result<(), Died> {
+        let loaded = rows::load(&self.store).unwrap();
+        let mut life = Life::default();
+        for (session, last, acknowledged) in loaded.sessions {
+            life.outboxes.restore(session, last, acknowledged);
+        }
+        for (op, task, at) in loaded.forgotten {
+            life.forgotten.add(op, task, at);
+        }
+        let mut lost = Vec::new();
+        for stored in loaded.tasks {
+            life.ops.insert(stored.task.op, stored.task.id.clone());
+            if stored.task.is_active() {
+                lost.push(stored.task.clone());
+            }
+            life.tasks.insert(stored.task.id.0.clone(), (stored.task, stored.end_seq));
+        }
+        self.life = Some(life);
+        for task in lost {
+            self.end(task, TaskState::Lost { reason: String::new() })?;
+        }
+        Ok(())
+    }
+
+    fn life(&mut self) -> &mut Life {
+        self.life.as_mut().expect("it lives")
+    }
+
+    fn end(&mut self, task: Task, state: TaskState) -> Result<(), Died> {
+        let task = Task { state, ended: Some(Timestamp(self.now)), ..task };
+        let event = TaskEvent::Ended { task: Box::new(task.clone()), excerpt: Excerpt::default() };
+        let saved = event.clone();
+        let seq = self.commit(move |store| rows::save_event(store, &saved))?;
+        let life = self.life();
+        life.tasks.insert(task.id.0.clone(), (task, Some(seq)));
+        life.outboxes.put(SESSION, seq, std::sync::Arc::new(event));
+        Ok(())
+    }
+
+    fn start(&mut self, op: OpId) -> Result<(), Died> {
+        let life = self.life();
+        let known = life.ops.contains_key(&op) || life.forgotten.get(op).is_some();
+        if !known {
+            self.now += 1;
+            let queued = task(op, self.now, TaskState::Queued);
+            let row = queued.clone();
+            self.commit(move |store| rows::insert_task(store, &row))?;
+            let life = self.life();
+            life.ops.insert(op, queued.id.clone());
+            life.tasks.insert(queued.id.0.clone(), (queued.clone(), None));
+            // The process: it has run, whatever becomes of the runner.
+            *self.ran.entry(op).or_default() += 1;
+            if self.breaks && self.chance.one_in(25) {
+                return Err(Died);
+            }
+            let running = Task { state: TaskState::Running, ..queued };
+            let row = running.clone();
+            self.commit(move |store| rows::update_task(store, &row))?;
+            self.life().tasks.insert(running.id.0.clone(), (running, None));
+        }
+        if let Some(link) = &mut self.link {
+            link.down.push_back(Down::Started(op));
+        }
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, through: Seq) -> Result<(), Died> {
+        let now = self.commit(move |store| rows::acknowledge(store, SESSION, through))?;
+        self.life().outboxes.acknowledge(SESSION, now);
+        Ok(())
+    }
+
+    fn clear(&mut self) -> Result<(), Died> {
+        let now = Timestamp(self.now);
+        let life = self.life();
+        let acknowledged = life.outboxes.acknowledged(SESSION);
+        let done = life.tasks.values().filter(|(_, end)| end.is_some_and(|end| end <= acknowledged));
+        let done: Vec<_> = done.map(|(task, _)| task.id.clone()).collect();
+        let ids = done.clone();
+        self.commit(move |store| rows::delete_tasks(store, &ids, now))?;
+        let life = self.life();
+        for id in done {
+            if let Some((task, _)) = life.tasks.remove(&id.0) {
+                life.ops.remove(&task.op);
+                life.forgotten.add(task.op, id, now);
+            }
+        }
+        Ok(())
+    }
+
+    /// The page connects, names its cursor, and asks again for what it has no reply to.
+    fn connect(&mut self) -> Result<(), Died> {
+        // What the connection before was still sending may arrive, behind the fence.
+        let late = self.link.take();
+        let cursor = self.page.cursor;
+        let mut link = Link { cursor, ..Link::default() };
+        link.up.extend(self.page.open.iter().copied().map(Up::Start));
+        self.link = Some(link);
+        for up in late.into_iter().flat_map(|link| link.up) {
+            // A fenced connection's acknowledgement and clearing count for nothing; its starts are the same operations.
+            if let (Up::Start(op), true) = (up, self.chance.one_in(2)) {
+                self.start(op)?;
+            }
+        }
+        if cursor > Seq(0) { self.acknowledge(cursor) } else { Ok(()) }
+    }
+
+    /// The next event on its way.
+    fn send(&mut self) {
+        let Some(cursor) = self.link.as_ref().map(|link| link.cursor) else { return };
+        let after = match self.life().outboxes.recent(SESSION, cursor, 3) {
+            Some(events) => events.into_iter().map(|(seq, event)| (seq, TaskEvent::clone(&event))).collect(),
+            None => rows::events_after(&self.store, SESSION, cursor, 3, 1024 * 1024).unwrap(),
+        };
+        let Some(link) = &mut self.link else { return };
+        for (seq, event) in after {
+            link.cursor = seq;
+            link.down.push_back(Down::Event(seq, Box::new(event)));
+        }
+    }
+
+    /// The page hears something, unless it dies first.
+    fn hear(&mut self) {
+        let Some(down) = self.link.as_mut().and_then(|link| link.down.pop_front()) else { return };
+        match down {
+            Down::Started(op) => {
+                self.page.open.remove(&op);
+            }
+            Down::Event(seq, event) => {
+                if seq <= self.page.cursor {
+                    return;
+                }
+                assert_eq!(seq.0, self.page.cursor.0 + 1, "an event is missing");
+                if self.breaks && self.chance.one_in(20) {
+                    self.link = None;
+                    return;
+                }
+                let TaskEvent::Ended { task, .. } = *event else { panic!("nothing else is sent") };
+                self.page.cursor = seq;
+                *self.page.ends.entry(task.op).or_default() += 1;
+            }
+        }
+        if self.chance.one_in(2)
+            && let Some(link) = &mut self.link
+        {
+            link.up.push_back(Up::Ack(self.page.cursor));
+        }
+    }
+
+    fn step(&mut self) -> Result<(), Died> {
+        self.now += 1;
+        if self.life.is_none() {
+            return self.begin();
+        }
+        if self.link.is_none() {
+            return self.connect();
+        }
+        match self.chance.below(if self.breaks { 12 } else { 7 }) {
+            0 | 1 => match self.link.as_mut().and_then(|link| link.up.pop_front()) {
+                Some(Up::Start(op)) => self.start(op),
+                Some(Up::Ack(through)) => {
+                    let sent = self.link.as_ref().map_or(Seq(0), |link| link.cursor);
+                    self.acknowledge(through.min(sent))
+                }
+                Some(Up::Clear) => self.clear(),
+                None => Ok(()),
+            },
+            2 | 3 => {
+                let active = |(task, _): &&(Task, Option<Seq>)| task.state == TaskState::Running;
+                let running: Vec<_> =
+                    self.life().tasks.values().filter(active).map(|(task, _)| task.clone()).collect();
+                match running.get(usize::try_from(self.chance.below(running.len().max(1) as u64)).unwrap()) {
+                    Some(task) => self.end(task.clone(), TaskState::Completed),
+                    None => Ok(()),
+                }
+            }
+            4 => {
+                self.send();
+                Ok(())
+            }
+            5 | 6 => {
+                self.hear();
+                Ok(())
+            }
+            7 | 8 => {
+                self.page.asked += 1;
+                let op = OpId(Uuid::from_u128(u128::from(self.page.asked)));
+                self.page.open.insert(op);
+                if let Some(link) = &mut self.link {
+                    link.up.push_back(Up::Start(op));
+                }
+                Ok(())
+            }
+            9 => {
+                if let Some(link) = &mut self.link {
+                    link.up.push_back(Up::Clear);
+                }
+                Ok(())
+            }
+            10 if self.chance.one_in(3) => self.connect(),
+            11 if self.chance.one_in(3) => {
+                self.link = None;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn settle(&mut self) {
+        if self.step().is_err() {
+            self.life = None;
+            self.link = None;
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.page.open.is_empty() && self.page.ends.len() as u64 == self.page.asked
+    }
+}
+
+#[test]
+fn whatever_fails_every_completion_is_taken_in_once_and_nothing_runs_twice() {
+    let seeds = std::env::var("MEANWHILE_SEEDS").ok();
+    let seeds = seeds.and_then(|seeds| {
+        let (from, to) = seeds.split_once("..")?;
+        Some(from.parse().ok()?..to.parse().ok()?)
+    });
+    let (mut all, mut twice) = (0, 0);
+    for seed in seeds.unwrap_or(SEEDS) {
+        let played = std::panic::catch_unwind(|| {
+            let mut world = World::new(seed);
+            for _ in 0..STEPS {
+                world.settle();
+            }
+            world.breaks = false;
+            for _ in 0..50_000 {
+                if world.is_done() {
+                    break;
+                }
+                world.settle();
+            }
+            assert!(
+                world.is_done(),
+                "something never arrived: {:?} of {}",
+                world.page.ends.len(),
+                world.page.asked
+            );
+            for (op, times) in &world.page.ends {
+                assert_eq!(*times, 1, "the end of {op} was taken in more than once");
+                assert!(world.ran.get(op).is_none_or(|ran| *ran == 1), "{op} ran more than once");
+            }
+            assert!(world.ran.keys().all(|op| world.page.ends.contains_key(op)));
+            (world.page.asked, world.page.asked - world.ran.len() as u64)
+        });
+        let (asked, not_run) =
+            played.unwrap_or_else(|_| panic!("MEANWHILE_SEEDS={seed}..{} plays this again", seed + 1));
+        all += asked;
+        twice += not_run;
+    }
+    assert!(all > 1_000 && twice > 0, "the worlds were too quiet: {all} tasks, {twice} lost before they ran");
+}
