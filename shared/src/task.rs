@@ -74,6 +74,43 @@ pub struct Task {
 }
 
 impl Task {
+    /// A task that waits for its place: nothing has come of it yet.
+    #[must_use]
+    pub const fn new(
+        id: TaskId,
+        session: SessionId,
+        op: OpId,
+        command: String,
+        folder: String,
+        created: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            session,
+            op,
+            command,
+            folder,
+            state: TaskState::Queued,
+            foreground: false,
+            stdin: false,
+            timeout_ms: None,
+            created,
+            started: None,
+            ended: None,
+            duration_ms: None,
+            pid: None,
+            output_bytes: 0,
+            omitted_bytes: 0,
+            last_line: String::new(),
+            left_behind: Vec::new(),
+            again_of: None,
+            paused: false,
+            waits_for_input: false,
+            ports: Vec::new(),
+            ports_held: Vec::new(),
+        }
+    }
+
     /// Whether anything of it may still be running by itself: it is queued or its leader lives.
     #[must_use]
     pub const fn is_active(&self) -> bool {

@@ -232,29 +232,18 @@ impl Inner {
             }
         };
         let task = Task {
-            id: self.fresh_id(),
-            session,
-            op,
-            command: start.command.clone(),
-            folder: folder.to_string_lossy().into_owned(),
-            state: TaskState::Queued,
             foreground: start.foreground_ms.is_some(),
             stdin: start.stdin,
             timeout_ms: start.timeout_ms,
-            created: rows::now(),
-            started: None,
-            ended: None,
-            duration_ms: None,
-            pid: None,
-            output_bytes: 0,
-            omitted_bytes: 0,
-            last_line: String::new(),
-            left_behind: Vec::new(),
             again_of: start.again_of.clone().filter(|task| self.state().numbers.contains_key(task)),
-            paused: false,
-            waits_for_input: false,
-            ports: Vec::new(),
-            ports_held: Vec::new(),
+            ..Task::new(
+                self.fresh_id(),
+                session,
+                op,
+                start.command.clone(),
+                folder.to_string_lossy().into_owned(),
+                rows::now(),
+            )
         };
         let row = task.clone();
         self.store.write(move |connection| rows::insert_task(connection, &row)).await?;

@@ -301,28 +301,16 @@ pub(crate) fn tool(id: &str, name: &str, input: Value) -> Value {
 
 pub(crate) fn task(id: &str) -> Task {
     Task {
-        id: TaskId(id.to_owned()),
-        session: SessionId(Uuid::from_u128(7)),
-        op: OpId(Uuid::nil()),
-        command: String::new(),
-        folder: "/w".to_owned(),
         state: TaskState::Running,
-        foreground: false,
-        stdin: false,
-        timeout_ms: None,
-        created: Timestamp(1_000),
         started: Some(Timestamp(1_000)),
-        ended: None,
-        duration_ms: None,
         pid: Some(1),
-        output_bytes: 0,
-        omitted_bytes: 0,
-        last_line: String::new(),
-        left_behind: Vec::new(),
-        again_of: None,
-        paused: false,
-        waits_for_input: false,
-        ports: Vec::new(),
-        ports_held: Vec::new(),
+        ..Task::new(
+            TaskId(id.to_owned()),
+            SessionId(Uuid::from_u128(7)),
+            OpId(Uuid::nil()),
+            String::new(),
+            "/w".to_owned(),
+            Timestamp(1_000),
+        )
     }
 }

@@ -629,29 +629,15 @@ impl World {
 
 fn task(n: usize, command: &str) -> Task {
     Task {
-        id: TaskId(format!("task{n:04}")),
-        session: SessionId(uuid::Uuid::nil()),
-        op: OpId(uuid::Uuid::nil()),
-        command: command.to_owned(),
-        folder: "/w".to_owned(),
         state: TaskState::Running,
-        foreground: false,
-        stdin: false,
-        timeout_ms: None,
-        created: Timestamp(0),
-        started: None,
-        ended: None,
-        duration_ms: None,
-        pid: None,
-        output_bytes: 0,
-        omitted_bytes: 0,
-        last_line: String::new(),
-        left_behind: Vec::new(),
-        again_of: None,
-        paused: false,
-        waits_for_input: false,
-        ports: Vec::new(),
-        ports_held: Vec::new(),
+        ..Task::new(
+            TaskId(format!("task{n:04}")),
+            SessionId(uuid::Uuid::nil()),
+            OpId(uuid::Uuid::nil()),
+            command.to_owned(),
+            "/w".to_owned(),
+            Timestamp(0),
+        )
     }
 }
 

@@ -229,29 +229,20 @@ impl Runner {
         *self.processes.entry(start.command.clone()).or_default() += 1;
         let id = TaskId(format!("{:08x}", self.tasks.len() + 1));
         let task = Task {
-            id: id.clone(),
-            session: SessionId(Uuid::from_u128(7)),
-            op,
-            command: start.command.clone(),
-            folder: "/w".to_owned(),
             state: TaskState::Running,
             foreground: start.foreground_ms.is_some(),
             stdin: start.stdin,
             timeout_ms: start.timeout_ms,
-            created: Timestamp(now),
             started: Some(Timestamp(now)),
-            ended: None,
-            duration_ms: None,
             pid: Some(1),
-            output_bytes: 0,
-            omitted_bytes: 0,
-            last_line: String::new(),
-            left_behind: Vec::new(),
-            again_of: None,
-            paused: false,
-            waits_for_input: false,
-            ports: Vec::new(),
-            ports_held: Vec::new(),
+            ..Task::new(
+                id.clone(),
+                SessionId(Uuid::from_u128(7)),
+                op,
+                start.command.clone(),
+                "/w".to_owned(),
+                Timestamp(now),
+            )
         };
         let state = match chance.below(6) {
             0 => TaskState::Failed { code: 7 },
