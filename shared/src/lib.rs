@@ -18,6 +18,7 @@ pub mod json;
 pub mod output;
 pub mod problem;
 pub mod protocol;
+pub mod sorted;
 pub mod task;
 pub mod tools;
 

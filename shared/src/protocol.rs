@@ -3,12 +3,11 @@
 //! Every frame is one text message holding one JSON object whose `type` names it. The client's first frame is `hello`;
 //! the runner answers `welcome`, then replays what the session's outbox holds after the named cursor, then goes live.
 
-use std::collections::BTreeMap;
-
 pub use crate::confined::Confined;
 use crate::files::{FileChange, FileText};
 use crate::json::{Deserialize, Serialize};
 use crate::output::{Bytes, Excerpt, OutputSlice};
+use crate::sorted::Map;
 use crate::task::{Party, Task};
 use crate::{Epoch, OpId, Problem, Seq, SessionId, TaskId, Timestamp};
 
@@ -251,7 +250,7 @@ pub struct ModelCall {
     pub path: String,
     /// Only `anthropic-version` and `anthropic-beta` are passed on.
     #[serde(default)]
-    pub headers: BTreeMap<String, String>,
+    pub headers: Map<String, String>,
     /// The request's body, byte for byte.
     pub body: String,
 }
@@ -309,7 +308,7 @@ pub enum ServerFrame {
         /// HTTP status of the upstream.
         status: u16,
         /// Of the upstream: `content-type`, `retry-after`, `retry-after-ms`, `x-should-retry`, `request-id`.
-        headers: BTreeMap<String, String>,
+        headers: Map<String, String>,
     },
     /// A piece of its body, as it came.
     ModelData {

@@ -3,8 +3,6 @@
 //! The definitions are fixed for a conversation: a request repeats them byte for byte, or the prompt cache is lost and
 //! signed thinking blocks are refused.
 
-use serde_json::json;
-
 use crate::json::{self, Deserialize, FromJson, Serialize, Value};
 
 /// Seconds that a `bash` call waits before its command goes on in the background.
@@ -189,94 +187,22 @@ pub const NAMES: [&str; 8] = [
 /// The tool definitions in the form of Anthropic's Messages: `name`, `description`, `input_schema`.
 #[must_use]
 pub fn definitions() -> Value {
-    json!([
-        tool(
-            "bash",
-            "Run a shell command in the workspace and wait for it. For quick commands. If it runs longer than `timeout` seconds (120 unless told), it is not killed: it goes on as a background task and the result says so.",
-            &json!({
-                "command": {"type": "string", "description": "The shell command."},
-                "timeout": {"type": "integer", "minimum": 1, "maximum": MAX_TIMEOUT_S, "description": "Seconds to wait before it goes on in the background."}
-            }),
-            &["command"],
-        ),
-        tool(
-            "read_file",
-            "Read a text file in the workspace.",
-            &json!({
-                "path": {"type": "string", "description": "Path relative to the workspace."},
-                "offset": {"type": "integer", "minimum": 1, "description": "First line, counted from 1."},
-                "limit": {"type": "integer", "minimum": 1, "description": "At most this many lines."}
-            }),
-            &["path"],
-        ),
-        tool(
-            "write_file",
-            "Write a text file in the workspace, whole. Folders are made as needed; a file that is there is replaced.",
-            &json!({
-                "path": {"type": "string", "description": "Path relative to the workspace."},
-                "content": {"type": "string", "description": "The whole content."}
-            }),
-            &["path", "content"],
-        ),
-        tool(
-            "edit_file",
-            "Replace the first occurrence of a text in a file.",
-            &json!({
-                "path": {"type": "string", "description": "Path relative to the workspace."},
-                "old_text": {"type": "string", "description": "Text that is in the file, exactly."},
-                "new_text": {"type": "string", "description": "Text to put in its place."}
-            }),
-            &["path", "old_text", "new_text"],
-        ),
-        tool(
-            "background_run",
-            "Start a shell command in the background and return at once with its task id. Use it for whatever takes more than a few seconds. You are told when it ends: do not poll, go on with what does not depend on it, or end your turn.",
-            &json!({
-                "command": {"type": "string", "description": "The shell command. Do not append '&'."},
-                "timeout": {"type": "integer", "minimum": 1, "maximum": MAX_TIMEOUT_S, "description": "Seconds after which it is ended. Without it there is no limit."},
-                "stdin": {"type": "boolean", "description": "Keep its standard input open for send_input."}
-            }),
-            &["command"],
-        ),
-        tool(
-            "check_background",
-            "Look at one background task, or list all of this session. Only needed to read more output than the notice held, or to look at a task that still runs.",
-            &json!({
-                "task_id": {"type": "string", "description": "The task; all without it."},
-                "tail": {"type": "integer", "minimum": 1, "maximum": 2000, "description": "How many of the last lines of output."},
-                "grep": {"type": "string", "description": "Only lines that match this regular expression."}
-            }),
-            &[],
-        ),
-        tool(
-            "stop_background",
-            "End a background task and all of its processes.",
-            &json!({"task_id": {"type": "string", "description": "The task."}}),
-            &["task_id"],
-        ),
-        tool(
-            "send_input",
-            "Write text to the standard input of a background task that was started with stdin: true. Add a newline yourself where the program waits for a line.",
-            &json!({
-                "task_id": {"type": "string", "description": "The task."},
-                "text": {"type": "string", "description": "The text, sent as it is."}
-            }),
-            &["task_id", "text"],
-        ),
-    ])
-}
-
-fn tool(name: &str, description: &str, properties: &Value, required: &[&str]) -> Value {
-    json!({
-        "name": name,
-        "description": description,
-        "input_schema": {"type": "object", "properties": properties, "required": required, "additionalProperties": false}
-    })
+    json::parse(include_str!("tools.json")).expect("a test reads it")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_longest_timeout_is_said() {
+        for (place, name) in [(0, "bash"), (4, "background_run")] {
+            let tool = &definitions()[place];
+            assert_eq!(tool["name"], name);
+            assert_eq!(tool["input_schema"]["properties"]["timeout"]["maximum"], MAX_TIMEOUT_S);
+        }
+    }
 
     #[test]
     fn every_name_is_defined_in_order_and_parses() {

@@ -14,11 +14,13 @@ macro_rules! twice {
     ($($item:item)+) => {
         mod ours {
             use super::{Value, seven};
+            type Names = shared::sorted::Map<String, usize>;
             use shared::json::{Deserialize, Serialize};
             $(#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)] $item)+
         }
         mod theirs {
             use super::{Value, seven};
+            type Names = std::collections::BTreeMap<String, usize>;
             use serde::{Deserialize, Serialize};
             $(#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)] $item)+
         }
@@ -49,7 +51,7 @@ twice! {
         #[serde(default = "seven")]
         pub(super) seven: u32,
         #[serde(default)]
-        pub(super) names: std::collections::BTreeMap<String, usize>,
+        pub(super) names: Names,
     }
 
     #[serde(default)]

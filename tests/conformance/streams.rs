@@ -4,12 +4,11 @@
 //! in three ways only, each checked here: blank text is left out, a tool use that `max_tokens` cut off is left out, and arguments
 //! that are no JSON, which the SDK refuses, are kept as the text that they are.
 
-use std::collections::BTreeMap;
-
 use agent::model::answer::{Outcome, keep};
 use agent::model::{ModelEvent, Stop, Stream};
 use e2e::stage::play;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 use crate::{Case, node};
 
@@ -66,7 +65,7 @@ fn known() -> Vec<Known> {
 fn read(pieces: &[&[u8]]) -> (Vec<ModelEvent>, Outcome) {
     let mut stream = Stream::new();
     let kind = ("content-type".to_owned(), "text/event-stream".to_owned());
-    stream.head(200, &BTreeMap::from([kind]));
+    stream.head(200, &shared::sorted::Map::from([kind]));
     let mut events = Vec::new();
     for piece in pieces {
         events.extend(stream.data(piece));

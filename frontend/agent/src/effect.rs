@@ -1,9 +1,8 @@
 //! Everything an agent can ask for. The shell performs effects in order and decides nothing.
 
-use std::collections::BTreeMap;
-
 use shared::json::{Deserialize, Serialize};
 use shared::protocol::ClientFrame;
+use shared::sorted::Map;
 use shared::{SessionId, Timestamp};
 
 use crate::record::Entry;
@@ -84,7 +83,7 @@ pub enum Target {
         /// The whole address.
         url: String,
         /// All other headers.
-        headers: BTreeMap<String, String>,
+        headers: Map<String, String>,
     },
 }
 

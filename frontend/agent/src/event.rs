@@ -1,9 +1,8 @@
 //! Everything that can happen to an agent. The enum is closed: one loop, one match, each event handled to completion.
 
-use std::collections::BTreeMap;
-
 use shared::json::{Deserialize, Serialize};
 use shared::protocol::ServerFrame;
+use shared::sorted::Map;
 use shared::{SessionId, TaskId};
 
 use crate::effect::CallId;
@@ -200,7 +199,7 @@ pub enum ModelInput {
         /// HTTP status.
         status: u16,
         /// Header names in lower case; those a page may read.
-        headers: BTreeMap<String, String>,
+        headers: Map<String, String>,
     },
     /// A piece of its body, cut anywhere.
     Data(Vec<u8>),

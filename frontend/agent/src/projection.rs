@@ -4,11 +4,10 @@
 
 mod words;
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 use shared::json;
 use shared::protocol::TaskEvent;
+use shared::sorted::Map;
 use shared::task::{Task, TaskState};
 use shared::tools::ToolCall;
 use shared::{TaskId, Timestamp};
@@ -36,9 +35,9 @@ const TASK_SPANS: u64 = 1 << 48;
 /// What the page shows of the conversation and the timeline.
 #[derive(Debug, Default)]
 pub struct Projection {
-    rows: BTreeMap<u64, Row>,
-    spans: BTreeMap<u64, Span>,
-    drains: BTreeMap<CallId, Drain>,
+    rows: Map<u64, Row>,
+    spans: Map<u64, Span>,
+    drains: Map<CallId, Drain>,
     /// The current call and the first row of its answer.
     call: CallId,
     first: u64,
@@ -172,14 +171,18 @@ impl Projection {
         self.span(span, patches);
     }
 
+    /// The rows of the last call's answer.
+    fn answer_rows(&self) -> Vec<u64> {
+        let end = self.first - FIRST_BLOCK + ROWS_AN_ENTRY;
+        let from_first = self.rows.keys().rev().take_while(|id| **id >= self.first);
+        let mut rows: Vec<u64> = from_first.filter(|id| **id < end).copied().collect();
+        rows.reverse();
+        rows
+    }
+
     /// Removes what came of an answer that broke off.
     fn drop_answer(&mut self, patches: &mut Vec<Patch>) {
-        let gone: Vec<u64> = self
-            .rows
-            .range(self.first..self.first - FIRST_BLOCK + ROWS_AN_ENTRY)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in gone {
+        for id in self.answer_rows() {
             self.rows.remove(&id);
             patches.push(Patch::Drop { row: id });
         }
@@ -221,11 +224,7 @@ impl Projection {
     }
 
     fn answer(&mut self, at: Timestamp, content: &[Value], stop: &Stop, patches: &mut Vec<Patch>) {
-        let streamed: Vec<u64> = self
-            .rows
-            .range(self.first..self.first - FIRST_BLOCK + ROWS_AN_ENTRY)
-            .map(|(id, _)| *id)
-            .collect();
+        let streamed = self.answer_rows();
         self.uses.clear();
         let mut kept = Vec::new();
         for (block, value) in content.iter().enumerate() {

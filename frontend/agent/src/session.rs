@@ -2,10 +2,9 @@
 //!
 //! It holds what must survive a reload, and nothing else; sockets, streams and timers are the agent's.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
 use shared::protocol::TaskEvent;
+use shared::sorted::Set;
 use shared::tools::ToolCall;
 use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
 
@@ -48,9 +47,9 @@ pub struct Session {
     /// The last durable event taken in.
     pub seq: Seq,
     /// Tasks whose end was taken in.
-    pub ended: BTreeSet<TaskId>,
+    pub ended: Set<TaskId>,
     /// Tasks whose end was shown by a tool's result, perhaps before the event came.
-    pub consumed: BTreeSet<TaskId>,
+    pub consumed: Set<TaskId>,
     /// The last call.
     pub call: CallId,
     /// The model of the last call.

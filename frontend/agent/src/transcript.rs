@@ -3,9 +3,8 @@
 //! It is append only: a message is made once, when it is first appended, and never changed but by growing while it is the last
 //! and no answer has come. Assistant blocks are kept as they came. A request never holds a call without its result.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Value, json};
+use shared::sorted::Set;
 
 use crate::effect::CallId;
 use crate::model::message::{Message, Role, is_thinking};
@@ -109,7 +108,7 @@ pub fn messages_of_call(log: &[Entry], call: CallId) -> Option<Value> {
     let mut transcript = Transcript::default();
     let mut system = Value::Null;
     let mut model_of = String::new();
-    let mut known = BTreeSet::new();
+    let mut known = Set::new();
     for entry in log {
         match &entry.record {
             Record::Fixed { system: text, .. } => system = Value::String(text.clone()),

@@ -8,7 +8,6 @@
 mod keep;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
 
 use agent::Event;
@@ -19,11 +18,11 @@ use agent::view::{Patch, Tone};
 use leptos::prelude::*;
 use shared::SessionId;
 use shared::json::{Deserialize, Serialize};
+use shared::sorted;
 use uuid::Uuid;
-use wasm_bindgen_futures::spawn_local;
 
 use super::channel::Channel;
-use super::js::{hidden, sleep};
+use super::js::{hidden, sleep, spawn};
 use super::lock;
 use super::page::{self, Moment};
 use super::pairing::Pairing;
@@ -59,15 +58,15 @@ pub(crate) struct Desk {
     me: Weak<Self>,
     state: PageState,
     news: Channel<News>,
-    lines: RefCell<BTreeMap<SessionId, SessionSummary>>,
+    lines: RefCell<sorted::Map<SessionId, SessionSummary>>,
     /// Sessions that some tab drives, this one included.
-    held: RefCell<BTreeSet<SessionId>>,
-    seats: RefCell<BTreeMap<SessionId, Rc<Seat>>>,
+    held: RefCell<sorted::Set<SessionId>>,
+    seats: RefCell<sorted::Map<SessionId, Rc<Seat>>>,
     shown: Cell<Option<SessionId>>,
     /// Sessions that are not shown and wait to be closed.
-    lingering: RefCell<BTreeSet<SessionId>>,
+    lingering: RefCell<sorted::Set<SessionId>>,
     /// Lines and the draft that are to be written; the newest counts.
-    unwritten: RefCell<BTreeMap<SessionId, SessionSummary>>,
+    unwritten: RefCell<sorted::Map<SessionId, SessionSummary>>,
     draft: RefCell<Option<(SessionId, String)>>,
     writing: Cell<bool>,
 }
@@ -389,7 +388,7 @@ impl Desk {
 
     fn start<F: Future<Output = ()> + 'static>(&self, work: impl FnOnce(Rc<Self>) -> F) {
         if let Some(desk) = self.me.upgrade() {
-            spawn_local(work(desk));
+            spawn(work(desk));
         }
     }
 }

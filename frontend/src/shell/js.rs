@@ -2,6 +2,7 @@
 //! end with their handle.
 
 use std::cell::Cell;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
@@ -22,6 +23,17 @@ pub(super) fn document() -> Document {
 /// Whether nobody can see the page.
 pub(super) fn hidden() -> bool {
     document().hidden()
+}
+
+/// Begins something that goes on by itself.
+pub(super) fn spawn(work: impl Future<Output = ()> + 'static) {
+    // In a box, so that the machinery around a task is compiled once.
+    spawn_boxed(Box::pin(work));
+}
+
+#[inline(never)]
+fn spawn_boxed(work: Pin<Box<dyn Future<Output = ()>>>) {
+    wasm_bindgen_futures::spawn_local(work);
 }
 
 /// What an exception says, for people.

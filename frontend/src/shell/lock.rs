@@ -7,17 +7,17 @@
 //! one, waiting never ends, and the store and the runner fence the earlier tab.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
 use js_sys::{Array, Function, Object, Promise, Reflect};
 use shared::SessionId;
+use shared::sorted::Set;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, AbortSignal};
 
-use super::js::{function, window};
+use super::js::{function, spawn, window};
 
 const PREFIX: &str = "meanwhile.session.";
 
@@ -106,7 +106,7 @@ pub(super) async fn acquire(
         }
     });
     let request = manager.request(&format!("{PREFIX}{session}"), &options(want, signal), function(&callback));
-    spawn_local(async move {
+    spawn(async move {
         let outcome = JsFuture::from(request).await;
         drop(callback);
         if outcome.is_err() && granted.get() {
@@ -117,10 +117,10 @@ pub(super) async fn acquire(
 }
 
 /// The sessions that some tab drives.
-pub(super) async fn held() -> BTreeSet<SessionId> {
-    let Some(manager) = manager() else { return BTreeSet::new() };
-    let Ok(snapshot) = JsFuture::from(manager.query()).await else { return BTreeSet::new() };
-    let Ok(held) = Reflect::get(&snapshot, &"held".into()) else { return BTreeSet::new() };
+pub(super) async fn held() -> Set<SessionId> {
+    let Some(manager) = manager() else { return Set::new() };
+    let Ok(snapshot) = JsFuture::from(manager.query()).await else { return Set::new() };
+    let Ok(held) = Reflect::get(&snapshot, &"held".into()) else { return Set::new() };
     Array::from(&held)
         .iter()
         .filter_map(|lock| Reflect::get(&lock, &"name".into()).ok()?.as_string())

@@ -37,7 +37,6 @@ use std::rc::{Rc, Weak};
 use agent::record::Entry;
 use agent::{Effect, Event, Pump, Shell};
 use shared::{SessionId, Timestamp};
-use wasm_bindgen_futures::spawn_local;
 
 use clock::Clock;
 use model::Calls;
@@ -139,7 +138,7 @@ impl Browser {
         let Some(through) = entries.last().map(|entry| entry.n) else { return };
         self.0.saving.set(true);
         let (browser, pump) = (self.clone(), pump.clone());
-        spawn_local(async move {
+        js::spawn(async move {
             let hands = &browser.0;
             let outcome = hands.desk.store.append(hands.session, &hands.token, &entries).await;
             if hands.retired.get() {

@@ -4,7 +4,6 @@
 //! find no entry and go nowhere.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use agent::effect::{ModelCall, Target};
@@ -13,17 +12,18 @@ use agent::{CallId, Event, Pump};
 use gloo_net::http::{Request, Response};
 use js_sys::{Reflect, Uint8Array};
 use shared::json;
+use shared::sorted::Map;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::{JsFuture, spawn_local};
+use wasm_bindgen_futures::JsFuture;
 use web_sys::{
     AbortController, ReadableStreamDefaultReader, ReferrerPolicy, RequestCredentials, RequestRedirect,
 };
 
-use super::js::{pause, words};
+use super::js::{pause, spawn, words};
 
 /// The calls under way.
 #[derive(Clone, Default)]
-pub(super) struct Calls(Rc<RefCell<BTreeMap<CallId, AbortController>>>);
+pub(super) struct Calls(Rc<RefCell<Map<CallId, AbortController>>>);
 
 impl Calls {
     /// Makes a call. `key` is what this browser keeps for direct calls.
@@ -40,7 +40,7 @@ impl Calls {
         };
         self.0.borrow_mut().insert(call.call, abort.clone());
         let report = Report { calls: self.clone(), call: call.call, abort, pump: pump.clone() };
-        spawn_local(async move {
+        spawn(async move {
             let end = match call.target {
                 Target::Demo => play(&call.body, &report).await,
                 Target::Http { url, headers } => fetch(&url, &headers, call.body, key, &report).await,
@@ -91,7 +91,7 @@ impl Report {
 /// Plays the demo's answer: with its pauses where someone looks, without where nobody does.
 async fn play(body: &str, report: &Report) -> Result<(), String> {
     let request = json::parse(body).map_err(|error| error.to_string())?;
-    let headers = BTreeMap::from([("content-type".to_owned(), "text/event-stream".to_owned())]);
+    let headers = Map::from([("content-type".to_owned(), "text/event-stream".to_owned())]);
     report.say(ModelInput::Head { status: 200, headers });
     for chunk in agent::model::demo::answer(&request) {
         pause(chunk.delay_ms).await;
@@ -106,7 +106,7 @@ async fn play(body: &str, report: &Report) -> Result<(), String> {
 /// Posts the request and passes the answer on as it comes. Redirects are refused: they would carry the key elsewhere.
 async fn fetch(
     url: &str,
-    headers: &BTreeMap<String, String>,
+    headers: &Map<String, String>,
     body: String,
     key: Option<String>,
     report: &Report,
@@ -146,6 +146,6 @@ async fn fetch(
     }
 }
 
-fn readable(response: &Response) -> BTreeMap<String, String> {
+fn readable(response: &Response) -> Map<String, String> {
     response.headers().entries().map(|(name, value)| (name.to_lowercase(), value)).collect()
 }

@@ -19,7 +19,6 @@ use agent::{Event, Pump};
 use shared::SessionId;
 use shared::json::{Deserialize, Serialize};
 use uuid::Uuid;
-use wasm_bindgen_futures::spawn_local;
 
 use super::channel::Channel;
 use super::lock::{self, Hold, Patience, Want};
@@ -248,7 +247,7 @@ impl Seat {
             self.say(&Word::Hello { from: self.desk.tab });
         }
         let change = self.changes.get();
-        spawn_local(async move {
+        js::spawn(async move {
             let me = seat.me.clone();
             let stolen = move || {
                 if let Some(seat) = me.upgrade() {

@@ -20,9 +20,8 @@ use gloo_net::websocket::futures::WebSocket;
 use gloo_net::websocket::{Message, State, WebSocketError};
 use shared::json;
 use shared::protocol::{BEARER_PREFIX, ClientFrame, SUBPROTOCOL, ServerFrame};
-use wasm_bindgen_futures::spawn_local;
 
-use super::js::window;
+use super::js::{spawn, window};
 use super::pairing::{self, Health, Pairing};
 
 /// What browsers report of a connection that ended without a close frame.
@@ -49,7 +48,7 @@ impl Link {
         self.0.replace(Some(Live { generation, frames }));
         let gate = Gate { link: self.clone(), generation, pump: pump.clone() };
         let pairing = pairing.clone();
-        spawn_local(async move {
+        spawn(async move {
             let (code, reason) = run(outgoing, &gate, &pairing).await;
             gate.close(code, reason);
         });

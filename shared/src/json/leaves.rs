@@ -1,10 +1,9 @@
 //! Reading and writing of what holds no fields of ours: numbers, texts, lists, maps, and what is one thing or nothing.
 
-use std::collections::BTreeMap;
-
 use uuid::Uuid;
 
-use super::{FromJson, Map, ToJson, Trouble, Value, put_word, set, slot};
+use super::{FromJson, ToJson, Trouble, Value, put_word, set, slot};
+use crate::sorted::Map;
 
 #[inline(never)]
 fn whole(value: Option<&mut Value>, most: u64, expected: &str, trouble: &mut Trouble) -> u64 {
@@ -208,16 +207,16 @@ impl<T: FromJson> FromJson for Vec<T> {
     }
 }
 
-impl<T: ToJson> ToJson for BTreeMap<String, T> {
+impl<T: ToJson> ToJson for Map<String, T> {
     fn write(&self, into: &mut Value) {
-        set(into, Value::Object(Map::new()));
+        set(into, Value::Object(super::Map::new()));
         for (name, value) in self {
             value.write(slot(into, name));
         }
     }
 }
 
-impl<T: FromJson> FromJson for BTreeMap<String, T> {
+impl<T: FromJson> FromJson for Map<String, T> {
     fn from_json(value: Option<&mut Value>, trouble: &mut Trouble) -> Self {
         match value {
             Some(Value::Object(fields)) => std::mem::take(fields)

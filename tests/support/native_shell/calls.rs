@@ -1,6 +1,5 @@
 //! Model calls that the page makes itself: over HTTP with its own key, or to the demo.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use agent::effect::{ModelCall, Target};
@@ -8,6 +7,7 @@ use agent::event::ModelInput;
 use agent::model::demo;
 use agent::{Event, Pump};
 use futures_util::StreamExt as _;
+use shared::sorted::Map;
 
 use crate::fake_anthropic::KEY;
 
@@ -23,7 +23,7 @@ pub(super) async fn make(call: ModelCall, pump: Pump) {
         Target::Demo => {
             let request = serde_json::from_str(&call.body).expect("the agent writes JSON");
             let kind = ("content-type".to_owned(), "text/event-stream".to_owned());
-            tell(ModelInput::Head { status: 200, headers: BTreeMap::from([kind]) });
+            tell(ModelInput::Head { status: 200, headers: Map::from([kind]) });
             for chunk in demo::answer(&request) {
                 tokio::time::sleep(Duration::from_millis(chunk.delay_ms.into())).await;
                 tell(ModelInput::Data(chunk.bytes));
@@ -35,7 +35,7 @@ pub(super) async fn make(call: ModelCall, pump: Pump) {
 
 async fn over_http(
     url: &str,
-    headers: &BTreeMap<String, String>,
+    headers: &Map<String, String>,
     body: String,
     tell: impl Fn(ModelInput),
 ) -> Result<(), reqwest::Error> {

@@ -8,11 +8,11 @@ mod runner;
 mod turn;
 mod user;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-
 use shared::protocol::ClientFrame;
+use shared::sorted::{self, Map, Set};
 use shared::task::Task;
 use shared::{OpId, Seq, TaskId, Timestamp};
+use std::collections::VecDeque;
 
 use crate::effect::{Effect, SessionSummary};
 use crate::event::{Boot, Event};
@@ -47,14 +47,14 @@ pub struct Agent {
     /// The tool use that waits for an approval, as shown.
     asking: Option<Asking>,
     /// Operations of the log that were asked for since this boot.
-    asked_ops: BTreeSet<OpId>,
+    asked_ops: Set<OpId>,
     /// An end was taken in, and more may follow: no turn is started until this number is settled, or then.
     settling: Option<(Seq, Timestamp)>,
-    tasks: BTreeMap<TaskId, Task>,
+    tasks: Map<TaskId, Task>,
     /// Tasks whose stop was asked for.
-    stopping: BTreeSet<TaskId>,
+    stopping: Set<TaskId>,
     /// Watched tasks and the next offset wanted.
-    watched: BTreeMap<TaskId, Watched>,
+    watched: Map<TaskId, Watched>,
     /// Entries that are not known to be durable.
     unsaved: VecDeque<Entry>,
     /// Whether the log is written at all: a session in which nothing happened yet leaves no trace.
@@ -120,11 +120,11 @@ impl Agent {
             visible: true,
             calling: None,
             asking: None,
-            asked_ops: BTreeSet::new(),
+            asked_ops: Set::new(),
             settling: None,
-            tasks: BTreeMap::new(),
-            stopping: BTreeSet::new(),
-            watched: BTreeMap::new(),
+            tasks: Map::new(),
+            stopping: Set::new(),
+            watched: Map::new(),
             unsaved: VecDeque::new(),
             keeping: false,
             save_fault: None,
@@ -390,7 +390,7 @@ impl Agent {
 
     fn tasks_in_order(&self) -> Vec<Task> {
         let mut tasks: Vec<Task> = self.tasks.values().cloned().collect();
-        tasks.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+        sorted::sort_by(&mut tasks, |a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
         tasks
     }
 

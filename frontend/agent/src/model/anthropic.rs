@@ -4,10 +4,9 @@
 //! [`ModelEvent::Done`], or when the call is broken off, [`Stream::result`] says what came of it. An answer without `message_stop` is truncated,
 //! however complete it looks.
 
-use std::collections::BTreeMap;
-
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use shared::json;
+use shared::sorted::Map;
 
 use super::answer::{Answer, ModelEvent, Outcome, Partial, keep};
 use super::fault::{self, Head};
@@ -37,7 +36,7 @@ pub struct Stream {
 #[derive(Debug)]
 struct Block {
     index: u64,
-    fields: Map<String, Value>,
+    fields: json::Map<String, Value>,
     text: String,
     json: String,
     done: bool,
@@ -51,7 +50,7 @@ impl Stream {
     }
 
     /// The head came. Header names are in lower case.
-    pub fn head(&mut self, status: u16, headers: &BTreeMap<String, String>) {
+    pub fn head(&mut self, status: u16, headers: &Map<String, String>) {
         self.head = Head { status: Some(status), headers: headers.clone() };
     }
 

@@ -1,9 +1,8 @@
 //! How calls fail: what a status, a body or an error in the middle of a stream mean, in words that say what to do, and when to try again.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 use shared::json;
+use shared::sorted::Map;
 
 use super::Fault;
 
@@ -63,7 +62,7 @@ pub(super) fn broken(head: &Head, message: String, retryable: bool) -> Fault {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Head {
     pub(super) status: Option<u16>,
-    pub(super) headers: BTreeMap<String, String>,
+    pub(super) headers: Map<String, String>,
 }
 
 impl Head {

@@ -3,10 +3,9 @@
 //! The same conversation gives the same bytes, and a longer one begins with the bytes of the shorter one but for the cache markers: on that rest
 //! the prompt cache and the signatures of thinking blocks.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Value, json};
 use shared::json;
+use shared::sorted::Map;
 
 use super::message::{Message, block_type};
 use crate::prices;
@@ -78,7 +77,7 @@ impl Request<'_> {
 
 /// The headers of a direct call, without the key.
 #[must_use]
-pub fn headers() -> BTreeMap<String, String> {
+pub fn headers() -> Map<String, String> {
     [
         ("content-type", "application/json"),
         ("anthropic-version", ANTHROPIC_VERSION),

@@ -3,9 +3,8 @@
 //! The simulation and the fake server of the tests send every request through [`check`]: whatever a test is about, a conversation that a real server
 //! would refuse fails it.
 
-use std::collections::BTreeSet;
-
 use serde_json::Value;
+use shared::sorted::Set;
 
 use super::message::{block_type, is_thinking};
 
@@ -60,8 +59,8 @@ fn check_system(system: &Value) -> Result<(), String> {
     })
 }
 
-fn check_tools(tools: &Value) -> Result<BTreeSet<&str>, String> {
-    let mut names = BTreeSet::new();
+fn check_tools(tools: &Value) -> Result<Set<&str>, String> {
+    let mut names = Set::new();
     for (n, tool) in tools.as_array().into_iter().flatten().enumerate() {
         let name = tool["name"].as_str().unwrap_or_default();
         if !is_identifier(name) {
@@ -79,7 +78,7 @@ fn check_tools(tools: &Value) -> Result<BTreeSet<&str>, String> {
     Ok(names)
 }
 
-fn check_messages(messages: &Value, tools: &BTreeSet<&str>) -> Result<(), String> {
+fn check_messages(messages: &Value, tools: &Set<&str>) -> Result<(), String> {
     let Some(messages) = messages.as_array() else {
         return Err("messages: Field required".to_owned());
     };
@@ -88,7 +87,7 @@ fn check_messages(messages: &Value, tools: &BTreeSet<&str>) -> Result<(), String
     }
     let mut before: Option<&str> = None;
     let mut open: Vec<&str> = Vec::new();
-    let mut seen = BTreeSet::new();
+    let mut seen = Set::new();
     for (n, message) in messages.iter().enumerate() {
         let role = message["role"].as_str().unwrap_or_default();
         if !matches!(role, "user" | "assistant") {
@@ -129,7 +128,7 @@ fn check_messages(messages: &Value, tools: &BTreeSet<&str>) -> Result<(), String
 }
 
 fn check_user(n: usize, blocks: &[Value], open: &[&str]) -> Result<(), String> {
-    let mut answered = BTreeSet::new();
+    let mut answered = Set::new();
     let mut others = false;
     for (m, block) in blocks.iter().enumerate() {
         let place = format!("messages.{n}.content.{m}");
@@ -170,8 +169,8 @@ fn check_user(n: usize, blocks: &[Value], open: &[&str]) -> Result<(), String> {
 fn check_assistant<'a>(
     n: usize,
     blocks: &'a [Value],
-    tools: &BTreeSet<&str>,
-    seen: &mut BTreeSet<&'a str>,
+    tools: &Set<&str>,
+    seen: &mut Set<&'a str>,
 ) -> Result<Vec<&'a str>, String> {
     let mut open = Vec::new();
     for (m, block) in blocks.iter().enumerate() {

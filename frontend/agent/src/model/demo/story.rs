@@ -1,8 +1,7 @@
 //! Reads a conversation: the last wish, the steps since, and every task that it knows of.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
+use shared::sorted::Map;
 
 use super::report;
 use crate::model::message::block_type;
@@ -189,7 +188,7 @@ pub(super) fn read(request: &Value) -> Story {
     story.messages = messages.len();
     // Content that is a string counts as one block.
     let plain = [Value::Null];
-    let mut open: BTreeMap<&str, &Value> = BTreeMap::new();
+    let mut open: Map<&str, &Value> = Map::new();
     for message in messages {
         let blocks = message["content"].as_array().map_or(&plain[..], Vec::as_slice);
         if message["role"] == "assistant" {

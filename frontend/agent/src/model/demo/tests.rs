@@ -6,6 +6,7 @@ use serde_json::json;
 use shared::files::{FileChange, FileText};
 use shared::output::Excerpt;
 use shared::protocol::{BackgroundedBy, Checked, Reply};
+use shared::sorted::Map;
 use shared::task::{Party, Task, TaskState};
 use shared::tools::{ToolCall, definitions};
 use shared::{OpId, SessionId, TaskId, Timestamp};
@@ -644,7 +645,7 @@ fn task(n: usize, command: &str) -> Task {
 #[cfg_attr(not(target_arch = "wasm32"), expect(clippy::result_large_err, reason = "taken apart at once"))]
 fn play(chunks: &[Chunk]) -> crate::model::Outcome {
     let mut stream = Stream::new();
-    stream.head(200, &BTreeMap::from([("content-type".to_owned(), "text/event-stream".to_owned())]));
+    stream.head(200, &Map::from([("content-type".to_owned(), "text/event-stream".to_owned())]));
     assert!(chunks.iter().all(|chunk| chunk.delay_ms <= 200 && !chunk.bytes.is_empty()));
     for chunk in chunks {
         stream.data(&chunk.bytes);
