@@ -179,6 +179,16 @@ pub fn named<'a>(
     (place, value.get_mut(names[place]))
 }
 
+/// An object of these fields.
+#[inline(never)]
+pub fn object(fields: &[(&str, &dyn ToJson)]) -> Value {
+    let mut object = Value::Object(Map::new());
+    for (name, value) in fields {
+        value.write(slot(&mut object, name));
+    }
+    object
+}
+
 /// Writes a field.
 pub fn put<T: ToJson + ?Sized>(into: &mut Value, name: &str, value: &T) {
     value.write(slot(into, name));

@@ -313,6 +313,8 @@ fn any_value() -> impl Strategy<Value = Value> {
         any::<u64>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         (-1e9..1e9).prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        (-20..20_i32, -99..99_i32).prop_map(|(power, n)| Value::from(f64::from(n) * 10_f64.powi(power))),
         any::<String>().prop_map(Value::from),
         "[\\x00-\\x7f]{0,8}".prop_map(Value::from),
     ];
@@ -323,6 +325,16 @@ fn any_value() -> impl Strategy<Value = Value> {
                 .prop_map(|fields| Value::Object(fields.into_iter().collect())),
         ]
     })
+}
+
+#[test]
+fn numbers_are_written_as_by_serde_json() {
+    for number in
+        [0.0, -0.0, 1.0, 0.1, 1e-5, 9.9e-6, 1e-6, 123e-7, 1e15, 1e16, 12e15, 1e17, 1.5e300, f64::MIN_POSITIVE]
+    {
+        let value = Value::from(number);
+        assert_eq!(json::text(&value), serde_json::to_string(&value).unwrap());
+    }
 }
 
 #[test]

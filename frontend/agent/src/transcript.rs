@@ -3,7 +3,7 @@
 //! It is append only: a message is made once, when it is first appended, and never changed but by growing while it is the last
 //! and no answer has come. Assistant blocks are kept as they came. A request never holds a call without its result.
 
-use serde_json::{Value, json};
+use shared::json::{self, Value};
 use shared::sorted::Set;
 
 use crate::effect::CallId;
@@ -68,7 +68,9 @@ impl Transcript {
             if message.role == Role::Assistant && maker != model {
                 message.content.retain(|block| !is_thinking(block));
                 if message.content.is_empty() {
-                    message.content.push(json!({"type": "text", "text": "(thought without words)"}));
+                    message
+                        .content
+                        .push(json::object(&[("type", &"text"), ("text", &"(thought without words)")]));
                 }
             }
             messages.push(message);
@@ -94,7 +96,7 @@ pub fn tool_uses(content: &[Value]) -> Vec<(String, String, Value)> {
 #[must_use]
 pub fn tool_result(id: &str, content: &str, is_error: bool) -> Value {
     let content = if content.trim().is_empty() { "(no output)" } else { content };
-    let mut block = json!({"type": "tool_result", "tool_use_id": id, "content": content});
+    let mut block = json::object(&[("type", &"tool_result"), ("tool_use_id", &id), ("content", &content)]);
     if is_error {
         block["is_error"] = Value::Bool(true);
     }
@@ -117,11 +119,15 @@ pub fn messages_of_call(log: &[Entry], call: CallId) -> Option<Value> {
                 transcript.append(append);
                 model_of.clone_from(&model.model);
                 if *asked == call {
-                    let drained: Vec<&str> = drained.iter().map(shared::TaskId::as_str).collect();
-                    return Some(json!({
-                        "call": call, "at": entry.at, "model": model, "cause": cause, "system": system,
-                        "messages": transcript.for_model(&model_of), "drained": drained,
-                    }));
+                    return Some(json::object(&[
+                        ("call", &call),
+                        ("at", &entry.at),
+                        ("model", model),
+                        ("cause", cause),
+                        ("system", &system),
+                        ("messages", &transcript.for_model(&model_of)),
+                        ("drained", drained),
+                    ]));
                 }
             }
             Record::Answered { content, .. } => transcript.answer(content, &model_of),

@@ -147,5 +147,5 @@ async fn fetch(
 }
 
 fn readable(response: &Response) -> Map<String, String> {
-    response.headers().entries().map(|(name, value)| (name.to_lowercase(), value)).collect()
+    response.headers().entries().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect()
 }

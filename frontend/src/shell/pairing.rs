@@ -4,7 +4,6 @@
 use std::cell::RefCell;
 
 use gloo_net::http::{Request, RequestBuilder, Response};
-use serde_json::json;
 use shared::Problem;
 use shared::json::{self, Deserialize, FromJson};
 use web_sys::{ReferrerPolicy, RequestCache, RequestCredentials, RequestRedirect};
@@ -135,7 +134,7 @@ pub(super) async fn problem_in(response: &Response) -> String {
 async fn exchange(code: &str) -> Result<String, String> {
     let request = strict(Request::post("/api/pair"))
         .header("content-type", "application/json")
-        .body(json::text(&json!({ "code": code, "name": client_name() })))
+        .body(json::text(&json::object(&[("code", &code), ("name", &client_name())])))
         .map_err(|error| error.to_string())?;
     let response =
         request.send().await.map_err(|_| "the runner does not answer; is it still running?".to_owned())?;

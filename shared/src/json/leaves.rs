@@ -143,6 +143,12 @@ impl FromJson for Value {
     }
 }
 
+impl<T: ToJson + ?Sized> ToJson for &T {
+    fn write(&self, into: &mut Value) {
+        (**self).write(into);
+    }
+}
+
 impl<T: ToJson> ToJson for Option<T> {
     fn write(&self, into: &mut Value) {
         if let Some(value) = self {

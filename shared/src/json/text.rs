@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use serde_json::Number;
+
 use super::{JsonError, Value};
 
 /// Reads a text.
@@ -46,9 +48,7 @@ fn write(value: &Value, depth: Option<usize>, out: &mut String) {
         Value::Null => out.push_str("null"),
         Value::Bool(true) => out.push_str("true"),
         Value::Bool(false) => out.push_str("false"),
-        Value::Number(number) => {
-            let _ = write!(out, "{number}");
-        }
+        Value::Number(number) => write_number(number, out),
         Value::String(text) => quote(text, out),
         Value::Array(items) => list(items, depth, out),
         Value::Object(fields) => {
@@ -63,6 +63,28 @@ fn write(value: &Value, depth: Option<usize>, out: &mut String) {
             out.push('}');
         }
     }
+}
+
+/// The shortest number that reads as the same, by the standard library: the tables of another printer would be the page's largest data.
+#[inline(never)]
+fn write_number(number: &Number, out: &mut String) {
+    let _ = match (number.as_u64(), number.as_i64(), number.as_f64()) {
+        (Some(whole), ..) => write!(out, "{whole}"),
+        (None, Some(whole), _) => write!(out, "{whole}"),
+        (None, None, Some(real)) => {
+            let size = real.abs();
+            if size != 0.0 && !(1e-5..1e16).contains(&size) {
+                let sign = if size < 1.0 { "e" } else { "e+" };
+                out.push_str(&format!("{real:e}").replacen('e', sign, 1));
+                Ok(())
+            } else if real.fract() == 0.0 {
+                write!(out, "{real}.0")
+            } else {
+                write!(out, "{real}")
+            }
+        }
+        (None, None, None) => write!(out, "null"),
+    };
 }
 
 fn list(items: &[Value], depth: Option<usize>, out: &mut String) {

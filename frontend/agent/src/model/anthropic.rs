@@ -4,7 +4,7 @@
 //! [`ModelEvent::Done`], or when the call is broken off, [`Stream::result`] says what came of it. An answer without `message_stop` is truncated,
 //! however complete it looks.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use shared::json;
 use shared::sorted::Map;
 
@@ -229,7 +229,7 @@ impl Stream {
                 if let Value::Array(list) = citations {
                     list.push(delta["citation"].clone());
                 } else {
-                    *citations = json!([delta["citation"]]);
+                    *citations = Value::Array(vec![delta["citation"].clone()]);
                 }
             }
             _ => open.take_unknown(delta),
@@ -302,11 +302,11 @@ impl Block {
             let input = match parse(&self.json) {
                 Some(input @ Value::Object(_)) => input,
                 // The API takes nothing but an object here, and the model shall see what it wrote.
-                _ => json!({"unreadable": self.json}),
+                _ => json::object(&[("unreadable", &self.json)]),
             };
             fields.insert("input".to_owned(), input);
         } else if kind == "tool_use" && !matches!(fields.get("input"), Some(Value::Object(_))) {
-            fields.insert("input".to_owned(), json!({}));
+            fields.insert("input".to_owned(), json::object(&[]));
         }
         Value::Object(fields)
     }

@@ -53,10 +53,13 @@ pub const fn examples() -> [Example; 3] {
 }
 
 /// The answer to a request in the form of Anthropic's Messages, as a stream of its events with status 200.
-/// A request that breaks the rules is answered with the error that a real server would give.
+/// In a build for tests, a request that breaks the rules is answered with the error that a real server would give.
 #[must_use]
 pub fn answer(request: &Value) -> Vec<Chunk> {
-    if let Err(message) = rules::check(request) {
+    // What the page sends was held against the rules when it was tested; there the check would be dead weight.
+    if cfg!(debug_assertions)
+        && let Err(message) = rules::check(request)
+    {
         return stream::error(&message);
     }
     let story = story::read(request);

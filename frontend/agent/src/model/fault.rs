@@ -121,7 +121,7 @@ impl Head {
     pub(super) fn fault_in_stream(&self, event: &Value) -> Fault {
         let error = &event["error"];
         let kind = error["type"].as_str().unwrap_or_default();
-        let said = words(event).unwrap_or_else(|| quote(&event.to_string()));
+        let said = words(event).unwrap_or_else(|| quote(&json::text(event)));
         let status = match kind {
             "overloaded_error" => 529,
             "rate_limit_error" => 429,
@@ -134,7 +134,7 @@ impl Head {
             "request_too_large" => 413,
             _ => 500,
         };
-        let spent = status == 429 && event.to_string().contains("enforced_spend_limit_reached");
+        let spent = status == 429 && json::text(event).contains("enforced_spend_limit_reached");
         Fault {
             message: advise(status, spent, &said),
             status: self.status,

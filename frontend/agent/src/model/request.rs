@@ -3,8 +3,7 @@
 //! The same conversation gives the same bytes, and a longer one begins with the bytes of the shorter one but for the cache markers: on that rest
 //! the prompt cache and the signatures of thinking blocks.
 
-use serde_json::{Value, json};
-use shared::json;
+use shared::json::{self, ToJson, Value};
 use shared::sorted::Map;
 
 use super::message::{Message, block_type};
@@ -36,12 +35,12 @@ impl Request<'_> {
     /// The body: JSON. It is written piece by piece, so that the conversation need not be copied.
     #[must_use]
     pub fn body(&self) -> String {
-        let mut body = json::text(&json!({
-            "model": self.model,
-            "max_tokens": max_tokens(self.model),
-            "stream": self.stream,
-        }));
-        body.pop();
+        let mut body = format!(
+            r#"{{"model":{},"max_tokens":{},"stream":{}"#,
+            json::to_text(self.model),
+            max_tokens(self.model),
+            self.stream
+        );
         let mut field = |name: &str, value: &Value| {
             body.push_str(",\"");
             body.push_str(name);
@@ -49,11 +48,12 @@ impl Request<'_> {
             json::append(value, &mut body);
         };
         if thinks(self.model) {
-            field("thinking", &json!({"type": "adaptive", "display": "summarized"}));
+            field("thinking", &json::object(&[("type", &"adaptive"), ("display", &"summarized")]));
         }
         if !self.system.trim().is_empty() {
-            let marker = json!({"type": "ephemeral"});
-            field("system", &json!([{"type": "text", "text": self.system, "cache_control": marker}]));
+            let text: [(&str, &dyn ToJson); 3] =
+                [("type", &"text"), ("text", &self.system), ("cache_control", &ephemeral())];
+            field("system", &Value::Array(vec![json::object(&text)]));
         }
         if self.tools.as_array().is_some_and(|list| !list.is_empty()) {
             field("tools", self.tools);
@@ -100,6 +100,10 @@ fn thinks(model: &str) -> bool {
         && parts.next() == Some("5")
 }
 
+fn ephemeral() -> Value {
+    json::object(&[("type", &"ephemeral")])
+}
+
 /// The blocks with a cache marker on the last that can bear one.
 fn marked(blocks: &[Value]) -> Vec<Value> {
     let mut blocks = blocks.to_vec();
@@ -107,7 +111,7 @@ fn marked(blocks: &[Value]) -> Vec<Value> {
         matches!(block_type(block), "text" | "tool_result" | "tool_use" | "image" | "document")
     });
     if let Some(Value::Object(fields)) = bearer {
-        fields.insert("cache_control".to_owned(), json!({"type": "ephemeral"}));
+        fields.insert("cache_control".to_owned(), ephemeral());
     }
     blocks
 }
@@ -116,6 +120,7 @@ fn marked(blocks: &[Value]) -> Vec<Value> {
 mod tests {
     use super::*;
     use crate::model::rules;
+    use serde_json::json;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 

@@ -1,5 +1,7 @@
 //! Streams as servers send them, cut at every byte.
 
+use serde_json::json;
+
 use super::*;
 use crate::model::answer::Answer;
 #[cfg(target_arch = "wasm32")]

@@ -2,7 +2,7 @@
 //!
 //! A step that was taken is not taken again, so every script ends.
 
-use serde_json::json;
+use shared::json::{self, ToJson, Value};
 
 use super::report::{self, code};
 use super::story::{self, Step, Story, Task};
@@ -51,7 +51,7 @@ pub(super) fn next(story: &Story) -> Reply {
 #[derive(Default)]
 struct Draft {
     said: Vec<String>,
-    tools: Vec<(&'static str, serde_json::Value)>,
+    tools: Vec<(&'static str, Value)>,
 }
 
 impl Draft {
@@ -63,8 +63,8 @@ impl Draft {
         self.said.extend(texts);
     }
 
-    fn take(&mut self, name: &'static str, input: serde_json::Value) {
-        self.tools.push((name, input));
+    fn take(&mut self, name: &'static str, input: &[(&str, &dyn ToJson)]) {
+        self.tools.push((name, json::object(input)));
     }
 }
 
@@ -78,14 +78,14 @@ fn plan(reply: &mut Draft, story: &Story, wish: &Wish) {
         Wish::Check(named) => check(reply, story, named.as_deref()),
         Wish::Stop(which) => stop(reply, story, which),
         Wish::Read(path) => match taken(story, "read_file").next() {
-            None => reply.take("read_file", json!({"path": path, "limit": 200})),
+            None => reply.take("read_file", &[("path", &path), ("limit", &200_u64)]),
             Some(step) if step.failed => reply.say(report::failure(step)),
             Some(step) => {
                 reply.say(format!("{} begins so:{}", code(path), report::block(&step.result, false)));
             }
         },
         Wish::Write(file) => match taken(story, "write_file").next() {
-            None => reply.take("write_file", json!({"path": name(file), "content": content(file, &[])})),
+            None => reply.take("write_file", &[("path", &name(file)), ("content", &content(file, &[]))]),
             Some(step) => reply.say(wrote(step)),
         },
         Wish::Help => reply.say(explanation("")),
@@ -118,7 +118,7 @@ fn run(reply: &mut Draft, story: &Story, commands: &[String]) {
     if steps.peek().is_none() {
         reply.say(format!("I run {}.", report::commands(commands)));
         for command in commands.iter().take(MOST_TASKS) {
-            reply.take("bash", json!({"command": command}));
+            reply.take("bash", &[("command", &command)]);
         }
     }
     reply.say_all(steps.map(report::ran));
@@ -136,7 +136,7 @@ fn background(reply: &mut Draft, story: &Story, commands: &[String], file: Optio
         }
         reply.say(format!("I start {} in the background.", report::commands(most)));
         for command in most {
-            reply.take("background_run", json!({"command": command}));
+            reply.take("background_run", &[("command", &command)]);
         }
         return;
     }
@@ -155,12 +155,12 @@ fn background(reply: &mut Draft, story: &Story, commands: &[String], file: Optio
         let meanwhile =
             if running { "While that runs, I write" } else { "It has ended already; I still write" };
         reply.say(format!("{meanwhile} {}.", code(&name(file))));
-        return reply.take("write_file", json!({"path": name(file), "content": content(file, &own)}));
+        return reply.take("write_file", &[("path", &name(file)), ("content", &content(file, &own))]);
     }
     if check && looked.is_none() {
         reply.say_all(wrote.map(self::wrote));
         reply.say("Now I look at how they stand.");
-        return reply.take("check_background", json!({}));
+        return reply.take("check_background", &[]);
     }
     match (wrote, looked) {
         (_, Some(step)) => reply.say(standings(step)),
@@ -190,7 +190,7 @@ fn closing(reply: &mut Draft, own: &[&Task]) {
 fn tests(reply: &mut Draft, story: &Story, pytest: bool) {
     let Some(look) = taken(story, "bash").find(|step| step.text("command") == LOOK) else {
         reply.say("I look which tests this workspace has.");
-        return reply.take("bash", json!({"command": LOOK}));
+        return reply.take("bash", &[("command", &LOOK)]);
     };
     if look.failed {
         return reply.say(report::failure(look));
@@ -201,7 +201,7 @@ fn tests(reply: &mut Draft, story: &Story, pytest: bool) {
     };
     let Some(start) = taken(story, "background_run").next() else {
         reply.say(format!("{why} I run {} in the background.", code(command)));
-        return reply.take("background_run", json!({"command": command}));
+        return reply.take("background_run", &[("command", &command)]);
     };
     if start.failed {
         return reply.say(report::failure(start));
@@ -215,15 +215,15 @@ fn tests(reply: &mut Draft, story: &Story, pytest: bool) {
     if read.is_none() && listed.is_none() {
         if has("README.md") {
             reply.say(format!("{meanwhile}I read README.md."));
-            return reply.take("read_file", json!({"path": "README.md", "limit": 60}));
+            return reply.take("read_file", &[("path", &"README.md"), ("limit", &60_u64)]);
         }
         reply.say(format!("{meanwhile}I look at what else is here."));
-        return reply.take("bash", json!({"command": "ls"}));
+        return reply.take("bash", &[("command", &"ls")]);
     }
     let commits = taken(story, "bash").find(|step| step.text("command") == COMMITS);
     if has(".git") && commits.is_none() {
         reply.say(format!("{meanwhile}I look at the last commits too."));
-        return reply.take("bash", json!({"command": COMMITS}));
+        return reply.take("bash", &[("command", &COMMITS)]);
     }
     reply.say_all(read.map(headings));
     reply.say_all(listed.into_iter().chain(commits).map(report::ran));
@@ -336,8 +336,8 @@ fn check(reply: &mut Draft, story: &Story, named: Option<&str>) {
         });
     }
     match named.map(|named| (named, find(story, named))) {
-        None => reply.take("check_background", json!({})),
-        Some((_, Some(id))) => reply.take("check_background", json!({"task_id": id})),
+        None => reply.take("check_background", &[]),
+        Some((_, Some(id))) => reply.take("check_background", &[("task_id", &id)]),
         Some((named, None)) => reply.say(format!("I know of no task {} in this conversation.", code(named))),
     }
 }
@@ -384,14 +384,14 @@ fn stop(reply: &mut Draft, story: &Story, which: &Which) {
     };
     if !targets.is_empty() {
         for task_id in targets.iter().take(MOST_TASKS) {
-            reply.take("stop_background", json!({"task_id": task_id}));
+            reply.take("stop_background", &[("task_id", &task_id)]);
         }
         return;
     }
     match taken(story, "check_background").next() {
         None => {
             reply.say("I look which tasks run.");
-            reply.take("check_background", json!({}));
+            reply.take("check_background", &[]);
         }
         Some(step) if step.failed => reply.say(report::failure(step)),
         Some(step) => reply.say(format!("There is nothing of that kind to stop. {}", standings(step))),

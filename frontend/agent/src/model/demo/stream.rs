@@ -1,6 +1,8 @@
 //! Writes an answer as the events of Anthropic's stream, in pieces with pauses, as a server would send it.
 
-use serde_json::{Value, json};
+use std::iter;
+
+use shared::json::{self, Value};
 
 use super::Chunk;
 use super::story::Story;
@@ -19,47 +21,45 @@ const WORDS_A_PIECE: usize = 3;
 
 pub(super) fn write(reply: &Reply, story: &Story) -> Vec<Chunk> {
     let mut writer = Writer::default();
-    let usage = json!({"input_tokens": 0, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 0});
     writer.event(
         FIRST_PAUSE_MS,
-        &json!({"type": "message_start", "message": {
-            "id": format!("msg_demo_{}", story.messages), "type": "message", "role": "assistant", "model": "demo",
-            "content": [], "stop_reason": null, "stop_sequence": null, "usage": usage,
-        }}),
+        "message_start",
+        &format!(
+            r#""message":{{"id":"msg_demo_{}","type":"message","role":"assistant","model":"demo","content":[],"stop_reason":null,"stop_sequence":null,"usage":{{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}}}"#,
+            story.messages
+        ),
     );
-    writer.event(0, &json!({"type": "ping"}));
+    writer.event(0, "ping", "");
     let mut index = 0;
     if !reply.text.trim().is_empty() {
-        writer.start(index, &json!({"type": "text", "text": ""}));
-        for piece in pieces(&reply.text) {
-            writer.delta(index, &json!({"type": "text_delta", "text": piece}));
-        }
-        writer.stop(index);
+        writer.block(index, r#"{"type":"text","text":""}"#, r#""text_delta","text""#, &pieces(&reply.text));
         index += 1;
     }
     for (place, (name, input)) in reply.tools.iter().enumerate() {
-        let id = format!("toolu_demo_{}", story.tool_uses + place + 1);
-        writer.start(index, &json!({"type": "tool_use", "id": id, "name": name, "input": {}}));
-        writer.delta(index, &json!({"type": "input_json_delta", "partial_json": ""}));
-        for piece in pieces(&input.to_string()) {
-            writer.delta(index, &json!({"type": "input_json_delta", "partial_json": piece}));
-        }
-        writer.stop(index);
+        let id = story.tool_uses + place + 1;
+        let block = format!(r#"{{"type":"tool_use","id":"toolu_demo_{id}","name":"{name}","input":{{}}}}"#);
+        let input = json::text(input);
+        // As servers do, the first piece is empty.
+        let pieces: Vec<&str> = iter::once("").chain(pieces(&input)).collect();
+        writer.block(index, &block, r#""input_json_delta","partial_json""#, &pieces);
         index += 1;
     }
     let reason = if reply.tools.is_empty() { "end_turn" } else { "tool_use" };
     writer.event(
         0,
-        &json!({"type": "message_delta", "delta": {"stop_reason": reason, "stop_sequence": null}, "usage": {"output_tokens": 0}}),
+        "message_delta",
+        &format!(
+            r#""delta":{{"stop_reason":"{reason}","stop_sequence":null}},"usage":{{"output_tokens":0}}"#
+        ),
     );
-    writer.event(0, &json!({"type": "message_stop"}));
+    writer.event(0, "message_stop", "");
     writer.0
 }
 
 pub(super) fn error(message: &str) -> Vec<Chunk> {
     let mut writer = Writer::default();
-    writer
-        .event(0, &json!({"type": "error", "error": {"type": "invalid_request_error", "message": message}}));
+    let message = json::to_text(message);
+    writer.event(0, "error", &format!(r#""error":{{"type":"invalid_request_error","message":{message}}}"#));
     writer.0
 }
 
@@ -67,27 +67,26 @@ pub(super) fn error(message: &str) -> Vec<Chunk> {
 struct Writer(Vec<Chunk>);
 
 impl Writer {
-    /// An event; without a pause it joins the piece before it.
-    fn event(&mut self, delay_ms: u32, data: &Value) {
-        let name = data["type"].as_str().unwrap_or_default();
-        let bytes = format!("event: {name}\ndata: {data}\n\n").into_bytes();
+    /// An event with its fields but the type; without a pause it joins the piece before it.
+    fn event(&mut self, delay_ms: u32, name: &str, fields: &str) {
+        let comma = if fields.is_empty() { "" } else { "," };
+        let bytes = format!("event: {name}\ndata: {{\"type\":\"{name}\"{comma}{fields}}}\n\n").into_bytes();
         match self.0.last_mut() {
             Some(last) if delay_ms == 0 => last.bytes.extend(bytes),
             _ => self.0.push(Chunk { delay_ms, bytes }),
         }
     }
 
-    fn start(&mut self, index: usize, block: &Value) {
-        self.event(0, &json!({"type": "content_block_start", "index": index, "content_block": block}));
-    }
-
-    fn delta(&mut self, index: usize, delta: &Value) {
-        let delay_ms = 15 + u32::try_from(self.0.len() * 7 % 16).unwrap_or(0);
-        self.event(delay_ms, &json!({"type": "content_block_delta", "index": index, "delta": delta}));
-    }
-
-    fn stop(&mut self, index: usize) {
-        self.event(0, &json!({"type": "content_block_stop", "index": index}));
+    /// A block: how it begins, and what follows in pieces, each in a delta of this type under this name.
+    fn block(&mut self, index: usize, block: &str, kind: &str, pieces: &[&str]) {
+        self.event(0, "content_block_start", &format!(r#""index":{index},"content_block":{block}"#));
+        for piece in pieces {
+            let delay_ms = 15 + u32::try_from(self.0.len() * 7 % 16).unwrap_or(0);
+            let piece = json::to_text(*piece);
+            let fields = format!(r#""index":{index},"delta":{{"type":{kind}:{piece}}}"#);
+            self.event(delay_ms, "content_block_delta", &fields);
+        }
+        self.event(0, "content_block_stop", &format!(r#""index":{index}"#));
     }
 }
 

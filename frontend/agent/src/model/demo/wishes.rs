@@ -419,7 +419,7 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
                 })
                 .map_or(text.len() - at, |(offset, _)| offset);
             let raw = &text[at..at + length];
-            let word = trimmed(raw).to_lowercase().replace('’', "'");
+            let word = trimmed(raw).to_ascii_lowercase().replace('’', "'");
             at += length;
             tokens.push(Token { text: raw, word, quoted: false, end: at });
         }
