@@ -1,0 +1,200 @@
+//! What becomes of texts: by example, against the reference, and whatever comes.
+
+mod examples;
+mod hostile;
+mod property;
+mod reference;
+
+use super::*;
+
+#[test]
+fn blocks() {
+    assert_eq!(
+        parse("# Head\n\nText with *em*, **strong**, ~~no~~ and `code`.\n\n---\n"),
+        [
+            Block::Heading { level: 1, inlines: vec![text("Head")] },
+            Block::Paragraph(vec![
+                text("Text with "),
+                Inline::Emphasis(vec![text("em")]),
+                text(", "),
+                Inline::Strong(vec![text("strong")]),
+                text(", "),
+                Inline::Struck(vec![text("no")]),
+                text(" and "),
+                Inline::Code("code".into()),
+                text("."),
+            ]),
+            Block::Rule,
+        ]
+    );
+    assert_eq!(
+        parse("```rust ignore\nfn main() {}\n```"),
+        [Block::Code { language: "rust".into(), text: "fn main() {}\n".into() }]
+    );
+    assert_eq!(parse("> said"), [Block::Quote(vec![Block::Paragraph(vec![text("said")])])]);
+}
+
+#[test]
+fn lists_tight_loose_and_ticked() {
+    let plain = |words| vec![Block::Plain(vec![text(words)])];
+    assert_eq!(
+        parse("3. three\n4. four\n   - deep\n"),
+        [Block::List {
+            start: Some(3),
+            items: vec![
+                Item { ticked: None, blocks: plain("three") },
+                Item {
+                    ticked: None,
+                    blocks: vec![
+                        Block::Plain(vec![text("four")]),
+                        Block::List {
+                            start: None,
+                            items: vec![Item { ticked: None, blocks: plain("deep") }]
+                        },
+                    ]
+                },
+            ]
+        }]
+    );
+    let loose = parse("- one\n\n- two\n");
+    let Block::List { items, .. } = &loose[0] else { panic!("{loose:?}") };
+    assert_eq!(items[1].blocks, [Block::Paragraph(vec![text("two")])]);
+    let ticked = parse("- [x] done\n- [ ] open\n");
+    let Block::List { items, .. } = &ticked[0] else { panic!("{ticked:?}") };
+    assert_eq!((items[0].ticked, items[1].ticked), (Some(true), Some(false)));
+    assert_eq!(items[0].blocks, plain("done"));
+}
+
+#[test]
+fn tables() {
+    let cell = |words| vec![text(words)];
+    assert_eq!(
+        parse("| a | b |\n|---|--:|\n| 1 | 2 |\n| 3 |\n"),
+        [Block::Table {
+            alignments: vec![Alignment::None, Alignment::Right],
+            head: vec![cell("a"), cell("b")],
+            rows: vec![vec![cell("1"), cell("2")], vec![cell("3"), vec![]]],
+        }]
+    );
+}
+
+#[test]
+fn html_is_text() {
+    for source in
+        ["<script>alert(1)</script>", "a <b onclick=x>b</b>", "<div>\n\n<img src=x onerror=y>\n\n</div>"]
+    {
+        let shown = words(&parse(source));
+        for tag in ["<script>", "<b onclick=x>", "<img src=x onerror=y>"] {
+            assert_eq!(source.contains(tag), shown.contains(tag), "{source} gave {shown}");
+        }
+    }
+}
+
+#[test]
+fn only_web_links_are_links_and_images_are_not_fetched() {
+    let link = |href: &str, words| Inline::Link { href: href.into(), inlines: vec![text(words)] };
+    let inlines = |source: &str| match parse(source).pop() {
+        Some(Block::Paragraph(inlines)) => inlines,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(inlines("[x](https://a.b/c)"), [link("https://a.b/c", "x")]);
+    assert_eq!(inlines("[x](HTTP://a.b)"), [link("HTTP://a.b", "x")]);
+    for bad in
+        ["javascript:alert(1)", "data:text/html,x", "/settings", "file:///etc/passwd", "//evil.example"]
+    {
+        assert_eq!(inlines(&format!("[x]({bad})")), [text("x")], "{bad}");
+    }
+    assert_eq!(inlines("![a cat](https://a.b/cat.png)"), [link("https://a.b/cat.png", "a cat")]);
+    assert_eq!(inlines("![](https://a.b/cat.png)"), [link("https://a.b/cat.png", "image")]);
+}
+
+#[test]
+fn bare_addresses_are_links() {
+    let link = |href: &str| Inline::Link { href: href.into(), inlines: vec![text(href)] };
+    let inlines = |source: &str| match parse(source).pop() {
+        Some(Block::Paragraph(inlines)) => inlines,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        inlines("see http://localhost:5173/."),
+        [text("see "), link("http://localhost:5173/"), text(".")]
+    );
+    assert_eq!(inlines("(https://a.b/c_(d))"), [text("("), link("https://a.b/c_(d)"), text(")")]);
+    assert_eq!(inlines("`http://a.b`"), [Inline::Code("http://a.b".into())]);
+    assert_eq!(inlines("http:// and é"), [text("http:// and é")]);
+}
+
+#[test]
+fn nesting_has_a_bound() {
+    let deep = format!("{} end", ">".repeat(5_000));
+    let blocks = parse(&deep);
+    assert!(depth(&blocks) <= DEPTH + 1, "{}", depth(&blocks));
+    assert!(words(&blocks).contains("end"));
+    let stars = parse(&format!("{}x{}", "*a ".repeat(500), " b*".repeat(500)));
+    assert!(words(&stars).contains('x'));
+}
+
+#[test]
+fn a_growing_text_is_cut_where_nothing_can_change() {
+    for (source, closed) in [
+        ("one", None),
+        ("one\n\n", None),
+        ("one\n\ntw", None),
+        ("one\n\ntwo\n", Some("one\n\n")),
+        ("one\ntwo\n\nthree\n", Some("one\ntwo\n\n")),
+        ("- a\n\n- b\n", None),
+        ("- a\n\n  more\n", None),
+        ("- a\n\nend\n", Some("- a\n\n")),
+        ("1. a\n\n2. b\n\nend\n", Some("1. a\n\n2. b\n\n")),
+        ("text\n- a\n\n- b\n", None),
+        ("```\na\n\nb\n", None),
+        ("```\na\n\nb\n```\n", Some("```\na\n\nb\n```\n")),
+        ("text\n```sh\n", Some("text\n")),
+        ("- a\n  ```\n  x\n\ny\n", None),
+        ("````\n```\n````\n", Some("````\n```\n````\n")),
+        ("\n\none\n\ntwo\n", Some("\n\n")),
+    ] {
+        let found = closed_prefix(source).map(|end| &source[..end]);
+        assert_eq!(found, closed, "{source:?}");
+    }
+}
+
+#[test]
+fn blocks_cut_apart_are_those_of_the_whole() {
+    let source = "# H\n\npara one\nstill\n\n- a\n- b\n\n  more b\n\n- c\n\n```py\nx = 1\n\ny\n```\n\n| a |\n|---|\n| 1 |\n\n> q\n\nend\n";
+    let mut rest = source;
+    let mut blocks = Vec::new();
+    let mut cuts = 0;
+    while let Some(end) = closed_prefix(rest) {
+        blocks.extend(parse(&rest[..end]));
+        rest = &rest[end..];
+        cuts += 1;
+    }
+    blocks.extend(parse(rest));
+    assert_eq!(blocks, parse(source));
+    assert!(cuts >= 5, "{cuts}");
+}
+
+#[test]
+fn an_open_fence_is_seen() {
+    assert_eq!(open_fence("```rust\nfn"), Some(("rust", "fn")));
+    assert_eq!(open_fence("```\na\n```\n"), None);
+    assert_eq!(open_fence("text\n```\n"), None);
+    assert_eq!(open_fence("```ru"), None);
+}
+
+fn text(words: &str) -> Inline {
+    Inline::Text(words.to_owned())
+}
+
+fn depth(blocks: &[Block]) -> usize {
+    blocks
+        .iter()
+        .map(|block| if let Block::Quote(inner) = block { 1 + depth(inner) } else { 1 })
+        .max()
+        .unwrap_or(0)
+}
+
+fn words(blocks: &[Block]) -> String {
+    format!("{blocks:?}").replace("\\\"", "\"")
+}
