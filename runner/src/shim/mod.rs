@@ -3,8 +3,9 @@
 //! Its descriptor 0 is a socket to the runner (see [`wire`]). It leads a session without a terminal and is a subreaper,
 //! so that every process a command starts, however it hides, stays below it and is reaped by it. Two threads: *main*
 //! starts the shell as leader of a group of its own and then blocks in `wait` until nothing is left to wait for;
-//! *control* blocks on the socket and on the deadline of a stop, and holds the tree or lets it go on. When the socket ends, the runner has died, and the tree
-//! is killed. A shim whose tree is empty serves the next run, so a task costs no start of a program but its own.
+//! *control* blocks on the socket and on the deadline of a stop, and holds the tree or lets it go on. When the socket
+//! ends, the runner has died: how the newest leader ended is left in a file, should that not have been saved, and the
+//! tree is killed. A shim whose tree is empty serves the next run, so a task costs no start of a program but its own.
 //!
 //! Why killing ends: KILL goes to all members; whoever escapes was forked by one of them just before, becomes a child of
 //! the shim at the latest when that one is reaped, and every reaping is followed by another round.
@@ -17,6 +18,7 @@ use std::fs;
 use std::io::{self, IoSliceMut, Read as _, Write as _};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
@@ -36,6 +38,8 @@ use wire::{Exited, FromShim, MAX_FRAME, Run, ToShim};
 
 /// Between two rounds of KILL when no reaping calls for one.
 const ROUND: Duration = Duration::from_millis(100);
+/// How long before the runner's death a leader must have ended for its end to be its own.
+const MOMENT: Duration = Duration::from_millis(100);
 /// Rounds of STOP. What does not stand still then waits for a device, and does once that answers.
 const ROUNDS: usize = 200;
 /// How long KILL is given before what still lives is reported.
@@ -72,8 +76,17 @@ struct State {
     busy: bool,
 }
 
+/// How a leader ended, and where to write it.
+struct Last {
+    record: String,
+    exited: Exited,
+    at: Instant,
+}
+
 struct Shared {
     state: Mutex<State>,
+    /// How the newest leader ended, to be written if the runner dies.
+    last: Mutex<Option<Last>>,
     control: Mutex<UnixStream>,
 }
 
@@ -101,11 +114,13 @@ pub(crate) fn described(pids: &[u32]) -> Vec<Process> {
     processes
 }
 
-/// Kills, in the runner itself, whatever has `mark` in its environment: the last resort when a shim was killed.
-pub(crate) fn kill_marked(mark: &str) {
+/// Kills, in the runner itself, whatever has one of the marks in its environment: the last resort when shims were
+/// killed. Without `watched`, what has a shim above it is left to that: it may be another runner's, over a copy of the
+/// same store.
+pub(crate) fn kill_marked(marks: &[String], watched: bool) {
     // Each round may free others that were being forked; a hundred rounds end even a vicious tree.
     for _ in 0..100 {
-        let marked = tree::marked(mark);
+        let marked = tree::marked(marks, watched);
         if marked.is_empty() {
             return;
         }
@@ -139,12 +154,14 @@ fn serve() -> io::Result<()> {
 
     let shared = Arc::new(Shared {
         state: Mutex::new(State { mode: Mode::Free, leader: None, busy: false }),
+        last: Mutex::default(),
         control: Mutex::new(control.try_clone()?),
     });
     let (jobs, receiver) = mpsc::channel();
     let listener = Arc::clone(&shared);
     thread::Builder::new().name("control".into()).stack_size(256 * 1024).spawn(move || {
         listener.listen(control, &jobs);
+        listener.leave_record();
         listener.kill();
         drop(jobs);
     })?;
@@ -169,13 +186,14 @@ impl Shared {
     fn work(&self, jobs: &Receiver<Job>) {
         while let Ok((run, descriptors)) = jobs.recv() {
             let begun = Instant::now();
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
             match start(&run, descriptors) {
                 Ok(pid) => {
                     self.state().leader = Some(pid);
                     self.say(&FromShim::Started { pid: pid.as_raw_nonzero().get().unsigned_abs() });
                     // A stop that came before the start found nobody.
                     self.go_on_stopping(true);
-                    self.reap(pid, begun);
+                    self.reap(pid, begun, &run.record);
                     self.rest();
                     self.say(&FromShim::Empty);
                 }
@@ -192,7 +210,7 @@ impl Shared {
     }
 
     /// Waits until there is nothing to wait for.
-    fn reap(&self, leader: Pid, begun: Instant) {
+    fn reap(&self, leader: Pid, begun: Instant, record: &str) {
         let mut ended = false;
         loop {
             let (pid, status) = match wait(WaitOptions::empty()) {
@@ -203,13 +221,16 @@ impl Shared {
             if pid == leader {
                 ended = true;
                 let asked = self.state().mode != Mode::Free;
-                self.say(&FromShim::Exited(Exited {
+                let exited = Exited {
                     code: status.exit_status(),
                     signal: status.terminating_signal(),
                     asked,
                     ran_us: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
                     left: tree::describe(&tree::members(Some(leader))),
-                }));
+                };
+                let last = Last { record: record.to_owned(), exited: exited.clone(), at: Instant::now() };
+                *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+                self.say(&FromShim::Exited(exited));
             } else if ended {
                 self.say(&FromShim::Left(tree::describe(&tree::members(Some(leader)))));
             }
@@ -269,6 +290,24 @@ impl Shared {
                 Err(_) => return,
             }
             deadline = self.next_step();
+        }
+    }
+
+    /// The runner has died, and may not have saved how the newest leader ended. What ended in the same moment may have
+    /// ended of that: nobody read its output any more.
+    fn leave_record(&self) {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Last { record, exited, at }) = last
+            && at.elapsed() > MOMENT
+            && let Ok(text) = serde_json::to_vec(&exited)
+        {
+            // Without it the task is lost, which is said.
+            let _unsaid = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(record)
+                .and_then(|mut file| file.write_all(&text));
         }
     }
 

@@ -8,6 +8,8 @@
 use rustix::process::{Pid, Signal};
 use shared::task::Process;
 
+/// How the command line of a shim begins.
+const SHIM: &str = "meanwhile __shim";
 /// Characters of a command line that are told.
 const COMMAND_CHARS: usize = 200;
 
@@ -29,9 +31,9 @@ pub(super) fn below(root: Pid) -> Vec<Pid> {
     system::below(root).into_iter().map(|member| member.pid).collect()
 }
 
-/// Everything alive, anywhere, whose first environment holds `mark`.
-pub(super) fn marked(mark: &str) -> Vec<Member> {
-    system::marked(mark)
+/// Everything alive, anywhere, whose first environment holds one of the marks; what a shim watches over only if `watched`.
+pub(super) fn marked(marks: &[String], watched: bool) -> Vec<Member> {
+    system::marked(marks, watched)
 }
 
 /// Sends the signals, in order, to each member that is still the same process.
@@ -118,15 +120,29 @@ mod system {
         })
     }
 
-    pub(super) fn marked(mark: &str) -> Vec<Member> {
+    pub(super) fn marked(marks: &[String], watched: bool) -> Vec<Member> {
         let has_mark = |pid: Pid| {
             let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).unwrap_or_default();
-            environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+            environment
+                .split(|byte| *byte == 0)
+                .any(|variable| marks.iter().any(|mark| variable == mark.as_bytes()))
         };
         all()
-            .filter(|(pid, stat)| stat.alive && has_mark(*pid))
+            .filter(|(pid, stat)| stat.alive && has_mark(*pid) && (watched || !is_watched(stat.parent)))
             .map(|(pid, stat)| Member { pid, start: stat.start })
             .collect()
+    }
+
+    /// Whether this process or one above it is a shim.
+    fn is_watched(mut parent: i32) -> bool {
+        while let Some(pid) = Pid::from_raw(parent) {
+            if command(pid).starts_with(super::SHIM) {
+                return true;
+            }
+            let Some(stat) = stat(pid) else { return false };
+            parent = stat.parent;
+        }
+        false
     }
 
     fn by_parents(own: Pid) -> Vec<Member> {
@@ -236,7 +252,7 @@ mod system {
     }
 
     /// `ps` shows an environment only with flags that differ between systems, so nothing is found.
-    pub(super) fn marked(_mark: &str) -> Vec<Member> {
+    pub(super) fn marked(_marks: &[String], _watched: bool) -> Vec<Member> {
         Vec::new()
     }
 

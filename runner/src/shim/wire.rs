@@ -38,6 +38,8 @@ pub(crate) struct Run {
     pub(crate) stdin: bool,
     /// The only paths that the command may write to; without them it is not confined.
     pub(crate) writable: Option<Vec<String>>,
+    /// Where to say how the leader ended, should the runner die before it could have saved that.
+    pub(crate) record: String,
 }
 
 /// Shim to runner. After a `Run` come `Failed`, or `Started`, `Exited`, any number of `Left`, and `Empty`.
@@ -72,7 +74,7 @@ pub(crate) struct Failure {
 }
 
 /// How a leader ended.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Exited {
     /// The exit code, unless a signal did it.
     pub(crate) code: Option<i32>,

@@ -1,17 +1,30 @@
 //! What an earlier runner left: its ended tasks as they are, and the others as lost, once.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use shared::TaskId;
 use shared::protocol::TaskEvent;
 use shared::task::{Task, TaskState};
 use tokio::sync::mpsc;
 
+use super::environment::MARK;
 use super::inner::Inner;
 use super::log::Log;
 use super::record::{Phase, Record};
+use super::text::signal_name;
 use super::{TasksError, blocking};
 use crate::limits::Limits;
+use crate::shim::wire::Exited;
 use crate::store::{StoreError, rows};
+
+const EXIT: &str = "exit";
+const NOT_BEGUN: &str =
+    "The runner ended before this was started, or just as it was. It may not have run at all.";
+const UNKNOWN: &str =
+    "The runner ended while this ran. What it had started was ended with it; how far it came is unknown.";
+/// Behind the output of a task that ended just before the runner did.
+const CUT: &str = "\n[The runner ended just after this did: the end of its output may be missing.]\n";
 
 impl Inner {
     /// What an earlier runner left: its ended tasks as they are, the others as lost.
@@ -45,9 +58,15 @@ impl Inner {
                 state.insert(record, op);
             }
         }
+        let marks: Vec<_> = lost.iter().map(|record| format!("{MARK}={}", record.id)).collect();
+        if !marks.is_empty() {
+            // Their shims ended them with the runner, unless these were killed, too.
+            blocking(move || crate::shim::kill_marked(&marks, false)).await.unwrap_or_default();
+        }
         for record in lost {
             self.lose(&record).await?;
         }
+        self.remove_exit_records();
         // What was acknowledged long ago may go; a full disk must not keep the runner from starting.
         if let Err(problem) = self.retain().await {
             tracing::warn!(%problem, "old tasks stay listed");
@@ -57,17 +76,29 @@ impl Inner {
 
     async fn lose(self: &Arc<Self>, record: &Arc<Record>) -> Result<(), StoreError> {
         let mut task = Task::clone(&record.publish_progress());
-        let reason = if task.state == TaskState::Queued {
-            "The runner ended before this was started, or just as it was. It may not have run at all."
-        } else {
-            "The runner ended while this ran. What it had started was ended with it; how far it came is unknown."
-        };
-        task.state = TaskState::Lost { reason: reason.into() };
+        let exited = self.exited(&record.id);
         task.ended = Some(rows::now());
+        task.state = match &exited {
+            Some(Exited { code: Some(0), .. }) => TaskState::Completed,
+            Some(Exited { code: Some(code), .. }) => TaskState::Failed { code: *code },
+            Some(Exited { signal, .. }) => {
+                TaskState::Killed { signal: signal_name(signal.unwrap_or_default()) }
+            }
+            None if task.state == TaskState::Queued => TaskState::Lost { reason: NOT_BEGUN.into() },
+            None => TaskState::Lost { reason: UNKNOWN.into() },
+        };
+        if let Some(exited) = &exited {
+            task.duration_ms = Some(exited.ran_us / 1_000);
+            task.ended = task.started.map(|started| started.plus(exited.ran_us / 1_000)).or(task.ended);
+        }
         task.stdin = false;
         task.pid = None;
         let log = Arc::clone(record);
-        let excerpt = blocking(move || log.log.excerpt(4_000)).await.unwrap_or_default();
+        let mut excerpt = blocking(move || log.log.excerpt(4_000)).await.unwrap_or_default();
+        if exited.is_some() {
+            let end = if excerpt.omitted_chars == 0 { &mut excerpt.head } else { &mut excerpt.tail };
+            end.push_str(CUT);
+        }
         let event = Arc::new(TaskEvent::Ended { task: Box::new(task.clone()), excerpt });
         let saved = Arc::clone(&event);
         let seq = self.store.write(move |connection| rows::save_event(connection, &saved)).await?;
@@ -76,4 +107,26 @@ impl Inner {
         self.outboxes.put(record.session, seq, event);
         Ok(())
     }
+
+    /// How a task ended that the runner did not live to save, as its shim wrote it. Not of one that was being stopped:
+    /// by whom is not known any more.
+    fn exited(&self, task: &TaskId) -> Option<Exited> {
+        let text = std::fs::read(exit_record(&self.logs, task)).ok()?;
+        serde_json::from_slice(&text).ok().filter(|exited: &Exited| !exited.asked)
+    }
+
+    /// They have said what they had to.
+    fn remove_exit_records(&self) {
+        for entry in std::fs::read_dir(&self.logs).into_iter().flatten().flatten() {
+            if entry.path().extension().is_some_and(|extension| extension == EXIT) {
+                // What stays is of a task that has its end, and is not looked at again.
+                let _stays = std::fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
+/// Where a shim says how a task ended that the runner did not live to save.
+pub(super) fn exit_record(logs: &Path, task: &TaskId) -> PathBuf {
+    logs.join(task.as_str()).with_extension(EXIT)
 }

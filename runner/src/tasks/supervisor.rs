@@ -378,7 +378,7 @@ impl Supervisor {
     async fn shim_died(&mut self, was_running: bool) {
         let mark = format!("{MARK}={}", self.record.id);
         // The thread that looks may only fail with the runner.
-        let _failed = tokio::task::spawn_blocking(move || crate::shim::kill_marked(&mark)).await;
+        let _failed = tokio::task::spawn_blocking(move || crate::shim::kill_marked(&[mark], true)).await;
         if was_running {
             self.task.ended = Some(rows::now());
             self.task.pid = None;

@@ -3,15 +3,17 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use runner::state_dir::StateDir;
 use runner::store::Store;
 use shared::protocol::TaskEvent;
-use shared::task::TaskState;
+use shared::task::{Party, TaskState};
 use shared::{ClientId, OpId, ProblemCode, Seq, TaskId, Timestamp};
+use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::common::{Runner, living, start, until};
@@ -116,7 +118,7 @@ async fn acknowledged_ends_beyond_the_bound_are_forgotten() {
 /// The runner that the next test kills. It starts a tree and says so.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "only as a process of another test"]
-async fn victim() {
+async fn victim_with_a_tree() {
     let Some(folder) = std::env::var_os("MEANWHILE_VICTIM") else { return };
     let runner = Runner::in_folder(folder.as_ref(), |config| config.limits.running = 1).await;
     let command = "echo ran >>ran; echo before; setsid sleep 1000 & (setsid sh -c 'sleep 1001 & sleep 1002' &) ; sleep 1003";
@@ -127,11 +129,10 @@ async fn victim() {
     std::future::pending::<()>().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_killed_runner_leaves_no_process_and_loses_its_tasks_once() {
-    let folder = Arc::new(tempfile::tempdir().unwrap());
+/// A runner of this name in a process of its own, and the tasks that it names once it is ready.
+fn victim(name: &str, folder: &TempDir) -> (Child, Vec<TaskId>) {
     let mut victim = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "delivery::victim", "--ignored", "--nocapture"])
+        .args(["--exact", &format!("delivery::{name}"), "--ignored", "--nocapture"])
         .env("MEANWHILE_VICTIM", folder.path())
         .stdout(Stdio::piped())
         .spawn()
@@ -139,7 +140,102 @@ async fn a_killed_runner_leaves_no_process_and_loses_its_tasks_once() {
     let lines = BufReader::new(victim.stdout.take().unwrap()).lines();
     let ready =
         lines.map(Result::unwrap).find(|line| line.starts_with("READY ")).expect("the victim gets ready");
-    let ids: Vec<_> = ready.split(' ').skip(1).map(|id| TaskId(id.into())).collect();
+    let ids = ready.split(' ').skip(1).map(|id| TaskId(id.into())).collect();
+    (victim, ids)
+}
+
+/// Another victim: its tasks end while its store cannot be written.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "only as a process of another test"]
+async fn victim_that_cannot_save() {
+    let Some(folder) = std::env::var_os("MEANWHILE_VICTIM") else { return };
+    let runner = Runner::in_folder(folder.as_ref(), |_| {}).await;
+    let mut ids = Vec::new();
+    for end in ["exit 3", "true", "kill -SEGV $$", "setsid sleep 1000 & exit 4"] {
+        let command = format!("echo out; while [ ! -e go ]; do sleep 0.01; done; {end}");
+        ids.push(runner.start(start(&command)).await);
+    }
+    let stopped = runner.start(start("sleep 1000")).await;
+    let lock = rusqlite::Connection::open(Path::new(&folder).join("state/meanwhile.db")).unwrap();
+    lock.busy_timeout(Duration::from_secs(5)).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    fs::write(runner.workspace().join("go"), "").unwrap();
+    let reaped = |pid: Option<u32>| !Path::new(&format!("/proc/{}", pid.unwrap())).exists();
+    until("their leaders are reaped", || ids.iter().all(|task| reaped(task.pid))).await;
+    let (tasks, id) = (runner.tasks.clone(), stopped.id.clone());
+    tokio::spawn(async move { tasks.stop(&id, Party::User, true).await });
+    until("the stopped one is reaped", || reaped(stopped.pid)).await;
+    ids.push(stopped);
+    // Time is what is tested: what ends in the moment of the runner's death may have ended of that.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let ids: Vec<_> = ids.iter().map(|task| task.id.as_str()).collect();
+    println!("\nREADY {}", ids.join(" "));
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_a_task_ended_is_known_although_the_runner_died_before_it_could_save_it() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let (mut victim, ids) = victim("victim_that_cannot_save", &folder);
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    let records = || {
+        let logs = fs::read_dir(folder.path().join("state/logs")).unwrap();
+        logs.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "exit"))
+            .count()
+    };
+    until("the shims say how", || records() == ids.len()).await;
+    let runner = Runner::at(Arc::clone(&folder), |_| {}).await;
+    let mut states = Vec::new();
+    for id in &ids {
+        let (task, excerpt) = runner.end(id).await;
+        let known = !matches!(task.state, TaskState::Lost { .. });
+        assert_eq!(task.duration_ms.is_some(), known, "{task:?}");
+        assert_eq!(excerpt.head.contains("may be missing"), known, "{excerpt:?}");
+        states.push(task.state);
+    }
+    assert_eq!(states[0], TaskState::Failed { code: 3 });
+    assert_eq!(states[1], TaskState::Completed);
+    assert_eq!(states[2], TaskState::Killed { signal: "SIGSEGV".into() });
+    assert_eq!(states[3], TaskState::Failed { code: 4 });
+    // Who had stopped it is not known any more.
+    assert!(matches!(states[4], TaskState::Lost { .. }), "{states:?}");
+    assert!(living(&ids[3]).is_empty());
+    assert_eq!(records(), 0);
+    assert_eq!(runner.restart().await.events().await.len(), ids.len(), "each ends once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_survived_both_the_runner_and_its_shims_is_ended_at_the_next_start() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let (mut victim, ids) = victim("victim_with_a_tree", &folder);
+    let parent = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(1).unwrap().to_owned()
+    };
+    let is_shim = |pid: &String| {
+        fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default().starts_with(b"meanwhile\0__shim")
+    };
+    let tree = living(&ids[0]);
+    let shim = tree.iter().map(parent).find(is_shim).expect("a shim is above them");
+    // The runner first, stopped, so that it does not see its shim die.
+    let kill = |signal: &str, pid: &str| {
+        assert!(Command::new("kill").args([signal, pid]).status().unwrap().success());
+    };
+    kill("-STOP", &victim.id().to_string());
+    kill("-KILL", &shim);
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    assert_eq!(living(&ids[0]), tree, "nobody was there to end them");
+    let runner = Runner::at(Arc::clone(&folder), |_| {}).await;
+    assert_eq!(living(&ids[0]), Vec::<u32>::new());
+    assert!(matches!(runner.end(&ids[0]).await.0.state, TaskState::Lost { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_runner_leaves_no_process_and_loses_its_tasks_once() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let (mut victim, ids) = victim("victim_with_a_tree", &folder);
     victim.kill().unwrap();
     victim.wait().unwrap();
     until("the tree has gone", || living(&ids[0]).is_empty()).await;

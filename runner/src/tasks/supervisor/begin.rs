@@ -16,6 +16,7 @@ use crate::shim::wire::{FromShim, Run, ToShim};
 use crate::tasks::environment::MARK;
 use crate::tasks::queue::Place;
 use crate::tasks::record::{Command, Input};
+use crate::tasks::restore::exit_record;
 use crate::tasks::shims::{Shim, is_passing};
 
 /// First wait after a lack of descriptors, processes or memory.
@@ -109,6 +110,7 @@ impl Supervisor {
             env: vec![(MARK.into(), self.record.id.0.clone())],
             stdin: their_input.is_some(),
             writable: self.inner.writable.clone(),
+            record: exit_record(&self.inner.logs, &self.record.id).to_string_lossy().into_owned(),
         });
         let mut descriptors = vec![theirs.as_fd()];
         descriptors.extend(their_input.iter().map(OwnedFd::as_fd));
