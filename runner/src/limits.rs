@@ -13,6 +13,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 pub struct Limits {
     /// Tasks that run at once. More wait in the queue.
     pub running: usize,
+    /// Of these, of one session.
+    pub running_session: usize,
     /// Tasks that wait. More are refused.
     pub queued: usize,
     /// Bytes of one command.
@@ -50,7 +52,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            running: 64,
+            running: 128,
+            running_session: 64,
             queued: 1_000,
             command_bytes: 1024 * 1024,
             input_bytes: 64 * 1024,

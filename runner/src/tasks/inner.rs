@@ -111,7 +111,7 @@ impl Inner {
             writable,
             store,
             shims,
-            queue: Queue::new(limits.running, limits.queued),
+            queue: Queue::new(limits.running, limits.running_session, limits.queued),
             limits,
             outboxes: Outboxes::default(),
             ports: Arc::default(),

@@ -1,7 +1,7 @@
-//! Who may run: a number of places, and behind them one line per session, served in turns.
+//! Who may run: a number of places, so many of them for one session, and behind them one line per session, served in turns.
 //!
 //! A [`Place`] is held while a task runs; dropping it passes it on at once. A session that queues a hundred tasks does
-//! not make another session's single task wait for them all.
+//! not make another session's single task wait for them all, and one that runs all it may leaves places to others.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +11,8 @@ use tokio::sync::oneshot;
 
 pub(super) struct Queue {
     places: usize,
+    /// Of them, for one session.
+    own: usize,
     longest: usize,
     state: Mutex<State>,
 }
@@ -18,6 +20,8 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     taken: usize,
+    /// Places that each session holds; none of 0.
+    held: HashMap<SessionId, usize>,
     lines: HashMap<SessionId, VecDeque<oneshot::Sender<Place>>>,
     /// Sessions with a line, in the order in which they are served.
     turns: VecDeque<SessionId>,
@@ -26,6 +30,7 @@ struct State {
 /// The right to run.
 pub(super) struct Place {
     queue: Option<Arc<Queue>>,
+    session: SessionId,
 }
 
 /// What a task gets on entering.
@@ -36,8 +41,8 @@ pub(super) enum Entry {
 }
 
 impl Queue {
-    pub(super) fn new(places: usize, longest: usize) -> Arc<Self> {
-        Arc::new(Self { places: places.max(1), longest, state: Mutex::default() })
+    pub(super) fn new(places: usize, own: usize, longest: usize) -> Arc<Self> {
+        Arc::new(Self { places: places.max(1), own: own.max(1), longest, state: Mutex::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -46,9 +51,9 @@ impl Queue {
 
     pub(super) fn enter(self: &Arc<Self>, session: SessionId) -> Entry {
         let mut state = self.state();
-        if state.taken < self.places {
-            state.taken += 1;
-            return Entry::Now(Place { queue: Some(Arc::clone(self)) });
+        if state.taken < self.places && state.held(session) < self.own {
+            state.take(session);
+            return Entry::Now(Place { queue: Some(Arc::clone(self)), session });
         }
         if state.lines.values().map(VecDeque::len).sum::<usize>() >= self.longest {
             return Entry::Full;
@@ -73,12 +78,14 @@ impl Queue {
         turns.retain(|session| lines.contains_key(session));
     }
 
-    fn next(&self) -> Option<oneshot::Sender<Place>> {
+    /// Who is next among the sessions that may hold another place; the place is theirs then.
+    fn next(&self) -> Option<(SessionId, oneshot::Sender<Place>)> {
         let mut state = self.state();
-        let Some(session) = state.turns.pop_front() else {
-            state.taken -= 1;
+        if state.taken >= self.places {
             return None;
-        };
+        }
+        let turn = state.turns.iter().position(|session| state.held(*session) < self.own)?;
+        let session = state.turns.remove(turn)?;
         let line = state.lines.get_mut(&session)?;
         let next = line.pop_front();
         if line.is_empty() {
@@ -86,18 +93,41 @@ impl Queue {
         } else {
             state.turns.push_back(session);
         }
-        next
+        state.take(session);
+        Some((session, next?))
+    }
+}
+
+impl State {
+    fn held(&self, session: SessionId) -> usize {
+        self.held.get(&session).copied().unwrap_or_default()
+    }
+
+    fn take(&mut self, session: SessionId) {
+        self.taken += 1;
+        *self.held.entry(session).or_default() += 1;
+    }
+
+    fn give_back(&mut self, session: SessionId) {
+        self.taken -= 1;
+        if let Some(held) = self.held.get_mut(&session) {
+            *held -= 1;
+            if *held == 0 {
+                self.held.remove(&session);
+            }
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let Some(queue) = self.queue.take() else { return };
-        while let Some(next) = queue.next() {
-            match next.send(Self { queue: Some(Arc::clone(&queue)) }) {
-                Ok(()) => return,
-                // Gone meanwhile: the place goes to the one behind, and must not be passed on twice.
-                Err(mut refused) => refused.queue = None,
+        queue.state().give_back(self.session);
+        // One that has left gives its place back at once, and the one behind is asked.
+        while let Some((session, next)) = queue.next() {
+            if let Err(mut refused) = next.send(Self { queue: Some(Arc::clone(&queue)), session }) {
+                refused.queue = None;
+                queue.state().give_back(session);
             }
         }
     }
@@ -122,7 +152,7 @@ mod tests {
 
     #[test]
     fn sessions_are_served_in_turns() {
-        let queue = Queue::new(1, 10);
+        let queue = Queue::new(1, 10, 10);
         let Entry::Now(mut place) = queue.enter(session(0)) else { panic!("it is free") };
         let mut lines: Vec<_> = [1, 1, 1, 2].iter().map(|number| (*number, wait(&queue, *number))).collect();
         let mut order = Vec::new();
@@ -140,8 +170,28 @@ mod tests {
     }
 
     #[test]
+    fn a_session_that_holds_all_it_may_leaves_places_to_others() {
+        let queue = Queue::new(3, 2, 10);
+        let own = |entry| match entry {
+            Entry::Now(place) => place,
+            Entry::Later(_) | Entry::Full => panic!("it is free"),
+        };
+        let first = own(queue.enter(session(1)));
+        let _second = own(queue.enter(session(1)));
+        let mut third = wait(&queue, 1);
+        let other = own(queue.enter(session(2)));
+        let mut further = wait(&queue, 2);
+        assert!(third.try_recv().is_err() && further.try_recv().is_err());
+        drop(other);
+        assert!(third.try_recv().is_err(), "it holds all it may");
+        let _further = further.try_recv().unwrap();
+        drop(first);
+        assert!(third.try_recv().is_ok());
+    }
+
+    #[test]
     fn a_place_skips_those_who_left() {
-        let queue = Queue::new(1, 10);
+        let queue = Queue::new(1, 10, 10);
         let Entry::Now(place) = queue.enter(session(0)) else { panic!("it is free") };
         drop(wait(&queue, 1));
         let mut second = wait(&queue, 2);
@@ -151,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_place_that_was_sent_but_not_taken_comes_back() {
-        let queue = Queue::new(1, 10);
+        let queue = Queue::new(1, 10, 10);
         let Entry::Now(place) = queue.enter(session(0)) else { panic!("it is free") };
         let receiver = wait(&queue, 1);
         drop(place);
@@ -161,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_line_has_an_end_and_those_who_leave_make_room() {
-        let queue = Queue::new(1, 1);
+        let queue = Queue::new(1, 10, 1);
         let Entry::Now(_place) = queue.enter(session(0)) else { panic!("it is free") };
         let first = wait(&queue, 1);
         assert!(matches!(queue.enter(session(2)), Entry::Full));

@@ -25,7 +25,7 @@ const MOST_OPEN: usize = 40;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The same choices for the same seed.
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
     fn next(&mut self) -> u64 {
@@ -35,7 +35,12 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, end: u64) -> u64 {
+    /// An index into so many things.
+    pub(crate) fn index(&mut self, of: usize) -> usize {
+        usize::try_from(self.below(of.max(1) as u64)).unwrap()
+    }
+
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
@@ -295,7 +300,7 @@ fn living(tasks: &BTreeSet<String>) -> Vec<String> {
     marks.filter(|mark| tasks.contains(mark)).collect()
 }
 
-fn number(name: &str) -> Option<u64> {
+pub(crate) fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 

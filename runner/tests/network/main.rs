@@ -10,6 +10,7 @@ mod cli;
 #[cfg(target_os = "linux")]
 mod confine;
 mod delivery;
+mod fuzz;
 mod gate;
 mod kill;
 mod pairing;
