@@ -58,7 +58,7 @@ fn title(state: PageState) -> String {
             TurnView::Asking | TurnView::Streaming | TurnView::Tools | TurnView::BacksOff { .. } => {
                 format!("● {title}")
             }
-            TurnView::Idle | TurnView::WaitsForRunner => title.to_owned(),
+            TurnView::Idle | TurnView::WaitsForRunner { .. } => title.to_owned(),
         }
     })
 }

@@ -210,6 +210,11 @@ pub enum ModelInput {
         /// In words.
         reason: String,
     },
+    /// The call is not made, and would not be if it were asked for again.
+    Refused {
+        /// Why, and what to do about it.
+        reason: String,
+    },
 }
 
 /// What a socket does.

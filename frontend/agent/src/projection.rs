@@ -2,6 +2,7 @@
 //!
 //! A row's id is made of the number of the entry it came from, so that the same log always gives the same rows in the same order.
 
+mod proposal;
 mod words;
 
 use serde_json::Value;
@@ -18,10 +19,10 @@ use crate::model::answer::ModelEvent;
 use crate::notice;
 use crate::queue::End;
 use crate::record::{Entry, Record, ToolOutcome};
-use crate::session::{Phase, Progress, Session};
+use crate::session::{PAUSES, Phase, Progress, Session, overtakes_tools};
 use crate::settings::Rule;
 pub use words::fault_words;
-use words::{overtaken, stop_tone, stop_words};
+use words::{stop_tone, stop_words};
 
 use crate::view::{Drain, DrainedLine, Lane, Patch, Row, RowKind, Span, Tone, ToolCard, ToolState};
 
@@ -72,7 +73,9 @@ impl Projection {
             Record::Answered { content, stop, .. } => {
                 self.end_span(self.call.0 * SPANS_A_CALL, entry.at, stop_tone(stop), patches);
                 self.answer(entry.at, content, stop, patches);
-                if let Some((tone, text)) = stop_words(stop, content.is_empty()) {
+                let paused_out = content.is_empty() || before.pauses + 1 >= PAUSES;
+                let over = paused_out && self.uses.is_empty();
+                if let Some((tone, text)) = stop_words(stop, content.is_empty(), over) {
                     self.row(first, entry.at, RowKind::Notice { tone, text, retry: false }, patches);
                 }
             }
@@ -239,7 +242,7 @@ impl Projection {
                     self.uses.push(id);
                     let mut card = self.new_card(index, &text("name"), ToolState::Waiting);
                     describe(&mut card, &value["input"]);
-                    if overtaken(stop) {
+                    if overtakes_tools(stop) {
                         card.state = ToolState::Skipped;
                         "not run".clone_into(&mut card.label);
                     }
@@ -411,7 +414,10 @@ impl Projection {
 /// Fills in what a card shows of its arguments.
 fn describe(card: &mut ToolCard, input: &Value) {
     match ToolCall::parse(&card.name, input) {
-        Ok(call) => call.subject().clone_into(&mut card.subject),
+        Ok(call) => {
+            call.subject().clone_into(&mut card.subject);
+            proposal::describe(card, &call);
+        }
         Err(_) => card.input = json::pretty(input),
     }
 }

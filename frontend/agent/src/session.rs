@@ -56,6 +56,8 @@ pub struct Session {
     pub model: ModelChoice,
     /// Failed tries since the last answer.
     pub failures: u32,
+    /// Pauses of the server in a row.
+    pub pauses: u32,
     /// Self-started turns since the person last spoke.
     pub self_started: u32,
     /// Whether reaching the budget was said.
@@ -180,6 +182,9 @@ impl Session {
                 self.transcript.append(append);
                 self.phase = Phase::Asked;
                 self.self_started += u32::from(*cause == Cause::Wake);
+                if *cause != Cause::Continue {
+                    self.pauses = 0;
+                }
             }
             Record::Answered { content, stop, usage, .. } => self.answered(content, stop, *usage),
             Record::CallFailed { fault, retry_at, .. } => {
@@ -256,9 +261,13 @@ impl Session {
                 progress: Progress::Pending { allowed: false },
             })
             .collect();
+        // Its own tools may make a server pause; anything else that says so may say it for ever.
+        self.pauses = if *stop == Stop::Pause { self.pauses + 1 } else { 0 };
+        let goes_on = uses.is_empty() && !content.is_empty() && self.pauses < PAUSES;
         self.phase = match stop {
-            Stop::Pause => Phase::Due(Cause::Continue),
-            Stop::End
+            Stop::Pause if goes_on => Phase::Due(Cause::Continue),
+            Stop::Pause
+            | Stop::End
             | Stop::MaxTokens
             | Stop::Refusal
             | Stop::ContextFull
@@ -272,7 +281,7 @@ impl Session {
                 }
             }
         };
-        if matches!(stop, Stop::Refusal | Stop::Stopped | Stop::Cut { .. } | Stop::ContextFull) {
+        if overtakes_tools(stop) {
             self.stop();
         }
     }
@@ -320,6 +329,15 @@ impl Session {
         }
         self.phase = Phase::Rest;
     }
+}
+
+/// How often in a row a server may pause before it is taken for the end of the turn.
+pub const PAUSES: u32 = 10;
+
+/// Whether an answer that stopped like this has its tool uses not carried out: they are not whole, or not meant.
+#[must_use]
+pub const fn overtakes_tools(stop: &Stop) -> bool {
+    matches!(stop, Stop::Refusal | Stop::Stopped | Stop::Cut { .. } | Stop::ContextFull | Stop::Other { .. })
 }
 
 /// The result of a tool use that a stop overtook.

@@ -4,9 +4,9 @@
 //! and no answer has come. Assistant blocks are kept as they came. A request never holds a call without its result.
 
 use shared::json::{self, Value};
-use shared::sorted::Set;
 
 use crate::effect::CallId;
+use crate::model::Request;
 use crate::model::message::{Message, Role, is_thinking};
 use crate::record::{Entry, Record};
 
@@ -103,31 +103,23 @@ pub fn tool_result(id: &str, content: &str, is_error: bool) -> Value {
     block
 }
 
-/// What a call sent, for a person to look at: system prompt, messages, and which blocks of the last message were drained
-/// results. `None` if the log holds no such call.
+/// The body that a call sent. `None` if the log holds no such call.
 #[must_use]
-pub fn messages_of_call(log: &[Entry], call: CallId) -> Option<Value> {
+pub fn request_of_call(log: &[Entry], call: CallId) -> Option<Value> {
     let mut transcript = Transcript::default();
-    let mut system = Value::Null;
+    let (mut system, mut tools) = ("", &Value::Null);
     let mut model_of = String::new();
-    let mut known = Set::new();
     for entry in log {
         match &entry.record {
-            Record::Fixed { system: text, .. } => system = Value::String(text.clone()),
-            Record::Asked { call: asked, append, drained, model, cause, .. } => {
-                known.insert(*asked);
+            Record::Fixed { system: text, tools: list, .. } => (system, tools) = (text, list),
+            Record::Asked { call: asked, append, model, .. } => {
                 transcript.append(append);
                 model_of.clone_from(&model.model);
                 if *asked == call {
-                    return Some(json::object(&[
-                        ("call", &call),
-                        ("at", &entry.at),
-                        ("model", model),
-                        ("cause", cause),
-                        ("system", &system),
-                        ("messages", &transcript.for_model(&model_of)),
-                        ("drained", drained),
-                    ]));
+                    let messages = transcript.for_model(&model_of);
+                    let request =
+                        Request { model: &model_of, system, tools, messages: &messages, stream: true };
+                    return json::parse(&request.body()).ok();
                 }
             }
             Record::Answered { content, .. } => transcript.answer(content, &model_of),

@@ -260,7 +260,10 @@ pub enum TurnView {
     /// Nothing to do.
     Idle,
     /// Something to do, but the runner is not there yet.
-    WaitsForRunner,
+    WaitsForRunner {
+        /// Whether it waits in the middle of a turn, which can be stopped.
+        in_turn: bool,
+    },
     /// A call is made; nothing came yet.
     Asking,
     /// The answer is coming.

@@ -129,7 +129,7 @@ impl Desk {
             Wish::SubmitPairing(text) => self.start(|desk| async move { desk.pairing.submit(&text).await }),
             Wish::ShowCall(call) => self.start(|desk| async move {
                 let request = desk.log().await.and_then(|log| {
-                    agent::transcript::messages_of_call(&log, call)
+                    agent::transcript::request_of_call(&log, call)
                         .ok_or_else(|| "the log does not hold this call any more".to_owned())
                 });
                 desk.state.call_view.set(Some(CallView { call, request }));

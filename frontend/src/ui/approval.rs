@@ -81,6 +81,9 @@ pub fn Approval(card: RwSignal<ToolCard>) -> View {
                 <span class="name">{name}</span>
                 <pre tabindex="0"><code>{move || card.with(|card| card.subject.clone())}</code></pre>
             </div>
+            <Show when=move || card.with(|card| !card.input.is_empty())>
+                <pre class="input" tabindex="0">{move || card.with(|card| card.input.clone())}</pre>
+            </Show>
             <Show when=move || card.with(|card| !card.diff.is_empty())>
                 <Diff diff=Signal::derive(move || card.with(|card| card.diff.clone()))/>
             </Show>

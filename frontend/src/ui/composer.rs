@@ -28,7 +28,8 @@ pub(crate) const fn is_busy(turn: &TurnView) -> bool {
         | TurnView::Asks
         | TurnView::Tools
         | TurnView::BacksOff { .. } => true,
-        TurnView::Idle | TurnView::WaitsForRunner | TurnView::Failed => false,
+        TurnView::WaitsForRunner { in_turn } => *in_turn,
+        TurnView::Idle | TurnView::Failed => false,
     }
 }
 
@@ -150,7 +151,7 @@ fn Doing() -> View {
     let turn = move || page.status.with(|status| status.turn.clone());
     let words = move || match turn.get() {
         TurnView::Idle => String::new(),
-        TurnView::WaitsForRunner => "Waits for the runner".to_owned(),
+        TurnView::WaitsForRunner { .. } => "Waits for the runner".to_owned(),
         TurnView::Asking => "Thinking…".to_owned(),
         TurnView::Streaming => "Writing…".to_owned(),
         TurnView::Asks => "Waits for your approval".to_owned(),
@@ -161,7 +162,7 @@ fn Doing() -> View {
     let state = move || {
         turn.with(|turn| match turn {
             TurnView::Idle => "idle",
-            TurnView::WaitsForRunner | TurnView::Asks | TurnView::BacksOff { .. } => "waits",
+            TurnView::WaitsForRunner { .. } | TurnView::Asks | TurnView::BacksOff { .. } => "waits",
             TurnView::Asking | TurnView::Streaming | TurnView::Tools => "busy",
             TurnView::Failed => "failed",
         })
@@ -170,7 +171,7 @@ fn Doing() -> View {
         let until = turn.with(|turn| match turn {
             TurnView::BacksOff { until, .. } => Some(*until),
             TurnView::Idle
-            | TurnView::WaitsForRunner
+            | TurnView::WaitsForRunner { .. }
             | TurnView::Asking
             | TurnView::Streaming
             | TurnView::Asks

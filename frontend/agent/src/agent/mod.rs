@@ -432,18 +432,19 @@ impl Agent {
     fn turn_view(&self) -> TurnView {
         match &self.session.phase {
             Phase::Rest if self.session.queue.words().is_empty() => TurnView::Idle,
-            Phase::Rest | Phase::Due(_) => TurnView::WaitsForRunner,
+            Phase::Rest => TurnView::WaitsForRunner { in_turn: false },
+            Phase::Due(_) => TurnView::WaitsForRunner { in_turn: true },
             Phase::Asked => match &self.calling {
                 Some(calling) if calling.answering => TurnView::Streaming,
                 Some(_) => TurnView::Asking,
-                None => TurnView::WaitsForRunner,
+                None => TurnView::WaitsForRunner { in_turn: true },
             },
             Phase::Failed { fault, retry_at: Some(until) } => {
                 TurnView::BacksOff { until: *until, reason: projection::fault_words(fault) }
             }
             Phase::Failed { retry_at: None, .. } => TurnView::Failed,
             Phase::Tools(_) if self.asking.is_some() => TurnView::Asks,
-            Phase::Tools(_) if !self.link.is_live() => TurnView::WaitsForRunner,
+            Phase::Tools(_) if !self.link.is_live() => TurnView::WaitsForRunner { in_turn: true },
             Phase::Tools(_) => TurnView::Tools,
         }
     }

@@ -87,7 +87,7 @@ impl Agent {
             ServerFrame::ModelData { call, data } => self.relayed(out, &call, ModelInput::Data(data.0)),
             ServerFrame::ModelEnd { call, problem: None } => self.relayed(out, &call, ModelInput::End),
             ServerFrame::ModelEnd { call, problem: Some(problem) } => {
-                self.relayed(out, &call, ModelInput::Lost { reason: problem.message });
+                self.relayed(out, &call, failed(problem));
             }
             ServerFrame::Alarm { .. } => self.shown.runner_alarm = None,
             ServerFrame::Heartbeat { .. } => {}
@@ -267,7 +267,7 @@ impl Agent {
                 self.watched.remove(task);
             }
             (Op::ModelCall(call), Outcome::Err(problem)) => {
-                self.relayed(out, &call.call, ModelInput::Lost { reason: problem.message });
+                self.relayed(out, &call.call, failed(problem));
             }
             (_, Outcome::Ok(reply)) => self.learn(out, &reply),
             (_, Outcome::Err(_)) => {}
@@ -397,4 +397,10 @@ impl Agent {
             self.send(out, frame);
         }
     }
+}
+
+/// What a relayed call's problem is to the call.
+fn failed(problem: Problem) -> ModelInput {
+    let reason = problem.message;
+    if problem.retryable { ModelInput::Lost { reason } } else { ModelInput::Refused { reason } }
 }

@@ -181,6 +181,10 @@ impl Agent {
                 calling.stream.lost(reason);
                 (Vec::new(), true)
             }
+            ModelInput::Refused { reason } => {
+                calling.stream.refused(&reason);
+                (Vec::new(), true)
+            }
         };
         let mut over = over;
         for event in &events {

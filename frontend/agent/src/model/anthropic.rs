@@ -119,6 +119,11 @@ impl Stream {
         self.end = Some(Err(fault));
     }
 
+    /// The call was not made, and it is no use to ask again. The result can be taken.
+    pub fn refused(&mut self, reason: &str) {
+        self.end.get_or_insert_with(|| Err(fault::refused(reason)));
+    }
+
     /// What came of the call. Taken before the end, it is that of a truncated answer.
     ///
     /// # Errors

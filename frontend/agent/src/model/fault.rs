@@ -53,6 +53,18 @@ pub fn lost(reason: &str) -> Fault {
     }
 }
 
+/// A fault that asking again does not mend.
+#[must_use]
+pub fn refused(reason: &str) -> Fault {
+    Fault {
+        message: reason.trim().to_owned(),
+        status: None,
+        request_id: None,
+        retryable: false,
+        retry_after_ms: None,
+    }
+}
+
 /// A fault of the stream itself.
 pub(super) fn broken(head: &Head, message: String, retryable: bool) -> Fault {
     Fault { message, status: head.status, request_id: head.request_id(), retryable, retry_after_ms: None }

@@ -3,10 +3,6 @@
 use crate::model::{Fault, Stop};
 use crate::view::Tone;
 
-pub(super) const fn overtaken(stop: &Stop) -> bool {
-    matches!(stop, Stop::Refusal | Stop::Stopped | Stop::Cut { .. } | Stop::ContextFull)
-}
-
 pub(super) const fn stop_tone(stop: &Stop) -> Tone {
     match stop {
         Stop::End | Stop::Pause => Tone::Good,
@@ -15,8 +11,13 @@ pub(super) const fn stop_tone(stop: &Stop) -> Tone {
     }
 }
 
-pub(super) fn stop_words(stop: &Stop, empty: bool) -> Option<(Tone, String)> {
+/// `over`: a pause that is not gone on with.
+pub(super) fn stop_words(stop: &Stop, empty: bool, over: bool) -> Option<(Tone, String)> {
     Some(match stop {
+        Stop::Pause if over => (
+            Tone::Warn,
+            "The model's server paused again and again, or without a word, so the turn ends here. Say “go on” to continue.".to_owned(),
+        ),
         Stop::End if empty => (Tone::Plain, "The model ended its turn without a word.".to_owned()),
         Stop::End | Stop::Pause => return None,
         Stop::MaxTokens => {
@@ -28,7 +29,7 @@ pub(super) fn stop_words(stop: &Stop, empty: bool) -> Option<(Tone, String)> {
         Stop::Cut { reason } => {
             (Tone::Bad, format!("The answer broke off: {reason} What had come is kept. Say “go on” to continue."))
         }
-        Stop::Other { word } => (Tone::Warn, format!("The model stopped for a reason this page does not know: {word}.")),
+        Stop::Other { word } => (Tone::Warn, format!("The model stopped for a reason this page does not know: {word}. Its tools were not run.")),
     })
 }
 

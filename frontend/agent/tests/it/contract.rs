@@ -6,7 +6,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use agent::agent::WAKE_BUDGET;
 use agent::event::{Decision, LinkInput, ModelInput, UserEvent};
 use agent::record::Record;
-use agent::settings::{Mode, Settings};
+use agent::settings::{Mode, ModelChoice, Provider, Settings};
 use agent::view::{RowKind, ToolState, TurnView};
 use agent::{CallId, Event};
 use serde_json::{Value, json};
@@ -461,6 +461,70 @@ fn what_a_server_paused_goes_on_as_it_stands() {
     assert_eq!(rig.last_message(), [text("I look."), search]);
     rig.answer(&[text("Found.")]);
     assert_eq!((rig.calls.len(), rig.status.as_ref().unwrap().turn.clone()), (2, TurnView::Idle));
+}
+
+#[test]
+fn a_pause_with_tools_runs_them_and_pauses_come_to_an_end() {
+    let mut rig = Rig::new();
+    rig.say("x");
+    rig.answer_and_stop(&[tool("t1", "read_file", json!({"path": "a"}))], "pause_turn");
+    assert_eq!((rig.calls.len(), rig.requests()), (1, 1), "the tool is run before anything is asked");
+    let mut rig = Rig::new();
+    rig.say("x");
+    rig.answer_and_stop(&[], "pause_turn");
+    assert_eq!(
+        (rig.calls.len(), rig.status.as_ref().unwrap().turn.clone()),
+        (1, TurnView::Idle),
+        "a pause without a word"
+    );
+    rig.say("again");
+    let search = |n: usize| json!({"type": "server_tool_use", "id": format!("srvtoolu_{n}"), "name": "web_search", "input": {}});
+    for n in 0..50 {
+        if rig.status.as_ref().unwrap().turn == TurnView::Idle {
+            break;
+        }
+        rig.answer_and_stop(&[search(n)], "pause_turn");
+    }
+    assert_eq!(rig.calls.len(), 1 + usize::try_from(agent::session::PAUSES).unwrap());
+    let said = rig
+        .rows()
+        .iter()
+        .any(|row| matches!(&row.kind, RowKind::Notice { text, .. } if text.contains("paused")));
+    assert!(said, "and it is said");
+}
+
+#[test]
+fn tools_of_an_answer_that_stopped_for_an_unknown_reason_are_not_run() {
+    let mut rig = Rig::new();
+    rig.say("x");
+    rig.answer_and_stop(&[tool("t1", "bash", json!({"command": "ls"}))], "brand_new_reason");
+    assert_eq!(rig.requests(), 0);
+    assert_eq!(rig.cards()[0].state, ToolState::Skipped);
+    rig.say("go on");
+    assert_eq!(rig.last_message()[0]["tool_use_id"], "t1");
+}
+
+#[test]
+fn a_call_that_the_runner_refuses_is_not_made_again() {
+    let mut rig = Rig::with(Settings {
+        model: ModelChoice { provider: Provider::Relay, model: "claude-opus-5-5".to_owned() },
+        ..settings(Mode::Auto)
+    });
+    rig.say("x");
+    let (op, request) = rig.request();
+    assert!(matches!(request, Op::ModelCall(_)), "{request:?}");
+    rig.reply(op, Outcome::Err(Problem::new(ProblemCode::NotFound, "The runner has no key.")));
+    rig.pass(100_000);
+    assert_eq!(rig.status.as_ref().unwrap().turn, TurnView::Failed);
+    let words: Vec<_> = rig
+        .rows()
+        .into_iter()
+        .filter_map(|row| match row.kind {
+            RowKind::Notice { text, .. } => Some(text),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(words, ["The runner has no key."]);
 }
 
 #[test]
