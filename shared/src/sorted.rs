@@ -5,6 +5,7 @@
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
+use std::ops::Index;
 
 /// Entries in the order of their keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +139,14 @@ impl<K: Ord, V> Map<K, V> {
         K: Borrow<Q>,
     {
         self.place(key).ok().map(|place| self.0.remove(place).1)
+    }
+}
+
+impl<K: Ord + Borrow<Q>, Q: Ord + ?Sized, V> Index<&Q> for Map<K, V> {
+    type Output = V;
+
+    fn index(&self, key: &Q) -> &V {
+        self.get(key).expect("the key is known")
     }
 }
 

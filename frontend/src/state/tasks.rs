@@ -50,7 +50,7 @@ pub(super) fn replace(tasks: RwSignal<Vec<TaskHandle>>, all: Vec<Task>) {
             })
             .collect()
     });
-    handles.sort_by_key(order);
+    shared::sorted::sort_by(&mut handles, |a, b| order(a).cmp(&order(b)));
     tasks.set(handles);
 }
 
@@ -61,7 +61,7 @@ pub(super) fn put(tasks: RwSignal<Vec<TaskHandle>>, task: Task) {
         Some(handle) => handle.refresh(task),
         None => tasks.update(|tasks| {
             tasks.push(TaskHandle::new(task));
-            tasks.sort_by_key(order);
+            shared::sorted::sort_by(tasks, |a, b| order(a).cmp(&order(b)));
         }),
     }
 }

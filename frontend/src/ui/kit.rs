@@ -111,7 +111,7 @@ pub fn Modal(
             let _ = dialog.show_modal();
         }
     });
-    let heading = format!("dialog-{}", title.to_lowercase().replace(' ', "-"));
+    let heading = format!("dialog-{}", title.to_ascii_lowercase().replace(' ', "-"));
     let labelled = heading.clone();
     // Closing by the platform's own way gives the focus back to where it was.
     let close = move || {

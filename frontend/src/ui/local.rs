@@ -1,9 +1,9 @@
 //! What only the page itself knows: which panels and dialogs are open, what has the focus, what time it is.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use leptos::prelude::*;
+use shared::sorted;
 use shared::{TaskId, Timestamp};
 
 /// How often clocks on the page move.
@@ -15,9 +15,9 @@ pub(crate) struct Local {
     /// Which panel a narrow page shows.
     pub(crate) panel: RwSignal<Panel>,
     /// Which side panels a wide page hides.
-    pub(crate) hidden: RwSignal<BTreeSet<Panel>>,
+    pub(crate) hidden: RwSignal<sorted::Set<Panel>>,
     /// Tasks whose output is open.
-    pub(crate) open_tasks: RwSignal<BTreeSet<TaskId>>,
+    pub(crate) open_tasks: RwSignal<sorted::Set<TaskId>>,
     /// A task that is to be brought into view; counts up so that asking twice works.
     pub(crate) focus_task: RwSignal<Option<(TaskId, u64)>>,
     /// The dialog that is open.

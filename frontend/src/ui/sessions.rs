@@ -237,6 +237,14 @@ fn title_of(session: &SessionSummary) -> String {
     if session.title.is_empty() { "New session".to_owned() } else { session.title.clone() }
 }
 
+/// In lower case. In the page by the browser's knowledge of letters, so that it needs no tables of its own.
+fn lower(text: &str) -> String {
+    #[cfg(target_arch = "wasm32")]
+    return js_sys::JsString::from(text).to_lower_case().into();
+    #[cfg(not(target_arch = "wasm32"))]
+    text.to_lowercase()
+}
+
 /// The sessions of this runner that are fresh or at work, and the others; each group the newest first.
 fn grouped(
     sessions: &Sessions,
@@ -244,15 +252,15 @@ fn grouped(
     words: &str,
     now: u64,
 ) -> (Vec<SessionSummary>, Vec<SessionSummary>) {
-    let words = words.trim().to_lowercase();
+    let words = lower(words.trim());
     let mut list: Vec<SessionSummary> = sessions
         .list
         .iter()
-        .filter(|session| words.is_empty() || title_of(session).to_lowercase().contains(&words))
+        .filter(|session| words.is_empty() || lower(&title_of(session)).contains(&words))
         .cloned()
         .collect();
     // New ones stand first and stay where they are while they work: nothing jumps under the pointer.
-    list.sort_by_key(|session| std::cmp::Reverse(session.created));
+    shared::sorted::sort_by(&mut list, |a, b| b.created.cmp(&a.created));
     list.into_iter().partition(|session| {
         let is_here = workspace.is_empty() || session.workspace.is_empty() || session.workspace == workspace;
         let is_alive = session.running > 0 || session.asks || session.busy;

@@ -80,7 +80,7 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> View {
         }
         event.prevent_default();
     };
-    let is_empty = move || page.spans.with(std::collections::BTreeMap::is_empty);
+    let is_empty = move || page.spans.with(shared::sorted::Map::is_empty);
     let buttons = CHOICES.map(|(name, choice)| {
         view! {
             <button

@@ -3,10 +3,9 @@
 //! What is gone goes first, so that nothing that stays is moved for it: a moved element loses the focus. Each item has an owner of its
 //! own, a child of the one the list was made under, and ends with it.
 
-use std::collections::BTreeMap;
-
 use leptos::prelude::*;
 use shared::TaskId;
+use shared::sorted;
 use web_sys::Node;
 
 use super::follow;
@@ -126,7 +125,7 @@ struct List {
     outer: Option<Owner>,
     start: Node,
     end: Node,
-    items: BTreeMap<Key, Item>,
+    items: sorted::Map<Key, Item>,
 }
 
 impl List {
@@ -134,7 +133,7 @@ impl List {
         let (all, start, end) = (fragment(), mark(), mark());
         attached(&all.append_child(&start));
         attached(&all.append_child(&end));
-        (View::new(all), Self { outer: Owner::current(), start, end, items: BTreeMap::new() })
+        (View::new(all), Self { outer: Owner::current(), start, end, items: sorted::Map::new() })
     }
 
     #[inline(never)]
@@ -150,7 +149,7 @@ impl List {
             drop(item.take());
         }
         let mut place = self.start.next_sibling();
-        let mut placed = BTreeMap::new();
+        let mut placed = sorted::Map::new();
         for (at, key) in keys.into_iter().enumerate() {
             let Some(here) = place.clone() else { return };
             let (item, view) = match self.items.remove(&key) {
