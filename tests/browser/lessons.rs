@@ -36,6 +36,11 @@ fn a_file_is_made_while_the_command_runs() {
         let id = &tasks[0].id;
         assert!(told.contains(&format!("[bg:{id}] completed (exit 0")) && told.contains("done"), "{told}");
         assert_eq!(told.matches("[bg:").count(), 1, "{told}");
+        let about = page
+            .until("and what else was sent", "return document.querySelector('dialog .body')?.innerText")
+            .await;
+        let about = about.as_str().expect("it is a text");
+        assert!(about.contains("8 tools") && about.contains("demo"), "{about}");
     });
 }
 

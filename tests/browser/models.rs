@@ -4,6 +4,7 @@ use e2e::browser;
 use e2e::fake_anthropic::{FakeAnthropic, KEY, answer, refuse, say};
 use e2e::gate::Gate;
 use e2e::runner::Options;
+use serde_json::json;
 
 use crate::page::{Page, Scene};
 use crate::play::play;
@@ -28,7 +29,7 @@ fn a_key_of_ones_own_stays_in_the_page() {
     play("a_key_of_ones_own_stays_in_the_page", async |stage| {
         let held = Gate::new();
         let model = FakeAnthropic::steps([
-            answer().text("Let me see.").tool("bash", serde_json::json!({"command": "echo from the shell"})),
+            answer().text("Let me see.").tool("bash", json!({"command": "echo from the shell"})),
             say("It said so."),
             answer().text("This goes on").hold(&held).text(" and on."),
         ])
@@ -81,6 +82,35 @@ fn a_key_that_is_not_accepted_is_said_and_the_call_can_be_made_again() {
         page.says("The key was not accepted").await;
         page.press("Try again").await;
         page.says("Now it goes.").await;
+        stage.finish().await;
+    });
+}
+
+#[test]
+fn a_change_is_shown_before_it_is_allowed() {
+    play("a_change_is_shown_before_it_is_allowed", async |stage| {
+        let model = FakeAnthropic::steps([
+            answer().tool("edit_file", json!({"path": "notes.txt", "old_text": "one", "new_text": "two"})),
+            say("Changed."),
+        ])
+        .await;
+        let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
+        let page = &scene.page;
+        scene.write("notes.txt", "one\n");
+        page.mode("Asks before everything").await;
+        page.say("Change it").await;
+        page.tab.find("#approval").await;
+        let shown = page
+            .until("the change is shown", "return document.querySelector('#approval .diff')?.innerText")
+            .await;
+        assert!(
+            shown.as_str().is_some_and(|shown| shown.contains("-one") && shown.contains("+two")),
+            "{shown}"
+        );
+        assert_eq!(scene.read("notes.txt").as_deref(), Some("one\n"), "nothing is changed yet");
+        page.press("Allow once").await;
+        page.says("Changed.").await;
+        assert_eq!(scene.read("notes.txt").as_deref(), Some("two\n"));
         stage.finish().await;
     });
 }

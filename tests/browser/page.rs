@@ -133,6 +133,7 @@ impl Page {
         let mode = match name {
             "Asks nothing" => "auto",
             "Asks before commands" => "ask_commands",
+            "Asks before everything" => "ask_all",
             other => panic!("no mode is called {other:?}"),
         };
         self.tab.until("the mode is kept", kept, &[mode.into()]).await;

@@ -21,12 +21,8 @@ use crate::{cargo, say};
 use bundle::{Bundle, digest};
 use source::{Asset, Source};
 
-/// How much WebAssembly, scripts and styles shall weigh together after compression, in bytes. It is not reached yet: every build
-/// above it says so.
-const TARGET: usize = 350 * 1024;
-
-/// What the page must not grow beyond until then: above it the tests and the distribution fail. It only ever goes down.
-const CEILING: usize = 640 * 1024;
+/// How much WebAssembly, scripts and styles may weigh together after compression, in bytes: it is fetched at every first opening.
+const BUDGET: usize = 350_000;
 
 /// Part of the stamp; to be raised when this code makes another page of the same sources.
 const FORMAT: &str = "1";
@@ -68,17 +64,10 @@ pub(crate) struct Weight(usize);
 impl Weight {
     pub(crate) fn ensure_within_budget(self) -> anyhow::Result<()> {
         ensure!(
-            self.0 <= CEILING,
-            "the page weighs {} after compression, and may weigh {}",
-            say_size(self.0),
-            say_size(CEILING)
+            self.0 <= BUDGET,
+            "the page weighs {} bytes after compression, and may weigh {BUDGET}",
+            self.0
         );
-        if self.0 > TARGET {
-            let (weight, target) = (say_size(self.0), say_size(TARGET));
-            say::line(format_args!(
-                "warning: the page weighs {weight} after compression; its target is {target}"
-            ));
-        }
         Ok(())
     }
 }
