@@ -7,10 +7,15 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use thiserror::Error;
 
 const LOCK: &str = "lock";
+/// How long the lock of a runner that has died is waited for.
+const LINGERS: Duration = Duration::from_secs(2);
 
 /// The folder, held.
 #[derive(Debug)]
@@ -51,17 +56,21 @@ impl StateDir {
         make(path).map_err(system)?;
         check(path)?;
         let mut lock = open_private(&path.join(LOCK)).map_err(system)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                let _ = lock.take(20).read_to_string(&mut pid);
-                let pid = pid.trim();
-                let known = !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit());
-                let pid = if known { pid.to_owned() } else { "unknown".to_owned() };
-                return Err(StateDirError::Held { path: path.to_owned(), pid });
+        let give_up = Instant::now() + LINGERS;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {
+                    let holder = holder(&mut lock);
+                    // A process that a runner was starting when it was killed holds its lock for another moment.
+                    if holder.is_some_and(is_alive) || Instant::now() > give_up {
+                        let pid = holder.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string());
+                        return Err(StateDirError::Held { path: path.to_owned(), pid });
+                    }
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err(TryLockError::Error(error)) => return Err(system(error)),
             }
-            Err(TryLockError::Error(error)) => return Err(system(error)),
         }
         lock.set_len(0)
             .and_then(|()| lock.rewind())
@@ -74,6 +83,20 @@ impl StateDir {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Whose process the lock says it is.
+fn holder(lock: &mut File) -> Option<u32> {
+    let mut pid = String::new();
+    lock.rewind().ok()?;
+    lock.take(20).read_to_string(&mut pid).ok()?;
+    pid.trim().parse().ok()
+}
+
+/// Whether there is such a process. One of another user counts, since it cannot be asked.
+fn is_alive(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 fn make(path: &Path) -> io::Result<()> {
@@ -142,6 +165,25 @@ mod tests {
         assert!(words.contains(&std::process::id().to_string()), "{words}");
         drop(held);
         StateDir::open(&path).unwrap();
+    }
+
+    #[test]
+    fn the_lock_of_a_runner_that_has_died_is_waited_for() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("state");
+        let held = StateDir::open(&path).unwrap();
+        let mut dead = std::process::Command::new("true").spawn().unwrap();
+        dead.wait().unwrap();
+        fs::write(path.join(LOCK), dead.id().to_string()).unwrap();
+        let begin = Instant::now();
+        let lingering = std::thread::spawn(move || {
+            // Time is what is tested: it lets go after a while.
+            std::thread::sleep(Duration::from_millis(200));
+            drop(held);
+        });
+        StateDir::open(&path).unwrap();
+        assert!(begin.elapsed() >= Duration::from_millis(200));
+        lingering.join().unwrap();
     }
 
     #[test]
