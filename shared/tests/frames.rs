@@ -245,3 +245,66 @@ fn an_unknown_type_is_an_error_and_an_unknown_problem_is_not() {
     let frame = json!({"type": "problem", "problem": {"code": "a_later_code", "message": "m"}});
     assert!(serde_json::from_value::<ServerFrame>(frame).is_ok());
 }
+
+/// Every field, and every word that says what kind of thing an object is.
+fn words_of(value: &Value, words: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                words.insert(name.clone());
+                let tells_apart =
+                    ["type", "op", "reply", "event", "status", "code", "by"].contains(&name.as_str());
+                if let (true, Value::String(word)) = (tells_apart, value)
+                    && !word.contains('-')
+                {
+                    words.insert(word.clone());
+                }
+                // Names of headers are not the protocol's own.
+                if name != "headers" {
+                    words_of(value, words);
+                }
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| words_of(value, words)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn the_document_names_every_field_and_every_kind() {
+    let document =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/protocol.md")).unwrap();
+    // Only what is explained counts, not what stands in an example.
+    let mut prose = String::new();
+    for (n, part) in document.split("```").enumerate() {
+        if n % 2 == 0 {
+            prose.push_str(part);
+        }
+    }
+    let explained: BTreeSet<&str> = prose.split('`').skip(1).step_by(2).collect();
+    let mut words = BTreeSet::new();
+    for (_, example) in examples() {
+        words_of(&example, &mut words);
+    }
+    assert!(words.len() > 100, "the examples hold only {} words", words.len());
+    let missing: Vec<_> = words
+        .iter()
+        .filter(|word| {
+            !explained.iter().any(|text| {
+                text.split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+                    .any(|part| part == *word)
+            })
+        })
+        .collect();
+    assert!(missing.is_empty(), "docs/protocol.md does not explain {missing:?}");
+    for code in [
+        shared::protocol::close::GOING_AWAY,
+        shared::protocol::close::MALFORMED,
+        shared::protocol::close::FENCED,
+        shared::protocol::close::REVOKED,
+        shared::protocol::close::VERSION,
+        shared::protocol::close::TOO_SLOW,
+    ] {
+        assert!(prose.contains(&format!("| {code} |")), "no close code {code}");
+    }
+}

@@ -167,3 +167,25 @@ fn a_runner_that_does_not_know_the_browser_any_more_says_so() {
         .await;
     });
 }
+
+#[test]
+fn the_page_comes_compressed_and_its_files_can_be_kept() {
+    scene("the_page_comes_compressed_and_its_files_can_be_kept", async |_, scene| {
+        let page = &scene.page;
+        let fetched = "return performance.getEntriesByType('resource')
+            .map((entry) => [new URL(entry.name).pathname, entry.encodedBodySize, entry.decodedBodySize])
+            .filter(([path]) => /[.](wasm|js|css)$/.test(path))";
+        let fetched: Vec<(String, u64, u64)> =
+            serde_json::from_value(eval(page, fetched).await).expect("names and sizes");
+        assert!(fetched.len() >= 4, "{fetched:?}");
+        for (path, ..) in &fetched {
+            let hash = path.rsplit_once('-').and_then(|(_, end)| end.split_once('.')).map(|(hash, _)| hash);
+            let is_hash = hash
+                .is_some_and(|hash| hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            assert!(path.starts_with("/assets/") && is_hash, "{path}");
+        }
+        let (sent, whole) =
+            fetched.iter().fold((0, 0), |(sent, whole), file| (sent + file.1, whole + file.2));
+        assert!(0 < sent && sent <= 350_000 && whole > 3 * sent, "{sent} bytes came for {whole}");
+    });
+}

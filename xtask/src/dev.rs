@@ -23,6 +23,11 @@ pub(crate) fn start(mut args: Vec<OsString>) -> anyhow::Result<ExitCode> {
     if args.first().is_some_and(|first| first == "--") {
         args.remove(0);
     }
+    if args.iter().any(|argument| argument.to_string_lossy().starts_with("--port")) {
+        bail!(
+            "`dev` uses port {RUNNER_PORT} for the runner, since Trunk.toml sends the page there: leave --port out, and stop what else listens there"
+        );
+    }
     let path = env::var_os("PATH").unwrap_or_default();
     let Some(trunk) = browser::find_in(&path, &["trunk"]) else {
         bail!(

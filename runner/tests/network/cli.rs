@@ -176,9 +176,17 @@ async fn help_is_complete_and_needs_nothing() {
         "--port",
         "--no-open",
         "--state-dir",
+        "--config",
+        "--log",
+        "--host",
+        "--connect",
+        "--confine",
+        "--writable",
         "--dangerously-expose",
         "ANTHROPIC_API_KEY",
+        "ANTHROPIC_BASE_URL",
         "pair",
+        "clients",
     ] {
         assert!(text.contains(word), "{word}");
     }
