@@ -14,7 +14,10 @@ fn a_confined_runner_says_so_and_is() {
         let scene = Scene::open(stage, options, &browser::Options::default()).await;
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        let words = page.until("it says so", "return document.querySelector('.confined')?.title").await;
+        page.press("confined").await;
+        let words = page
+            .until("it says so", "return document.querySelector('#confined:popover-open')?.innerText")
+            .await;
         let workspace = scene.runner.workspace().display().to_string();
         assert!(words.as_str().is_some_and(|words| words.contains(&workspace)), "{words} names {workspace}");
         let outside = scene.runner.workspace().with_extension("outside");

@@ -11,8 +11,18 @@ use thirtyfour::Key;
 use crate::page::{Page, Scene, scene};
 use crate::play::target;
 
-/// The widest and the narrowest, and the usual one.
-const SIZES: [(u32, u32); 3] = [(390, 844), (1440, 900), (2560, 1440)];
+/// The narrowest and the widest, both sides of every width at which the layout changes, and the usual one.
+const SIZES: [(u32, u32); 9] = [
+    (390, 844),
+    (520, 844),
+    (768, 1024),
+    (900, 800),
+    (1080, 800),
+    (1180, 800),
+    (1280, 800),
+    (1440, 900),
+    (2560, 1440),
+];
 
 /// What stands out over the edges of the page: nothing may.
 const WIDER: &str = "const root = document.documentElement;
@@ -27,7 +37,7 @@ const PANELS: &str = "if (!document.querySelector('.workbench')) return [];
     const panels = shown('#sessions, #conversation, #tasks, #timeline');
     const names = panels.map(one => one.id).join();
     const faults = [];
-    const isNarrow = innerWidth < 600;
+    const isNarrow = innerWidth <= 900;
     if (panels.length !== (isNarrow ? 1 : 4)) faults.push('the page shows ' + names);
     if (isNarrow && panels.some(one => one.getBoundingClientRect().width < innerWidth)) faults.push(names + ' is narrower than the page');
     for (const group of [[...panels, ...shown('header.top')], shown('.tabs button'), shown('header.top > *')]) {
@@ -189,24 +199,21 @@ fn picture() -> PathBuf {
 fn the_page_can_be_used_soon() {
     scene("the_page_can_be_used_soon", async |_, scene| {
         let page = &scene.page;
-        // Measured in the page itself, from the navigation's first byte to a box that one can write into.
+        // Measured in the page itself, from the navigation's begin to a box that one can write into.
         let watch = "new MutationObserver((_, observer) => {
                 const box = document.querySelector('#composer:enabled');
                 if (box) { observer.disconnect(); window.__usable = performance.now(); }
             }).observe(document, { subtree: true, childList: true, attributes: true });";
         page.tab.cdp("Page.addScriptToEvaluateOnNewDocument", json!({"source": watch})).await;
-        page.reload().await;
-        let times = "const entry = performance.getEntriesByType('navigation')[0];
-            return window.__usable && [entry.responseStart, window.__usable]";
-        let times = page.until("it was measured", times).await;
-        let times: Vec<f64> = serde_json::from_value(times).expect("they are times");
+        let mut loads = Vec::new();
+        for _ in 0..5 {
+            page.reload().await;
+            let usable = page.until("it was measured", "return window.__usable").await;
+            loads.push(usable.as_f64().expect("it is a time"));
+        }
+        loads.sort_by(f64::total_cmp);
         // On the terminal also when the test passes.
-        let _told = writeln!(
-            std::io::stderr(),
-            "usable {:.0} ms after the first byte, {:.0} ms after the navigation",
-            times[1] - times[0],
-            times[1]
-        );
-        assert!(times[1] < 3_000.0, "it took {:.0} ms", times[1]);
+        let _told = writeln!(std::io::stderr(), "usable so many ms after the navigation: {loads:.0?}");
+        assert!(loads[2] < 500.0, "the median of {loads:.0?} ms is too long");
     });
 }

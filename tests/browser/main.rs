@@ -3,15 +3,19 @@
 //! Every test has a browser with a fresh profile, a runner, and a workspace of its own. No test may leave an error in the console
 //! or violate the content security policy. Two browsers at most run at once, whatever the number of test threads.
 
+mod approvals;
 mod confined;
 mod harness;
 mod keyboard;
 mod lessons;
 mod link;
+mod looking_back;
 mod looks;
 mod models;
 mod page;
 mod play;
+mod queue;
+mod reading;
 mod reload;
 mod services;
 mod sessions;

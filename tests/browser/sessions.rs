@@ -135,3 +135,35 @@ fn a_strange_browser_is_paired_by_a_link_from_the_settings() {
         third.tab.find("main.unpaired [role=alert]").await;
     });
 }
+
+#[test]
+fn many_sessions_can_be_searched() {
+    scene("many_sessions_can_be_searched", async |_, scene| {
+        let page = &scene.page;
+        for n in 1..=9 {
+            if n > 1 {
+                page.tab.click(".sessions button.new").await;
+                page.tab.find(".welcome").await;
+                page.ready().await;
+            }
+            page.say(&format!("Run \"echo word{n}\"")).await;
+            page.says(&format!("echo word{n} is done (exit 0)")).await;
+            page.idle().await;
+            let fields =
+                page.tab.script("return document.querySelectorAll('.sessions .search').length", &[]).await;
+            assert_eq!(fields, u64::from(n == 9), "{n} sessions");
+        }
+        page.tab.click(".sessions .search").await;
+        page.tab.type_keys("WORD3").await;
+        titles(page, "Run \"echo word3\"").await;
+        page.tab.type_keys("4").await;
+        titles(page, "").await;
+        page.until("it is said", "return document.querySelector('.sessions .none')?.innerText.includes('No session has these words')")
+            .await;
+        page.tab.type_keys(Key::Control + "a").await;
+        page.tab.type_keys("word5").await;
+        titles(page, "Run \"echo word5\"").await;
+        page.tab.click(".sessions .item").await;
+        page.says("echo word5 is done (exit 0)").await;
+    });
+}

@@ -18,11 +18,11 @@ async fn open_task(page: &Page) {
     page.tab.find(".task .actions").await;
 }
 
-/// What the task's tooltip says.
-async fn details(page: &Page) -> String {
-    let title =
-        page.until("the task has details", "return document.querySelector('.task .open').title").await;
-    title.as_str().unwrap_or_default().to_owned()
+/// What the opened card says of its task.
+async fn facts(page: &Page) -> String {
+    let facts = "return [...document.querySelectorAll('.task .facts dt')].map(name =>
+        name.innerText + ' ' + name.nextElementSibling.innerText).join('; ')";
+    page.until("the task's facts are shown", facts).await.as_str().unwrap_or_default().to_owned()
 }
 
 #[test]
@@ -61,8 +61,8 @@ fn a_task_ends_with_its_children() {
         page.press("Stop").await;
         page.tasks("ended", 1).await;
         assert_eq!(process::holding(&time), [], "stopped is said when it is true");
-        let details = details(page).await;
-        assert!(details.contains("stopped by you"), "{details}");
+        let facts = facts(page).await;
+        assert!(facts.contains("Stopped by you with SIGTERM;"), "{facts}");
     });
 }
 
@@ -84,8 +84,8 @@ fn a_task_that_does_not_listen_is_killed_at_the_second_press() {
         page.tasks("ended", 1).await;
         assert!(pressed.elapsed().as_secs() < 5, "it took {:?}", pressed.elapsed());
         assert_eq!(process::holding(&time), []);
-        let details = details(page).await;
-        assert!(details.contains("stopped by you with SIGKILL"), "{details}");
+        let facts = facts(page).await;
+        assert!(facts.contains("Stopped by you with SIGKILL;"), "{facts}");
     });
 }
 

@@ -7,7 +7,7 @@ use leptos::ev;
 use leptos::prelude::*;
 use shared::protocol::Confined;
 
-use super::kit::{Glyph, Icon, IconButton};
+use super::kit::{Glyph, Icon, IconButton, More};
 use super::local::{Dialog, Panel, use_local};
 use super::{Wish, dom, use_dispatch, use_page};
 use crate::format;
@@ -36,9 +36,9 @@ pub fn Header() -> View {
             <Title/>
             <span class="grow"></span>
             <Show when=move || workspace.with(|workspace| !workspace.is_empty())>
-                <span class="workspace" title=where_commands_run>{move || workspace.get()}</span>
+                <span class="workspace" title=where_commands_run><bdi>{move || workspace.get()}</bdi></span>
                 <Show when=move || page.status.with(|status| status.confined.is_some())>
-                    <span class="confined" title=where_commands_run>"confined"</span>
+                    <More id="confined" words=|| "confined".to_owned() more=where_commands_run/>
                 </Show>
             </Show>
             <ModelPicker/>
@@ -228,9 +228,7 @@ fn Price() -> View {
     let any = move || spent.get().0.input > 0;
     view! {
         <Show when=any>
-            <span class="price" tabindex="0" title=move || { let (spent, polls) = spent.get(); spent_in_words(&spent, polls) }>
-                {words}
-            </span>
+            <More id="price" words more=move || { let (spent, polls) = spent.get(); spent_in_words(&spent, polls) }/>
         </Show>
     }
 }

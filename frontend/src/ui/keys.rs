@@ -35,15 +35,19 @@ fn act(event: &ev::KeyboardEvent, page: PageState, dispatch: Dispatch, local: Lo
             dom::focus_id(composer::ID);
         }
         (true, false, ".") => dom::focus_id(approval::ID),
-        (false, true, "1" | "2" | "3" | "4") => {
-            let at = key.parse::<usize>().unwrap_or(1) - 1;
-            if let Some(panel) = Panel::ALL.get(at) {
-                local.go_to(*panel);
-            }
+        (false, true, _) => {
+            // By where the key is: on macOS, Alt makes another character of it.
+            let code = event.code();
+            let number = code.strip_prefix("Digit").and_then(|digit| digit.parse::<usize>().ok());
+            let panel = number.and_then(|number| Panel::ALL.get(number.wrapping_sub(1)));
+            let Some(panel) = panel else { return false };
+            local.go_to(*panel);
         }
         (false, false, "Escape") => {
             // In any other field it means that field alone.
-            let elsewhere = dom::is_writing() && !dom::has_focus(composer::ID);
+            let elsewhere = dom::is_writing() && !dom::has_focus(composer::ID)
+                // A note that lies over the page goes first.
+                || document().query_selector(":popover-open").is_ok_and(|open| open.is_some());
             if elsewhere || !page.status.with_untracked(|status| composer::is_busy(&status.turn)) {
                 return false;
             }

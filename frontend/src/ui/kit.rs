@@ -4,7 +4,7 @@ use leptos::ev;
 use leptos::prelude::*;
 
 use super::dom;
-use crate::view::{Children, NodeRef, View, effect, view};
+use crate::view::{Children, NodeRef, Says, View, effect, view};
 
 /// A drawing in the colour of the text around it. It says nothing; its button's label does.
 #[derive(Clone, Copy)]
@@ -69,6 +69,15 @@ pub fn IconButton(
         >
             <Glyph icon/>
         </button>
+    }
+}
+
+/// A few words, and all there is to say of them at a press: on the platform's own layer, which any other press closes.
+#[component]
+pub fn More(id: &'static str, words: impl Says<String> + 'static, more: impl Says<String> + 'static) -> View {
+    view! {
+        <button type="button" class=format!("link {id}") popovertarget=id>{move || words.get()}</button>
+        <p class="note-over" id=id popover="auto">{move || more.get()}</p>
     }
 }
 

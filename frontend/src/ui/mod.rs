@@ -9,7 +9,7 @@ mod approval;
 mod call_dialog;
 mod composer;
 mod conversation;
-mod dom;
+pub(crate) mod dom;
 mod header;
 mod help;
 mod keys;

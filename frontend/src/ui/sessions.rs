@@ -82,7 +82,8 @@ fn Footer() -> View {
             view! { <p>{format!("{} running, {queued}{} ended, {kept} kept", stats.running, stats.ended)}</p> }
         })
     };
-    view! { <footer><p>{first}</p>{second}</footer> }
+    let workspace = move || page.status.with(|status| status.workspace.clone());
+    view! { <footer><p class="workspace"><bdi>{workspace}</bdi></p><p>{first}</p>{second}</footer> }
 }
 
 #[component]

@@ -74,6 +74,7 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
     let prompt = move || task.with(|task| task.waits_for_input && task.is_active());
     let ports = move || task.with(|task| if task.is_active() { task.ports.clone() } else { Vec::new() });
     let held = memo(move || task.with(ports_held));
+    let facts = memo(move || task.with(facts));
     let whose = memo(whose);
     let controls = body.clone();
     view! {
@@ -83,11 +84,12 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
                 class="open"
                 aria-expanded=move || is_open().to_string()
                 aria-controls=controls
-                title=move || task.with(details)
+                title=command
                 on:click=toggle
             >
                 <span class="dot" data-state=tone aria-hidden="true"></span>
                 <code class="command">{move || command.get()}</code>
+                <span class="unseen">{move || task.with(unsaid)}</span>
                 <span class="status">{status}</span>
                 <span class="last">{move || last.get()}</span>
                 <span class="meta">{meta}</span>
@@ -113,6 +115,7 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
                 <Show when=is_open>
                     <ScreenView id=id.get_value() screen task/>
                     <Actions task screen own/>
+                    <dl class="facts">{move || facts.get().into_iter().map(|(name, what)| view! { <dt>{name}</dt><dd>{what}</dd> }).collect::<Vec<View>>()}</dl>
                 </Show>
             </div>
         </article>
@@ -301,12 +304,17 @@ fn last_words(task: &Task) -> String {
     }
 }
 
-/// All there is to say of it, for the tooltip.
-fn details(task: &Task) -> String {
-    let mut lines = vec![task.command.clone(), format!("task {} in {}", task.id, task.folder)];
-    if let Some(pid) = task.pid {
-        lines.push(format!("process {pid}"));
-    }
+/// The state's word, where the status shown to the eye does not have it.
+fn unsaid(task: &Task) -> &'static str {
+    let word = task.state.word();
+    let says = task.paused || (task.state != TaskState::Running && label(&task.state) == word);
+    if says { "" } else { word }
+}
+
+/// All there is to say of it: what, and how it is called.
+fn facts(task: &Task) -> Vec<(&'static str, String)> {
+    let mut facts = vec![("Task", task.id.to_string()), ("Folder", task.folder.clone())];
+    facts.extend(task.pid.map(|pid| ("Process", pid.to_string())));
     if let TaskState::Stopped { by, signal } = &task.state {
         let who = match by {
             Party::User => "you",
@@ -314,19 +322,16 @@ fn details(task: &Task) -> String {
             Party::Runner => "the runner",
         };
         let how = signal.as_ref().map(|signal| format!(" with {signal}")).unwrap_or_default();
-        lines.push(format!("stopped by {who}{how}"));
+        facts.push(("Stopped by", format!("{who}{how}")));
     }
-    if let Some(limit) = task.timeout_ms {
-        lines.push(format!("time limit {}", format::took(limit)));
-    }
-    lines.push(format!("{} of output", format::bytes(task.output_bytes)));
+    facts.extend(task.timeout_ms.map(|limit| ("Time limit", format::took(limit))));
+    facts.push(("Output", format::bytes(task.output_bytes)));
     if task.omitted_bytes > 0 {
-        lines.push(format!("of that {} not kept", format::bytes(task.omitted_bytes)));
+        facts.push(("Not kept", format::bytes(task.omitted_bytes)));
     }
-    for process in &task.left_behind {
-        lines.push(format!("still runs: {} {}", process.pid, process.command));
-    }
-    lines.join("\n")
+    let left = task.left_behind.iter();
+    facts.extend(left.map(|process| ("Still runs", format!("{} {}", process.pid, process.command))));
+    facts
 }
 
 /// Ports that should be free by now, and are not.

@@ -219,7 +219,7 @@ fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> Vie
         <rect
             class="bar mark"
             tabindex="-1"
-            role="img"
+            role=if show.with_value(Option::is_some) { "button" } else { "img" }
             aria-label=words
             data-kind=move || bar.with(|bar| bar.as_ref().map(|bar| bar.kind))
             data-tone=move || bar.with(|bar| bar.as_ref().map(|bar| tone_str(bar.tone)))
@@ -235,7 +235,8 @@ fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> Vie
             on:blur=move |_| detail.set(None)
             on:click=move |_| press()
             on:keydown=move |event: ev::KeyboardEvent| {
-                if event.key() == "Enter" {
+                if matches!(event.key().as_str(), "Enter" | " ") {
+                    event.prevent_default();
                     press();
                 }
             }

@@ -82,7 +82,14 @@ impl Element {
     #[inline(never)]
     fn put(self, name: &'static str, value: Value) -> Self {
         match value {
-            Value::Fixed(words) => set(&self.0, name, words.as_deref()),
+            Value::Fixed(words) => {
+                set(&self.0, name, words.as_deref());
+                // A browser does so by itself only for the first such element of a document.
+                if name == "autofocus" {
+                    let element = self.0.clone();
+                    super::effect(move |_| crate::ui::dom::focus(&element));
+                }
+            }
             Value::Followed(mut now) => {
                 let element = self.0.clone();
                 let mut last: Option<Words> = None;

@@ -1,0 +1,107 @@
+//! Looking back: a session played again, and the timeline by keys.
+
+use thirtyfour::Key;
+
+use crate::page::scene;
+
+#[test]
+fn a_session_can_be_played_again_from_any_moment() {
+    scene("a_session_can_be_played_again_from_any_moment", async |_, scene| {
+        let page = &scene.page;
+        page.mode("Asks nothing").await;
+        for word in ["one", "two"] {
+            page.say(&format!("Run \"echo {word}\"")).await;
+            page.says(&format!("echo {word} is done (exit 0)")).await;
+            page.idle().await;
+        }
+        let rows = page.rows().await;
+        page.press("replay").await;
+        page.tab.find(".film").await;
+        page.press("Pause").await;
+        page.tab.click(".film input").await;
+        page.tab.type_keys(Key::Home + "").await;
+        page.until(
+            "the beginning is shown",
+            "return document.querySelectorAll('#conversation .column > *').length === 0",
+        )
+        .await;
+        page.tab.type_keys(Key::End + "").await;
+        page.shows(&rows).await;
+        // Back by steps until the last answer is not yet there, and the first one still is.
+        let (first, last) = ("echo one is done (exit 0)", "echo two is done (exit 0)");
+        page.tab
+            .script(
+                "const slider = document.querySelector('.film input');
+            slider.value = slider.max / 2; slider.dispatchEvent(new Event('input', {bubbles: true}))",
+                &[],
+            )
+            .await;
+        page.until(
+            "it is earlier",
+            "return !document.querySelector('#conversation .column').innerText.includes('echo two is done')",
+        )
+        .await;
+        let half = page.rows().await;
+        assert!(half.len() < rows.len() && half == rows[..half.len()], "{half:?}");
+        assert_eq!(page.count(last).await, 0, "{first} may be there");
+        page.press("Play").await;
+        page.press("16×").await;
+        page.shows(&rows).await;
+        page.until(
+            "it stops at the end",
+            "return [...document.querySelectorAll('.film button')].some(one => one.innerText === 'Play')",
+        )
+        .await;
+        page.press("Back to the session").await;
+        page.ready().await;
+        page.shows(&rows).await;
+        page.say("Run \"echo three\"").await;
+        page.says("echo three is done (exit 0)").await;
+    });
+}
+
+#[test]
+fn the_timeline_goes_by_keys() {
+    scene("the_timeline_goes_by_keys", async |_, scene| {
+        let page = &scene.page;
+        page.mode("Asks nothing").await;
+        page.say("Run \"sleep 0.3; echo over\" in the background").await;
+        page.says("It printed over.").await;
+        page.over().await;
+        page.tab.type_keys(Key::Alt + "4").await;
+        page.until("the timeline has the focus", "return document.activeElement.id === 'timeline'").await;
+        page.tab.script("document.querySelector('.lanes').focus()", &[]).await;
+        let width = async || {
+            let width = page
+                .tab
+                .script("return +document.querySelector('.bar[data-kind=task]').getAttribute('width')", &[])
+                .await;
+            width.as_f64().expect("a width")
+        };
+        let before = width().await;
+        page.tab.type_keys("-").await;
+        page.tab.until("its bar is shorter", "return +document.querySelector('.bar[data-kind=task]').getAttribute('width') < arguments[0] * 0.8", &[before.into()]).await;
+        page.tab.type_keys("+").await;
+        page.tab.type_keys("0").await;
+        page.tab.until("its bar is as before", "return Math.abs(document.querySelector('.bar[data-kind=task]').getAttribute('width') - arguments[0]) < 2", &[before.into()]).await;
+        // Down through the bars to the task's; Enter shows its card.
+        let is_task = "return document.activeElement.matches('.bar[data-kind=task][role=button]')";
+        let mut steps = 0;
+        while page.tab.script(is_task, &[]).await != true {
+            assert!(steps < 20, "no step comes to the task's bar");
+            page.tab.type_keys(Key::Down + "").await;
+            steps += 1;
+        }
+        page.until(
+            "it is told what it is",
+            "return document.querySelector('.timeline .detail').innerText.includes('sleep 0.3')",
+        )
+        .await;
+        page.tab.type_keys(Key::Enter + "").await;
+        page.until(
+            "the task is shown",
+            "return document.activeElement.matches('.task .open[aria-expanded=true]')",
+        )
+        .await;
+    });
+}
