@@ -32,8 +32,11 @@ mod chars;
 mod html;
 mod inlines;
 mod links;
+mod plain;
 mod scan;
 mod tree;
+
+pub use plain::plain;
 
 #[cfg(test)]
 mod tests;

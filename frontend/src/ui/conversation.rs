@@ -16,6 +16,7 @@ use super::slips::{Drained, Notice};
 use super::stick::Stick;
 use super::tool::ToolRow;
 use super::{dom, use_dispatch, use_page};
+use crate::markdown;
 use crate::state::{RowBody, RowHandle, Stream};
 use crate::view::{Says, View, effect, view};
 
@@ -113,7 +114,7 @@ fn Said(stream: Stream) -> View {
     effect(move |was: Option<bool>| {
         let is = live.get();
         if was == Some(true) && !is {
-            local.said.set(untrack(|| spoken.text()));
+            local.said.set(markdown::plain(&markdown::parse(&untrack(|| spoken.text()))));
         }
         is
     });
