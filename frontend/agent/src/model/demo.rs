@@ -5,10 +5,12 @@
 //! and [`stream`] writes the answer as the events that a real server would send, so that it comes through the very same reader.
 //! Each script takes every step once, so a turn ends after a handful of calls whatever the results are.
 
+mod commands;
 mod report;
 mod script;
 mod story;
 mod stream;
+mod tokens;
 mod wishes;
 
 use serde_json::Value;

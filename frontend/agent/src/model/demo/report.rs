@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::commands::in_words;
 use super::story::{End, Step, Story, Task};
-use super::wishes::in_words;
 
 /// What the demo is; said once.
 pub(super) const INTRODUCTION: &str = "I am the demo: a script, no language model.";

@@ -4,6 +4,7 @@
 
 use shared::json::{self, ToJson, Value};
 
+use super::commands;
 use super::report::{self, code};
 use super::story::{self, Step, Story, Task};
 use super::stream::Reply;
@@ -131,7 +132,7 @@ fn background(reply: &mut Draft, story: &Story, commands: &[String], file: Optio
         if most.len() < commands.len() {
             reply.say(format!(
                 "I start at most {} at once, so I take the first.",
-                wishes::in_words(MOST_TASKS)
+                commands::in_words(MOST_TASKS)
             ));
         }
         reply.say(format!("I start {} in the background.", report::commands(most)));

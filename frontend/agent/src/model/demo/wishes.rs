@@ -3,6 +3,10 @@
 //! The words are cut into tokens, quotes kept whole. The first verb decides; what is quoted is a command, a file's name or its content by the words
 //! around it. What is not understood is said to be so.
 
+use super::commands::begins_command;
+use super::commands::{PROGRAMS, is_plural, listed, number, split, spoken_command, without_intro};
+use super::tokens::{Token, tokens, trimmed};
+
 /// What is wished for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
@@ -50,14 +54,9 @@ const STOP: [&str; 6] = ["stop", "kill", "cancel", "terminate", "abort", "end"];
 const WRITE: [&str; 5] = ["create", "write", "save", "make", "add"];
 const READ: [&str; 6] = ["read", "show", "open", "print", "display", "view"];
 const TOGETHER: [&str; 5] = ["background", "parallel", "simultaneously", "concurrently", "meanwhile"];
-const NUMBERS: [&str; 11] =
-    ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
-/// Words that begin a command rather than a sentence.
-const PROGRAMS: [&str; 24] = [
-    "ls", "cat", "pwd", "echo", "git", "cargo", "npm", "python", "python3", "node", "grep", "rg", "sleep",
-    "date", "whoami", "df", "du", "uname", "head", "tail", "wc", "printf", "seq", "ps",
-];
-const FILLERS: [&str; 22] = [
+/// Words that count commands.
+const COUNTED: [&str; 5] = ["tasks", "commands", "jobs", "processes", "times"];
+const FILLERS: [&str; 24] = [
     "the",
     "a",
     "an",
@@ -80,19 +79,9 @@ const FILLERS: [&str; 22] = [
     "contents",
     "of",
     "in",
+    "one",
+    "now",
 ];
-
-/// A word or something in quotes.
-#[derive(Clone, Debug)]
-struct Token<'a> {
-    /// As written: for a quote what is within it.
-    text: &'a str,
-    /// In lower case without punctuation around it; empty for a quote.
-    word: String,
-    quoted: bool,
-    /// Where it ends in the text, in bytes.
-    end: usize,
-}
 
 /// Understands words.
 pub(super) fn understand(text: &str) -> Wish {
@@ -111,11 +100,11 @@ pub(super) fn understand(text: &str) -> Wish {
     if let Some(first) = tokens.first()
         && PROGRAMS.contains(&first.text)
     {
-        let command = spoken_command(text, 0);
-        return if has(&["background"]) {
-            Wish::Background { commands: vec![command], file: None, check: false }
+        let commands = split(&spoken_command(text, 0), false);
+        return if has(&TOGETHER) {
+            Wish::Background { commands, file: None, check: false }
         } else {
-            Wish::Run(vec![command])
+            Wish::Run(commands)
         };
     }
     let asks = |phrases: &[&str]| phrases.iter().any(|phrase| outline.contains(phrase));
@@ -125,14 +114,21 @@ pub(super) fn understand(text: &str) -> Wish {
             .iter()
             .any(|verbs| verbs.contains(&word))
     });
-    if asks(&[
-        "what is running",
-        "what's running",
-        "what runs",
-        "which tasks",
-        "still running",
-        "running tasks",
-    ]) && !starts_with(&tokens, verb, &STOP)
+    if listed(text, 0).is_some_and(|(intro, _)| !intro.is_empty()) {
+        return run(text, &tokens, None);
+    }
+    let no = tokens.iter().position(|token| matches!(token.word.as_str(), "don't" | "not" | "never"));
+    if no < verb && no.is_some() {
+        return Wish::Unknown;
+    }
+    if asks(&["how do i ", "how can i ", "how to "]) {
+        return Wish::Help;
+    }
+    let commands = [&RUN[..], &STOP, &WRITE].iter().any(|verbs| starts_with(&tokens, verb, verbs));
+    let question = text.ends_with('?')
+        || starts_with(&tokens, Some(0), &["what", "what's", "which", "is", "are", "anything", "how"]);
+    if !commands && (asks(&["which tasks"]) || question && has(&["running", "runs", "finished", "done"]))
+        || asks(&["still running", "running tasks"]) && verb.is_none()
     {
         return Wish::Check(None);
     }
@@ -165,7 +161,7 @@ pub(super) fn understand(text: &str) -> Wish {
     };
     match tokens[at].word.as_str() {
         word if STOP.contains(&word) => Wish::Stop(which(text, &tokens, at)),
-        word if RUN.contains(&word) => run(text, &tokens, at),
+        word if RUN.contains(&word) => run(text, &tokens, Some(at)),
         word if WRITE.contains(&word) => write(text, &tokens, at),
         "list" if has(&["files", "folder", "directory"]) => Wish::Run(vec!["ls -la".to_owned()]),
         "show" if has(&["tasks", "status"]) => Wish::Check(None),
@@ -176,35 +172,37 @@ pub(super) fn understand(text: &str) -> Wish {
 }
 
 fn starts_with(tokens: &[Token<'_>], at: Option<usize>, verbs: &[&str]) -> bool {
-    at.is_some_and(|at| verbs.contains(&tokens[at].word.as_str()))
+    at.and_then(|at| tokens.get(at)).is_some_and(|token| verbs.contains(&token.word.as_str()))
 }
 
-fn run(text: &str, tokens: &[Token<'_>], at: usize) -> Wish {
-    let found = sort_out(tokens, at);
+/// What is to be run, from the verb `at` on, or from the start where a list stands without one.
+fn run(text: &str, tokens: &[Token<'_>], at: Option<usize>) -> Wish {
+    let found = sort_out(tokens, at.unwrap_or(0));
+    let from = at.map_or(0, |at| tokens[at].end);
     let has = |words: &[&str]| tokens.iter().any(|token| words.contains(&token.word.as_str()));
     let check = has(&["check", "status"]);
-    let count = tokens
-        .iter()
-        .find_map(|token| number(&token.word))
-        .filter(|_| has(&["tasks", "commands", "times", "jobs"]));
+    let count = count(tokens);
     let mut commands = found.commands;
     if commands.is_empty() {
-        let spoken = spoken_command(text, tokens[at].end);
+        let (spoken, several) = match listed(text, from) {
+            Some((intro, list)) => (list, count.is_some() || is_plural(intro)),
+            None => (spoken_command(text, from), false),
+        };
         if let Some(pytest) = names_tests(&spoken) {
             return Wish::Tests { pytest };
         }
-        commands = match (spoken.split_once(':'), count) {
-            (Some((intro, list)), _) if intro.contains("task") || intro.contains("command") => list
-                .replace(" and ", ",")
-                .split(',')
-                .map(|command| command.trim().to_owned())
-                .filter(|command| !command.is_empty())
-                .collect(),
-            (_, Some(count)) => (1..=count.min(MOST_TASKS)).map(|n| format!("sleep {}", 2 * n)).collect(),
-            _ if spoken.is_empty() => return Wish::Unknown,
-            _ => vec![spoken],
+        let named = without_intro(&spoken, count.is_some());
+        commands = match count {
+            // What is counted, and then named, is what was named; only where nothing is named a few short ones are made up.
+            Some(count) if named.is_empty() => {
+                (1..=count.min(MOST_TASKS)).map(|n| format!("sleep {}", 2 * n)).collect()
+            }
+            _ if named.is_empty() => return Wish::Unknown,
+            Some(_) if !several && !begins_command(named) => return Wish::Unknown,
+            _ => split(named, several),
         };
-    } else if let (Some(count), [command]) = (count, commands.as_slice()) {
+    }
+    if let (Some(count), [command]) = (count, commands.as_slice()) {
         commands = vec![command.clone(); count.clamp(1, MOST_TASKS)];
     }
     if has(&TOGETHER) || found.file.is_some() || count.is_some() || text.contains("at the same time") {
@@ -212,6 +210,16 @@ fn run(text: &str, tokens: &[Token<'_>], at: usize) -> Wish {
     } else {
         Wish::Run(commands)
     }
+}
+
+/// How many are wished: a number that counts tasks, commands or times.
+fn count(tokens: &[Token<'_>]) -> Option<usize> {
+    tokens.iter().enumerate().find_map(|(place, token)| {
+        let counted = tokens[place + 1..].iter().find(|token| {
+            !matches!(token.word.as_str(), "background" | "parallel" | "new" | "small" | "short" | "shell")
+        })?;
+        number(&token.word).filter(|_| COUNTED.contains(&counted.word.as_str()))
+    })
 }
 
 fn write(text: &str, tokens: &[Token<'_>], at: usize) -> Wish {
@@ -286,44 +294,6 @@ fn is_file_name(word: &str) -> bool {
     })
 }
 
-/// A command that stands without quotes behind a verb, up to where the sentence goes on.
-fn spoken_command(text: &str, from: usize) -> String {
-    const GOES_ON: [&str; 17] = [
-        " in the background",
-        " in background",
-        " in parallel",
-        " as a background task",
-        " at the same time",
-        ", then ",
-        " then ",
-        " and then ",
-        " and keep ",
-        " and check",
-        " and create",
-        " and write",
-        " and tell ",
-        " while ",
-        " please",
-        ". ",
-        "\n",
-    ];
-    let rest = &text[from..];
-    let lower = rest.to_ascii_lowercase();
-    let end = GOES_ON.iter().filter_map(|phrase| lower.find(phrase)).min().unwrap_or(rest.len());
-    let spoken = rest[..end].trim().trim_end_matches([',', '!', '?']);
-    let spoken = if spoken.ends_with(" .") { spoken } else { spoken.trim_end_matches('.') };
-    let spoken = ["the command ", "command ", "a background task: ", "background task: "]
-        .iter()
-        .find_map(|intro| {
-            spoken
-                .get(..intro.len())
-                .filter(|start| start.eq_ignore_ascii_case(intro))
-                .map(|_| &spoken[intro.len()..])
-        })
-        .unwrap_or(spoken);
-    spoken.trim().to_owned()
-}
-
 /// Whether tests are meant, and if so whether pytest is named.
 fn names_tests(spoken: &str) -> Option<bool> {
     let lower = spoken.to_ascii_lowercase();
@@ -339,10 +309,9 @@ fn names_tests(spoken: &str) -> Option<bool> {
 }
 
 fn which(text: &str, tokens: &[Token<'_>], at: usize) -> Which {
-    if tokens
-        .iter()
-        .any(|token| matches!(token.word.as_str(), "all" | "everything" | "them" | "what" | "whatever"))
-    {
+    if tokens.iter().any(|token| {
+        matches!(token.word.as_str(), "all" | "both" | "everything" | "them" | "what" | "whatever")
+    }) {
         return Which::All;
     }
     if let Some(named) = named_task(tokens, at) {
@@ -377,82 +346,4 @@ fn object(tokens: &[Token<'_>], at: Option<usize>) -> Option<String> {
         .iter()
         .find(|token| !token.quoted && !token.word.is_empty() && !FILLERS.contains(&token.word.as_str()));
     quote.or(word).map(|token| if token.quoted { token.text } else { trimmed(token.text) }.to_owned())
-}
-
-fn number(word: &str) -> Option<usize> {
-    let spoken = NUMBERS.iter().position(|number| *number == word);
-    spoken.or_else(|| word.parse().ok()).filter(|count| (2..=99).contains(count))
-}
-
-/// A number in words, if it is a small one.
-pub(super) fn in_words(count: usize) -> String {
-    NUMBERS.get(count).map_or_else(|| count.to_string(), |word| (*word).to_owned())
-}
-
-fn trimmed(text: &str) -> &str {
-    text.trim_matches(|sign: char| matches!(sign, ',' | ';' | ':' | '!' | '?' | '(' | ')'))
-        .trim_end_matches('.')
-}
-
-fn tokens(text: &str) -> Vec<Token<'_>> {
-    let mut tokens = Vec::new();
-    let mut at = 0;
-    let mut before = ' ';
-    while let Some(sign) = text[at..].chars().next() {
-        if let Some((inside, end)) = quote(text, at, before) {
-            let inside = inside.trim();
-            if !inside.is_empty() {
-                tokens.push(Token { text: inside, word: String::new(), quoted: true, end });
-            }
-            (at, before) = (end, '"');
-            continue;
-        }
-        if sign.is_whitespace() {
-            at += sign.len_utf8();
-        } else {
-            let length = text[at..]
-                .char_indices()
-                .skip(1)
-                .find(|(offset, sign)| {
-                    let before = text[at..at + offset].chars().next_back().unwrap_or(' ');
-                    sign.is_whitespace() || quote(text, at + offset, before).is_some()
-                })
-                .map_or(text.len() - at, |(offset, _)| offset);
-            let raw = &text[at..at + length];
-            let word = trimmed(raw).to_ascii_lowercase().replace('’', "'");
-            at += length;
-            tokens.push(Token { text: raw, word, quoted: false, end: at });
-        }
-        before = text[..at].chars().next_back().unwrap_or(' ');
-    }
-    tokens
-}
-
-/// What is quoted at this place, and where the quote ends. `before` is the sign before it: an apostrophe within a word opens nothing.
-fn quote(text: &str, at: usize, before: char) -> Option<(&str, usize)> {
-    let rest = &text[at..];
-    let open = rest.chars().next()?;
-    if before.is_alphanumeric() {
-        return None;
-    }
-    if open == '`' {
-        let fence = &rest[..rest.len() - rest.trim_start_matches('`').len()];
-        let inside = &rest[fence.len()..];
-        let length = inside.find(fence)?;
-        return Some((&inside[..length], at + 2 * fence.len() + length));
-    }
-    let closers: &[char] = match open {
-        '"' => &['"'],
-        '“' | '„' => &['”', '“', '"'],
-        '«' => &['»'],
-        '\'' => &['\''],
-        '‘' | '‚' => &['’', '‘'],
-        _ => return None,
-    };
-    let inside = &rest[open.len_utf8()..];
-    let (length, closer) = inside.char_indices().find(|(offset, sign)| {
-        let after = inside[offset + sign.len_utf8()..].chars().next();
-        closers.contains(sign) && !after.is_some_and(char::is_alphanumeric)
-    })?;
-    Some((&inside[..length], at + open.len_utf8() + length + closer.len_utf8()))
 }
