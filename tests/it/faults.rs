@@ -82,6 +82,48 @@ fn a_tool_use_that_breaks_off_is_not_run() {
 }
 
 #[test]
+fn at_the_limit_of_tokens_the_whole_tool_use_runs_once_and_the_half_one_never() {
+    play(async {
+        let scene = Scene::by(|request| match request.n {
+            1 => answer()
+                .text("I run both.")
+                .tool("bash", json!({"command": "echo ran >> whole.txt; echo once"}))
+                .half_tool("bash", "{\"command\": \"touch half.txt")
+                .stop("max_tokens"),
+            2 => say("The first is done."),
+            _ => say("I went on."),
+        })
+        .await;
+        scene.session.say("Run both");
+        scene.session.says("The first is done.").await;
+        scene.session.idle().await;
+        scene.session.say("go on");
+        scene.session.says("I went on.").await;
+        let requests = scene.model.requests();
+        // The fake model checks each request against the message rules; here is what they hold.
+        let [_, second, third] = requests.as_slice() else { panic!("{} requests", requests.len()) };
+        let uses: Vec<_> = second.messages()[1]["content"]
+            .as_array()
+            .expect("the answer is echoed as blocks")
+            .iter()
+            .filter(|block| block["type"] == "tool_use")
+            .collect();
+        assert_eq!(uses.len(), 1, "the half tool use is not sent back: {uses:?}");
+        let results = second.results();
+        assert_eq!(results.len(), 1, "{results:?}");
+        assert!(
+            results[0].0 == uses[0]["id"] && results[0].1.contains("once") && !results[0].2,
+            "{results:?}"
+        );
+        assert_eq!(third.messages()[..2], second.messages()[..2], "what was said stays as it was");
+        assert_eq!(third.body.to_string().matches("tool_result").count(), 1);
+        let read = |name: &str| std::fs::read_to_string(scene.runner.workspace().join(name));
+        assert_eq!(read("whole.txt").expect("the whole one ran"), "ran\n");
+        assert!(read("half.txt").is_err(), "the half one ran");
+    });
+}
+
+#[test]
 fn an_error_in_the_stream_is_a_fault() {
     play(async {
         let scene = Scene::by(|request| match request.n {

@@ -20,7 +20,7 @@ pub const NOTICE_CHARS: u32 = 4_000;
 const CHECK_CHARS: u32 = 20_000;
 
 /// How `check_background` says that a task has not ended.
-pub const STILL_RUNNING: &str = "(still running; you will be told when it ends)";
+pub const STILL_RUNNING: &str = "(still running; once it has ended, its result comes before your next call)";
 
 /// The operation that carries a call out.
 #[must_use]
@@ -142,7 +142,7 @@ fn started(task: &Task, known: &[Task]) -> ToolOutcome {
         ));
     }
     content.push_str(
-        "You will be told when it ends. Do not poll: go on with what does not depend on it, or end your turn.",
+        "Once it has ended, its result comes before your next call. Do not poll: go on with what does not depend on it, or end your turn.",
     );
     ToolOutcome {
         content,
@@ -230,7 +230,7 @@ pub fn backgrounded(task: &Task, by: BackgroundedBy, excerpt: &Excerpt) -> ToolO
         BackgroundedBy::Request => "The user sent it to the background",
     };
     let mut content = format!(
-        "{why}: it was not killed, and goes on as background task {}. You will be told when it ends. Do not poll: go on with what does not depend on it, or end your turn.",
+        "{why}: it was not killed, and goes on as background task {}. Once it has ended, its result comes before your next call. Do not poll: go on with what does not depend on it, or end your turn.",
         task.id
     );
     let output = whole(excerpt);
