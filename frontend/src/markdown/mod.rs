@@ -38,7 +38,7 @@ mod tree;
 
 pub use plain::plain;
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests;
 
 /// How deep blocks and spans may nest together; a list and its item are two.

@@ -126,6 +126,8 @@ struct List {
     start: Node,
     end: Node,
     items: sorted::Map<Key, Item>,
+    /// As they stand.
+    order: Vec<Key>,
 }
 
 impl List {
@@ -133,51 +135,65 @@ impl List {
         let (all, start, end) = (fragment(), mark(), mark());
         attached(&all.append_child(&start));
         attached(&all.append_child(&end));
-        (View::new(all), Self { outer: Owner::current(), start, end, items: sorted::Map::new() })
+        let (items, order) = (sorted::Map::new(), Vec::new());
+        (View::new(all), Self { outer: Owner::current(), start, end, items, order })
     }
 
     #[inline(never)]
     fn update(&mut self, keys: Vec<Key>, make: &mut dyn FnMut(usize) -> View) {
-        let mut old = std::mem::take(&mut self.items);
+        let mut wanted = sorted::Set::new();
         for key in &keys {
-            if let Some(item) = old.remove(key) {
-                self.items.insert(key.clone(), item);
+            wanted.insert(key.clone());
+        }
+        self.items.retain(|key, item| {
+            let stays = wanted.contains(key);
+            if !stays {
+                item.owner.cleanup();
+                drop(item.take());
             }
+            stays
+        });
+        self.order.retain(|key| wanted.contains(key));
+        // What is as it was at the beginning is not even looked at: a long list mostly grows at its end.
+        let same = self.order.iter().zip(&keys).take_while(|(old, new)| old == new).count();
+        let last = same.checked_sub(1).and_then(|last| self.items.get(&keys[last]));
+        let mut place = last.map_or(&self.start, |item| &item.last).next_sibling();
+        let mut placed = sorted::Set::new();
+        for key in &keys[..same] {
+            placed.insert(key.clone());
         }
-        for item in old.into_values() {
-            item.owner.cleanup();
-            drop(item.take());
-        }
-        let mut place = self.start.next_sibling();
-        let mut placed = sorted::Map::new();
-        for (at, key) in keys.into_iter().enumerate() {
-            let Some(here) = place.clone() else { return };
-            let (item, view) = match self.items.remove(&key) {
+        for (at, key) in keys.iter().enumerate().skip(same) {
+            let Some(here) = place.clone() else { break };
+            if !placed.insert(key.clone()) {
+                continue;
+            }
+            let view = match self.items.get(key) {
+                None => {
+                    let (item, view) = Item::new(self.outer.as_ref(), &mut || make(at));
+                    self.items.insert(key.clone(), item);
+                    view
+                }
                 Some(item) if item.first == here => {
                     place = item.last.next_sibling();
-                    (item, View::default())
+                    View::default()
                 }
                 Some(item) => {
                     // One that moved towards the end is taken out, rather than all behind it moved before it; but never
                     // the one with the focus.
                     let ahead = self.items.values().find(|other| other.first == here);
                     let is_next = |ahead: &&Item| ahead.last.next_sibling().as_ref() == Some(&item.first);
-                    let view = match ahead.filter(|ahead| is_next(ahead) && !ahead.has_focus()) {
+                    match ahead.filter(|ahead| is_next(ahead) && !ahead.has_focus()) {
                         Some(ahead) => {
                             ahead.take().insert_before(&self.end);
                             place = item.last.next_sibling();
                             View::default()
                         }
                         None => item.take(),
-                    };
-                    (item, view)
+                    }
                 }
-                None if placed.contains_key(&key) => continue,
-                None => Item::new(self.outer.as_ref(), &mut || make(at)),
             };
             view.insert_before(&here);
-            placed.insert(key, item);
         }
-        self.items = placed;
+        self.order = keys;
     }
 }
