@@ -1,12 +1,14 @@
 //! The lesson's own three examples with the demo model, with real commands.
 
 use agent::model::demo::examples;
+use agent::record::{Entry, Record};
 use agent::settings::Provider;
 use e2e::log::each_end_is_in_the_next_call;
 use e2e::native_shell::{Session, auto};
 use e2e::runner::Runner;
 use e2e::stage::play;
 use e2e::view::View;
+use shared::protocol::TaskEvent;
 use shared::task::TaskState;
 
 async fn scene() -> (Session, Runner) {
@@ -16,11 +18,18 @@ async fn scene() -> (Session, Runner) {
     (session, runner)
 }
 
-/// Plays an example until nothing runs and nothing waits.
+/// Plays an example until nothing runs, every end has arrived, and nothing waits. That a task has ended may be seen before its end comes.
 async fn example(session: &Session, n: usize) {
     session.say(examples()[n].wish);
     session.until("it works", |view| !view.is_idle()).await;
-    let over = |view: &View| view.is_idle() && view.tasks.iter().all(|task| !task.is_active());
+    let arrived = || {
+        let is_end =
+            |entry: &Entry| matches!(&entry.record, Record::Arrived { event: TaskEvent::Ended { .. }, .. });
+        session.log().iter().filter(|entry| is_end(entry)).count()
+    };
+    let over = |view: &View| {
+        view.is_idle() && view.tasks.iter().all(|task| !task.is_active()) && arrived() == view.tasks.len()
+    };
     session.until("all is over", over).await;
 }
 

@@ -90,7 +90,8 @@ fn input_can_be_sent_to_a_task() {
                 let id = request.results()[0].1.split_whitespace().nth(2).unwrap_or_default().to_owned();
                 answer().tool("send_input", json!({"task_id": id, "text": "a word\n"}))
             }
-            3 => say("Sent."),
+            // The end may be quicker than the call that follows the sending.
+            _ if request.notices().is_empty() => say("Sent."),
             _ => say("It answered."),
         })
         .await;
