@@ -5,6 +5,7 @@
 
 mod approvals;
 mod confined;
+mod foreign;
 mod harness;
 mod keyboard;
 mod lessons;
