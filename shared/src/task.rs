@@ -26,6 +26,9 @@ pub struct Task {
     /// Whether its standard input is open for `send_input`.
     #[serde(default)]
     pub stdin: bool,
+    /// Whether it was started with its standard input open, as running it again does.
+    #[serde(default)]
+    pub with_stdin: bool,
     /// After how many milliseconds of running the tree is ended with status `timeout`.
     #[serde(default)]
     pub timeout_ms: Option<u64>,
@@ -93,6 +96,7 @@ impl Task {
             state: TaskState::Queued,
             foreground: false,
             stdin: false,
+            with_stdin: false,
             timeout_ms: None,
             created,
             started: None,

@@ -63,6 +63,12 @@ fn a_runner_that_comes_back_tells_what_was_lost() {
         scene.runner.stop();
         // Between two tries it says that it connects.
         page.until("it is said", &format!("{LINK}.includes('runner away')")).await;
+        page.tab.click("button.link.link-why").await;
+        page.until(
+            "why is told",
+            "return document.querySelector('#link-why:popover-open')?.innerText.length > 10",
+        )
+        .await;
         scene.runner.start_again().await;
         page.ready().await;
         page.tasks("ended", 1).await;

@@ -7,6 +7,7 @@ mod approvals;
 mod confined;
 mod foreign;
 mod harness;
+mod input;
 mod keyboard;
 mod lessons;
 mod link;

@@ -5,6 +5,7 @@ use e2e::fake_anthropic::{FakeAnthropic, KEY, answer, refuse, say};
 use e2e::gate::Gate;
 use e2e::runner::Options;
 use serde_json::json;
+use thirtyfour::Key;
 
 use crate::page::{Page, Scene};
 use crate::play::play;
@@ -45,6 +46,13 @@ fn a_key_of_ones_own_stays_in_the_page() {
         page.idle().await;
         page.say("Go on").await;
         page.says("This goes on").await;
+        // What was spent is told at a press. Escape takes that away first, and leaves the reply alone.
+        page.tab.click("button.price").await;
+        let told =
+            "return document.querySelector('#price:popover-open')?.innerText.includes('in the context now')";
+        page.until("what was spent is told", told).await;
+        page.tab.type_keys(Key::Escape + "").await;
+        page.until("it is closed", "return !document.querySelector(':popover-open')").await;
         page.press("Stop reply").await;
         page.idle().await;
         held.open();

@@ -293,11 +293,11 @@ fn Link() -> View {
     let is_down = move || link.with(|link| matches!(link, LinkView::Down { .. }));
     let is_old = move || link.with(|link| matches!(link, LinkView::Outdated));
     view! {
-        <span class="link-state" data-state=state title=reason>
+        <span class="link-state" data-state=state>
             <span class="dot" aria-hidden="true"></span>
             // Only the state itself is announced, not each second of its countdown.
             <span class="unseen" role="status">{move || format!("Runner: {}", state())}</span>
-            <span aria-hidden="true">{words}</span>
+            <More id="link-why" words more=reason/>
             <Show when=is_down>
                 <button type="button" class="small" on:click=move |_| dispatch.agent(UserEvent::Reconnect)>"now"</button>
             </Show>

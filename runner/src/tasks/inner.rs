@@ -234,6 +234,7 @@ impl Inner {
         let task = Task {
             foreground: start.foreground_ms.is_some(),
             stdin: start.stdin,
+            with_stdin: start.stdin,
             timeout_ms: start.timeout_ms,
             again_of: start.again_of.clone().filter(|task| self.state().numbers.contains_key(task)),
             ..Task::new(

@@ -105,6 +105,7 @@ fn task(op: OpId, number: u64, state: TaskState) -> Task {
         state,
         foreground: false,
         stdin: false,
+        with_stdin: false,
         timeout_ms: None,
         created: Timestamp(number),
         started: None,

@@ -146,7 +146,7 @@ impl Agent {
     }
 
     fn run_again(&mut self, out: &mut Out, task: &TaskId) {
-        let Some(Task { command, folder, timeout_ms, stdin, .. }) = self.tasks.get(task).cloned() else {
+        let Some(Task { command, folder, timeout_ms, with_stdin, .. }) = self.tasks.get(task).cloned() else {
             return toast(out, "The runner no longer knows that task.");
         };
         let start = Start {
@@ -154,7 +154,7 @@ impl Agent {
             folder: Some(folder),
             timeout_ms,
             foreground_ms: None,
-            stdin,
+            stdin: with_stdin,
             excerpt_chars: tools::NOTICE_CHARS,
             again_of: Some(task.clone()),
         };

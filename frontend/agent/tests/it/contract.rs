@@ -597,6 +597,7 @@ fn what_the_runner_refuses_is_told_to_the_model() {
 #[test]
 fn a_person_pauses_resumes_and_runs_again() {
     let (mut rig, task) = Rig::with_background_task();
+    let task = Task { with_stdin: true, ..task };
     rig.user(UserEvent::PauseTask { task: task.id.clone() });
     let (op, request) = rig.request();
     assert_eq!(request, Op::Pause { task: task.id.clone() });
@@ -607,6 +608,7 @@ fn a_person_pauses_resumes_and_runs_again() {
     rig.end(&task, TaskState::Failed { code: 1 }, "");
     rig.user(UserEvent::RunAgain { task: task.id.clone() });
     let Op::Start(start) = rig.request().1 else { panic!("{:?}", rig.request()) };
+    assert!(start.stdin, "as it was started, although an ended task's input is closed");
     assert_eq!((start.command, start.again_of), (task.command, Some(task.id)));
 }
 
