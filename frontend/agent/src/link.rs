@@ -272,6 +272,16 @@ impl Link {
         self.pending.retain(|pending| pending.id != id);
     }
 
+    /// Gives up on every tool use and every start under way: the store it was sent to is gone, and a new one would carry it out a second time.
+    /// True if the person had asked for one of them.
+    pub fn forget_old_store(&mut self) -> bool {
+        let twice =
+            |pending: &Pending| pending.purpose == Purpose::Tool || matches!(pending.op, Op::Start(_));
+        let of_user = self.pending.iter().any(|pending| twice(pending) && pending.purpose == Purpose::User);
+        self.pending.retain(|pending| !twice(pending));
+        of_user
+    }
+
     /// Everything without a reply, to be sent again on a new socket. What only the old socket could carry is dropped.
     pub fn resend(&mut self) -> Vec<ClientFrame> {
         self.pending.retain(|pending| !dies_with_socket(&pending.op));

@@ -16,6 +16,7 @@ use shared::{TaskId, Timestamp};
 use crate::effect::CallId;
 use crate::model::Stop;
 use crate::model::answer::ModelEvent;
+use crate::model::message::ends_on_server_tool;
 use crate::notice;
 use crate::queue::End;
 use crate::record::{Entry, Record, ToolOutcome};
@@ -73,7 +74,7 @@ impl Projection {
             Record::Answered { content, stop, .. } => {
                 self.end_span(self.call.0 * SPANS_A_CALL, entry.at, stop_tone(stop), patches);
                 self.answer(entry.at, content, stop, patches);
-                let paused_out = content.is_empty() || before.pauses + 1 >= PAUSES;
+                let paused_out = !ends_on_server_tool(content) || before.pauses + 1 >= PAUSES;
                 let over = paused_out && self.uses.is_empty();
                 if let Some((tone, text)) = stop_words(stop, content.is_empty(), over) {
                     self.row(first, entry.at, RowKind::Notice { tone, text, retry: false }, patches);

@@ -9,6 +9,7 @@ use shared::tools::ToolCall;
 use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
 
 use crate::effect::CallId;
+use crate::model::message::ends_on_server_tool;
 use crate::model::{Fault, Stop, Usage};
 use crate::prices;
 use crate::queue::{End, Queue, Words};
@@ -263,7 +264,7 @@ impl Session {
             .collect();
         // Its own tools may make a server pause; anything else that says so may say it for ever.
         self.pauses = if *stop == Stop::Pause { self.pauses + 1 } else { 0 };
-        let goes_on = uses.is_empty() && !content.is_empty() && self.pauses < PAUSES;
+        let goes_on = uses.is_empty() && ends_on_server_tool(content) && self.pauses < PAUSES;
         self.phase = match stop {
             Stop::Pause if goes_on => Phase::Due(Cause::Continue),
             Stop::Pause

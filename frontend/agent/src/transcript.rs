@@ -7,7 +7,7 @@ use shared::json::{self, Value};
 
 use crate::effect::CallId;
 use crate::model::Request;
-use crate::model::message::{Message, Role, is_thinking};
+use crate::model::message::{Message, Role, ends_on_server_tool, is_thinking};
 use crate::record::{Entry, Record};
 
 /// The messages so far.
@@ -29,6 +29,13 @@ impl Transcript {
     #[must_use]
     pub fn ends_on_user(&self) -> bool {
         self.messages.last().is_some_and(|message| message.role == Role::User)
+    }
+
+    /// Whether it ends on what the server itself was doing, and so can be sent as it stands.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        let last = self.messages.last();
+        last.is_some_and(|last| last.role == Role::Assistant && ends_on_server_tool(&last.content))
     }
 
     /// Puts blocks at the end of the trailing user message, or into a new one.

@@ -137,9 +137,15 @@ impl Agent {
 
     /// A tool use that was under way towards an older store must not be repeated: nobody knows whether it was carried out.
     fn give_up_on_old_store(&mut self, out: &mut Out) {
+        // Those too whose reply was stopped meanwhile: they have their result, but may still be on their way.
+        if self.link.forget_old_store() {
+            toast(
+                out,
+                "The runner lost its store while a task was being started. It may have been started; look before you repeat it.",
+            );
+        }
         let Some((index, tool)) = self.session.current_use() else { return };
-        if let Progress::Began { op, .. } = tool.progress {
-            self.link.forget(op);
+        if let Progress::Began { .. } = tool.progress {
             let words = "The runner lost its store while this was under way. It may or may not have been carried out, wholly or in part; look before you repeat it.";
             let outcome = tools::failed(words);
             self.record(

@@ -98,6 +98,12 @@ impl Agent {
 
     /// Asks the model, with all that is drained for it; false if that cannot be done now.
     pub(super) fn ask(&mut self, out: &mut Out, cause: Cause) -> bool {
+        // A call that was to go on with a pause, made again.
+        let cause = if cause == Cause::Again && self.session.transcript.is_paused() {
+            Cause::Continue
+        } else {
+            cause
+        };
         let model = self.resolved_model();
         let relayed = model.provider == Provider::Relay;
         // Which way there is to a model only the runner's welcome says: until then the demo must not step in for a real one.

@@ -67,6 +67,16 @@ pub fn strip_thinking(messages: &[Message]) -> Vec<Message> {
     kept
 }
 
+/// Whether an answer can be gone on with as it stands, as after `pause_turn`: it ends on what the server itself was doing. Ending on anything
+/// else it would be a prefill, which newer models refuse.
+#[must_use]
+pub fn ends_on_server_tool(content: &[Value]) -> bool {
+    content.last().is_some_and(|block| {
+        let kind = block_type(block);
+        kind == "server_tool_use" || kind.ends_with("_tool_result")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

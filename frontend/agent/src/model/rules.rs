@@ -6,7 +6,7 @@
 use serde_json::Value;
 use shared::sorted::Set;
 
-use super::message::{block_type, is_thinking};
+use super::message::{block_type, ends_on_server_tool, is_thinking};
 
 /// Checks a request's body.
 ///
@@ -116,7 +116,11 @@ fn check_messages(messages: &Value, tools: &Set<&str>) -> Result<(), String> {
             open = check_assistant(n, blocks, tools, &mut seen)?;
         }
     }
-    if before == Some("assistant") && !is_paused(messages.last()) {
+    if before == Some("assistant")
+        && !ends_on_server_tool(
+            messages.last().and_then(|last| last["content"].as_array()).map_or(&[], Vec::as_slice),
+        )
+    {
         if !open.is_empty() {
             return Err(unanswered(messages.len() - 1, &open));
         }
@@ -262,15 +266,6 @@ fn unanswered(n: usize, ids: &[&str]) -> String {
         "messages.{n}: `tool_use` ids were found without `tool_result` blocks immediately after: {}. Each `tool_use` block must have a corresponding `tool_result` block in the next message.",
         ids.join(", ")
     )
-}
-
-/// After `pause_turn` the conversation is sent as it is: it ends on what the server itself was doing.
-fn is_paused(last: Option<&Value>) -> bool {
-    let block = last.and_then(|message| message["content"].as_array()?.last());
-    block.is_some_and(|block| {
-        let kind = block_type(block);
-        kind == "server_tool_use" || kind.ends_with("_tool_result")
-    })
 }
 
 fn is_identifier(text: &str) -> bool {

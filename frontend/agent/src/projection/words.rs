@@ -16,7 +16,7 @@ pub(super) fn stop_words(stop: &Stop, empty: bool, over: bool) -> Option<(Tone, 
     Some(match stop {
         Stop::Pause if over => (
             Tone::Warn,
-            "The model's server paused again and again, or without a word, so the turn ends here. Say “go on” to continue.".to_owned(),
+            "The model's server paused again and again, or where nothing goes on by itself, so the turn ends here. Say “go on” to continue.".to_owned(),
         ),
         Stop::End if empty => (Tone::Plain, "The model ended its turn without a word.".to_owned()),
         Stop::End | Stop::Pause => return None,

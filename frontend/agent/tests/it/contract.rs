@@ -464,6 +464,30 @@ fn what_a_server_paused_goes_on_as_it_stands() {
 }
 
 #[test]
+fn a_pause_is_gone_on_with_after_a_reload() {
+    let mut rig = Rig::new();
+    rig.say("search");
+    let search = json!({"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}});
+    rig.answer_and_stop(std::slice::from_ref(&search), "pause_turn");
+    assert_eq!(rig.calls.len(), 2);
+    rig.boot();
+    rig.connect();
+    assert_eq!(rig.calls.len(), 3, "the call that was under way is made again");
+    assert_eq!(rig.last_message(), [search]);
+    rig.answer(&[text("Found.")]);
+    assert_eq!(rig.status.as_ref().unwrap().turn, TurnView::Idle);
+}
+
+#[test]
+fn a_pause_without_a_tool_of_the_servers_ends_the_turn() {
+    let mut rig = Rig::new();
+    rig.say("x");
+    rig.answer_and_stop(&[text("Well.")], "pause_turn");
+    let turn = rig.status.as_ref().unwrap().turn.clone();
+    assert_eq!((rig.calls.len(), turn), (1, TurnView::Idle), "going on would be a prefill");
+}
+
+#[test]
 fn a_pause_with_tools_runs_them_and_pauses_come_to_an_end() {
     let mut rig = Rig::new();
     rig.say("x");
@@ -577,6 +601,20 @@ fn a_lost_store_ends_what_was_under_way_without_running_it_again() {
     rig.connect_to_new_store();
     assert_eq!(rig.requests(), before);
     assert!(rig.last_message()[0]["content"].as_str().unwrap().contains("may or may not"));
+}
+
+#[test]
+fn a_use_whose_reply_was_stopped_is_not_sent_to_a_new_store() {
+    let mut rig = Rig::new();
+    rig.say("x");
+    rig.answer(&[tool("t1", "write_file", json!({"path": "a", "content": "b"}))]);
+    rig.user(UserEvent::StopReply);
+    rig.link(LinkInput::Closed { code: 1006, reason: String::new() });
+    rig.pass(20_000);
+    rig.link(LinkInput::Opened);
+    let before = rig.requests();
+    rig.connect_to_new_store();
+    assert_eq!(rig.requests(), before);
 }
 
 #[test]

@@ -6,15 +6,18 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use std::collections::BTreeMap;
 
 use agent::event::UserEvent;
+use agent::model::Stop;
 use agent::record::{Entry, Record};
 use agent::session::Phase;
 use agent::view::Patch;
 use agent::{Agent, Event};
 use serde_json::Value;
-use shared::TaskId;
 use shared::protocol::TaskEvent;
 use shared::tools::ToolCall;
+use shared::{Epoch, TaskId};
 
+use crate::sim::model::FORBIDDEN;
+use crate::sim::runner::Runner;
 use crate::sim::world::World;
 
 /// How many seeds a run tries, unless `MEANWHILE_SEEDS` says otherwise (a number, or `from..to`).
@@ -25,7 +28,11 @@ const BOUND: u32 = 20_000;
 #[test]
 fn whatever_fails_each_end_is_told_once() {
     let (from, to) = seeds();
+    #[cfg(target_arch = "wasm32")]
+    let current = name_the_seed();
     for seed in from..to {
+        #[cfg(target_arch = "wasm32")]
+        current.store(seed, std::sync::atomic::Ordering::Relaxed);
         let caught = std::panic::catch_unwind(|| live(seed));
         if let Err(panic) = caught {
             let words = panic
@@ -37,6 +44,19 @@ fn whatever_fails_each_end_is_told_once() {
             );
         }
     }
+}
+
+/// Where a panic aborts, nothing can be caught: a hook names the seed that is being tried.
+#[cfg(target_arch = "wasm32")]
+fn name_the_seed() -> std::sync::Arc<std::sync::atomic::AtomicU64> {
+    let current = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let (before, shown) = (std::panic::take_hook(), current.clone());
+    std::panic::set_hook(Box::new(move |info| {
+        let seed = shown.load(std::sync::atomic::Ordering::Relaxed);
+        wasm_bindgen_test::console_log!("simulation: the last seed tried is {seed}");
+        before(info);
+    }));
+    current
 }
 
 fn seeds() -> (u64, u64) {
@@ -101,6 +121,11 @@ fn disturb(world: &mut World) {
             }
         }
         15..=25 => world.decide(),
+        26 => {
+            world.cut();
+            world.runner.lose_store();
+        }
+        27 => world.fence(),
         _ => {}
     }
 }
@@ -127,6 +152,9 @@ fn nothing_ran_twice(world: &World) {
     for (path, times) in &world.runner.files {
         assert_eq!(*times, 1, "{path} was written {times} times");
     }
+    let mut done = world.runner.processes.keys().chain(world.runner.files.keys());
+    let forbidden = done.find(|name| name.starts_with(FORBIDDEN));
+    assert_eq!(forbidden, None, "what was half or not meant was carried out");
 }
 
 /// Each end of a task is told by a notice, or shown by a tool's result, or, if it was stopped or lost, still waits for the next call; and the
@@ -152,19 +180,24 @@ fn ends_are_told_once(world: &World) {
             assert!(notice_before_result(&world.disk, &task.id), "{} was shown and then told", task.id);
         }
     }
-    for id in notices.keys() {
-        assert!(world.runner.tasks.contains_key(id), "a forged entry was taken for one: {id}");
+    for (id, told) in &notices {
+        let number = u64::from_str_radix(&id.0, 16).expect("a task's id is its number");
+        assert!((1..=world.runner.born).contains(&number), "a forged entry was taken for one: {id}");
+        // Of tasks of a lost store too.
+        assert_eq!(*told, 1, "{id} was told {told} times");
     }
-    let arrivals: Vec<u64> = world
+    let arrivals: Vec<(Epoch, u64)> = world
         .disk
         .iter()
         .filter_map(|entry| match &entry.record {
-            Record::Arrived { seq, .. } => Some(seq.0),
+            Record::Arrived { seq, epoch, .. } => Some((*epoch, seq.0)),
             _ => None,
         })
         .collect();
     assert!(
-        arrivals.windows(2).all(|pair| pair[0] + 1 == pair[1]),
+        arrivals
+            .chunk_by(|one, next| one.0 == next.0)
+            .all(|of_one| of_one.iter().map(|(_, seq)| *seq).eq(1..=of_one.len() as u64)),
         "events were lost or doubled: {arrivals:?}"
     );
 }
@@ -269,11 +302,19 @@ fn chance_makes_what_the_simulation_is_about() {
                     "a command sent to the background"
                 }
                 Record::StoppedReply => "a stopped reply",
+                Record::NewEpoch { epoch } if *epoch != Runner::new().epoch => "a lost store",
+                Record::Answered { content, stop: Stop::MaxTokens, .. }
+                    if content.iter().any(|block| block["type"] == "tool_use") =>
+                {
+                    "a tool use of an answer at the limit of tokens"
+                }
+                Record::Answered { stop: Stop::Pause, .. } => "a pause",
+                Record::Answered { stop: Stop::Other { .. }, .. } => "an unknown stop",
                 _ => continue,
             };
             *seen.entry(kind).or_default() += 1;
         }
     }
-    assert_eq!(seen.len(), 7 + usize::from(seen.contains_key("a wake")), "{seen:?}");
+    assert_eq!(seen.len(), 11 + usize::from(seen.contains_key("a wake")), "{seen:?}");
     assert!(ToolCall::parse("bash", &serde_json::json!({"command": "x"})).is_ok());
 }

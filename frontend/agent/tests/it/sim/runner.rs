@@ -17,6 +17,8 @@ use super::chance::Chance;
 pub(crate) struct Runner {
     pub(crate) epoch: Epoch,
     pub(crate) tasks: BTreeMap<TaskId, Task>,
+    /// How many tasks there ever were, in this store and in those that were lost: they are numbered through.
+    pub(crate) born: u64,
     /// When a task ends by itself, and when it goes to the background.
     plans: BTreeMap<TaskId, Plan>,
     ops: BTreeMap<OpId, Outcome>,
@@ -44,6 +46,7 @@ impl Runner {
         Self {
             epoch: Epoch(Uuid::from_u128(1)),
             tasks: BTreeMap::new(),
+            born: 0,
             plans: BTreeMap::new(),
             ops: BTreeMap::new(),
             outbox: BTreeMap::new(),
@@ -103,6 +106,17 @@ impl Runner {
         for id in running {
             self.end(&id, TaskState::Lost { reason: "the runner restarted".to_owned() }, now);
         }
+    }
+
+    /// The store is lost: a new one begins, which knows no task, no operation and no event.
+    pub(crate) fn lose_store(&mut self) {
+        self.cut();
+        self.epoch = Epoch(Uuid::from_u128(self.epoch.0.as_u128() + 1));
+        self.tasks.clear();
+        self.plans.clear();
+        self.ops.clear();
+        self.outbox.clear();
+        (self.last, self.acked) = (Seq(0), Seq(0));
     }
 
     pub(crate) fn frame(&mut self, socket: u64, frame: ClientFrame, now: u64, chance: &mut Chance) {
@@ -227,7 +241,8 @@ impl Runner {
             return Outcome::Err(Problem::new(ProblemCode::System, "cannot start"));
         }
         *self.processes.entry(start.command.clone()).or_default() += 1;
-        let id = TaskId(format!("{:08x}", self.tasks.len() + 1));
+        self.born += 1;
+        let id = TaskId(format!("{:08x}", self.born));
         let task = Task {
             state: TaskState::Running,
             foreground: start.foreground_ms.is_some(),

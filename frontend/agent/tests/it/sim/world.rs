@@ -119,6 +119,27 @@ impl World {
         self.send(Event::Opened(boot));
     }
 
+    /// Another tab takes the session over: this page's agent does nothing from here on, and the other begins with what is on the disk.
+    pub(crate) fn fence(&mut self) {
+        self.send(Event::Fenced);
+        let words = UserEvent::Say { text: "too late".to_owned(), steer: true };
+        let reload = LinkInput::Closed { code: 1006, reason: String::new() };
+        let call = self.agent.session().call;
+        for event in [
+            Event::Tick,
+            Event::Online,
+            Event::User(words),
+            Event::Link { generation: self.socket.unwrap_or(0), input: reload },
+            Event::Model { call, input: ModelInput::End },
+        ] {
+            self.now += 10_000;
+            let effects = self.agent.handle(Timestamp(self.now), event);
+            let acts = effects.iter().any(|effect| !matches!(effect, Effect::Show(_)));
+            assert!(!acts, "a page that was fenced off acts: {effects:?}");
+        }
+        self.boot();
+    }
+
     pub(crate) fn send(&mut self, event: Event) {
         for effect in self.agent.handle(Timestamp(self.now), event) {
             self.held.push_back(effect);
@@ -233,8 +254,9 @@ impl World {
     /// A frame on its way to the runner. Frames of one socket keep their order; at a fault they are lost from some point on.
     fn up(&mut self, socket: u64, frame: ClientFrame) {
         if let ClientFrame::Ack { through } = &frame {
+            let epoch = self.agent.session().epoch;
             let on_disk = self.disk.iter().rev().find_map(|entry| match &entry.record {
-                Record::Arrived { seq, .. } => Some(*seq),
+                Record::Arrived { seq, epoch: of, .. } if Some(*of) == epoch => Some(*seq),
                 _ => None,
             });
             assert!(on_disk.unwrap_or(Seq(0)) >= *through, "acknowledged {through} before it was durable");
