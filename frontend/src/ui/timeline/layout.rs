@@ -136,6 +136,8 @@ pub(crate) fn layout(
     now: u64,
     width: f64,
 ) -> Layout {
+    // The page's clock ticks twice a second; what has happened since its last tick is not ahead of its time.
+    let now = spans.values().map(|span| span.end.unwrap_or(span.start).0).fold(now, u64::max);
     let (from, length) = stretch(window, spans, now);
     let to = from + length;
     let x = |at: u64| scaled(at, from, length, width);
@@ -322,6 +324,15 @@ mod tests {
         };
         assert_eq!(names(Window::Fit), ["a", "b"]);
         assert_eq!(names(Window::Fixed(5_000, 5_000)), ["b"]);
+    }
+
+    #[test]
+    fn now_is_never_before_what_has_happened() {
+        let spans = spans(&[(1, Lane::Call, 0, Some(10_400)), (2, task("a"), 500, None)]);
+        let layout = layout(&spans, &sorted::Map::new(), Window::Fit, 10_000, 1_000.0);
+        let call = layout.bars.get(&1).unwrap();
+        let now = layout.now.unwrap();
+        assert!(now + 0.1 >= call.x + call.width, "{now} is left of {} + {}", call.x, call.width);
     }
 
     #[test]
