@@ -1,11 +1,12 @@
 //! `cargo xtask dev`: Trunk's live reload in front of a runner.
 //!
-//! Starts the runner without a browser, told that pages of Trunk's origin are ours too, then `trunk serve`,
+//! Builds `wasm-bindgen` at the locked version, so that Trunk fetches nothing, starts the runner without a browser, told that pages of Trunk's origin are ours too, then `trunk serve`,
 //! which builds the page by the same `index.html` and passes `/ws` and `/api` on to the runner by `Trunk.toml`.
 //! The first of the two that ends takes the other with it. Ctrl-C reaches both from the terminal.
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
@@ -38,6 +39,15 @@ pub(crate) fn start(mut args: Vec<OsString>) -> anyhow::Result<ExitCode> {
     cargo::ensure_wasm_target()?;
     let binary = run::build_runner()?;
 
+    say::step("Building wasm-bindgen for Trunk");
+    let bindgen = cargo::build("bindgen", &["--package", "wasm-tests", "--bin", "bindgen"])?;
+    // Under the name that Trunk looks for, which the compiler allows to the crate of that name alone.
+    let tools = cargo::root().join("target/trunk-tools");
+    fs::create_dir_all(&tools)?;
+    fs::copy(bindgen, tools.join(format!("wasm-bindgen{}", env::consts::EXE_SUFFIX)))?;
+    let tools = std::iter::once(tools).chain(env::split_paths(&path));
+    let tools = env::join_paths(tools).context("the build folder's name cannot stand in PATH")?;
+
     say::step("Starting the runner");
     let mut command = Command::new(&binary);
     command.args(["--no-open", "--port", RUNNER_PORT, "--dev-origin", PAGE_ORIGIN]).args(args);
@@ -56,7 +66,13 @@ pub(crate) fn start(mut args: Vec<OsString>) -> anyhow::Result<ExitCode> {
 
     say::step("Starting Trunk. Once it has built the page, open:");
     say::result(format_args!("{PAGE_ORIGIN}/#{code}"));
-    pair.trunk = Some(cargo::command(trunk).arg("serve").spawn().context("trunk could not be started")?);
+    pair.trunk = Some(
+        cargo::command(trunk)
+            .arg("serve")
+            .env("PATH", tools)
+            .spawn()
+            .context("trunk could not be started")?,
+    );
     loop {
         if pair.one_has_ended()? {
             return Ok(ExitCode::FAILURE);
