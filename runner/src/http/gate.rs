@@ -67,11 +67,7 @@ impl Names {
         }
         let mut origins: Vec<String> = hosts.iter().map(|host| format!("http://{host}")).collect();
         origins.extend(dev_origins.iter().cloned());
-        for (_, host) in dev_origins.iter().filter_map(|origin| origin.split_once("://")) {
-            hosts.push(host.to_owned());
-            // Trunk's proxy leaves the port out.
-            hosts.extend(host.rsplit_once(':').map(|(name, _)| name.to_owned()));
-        }
+        hosts.extend(dev_origins.iter().filter_map(|origin| Some(origin.split_once("://")?.1.to_owned())));
         Self { hosts, origins }
     }
 
