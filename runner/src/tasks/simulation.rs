@@ -96,32 +96,8 @@ struct World {
 struct Died;
 
 fn task(op: OpId, number: u64, state: TaskState) -> Task {
-    Task {
-        id: TaskId(format!("{number:08x}")),
-        session: SESSION,
-        op,
-        command: "true".into(),
-        folder: "/".into(),
-        state,
-        foreground: false,
-        stdin: false,
-        with_stdin: false,
-        timeout_ms: None,
-        created: Timestamp(number),
-        started: None,
-        ended: None,
-        duration_ms: None,
-        pid: None,
-        output_bytes: 0,
-        omitted_bytes: 0,
-        last_line: String::new(),
-        left_behind: Vec::new(),
-        again_of: None,
-        paused: false,
-        waits_for_input: false,
-        ports: Vec::new(),
-        ports_held: Vec::new(),
-    }
+    let id = TaskId(format!("{number:08x}"));
+    Task { state, ..Task::new(id, SESSION, op, "true".into(), "/".into(), Timestamp(number)) }
 }
 
 impl World {
