@@ -4,6 +4,7 @@
 //! it are counted on the way. The first step that fails ends the run, unless asked otherwise. At the end stands
 //! a table, and as the very last line `N passed, N failed`.
 
+use std::env;
 use std::fmt;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write};
@@ -249,8 +250,12 @@ fn counts_in(line: &str) -> Option<Counts> {
     Some(Counts { passed: number(" passed;")?, failed: number(" failed;")? })
 }
 
+/// Property tests begin from the same seed in every run, so that a change is judged by itself and not by the luck of the draw.
+/// `cargo test` draws a new one each time, and so does this with another seed in the environment.
 fn test(args: &[&str]) -> anyhow::Result<Outcome> {
-    command(cargo::cargo().args(["test", "--no-fail-fast"]).args(args))
+    const SEED: &str = "PROPTEST_RNG_SEED";
+    let seed = env::var_os(SEED).unwrap_or_else(|| "8".into());
+    command(cargo::cargo().args(["test", "--no-fail-fast"]).args(args).env(SEED, seed))
 }
 
 /// A step without tests has not shown anything.

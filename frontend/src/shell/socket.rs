@@ -170,7 +170,11 @@ fn words(close: CloseEvent) -> (u16, String) {
     (close.code, reason)
 }
 
+/// On the page's own origin, unless the page was built to be served by something else than the runner (`cargo xtask dev`).
 fn address() -> String {
+    if let Some(runner) = option_env!("MEANWHILE_RUNNER") {
+        return format!("ws://{runner}/ws");
+    }
     let location = window().location();
     let secure = location.protocol().is_ok_and(|protocol| protocol == "https:");
     let host = location.host().unwrap_or_default();
