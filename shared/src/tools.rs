@@ -117,6 +117,9 @@ pub struct SendInput {
     pub text: String,
 }
 
+/// The field that holds what a model wrote in place of arguments that are a JSON object.
+pub const UNREADABLE: &str = "unreadable";
+
 impl ToolCall {
     /// Reads a call as the model wrote it.
     ///
@@ -124,6 +127,11 @@ impl ToolCall {
     /// A sentence for the model: no such tool, or which argument is missing or of the wrong kind.
     pub fn parse(name: &str, input: &Value) -> Result<Self, String> {
         fn read<T: FromJson>(name: &str, input: &Value) -> Result<T, String> {
+            if input.get(UNREADABLE).is_some() {
+                return Err(format!(
+                    "{name}: the arguments are not a JSON object, so nothing was done. Call it again with arguments that fit its schema."
+                ));
+            }
             json::read(input.clone()).map_err(|error| format!("{name}: the arguments do not fit: {error}. Call it again with arguments that fit its schema."))
         }
         match name {
@@ -201,6 +209,14 @@ mod tests {
             let tool = &definitions()[place];
             assert_eq!(tool["name"], name);
             assert_eq!(tool["input_schema"]["properties"]["timeout"]["maximum"], MAX_TIMEOUT_S);
+        }
+    }
+
+    #[test]
+    fn arguments_that_are_no_object_do_nothing_whatever_the_tool_needs() {
+        for name in NAMES {
+            let words = ToolCall::parse(name, &json!({ UNREADABLE: "{\"task_id\": \"t" })).unwrap_err();
+            assert!(words.starts_with(name) && words.contains("not a JSON object"), "{words}");
         }
     }
 

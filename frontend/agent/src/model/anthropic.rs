@@ -7,6 +7,7 @@
 use serde_json::Value;
 use shared::json;
 use shared::sorted::Map;
+use shared::tools::UNREADABLE;
 
 use super::answer::{Answer, ModelEvent, Outcome, Partial, keep};
 use super::fault::{self, Head};
@@ -307,7 +308,7 @@ impl Block {
             let input = match parse(&self.json) {
                 Some(input @ Value::Object(_)) => input,
                 // The API takes nothing but an object here, and the model shall see what it wrote.
-                _ => json::object(&[("unreadable", &self.json)]),
+                _ => json::object(&[(UNREADABLE, &self.json)]),
             };
             fields.insert("input".to_owned(), input);
         } else if kind == "tool_use" && !matches!(fields.get("input"), Some(Value::Object(_))) {
