@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{DEFAULT_LOG, DEFAULT_PORT};
+use crate::config::{DEFAULT_LOG, DEFAULT_PORT, DEFAULT_RUNNING, MAX_RUNNING};
 
 const AFTER_HELP: &str = "\
 Keys of model providers, from the environment (or from [anthropic] in the configuration file):
@@ -26,6 +26,7 @@ The configuration file, in TOML; every line is optional:
   log = \"info\"
   dev_origins = [\"http://127.0.0.1:8080\"]
   connect = [\"http://127.0.0.1:11434\"]
+  max_running = 128
   confine = true
   writable = [\"/home/me/.cargo\"]
   [anthropic]
@@ -115,6 +116,11 @@ pub struct Serve {
                   more than once"
     )]
     pub connect: Vec<String>,
+    #[arg(long, value_name = "N", env = "MEANWHILE_MAX_RUNNING", hide_env_values = true,
+          value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_RUNNING)),
+          help = format!("How many commands run at once, at most half of them for one conversation; further ones wait in a \
+                          queue [default: {DEFAULT_RUNNING}]"))]
+    pub max_running: Option<u16>,
     /// Let commands write only to the workspace and a temporary folder of their own (TMPDIR), not wherever you may.
     /// Linux only (Landlock); an older kernel leaves something open, which is said at the start and in the page
     #[arg(long, env = "MEANWHILE_CONFINE", hide_env_values = true, num_args = 0..=1, require_equals = true,
@@ -184,6 +190,7 @@ mod tests {
             "MEANWHILE_LOG",
             "MEANWHILE_DEV_ORIGIN",
             "MEANWHILE_CONNECT",
+            "MEANWHILE_MAX_RUNNING",
             "MEANWHILE_CONFINE",
             "MEANWHILE_WRITABLE",
             "ANTHROPIC_API_KEY",

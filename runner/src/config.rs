@@ -18,6 +18,10 @@ use crate::secret::{Secret, SecretHash};
 
 /// Where the page is, unless told.
 pub const DEFAULT_PORT: u16 = 8757;
+/// How many commands run at once, unless told.
+pub const DEFAULT_RUNNING: u16 = 128;
+/// How many may be allowed to: each costs the runner four descriptors and the system at least two processes.
+pub const MAX_RUNNING: u16 = 10_000;
 /// What is logged, unless told.
 pub const DEFAULT_LOG: &str = "info";
 /// Where Anthropic's models are, unless told.
@@ -41,6 +45,8 @@ pub struct Config {
     pub dev_origins: Vec<String>,
     /// Further origins that the page may fetch from, as browsers write them.
     pub connect: Vec<String>,
+    /// How many commands run at once.
+    pub max_running: u16,
     /// With `Some` commands are confined to the workspace, a temporary folder and these paths, absolute.
     pub confine: Option<Vec<PathBuf>>,
     /// The relay's upstream.
@@ -89,6 +95,8 @@ pub enum ConfigError {
          knows. Choose another workspace, or another --state-dir DIR."
     )]
     StateInside { state: PathBuf, folder: PathBuf },
+    #[error("max_running: {0} is not from 1 to {MAX_RUNNING}.")]
+    MaxRunning(u16),
     #[error("ANTHROPIC_BASE_URL: {0:?} is not an address. It must look like https://api.anthropic.com.")]
     Base(String),
     #[error(
@@ -114,6 +122,7 @@ struct File {
     dev_origins: Vec<String>,
     #[serde(default)]
     connect: Vec<String>,
+    max_running: Option<u16>,
     confine: Option<bool>,
     #[serde(default)]
     writable: Vec<PathBuf>,
@@ -140,6 +149,10 @@ impl Config {
         if !host.is_loopback() && !serve.dangerously_expose {
             return Err(ConfigError::Exposed(host));
         }
+        let max_running = serve.max_running.or(file.max_running).unwrap_or(DEFAULT_RUNNING);
+        if !(1..=MAX_RUNNING).contains(&max_running) {
+            return Err(ConfigError::MaxRunning(max_running));
+        }
         let log = serve.log.or(file.log).unwrap_or_else(|| DEFAULT_LOG.to_owned());
         let log = log.parse().map_err(|_| ConfigError::Log(log))?;
         let confine = if serve.confine.or(file.confine).unwrap_or(false) {
@@ -162,6 +175,7 @@ impl Config {
             log,
             dev_origins: origins("--dev-origin", serve.dev_origin, file.dev_origins)?,
             connect: origins("--connect", serve.connect, file.connect)?,
+            max_running,
             confine,
             anthropic: Upstream { base: settle_base(base)?, key: settle_key(key)? },
         })
@@ -347,6 +361,19 @@ mod tests {
         assert_eq!((config.port, config.open), (1, false));
         let config = settle(&["--config", &path, "--port", "2", "--no-open=false"]).ok().unwrap();
         assert_eq!((config.port, config.open), (2, true));
+    }
+
+    #[test]
+    fn how_many_run_at_once_has_bounds_wherever_it_is_said() {
+        assert_eq!(settle(&["--config", "/dev/null"]).ok().unwrap().max_running, DEFAULT_RUNNING);
+        let (_folder, path) = file("max_running = 7\n", 0o644);
+        assert_eq!(settle(&["--config", &path]).ok().unwrap().max_running, 7);
+        assert_eq!(settle(&["--config", &path, "--max-running", "2000"]).ok().unwrap().max_running, 2_000);
+        let (_folder, path) = file("max_running = 0\n", 0o644);
+        assert!(matches!(settle(&["--config", &path]), Err(ConfigError::MaxRunning(0))));
+        for wrong in ["0", "10001"] {
+            assert!(Cli::try_parse_from(["meanwhile", "--max-running", wrong]).is_err(), "{wrong}");
+        }
     }
 
     #[test]

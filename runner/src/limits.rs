@@ -74,6 +74,14 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// So many tasks at once, and half of them of one session.
+    #[must_use]
+    pub fn with_running(self, running: usize) -> Self {
+        Self { running, running_session: (running / 2).max(1), ..self }
+    }
+}
+
 /// The last border of characters at or before `at` bytes.
 pub(crate) fn char_border(text: &str, at: usize) -> usize {
     (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)

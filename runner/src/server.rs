@@ -112,7 +112,7 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let address = listener.local_addr()?;
     let open_files = limits::raise_open_files();
-    let limits = Limits::default();
+    let limits = Limits::default().with_running(config.max_running.into());
     let grace = limits.grace;
     let store = Store::open(&state)?;
     if let Some(warning) = store.warning() {

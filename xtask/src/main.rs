@@ -1,9 +1,10 @@
-//! `cargo xtask`: builds, runs, tests and packs Meanwhile, each with its own set-up.
+//! `cargo xtask`: builds, runs, tests, measures and packs Meanwhile, each with its own set-up.
 //!
 //! One process per command line. It reads the command, then calls cargo and the libraries linked here, one
 //! after the other, in the workspace's root. It says what it does on standard error; standard output belongs
 //! to the programs that it starts. It owns `target/site` (the built page), `target/page-cache` and `dist`.
 
+mod bench;
 mod browser;
 mod cargo;
 mod conformance;
@@ -40,6 +41,10 @@ Commands:
   dev [ARGS…]      Live reload: Trunk in front of a runner. ARGS go to the runner.
   dist             Pack one self-contained, optimised binary into dist/.
   conformance      Check against software that is not ours: the official SDK, aimock.
+  bench            Measure the optimised runner beside baselines, and write docs/benchmarks.md.
+                     --quick         small amounts, which show that it works, not how fast
+                     --only NAME     only this measure (may be repeated); a wrong name lists them
+                     --pueue         pueue too, which is compiled into target/bench-tools
   help             This text.
 ";
 
@@ -83,6 +88,7 @@ fn command(mut args: lexopt::Parser) -> anyhow::Result<ExitCode> {
             dist::run()?;
             Ok(ExitCode::SUCCESS)
         }
+        "bench" => bench::run(&bench::Options::parse(args)?),
         "conformance" => {
             nothing_more(args)?;
             conformance::command()

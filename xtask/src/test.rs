@@ -16,7 +16,7 @@ use anyhow::{Context as _, bail, ensure};
 use lexopt::prelude::*;
 
 use crate::browser::Browser;
-use crate::{cargo, conformance, page, run, say};
+use crate::{bench, cargo, conformance, page, run, say};
 
 struct Step {
     name: &'static str,
@@ -54,6 +54,11 @@ const STEPS: &[Step] = &[
         name: "conformance",
         what: "Against software that is not ours",
         run: |context| conformance::step(|| context.binary()),
+    },
+    Step {
+        name: "bench",
+        what: "The benchmarks in small amounts: that they work, not how fast",
+        run: |context| bench::step(|| context.binary()),
     },
     Step { name: "e2e", what: "End to end: the real runner, the real browser", run: end_to_end },
 ];
