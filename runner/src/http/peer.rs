@@ -16,8 +16,7 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    /// Whether the other end is known to belong to another user, who is not the system's.
-    #[cfg(target_os = "linux")]
+    /// Whether the other end is known to belong to another user, who is not the system's. Where there is no table, nothing is known.
     pub(super) fn are_foreign(self) -> bool {
         let path = if self.peer.ip().to_canonical().is_ipv4() { "/proc/net/tcp" } else { "/proc/net/tcp6" };
         let own = rustix::process::geteuid().as_raw();
@@ -26,16 +25,9 @@ impl Ends {
             .and_then(|table| owner(&table, self))
             .is_some_and(|owner| owner != own && owner != 0)
     }
-
-    /// Only Linux tells.
-    #[cfg(not(target_os = "linux"))]
-    pub(super) const fn are_foreign(self) -> bool {
-        false
-    }
 }
 
 /// The owner of the socket at the client's end, from the system's table of sockets.
-#[cfg(target_os = "linux")]
 fn owner(table: &str, ends: Ends) -> Option<u32> {
     let (peer, own) = (written(ends.peer), written(ends.own));
     table.lines().find_map(|line| {
@@ -46,7 +38,6 @@ fn owner(table: &str, ends: Ends) -> Option<u32> {
 }
 
 /// An address as the table writes it: each four bytes as a number of this machine, then the port.
-#[cfg(target_os = "linux")]
 fn written(address: SocketAddr) -> String {
     let words = |bytes: &[u8]| -> String {
         bytes

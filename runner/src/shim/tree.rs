@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal};
 use shared::task::Process;
 
 /// How the command line of a shim begins.
+#[cfg(target_os = "linux")]
 const SHIM: &str = "meanwhile __shim";
 /// Characters of a command line that are told.
 const COMMAND_CHARS: usize = 200;

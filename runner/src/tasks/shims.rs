@@ -102,7 +102,7 @@ impl Shim {
                         return Err(io::Error::other("too many descriptors for one frame"));
                     }
                     let first = io::IoSlice::new(&bytes[..4]);
-                    Ok(sendmsg(control.as_fd(), &[first], &mut ancillary, SendFlags::NOSIGNAL)?)
+                    Ok(sendmsg(control.as_fd(), &[first], &mut ancillary, SendFlags::empty())?)
                 })
                 .await?;
         }
