@@ -5,13 +5,17 @@
 //! and [`stream`] writes the answer as the events that a real server would send, so that it comes through the very same reader.
 //! Each script takes every step once, so a turn ends after a handful of calls whatever the results are.
 
+mod clauses;
 mod commands;
+mod phrase;
 mod report;
 mod script;
 mod story;
 mod stream;
+mod times;
 mod tokens;
 mod wishes;
+mod writing;
 
 use serde_json::Value;
 

@@ -7,3 +7,4 @@ mod contract;
 mod rig;
 mod sim;
 mod simulation;
+mod telling;

@@ -9,7 +9,8 @@ use agent::{Agent, Effect, Event};
 use serde_json::{Value, json};
 use shared::output::Excerpt;
 use shared::protocol::{
-    BackgroundedBy, ClientFrame, Op, Outcome, PROTOCOL, Reply, ServerFrame, Stats, TaskEvent, Welcome,
+    BackgroundedBy, ClientFrame, Confined, Op, Outcome, PROTOCOL, Reply, ServerFrame, Stats, TaskEvent,
+    Welcome,
 };
 use shared::task::{Task, TaskState};
 use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
@@ -31,6 +32,8 @@ pub(crate) struct Rig {
     seq: u64,
     generation: u64,
     pub(crate) saving: bool,
+    /// How the runner confines its commands.
+    pub(crate) confined: Option<Confined>,
 }
 
 pub(crate) fn settings(mode: Mode) -> Settings {
@@ -59,10 +62,21 @@ impl Rig {
             seq: 0,
             generation: 0,
             saving: true,
+            confined: None,
         };
         rig.boot();
         rig.connect();
         rig
+    }
+
+    /// The runner comes back, and confines its commands to these folders or no longer does.
+    pub(crate) fn confine(&mut self, writable: Option<&[&str]>) {
+        self.confined = writable.map(|folders| Confined {
+            writable: folders.iter().map(|folder| (*folder).to_owned()).collect(),
+            gaps: Vec::new(),
+        });
+        self.boot();
+        self.connect();
     }
 
     /// The page is loaded again, from what is on the disk.
@@ -105,7 +119,7 @@ impl Rig {
             tasks: Vec::new(),
             stats: Stats::default(),
             relay: Vec::new(),
-            confined: None,
+            confined: self.confined.clone(),
             heartbeat_ms: 10_000,
             now: Timestamp(self.now),
         }));

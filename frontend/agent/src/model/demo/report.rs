@@ -173,3 +173,27 @@ pub(super) fn standing(tasks: &[&Task]) -> Option<String> {
         (running, _) => Some(format!("Still running: {}.", list(running))),
     }
 }
+
+/// What a README is about, by its headings.
+pub(super) fn headings(step: &Step) -> String {
+    if step.failed {
+        return failure(step);
+    }
+    let headings: Vec<&str> = step
+        .result
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|line| line.trim_matches(['#', ' ']))
+        .filter(|line| !line.is_empty())
+        .take(6)
+        .collect();
+    match headings.as_slice() {
+        [] => format!("README.md begins so:{}", block(&step.result, false)),
+        headings => format!("The beginning of README.md has these headings: {}.", list(headings)),
+    }
+}
+
+/// What was written.
+pub(super) fn wrote(step: &Step) -> String {
+    if step.failed { failure(step) } else { format!("{} is there. {}", code(step.text("path")), step.result) }
+}

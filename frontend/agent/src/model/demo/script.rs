@@ -8,32 +8,32 @@ use super::commands;
 use super::report::{self, code};
 use super::story::{self, Step, Story, Task};
 use super::stream::Reply;
-use super::wishes::{self, File, MOST_TASKS, Which, Wish};
+use super::wishes::{self, File, MOST_TASKS, OWN_FILE, Part, Which, Wish};
 
 /// Looks for what tells which tests a workspace has; changes nothing, and runs unasked.
 pub(super) const LOOK: &str = "ls -d .git README.md Cargo.toml go.mod package.json pyproject.toml pytest.ini conftest.py Makefile test_*.py *_test.py tests/test_*.py tests/*_test.py test/test_*.py 2>/dev/null; grep -Hs '\"test\" *:' package.json; grep -Hs '^test *:' Makefile; grep -Hs pytest pyproject.toml setup.cfg tox.ini; command -v pytest python3 cargo go npm make; true";
 const COMMITS: &str = "git log --oneline -n 5";
-const OWN_FILE: &str = "meanwhile-demo.txt";
 
 /// What to answer.
 pub(super) fn next(story: &Story) -> Reply {
-    let wish = story.wish.as_deref().map_or(Wish::Unknown, wishes::understand);
+    let parts = story.wish.as_deref().map_or_else(Vec::new, wishes::understand);
     let mut reply = Draft::default();
-    let explains = matches!(wish, Wish::Help | Wish::Unknown) && story.asked;
+    let explains = story.asked && parts.iter().all(|part| matches!(part.wish, Wish::Help | Wish::Unknown(_)));
     if !story.introduced && !explains {
         reply.say(format!("{} The commands are real.", report::INTRODUCTION));
     }
     for place in &story.fresh {
         let task = &story.tasks[*place];
         if let Some(end) = &task.end {
-            let of_tests =
-                matches!(wish, Wish::Tests { .. }) && story.own_tasks().any(|own| own.id == task.id);
+            let of_tests = story.own_tasks().any(|own| own.id == task.id)
+                && parts.get(task.part).is_some_and(|part| matches!(part.wish, Wish::Tests { .. }));
             reply.say(if of_tests { report::tests_end(task, end) } else { report::end(task, end) });
         }
     }
     let stopped = story.steps.iter().any(Step::stopped);
-    if story.asked || story.resumed && !stopped {
-        plan(&mut reply, story, &wish);
+    let goes_on = !story.resumed && waited_for(story, &parts).is_some();
+    if story.asked || story.resumed && !stopped || goes_on {
+        plan(&mut reply, story, &parts);
     } else {
         if story.resumed {
             reply.say("You stopped me there, so I leave it at that. Say what to do next.");
@@ -46,13 +46,24 @@ pub(super) fn next(story: &Story) -> Reply {
     if reply.tools.is_empty() && reply.said.is_empty() {
         reply.say("There is nothing new to say.");
     }
-    Reply { text: reply.said.join("\n\n"), tools: reply.tools }
+    Reply { text: reply.said.join("\n\n"), tools: reply.tools, part: reply.part }
+}
+
+/// The part that was put off until what now has ended: the first that waits, if none of it was begun.
+fn waited_for(story: &Story, parts: &[Part]) -> Option<usize> {
+    let place = parts.iter().position(|part| part.after)?;
+    let begun = story.steps.iter().any(|step| step.part >= place);
+    let ended = story.own_tasks().all(|task| task.end.is_some());
+    let just_now =
+        story.fresh.iter().any(|fresh| story.own_tasks().any(|own| own.id == story.tasks[*fresh].id));
+    (!begun && ended && just_now).then_some(place)
 }
 
 #[derive(Default)]
 struct Draft {
     said: Vec<String>,
     tools: Vec<(&'static str, Value)>,
+    part: usize,
 }
 
 impl Draft {
@@ -69,28 +80,112 @@ impl Draft {
     }
 }
 
-fn plan(reply: &mut Draft, story: &Story, wish: &Wish) {
-    match wish {
-        Wish::Run(commands) => run(reply, story, commands),
-        Wish::Background { commands, file, check } => {
-            background(reply, story, commands, file.as_ref(), *check);
+/// A part of the wish, among the steps that were taken for it.
+#[derive(Clone, Copy)]
+struct Scene<'a> {
+    story: &'a Story,
+    part: usize,
+}
+
+impl<'a> Scene<'a> {
+    /// The steps of this part that used a tool.
+    fn taken(self, name: &'a str) -> impl Iterator<Item = &'a Step> {
+        self.steps().filter(move |step| step.name == name)
+    }
+
+    fn steps(self) -> impl Iterator<Item = &'a Step> {
+        self.story.steps.iter().filter(move |step| step.part == self.part)
+    }
+
+    /// The tasks of the whole wish.
+    fn tasks(self) -> Vec<&'a Task> {
+        self.story.own_tasks().collect()
+    }
+
+    /// How a part begins that is done while the parts before it run, or have run.
+    fn meanwhile(self, does: &str) -> String {
+        let before: Vec<&Task> = self.tasks().into_iter().filter(|task| task.part < self.part).collect();
+        if before.is_empty() {
+            return format!("I {does}");
         }
-        Wish::Tests { pytest } => tests(reply, story, *pytest),
-        Wish::Check(named) => check(reply, story, named.as_deref()),
-        Wish::Stop(which) => stop(reply, story, which),
-        Wish::Read(path) => match taken(story, "read_file").next() {
-            None => reply.take("read_file", &[("path", &path), ("limit", &200_u64)]),
+        match before.iter().filter(|task| task.end.is_none()).count() {
+            0 if before.len() == 1 => format!("It has ended already; I still {does}"),
+            0 => format!("They have ended already; I still {does}"),
+            1 => format!("While that runs, I {does}"),
+            _ => format!("While they run, I {does}"),
+        }
+    }
+}
+
+/// Goes on where the steps have come to: one part after the other, until one needs a tool.
+fn plan(reply: &mut Draft, story: &Story, parts: &[Part]) {
+    let waited = waited_for(story, parts);
+    let reached = story.steps.last().map_or(0, |step| step.part);
+    let from = waited.unwrap_or(reached);
+    let only = parts.len() == 1;
+    let mut waits = false;
+    for (place, part) in parts.iter().enumerate().skip(from) {
+        let scene = Scene { story, part: place };
+        let running = story.own_tasks().any(|task| task.end.is_none());
+        if part.after && running {
+            waits = true;
+            break;
+        }
+        reply.part = place;
+        take(reply, scene, &part.wish, only);
+        if !reply.tools.is_empty() {
+            return;
+        }
+        let left = parts.len() - place - 1;
+        if left > 0
+            && scene.steps().next().is_some()
+            && scene.steps().all(|step| step.failed && (step.denied() || step.name == "background_run"))
+        {
+            reply.say("So I leave out the rest of what you asked for.");
+            break;
+        }
+    }
+    let own: Vec<&Task> = story.own_tasks().collect();
+    if !own.is_empty() {
+        closing(reply, &own, waits);
+    }
+}
+
+fn take(reply: &mut Draft, scene: Scene<'_>, wish: &Wish, only: bool) {
+    match wish {
+        Wish::Run(commands) => run(reply, scene, commands),
+        Wish::Background(commands) => background(reply, scene, commands),
+        Wish::Tests { pytest } => tests(reply, scene, *pytest),
+        Wish::Check(named) => check(reply, scene, named.as_deref()),
+        Wish::Stop(which) => stop(reply, scene, which),
+        Wish::Read(path) => match scene.taken("read_file").next() {
+            None => {
+                if !only {
+                    reply.say(format!("{} {}.", scene.meanwhile("read"), code(path)));
+                }
+                reply.take("read_file", &[("path", &path), ("limit", &200_u64)]);
+            }
             Some(step) if step.failed => reply.say(report::failure(step)),
             Some(step) => {
                 reply.say(format!("{} begins so:{}", code(path), report::block(&step.result, false)));
             }
         },
-        Wish::Write(file) => match taken(story, "write_file").next() {
-            None => reply.take("write_file", &[("path", &name(file)), ("content", &content(file, &[]))]),
-            Some(step) => reply.say(wrote(step)),
+        Wish::Write(file) => match scene.taken("write_file").next() {
+            None => {
+                if !only {
+                    reply.say(format!("{} {}.", scene.meanwhile("write"), code(&name(file))));
+                }
+                reply.take("write_file", &[("path", &name(file)), ("content", &content(file, &scene.tasks()))]);
+            }
+            Some(step) => reply.say(report::wrote(step)),
         },
+        Wish::Nothing => {}
         Wish::Help => reply.say(explanation("")),
-        Wish::Unknown => reply.say(explanation("I do not understand that. ")),
+        Wish::Unknown(_) if only => reply.say(explanation("I do not understand that. ")),
+        Wish::Unknown(words) => reply.say(format!(
+            "I do not understand this part, so it is not done: “{}”. Say “help”, and I say what I understand.",
+            words.split_whitespace().collect::<Vec<_>>().join(" ")
+        )),
     }
 }
 
@@ -102,6 +197,7 @@ fn explanation(first: &str) -> String {
 - Start 3 background tasks: \"sleep 2\", \"sleep 4\", \"sleep 6\". Check their status.\n\
 - Run pytest in the background and keep working on other things\n\
 - What is running?\n\
+- Start \"sleep 3\" in the background, then list the files, and read README.md\n\
 - Stop \"sleep 6\", or: stop all\n\
 - Read README.md\n\
 - Create a file named notes.txt with \"some words\"\n\n{}",
@@ -110,14 +206,10 @@ fn explanation(first: &str) -> String {
     )
 }
 
-fn taken<'a>(story: &'a Story, name: &'a str) -> impl Iterator<Item = &'a Step> {
-    story.steps.iter().filter(move |step| step.name == name)
-}
-
-fn run(reply: &mut Draft, story: &Story, commands: &[String]) {
-    let mut steps = taken(story, "bash").peekable();
+fn run(reply: &mut Draft, scene: Scene<'_>, commands: &[String]) {
+    let mut steps = scene.taken("bash").peekable();
     if steps.peek().is_none() {
-        reply.say(format!("I run {}.", report::commands(commands)));
+        reply.say(format!("{} {}.", scene.meanwhile("run"), report::commands(commands)));
         for command in commands.iter().take(MOST_TASKS) {
             reply.take("bash", &[("command", &command)]);
         }
@@ -125,8 +217,8 @@ fn run(reply: &mut Draft, story: &Story, commands: &[String]) {
     reply.say_all(steps.map(report::ran));
 }
 
-fn background(reply: &mut Draft, story: &Story, commands: &[String], file: Option<&File>, check: bool) {
-    let starts: Vec<&Step> = taken(story, "background_run").collect();
+fn background(reply: &mut Draft, scene: Scene<'_>, commands: &[String]) {
+    let starts: Vec<&Step> = scene.taken("background_run").collect();
     if starts.is_empty() {
         let most = &commands[..commands.len().min(MOST_TASKS)];
         if most.len() < commands.len() {
@@ -139,40 +231,12 @@ fn background(reply: &mut Draft, story: &Story, commands: &[String], file: Optio
         for command in most {
             reply.take("background_run", &[("command", &command)]);
         }
-        return;
     }
-    let own: Vec<&Task> = story.own_tasks().collect();
-    let wrote = taken(story, "write_file").next();
-    let looked = taken(story, "check_background").next();
-    if !own.is_empty() && wrote.is_none() && looked.is_none() {
-        reply.say_all(starts.iter().filter(|step| step.failed).map(|step| report::failure(step)));
-    }
-    if own.is_empty() {
-        reply.say_all(starts.into_iter().map(report::failure));
-        return;
-    }
-    if let (Some(file), None) = (file, wrote) {
-        let running = own.iter().any(|task| task.end.is_none());
-        let meanwhile =
-            if running { "While that runs, I write" } else { "It has ended already; I still write" };
-        reply.say(format!("{meanwhile} {}.", code(&name(file))));
-        return reply.take("write_file", &[("path", &name(file)), ("content", &content(file, &own))]);
-    }
-    if check && looked.is_none() {
-        reply.say_all(wrote.map(self::wrote));
-        reply.say("Now I look at how they stand.");
-        return reply.take("check_background", &[]);
-    }
-    match (wrote, looked) {
-        (_, Some(step)) => reply.say(standings(step)),
-        (Some(step), None) => reply.say(self::wrote(step)),
-        (None, None) => {}
-    }
-    closing(reply, &own);
+    reply.say_all(starts.into_iter().filter(|step| step.failed).map(report::failure));
 }
 
 /// The end of a turn: what still runs, and that its end will be told.
-fn closing(reply: &mut Draft, own: &[&Task]) {
+fn closing(reply: &mut Draft, own: &[&Task], waits: bool) {
     let running: Vec<String> = own
         .iter()
         .filter(|task| task.end.is_none())
@@ -180,7 +244,12 @@ fn closing(reply: &mut Draft, own: &[&Task]) {
         .collect();
     match running.as_slice() {
         [] => reply.say_all(report::standing(own)),
+        [one] if waits => reply.say(format!("{one} still runs. I end my turn here: its result comes by itself, and then I do the rest of what you asked for.")),
         [one] => reply.say(format!("{one} still runs. I end my turn here: its result comes by itself, and then I go on.")),
+        _ if waits => reply.say(format!(
+            "I started {} and have not heard of their end. I end my turn here: the results come by themselves, and then I do the rest of what you asked for.",
+            running.join(", ")
+        )),
         _ => reply.say(format!(
             "I started {} and have not heard of their end. I end my turn here: the results come by themselves.",
             running.join(", ")
@@ -188,8 +257,8 @@ fn closing(reply: &mut Draft, own: &[&Task]) {
     }
 }
 
-fn tests(reply: &mut Draft, story: &Story, pytest: bool) {
-    let Some(look) = taken(story, "bash").find(|step| step.text("command") == LOOK) else {
+fn tests(reply: &mut Draft, scene: Scene<'_>, pytest: bool) {
+    let Some(look) = scene.taken("bash").find(|step| step.text("command") == LOOK) else {
         reply.say("I look which tests this workspace has.");
         return reply.take("bash", &[("command", &LOOK)]);
     };
@@ -200,19 +269,19 @@ fn tests(reply: &mut Draft, story: &Story, pytest: bool) {
         Ok(choice) => choice,
         Err(words) => return reply.say(words),
     };
-    let Some(start) = taken(story, "background_run").next() else {
+    let Some(start) = scene.taken("background_run").next() else {
         reply.say(format!("{why} I run {} in the background.", code(command)));
         return reply.take("background_run", &[("command", &command)]);
     };
     if start.failed {
         return reply.say(report::failure(start));
     }
-    let own: Vec<&Task> = story.own_tasks().collect();
+    let own: Vec<&Task> = scene.tasks().into_iter().filter(|task| task.part == scene.part).collect();
     let running = own.iter().any(|task| task.end.is_none());
     let meanwhile = if running { "While the tests run, " } else { "The tests have ended; " };
     let has = |name: &str| look.result.lines().any(|line| line == name);
     let (read, listed) =
-        (taken(story, "read_file").next(), taken(story, "bash").find(|step| step.text("command") == "ls"));
+        (scene.taken("read_file").next(), scene.taken("bash").find(|step| step.text("command") == "ls"));
     if read.is_none() && listed.is_none() {
         if has("README.md") {
             reply.say(format!("{meanwhile}I read README.md."));
@@ -221,14 +290,13 @@ fn tests(reply: &mut Draft, story: &Story, pytest: bool) {
         reply.say(format!("{meanwhile}I look at what else is here."));
         return reply.take("bash", &[("command", &"ls")]);
     }
-    let commits = taken(story, "bash").find(|step| step.text("command") == COMMITS);
+    let commits = scene.taken("bash").find(|step| step.text("command") == COMMITS);
     if has(".git") && commits.is_none() {
         reply.say(format!("{meanwhile}I look at the last commits too."));
         return reply.take("bash", &[("command", &COMMITS)]);
     }
-    reply.say_all(read.map(headings));
+    reply.say_all(read.map(report::headings));
     reply.say_all(listed.into_iter().chain(commits).map(report::ran));
-    closing(reply, &own);
 }
 
 /// Which command runs the tests, with a sentence why; or an honest word.
@@ -308,27 +376,8 @@ fn choose(found: &str, pytest: bool) -> Result<(&'static str, &'static str), Str
     })
 }
 
-/// What a README is about, by its headings.
-fn headings(step: &Step) -> String {
-    if step.failed {
-        return report::failure(step);
-    }
-    let headings: Vec<&str> = step
-        .result
-        .lines()
-        .filter(|line| line.starts_with('#'))
-        .map(|line| line.trim_matches(['#', ' ']))
-        .filter(|line| !line.is_empty())
-        .take(6)
-        .collect();
-    match headings.as_slice() {
-        [] => format!("README.md begins so:{}", report::block(&step.result, false)),
-        headings => format!("The beginning of README.md has these headings: {}.", report::list(headings)),
-    }
-}
-
-fn check(reply: &mut Draft, story: &Story, named: Option<&str>) {
-    if let Some(step) = taken(story, "check_background").next() {
+fn check(reply: &mut Draft, scene: Scene<'_>, named: Option<&str>) {
+    if let Some(step) = scene.taken("check_background").next() {
         return reply.say(match named {
             Some(_) if !step.failed => {
                 format!("This is what the runner says:{}", report::block(&step.result, true))
@@ -336,8 +385,13 @@ fn check(reply: &mut Draft, story: &Story, named: Option<&str>) {
             _ => standings(step),
         });
     }
-    match named.map(|named| (named, find(story, named))) {
-        None => reply.take("check_background", &[]),
+    match named.map(|named| (named, find(scene.story, named))) {
+        None => {
+            if !scene.tasks().is_empty() {
+                reply.say("Now I look at how they stand.");
+            }
+            reply.take("check_background", &[]);
+        }
         Some((_, Some(id))) => reply.take("check_background", &[("task_id", &id)]),
         Some((named, None)) => reply.say(format!("I know of no task {} in this conversation.", code(named))),
     }
@@ -368,12 +422,13 @@ fn standings(step: &Step) -> String {
     format!("This is how they stand:\n\n{}", lines.join("\n"))
 }
 
-fn stop(reply: &mut Draft, story: &Story, which: &Which) {
-    let mut stops = taken(story, "stop_background").peekable();
+fn stop(reply: &mut Draft, scene: Scene<'_>, which: &Which) {
+    let mut stops = scene.taken("stop_background").peekable();
     if stops.peek().is_some() {
         let told = |step: &Step| if step.failed { report::failure(step) } else { step.result.clone() };
         return reply.say_all(stops.map(told));
     }
+    let story = scene.story;
     let running: Vec<&Task> = story.tasks.iter().filter(|task| task.end.is_none()).collect();
     let targets: Vec<String> = match which {
         Which::All => running.iter().map(|task| task.id.clone()).collect(),
@@ -389,7 +444,7 @@ fn stop(reply: &mut Draft, story: &Story, which: &Which) {
         }
         return;
     }
-    match taken(story, "check_background").next() {
+    match scene.taken("check_background").next() {
         None => {
             reply.say("I look which tasks run.");
             reply.take("check_background", &[]);
@@ -419,12 +474,4 @@ fn content(file: &File, own: &[&Task]) -> String {
         "This file was made by the demo of Meanwhile while this ran in the background:\n\n{}",
         running.concat()
     )
-}
-
-fn wrote(step: &Step) -> String {
-    if step.failed {
-        report::failure(step)
-    } else {
-        format!("{} is there. {}", code(step.text("path")), step.result)
-    }
 }

@@ -35,6 +35,8 @@ pub(super) struct Story {
 /// A tool use with its result.
 #[derive(Debug)]
 pub(super) struct Step {
+    /// The part of the wish that it was taken for, from 0.
+    pub(super) part: usize,
     pub(super) name: String,
     pub(super) input: Value,
     pub(super) result: String,
@@ -48,6 +50,8 @@ pub(super) struct Task {
     pub(super) command: String,
     /// The wish it was started for; 0 if for none.
     pub(super) wish: usize,
+    /// The part of that wish.
+    pub(super) part: usize,
     /// How it ended; absent while it is not known to have ended.
     pub(super) end: Option<End>,
 }
@@ -66,6 +70,11 @@ pub(super) struct End {
 impl Step {
     pub(super) fn text(&self, name: &str) -> &str {
         self.input[name].as_str().unwrap_or_default()
+    }
+
+    /// Whether the person did not allow it.
+    pub(super) fn denied(&self) -> bool {
+        self.failed && self.result.starts_with("The user did not allow this.")
     }
 
     /// Whether the person stopped the reply before or while it was carried out.
@@ -115,14 +124,14 @@ impl Story {
         if let Some(place) = self.tasks.iter().position(|task| task.id == id) {
             return place;
         }
-        self.tasks.push(Task { id: id.to_owned(), command: String::new(), wish: 0, end: None });
+        self.tasks.push(Task { id: id.to_owned(), command: String::new(), wish: 0, part: 0, end: None });
         self.tasks.len() - 1
     }
 
     fn take_step(&mut self, step: Step) {
         if let Some(id) = step.task_id().map(str::to_owned) {
             let (wish, place) = (self.wishes, self.place(&id));
-            self.tasks[place].wish = wish;
+            (self.tasks[place].wish, self.tasks[place].part) = (wish, step.part);
             step.text("command").clone_into(&mut self.tasks[place].command);
         }
         match step.name.as_str() {
@@ -210,6 +219,7 @@ pub(super) fn read(request: &Value) -> Story {
                 story.resumed = true;
                 if let Some(call) = open.remove(block["tool_use_id"].as_str().unwrap_or_default()) {
                     story.take_step(Step {
+                        part: part_of(call["id"].as_str().unwrap_or_default()),
                         name: call["name"].as_str().unwrap_or_default().to_owned(),
                         input: call["input"].clone(),
                         result: text_of(&block["content"]),
@@ -226,6 +236,12 @@ pub(super) fn read(request: &Value) -> Story {
         }
     }
     story
+}
+
+/// The part of a wish that a tool use belongs to, by its id.
+fn part_of(id: &str) -> usize {
+    let part = id.strip_prefix("toolu_demo_").and_then(|rest| rest.split_once('_'));
+    part.and_then(|(_, part)| part.parse().ok()).unwrap_or(0)
 }
 
 fn text_of(content: &Value) -> String {

@@ -14,6 +14,8 @@ pub(super) struct Reply {
     pub(super) text: String,
     /// Names and arguments.
     pub(super) tools: Vec<(&'static str, Value)>,
+    /// Which part of the wish the tools are used for; their ids carry it.
+    pub(super) part: usize,
 }
 
 const FIRST_PAUSE_MS: u32 = 150;
@@ -37,7 +39,9 @@ pub(super) fn write(reply: &Reply, story: &Story) -> Vec<Chunk> {
     }
     for (place, (name, input)) in reply.tools.iter().enumerate() {
         let id = story.tool_uses + place + 1;
-        let block = format!(r#"{{"type":"tool_use","id":"toolu_demo_{id}","name":"{name}","input":{{}}}}"#);
+        let part = reply.part;
+        let block =
+            format!(r#"{{"type":"tool_use","id":"toolu_demo_{id}_{part}","name":"{name}","input":{{}}}}"#);
         let input = json::text(input);
         // As servers do, the first piece is empty.
         let pieces: Vec<&str> = iter::once("").chain(pieces(&input)).collect();
