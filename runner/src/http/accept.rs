@@ -1,8 +1,9 @@
 //! The accept loop: takes connections, bounds their number, and gives each to hyper with a clock running.
 //!
 //! Our own and not `axum::serve`, which waits for ever for a request's head. A connection that sends none, or only a part
-//! of it, or nothing after its last answer, is closed after a while. No more than a bound ([`Bounds`]) are open,
-//! sockets included; further ones wait in the system's queue. If the system has no descriptors left, the loop waits too.
+//! of it, or nothing after its last answer, is closed after a while. No more than a bound ([`Bounds`]) are open, sockets
+//! included; a further one takes the place of one that has shown no credential. So it does if the system has no
+//! descriptors left, as far as there are such.
 
 use std::convert::Infallible;
 use std::io;
@@ -16,11 +17,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::peer::Ends;
+use super::places::{Place, Places};
 
 /// What connections may take.
 #[derive(Clone, Copy, Debug)]
@@ -39,9 +40,10 @@ impl Default for Bounds {
     }
 }
 
-/// A connection's place among those that may be open. In the extensions of its requests; a WebSocket keeps it.
-#[derive(Clone)]
-pub struct Place(#[expect(dead_code, reason = "held for its drop")] Arc<OwnedSemaphorePermit>);
+/// Between two tries to accept when the system has nothing left …
+const PAUSE: Duration = Duration::from_millis(250);
+/// … and once a guest was told to leave.
+const MOMENT: Duration = Duration::from_millis(5);
 
 /// Accepts until `stop`, then closes idle connections and lets the others finish what they are at.
 pub async fn serve<S, F>(
@@ -54,7 +56,7 @@ pub async fn serve<S, F>(
     S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(bounds.connections));
+    let places = Places::new(bounds.connections);
     let mut failing = false;
     loop {
         let accepted = tokio::select! {
@@ -64,13 +66,7 @@ pub async fn serve<S, F>(
         match accepted {
             Ok((stream, place)) => {
                 failing = false;
-                connections.spawn(connection(
-                    stream,
-                    bounds,
-                    Place(Arc::new(place)),
-                    answer.clone(),
-                    stop.clone(),
-                ));
+                connections.spawn(connection(stream, bounds, place, answer.clone(), stop.clone()));
             }
             Err(error) if is_the_clients_fault(&error) => {}
             Err(error) => {
@@ -78,22 +74,19 @@ pub async fn serve<S, F>(
                     tracing::warn!("No connection can be accepted: {error}. Trying until one can.");
                 }
                 failing = true;
+                let pause = if places.dismiss() { MOMENT } else { PAUSE };
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = tokio::time::sleep(Duration::from_millis(250)) => {}
+                    () = tokio::time::sleep(pause) => {}
                 }
             }
         }
     }
 }
 
-async fn next(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+async fn next(listener: &TcpListener, places: &Arc<Places>) -> io::Result<(TcpStream, Place)> {
     let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+    Ok((stream, places.take().await))
 }
 
 fn is_the_clients_fault(error: &io::Error) -> bool {
@@ -108,6 +101,7 @@ where
 {
     // Frames are small and wanted at once.
     let _ = stream.set_nodelay(true);
+    let seat = place.clone();
     let ends = stream.peer_addr().and_then(|peer| Ok(Ends { peer, own: stream.local_addr()? })).ok();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(place.clone());
@@ -126,6 +120,10 @@ where
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = seat.dismissed() => {
+            tracing::debug!("A connection had to leave: all places are taken, and it has shown no credential.");
+            return;
+        }
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -152,7 +150,12 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, connections) = (CancellationToken::new(), TaskTracker::new());
-        let answer = |_: Request<Incoming>| async { Response::new(Body::from("hello")) };
+        let answer = |request: Request<Incoming>| async move {
+            if request.uri().path() == "/known" {
+                request.extensions().get::<Place>().unwrap().vouch();
+            }
+            Response::new(Body::from("hello"))
+        };
         tokio::spawn(serve(listener, bounds, answer, stop.clone(), connections.clone()));
         (address, stop, connections)
     }
@@ -161,6 +164,17 @@ mod tests {
         let mut bytes = Vec::new();
         timeout(SOON, stream.read_to_end(&mut bytes)).await.expect("the connection was not closed").unwrap();
         String::from_utf8(bytes).unwrap()
+    }
+
+    /// A connection that has shown what it must.
+    async fn vouched_for(address: SocketAddr) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET /known HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"hello") {
+            assert!(timeout(SOON, stream.read_buf(&mut answer)).await.unwrap().unwrap() > 0);
+        }
+        stream
     }
 
     #[tokio::test]
@@ -187,14 +201,30 @@ mod tests {
     #[tokio::test]
     async fn connections_beyond_the_bound_wait_until_one_goes() {
         let (address, _stop, _) = server(Bounds { connections: 2, ..Bounds::default() }).await;
-        let first = TcpStream::connect(address).await.unwrap();
-        let _second = TcpStream::connect(address).await.unwrap();
+        let first = vouched_for(address).await;
+        let _second = vouched_for(address).await;
         let mut third = TcpStream::connect(address).await.unwrap();
         third.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
         let mut byte = [0];
         assert!(timeout(Duration::from_millis(300), third.read(&mut byte)).await.is_err(), "it was served");
         drop(first);
         assert!(rest(&mut third).await.ends_with("hello"));
+    }
+
+    #[tokio::test]
+    async fn a_guest_that_has_been_there_longest_leaves_for_a_new_one() {
+        let (address, _stop, _) = server(Bounds { connections: 3, ..Bounds::default() }).await;
+        let mut known = vouched_for(address).await;
+        let mut silent = Vec::new();
+        for _ in 0..50 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut good = TcpStream::connect(address).await.unwrap();
+        good.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+        assert!(rest(&mut good).await.ends_with("hello"));
+        assert_eq!(rest(&mut silent[0]).await, "", "the oldest is gone");
+        known.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+        assert!(rest(&mut known).await.ends_with("hello"), "who is vouched for stays");
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ pub mod gate;
 pub mod headers;
 mod log;
 mod peer;
+mod places;
 pub mod problem;
 mod relay;
 
@@ -29,6 +30,7 @@ use shared::{ClientId, Problem, ProblemCode};
 use tower::ServiceExt as _;
 
 use self::gate::PAIR_PATH;
+pub use self::places::Place;
 use self::problem::{Refusal, json};
 use crate::server::Runner;
 
@@ -90,7 +92,14 @@ pub async fn answer(runner: Arc<Runner>, router: Router, request: Request<Incomi
     let host = runner.gate.host(request.headers()).map(str::to_owned);
     let head = *request.method() == Method::HEAD;
     let mut response = match runner.gate.admit(&mut request).await {
-        Ok(()) => router.oneshot(request).await.unwrap_or_else(|never| match never {}),
+        Ok(()) => {
+            if let (Some(place), Some(_)) =
+                (request.extensions().get::<Place>(), request.extensions().get::<ClientId>())
+            {
+                place.vouch();
+            }
+            router.oneshot(request).await.unwrap_or_else(|never| match never {})
+        }
         Err(refusal) => refusal.into_response(),
     };
     runner.policy.apply(response.headers_mut(), host.as_deref());

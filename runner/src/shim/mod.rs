@@ -33,6 +33,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use rustix::process::{Pid, Signal, WaitOptions, wait};
 
 use shared::task::Process;
+pub(crate) use start::lack;
 use start::start;
 use wire::{Exited, FromShim, MAX_FRAME, Run, ToShim};
 
@@ -103,7 +104,7 @@ pub(crate) fn name_again(processes: &mut [Process]) {
 pub(crate) fn below(pid: u32) -> Vec<u32> {
     let root = i32::try_from(pid).ok().and_then(Pid::from_raw);
     let below = root.map(tree::below).unwrap_or_default();
-    below.into_iter().map(|pid| pid.as_raw_nonzero().get().unsigned_abs()).collect()
+    below.into_iter().map(tree::Member::number).collect()
 }
 
 /// Processes for people.
@@ -112,6 +113,28 @@ pub(crate) fn described(pids: &[u32]) -> Vec<Process> {
         pids.iter().map(|pid| Process { pid: *pid, command: String::new() }).collect();
     name_again(&mut processes);
     processes
+}
+
+/// Lets a shim of this process go on, should it have been stopped.
+pub(crate) fn wake(shim: u32) {
+    if let Some(pid) = i32::try_from(shim).ok().and_then(Pid::from_raw) {
+        tree::wake(pid);
+    }
+}
+
+/// Kills whatever is below a shim of this process, and lets the shim go on.
+pub(crate) fn kill_below(shim: u32) {
+    let Some(pid) = i32::try_from(shim).ok().and_then(Pid::from_raw) else { return };
+    // As for those that bear a mark.
+    for _ in 0..100 {
+        let below = tree::below(pid);
+        if below.is_empty() {
+            break;
+        }
+        tree::signal(&below, &[Signal::KILL]);
+        thread::sleep(Duration::from_millis(10));
+    }
+    tree::wake(pid);
 }
 
 /// Kills, in the runner itself, whatever has one of the marks in its environment: the last resort when shims were
@@ -144,7 +167,12 @@ fn serve() -> io::Result<()> {
     // A leader of a session already, if a person started it from a script: harmless.
     let _leads_already = rustix::process::setsid();
     #[cfg(target_os = "linux")]
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    {
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        // A shim that its own command has stopped must go on to see that the runner has died. It does no harm that this
+        // comes when the thread ends that started it.
+        rustix::process::set_parent_process_death_signal(Some(Signal::CONT))?;
+    }
     for signal in CAUGHT {
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
     }

@@ -77,23 +77,27 @@ fn pieces(mut text: &str) -> Vec<&str> {
     pieces
 }
 
+/// What the system is short of, in words, if that is why: it may pass.
+pub(crate) fn lack(error: &io::Error) -> Option<String> {
+    match Errno::from_raw_os_error(error.raw_os_error()?) {
+        Errno::MFILE | Errno::NFILE => Some(format!(
+            "The limit of open files is reached ({error}). End some tasks, or raise it with ulimit -n."
+        )),
+        Errno::AGAIN => Some(format!(
+            "The limit of processes is reached ({error}). End some tasks, or raise it with ulimit -u."
+        )),
+        Errno::NOMEM => Some(format!("There is no memory for another process ({error}).")),
+        _ => None,
+    }
+}
+
 /// A missing folder and a missing shell give the same error, so both are looked at.
 fn explain(run: &Run, error: &io::Error) -> Failure {
     let failure = |words, passing| Failure { words, passing };
+    if let Some(words) = lack(error) {
+        return failure(words, true);
+    }
     match error.raw_os_error().map(Errno::from_raw_os_error) {
-        Some(Errno::MFILE | Errno::NFILE) => failure(
-            format!(
-                "The limit of open files is reached ({error}). End some tasks, or raise it with ulimit -n."
-            ),
-            true,
-        ),
-        Some(Errno::AGAIN) => failure(
-            format!(
-                "The limit of processes is reached ({error}). End some tasks, or raise it with ulimit -u."
-            ),
-            true,
-        ),
-        Some(Errno::NOMEM) => failure(format!("There is no memory for another process ({error})."), true),
         Some(Errno::TOOBIG) => failure(
             format!(
                 "The command and the environment are longer than the system allows ({error}). Put the command into a file and run that."

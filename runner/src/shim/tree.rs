@@ -22,14 +22,26 @@ pub(super) struct Member {
     start: u64,
 }
 
+impl Member {
+    /// Its process id.
+    pub(super) fn number(self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+}
+
 /// Everything alive below this process (and, elsewhere than on Linux, in the leader's group).
 pub(super) fn members(leader: Option<Pid>) -> Vec<Member> {
     system::members(leader)
 }
 
-/// The process ids of everything alive below a process.
-pub(super) fn below(root: Pid) -> Vec<Pid> {
-    system::below(root).into_iter().map(|member| member.pid).collect()
+/// Everything alive below a process.
+pub(super) fn below(root: Pid) -> Vec<Member> {
+    system::below(root)
+}
+
+/// Lets a child of this process go on, should it be stopped.
+pub(super) fn wake(child: Pid) {
+    system::wake(child);
 }
 
 /// Everything alive, anywhere, whose first environment holds one of the marks; what a shim watches over only if `watched`.
@@ -53,10 +65,7 @@ pub(super) fn stands_still(member: Member) -> bool {
 pub(super) fn describe(members: &[Member]) -> Vec<Process> {
     members
         .iter()
-        .map(|member| Process {
-            pid: member.pid.as_raw_nonzero().get().unsigned_abs(),
-            command: shortened(&system::command(member.pid)),
-        })
+        .map(|member| Process { pid: member.number(), command: shortened(&system::command(member.pid)) })
         .collect()
 }
 
@@ -134,13 +143,23 @@ mod system {
             .collect()
     }
 
-    /// Whether this process or one above it is a shim.
+    pub(super) fn wake(child: Pid) {
+        let own = rustix::process::getpid().as_raw_nonzero().get();
+        if let Some(stat) = stat(child)
+            && stat.stopped
+            && stat.parent == own
+        {
+            signal(Member { pid: child, start: stat.start }, &[Signal::CONT]);
+        }
+    }
+
+    /// Whether this process or one above it is a shim that can act.
     fn is_watched(mut parent: i32) -> bool {
         while let Some(pid) = Pid::from_raw(parent) {
-            if command(pid).starts_with(super::SHIM) {
-                return true;
-            }
             let Some(stat) = stat(pid) else { return false };
+            if command(pid).starts_with(super::SHIM) {
+                return !stat.stopped;
+            }
             parent = stat.parent;
         }
         false
@@ -250,6 +269,10 @@ mod system {
     /// Nobody asks here: it serves what only Linux tells.
     pub(super) fn below(_root: Pid) -> Vec<Member> {
         Vec::new()
+    }
+
+    pub(super) fn wake(child: Pid) {
+        let _gone = kill_process(child, Signal::CONT);
     }
 
     /// `ps` shows an environment only with flags that differ between systems, so nothing is found.

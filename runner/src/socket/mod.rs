@@ -29,7 +29,7 @@ use shared::{ClientId, Problem, ProblemCode};
 
 use self::connection::Connection;
 use self::queue::SendQueue;
-use crate::http::accept::Place;
+use crate::http::Place;
 use crate::http::problem::Refusal;
 use crate::server::Runner;
 

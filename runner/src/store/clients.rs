@@ -1,6 +1,6 @@
 //! Paired clients, known by the hash of their credential alone.
 
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use shared::{ClientId, Timestamp};
 
 use super::{Store, StoreError};
@@ -30,6 +30,14 @@ fn client(row: &Row<'_>) -> rusqlite::Result<Client> {
         seen: row.get::<_, Option<u64>>(3)?.map(Timestamp),
         revoked: row.get::<_, Option<u64>>(4)?.map(Timestamp),
     })
+}
+
+/// All clients with the hashes of their credentials.
+pub(super) fn read_all(connection: &Connection) -> rusqlite::Result<Vec<(Client, [u8; 32])>> {
+    connection
+        .prepare_cached(&format!("SELECT {COLUMNS}, hash FROM clients ORDER BY created, id"))?
+        .query_map([], |row| Ok((client(row)?, row.get(5)?)))?
+        .collect()
 }
 
 impl Store {
@@ -73,13 +81,7 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub async fn list_clients(&self) -> Result<Vec<(Client, [u8; 32])>, StoreError> {
-        self.read(|connection| {
-            connection
-                .prepare_cached(&format!("SELECT {COLUMNS}, hash FROM clients ORDER BY created, id"))?
-                .query_map([], |row| Ok((client(row)?, row.get(5)?)))?
-                .collect()
-        })
-        .await
+        self.read(read_all).await
     }
 
     /// Revokes a client, and says whether there was one that was not revoked yet.

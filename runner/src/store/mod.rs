@@ -5,8 +5,7 @@
 //! that *must* happen (the end of a task) is tried again every second while the disk is full or failing; any other
 //! fails at once, so that a full disk refuses new work and loses no result. Reads use a second connection.
 //!
-//! A store that `SQLite` finds corrupt is moved aside under a
-//! dated name and a new one, with a new epoch, takes its place; [`Store::warning`] says so.
+//! A store that `SQLite` finds corrupt, or with rows that cannot be read, is moved aside under a dated name and a new one, with a new epoch, takes its place; [`Store::warning`] says so.
 
 mod clients;
 mod open;
@@ -107,6 +106,7 @@ struct Inner {
     warning: Option<String>,
     writer: Mutex<Option<Writer>>,
     reader: Mutex<Connection>,
+    loaded: Mutex<Option<rows::Loaded>>,
 }
 
 struct Writer {
@@ -148,6 +148,7 @@ impl Store {
                 warning: opened.warning,
                 writer: Mutex::new(Some(Writer { jobs, thread })),
                 reader: Mutex::new(opened.reader),
+                loaded: Mutex::new(Some(opened.loaded)),
             }),
         })
     }
@@ -165,6 +166,15 @@ impl Store {
     /// What the user must be told: that a corrupt store was moved aside, and where to.
     pub fn warning(&self) -> Option<&str> {
         self.inner.warning.as_deref()
+    }
+
+    /// What the store held when it was opened, for whoever asks first; later it is read again.
+    pub(crate) async fn loaded(&self) -> Result<rows::Loaded, StoreError> {
+        let loaded = self.inner.loaded.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match loaded {
+            Some(loaded) => Ok(loaded),
+            None => self.read(rows::load).await,
+        }
     }
 
     /// Writes everything that waits and closes. Later writes fail with [`StoreError::Closed`]. Blocks.

@@ -1,4 +1,4 @@
-//! Opening the store: integrity, schema, epoch.
+//! Opening the store: integrity, schema, whether its rows can be read, epoch.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -10,7 +10,8 @@ use rustix::fs::OFlags;
 use shared::Epoch;
 use uuid::Uuid;
 
-use super::StoreError;
+use super::rows::Loaded;
+use super::{StoreError, clients, rows};
 
 /// The format that this version writes.
 const FORMAT: i64 = 3;
@@ -54,13 +55,14 @@ pub(super) struct Opened {
     pub(super) writer: Connection,
     pub(super) reader: Connection,
     pub(super) epoch: Epoch,
+    pub(super) loaded: Loaded,
     pub(super) warning: Option<String>,
 }
 
 pub(super) fn open(dir: &Path) -> Result<Opened, StoreError> {
     let path = dir.join(FILE);
-    let (connection, warning) = match connect(&path) {
-        Ok(connection) => (connection, None),
+    let ((connection, loaded), warning) = match connect(&path) {
+        Ok(connected) => (connected, None),
         Err(Refused::Corrupt(reason)) => {
             let aside = move_aside(&path)?;
             tracing::warn!(%reason, aside = %aside.display(), "the store was corrupt");
@@ -79,7 +81,7 @@ pub(super) fn open(dir: &Path) -> Result<Opened, StoreError> {
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     reader.busy_timeout(std::time::Duration::from_secs(5))?;
-    Ok(Opened { writer: connection, reader, epoch, warning })
+    Ok(Opened { writer: connection, reader, epoch, loaded, warning })
 }
 
 /// Opens or makes a file with mode 0600 from its first byte, following no symbolic link.
@@ -134,7 +136,30 @@ impl From<rusqlite::Error> for Refused {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, Refused> {
+/// What a row holds that no runner wrote there, or a table that is missing, is as much a corruption as a page that cannot
+/// be read: found later it would refuse a session for ever.
+fn unreadable(error: rusqlite::Error) -> Refused {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+    let foreign = matches!(
+        error,
+        FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..)
+    );
+    if foreign || error.sqlite_error_code() == Some(rusqlite::ErrorCode::Unknown) {
+        return Refused::Corrupt(error.to_string());
+    }
+    error.into()
+}
+
+/// Reads every row once.
+fn inspect(connection: &Connection) -> rusqlite::Result<Loaded> {
+    rows::read_outbox(connection)?;
+    clients::read_all(connection)?;
+    connection.prepare("SELECT op, saved, reply FROM ops")?;
+    connection.prepare("SELECT op, saved, intent, reply FROM intents")?;
+    rows::load(connection)
+}
+
+fn connect(path: &Path) -> Result<(Connection, Loaded), Refused> {
     drop(open_own(path)?);
     let connection = Connection::open_with_flags(
         path,
@@ -150,14 +175,17 @@ fn connect(path: &Path) -> Result<Connection, Refused> {
     }
     let format: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let missing = match format {
-        FORMAT => return Ok(connection),
+        FORMAT => String::new(),
         0 => [SCHEMA, INTENTS, FORGOTTEN].concat(),
         1 => [INTENTS, FORGOTTEN].concat(),
         2 => FORGOTTEN.to_owned(),
         version => return Err(StoreError::Newer { path: path.to_owned(), version }.into()),
     };
-    connection.execute_batch(&format!("BEGIN; {missing} PRAGMA user_version = {FORMAT}; COMMIT;"))?;
-    Ok(connection)
+    if !missing.is_empty() {
+        connection.execute_batch(&format!("BEGIN; {missing} PRAGMA user_version = {FORMAT}; COMMIT;"))?;
+    }
+    let loaded = inspect(&connection).map_err(unreadable)?;
+    Ok((connection, loaded))
 }
 
 /// A store that is nowhere but in memory, for simulations.

@@ -110,6 +110,17 @@ pub(crate) fn events_after(
     Ok(events)
 }
 
+/// Reads every event once, to see whether it can be.
+pub(crate) fn read_outbox(connection: &Connection) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("SELECT session, seq, event FROM outbox")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (_session, _seq): (Uuid, u64) = (row.get(0)?, row.get(1)?);
+        let _event: TaskEvent = from_json(2, row.get_ref(2)?.as_str()?)?;
+    }
+    Ok(())
+}
+
 /// Forgets the events up to `through`, and gives what is acknowledged now. It never goes back.
 pub(crate) fn acknowledge(
     connection: &Connection,

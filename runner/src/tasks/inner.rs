@@ -22,6 +22,7 @@ use super::ports::Ports;
 use super::queue::{Entry, Queue};
 use super::record::{self, Command, Phase, Record};
 use super::retention::Forgotten;
+use super::scarcity::Scarcity;
 use super::shims::Shims;
 use super::supervisor::Supervisor;
 use crate::limits::Limits;
@@ -42,6 +43,7 @@ pub(super) struct Inner {
     pub(super) store: Store,
     pub(super) shims: Arc<Shims>,
     pub(super) queue: Arc<Queue>,
+    pub(super) scarcity: Scarcity,
     pub(super) outboxes: Outboxes,
     pub(super) ports: Arc<Ports>,
     pub(super) disk: Arc<AtomicU64>,
@@ -113,6 +115,7 @@ impl Inner {
             shims,
             queue: Queue::new(limits.running, limits.running_session, limits.queued),
             limits,
+            scarcity: Scarcity::default(),
             outboxes: Outboxes::default(),
             ports: Arc::default(),
             disk: Arc::default(),
@@ -210,7 +213,8 @@ impl Inner {
         if start.command.contains('\0') || folder.contains('\0') {
             return refuse(ProblemCode::Malformed, "A command or folder cannot hold a zero byte.".into());
         }
-        Ok(self.workspace.join(folder))
+        // `join` with nothing would leave a slash at the end.
+        Ok(if folder.is_empty() { self.workspace.clone() } else { self.workspace.join(folder) })
     }
 
     async fn begin(

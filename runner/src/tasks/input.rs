@@ -40,7 +40,10 @@ impl Tasks {
                 Input::Closed => conflict(format!("The input of task {task} was closed before.")),
                 Input::Open(pipe) => {
                     let at = record.log.total();
-                    let written = pipe.write_all(text.as_bytes()).await;
+                    let written = tokio::select! {
+                        written = pipe.write_all(text.as_bytes()) => written,
+                        () = record.leader_gone.cancelled() => Err(std::io::ErrorKind::BrokenPipe.into()),
+                    };
                     if eof || written.is_err() {
                         *input = Input::Closed;
                     }

@@ -140,10 +140,7 @@ impl Log {
             && let Err(error) = self.write(&mut state, from, chunk)
         {
             tracing::warn!(path = %self.path.display(), %error, "the log ends here, the task goes on");
-            // Of a ring that was written round, only the head is in order from here on.
-            let wrapped = from > self.head + self.tail;
-            state.spare =
-                Some(Spare { from: if wrapped { self.head } else { from }, bytes: VecDeque::new() });
+            state.spare = Some(self.give_back(&mut state, from));
         }
         if let Some(spare) = &mut state.spare {
             let chunk = &chunk[chunk.len().saturating_sub(SPARE)..];
@@ -192,6 +189,31 @@ impl Log {
             *on_disk = size;
         }
         Ok(())
+    }
+
+    /// Takes the end of the output into memory and its room off the disk, so that what must be written finds room: this
+    /// task's end. `from`: the output's length on the disk.
+    fn give_back(&self, state: &mut State, from: u64) -> Spare {
+        // Of a ring that was written round, only the head is in order from here on.
+        let wrapped = from > self.head + self.tail;
+        let taken = if wrapped { from - self.head } else { from }.min(SPARE as u64);
+        let keep = if wrapped { self.head } else { from - taken };
+        let read = || {
+            let file = File::open(&self.path)?;
+            let mut bytes = vec![0; usize::try_from(taken).unwrap_or(SPARE)];
+            self.read_pieces(&file, from - taken, &mut bytes)?;
+            OpenOptions::new().write(true).open(&self.path)?.set_len(keep)?;
+            Ok::<_, io::Error>(bytes)
+        };
+        match read() {
+            Ok(bytes) => {
+                self.disk.fetch_sub(state.on_disk.saturating_sub(keep), Ordering::Relaxed);
+                state.on_disk = state.on_disk.min(keep);
+                Spare { from: keep, bytes: bytes.into() }
+            }
+            // There is no file, or it cannot be changed: what lies in it stays there.
+            Err(_) => Spare { from: if wrapped { self.head } else { from }, bytes: VecDeque::new() },
+        }
     }
 
     /// Where an offset lies in the file, and how many bytes follow it there in order.
@@ -243,7 +265,12 @@ impl Log {
     pub(super) fn read(&self, from: u64, max: usize) -> io::Result<OutputSlice> {
         // A task that prints may overtake a reader of the ring; then what was read is not what it seems.
         for _ in 0..8 {
-            let (kept, from, data) = self.read_once(from, max)?;
+            let (kept, from, data) = match self.read_once(from, max) {
+                Ok(read) => read,
+                // Its end was taken off the disk meanwhile and is in memory now.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => continue,
+                Err(error) => return Err(error),
+            };
             let after = self.kept();
             if from < kept.head_end || from >= after.tail_start {
                 return Ok(slice(from, data, after));
@@ -272,14 +299,20 @@ impl Log {
         }
         let file = File::open(&self.path)?;
         let mut data = vec![0; wanted];
+        self.read_pieces(&file, from, &mut data)?;
+        Ok((kept, from, data))
+    }
+
+    /// Fills the buffer with the output from an offset on.
+    fn read_pieces(&self, file: &File, from: u64, data: &mut [u8]) -> io::Result<()> {
         let mut done = 0;
-        while done < wanted {
+        while done < data.len() {
             let (place, room) = self.place(from + done as u64);
-            let room = usize::try_from(room).unwrap_or(usize::MAX).min(wanted - done);
+            let room = usize::try_from(room).unwrap_or(usize::MAX).min(data.len() - done);
             file.read_exact_at(&mut data[done..done + room], place)?;
             done += room;
         }
-        Ok((kept, from, data))
+        Ok(())
     }
 
     /// The first bytes and the last, as many as asked for of each, and how many lie between.

@@ -18,6 +18,7 @@ mod reader;
 mod record;
 mod restore;
 mod retention;
+mod scarcity;
 mod shims;
 #[cfg(test)]
 mod simulation;

@@ -9,6 +9,7 @@ use shared::task::{Party, Task};
 use shared::{Problem, Seq, SessionId, TaskId};
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::log::Log;
 
@@ -62,6 +63,8 @@ pub(super) struct Record {
     pub(super) phase: watch::Sender<Phase>,
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) input: tokio::sync::Mutex<Input>,
+    /// Whoever writes to the input lets go of it then, though others hold the reading end and do not read.
+    pub(super) leader_gone: CancellationToken,
     /// What KILL could not end, in words.
     pub(super) stuck: Mutex<Option<String>>,
     task: Mutex<Arc<Task>>,
@@ -77,6 +80,7 @@ impl Record {
             phase: watch::Sender::new(phase),
             commands,
             input: tokio::sync::Mutex::new(Input::None),
+            leader_gone: CancellationToken::new(),
             stuck: Mutex::default(),
             task: Mutex::new(Arc::new(task)),
             end_seq: AtomicU64::new(0),
@@ -126,6 +130,12 @@ impl Record {
             task.last_line = last_line;
         }
         Arc::clone(&published)
+    }
+
+    /// Closes its input for good.
+    pub(super) async fn close_input(&self) {
+        self.leader_gone.cancel();
+        *self.input.lock().await = Input::None;
     }
 
     /// The event of its end; 0 before it has one.

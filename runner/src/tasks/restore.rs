@@ -29,7 +29,7 @@ const CUT: &str = "\n[The runner ended just after this did: the end of its outpu
 impl Inner {
     /// What an earlier runner left: its ended tasks as they are, the others as lost.
     pub(super) async fn restore(self: &Arc<Self>) -> Result<(), TasksError> {
-        let loaded = self.store.read(rows::load).await?;
+        let loaded = self.store.loaded().await?;
         for (session, last, acknowledged) in loaded.sessions {
             self.outboxes.restore(session, last, acknowledged);
         }

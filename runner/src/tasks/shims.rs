@@ -80,7 +80,13 @@ impl Shims {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", self.program.display())))?;
+            .map_err(|error| {
+                // What may pass is known by its number.
+                if is_passing(&error) {
+                    return error;
+                }
+                io::Error::new(error.kind(), format!("{}: {error}", self.program.display()))
+            })?;
         let pid = child.id().unwrap_or_default();
         // Its end is known by its socket; this only takes its status, so that no zombie stays.
         tokio::spawn(async move { child.wait().await });
@@ -123,10 +129,6 @@ impl Shim {
 }
 
 /// Whether a failed start was a lack that may pass.
-pub(super) fn is_passing(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    matches!(
-        error.raw_os_error().map(Errno::from_raw_os_error),
-        Some(Errno::MFILE | Errno::NFILE | Errno::AGAIN | Errno::NOMEM)
-    )
+fn is_passing(error: &io::Error) -> bool {
+    crate::shim::lack(error).is_some()
 }

@@ -10,6 +10,7 @@
 
 mod begin;
 mod hold;
+mod stop;
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -24,20 +25,15 @@ use tokio::time::{Instant, sleep};
 
 use self::begin::Running;
 use super::News;
-use super::environment::MARK;
 use super::inner::Inner;
 use super::ports;
 use super::prompt;
 use super::queue::Place;
 use super::reader::{CHUNK, Drain, read, read_ready};
-use super::record::{Command, Input, Phase, Record};
-use super::shims::Shim;
+use super::record::{Command, Phase, Record};
 use super::text::signal_name;
-use crate::shim::wire::{Exited, FromShim, ToShim};
+use crate::shim::wire::{Exited, FromShim};
 use crate::store::rows;
-
-/// How long a stop waits for a look at its ports.
-const LOOK_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Why a tree is being ended.
 #[derive(Clone, Copy)]
@@ -59,6 +55,8 @@ pub(super) struct Supervisor {
     /// When the command becomes a background task.
     foreground_until: Option<Instant>,
     timeout_at: Option<Instant>,
+    /// When the tree, if it is still there, is killed past its shim.
+    overdue: Option<Instant>,
     /// What is left of the time until then, while the task is paused.
     timeout_left: Option<Duration>,
     /// Who waits for the shim's answer, in the order asked.
@@ -88,6 +86,7 @@ impl Supervisor {
             stopping: false,
             foreground_until,
             timeout_at: None,
+            overdue: None,
             timeout_left: None,
             holding: VecDeque::new(),
             prompt: prompt::Watch::default(),
@@ -155,6 +154,7 @@ impl Supervisor {
             let due = [
                 self.foreground_until,
                 self.timeout_at,
+                self.overdue,
                 self.progress_at,
                 self.prompt.due,
                 drain.as_ref().map(Drain::due),
@@ -229,6 +229,9 @@ impl Supervisor {
                         }
                         self.stop(&mut shim, self.inner.limits.grace).await;
                     }
+                    if self.overdue.is_some_and(|at| at <= now) {
+                        self.kill_past(&shim).await;
+                    }
                     if self.prompt.due.is_some_and(|at| at <= now) {
                         self.look_for_a_question();
                     }
@@ -244,26 +247,6 @@ impl Supervisor {
         self.gone().await;
     }
 
-    /// Tells the shim to end the tree; the second time at once.
-    async fn stop(&mut self, shim: &mut Shim, grace: Duration) {
-        let grace = if self.stopping { Duration::ZERO } else { grace };
-        if !self.stopping {
-            // The last chance to see what it listens on.
-            let look = self.inner.look_for_ports();
-            // A file system that hangs must not hold up a stop.
-            let _late = tokio::time::timeout(LOOK_PATIENCE, look).await;
-        }
-        self.stopping = true;
-        if self.task.paused {
-            // The shim lets it go on, so that it can hear.
-            self.task.paused = false;
-            self.publish();
-        }
-        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        // A shim that has died is seen by its silence.
-        let _died = shim.send(&ToShim::Stop { grace_ms }, &[]).await;
-    }
-
     async fn leader_ended(&mut self, end: &Exited) {
         self.timeout_at = None;
         self.timeout_left = None;
@@ -271,7 +254,7 @@ impl Supervisor {
         self.task.paused = false;
         self.task.waits_for_input = false;
         self.foreground_until = None;
-        *self.record.input.lock().await = Input::None;
+        self.record.close_input().await;
         self.task.state = match (self.why, end.asked, end.code, end.signal) {
             (Some(Why::Timeout), true, _, _) => TaskState::Timeout,
             (Some(Why::Asked(by)), true, _, signal) => {
@@ -358,41 +341,6 @@ impl Supervisor {
         self.task.left_behind = left;
         self.figures();
         self.publish();
-    }
-
-    fn stuck(&mut self, left: &[Process]) {
-        let names: Vec<_> =
-            left.iter().map(|process| format!("{} ({})", process.pid, process.command)).collect();
-        let words = format!(
-            "The system does not end these processes of task {}: {}.",
-            self.record.id,
-            names.join(", ")
-        );
-        tracing::warn!(%words, "stuck");
-        *self.record.stuck.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(words);
-        // Wakes those who wait, who then look.
-        self.record.phase.send_modify(|_| {});
-    }
-
-    /// Somebody killed the shim: what it watched over is found by its mark and killed.
-    async fn shim_died(&mut self, was_running: bool) {
-        let mark = format!("{MARK}={}", self.record.id);
-        // The thread that looks may only fail with the runner.
-        let _failed = tokio::task::spawn_blocking(move || crate::shim::kill_marked(&[mark], true)).await;
-        if was_running {
-            self.task.ended = Some(rows::now());
-            self.task.pid = None;
-            self.task.stdin = false;
-            self.task.paused = false;
-            self.task.waits_for_input = false;
-            self.task.state = TaskState::Lost {
-                reason: "Its supervisor was killed from outside; what it ran was ended with it.".into(),
-            };
-        }
-        if !matches!(self.record.phase(), Phase::Ended | Phase::Gone) {
-            self.write_end().await;
-        }
-        self.gone().await;
     }
 
     /// Nothing is left. The store's order puts this behind the end.

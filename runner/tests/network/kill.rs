@@ -380,3 +380,23 @@ async fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
     drop(runner.stop().await);
     assert_eq!(living(&tasks), Vec::<String>::new());
 }
+
+/// A command that has stopped its own supervisor, which so cannot see the runner die.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_stopped_supervisor_does_not_keep_its_tree_alive_either() {
+    let mut runner = Runner::start(&[]).await;
+    let credential = runner.pair().await;
+    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let task = socket.start("kill -STOP $PPID; touch ready; setsid sleep 300 & sleep 300").await;
+    let tasks = BTreeSet::from([task]);
+    let ready = runner.work().join("ready");
+    let wait = async |condition: &dyn Fn() -> bool| {
+        while !condition() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, wait(&|| ready.exists())).await.unwrap();
+    runner.child.kill().await.unwrap();
+    timeout(PATIENCE, wait(&|| living(&tasks).is_empty())).await.expect("it lives on");
+}

@@ -6,14 +6,18 @@
 #![expect(clippy::print_stdout, reason = "a seed that is printed can be played again")]
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails by panicking, as a test does")]
 
+mod absence;
 mod cli;
 #[cfg(target_os = "linux")]
 mod confine;
+mod crowd;
 mod delivery;
 mod fuzz;
 mod gate;
 mod kill;
 mod pairing;
 mod relay;
+#[cfg(target_os = "linux")]
+mod scarce;
 mod socket;
 mod support;

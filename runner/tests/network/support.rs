@@ -1,6 +1,6 @@
 //! A runner to talk to, and ways to talk to it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -24,13 +24,10 @@ pub(crate) fn meanwhile() -> Command {
     prepared(Command::new(env!("CARGO_BIN_EXE_meanwhile")))
 }
 
-/// The same, with so many descriptors and no more.
-fn meanwhile_with_files(files: u32) -> Command {
-    let mut command = Command::new("sh");
-    command
-        .arg("-c")
-        .arg(format!("ulimit -n {files}; exec \"$0\" \"$@\""))
-        .arg(env!("CARGO_BIN_EXE_meanwhile"));
+/// The same, after lines for a shell that runs as `program`.
+fn meanwhile_after(program: &[&str], lines: &str, binary: &Path) -> Command {
+    let mut command = Command::new(program[0]);
+    command.args(&program[1..]).arg("-c").arg(format!("{lines}\nexec \"$0\" \"$@\"")).arg(binary);
     prepared(command)
 }
 
@@ -43,6 +40,11 @@ fn prepared(mut command: Command) -> Command {
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
+}
+
+/// Where the binary is.
+pub(crate) fn binary() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_meanwhile"))
 }
 
 /// A runner that runs.
@@ -78,7 +80,13 @@ impl Runner {
     pub(crate) async fn start_with_files(files: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("work")).unwrap();
-        Self::start_as(meanwhile_with_files(files), folder, &["--port", "0", "--no-open"], &[], &[]).await
+        Self::start_after(folder, &["sh"], &format!("ulimit -n {files}"), binary()).await
+    }
+
+    /// After lines for a shell that runs as `program`.
+    pub(crate) async fn start_after(folder: TempDir, program: &[&str], lines: &str, binary: &Path) -> Self {
+        let command = meanwhile_after(program, lines, binary);
+        Self::start_as(command, folder, &["--port", "0", "--no-open"], &[], &[]).await
     }
 
     /// In a folder that may hold an earlier runner's state.

@@ -11,7 +11,7 @@ use runner::tasks::{Tasks, TasksConfig};
 use shared::output::Excerpt;
 use shared::protocol::{Start, TaskEvent};
 use shared::task::Task;
-use shared::{OpId, Seq, SessionId, TaskId};
+use shared::{Epoch, OpId, Seq, SessionId, TaskId};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -116,6 +116,16 @@ impl Runner {
         let Self { folder, tasks, store, state, .. } = self;
         drop((tasks, store, state));
         Self::at(folder.expect("it has a folder of its own"), |_| {}).await
+    }
+
+    /// Ends this runner, and gives its folder and the epoch of its store.
+    pub(crate) async fn end_here(self) -> (Arc<TempDir>, Epoch) {
+        self.tasks.shutdown(Duration::ZERO).await;
+        let epoch = self.tasks.epoch();
+        let Self { folder, tasks, store, state, .. } = self;
+        store.close();
+        drop((tasks, store, state));
+        (folder.expect("it has a folder of its own"), epoch)
     }
 
     /// All events that are not acknowledged.

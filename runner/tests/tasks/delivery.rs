@@ -275,6 +275,40 @@ async fn a_corrupt_store_is_moved_aside_and_named() {
     assert_eq!(fs::read(aside).unwrap(), garbage);
 }
 
+/// Rows that `SQLite` finds in order and no runner wrote: found late they would refuse a session for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_with_rows_that_cannot_be_read_is_moved_aside_too() {
+    for damage in [
+        "UPDATE tasks SET task = '{nope'",
+        "UPDATE tasks SET task = '{}'",
+        "UPDATE outbox SET event = '{nope'",
+        "UPDATE outbox SET event = CAST(x'ff' AS TEXT)",
+        "UPDATE outbox SET seq = -1",
+        "UPDATE sessions SET last = -5",
+        "UPDATE clients SET hash = x'00'",
+        "UPDATE clients SET id = x'00'",
+        "DROP TABLE outbox",
+        "DROP TABLE ops",
+    ] {
+        let runner = Runner::new().await;
+        runner.finish(start("true")).await;
+        let (folder, epoch) = runner.end_here().await;
+        let state = StateDir::open(&folder.path().join("state")).unwrap();
+        let store = Store::open(&state).unwrap();
+        store.add_client(ClientId(Uuid::new_v4()), [1; 32], "page".into(), Timestamp(1)).await.unwrap();
+        store.close();
+        drop(store);
+        let path = state.path().join("meanwhile.db");
+        rusqlite::Connection::open(&path).unwrap().execute_batch(damage).unwrap();
+        let store = Store::open(&state).unwrap();
+        assert_ne!(store.epoch(), epoch, "{damage}");
+        assert!(store.warning().is_some_and(|words| words.contains("corrupt-")), "{damage}");
+        drop((store, state));
+        let runner = Runner::at(folder, |_| {}).await;
+        assert_eq!(runner.finish(start("echo again")).await.1.head, "again\n", "{damage}");
+    }
+}
+
 #[tokio::test]
 async fn a_store_of_a_newer_version_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();

@@ -6,6 +6,7 @@
 mod common;
 mod delivery;
 mod files;
+mod hostile;
 mod intents;
 mod pause;
 mod supervision;

@@ -67,6 +67,39 @@ fn where_the_disk_refuses_the_end_is_kept_in_memory_and_the_loss_counted() {
     assert_eq!((from, end), (kept.total - 100, text[text.len() - 100..].to_vec()));
 }
 
+/// As on a full disk: what was written stays readable, and nothing more can be written.
+fn refuse_writing(log: &Log) {
+    log.state().file = Some(File::open(&log.path).unwrap());
+}
+
+#[test]
+fn where_the_disk_is_full_the_log_makes_room_and_loses_nothing_by_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (head, tail) = (400_000, 1_000_000);
+    // Within the head, in the ring, and round it.
+    for total in [300_000, 900_000, 3_000_000] {
+        let disk = Arc::new(AtomicU64::new(0));
+        let path = folder.path().join(total.to_string());
+        let log = Log::new(path.clone(), head, tail, Arc::clone(&disk));
+        let text = letters(total + 1_000);
+        let (before, after) = text.split_at(usize::try_from(total).unwrap());
+        before.chunks(60_000).for_each(|chunk| log.append(chunk));
+        let was = std::fs::metadata(&path).unwrap().len();
+        refuse_writing(&log);
+        log.append(after);
+        let on_disk = std::fs::metadata(&path).unwrap().len();
+        assert!(was - on_disk >= SPARE as u64, "{total}: {was} {on_disk}");
+        assert_eq!(disk.load(Ordering::Relaxed), on_disk);
+        let kept = log.kept();
+        let spared = SPARE as u64 - 1_000;
+        assert_eq!((kept.total, kept.tail_start), (total + 1_000, total - spared), "{total}");
+        assert_eq!(kept.omitted(), if total > head + tail { total - spared - head } else { 1_000 });
+        let (from, end) = log.range(total - 1_000, total + 1_000).map(|(data, from)| (from, data)).unwrap();
+        assert_eq!((from, end.as_slice()), (total - 1_000, &text[text.len() - 2_000..]), "{total}");
+        assert_eq!(log.range(0, 1_000).unwrap().0, text[..1_000]);
+    }
+}
+
 #[test]
 fn a_restored_log_reads_as_before() {
     let folder = tempfile::tempdir().unwrap();

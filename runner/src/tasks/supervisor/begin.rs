@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use shared::task::{Party, Task, TaskState};
@@ -17,10 +18,13 @@ use crate::tasks::environment::MARK;
 use crate::tasks::queue::Place;
 use crate::tasks::record::{Command, Input};
 use crate::tasks::restore::exit_record;
-use crate::tasks::shims::{Shim, is_passing};
+use crate::tasks::scarcity::Turn;
+use crate::tasks::shims::Shim;
 
 /// First wait after a lack of descriptors, processes or memory.
 const PATIENCE: Duration = Duration::from_millis(25);
+/// And the longest between two tries of the first in line.
+const LONGEST: Duration = Duration::from_millis(200);
 
 /// A command that has begun.
 pub(super) struct Running {
@@ -57,26 +61,57 @@ impl Supervisor {
         }
     }
 
-    /// Takes a shim and has it start the command. Waits out what may pass.
+    /// Takes a shim and has it start the command. Waits out what may pass, in line with others.
     pub(super) async fn launch(&mut self) -> Result<Running, TaskState> {
-        let give_up = Instant::now() + self.inner.limits.start_patience;
+        let inner = Arc::clone(&self.inner);
+        let begun = Instant::now();
+        let mut turn: Option<Turn> = None;
         let mut wait = PATIENCE;
+        // Nobody overtakes those who wait.
+        let mut attempt = inner.scarcity.is_over();
+        let mut words = "Descriptors, processes or memory are short.".to_owned();
         loop {
-            let (words, passing) = match self.try_launch().await {
-                Ok(Ok(running)) => return Ok(running),
-                Ok(Err(failure)) => failure,
-                Err(error) => (format!("The supervisor could not be started: {error}."), is_passing(&error)),
-            };
-            if !passing || Instant::now() + wait > give_up {
+            if attempt {
+                let passing;
+                (words, passing) = match self.try_launch().await {
+                    Ok(Ok(running)) => {
+                        if turn.is_some() {
+                            inner.scarcity.moves();
+                        }
+                        return Ok(running);
+                    }
+                    Ok(Err(failure)) => failure,
+                    Err(error) => {
+                        let lack = crate::shim::lack(&error);
+                        let passing = lack.is_some();
+                        (
+                            lack.unwrap_or_else(|| format!("The supervisor could not be started: {error}.")),
+                            passing,
+                        )
+                    }
+                };
+                if !passing {
+                    return Err(TaskState::Error { reason: words });
+                }
+                tracing::debug!(task = %self.record.id, %words, "waits to start");
+            }
+            let give_up = inner.scarcity.stands_since(begun) + inner.limits.start_patience;
+            if Instant::now() >= give_up {
                 return Err(TaskState::Error { reason: words });
             }
-            tracing::debug!(task = %self.record.id, %words, "waits to start");
-            let again = Instant::now() + wait;
-            wait *= 2;
-            loop {
-                tokio::select! {
-                    () = sleep_until(again) => break,
-                    command = self.commands.recv() => match command {
+            let again = if turn.is_some() { give_up.min(Instant::now() + wait) } else { give_up };
+            tokio::select! {
+                mine = inner.scarcity.turn(), if turn.is_none() => {
+                    turn = Some(mine);
+                    attempt = true;
+                }
+                () = sleep_until(again) => {
+                    attempt = turn.is_some();
+                    wait = LONGEST.min(wait * 2);
+                }
+                command = self.commands.recv() => {
+                    attempt = false;
+                    match command {
                         Some(Command::Stop { by, .. }) => {
                             return Err(TaskState::Stopped { by, signal: None });
                         }
@@ -84,7 +119,7 @@ impl Supervisor {
                         Some(Command::Hold { reply, .. }) => self.not_yet(reply),
                         Some(Command::Answered { .. }) => {}
                         None => return Err(TaskState::Stopped { by: Party::Runner, signal: None }),
-                    },
+                    }
                 }
             }
         }

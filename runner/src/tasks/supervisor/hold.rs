@@ -33,6 +33,7 @@ impl Supervisor {
         self.holding.push_back(reply);
         // A shim that has died is seen by its silence.
         let _died = shim.send(&ToShim::Hold(hold), &[]).await;
+        crate::shim::wake(shim.pid);
     }
 
     /// The shim has done so.

@@ -1,0 +1,96 @@
+//! How a task's tree is ended: by its shim, and past it where that does not hear or is no more.
+//!
+//! A command may stop its own shim (`kill -STOP $PPID`) or kill it, for both are the same user's. A stopped one is let go
+//! on at each stop; and if the tree outlives its grace by [`OVERDUE`] all the same, it is killed from here, which works
+//! since even a stopped shim keeps everything below it.
+
+use std::time::Duration;
+
+use shared::task::{Process, TaskState};
+use tokio::time::Instant;
+
+use super::{Supervisor, Why};
+use crate::shim::wire::ToShim;
+use crate::store::rows;
+use crate::tasks::environment::MARK;
+use crate::tasks::record::Phase;
+use crate::tasks::shims::Shim;
+
+/// How long a stop waits for a look at its ports.
+const LOOK_PATIENCE: Duration = Duration::from_millis(200);
+/// How much longer than the grace a shim may take.
+const OVERDUE: Duration = Duration::from_secs(1);
+
+impl Supervisor {
+    /// Tells the shim to end the tree; the second time at once.
+    pub(super) async fn stop(&mut self, shim: &mut Shim, grace: Duration) {
+        let grace = if self.stopping { Duration::ZERO } else { grace };
+        if !self.stopping {
+            // The last chance to see what it listens on.
+            let look = self.inner.look_for_ports();
+            // A file system that hangs must not hold up a stop.
+            let _late = tokio::time::timeout(LOOK_PATIENCE, look).await;
+        }
+        self.stopping = true;
+        if self.task.paused {
+            // The shim lets it go on, so that it can hear.
+            self.task.paused = false;
+            self.publish();
+        }
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        // A shim that has died is seen by its silence.
+        let _died = shim.send(&ToShim::Stop { grace_ms }, &[]).await;
+        // What it runs may have stopped it, and then it hears nothing.
+        crate::shim::wake(shim.pid);
+        self.overdue = Some(Instant::now() + grace + OVERDUE);
+    }
+
+    /// The shim does not do what it was told: kills the tree in its place, and wakes it.
+    pub(super) async fn kill_past(&mut self, shim: &Shim) {
+        let pid = shim.pid;
+        // The thread that kills may only fail with the runner.
+        let _failed = tokio::task::spawn_blocking(move || crate::shim::kill_below(pid)).await;
+        self.overdue = Some(Instant::now() + OVERDUE);
+    }
+
+    /// The shim says what KILL does not end.
+    pub(super) fn stuck(&mut self, left: &[Process]) {
+        let names: Vec<_> =
+            left.iter().map(|process| format!("{} ({})", process.pid, process.command)).collect();
+        let words = format!(
+            "The system does not end these processes of task {}: {}.",
+            self.record.id,
+            names.join(", ")
+        );
+        tracing::warn!(%words, "stuck");
+        *self.record.stuck.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(words);
+        // Wakes those who wait, who then look.
+        self.record.phase.send_modify(|_| {});
+    }
+
+    /// Somebody killed the shim: what it watched over is found by its mark and killed.
+    pub(super) async fn shim_died(&mut self, was_running: bool) {
+        let mark = format!("{MARK}={}", self.record.id);
+        // The thread that looks may only fail with the runner.
+        let _failed = tokio::task::spawn_blocking(move || crate::shim::kill_marked(&[mark], true)).await;
+        self.record.close_input().await;
+        if was_running {
+            self.task.ended = Some(rows::now());
+            self.task.pid = None;
+            self.task.stdin = false;
+            self.task.paused = false;
+            self.task.waits_for_input = false;
+            self.task.state = match self.why {
+                Some(Why::Timeout) => TaskState::Timeout,
+                Some(Why::Asked(by)) => TaskState::Stopped { by, signal: None },
+                None => TaskState::Lost {
+                    reason: "Its supervisor was killed from outside; what it ran was ended with it.".into(),
+                },
+            };
+        }
+        if !matches!(self.record.phase(), Phase::Ended | Phase::Gone) {
+            self.write_end().await;
+        }
+        self.gone().await;
+    }
+}

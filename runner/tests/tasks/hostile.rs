@@ -1,0 +1,83 @@
+//! Commands that turn against what supervises them.
+
+use std::time::{Duration, Instant};
+
+use shared::task::{Party, TaskState};
+
+use crate::common::{Runner, living, start, until};
+
+/// A stop whose shim does not hear takes this long at most: the grace, a second, and a slow machine.
+const LATE: Duration = Duration::from_secs(8);
+
+async fn stops(command: &str) -> TaskState {
+    let runner = Runner::new().await;
+    let task = runner.start(start(command)).await;
+    let ready = runner.workspace().join("ready");
+    until("it has begun", || ready.exists()).await;
+    let begun = Instant::now();
+    let stopped = runner.tasks.stop(&task.id, Party::User, false).await.unwrap();
+    assert!(begun.elapsed() < LATE, "{:?}", begun.elapsed());
+    assert_eq!(living(&task.id), Vec::<u32>::new());
+    runner.end(&task.id).await;
+    stopped.state
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_stops_its_supervisor_is_stopped_all_the_same() {
+    let state = stops("kill -STOP $PPID; touch ready; sleep 300").await;
+    assert_eq!(state, TaskState::Stopped { by: Party::User, signal: Some("SIGTERM".into()) });
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_stops_its_supervisor_again_and_again_is_stopped_all_the_same() {
+    let command = "trap '' TERM; shim=$PPID; (setsid sh -c \"trap '' TERM; while :; do kill -STOP $shim; done\" &) ; \
+                   sleep 0.2; touch ready; sleep 300";
+    assert!(matches!(stops(command).await, TaskState::Stopped { by: Party::User, .. }));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_kills_its_supervisor_is_lost_with_all_that_it_started() {
+    let runner = Runner::new().await;
+    let (task, _) = runner.finish(start("setsid sleep 300 & kill -KILL $PPID; sleep 300")).await;
+    assert!(matches!(task.state, TaskState::Lost { .. }), "{:?}", task.state);
+    until("it is gone", || living(&task.id).is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_does_not_wait_for_an_input_that_nobody_reads() {
+    let runner = Runner::new().await;
+    // What it leaves behind holds the reading end of its input.
+    let mut wish = start("exec 3<&0; sleep 300 <&3 & while [ ! -e go ]; do sleep 0.01; done; exit 3");
+    wish.stdin = true;
+    let task = runner.start(wish).await;
+    let writing = {
+        let (tasks, id) = (runner.tasks.clone(), task.id.clone());
+        tokio::spawn(async move {
+            for _ in 0..2 {
+                tasks.send_input(&id, "x".repeat(64 * 1024), false).await?;
+            }
+            Ok::<_, shared::Problem>(())
+        })
+    };
+    std::fs::write(runner.workspace().join("go"), "").unwrap();
+    let begun = Instant::now();
+    let (ended, _) = runner.end(&task.id).await;
+    assert_eq!(ended.state, TaskState::Failed { code: 3 });
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(writing.await.unwrap().is_err(), "it was not written");
+    runner.tasks.stop(&task.id, Party::User, true).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_folder_of_a_task_is_the_workspace_to_the_letter() {
+    let runner = Runner::new().await;
+    for folder in [None, Some(String::new())] {
+        let mut wish = start("true");
+        wish.folder = folder;
+        let task = runner.start(wish).await;
+        assert_eq!(Some(task.folder.as_str()), runner.workspace().to_str());
+    }
+}
