@@ -78,10 +78,18 @@ async fn without_processes_tasks_wait_and_then_say_so() {
     all_complete(&mut socket, "sleep 0.5", 30).await;
     assert!(runner.log().contains("waits to start"), "it had enough");
 
-    // One that takes all there are and keeps them.
-    let bomb = "i=0; while [ $i -lt 60 ]; do sleep 300 & i=$((i+1)); done; wait";
-    let bomb = socket.start(&format!("({bomb}); sleep 300 & ({bomb}) & touch full; exec sleep 300")).await;
-    there(&runner.work().join("full")).await;
+    // One that takes all there are and keeps them; its shell says when it gets no more.
+    let bomb = socket.start("i=0; while [ $i -lt 60 ]; do sleep 300 & i=$((i+1)); done; wait").await;
+    let full = async {
+        loop {
+            let checked = socket.ask(json!({"op": "check", "task": bomb, "max_chars": 4000})).await;
+            if checked["tasks"][0]["text"]["head"].as_str().unwrap().to_lowercase().contains("fork") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, full).await.expect("there was always another process");
     let mut said = None;
     // Idle supervisors may still serve some.
     for _ in 0..20 {
@@ -154,7 +162,7 @@ async fn a_task_that_fills_the_disk_with_its_output_still_ends() {
     let credential = runner.pair().await;
     let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
     let flood = socket.start("head -c 12000000 /dev/zero | tr '\\0' x; echo; echo LAST; exit 2").await;
-    let event = ended(&mut socket, &flood).await;
+    let event = tokio::time::timeout(Duration::from_secs(20), ended(&mut socket, &flood)).await.unwrap_or_else(|_| panic!("DEBUG {}", runner.log()));
     let task = &event["task"];
     assert_eq!(task["state"], json!({"status": "failed", "code": 2}));
     assert_eq!((&task["output_bytes"], &task["last_line"]), (&json!(12_000_006), &json!("LAST")));

@@ -46,6 +46,20 @@ async fn one_that_kills_its_supervisor_is_lost_with_all_that_it_started() {
     until("it is gone", || living(&task.id).is_empty()).await;
 }
 
+/// Its supervisor may not even have said that it began.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_kills_its_supervisor_at_once_runs_once() {
+    let runner = Runner::new().await;
+    for turn in 1..=20 {
+        let (task, _) = runner.finish(start("echo ran >> ran; kill -KILL $PPID; sleep 300")).await;
+        assert!(matches!(task.state, TaskState::Lost { .. }), "{:?}", task.state);
+        until("it is gone", || living(&task.id).is_empty()).await;
+        let ran = std::fs::read_to_string(runner.workspace().join("ran")).unwrap();
+        assert_eq!(ran.lines().count(), turn);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_does_not_wait_for_an_input_that_nobody_reads() {
     let runner = Runner::new().await;

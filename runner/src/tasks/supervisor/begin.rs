@@ -26,6 +26,30 @@ const PATIENCE: Duration = Duration::from_millis(25);
 /// And the longest between two tries of the first in line.
 const LONGEST: Duration = Duration::from_millis(200);
 
+const KILLED_AT_ONCE: &str =
+    "Its supervisor was killed as it began. It may not have run at all; what it had started was ended.";
+
+/// Why there is no command yet.
+enum Missed {
+    /// Nothing was started, and trying again may help.
+    Passing(String),
+    /// It is never tried again.
+    Over(TaskState),
+}
+
+impl From<io::Error> for Missed {
+    fn from(error: io::Error) -> Self {
+        if let Some(words) = crate::shim::lack(&error) {
+            return Self::Passing(words);
+        }
+        // It had not read what to start.
+        if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) {
+            return Self::Passing("The supervisor died before the command began.".into());
+        }
+        Self::Over(TaskState::Error { reason: format!("The supervisor could not be started: {error}.") })
+    }
+}
+
 /// A command that has begun.
 pub(super) struct Running {
     pub(super) shim: Shim,
@@ -72,27 +96,16 @@ impl Supervisor {
         let mut words = "Descriptors, processes or memory are short.".to_owned();
         loop {
             if attempt {
-                let passing;
-                (words, passing) = match self.try_launch().await {
-                    Ok(Ok(running)) => {
+                words = match self.try_launch().await {
+                    Ok(running) => {
                         if turn.is_some() {
                             inner.scarcity.moves();
                         }
                         return Ok(running);
                     }
-                    Ok(Err(failure)) => failure,
-                    Err(error) => {
-                        let lack = crate::shim::lack(&error);
-                        let passing = lack.is_some();
-                        (
-                            lack.unwrap_or_else(|| format!("The supervisor could not be started: {error}.")),
-                            passing,
-                        )
-                    }
+                    Err(Missed::Passing(words)) => words,
+                    Err(Missed::Over(state)) => return Err(state),
                 };
-                if !passing {
-                    return Err(TaskState::Error { reason: words });
-                }
                 tracing::debug!(task = %self.record.id, %words, "waits to start");
             }
             let give_up = inner.scarcity.stands_since(begun) + inner.limits.start_patience;
@@ -125,7 +138,7 @@ impl Supervisor {
         }
     }
 
-    async fn try_launch(&mut self) -> io::Result<Result<Running, (String, bool)>> {
+    async fn try_launch(&mut self) -> Result<Running, Missed> {
         let (output, theirs) = io::pipe()?;
         let output = pipe::Receiver::from_owned_fd(OwnedFd::from(output))?;
         let theirs = OwnedFd::from(theirs);
@@ -160,14 +173,22 @@ impl Supervisor {
             match shim.receive().await? {
                 Some(FromShim::Started { pid }) => {
                     *self.record.input.lock().await = input;
-                    return Ok(Ok(Running { shim, output: Some(output), pid }));
+                    return Ok(Running { shim, output: Some(output), pid });
                 }
                 Some(FromShim::Failed(failure)) => {
                     self.inner.shims.give_back(shim);
-                    return Ok(Err((failure.words, failure.passing)));
+                    return Err(if failure.passing {
+                        Missed::Passing(failure.words)
+                    } else {
+                        Missed::Over(TaskState::Error { reason: failure.words })
+                    });
                 }
                 Some(_) => {}
-                None => return Ok(Err(("The supervisor died before the command began.".into(), true))),
+                None => {
+                    // It had read what to start: had it not, the system would say so by an error.
+                    self.kill_marked().await;
+                    return Err(Missed::Over(TaskState::Lost { reason: KILLED_AT_ONCE.into() }));
+                }
             }
         }
     }

@@ -68,11 +68,16 @@ impl Supervisor {
         self.record.phase.send_modify(|_| {});
     }
 
-    /// Somebody killed the shim: what it watched over is found by its mark and killed.
-    pub(super) async fn shim_died(&mut self, was_running: bool) {
+    /// Kills what is left of a task whose shim is no more.
+    pub(super) async fn kill_marked(&self) {
         let mark = format!("{MARK}={}", self.record.id);
         // The thread that looks may only fail with the runner.
         let _failed = tokio::task::spawn_blocking(move || crate::shim::kill_marked(&[mark], true)).await;
+    }
+
+    /// Somebody killed the shim: what it watched over is found by its mark and killed.
+    pub(super) async fn shim_died(&mut self, was_running: bool) {
+        self.kill_marked().await;
         self.record.close_input().await;
         if was_running {
             self.task.ended = Some(rows::now());
