@@ -58,7 +58,7 @@ fn words_that_wait_can_be_moved_edited_taken_back_and_steered() {
         page.says("echo first is done (exit 0)").await;
         page.says("echo edited is done (exit 0)").await;
         page.over().await;
-        let words = "return [...document.querySelectorAll('.me')].slice(1).map(row => row.innerText.replace(/^You:\\s*/, ''))";
+        let words = "return [...document.querySelectorAll('.me .words')].slice(1).map(row => row.innerText)";
         let said = page.tab.script(words, &[]).await;
         assert_eq!(said, serde_json::json!([first, edited]), "the steered words went first");
     });

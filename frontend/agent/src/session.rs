@@ -230,6 +230,9 @@ impl Session {
         if self.first_words.is_empty() {
             let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
             self.first_words = crate::notice::cut_head(&line, 80);
+            if self.first_words.len() < line.len() {
+                self.first_words.push('…');
+            }
         }
         self.last_said = self.last_said.max(id);
         self.self_started = 0;

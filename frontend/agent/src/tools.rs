@@ -93,8 +93,12 @@ pub fn told(call: &ToolCall, reply: Reply, known: &[Task]) -> Option<Told> {
         }
         (_, Reply::Changed(change)) => {
             let verb = if change.created { "Created" } else { "Changed" };
-            let content =
-                format!("{verb} {}: {} lines added, {} removed.", change.path, change.added, change.removed);
+            let content = format!(
+                "{verb} {}: {} added, {} removed.",
+                change.path,
+                notice::count(change.added, "line", "lines"),
+                change.removed
+            );
             let label = match (change.added, change.removed) {
                 (added, 0) => format!("+{added}"),
                 (0, removed) => format!("−{removed}"),

@@ -162,7 +162,8 @@ fn Doing() -> View {
     let state = move || {
         turn.with(|turn| match turn {
             TurnView::Idle => "idle",
-            TurnView::WaitsForRunner { .. } | TurnView::Asks | TurnView::BacksOff { .. } => "waits",
+            TurnView::WaitsForRunner { .. } | TurnView::Asks => "waits",
+            TurnView::BacksOff { .. } => "retries",
             TurnView::Asking | TurnView::Streaming | TurnView::Tools => "busy",
             TurnView::Failed => "failed",
         })

@@ -88,11 +88,14 @@ pub fn Transcript(#[prop(optional)] welcomes: bool) -> View {
 
 #[component]
 fn Row(row: RowHandle) -> View {
+    let local = use_local();
     match row.body {
         RowBody::User(words) => view! {
-            <div class="me" title=dom::time_of_day(row.at)>
-                <span class="unseen">"You: "</span>
-                {move || words.get()}
+            <div class="me">
+                <span class="unseen">"You, "</span>
+                <time>{dom::when(row.at, local.now.get_untracked())}</time>
+                <span class="unseen">": "</span>
+                <div class="words">{move || words.get()}</div>
             </div>
         },
         RowBody::Text(stream) => view! { <Said stream/> },

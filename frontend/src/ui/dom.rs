@@ -99,6 +99,13 @@ pub(crate) fn day_or_time(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// `14:02` on the day of `now`, else with the day before it: `Tue 14:02`.
+pub(crate) fn when(at: Timestamp, now: Timestamp) -> String {
+    let (day, time) = (day_or_time(at, now), time_of_day(at));
+    let time = &time[..5];
+    if day == time { day } else { format!("{day} {time}") }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are below 2^53")]
 fn date(at: Timestamp) -> Date {
     Date::new(&JsValue::from_f64(at.0 as f64))

@@ -76,6 +76,11 @@ fn run(run: &Run) -> View {
         return text.view();
     }
     let (mut fg, mut bg) = (ink(style.fg), ink(style.bg));
+    // The page's own colour may not be legible on one that the command chose.
+    if let (Color::Default, Color::Rgb(r, g, b)) = (style.fg, style.bg) {
+        let light = u32::from(r) * 299 + u32::from(g) * 587 + u32::from(b) * 114;
+        fg.value = Some(if light > 128_000 { "#111" } else { "#fff" }.to_owned());
+    }
     if style.inverse {
         (fg, bg) = (bg.or("page"), fg.or("ink"));
     }

@@ -154,19 +154,15 @@ fn Item(id: SessionId) -> View {
     let mark = move || {
         session.with(|session| {
             let session = session.as_ref()?;
-            let (kind, words, title) = if session.asks {
-                ("asks", "asks".to_owned(), "Waits for your approval".to_owned())
+            // What the eye reads in a word or a number, and what is said with it.
+            let (kind, words, unseen) = if session.asks {
+                ("asks", "asks".to_owned(), " for your approval")
             } else if session.running > 0 {
-                (
-                    "count",
-                    session.running.to_string(),
-                    format::count(session.running as usize, "running task"),
-                )
+                ("count", session.running.to_string(), " running")
             } else {
-                let words = dom::day_or_time(session.updated, local.now.get_untracked());
-                ("time", words, "When something last happened".to_owned())
+                ("time", dom::day_or_time(session.updated, local.now.get_untracked()), " last used")
             };
-            Some(view! { <small data-kind=kind title=title>{words}</small> })
+            Some(view! { <small data-kind=kind>{words}<span class="unseen">{unseen}</span></small> })
         })
     };
     let running = move || session.with(|session| session.as_ref().map_or(0, |session| session.running));
@@ -184,7 +180,7 @@ fn Item(id: SessionId) -> View {
                     <span class="dot" data-state=state aria-hidden="true"></span>
                     <span class="name">{title}</span>
                     <Show when=elsewhere>
-                        <small data-kind="tab" title="Open in another tab">"tab"</small>
+                        <small data-kind="tab">"other tab"</small>
                     </Show>
                     {mark}
                 </button>

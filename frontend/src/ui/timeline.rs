@@ -114,6 +114,7 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> View {
                 <div class="stretch" role="group" aria-label="How much is shown">{buttons}</div>
                 <button type="button" class="quiet small" aria-label="Show a longer stretch" on:click=move |_| zoom(1.5, None)>"−"</button>
                 <button type="button" class="quiet small" aria-label="Show a shorter stretch" on:click=move |_| zoom(1.0 / 1.5, None)>"+"</button>
+                <div class="save">
                 <Show when=move || !replays>
                     <button
                         type="button"
@@ -134,6 +135,7 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> View {
                 >
                     "export"
                 </button>
+                </div>
             </header>
             <div class="lanes" tabindex="0" role="group" aria-label="Lanes: up and down go through the bars, left and right move, plus and minus zoom" on:keydown=on_key>
                 <ol class="names">
@@ -184,7 +186,7 @@ fn Drawing(laid: Memo<Layout>, width: RwSignal<f64>, detail: RwSignal<Option<Str
             {move || laid.with(|laid| laid.now).map(|x| view! {
                 <g class="now" aria-hidden="true">
                     <path d=move || format!("M{} 4V{}", tenths(x), tenths(height() - 4.0))></path>
-                    <text x=x + 5.0 y=move || height() - 4.0>"now"</text>
+                    <text x=move || beside(x, width.get()) y=move || height() - 4.0>"now"</text>
                 </g>
             })}
         </svg>
@@ -242,6 +244,11 @@ fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> Vie
             }
         ></rect>
     }
+}
+
+/// Where the word "now" begins: right of its line, or left where there is no room.
+fn beside(x: f64, width: f64) -> f64 {
+    if x + 30.0 > width { x - 28.0 } else { x + 5.0 }
 }
 
 /// Puts the focus on the next or the former of all marks.

@@ -68,6 +68,7 @@ fn Card(card: RwSignal<ToolCard>) -> View {
     };
     let parts = move || card.with(parts);
     let all = RwSignal::new(false);
+    let whole = RwSignal::new(false);
     let quiet = card.with_untracked(|card| !matches!(card.name.as_str(), "bash" | "check_background"));
     let hides = move || quiet && state.get() == "done" && parts.with(|parts| parts.contains(&Part::Output));
     let time = move || {
@@ -99,9 +100,23 @@ fn Card(card: RwSignal<ToolCard>) -> View {
             <header>
                 <span class="dot" aria-hidden="true"></span>
                 <span class="name">{move || head.with(|(name, _)| name.clone())}</span>
-                <code class="subject" title=move || head.with(|(_, subject)| subject.clone())>
-                    {move || head.with(|(_, subject)| subject.clone())}
-                </code>
+                {move || {
+                    let text = head.with(|(_, subject)| subject.clone());
+                    if is_long(&text) {
+                        view! {
+                            <button
+                                type="button"
+                                class="subject"
+                                aria-expanded=move || whole.get().to_string()
+                                on:click=move |_| whole.update(|whole| *whole = !*whole)
+                            >
+                                <code>{text}</code>
+                            </button>
+                        }
+                    } else {
+                        view! { <code class="subject">{text}</code> }
+                    }
+                }}
                 <span class="unseen">{move || state.get()}</span>
                 <span class="result">{result}</span>
                 {move || task.get().map(|task| view! { <TaskLink task/> })}
@@ -137,6 +152,11 @@ fn Card(card: RwSignal<ToolCard>) -> View {
             </For>
         </article>
     }
+}
+
+/// Whether a subject may not fit into a card's head, which shows a line of it: then it is a button that shows all.
+fn is_long(subject: &str) -> bool {
+    subject.len() > 24 || subject.contains('\n')
 }
 
 fn parts(card: &ToolCard) -> Vec<Part> {
@@ -186,9 +206,11 @@ pub fn Diff(diff: Signal<String>) -> View {
     }
 }
 
-/// The lines of a diff with what each is. The names of the files are left out: the card's head has them.
+/// The lines of a diff with what each is. The names of the files are left out, since the card's head has them, and so is the place of what is all
+/// there is of a new file.
 fn diff_lines(diff: &str) -> impl Iterator<Item = (&'static str, &str)> {
-    diff.lines().filter(|line| !line.starts_with("--- ") && !line.starts_with("+++ ")).map(|line| {
+    let says_nothing = |line: &str| ["--- ", "+++ ", "@@ -0,0 "].iter().any(|start| line.starts_with(start));
+    diff.lines().filter(move |line| !says_nothing(line)).map(|line| {
         let kind = match line.as_bytes().first() {
             Some(b'+') => "added",
             Some(b'-') => "removed",
