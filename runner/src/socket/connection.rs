@@ -27,9 +27,10 @@ use super::calls::Calls;
 use super::hub::{Order, Seat};
 use super::pace::{Burst, Paced, STATS};
 use super::queue::{SendQueue, encode};
+use super::starts::Starts;
 use super::{refuse, requests, watches};
 use crate::server::{Runner, now};
-use crate::tasks::News;
+use crate::tasks::{News, task_of};
 
 /// The most requests of one page under way.
 const MAX_REQUESTS: usize = 64;
@@ -65,6 +66,7 @@ pub(super) struct Connection {
     calls: Calls,
     places: Arc<Semaphore>,
     inputs: HashMap<TaskId, oneshot::Receiver<()>>,
+    starts: Starts,
 }
 
 impl Connection {
@@ -115,6 +117,7 @@ impl Connection {
             calls: Calls::default(),
             places: Arc::new(Semaphore::new(MAX_REQUESTS)),
             inputs: HashMap::new(),
+            starts: Starts::default(),
             last_event,
             news,
             queue,
@@ -162,7 +165,7 @@ impl Connection {
     /// Runs until the page goes or is told to.
     pub(super) async fn run(mut self, stream: &mut SplitStream<WebSocket>) {
         let mut orders = self.seat.orders.clone();
-        let queue = self.queue.clone();
+        let (queue, starts) = (self.queue.clone(), self.starts.clone());
         loop {
             let order = *orders.borrow_and_update();
             if order != Order::Live {
@@ -177,6 +180,7 @@ impl Connection {
                 _ = orders.changed() => {}
                 () = queue.hopeless() => return,
                 () = queue.room(), if behind => {}
+                () = starts.replied() => {}
                 () = tokio::time::sleep_until(due) => self.on_time(),
                 frame = stream.next() => match frame {
                     Some(Ok(Message::Text(text))) => self.on_text(&text).await,
@@ -240,6 +244,9 @@ impl Connection {
                 break;
             }
             for (seq, event) in events {
+                if self.starts.awaits(task_of(&event).op) {
+                    return Ok(());
+                }
                 self.queue.push(&ServerFrame::Event { seq, event: TaskEvent::clone(&event) });
                 self.cursor = seq;
                 self.burst.sent(Instant::now());
@@ -428,6 +435,7 @@ impl Connection {
         } else {
             (None, None)
         };
+        let start = matches!(op, Op::Start(_)).then(|| self.starts.begin(id));
         let (runner, session, queue) = (Arc::clone(&self.runner), self.session, self.queue.clone());
         self.runner.requests.spawn(async move {
             if let Some(before) = before {
@@ -435,7 +443,7 @@ impl Connection {
             }
             let outcome = requests::perform(&runner, session, id, op).await;
             queue.push(&ServerFrame::Reply { id, outcome });
-            drop((done, place));
+            drop((done, place, start));
         });
     }
 }

@@ -12,6 +12,7 @@ pub mod operations;
 mod pace;
 pub mod queue;
 mod requests;
+mod starts;
 mod watches;
 
 use std::sync::Arc;

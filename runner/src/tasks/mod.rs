@@ -41,6 +41,7 @@ use tokio::sync::{broadcast, oneshot, watch};
 
 use self::environment::environment;
 use self::inner::Inner;
+pub(crate) use self::record::task_of;
 use self::record::{Command, Phase, Record};
 use self::shims::Shims;
 use crate::confine::Confine;

@@ -170,7 +170,7 @@ impl Record {
 }
 
 /// The task inside an event.
-pub(super) fn task_of(event: &TaskEvent) -> &Task {
+pub(crate) fn task_of(event: &TaskEvent) -> &Task {
     match event {
         TaskEvent::Ended { task, .. } | TaskEvent::Backgrounded { task, .. } => task,
     }

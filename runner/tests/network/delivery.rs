@@ -189,6 +189,38 @@ async fn a_repeated_edit_is_not_made_twice_even_by_another_life_of_the_runner() 
     assert_eq!(std::fs::read_to_string(runner.work().join("file")).unwrap(), "aaa\n");
 }
 
+/// Whoever reads up to the reply, and then up to the end, must not have read past the end.
+#[tokio::test]
+async fn the_reply_to_a_start_comes_before_its_end() {
+    let runner = Runner::start(&[]).await;
+    let credential = runner.pair().await;
+    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let mut awaited = std::collections::HashSet::new();
+    for _ in 0..50 {
+        awaited.insert(socket.request(json!({"op": "start", "command": "exit 1"})).await);
+    }
+    let mut ends = 0;
+    let mut begun = 50;
+    while ends < 400 {
+        let frame = socket.next().await.unwrap();
+        match frame["type"].as_str() {
+            Some("reply") => {
+                assert!(awaited.remove(frame["id"].as_str().unwrap()));
+                if begun < 400 {
+                    awaited.insert(socket.request(json!({"op": "start", "command": "exit 1"})).await);
+                    begun += 1;
+                }
+            }
+            Some("event") => {
+                ends += 1;
+                let op = frame["event"]["task"]["op"].as_str().unwrap();
+                assert!(!awaited.contains(op), "the end of {op} came first");
+            }
+            _ => {}
+        }
+    }
+}
+
 #[tokio::test]
 async fn input_keeps_its_order_and_a_repetition_is_not_written_twice() {
     let runner = Runner::start(&[]).await;
