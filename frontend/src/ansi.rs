@@ -30,6 +30,8 @@ pub struct Screen {
     sheet: Sheet,
     /// The offset of the byte that is expected next.
     next: u64,
+    /// The beginning of a character.
+    cut: Vec<u8>,
 }
 
 /// Lines that never change again.
@@ -80,6 +82,15 @@ pub struct Style {
     pub inverse: bool,
 }
 
+/// How many bytes of a character that is not whole yet are at the end.
+fn cut_off(bytes: &[u8]) -> usize {
+    let begun = |length: &usize| {
+        let end = bytes.len().checked_sub(*length).and_then(|from| bytes.get(from..)).unwrap_or_default();
+        std::str::from_utf8(end).is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
+    };
+    (1..=3).find(begun).unwrap_or(0)
+}
+
 /// A colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Color {
@@ -100,12 +111,17 @@ impl Screen {
         if slice.from > self.next {
             let missing = format::bytes(slice.from - self.next);
             self.parser = Parser::default();
+            self.cut.clear();
             self.sheet.mark(format!("… {missing} of output are no longer kept …"));
         } else {
             skip = usize::try_from(self.next - slice.from).unwrap_or(usize::MAX).min(data.len());
         }
         self.next = self.next.max(slice.from + data.len() as u64);
-        self.parser.advance(&mut self.sheet, &data[skip..]);
+        // The parser would lose what follows a character that was cut, so it gets whole ones only.
+        self.cut.extend_from_slice(&data[skip..]);
+        let whole = self.cut.len() - cut_off(&self.cut);
+        self.parser.advance(&mut self.sheet, &self.cut[..whole]);
+        self.cut.drain(..whole);
     }
 
     /// The chunks that never change again.
@@ -255,7 +271,10 @@ impl Sheet {
 
 impl Perform for Sheet {
     fn print(&mut self, c: char) {
-        self.put(c);
+        // The parser takes them for characters where a piece ends before them, and drops them elsewhere.
+        if !c.is_control() {
+            self.put(c);
+        }
     }
 
     fn execute(&mut self, byte: u8) {
@@ -419,6 +438,29 @@ mod tests {
             screen.take_in(&slice(0, &whole[..cut]));
             screen.take_in(&slice(cut as u64, &whole[cut..]));
             assert_eq!(screen.text(), expected, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn what_follows_a_character_that_was_cut_is_kept() {
+        let whole = "é, ü: über für\n".as_bytes();
+        for (one, two) in (0..=whole.len()).flat_map(|one| (one..=whole.len()).map(move |two| (one, two))) {
+            let mut screen = Screen::default();
+            for (from, to) in [(0, one), (one, two), (two, whole.len())] {
+                screen.take_in(&slice(from as u64, &whole[from..to]));
+            }
+            assert_eq!(screen.text().as_bytes(), whole, "cut at {one} and {two}");
+        }
+    }
+
+    #[test]
+    fn control_characters_are_never_shown_however_they_are_cut() {
+        let whole = "a\u{9b}b\u{85}c\x7fd\n".as_bytes();
+        for cut in 0..=whole.len() {
+            let mut screen = Screen::default();
+            screen.take_in(&slice(0, &whole[..cut]));
+            screen.take_in(&slice(cut as u64, &whole[cut..]));
+            assert_eq!(screen.text(), "abcd\n", "cut at {cut}");
         }
     }
 

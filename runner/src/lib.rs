@@ -10,6 +10,8 @@ pub mod config;
 pub mod confine;
 pub mod control;
 pub mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod launch;
 pub mod limits;

@@ -46,7 +46,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "native",
         what: "Native tests of the crates",
-        run: |_| test(&["-p", "shared", "-p", "agent", "-p", "runner", "-p", "frontend"]),
+        run: |_| test(&["-p", "shared", "-p", "agent", "-p", "runner", "-p", "frontend", "-p", "fuzz"]),
     },
     Step { name: "wasm", what: "The core's and the views' tests on wasm32, in the browser", run: wasm },
     Step { name: "build", what: "The page and the runner", run: build },

@@ -44,6 +44,7 @@ use self::inner::Inner;
 pub(crate) use self::record::task_of;
 use self::record::{Command, Phase, Record};
 use self::shims::Shims;
+pub(crate) use self::text::clean;
 use crate::confine::Confine;
 use crate::limits::Limits;
 use crate::store::{Store, StoreError, rows};

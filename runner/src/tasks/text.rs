@@ -22,6 +22,10 @@ struct Cleaner {
 
 impl Perform for Cleaner {
     fn print(&mut self, character: char) {
+        // The parser takes them for characters where the text was cut before them, and drops them elsewhere.
+        if character.is_control() && character != '\t' {
+            return;
+        }
         if self.returned {
             self.text.truncate(self.line);
             self.returned = false;
@@ -56,7 +60,7 @@ impl Perform for Cleaner {
 }
 
 /// The bytes as plain text.
-pub(super) fn clean(bytes: &[u8]) -> String {
+pub(crate) fn clean(bytes: &[u8]) -> String {
     let mut cleaner = Cleaner { text: String::with_capacity(bytes.len()), ..Cleaner::default() };
     let mut parser = Parser::new();
     parser.advance(&mut cleaner, bytes);
@@ -179,6 +183,11 @@ mod tests {
     #[test]
     fn invalid_bytes_become_one_sign() {
         assert_eq!(clean(b"a\xffb\xc3"), "a\u{fffd}b\u{fffd}");
+    }
+
+    #[test]
+    fn control_characters_go_also_those_above_ascii() {
+        assert_eq!(clean("a\u{9b}b\u{85}c\x7fd\x1bY\x7fe".as_bytes()), "abcde");
     }
 
     #[test]

@@ -1,0 +1,146 @@
+//! The checks before every request, and what the relay takes.
+
+use std::sync::OnceLock;
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Method, Request};
+use futures_util::FutureExt as _;
+use runner::auth::Clients;
+use runner::http::gate::{Gate, PAIR_PATH, is_handshake};
+use runner::relay;
+use runner::state_dir::StateDir;
+use runner::store::Store;
+use shared::{ClientId, Timestamp};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+const PORT: u16 = 8757;
+/// Stands for the credential in seeds, so that they are the same at each run.
+const HERE: &str = "CREDENTIAL";
+
+struct Door {
+    runtime: Runtime,
+    gate: Gate,
+    credential: String,
+    _folder: TempDir,
+}
+
+fn door() -> &'static Door {
+    static DOOR: OnceLock<Door> = OnceLock::new();
+    DOOR.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&StateDir::open(&folder.path().join("state")).unwrap()).unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (clients, credential) = runtime.block_on(async {
+            let clients = Clients::open(store).await.unwrap();
+            let (_, credential) = clients.add("a page", Timestamp(1)).await.unwrap();
+            (clients, credential.expose().to_owned())
+        });
+        Door {
+            runtime,
+            gate: Gate::new([127, 0, 0, 1].into(), PORT, &[], clients),
+            credential,
+            _folder: folder,
+        }
+    })
+}
+
+/// A head as HTTP has it, or nothing if it is none.
+fn parse(text: &str) -> Option<Request<Body>> {
+    let mut lines = text.split("\r\n");
+    let mut words = lines.next()?.split(' ');
+    let mut request = Request::builder()
+        .method(words.next()?.parse::<Method>().ok()?)
+        .uri(words.next()?)
+        .body(Body::empty())
+        .ok()?;
+    for line in lines.take_while(|line| !line.is_empty()) {
+        let (name, value) = line.split_once(':')?;
+        let value = HeaderValue::from_bytes(value.trim().as_bytes()).ok()?;
+        request.headers_mut().append(name.parse::<HeaderName>().ok()?, value);
+    }
+    Some(request)
+}
+
+/// Who gets in is known, or asks for what everybody may have; and nobody who is called by another name gets in.
+pub(crate) fn gate(bytes: &[u8]) {
+    let door = door();
+    let text = String::from_utf8_lossy(bytes).replace(HERE, &door.credential);
+    let Some(mut request) = parse(&text) else { return };
+    let _in_the_runtime = door.runtime.enter();
+    let hosts: Vec<_> = request.headers().get_all("host").iter().cloned().collect();
+    let handshake = is_handshake(request.headers());
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let reading = matches!(method, Method::GET | Method::HEAD) && !handshake;
+    let public = if reading {
+        runner::page::lookup(&path, "").is_some()
+    } else {
+        method == Method::POST && path == PAIR_PATH
+    };
+    // One that waits is a guess that is slowed down, or is known and noted.
+    let Some(admitted) = door.gate.admit(&mut request).now_or_never() else { return };
+    if admitted.is_err() {
+        return;
+    }
+    let known = request.extensions().get::<ClientId>().is_some();
+    assert!(known || public, "{text:?}");
+    assert!(!known || text.contains(&door.credential), "{text:?}");
+    let [host] = hosts.as_slice() else { panic!("{} hosts: {text:?}", hosts.len()) };
+    let host = host.to_str().unwrap().to_ascii_lowercase().replace(".:", ":");
+    assert!(["127.0.0.1:8757", "localhost:8757", "[::1]:8757"].contains(&host.as_str()), "{text:?}");
+    for name in ["authorization", "x-api-key", "sec-websocket-protocol"] {
+        let concealed = request.headers().get_all(name).iter().all(|value| value == "meanwhile.v1");
+        assert!(concealed, "{name} goes on inside: {text:?}");
+    }
+}
+
+pub(crate) fn gate_seeds() -> Vec<Vec<u8>> {
+    let seed = |line: &str, headers: &str| {
+        format!("{line} HTTP/1.1\r\nHost: 127.0.0.1:8757\r\n{headers}\r\n").into_bytes()
+    };
+    let origin = "Origin: http://127.0.0.1:8757\r\n";
+    vec![
+        seed("GET /", ""),
+        seed("GET /api/health", "Authorization: Bearer CREDENTIAL\r\n"),
+        seed("GET /api/health?a=b", &format!("{origin}Authorization: bearer CREDENTIAL\r\n")),
+        seed(
+            "GET /ws",
+            &format!(
+                "{origin}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: meanwhile.v1, bearer.CREDENTIAL\r\n"
+            ),
+        ),
+        seed("POST /api/pair", &format!("{origin}Content-Type: application/json; charset=utf-8\r\n")),
+        seed(
+            "POST /relay/anthropic/v1/messages",
+            "x-api-key: CREDENTIAL\r\nContent-Type: application/json\r\n",
+        ),
+    ]
+}
+
+/// Only paths of the API that the relay is for are passed on.
+pub(crate) fn relay(bytes: &[u8]) {
+    let Ok(target) = std::str::from_utf8(bytes) else { return };
+    if let Some(method) = relay::method_of(target) {
+        let path = target.split('?').next().unwrap();
+        let posts = ["/v1/messages", "/v1/messages/count_tokens"].contains(&path);
+        assert_eq!(method == Method::POST, posts, "{target:?}");
+        assert!(posts || path == "/v1/models" || path.starts_with("/v1/models/"), "{target:?}");
+        assert!(!path.split('/').any(|part| [".", ".."].contains(&part)), "{target:?}");
+        assert!(!path.contains("//") && !path.contains('%'), "{target:?}");
+        assert!(!target.contains(['\r', '\n', ' ', '#', '@', '\\']), "{target:?}");
+    }
+}
+
+pub(crate) fn relay_seeds() -> Vec<Vec<u8>> {
+    [
+        "/v1/messages",
+        "/v1/messages?beta=true",
+        "/v1/messages/count_tokens",
+        "/v1/models?limit=5&after_id=a",
+        "/v1/models/claude-x",
+    ]
+    .iter()
+    .map(|target| target.as_bytes().to_vec())
+    .collect()
+}

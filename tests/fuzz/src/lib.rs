@@ -1,0 +1,57 @@
+//! Each parser that meets foreign bytes, as a function of bytes that panics if something is wrong.
+//!
+//! [`TARGETS`] is used twice: the test `seeded` runs every target on mangled seeds in the ordinary test suite, on any
+//! toolchain; the crate in `coverage/` gives each to libFuzzer, which needs a nightly one and finds its own way.
+
+#![expect(clippy::unwrap_used, reason = "a target fails by panicking, as a test does")]
+
+/// The page's own, compiled in from its source: the page as a whole would bring its user interface along.
+#[path = "../../../frontend/src/ansi.rs"]
+#[doc(hidden)]
+pub mod ansi;
+mod disk;
+mod door;
+#[path = "../../../frontend/src/format.rs"]
+#[doc(hidden)]
+pub mod format;
+mod text;
+mod wire;
+
+/// One parser.
+pub struct Target {
+    pub name: &'static str,
+    pub run: fn(&[u8]),
+    /// What it should read, to be mangled.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+    /// How many times as long as the others it takes.
+    pub weight: u32,
+}
+
+/// All of them.
+pub const TARGETS: [Target; 11] = [
+    Target { name: "socket_frames", run: wire::frames, seeds: wire::frame_seeds, weight: 1 },
+    Target { name: "shim_wire", run: wire::shim, seeds: wire::shim_seeds, weight: 1 },
+    Target { name: "exit_records", run: wire::exit_record, seeds: wire::exit_seeds, weight: 1 },
+    Target { name: "log_entries", run: wire::entry, seeds: wire::entry_seeds, weight: 1 },
+    Target { name: "gate", run: door::gate, seeds: door::gate_seeds, weight: 1 },
+    Target { name: "relay", run: door::relay, seeds: door::relay_seeds, weight: 1 },
+    Target { name: "files", run: disk::files, seeds: disk::file_seeds, weight: 10 },
+    Target { name: "store", run: disk::store, seeds: disk::store_seeds, weight: 50 },
+    Target { name: "output_for_models", run: text::model, seeds: text::output_seeds, weight: 1 },
+    Target { name: "output_for_people", run: text::page, seeds: text::output_seeds, weight: 2 },
+    Target { name: "model_stream", run: text::stream, seeds: text::stream_seeds, weight: 2 },
+];
+
+/// Runs one by its name.
+///
+/// # Panics
+/// If there is none, or it finds something.
+pub fn run(name: &str, bytes: &[u8]) {
+    let target = TARGETS.iter().find(|target| target.name == name).expect("a target of this name");
+    (target.run)(bytes);
+}
+
+/// The first byte as a choice, and the rest.
+fn choice(bytes: &[u8]) -> (usize, &[u8]) {
+    bytes.split_first().map_or((0, bytes), |(first, rest)| (usize::from(*first), rest))
+}
