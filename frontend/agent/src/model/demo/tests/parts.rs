@@ -1,6 +1,8 @@
 //! Wishes of several parts: what is done, in which order, and that no part is dropped without a word.
 
 use super::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// Parts in a line: `bg sleep 3 / run ls -la / after: read a.txt`.
 fn outline(words: &str) -> String {
