@@ -2,13 +2,15 @@
 //!
 //! `index.html` is the one description of the page, shared with Trunk; [`source`] reads its links. Then, in
 //! this order: cargo compiles the crate to WebAssembly, wasm-bindgen makes the script between it and the
-//! browser, the style files become one, every file gets a hash of its content into its name and goes below
+//! browser (and [`names`] makes their common names short), the style files become one without their comments, every file gets a hash of its content into its name and goes below
 //! `assets/`, `index.html` is written with those names, and each file gets a brotli twin beside it. All that is
 //! skipped when nothing that goes in has changed. Files that stay the same are not written again, so that the
 //! runner is compiled anew only for a page that differs.
 
 mod bundle;
+mod names;
 mod source;
+mod style;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,7 +27,7 @@ use source::{Asset, Source};
 const BUDGET: usize = 350_000;
 
 /// Part of the stamp; to be raised when this code makes another page of the same sources.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Profile {
@@ -148,18 +150,23 @@ fn bind(
     if out.exists() {
         fs::remove_dir_all(&out)?;
     }
-    Bindgen::new()
+    let mut output = Bindgen::new()
         .input_bytes(name, wasm)
         .out_name(name)
         .web(true)?
         .typescript(false)
         .remove_name_section(profile == Profile::Page)
         .remove_producers_section(true)
-        .generate(&out)
+        .generate_output()
         .context("wasm-bindgen failed")?;
+    let script = output.js().to_owned();
+    let imports = output.wasm_mut().imports.iter_mut().map(|import| &mut import.name);
+    let short = (profile == Profile::Page).then(|| names::shorten(&script, imports));
+    output.emit(&out).context("wasm-bindgen failed")?;
 
     let wasm = bundle.add_hashed(name, "wasm", fs::read(out.join(format!("{name}_bg.wasm")))?);
-    let script = fs::read(out.join(format!("{name}.js")))?;
+    let script =
+        short.map_or_else(|| fs::read(out.join(format!("{name}.js"))), |short| Ok(short.into_bytes()))?;
     let snippets = bundle::files_below(&out.join("snippets"))?;
     let script = if snippets.is_empty() {
         bundle.add_hashed(name, "js", script)
@@ -197,8 +204,7 @@ fn compose(source: &Source, entry: &Entry, root: &Path, bundle: &mut Bundle) -> 
             !css.contains("url(") && !css.contains("@import"),
             "{file} refers to another file, whose name would change: link it from index.html instead"
         );
-        style.extend_from_slice(css.as_bytes());
-        style.push(b'\n');
+        style.extend_from_slice(style::plain(&css).as_bytes());
     }
     let mut style = Some(style);
     source.render(|asset| {
