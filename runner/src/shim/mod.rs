@@ -203,10 +203,14 @@ impl Shared {
     }
 
     fn say(&self, frame: &FromShim) {
-        if let Ok(bytes) = wire::encode(frame) {
-            // A runner that has died is noticed by the thread that reads.
-            let _dead = self.control.lock().unwrap_or_else(PoisonError::into_inner).write_all(&bytes);
-        }
+        self.say_all(&[frame]);
+    }
+
+    /// Says several things at once, so that the runner wakes once.
+    fn say_all(&self, frames: &[&FromShim]) {
+        let bytes: Vec<u8> = frames.iter().filter_map(|frame| wire::encode(frame).ok()).flatten().collect();
+        // A runner that has died is noticed by the thread that reads.
+        let _dead = self.control.lock().unwrap_or_else(PoisonError::into_inner).write_all(&bytes);
     }
 
     // ---- main ----
@@ -221,9 +225,10 @@ impl Shared {
                     self.say(&FromShim::Started { pid: pid.as_raw_nonzero().get().unsigned_abs() });
                     // A stop that came before the start found nobody.
                     self.go_on_stopping(true);
-                    self.reap(pid, begun, &run.record);
+                    let last = self.reap(pid, begun, &run.record);
                     self.rest();
-                    self.say(&FromShim::Empty);
+                    let frames = last.iter().chain([&FromShim::Empty]);
+                    self.say_all(&frames.collect::<Vec<_>>());
                 }
                 Err(failure) => {
                     self.rest();
@@ -237,8 +242,8 @@ impl Shared {
         *self.state() = State { mode: Mode::Free, leader: None, busy: false };
     }
 
-    /// Waits until there is nothing to wait for.
-    fn reap(&self, leader: Pid, begun: Instant, record: &str) {
+    /// Waits until there is nothing to wait for. Gives what is still to be said, if the leader was the last.
+    fn reap(&self, leader: Pid, begun: Instant, record: &str) -> Option<FromShim> {
         let mut ended = false;
         loop {
             let (pid, status) = match wait(WaitOptions::empty()) {
@@ -249,15 +254,20 @@ impl Shared {
             if pid == leader {
                 ended = true;
                 let asked = self.state().mode != Mode::Free;
+                let alone = cfg!(target_os = "linux") && nothing_is_left();
+                let left = if alone { Vec::new() } else { tree::describe(&tree::members(Some(leader))) };
                 let exited = Exited {
                     code: status.exit_status(),
                     signal: status.terminating_signal(),
                     asked,
                     ran_us: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
-                    left: tree::describe(&tree::members(Some(leader))),
+                    left,
                 };
                 let last = Last { record: record.to_owned(), exited: exited.clone(), at: Instant::now() };
                 *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+                if alone {
+                    return Some(FromShim::Exited(exited));
+                }
                 self.say(&FromShim::Exited(exited));
             } else if ended {
                 self.say(&FromShim::Left(tree::describe(&tree::members(Some(leader)))));
@@ -266,6 +276,7 @@ impl Shared {
         }
         #[cfg(not(target_os = "linux"))]
         self.watch_group(leader);
+        None
     }
 
     /// Where there is no subreaper, the rest of the group can only be looked at now and then.
@@ -421,6 +432,17 @@ impl Shared {
                 self.say(&FromShim::Stuck(tree::describe(&left)));
                 Some(now + STUCK)
             }
+        }
+    }
+}
+
+/// Reaps what is dead already, and says whether that was all: cheaper than a look through `/proc`.
+fn nothing_is_left() -> bool {
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) => return false,
+            Err(_) => return true,
         }
     }
 }

@@ -332,10 +332,9 @@ impl Connection {
             Ok(ClientFrame::Ack { through }) => {
                 // A fenced or watching page has no say, and what was not sent cannot have been saved.
                 if self.drive && self.seat.drives() {
-                    let saved = self.runner.tasks.acknowledge(self.session, through.min(self.cursor)).await;
-                    if let Err(problem) = saved {
-                        self.queue.push(&ServerFrame::Problem { problem });
-                    }
+                    let queue = self.queue.clone();
+                    let failed = move |problem| queue.push(&ServerFrame::Problem { problem });
+                    self.runner.tasks.acknowledge(self.session, through.min(self.cursor), failed);
                 }
             }
             Ok(ClientFrame::Alarm { id, after_ms }) => {
@@ -455,7 +454,7 @@ async fn prepare(runner: &Runner, hello: &Hello, cursor: Seq, last: Seq) -> Resu
     }
     if cursor > Seq(0) {
         // The page has saved them, and the word that said so may have been lost.
-        runner.tasks.acknowledge(hello.session, cursor).await?;
+        runner.tasks.acknowledge(hello.session, cursor, |_| {});
     }
     let first = runner.tasks.events_after(hello.session, cursor, 1).await?;
     Ok(first.first().map_or(Seq(last.0 + 1), |(seq, _)| *seq))

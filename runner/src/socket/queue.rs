@@ -17,7 +17,9 @@ use tokio::sync::{Notify, mpsc};
 pub const SOFT_BYTES: usize = 1024 * 1024;
 /// More waiting bytes than this are never kept.
 pub const HARD_BYTES: usize = 48 * 1024 * 1024;
-/// How long one frame may take to leave.
+/// Frames that wait are sent together up to about so many bytes.
+const TOGETHER: usize = 64 * 1024;
+/// How long one frame, or those sent together with it, may take to leave.
 pub const WRITE_TIME: Duration = Duration::from_secs(30);
 /// How long a farewell may take.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
@@ -44,6 +46,8 @@ struct State {
 /// The end that sends.
 pub struct Writer {
     items: mpsc::UnboundedReceiver<Item>,
+    /// The end, once it was met behind frames.
+    close: Option<Item>,
     state: Arc<State>,
 }
 
@@ -51,7 +55,7 @@ pub struct Writer {
 pub fn queue() -> (SendQueue, Writer) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let state = Arc::new(State::default());
-    (SendQueue { items: sender, state: Arc::clone(&state) }, Writer { items: receiver, state })
+    (SendQueue { items: sender, state: Arc::clone(&state) }, Writer { items: receiver, close: None, state })
 }
 
 impl SendQueue {
@@ -115,20 +119,17 @@ impl Writer {
     /// Sends until the queue is closed, given up, or the connection breaks.
     pub async fn run<S: Sink<Message> + Unpin>(mut self, mut socket: S) {
         loop {
-            let item = tokio::select! {
-                biased;
-                () = given_up(&self.state) => Some(Item::Close(close::TOO_SLOW, "too slow")),
-                item = self.items.recv() => item,
+            let item = match self.close.take() {
+                Some(close) => Some(close),
+                None => tokio::select! {
+                    biased;
+                    () = given_up(&self.state) => Some(Item::Close(close::TOO_SLOW, "too slow")),
+                    item = self.items.recv() => item,
+                },
             };
             match item {
                 Some(Item::Frame(text)) => {
-                    let bytes = text.len();
-                    let sent = tokio::time::timeout(WRITE_TIME, socket.send(Message::Text(text))).await;
-                    let before = self.state.bytes.fetch_sub(bytes, Ordering::AcqRel);
-                    if before >= SOFT_BYTES && before - bytes < SOFT_BYTES {
-                        self.state.changed.notify_waiters();
-                    }
-                    match sent {
+                    match tokio::time::timeout(WRITE_TIME, self.send(text, &mut socket)).await {
                         Ok(Ok(())) => {}
                         Ok(Err(_)) => break,
                         Err(_) => self.state.hopeless.store(true, Ordering::Release),
@@ -146,6 +147,36 @@ impl Writer {
         self.state.hopeless.store(true, Ordering::Release);
         self.state.bytes.store(0, Ordering::Release);
         self.state.changed.notify_waiters();
+    }
+
+    /// Sends a frame, and with it those small ones that wait behind it: one call of the system for all of them.
+    async fn send<S: Sink<Message> + Unpin>(
+        &mut self,
+        first: Utf8Bytes,
+        socket: &mut S,
+    ) -> Result<(), S::Error> {
+        let mut bytes = first.len();
+        socket.feed(Message::Text(first)).await?;
+        while bytes < TOGETHER
+            && let Ok(item) = self.items.try_recv()
+        {
+            match item {
+                Item::Frame(text) => {
+                    bytes += text.len();
+                    socket.feed(Message::Text(text)).await?;
+                }
+                close @ Item::Close(..) => {
+                    self.close = Some(close);
+                    break;
+                }
+            }
+        }
+        socket.flush().await?;
+        let before = self.state.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        if before >= SOFT_BYTES && before - bytes < SOFT_BYTES {
+            self.state.changed.notify_waiters();
+        }
+        Ok(())
     }
 }
 

@@ -3,7 +3,9 @@
 //! One thread owns the writing connection. Jobs come to it over a channel, in order; it runs as many as are waiting in
 //! one transaction, so that many small changes share one flush to the disk, and only then tells their senders. A job
 //! that *must* happen (the end of a task) is tried again every second while the disk is full or failing; any other
-//! fails at once, so that a full disk refuses new work and loses no result. Reads use a second connection.
+//! fails at once, so that a full disk refuses new work and loses no result. A job that *may wait*, since nobody waits
+//! for it and its loss in a crash would be harmless, shares the flush of the next one that may not, if that comes soon.
+//! Reads use a second connection.
 //!
 //! A store that `SQLite` finds corrupt, or with rows that cannot be read, is moved aside under a dated name and a new one, with a new epoch, takes its place; [`Store::warning`] says so.
 
@@ -17,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 use shared::{Epoch, Problem, ProblemCode};
@@ -34,8 +36,12 @@ use crate::state_dir::StateDir;
 
 /// Jobs that one transaction takes at most.
 const BATCH: usize = 256;
+/// How long jobs that may wait do.
+const LINGER: Duration = Duration::from_millis(25);
 /// Between two tries of what must be written.
 const RETRY: Duration = Duration::from_secs(1);
+const BEGIN: &str = "BEGIN IMMEDIATE";
+const COMMIT: &str = "COMMIT";
 /// Tries after the runner began to close.
 const LAST_TRIES: u32 = 3;
 
@@ -194,7 +200,7 @@ impl Store {
     {
         let (sender, receiver) = oneshot::channel();
         // The caller may have gone: nobody is left to tell.
-        self.submit(false, run, move |outcome| drop(sender.send(outcome)));
+        self.submit(Urgency::Now, run, move |outcome| drop(sender.send(outcome)));
         receiver.await.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -206,16 +212,35 @@ impl Store {
         R: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
         D: FnOnce(Result<T, StoreError>) + Send + 'static,
     {
-        self.submit(true, run, done);
+        self.submit(Urgency::Must, run, done);
     }
 
-    fn submit<T, R, D>(&self, must: bool, run: R, done: D)
+    /// Runs `run` inside a transaction of the next moments, then `done` on the writer's thread. Jobs keep their order. For
+    /// what may be lost in a crash, as long as nothing that was written after it is there.
+    pub(crate) fn write_soon<T, R, D>(&self, run: R, done: D)
     where
         T: Send + 'static,
         R: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
         D: FnOnce(Result<T, StoreError>) + Send + 'static,
     {
-        let job = Box::new(Typed { must, run, value: None, done });
+        self.submit(Urgency::Soon, run, done);
+    }
+
+    /// Runs `done` on the writer's thread behind everything that was submitted before and may not wait. Writes nothing.
+    pub(crate) fn after_all<D>(&self, done: D)
+    where
+        D: FnOnce(Result<(), StoreError>) + Send + 'static,
+    {
+        self.submit(Urgency::Nothing, |_| Ok(()), done);
+    }
+
+    fn submit<T, R, D>(&self, urgency: Urgency, run: R, done: D)
+    where
+        T: Send + 'static,
+        R: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        D: FnOnce(Result<T, StoreError>) + Send + 'static,
+    {
+        let job = Box::new(Typed { urgency, run, value: None, done });
         let writer = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let refused: Box<dyn Job> = match writer.as_ref() {
             Some(writer) => match writer.jobs.send(job) {
@@ -244,15 +269,34 @@ impl Store {
     }
 }
 
+/// How a job is treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Urgency {
+    /// It only waits for those before it.
+    Nothing,
+    /// It shares the next transaction.
+    Soon,
+    /// It fails at once if it fails.
+    Now,
+    /// It is tried until it succeeds.
+    Must,
+}
+
 /// One change, whatever its value.
 trait Job: Send {
-    fn must(&self) -> bool;
+    fn urgency(&self) -> Urgency;
+
+    fn must(&self) -> bool {
+        // What waits for those before it waits with them.
+        matches!(self.urgency(), Urgency::Must | Urgency::Nothing)
+    }
+
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
     fn done(self: Box<Self>, outcome: Result<(), StoreError>);
 }
 
 struct Typed<T, R, D> {
-    must: bool,
+    urgency: Urgency,
     run: R,
     value: Option<T>,
     done: D,
@@ -264,8 +308,8 @@ where
     R: FnMut(&Connection) -> rusqlite::Result<T> + Send,
     D: FnOnce(Result<T, StoreError>) + Send,
 {
-    fn must(&self) -> bool {
-        self.must
+    fn urgency(&self) -> Urgency {
+        self.urgency
     }
 
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()> {
@@ -287,6 +331,10 @@ fn write_jobs(connection: &Connection, jobs: &Receiver<Box<dyn Job>>) {
     loop {
         if waiting.is_empty() {
             match jobs.recv() {
+                Ok(job) if job.urgency() == Urgency::Nothing => {
+                    job.done(Ok(()));
+                    continue;
+                }
                 Ok(job) => waiting.push(job),
                 Err(mpsc::RecvError) => break,
             }
@@ -305,10 +353,16 @@ fn write_jobs(connection: &Connection, jobs: &Receiver<Box<dyn Job>>) {
             }
             break;
         }
-        while waiting.len() < BATCH
-            && let Ok(job) = jobs.try_recv()
-        {
-            waiting.push(job);
+        let linger = Instant::now() + LINGER;
+        while waiting.len() < BATCH {
+            let may_wait = !closed && waiting.iter().all(|job| job.urgency() == Urgency::Soon);
+            let pause =
+                if may_wait { linger.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
+            match jobs.recv_timeout(pause) {
+                Ok(job) if may_wait && job.urgency() == Urgency::Nothing => job.done(Ok(())),
+                Ok(job) => waiting.push(job),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+            }
         }
         waiting = write_batch(connection, waiting);
     }
@@ -320,9 +374,9 @@ fn write_jobs(connection: &Connection, jobs: &Receiver<Box<dyn Job>>) {
 /// Runs the jobs and returns those that must be tried again.
 fn write_batch(connection: &Connection, mut jobs: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
     match write_together(connection, &mut jobs) {
-        Ok(failures) => {
-            for (job, failure) in jobs.into_iter().zip(failures) {
-                job.done(failure.map_or(Ok(()), |error| Err(error.into())));
+        Ok(()) => {
+            for job in jobs {
+                job.done(Ok(()));
             }
             Vec::new()
         }
@@ -334,33 +388,23 @@ fn write_batch(connection: &Connection, mut jobs: Vec<Box<dyn Job>>) -> Vec<Box<
     }
 }
 
-/// All jobs in one transaction, each with its own failure. Fails as a whole, with nothing written, if the transaction
-/// does, or if a job that must happen met something that may pass: it may not be overtaken by those behind it.
-fn write_together(
-    connection: &Connection,
-    jobs: &mut [Box<dyn Job>],
-) -> rusqlite::Result<Vec<Option<rusqlite::Error>>> {
-    let mut failures = Vec::with_capacity(jobs.len());
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    for job in jobs {
-        connection.execute_batch("SAVEPOINT job")?;
-        failures.push(match job.run(connection) {
-            Ok(()) => {
-                connection.execute_batch("RELEASE job")?;
-                None
-            }
-            // A full disk, for one, ends the whole transaction by itself.
-            Err(error) if connection.is_autocommit() || (job.must() && is_passing(&error)) => {
-                return Err(error);
-            }
-            Err(error) => {
-                connection.execute_batch("ROLLBACK TO job; RELEASE job")?;
-                Some(error)
-            }
-        });
+/// All jobs in one transaction. Fails as a whole, with nothing written, if it or any of them does.
+fn write_together(connection: &Connection, jobs: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
+    let writes = jobs.iter().any(|job| job.urgency() != Urgency::Nothing);
+    if writes {
+        execute(connection, BEGIN)?;
     }
-    connection.execute_batch("COMMIT")?;
-    Ok(failures)
+    for job in jobs {
+        job.run(connection)?;
+    }
+    if writes {
+        execute(connection, COMMIT)?;
+    }
+    Ok(())
+}
+
+fn execute(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(statement)?.execute([]).map(drop)
 }
 
 /// Each job in a transaction of its own. Once one that must happen has failed, those behind it that must happen wait
@@ -372,10 +416,9 @@ fn write_singly(connection: &Connection, jobs: Vec<Box<dyn Job>>) -> Vec<Box<dyn
             again.push(job);
             continue;
         }
-        let written = connection
-            .execute_batch("BEGIN IMMEDIATE")
+        let written = execute(connection, BEGIN)
             .and_then(|()| job.run(connection))
-            .and_then(|()| connection.execute_batch("COMMIT"));
+            .and_then(|()| execute(connection, COMMIT));
         match written {
             Ok(()) => job.done(Ok(())),
             Err(error) => {

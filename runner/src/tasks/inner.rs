@@ -26,7 +26,7 @@ use super::scarcity::Scarcity;
 use super::shims::Shims;
 use super::supervisor::Supervisor;
 use crate::limits::Limits;
-use crate::store::{Store, rows};
+use crate::store::{Store, StoreError, rows};
 
 /// News that wait for a slow receiver before it loses the oldest.
 const NEWS: usize = 4_096;
@@ -319,18 +319,19 @@ impl Inner {
     /// Nothing of the task is left: writes its row once more if it changed, behind its end.
     pub(super) fn gone(self: &Arc<Self>, record: &Arc<Record>, row: Option<Task>) {
         let (inner, record, task) = (Arc::clone(self), Arc::clone(record), row.clone());
-        self.store.must_write(
-            move |connection| row.as_ref().map_or(Ok(()), |row| rows::update_task(connection, row)),
-            move |written| {
-                if let Err(error) = written {
-                    tracing::error!(task = %record.id, %error, "a row could not be written");
-                }
-                if let Some(task) = task {
-                    inner.tell(News::Task(record.publish(task)));
-                }
-                record.reach(Phase::Gone);
-            },
-        );
+        let done = move |written: Result<(), StoreError>| {
+            if let Err(error) = written {
+                tracing::error!(task = %record.id, %error, "a row could not be written");
+            }
+            if let Some(task) = task {
+                inner.tell(News::Task(record.publish(task)));
+            }
+            record.reach(Phase::Gone);
+        };
+        match row {
+            Some(row) => self.store.must_write(move |connection| rows::update_task(connection, &row), done),
+            None => self.store.after_all(done),
+        }
     }
 
     pub(super) fn input_closed(&self, record: &Record) {

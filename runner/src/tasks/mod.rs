@@ -386,6 +386,7 @@ impl Tasks {
         if let Some(events) = self.inner.outboxes.recent(session, after, limit) {
             return Ok(events);
         }
+        let after = self.inner.outboxes.sent_through(session, after);
         let read = move |connection: &_| rows::events_after(connection, session, after, limit, EVENTS_BYTES);
         let events = self.inner.store.read(read).await?;
         Ok(events.into_iter().map(|(seq, event)| (seq, Arc::new(event))).collect())
@@ -401,18 +402,28 @@ impl Tasks {
         self.inner.outboxes.acknowledged(session)
     }
 
-    /// Forgets the session's events up to `through`. It never goes back, and not beyond the last.
-    ///
-    /// # Errors
-    /// The store cannot be written.
-    pub async fn acknowledge(&self, session: SessionId, through: Seq) -> Result<(), Problem> {
+    /// Forgets the session's events up to `through`. It never goes back, and not beyond the last. What is not on the disk
+    /// yet when the runner dies is sent again, as if it had not been acknowledged; so nobody waits for that. `failed` is
+    /// called, on another thread, if it cannot be written.
+    pub fn acknowledge(
+        &self,
+        session: SessionId,
+        through: Seq,
+        failed: impl FnOnce(Problem) + Send + 'static,
+    ) {
         if through <= self.inner.outboxes.acknowledged(session) {
-            return Ok(());
+            return;
         }
-        let now =
-            self.inner.store.write(move |connection| rows::acknowledge(connection, session, through)).await?;
-        self.inner.outboxes.acknowledge(session, now);
-        self.inner.retain().await
+        self.inner.outboxes.acknowledge(session, through);
+        self.inner.store.write_soon(
+            move |connection| rows::acknowledge(connection, session, through),
+            move |written| {
+                if let Err(error) = written {
+                    failed(error.into());
+                }
+            },
+        );
+        self.inner.retain_soon();
     }
 
     /// Refuses new tasks, ends all with grace, writes everything and closes the store.

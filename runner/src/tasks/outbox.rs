@@ -57,6 +57,11 @@ impl Outboxes {
         self.sessions().get(&session).map_or(Seq(0), |outbox| outbox.acknowledged)
     }
 
+    /// The event after which others are to be sent: what is acknowledged may still be in the store for a moment.
+    pub(super) fn sent_through(&self, session: SessionId, after: Seq) -> Seq {
+        after.max(self.acknowledged(session))
+    }
+
     /// The events after `after`, if memory holds all of them.
     pub(super) fn recent(
         &self,

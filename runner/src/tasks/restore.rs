@@ -84,7 +84,10 @@ impl Inner {
             Some(Exited { signal, .. }) => {
                 TaskState::Killed { signal: signal_name(signal.unwrap_or_default()) }
             }
-            None if task.state == TaskState::Queued => TaskState::Lost { reason: NOT_BEGUN.into() },
+            // What has printed has run, whatever was not noted any more.
+            None if task.state == TaskState::Queued && task.output_bytes == 0 => {
+                TaskState::Lost { reason: NOT_BEGUN.into() }
+            }
             None => TaskState::Lost { reason: UNKNOWN.into() },
         };
         if let Some(exited) = &exited {

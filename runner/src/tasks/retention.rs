@@ -1,6 +1,7 @@
 //! What is forgotten, and when: on request, by age, by number, and by the size of all logs together.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use shared::{OpId, Problem, TaskId, Timestamp};
@@ -37,16 +38,33 @@ impl Inner {
         Ok(tasks)
     }
 
+    /// The same in a task of its own, if it is due.
+    pub(super) fn retain_soon(self: &Arc<Self>) {
+        if !self.retention_is_due(rows::now().0) {
+            return;
+        }
+        let inner = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Err(problem) = inner.retain().await {
+                tracing::debug!(%problem, "old tasks stay listed");
+            }
+        });
+    }
+
+    fn retention_is_due(&self, now: u64) -> bool {
+        let too_long = self.disk.load(Ordering::Relaxed) > self.limits.logs_total;
+        let too_many = self.state().order.len() > self.limits.ended_kept;
+        let pause = if too_long || too_many { 1_000 } else { 3_600_000 };
+        now.abs_diff(self.retained.load(Ordering::Relaxed)) >= pause
+    }
+
     /// Forgets what is too old or too much, and the oldest logs if all together are too long. Looks at most once a
     /// second, and where nothing is too much once an hour.
     pub(super) async fn retain(&self) -> Result<(), Problem> {
         let now = rows::now().0;
         let limits = &self.limits;
-        let too_long = self.disk.load(Ordering::Relaxed) > limits.logs_total;
-        let too_many = self.state().order.len() > limits.ended_kept;
-        let pause = if too_long || too_many { 1_000 } else { 3_600_000 };
         let last = self.retained.load(Ordering::Relaxed);
-        if now.abs_diff(last) < pause
+        if !self.retention_is_due(now)
             || self.retained.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_err()
         {
             return Ok(());

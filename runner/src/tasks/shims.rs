@@ -9,7 +9,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
@@ -20,6 +22,10 @@ use crate::shim::wire::{self, FromShim, ToShim};
 
 /// Idle shims that are kept.
 const IDLE: usize = 16;
+/// Idle shims that are kept for a moment, since those who need many often soon need many again.
+const IDLE_MOST: usize = 64;
+/// That moment.
+const MOMENT: Duration = Duration::from_secs(10);
 
 pub(super) struct Shims {
     program: PathBuf,
@@ -27,6 +33,8 @@ pub(super) struct Shims {
     /// The soft limit of open files that commands get.
     open_files: Option<u64>,
     idle: Mutex<Vec<Shim>>,
+    /// Whether those that are too many will be let go in a moment.
+    trimming: AtomicBool,
 }
 
 /// A shim that is idle or has one run.
@@ -45,12 +53,18 @@ impl Shims {
     ) -> Arc<Self> {
         // Rust's own descriptors are closed on exec already; those that the runner was started with may not be.
         close_fds::set_fds_cloexec_threadsafe(3, &[]);
-        Arc::new(Self { program, environment, open_files, idle: Mutex::default() })
+        Arc::new(Self {
+            program,
+            environment,
+            open_files,
+            idle: Mutex::default(),
+            trimming: AtomicBool::new(false),
+        })
     }
 
     /// An idle shim, or a new one.
     pub(super) fn take(&self) -> io::Result<Shim> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self.idle().pop();
         match idle {
             Some(shim) => Ok(shim),
             None => self.spawn(),
@@ -58,11 +72,26 @@ impl Shims {
     }
 
     /// Keeps a shim whose tree is empty. Those that are too many end with their sockets.
-    pub(super) fn give_back(&self, shim: Shim) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE {
-            idle.push(shim);
+    pub(super) fn give_back(self: &Arc<Self>, shim: Shim) {
+        let mut idle = self.idle();
+        if idle.len() >= IDLE_MOST {
+            return;
         }
+        idle.push(shim);
+        if idle.len() > IDLE && !self.trimming.swap(true, Ordering::AcqRel) {
+            let shims = Arc::downgrade(self);
+            tokio::spawn(async move {
+                tokio::time::sleep(MOMENT).await;
+                if let Some(shims) = shims.upgrade() {
+                    shims.trimming.store(false, Ordering::Release);
+                    shims.idle().truncate(IDLE);
+                }
+            });
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Shim>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn spawn(&self) -> io::Result<Shim> {
@@ -107,8 +136,8 @@ impl Shim {
                     if !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
                         return Err(io::Error::other("too many descriptors for one frame"));
                     }
-                    let first = io::IoSlice::new(&bytes[..4]);
-                    Ok(sendmsg(control.as_fd(), &[first], &mut ancillary, SendFlags::empty())?)
+                    let all = io::IoSlice::new(&bytes);
+                    Ok(sendmsg(control.as_fd(), &[all], &mut ancillary, SendFlags::empty())?)
                 })
                 .await?;
         }

@@ -69,7 +69,11 @@ struct Life {
     ops: HashMap<OpId, TaskId>,
     tasks: BTreeMap<String, (Task, Option<Seq>)>,
     forgotten: Forgotten,
+    /// What the next transaction takes along. It goes, too, when the runner dies before.
+    soon: Vec<Soon>,
 }
+
+type Soon = Box<dyn FnOnce(&Connection) -> rusqlite::Result<()>>;
 
 /// The page. Its disk is `cursor`, `ends` and `open`; it never loses those.
 #[derive(Default)]
@@ -117,6 +121,9 @@ impl World {
     /// One transaction of the runner, which may die before or after it.
     fn commit<T>(&mut self, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, Died> {
         self.store.execute_batch("BEGIN").unwrap();
+        for soon in self.life.as_mut().map(|life| std::mem::take(&mut life.soon)).into_iter().flatten() {
+            soon(&self.store).unwrap();
+        }
         let value = run(&self.store).unwrap();
         if self.breaks && self.chance.one_in(25) {
             self.store.execute_batch("ROLLBACK").unwrap();
@@ -184,7 +191,7 @@ impl World {
             }
             let running = Task { state: TaskState::Running, ..queued };
             let row = running.clone();
-            self.commit(move |store| rows::update_task(store, &row))?;
+            self.soon(move |store| rows::update_task(store, &row))?;
             self.life().tasks.insert(running.id.0.clone(), (running, None));
         }
         if let Some(link) = &mut self.link {
@@ -194,9 +201,14 @@ impl World {
     }
 
     fn acknowledge(&mut self, through: Seq) -> Result<(), Died> {
-        let now = self.commit(move |store| rows::acknowledge(store, SESSION, through))?;
-        self.life().outboxes.acknowledge(SESSION, now);
-        Ok(())
+        self.life().outboxes.acknowledge(SESSION, through);
+        self.soon(move |store| rows::acknowledge(store, SESSION, through).map(drop))
+    }
+
+    /// Something that may wait, perhaps as long as until something else is written.
+    fn soon(&mut self, run: impl FnOnce(&Connection) -> rusqlite::Result<()> + 'static) -> Result<(), Died> {
+        self.life().soon.push(Box::new(run));
+        if self.chance.one_in(2) { Ok(()) } else { self.commit(|_| Ok(())) }
     }
 
     fn clear(&mut self) -> Result<(), Died> {
@@ -239,7 +251,10 @@ impl World {
         let Some(cursor) = self.link.as_ref().map(|link| link.cursor) else { return };
         let after = match self.life().outboxes.recent(SESSION, cursor, 3) {
             Some(events) => events.into_iter().map(|(seq, event)| (seq, TaskEvent::clone(&event))).collect(),
-            None => rows::events_after(&self.store, SESSION, cursor, 3, 1024 * 1024).unwrap(),
+            None => {
+                let after = self.life().outboxes.sent_through(SESSION, cursor);
+                rows::events_after(&self.store, SESSION, after, 3, 1024 * 1024).unwrap()
+            }
         };
         let Some(link) = &mut self.link else { return };
         for (seq, event) in after {

@@ -128,7 +128,15 @@ impl Supervisor {
         self.task.pid = Some(pid);
         self.timeout_at = self.start.timeout_ms.map(|millis| began + Duration::from_millis(millis));
         let row = self.task.clone();
-        self.inner.store.must_write(move |connection| rows::update_task(connection, &row), |_| {});
+        // Should the runner die before this is on the disk, the task "may not have run".
+        self.inner.store.write_soon(
+            move |connection| rows::update_task(connection, &row),
+            |written| {
+                if let Err(error) = written {
+                    tracing::warn!(%error, "a start could not be noted; the end will be");
+                }
+            },
+        );
         self.publish();
         self.record.reach(Phase::Running);
 

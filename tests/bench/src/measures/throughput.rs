@@ -8,7 +8,8 @@ use super::pueue;
 use crate::Bench;
 use crate::baseline;
 use crate::client::Page;
-use crate::figures::{Figures, number, rate, ratios};
+use crate::figures::{Figures, millis, number, rate, ratios};
+use crate::process;
 use crate::report::{Row, Section};
 use crate::runner::Runner;
 
@@ -27,10 +28,13 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     let mut rows = Vec::new();
     for (width, count) in WIDTHS {
         let count = if bench.quick { (count / 20).max(width) } else { count };
-        let (mut ours, mut limit, mut python) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut ours, mut limit, mut python, mut used) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for _ in 0..bench.amount(9, 1) {
             limit.push(rate(count, baseline::bare(bench, width, count, &shell, COMMAND).await?));
+            let before = process::processor(runner.pid);
             ours.push(rate(count, drive(&mut page, width, count).await?));
+            let after = process::processor(runner.pid);
+            used.push(millis_each(after.saturating_sub(before), count));
             let arguments = ["throughput", &width.to_string(), &count.to_string(), &shell, COMMAND];
             let answer = baseline::python(arguments).await?;
             let seconds = answer["seconds"].as_f64().context("seconds")?;
@@ -45,6 +49,11 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
             python: format!("{} (ratio {})", per_second(python), number(to_python.median())),
             target: format!("≥ {LEAST} of the limit, above Python"),
             met: Some(to_limit.median() >= LEAST && to_python.median() > 1.0),
+        });
+        rows.push(Row {
+            what: format!("{width} at once: processor time of the runner, a command"),
+            ours: millis(Figures::new(used).median()),
+            ..Row::default()
         });
     }
     if let Some(folder) = &bench.pueue {
@@ -62,6 +71,11 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
         baseline: "limit",
         rows,
     })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "amounts are far below 2^53")]
+fn millis_each(nanoseconds: u64, count: usize) -> f64 {
+    nanoseconds as f64 / 1e6 / count as f64
 }
 
 fn per_second(rates: Vec<f64>) -> String {
