@@ -43,6 +43,8 @@ const ROUND: Duration = Duration::from_millis(100);
 const MOMENT: Duration = Duration::from_millis(100);
 /// Rounds of STOP. What does not stand still then waits for a device, and does once that answers.
 const ROUNDS: usize = 200;
+/// Looks that find nothing marked before nothing is.
+const QUIET_ROUNDS: u32 = 3;
 /// How long KILL is given before what still lives is reported.
 const STUCK: Duration = Duration::from_secs(10);
 
@@ -141,10 +143,13 @@ pub(crate) fn kill_below(shim: u32) {
 /// killed. Without `watched`, what has a shim above it is left to that: it may be another runner's, over a copy of the
 /// same store.
 pub(crate) fn kill_marked(marks: &[String], watched: bool) {
+    let mut quiet = 0;
     // Each round may free others that were being forked; a hundred rounds end even a vicious tree.
     for _ in 0..100 {
         let marked = tree::marked(marks, watched);
-        if marked.is_empty() {
+        // One that is just becoming another program shows no environment for a moment.
+        quiet = if marked.is_empty() { quiet + 1 } else { 0 };
+        if quiet == QUIET_ROUNDS {
             return;
         }
         tree::signal(&marked, &[Signal::KILL]);

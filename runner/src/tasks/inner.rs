@@ -297,19 +297,19 @@ impl Inner {
         self.store.must_write(
             move |connection| rows::save_event(connection, &event),
             move |seq| {
+                let seq = seq.inspect_err(|error| {
+                    tracing::error!(task = %record.id, %error, "an event could not be saved");
+                });
                 // The task stands as its event says before anybody can hear the event.
                 let published = ends.then(|| record.publish(record::task_of(&saved).clone()));
-                match seq {
-                    Ok(seq) => {
-                        if ends {
-                            record.set_end_seq(seq);
-                        }
-                        inner.outboxes.put(record.session, seq, saved);
-                    }
-                    Err(error) => tracing::error!(task = %record.id, %error, "an event could not be saved"),
+                if ends {
+                    record.set_end_seq(seq.as_ref().copied().unwrap_or_default());
+                    record.reach(Phase::Ended);
+                }
+                if let Ok(seq) = seq {
+                    inner.outboxes.put(record.session, seq, saved);
                 }
                 if let Some(task) = published {
-                    record.reach(Phase::Ended);
                     inner.tell(News::Task(task));
                 }
             },

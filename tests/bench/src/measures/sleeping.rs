@@ -19,7 +19,7 @@ const IDLE: f64 = 0.1;
 
 pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     let count = bench.amount(1_000, 40);
-    let time = Duration::from_secs(if bench.quick { 1 } else { 30 });
+    let time = Duration::from_secs(if bench.quick { 1 } else { 20 });
     // A session may have half of all places.
     let runner = Runner::start(bench, &["--max-running", &(2 * count).to_string()]).await?;
     let mut page = Page::open(&runner).await?;
