@@ -5,6 +5,7 @@
 
 mod approvals;
 mod confined;
+mod everyone;
 mod foreign;
 mod harness;
 mod input;

@@ -59,7 +59,7 @@ fn folded(label: &str) -> String {
         if !name.is_empty() {
             name.push(' ');
         }
-        name.push_str(&word.to_lowercase());
+        name.push_str(&crate::format::lowercase(word));
     }
     name
 }

@@ -46,12 +46,12 @@ fn block(block: Block) -> View {
         Block::Heading { level: 2, inlines: inner } => view! { <h4>{inlines(inner)}</h4> },
         Block::Heading { inlines: inner, .. } => view! { <h5>{inlines(inner)}</h5> },
         Block::Code { language, text } => view! { <Code language text=Signal::stored(text)/> },
-        Block::Quote(inner) => view! { <blockquote>{blocks(inner)}</blockquote> },
+        Block::Quote(inner) => view! { <blockquote dir="auto">{blocks(inner)}</blockquote> },
         Block::List { start: Some(start), items } => {
-            view! { <ol start=start.to_string()>{items.into_iter().map(item).collect::<Vec<View>>()}</ol> }
+            view! { <ol dir="auto" start=start.to_string()>{items.into_iter().map(item).collect::<Vec<View>>()}</ol> }
         }
         Block::List { start: None, items } => {
-            view! { <ul>{items.into_iter().map(item).collect::<Vec<View>>()}</ul> }
+            view! { <ul dir="auto">{items.into_iter().map(item).collect::<Vec<View>>()}</ul> }
         }
         Block::Table { alignments, head, rows } => table(&alignments, head, rows),
         Block::Rule => view! { <hr/> },
@@ -86,7 +86,7 @@ fn table(alignments: &[Alignment], head: Vec<Vec<Inline>>, rows: Vec<Vec<Vec<Inl
     let rows = rows.collect::<Vec<View>>();
     view! {
         <div class="table" tabindex="0" role="region" aria-label="Table">
-            <table>
+            <table dir="auto">
                 <thead><tr>{head}</tr></thead>
                 <tbody>{rows}</tbody>
             </table>

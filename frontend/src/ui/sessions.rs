@@ -234,14 +234,6 @@ fn title_of(session: &SessionSummary) -> String {
     if session.title.is_empty() { "New session".to_owned() } else { session.title.clone() }
 }
 
-/// In lower case. In the page by the browser's knowledge of letters, so that it needs no tables of its own.
-fn lower(text: &str) -> String {
-    #[cfg(target_arch = "wasm32")]
-    return js_sys::JsString::from(text).to_lower_case().into();
-    #[cfg(not(target_arch = "wasm32"))]
-    text.to_lowercase()
-}
-
 /// The sessions of this runner that are fresh or at work, and the others; each group the newest first.
 fn grouped(
     sessions: &Sessions,
@@ -249,11 +241,11 @@ fn grouped(
     words: &str,
     now: u64,
 ) -> (Vec<SessionSummary>, Vec<SessionSummary>) {
-    let words = lower(words.trim());
+    let words = format::lowercase(words.trim());
     let mut list: Vec<SessionSummary> = sessions
         .list
         .iter()
-        .filter(|session| words.is_empty() || lower(&title_of(session)).contains(&words))
+        .filter(|session| words.is_empty() || format::lowercase(&title_of(session)).contains(&words))
         .cloned()
         .collect();
     // New ones stand first and stay where they are while they work: nothing jumps under the pointer.

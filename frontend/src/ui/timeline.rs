@@ -197,7 +197,8 @@ fn Drawing(laid: Memo<Layout>, width: RwSignal<f64>, detail: RwSignal<Option<Str
 fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> View {
     let page = use_page();
     let local = use_local();
-    let bar = move || laid.with(|laid| laid.bars.get(&id).cloned());
+    // What a bar shows hangs on the bar alone: all of what is drawn is many, and changes with every tick.
+    let bar = memo(move || laid.with(|laid| laid.bars.get(&id).cloned()));
     let of = move |what: fn(&Bar) -> f64| {
         bar.with(|bar| bar.as_ref().map_or_else(String::new, |bar| tenths(what(bar))))
     };

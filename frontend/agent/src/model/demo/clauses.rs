@@ -181,7 +181,7 @@ fn boundary(text: &str, words: &[Token<'_>], first: usize, place: usize) -> Opti
         return None;
     }
     if ends_sentence(words, place - 1) {
-        let upper = words[place].text.starts_with(char::is_uppercase);
+        let upper = words[place].text.starts_with(|sign: char| sign.is_ascii_uppercase());
         return (begins || lead.strong || upper && !is_item_number(before)).then_some(lead);
     }
     if ends_with(&[';']) || line {
