@@ -368,20 +368,7 @@ impl Projection {
     }
 
     fn new_card(&self, index: usize, name: &str, state: ToolState) -> ToolCard {
-        ToolCard {
-            call: self.call,
-            index,
-            name: name.to_owned(),
-            subject: String::new(),
-            input: String::new(),
-            state,
-            started: None,
-            ended: None,
-            task: None,
-            label: String::new(),
-            output: String::new(),
-            diff: String::new(),
-        }
+        ToolCard::new(self.call, index, name.to_owned(), state)
     }
 
     const fn block_row(&self, block: usize) -> u64 {

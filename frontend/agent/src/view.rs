@@ -167,6 +167,27 @@ pub struct ToolCard {
     pub diff: String,
 }
 
+impl ToolCard {
+    /// The card of a tool use of which no more is known than its name.
+    #[must_use]
+    pub const fn new(call: CallId, index: usize, name: String, state: ToolState) -> Self {
+        Self {
+            call,
+            index,
+            name,
+            subject: String::new(),
+            input: String::new(),
+            state,
+            started: None,
+            ended: None,
+            task: None,
+            label: String::new(),
+            output: String::new(),
+            diff: String::new(),
+        }
+    }
+}
+
 /// How far a tool use is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
@@ -389,19 +410,12 @@ mod tests {
     fn every_patch_reaches_the_tabs_that_follow_as_it_was() {
         let task = TaskId("0a1b2c3d".to_owned());
         let row = |kind| Patch::Row(Box::new(Row { id: 7, at: Timestamp(5), kind }));
+        let asks = ToolState::Asks { reason: "it writes".to_owned(), always: Vec::new() };
         let card = ToolCard {
-            call: CallId(2),
-            index: 0,
-            name: "bash".to_owned(),
             subject: "true".to_owned(),
-            input: String::new(),
-            state: ToolState::Asks { reason: "it writes".to_owned(), always: Vec::new() },
-            started: None,
             ended: Some(Timestamp(9)),
             task: Some(task.clone()),
-            label: String::new(),
-            output: String::new(),
-            diff: String::new(),
+            ..ToolCard::new(CallId(2), 0, "bash".to_owned(), asks)
         };
         let line = DrainedLine {
             task: task.clone(),

@@ -51,20 +51,7 @@ mod tests {
 
     fn shown(name: &str, input: &serde_json::Value) -> (String, String) {
         let call = ToolCall::parse(name, input).unwrap();
-        let mut card = ToolCard {
-            call: crate::CallId(1),
-            index: 0,
-            name: name.to_owned(),
-            subject: String::new(),
-            input: String::new(),
-            state: crate::view::ToolState::Waiting,
-            started: None,
-            ended: None,
-            task: None,
-            label: String::new(),
-            output: String::new(),
-            diff: String::new(),
-        };
+        let mut card = ToolCard::new(crate::CallId(1), 0, name.to_owned(), crate::view::ToolState::Waiting);
         describe(&mut card, &call);
         (card.diff, card.input)
     }

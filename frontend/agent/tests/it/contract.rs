@@ -438,14 +438,16 @@ fn a_call_that_cannot_go_well_waits_for_the_person() {
 }
 
 #[test]
-fn tools_of_a_refusal_are_not_run() {
-    let mut rig = Rig::new();
-    rig.say("x");
-    rig.answer_and_stop(&[tool("t1", "bash", json!({"command": "ls"}))], "refusal");
-    assert_eq!(rig.requests(), 0);
-    assert_eq!(rig.cards()[0].state, ToolState::Skipped);
-    rig.say("why?");
-    assert_eq!(rig.last_message()[0]["tool_use_id"], "t1");
+fn tools_of_a_refusal_and_of_a_stop_that_nobody_knows_are_not_run() {
+    for stop in ["refusal", "brand_new_reason"] {
+        let mut rig = Rig::new();
+        rig.say("x");
+        rig.answer_and_stop(&[tool("t1", "bash", json!({"command": "ls"}))], stop);
+        assert_eq!(rig.requests(), 0, "{stop}");
+        assert_eq!(rig.cards()[0].state, ToolState::Skipped, "{stop}");
+        rig.say("go on");
+        assert_eq!(rig.last_message()[0]["tool_use_id"], "t1", "{stop}");
+    }
 }
 
 #[test]
@@ -515,17 +517,6 @@ fn a_pause_with_tools_runs_them_and_pauses_come_to_an_end() {
         .iter()
         .any(|row| matches!(&row.kind, RowKind::Notice { text, .. } if text.contains("paused")));
     assert!(said, "and it is said");
-}
-
-#[test]
-fn tools_of_an_answer_that_stopped_for_an_unknown_reason_are_not_run() {
-    let mut rig = Rig::new();
-    rig.say("x");
-    rig.answer_and_stop(&[tool("t1", "bash", json!({"command": "ls"}))], "brand_new_reason");
-    assert_eq!(rig.requests(), 0);
-    assert_eq!(rig.cards()[0].state, ToolState::Skipped);
-    rig.say("go on");
-    assert_eq!(rig.last_message()[0]["tool_use_id"], "t1");
 }
 
 #[test]
