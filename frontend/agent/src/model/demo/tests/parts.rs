@@ -1,5 +1,8 @@
 //! Wishes of several parts: what is done, in which order, and that no part is dropped without a word.
 
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use super::*;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
