@@ -4,8 +4,6 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use super::*;
-#[cfg(target_arch = "wasm32")]
-use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// Parts in a line: `bg sleep 3 / run ls -la / after: read a.txt`.
 fn outline(words: &str) -> String {
