@@ -39,7 +39,7 @@ use wire::{Exited, FromShim, MAX_FRAME, Run, ToShim};
 
 /// Between two rounds of KILL when no reaping calls for one.
 const ROUND: Duration = Duration::from_millis(100);
-/// How long before the runner's death a leader must have ended for its end to be its own.
+/// How long before the runner's death a leader with an open input must have ended for its end to be its own.
 const MOMENT: Duration = Duration::from_millis(100);
 /// Rounds of STOP. What does not stand still then waits for a device, and does once that answers.
 const ROUNDS: usize = 200;
@@ -84,6 +84,8 @@ struct Last {
     record: String,
     exited: Exited,
     at: Instant,
+    /// Whether somebody still read its output then; not known of one with an open input.
+    read: Option<bool>,
 }
 
 struct Shared {
@@ -225,12 +227,12 @@ impl Shared {
             let begun = Instant::now();
             *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
             match start(&run, descriptors) {
-                Ok(pid) => {
+                Ok((pid, witness)) => {
                     self.state().leader = Some(pid);
                     self.say(&FromShim::Started { pid: pid.as_raw_nonzero().get().unsigned_abs() });
                     // A stop that came before the start found nobody.
                     self.go_on_stopping(true);
-                    let last = self.reap(pid, begun, &run.record);
+                    let last = self.reap(pid, begun, &run.record, witness);
                     self.rest();
                     let frames = last.iter().chain([&FromShim::Empty]);
                     self.say_all(&frames.collect::<Vec<_>>());
@@ -248,7 +250,13 @@ impl Shared {
     }
 
     /// Waits until there is nothing to wait for. Gives what is still to be said, if the leader was the last.
-    fn reap(&self, leader: Pid, begun: Instant, record: &str) -> Option<FromShim> {
+    fn reap(
+        &self,
+        leader: Pid,
+        begun: Instant,
+        record: &str,
+        mut witness: Option<OwnedFd>,
+    ) -> Option<FromShim> {
         let mut ended = false;
         loop {
             let (pid, status) = match wait(WaitOptions::empty()) {
@@ -258,6 +266,7 @@ impl Shared {
             };
             if pid == leader {
                 ended = true;
+                let read = witness.take().map(|output| is_read(&output));
                 let asked = self.state().mode != Mode::Free;
                 let alone = cfg!(target_os = "linux") && nothing_is_left();
                 let left = if alone { Vec::new() } else { tree::describe(&tree::members(Some(leader))) };
@@ -268,7 +277,8 @@ impl Shared {
                     ran_us: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
                     left,
                 };
-                let last = Last { record: record.to_owned(), exited: exited.clone(), at: Instant::now() };
+                let last =
+                    Last { record: record.to_owned(), exited: exited.clone(), at: Instant::now(), read };
                 *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
                 if alone {
                     return Some(FromShim::Exited(exited));
@@ -337,12 +347,12 @@ impl Shared {
         }
     }
 
-    /// The runner has died, and may not have saved how the newest leader ended. What ended in the same moment may have
-    /// ended of that: nobody read its output any more.
+    /// The runner has died, and may not have saved how the newest leader ended. One that ended when nobody read its output
+    /// any more, or just after its input did, may have ended of that.
     fn leave_record(&self) {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Last { record, exited, at }) = last
-            && at.elapsed() > MOMENT
+        if let Some(Last { record, exited, at, read }) = last
+            && read.unwrap_or_else(|| at.elapsed() > MOMENT)
             && let Ok(text) = serde_json::to_vec(&exited)
         {
             // Without it the task is lost, which is said.
@@ -450,6 +460,13 @@ fn nothing_is_left() -> bool {
             Err(_) => return true,
         }
     }
+}
+
+/// Whether the reading end of a pipe is open.
+fn is_read(output: &OwnedFd) -> bool {
+    let mut descriptors = [PollFd::new(output, PollFlags::OUT)];
+    let polled = poll(&mut descriptors, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+    polled.is_ok() && !descriptors[0].revents().contains(PollFlags::ERR)
 }
 
 /// Whether there is something to read before the deadline.

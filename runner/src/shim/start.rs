@@ -16,12 +16,15 @@ use super::wire::{Failure, Run};
 /// Bytes that one argument may have: `MAX_ARG_STRLEN` on Linux is 128 KiB with the closing zero.
 const ARGUMENT: usize = 128 * 1024 - 1;
 
-/// Starts the leader. Its copies of the descriptors are this process's last.
-pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<Pid, Failure> {
+/// Starts the leader, and gives a copy of its output by which can be seen whether somebody reads that. Not of a run with
+/// an open input: the end of that may end it, too.
+pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option<OwnedFd>), Failure> {
     let mut descriptors = descriptors.into_iter();
     let missing = || Failure { words: "The runner sent no pipe for the output.".into(), passing: false };
     let output = descriptors.next().ok_or_else(missing)?;
     let error = output.try_clone().map_err(|error| explain(run, &error))?;
+    let witness =
+        if run.stdin { None } else { Some(output.try_clone().map_err(|error| explain(run, &error))?) };
     let input = match descriptors.next().filter(|_| run.stdin) {
         Some(input) => Stdio::from(input),
         None => Stdio::null(),
@@ -60,10 +63,11 @@ pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<Pid, Failure
         })?,
     }
     .map_err(|error| explain(run, &error))?;
-    i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| Failure {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| Failure {
         words: "The system gave a process number that is none.".into(),
         passing: false,
-    })
+    })?;
+    Ok((pid, witness))
 }
 
 /// Cuts at character borders.

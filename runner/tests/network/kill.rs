@@ -400,3 +400,49 @@ async fn a_stopped_supervisor_does_not_keep_its_tree_alive_either() {
     runner.child.kill().await.unwrap();
     timeout(PATIENCE, wait(&|| living(&tasks).is_empty())).await.expect("it lives on");
 }
+
+/// What a task of this session is found as by the next life of the runner.
+async fn told_later(folder: tempfile::TempDir, credential: &str, session: Uuid, task: &str) -> Value {
+    let runner = Runner::start_in(folder, &[], &[]).await;
+    let (mut socket, _) = runner.drive(credential, session).await;
+    let ended = socket.find(|frame| frame["event"]["task"]["id"] == task).await;
+    ended["event"]["task"]["state"].clone()
+}
+
+/// The runner stands still and then dies, so it cannot have saved anything.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_end_just_before_the_runners_is_known_and_one_by_it_is_not() {
+    for (command, stdin, state) in [
+        ("exit 3", false, Some(json!({"status": "failed", "code": 3}))),
+        ("kill -SEGV $$", false, Some(json!({"status": "killed", "signal": "SIGSEGV"}))),
+        // These end of the runner's death, whatever they say.
+        ("trap 'exit 0' PIPE; while echo x; do sleep 0.01; done; exit 0", false, None),
+        ("cat; exit 0", true, None),
+    ] {
+        let mut runner = Runner::start(&[]).await;
+        let credential = runner.pair().await;
+        let session = Uuid::new_v4();
+        let (mut socket, _) = runner.drive(&credential, session).await;
+        let waits = format!("while [ ! -e go ]; do sleep 0.01; done; {command}");
+        let started = socket.ask(json!({"op": "start", "command": waits, "stdin": stdin})).await;
+        let (task, pid) = (started["task"]["id"].as_str().unwrap(), started["task"]["pid"].as_u64().unwrap());
+        runner.signal("STOP");
+        std::fs::write(runner.work().join("go"), "").unwrap();
+        if state.is_some() {
+            let leader = std::path::PathBuf::from(format!("/proc/{pid}"));
+            let gone = async {
+                while leader.exists() {
+                    sleep(Duration::from_millis(1)).await;
+                }
+            };
+            timeout(PATIENCE, gone).await.expect("it never ended");
+        }
+        runner.child.kill().await.unwrap();
+        let told = told_later(runner.folder, &credential, session, task).await;
+        match state {
+            Some(state) => assert_eq!(told, state, "{command}"),
+            None => assert_eq!(told["status"], "lost", "{command}: {told}"),
+        }
+    }
+}
