@@ -30,6 +30,8 @@ pub(crate) struct Runner {
     pub(crate) files: BTreeMap<String, u32>,
     /// The socket that drives, and the frames it is owed.
     socket: Option<u64>,
+    /// Sockets that another one's hello has fenced off.
+    pub(crate) fenced: Vec<u64>,
     pub(crate) out: Vec<(u64, ServerFrame)>,
     settle_at: Option<u64>,
 }
@@ -55,6 +57,7 @@ impl Runner {
             processes: BTreeMap::new(),
             files: BTreeMap::new(),
             socket: None,
+            fenced: Vec::new(),
             out: Vec::new(),
             settle_at: None,
         }
@@ -91,6 +94,20 @@ impl Runner {
             let through = self.last;
             self.push(ServerFrame::Settled { through });
         }
+    }
+
+    /// Operations that were carried out, each with its command or path.
+    pub(crate) fn done(&self) -> impl Iterator<Item = (OpId, &str)> {
+        self.ops.iter().filter_map(|(op, outcome)| match outcome {
+            Outcome::Ok(Reply::Started { task }) => Some((*op, task.command.as_str())),
+            Outcome::Ok(Reply::Changed(change)) => Some((*op, change.path.as_str())),
+            _ => None,
+        })
+    }
+
+    /// Whose events these are.
+    pub(crate) const fn driver(&self) -> Option<u64> {
+        self.socket
     }
 
     pub(crate) fn cut(&mut self) {
@@ -138,7 +155,9 @@ impl Runner {
     }
 
     fn hello(&mut self, socket: u64, hello: &Hello, now: u64) {
-        self.socket = Some(socket);
+        let before = self.socket.replace(socket);
+        // Another page's; a page's own older socket is closed already.
+        self.fenced.extend(before.filter(|before| before / 1_000_000 != socket / 1_000_000));
         let resumed = hello.epoch == Some(self.epoch);
         let after = if resumed { hello.after } else { Seq(0) };
         let replay: Vec<(Seq, TaskEvent)> = self

@@ -1,6 +1,6 @@
 //! The world: performs the agent's effects as the page's shell does, with faults between.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use agent::effect::{ModelCall, Target};
 use agent::event::{Boot, Decision, LinkInput, ModelInput, UserEvent};
@@ -35,6 +35,16 @@ pub(crate) struct World {
     socket: Option<u64>,
     alarm: Option<u64>,
     boots: u64,
+    /// Who may write to the disk: the page that opened it last.
+    claim: u64,
+    /// An older page on the same session, which may not have heard yet that it was fenced off.
+    rival: Option<Page>,
+    /// Pages that were told so only by the disk or the lock, after they did more.
+    pub(crate) rivals: u32,
+    /// What was done and neither the page's disk, which was full, nor the runner's store, which was lost, knows of.
+    pub(crate) forgotten: BTreeSet<String>,
+    /// Whether the runner told a page that another one's connection drives the session.
+    pub(crate) taken: bool,
     pub(crate) calm: bool,
     /// Every request's body, in order.
     pub(crate) requests: Vec<String>,
@@ -43,11 +53,48 @@ pub(crate) struct World {
     pub(crate) words: u32,
 }
 
+/// What belongs to one page. That of the page whose turn it is lies in the world itself.
+struct Page {
+    agent: Agent,
+    held: VecDeque<Effect>,
+    writing: bool,
+    last_up: u64,
+    last_down: u64,
+    socket: Option<u64>,
+    alarm: Option<u64>,
+    boots: u64,
+    asked: Option<(CallId, usize)>,
+}
+
 enum Happening {
-    ToRunner { socket: u64, frame: ClientFrame },
-    ToPage { socket: u64, boot: u64, input: LinkInput },
-    Written { boot: u64, entries: Vec<Entry>, fails: bool },
-    Model { boot: u64, call: CallId, input: ModelInput },
+    ToRunner {
+        socket: u64,
+        frame: ClientFrame,
+    },
+    ToPage {
+        socket: u64,
+        boot: u64,
+        input: LinkInput,
+    },
+    Written {
+        boot: u64,
+        entries: Vec<Entry>,
+        fails: bool,
+    },
+    /// They were written before another page opened the log.
+    Known {
+        boot: u64,
+        through: u64,
+    },
+    /// The lock was taken.
+    Fenced {
+        boot: u64,
+    },
+    Model {
+        boot: u64,
+        call: CallId,
+        input: ModelInput,
+    },
 }
 
 impl World {
@@ -67,6 +114,11 @@ impl World {
             socket: None,
             alarm: None,
             boots: 0,
+            claim: 0,
+            rival: None,
+            rivals: 0,
+            forgotten: BTreeSet::new(),
+            taken: false,
             calm: false,
             requests: Vec::new(),
             asked: None,
@@ -78,6 +130,7 @@ impl World {
 
     /// The page is loaded (again): all that is not on the disk is gone.
     pub(crate) fn boot(&mut self) {
+        self.rival = None;
         self.boots += 1;
         // A transaction under way may or may not have been finished.
         let pending: Vec<Vec<Entry>> = std::mem::take(&mut self.agenda)
@@ -88,7 +141,11 @@ impl World {
                     self.agenda.insert(at, kept);
                     None
                 }
-                Happening::ToPage { .. } | Happening::Written { .. } | Happening::Model { .. } => None,
+                Happening::ToPage { .. }
+                | Happening::Written { .. }
+                | Happening::Known { .. }
+                | Happening::Fenced { .. }
+                | Happening::Model { .. } => None,
             })
             .collect();
         for entries in pending {
@@ -103,6 +160,12 @@ impl World {
         self.writing = false;
         self.alarm = None;
         self.asked = None;
+        self.open();
+    }
+
+    /// A fresh page opens the log.
+    fn open(&mut self) {
+        self.claim = self.boots;
         self.agent = Agent::new();
         let settings = Settings {
             model: ModelChoice { provider: Provider::Demo, model: String::new() },
@@ -140,6 +203,120 @@ impl World {
         self.boot();
     }
 
+    /// The runner's store is lost.
+    pub(crate) fn lose_store(&mut self) {
+        self.cut();
+        let begun: BTreeSet<_> = self
+            .disk
+            .iter()
+            .filter_map(|entry| match &entry.record {
+                Record::ToolBegan { op, .. } => Some(*op),
+                _ => None,
+            })
+            .collect();
+        let unknown = self.runner.done().filter(|(op, _)| !begun.contains(op));
+        self.forgotten.extend(unknown.map(|(_, name)| name.to_owned()));
+        self.runner.lose_store();
+    }
+
+    /// Another tab opens the session while this one is alive, and this one hears of it late: by the lock, by its next
+    /// write, or by the runner.
+    pub(crate) fn take_over(&mut self) {
+        self.rival = None;
+        // A transaction that began before may or may not be finished before; the tab hears of it later.
+        let writing: Vec<(u64, u64)> = self
+            .agenda
+            .iter()
+            .filter(|(_, happening)| matches!(happening, Happening::Written { boot, fails: false, .. } if *boot == self.boots))
+            .map(|(at, _)| *at)
+            .collect();
+        for at in writing {
+            if self.chance.one_in(2)
+                && let Some(Happening::Written { boot, entries, .. }) = self.agenda.remove(&at)
+                && entries[0].n <= self.disk.len() as u64 + 1
+            {
+                self.write(&entries);
+                let through = entries.last().map_or(0, |entry| entry.n);
+                self.agenda.insert(at, Happening::Known { boot, through });
+            }
+        }
+        let newest = self.boots + 1;
+        self.rival = Some(Page {
+            agent: Agent::new(),
+            held: VecDeque::new(),
+            writing: false,
+            last_up: 0,
+            last_down: 0,
+            socket: None,
+            alarm: None,
+            boots: newest,
+            asked: None,
+        });
+        let after = self.delay(2_000);
+        self.plan(after, Happening::Fenced { boot: self.boots });
+        self.swap();
+        self.open();
+    }
+
+    /// The older page, if there is one, is told at last.
+    pub(crate) fn settle(&mut self) {
+        if self.rival.is_some() {
+            self.swap();
+            self.fenced();
+            self.swap();
+            self.rival = None;
+        }
+    }
+
+    /// Gives the turn to the other page.
+    fn swap(&mut self) {
+        let Some(rival) = &mut self.rival else { return };
+        std::mem::swap(&mut self.agent, &mut rival.agent);
+        std::mem::swap(&mut self.held, &mut rival.held);
+        std::mem::swap(&mut self.writing, &mut rival.writing);
+        std::mem::swap(&mut self.last_up, &mut rival.last_up);
+        std::mem::swap(&mut self.last_down, &mut rival.last_down);
+        std::mem::swap(&mut self.socket, &mut rival.socket);
+        std::mem::swap(&mut self.alarm, &mut rival.alarm);
+        std::mem::swap(&mut self.boots, &mut rival.boots);
+        std::mem::swap(&mut self.asked, &mut rival.asked);
+    }
+
+    /// Does something as the page of this boot; nothing if it is no more.
+    fn as_page(&mut self, boot: u64, act: impl FnOnce(&mut Self)) {
+        if boot == self.boots {
+            act(self);
+        } else if self.rival.as_ref().is_some_and(|rival| rival.boots == boot) {
+            self.swap();
+            act(self);
+            self.swap();
+        }
+    }
+
+    /// The page was told that another one runs the session.
+    fn fenced(&mut self) {
+        self.rivals += 1;
+        self.held.clear();
+        let effects = self.agent.handle(Timestamp(self.now), Event::Fenced);
+        let quiet = |effect: &Effect| {
+            matches!(
+                effect,
+                Effect::Show(_) | Effect::CancelCall(_) | Effect::Disconnect { .. } | Effect::Alarm(None)
+            )
+        };
+        assert!(effects.iter().all(quiet), "a page that is fenced off acts: {effects:?}");
+        self.alarm = None;
+        self.leave();
+    }
+
+    /// Closes this page's socket, if it has one.
+    fn leave(&mut self) {
+        self.socket = None;
+        if self.runner.driver().is_some_and(|key| key / 1_000_000 == self.boots) {
+            self.runner.cut();
+        }
+    }
+
     pub(crate) fn send(&mut self, event: Event) {
         for effect in self.agent.handle(Timestamp(self.now), event) {
             self.held.push_back(effect);
@@ -172,10 +349,7 @@ impl World {
             }
             Effect::Call(call) => self.call(&call),
             Effect::Connect { generation } => self.connect(generation),
-            Effect::Disconnect { .. } => {
-                self.socket = None;
-                self.runner.cut();
-            }
+            Effect::Disconnect { .. } => self.leave(),
             Effect::Send { generation, frame } => self.up(generation, *frame),
             Effect::Alarm(at) => self.alarm = at.map(|at| at.0),
             Effect::Show(patches) => self.show(patches),
@@ -200,8 +374,9 @@ impl World {
 
     fn call(&mut self, call: &ModelCall) {
         assert_eq!(call.target, Target::Demo);
-        // All that had come was drained into this very request.
-        if !matches!(last_asked(&self.disk), Some(agent::record::Cause::Continue)) {
+        // All that had come was drained into this very request, as far as the log is this page's.
+        if self.claim == self.boots && !matches!(last_asked(&self.disk), Some(agent::record::Cause::Continue))
+        {
             let waiting = self.agent.session().queue.ends().len();
             let arrived_since = self.agent.session().last > self.disk.last().map_or(0, |entry| entry.n);
             assert!(waiting == 0 || arrived_since, "{waiting} ends were left behind by a call");
@@ -240,7 +415,7 @@ impl World {
     }
 
     fn connect(&mut self, generation: u64) {
-        self.runner.cut();
+        self.leave();
         let boot = self.boots;
         let after = self.delay(50);
         let refused = !self.calm && self.chance.one_in(6);
@@ -277,9 +452,24 @@ impl World {
     fn down(&mut self) {
         for (key, frame) in std::mem::take(&mut self.runner.out) {
             let (boot, socket) = (key / 1_000_000, key % 1_000_000);
-            if boot != self.boots || self.socket != Some(socket) {
-                continue;
-            }
+            self.as_page(boot, |world| world.deliver(boot, socket, frame));
+        }
+        for key in std::mem::take(&mut self.runner.fenced) {
+            let (boot, socket) = (key / 1_000_000, key % 1_000_000);
+            self.as_page(boot, |world| {
+                if world.socket == Some(socket) {
+                    world.socket = None;
+                    world.taken = true;
+                    let input = LinkInput::Closed { code: 4001, reason: String::new() };
+                    let after = world.delay(400);
+                    world.plan(after, Happening::ToPage { socket, boot, input });
+                }
+            });
+        }
+    }
+
+    fn deliver(&mut self, boot: u64, socket: u64, frame: ServerFrame) {
+        if self.socket == Some(socket) {
             let at = self.last_down.max(self.now + self.chance.below(30));
             self.last_down = at;
             let twice = !self.calm
@@ -303,16 +493,20 @@ impl World {
 
     /// The connection breaks. Frames on their way are lost; the page hears of it a little later, if at all.
     pub(crate) fn cut(&mut self) {
-        let Some(socket) = self.socket.take() else { return };
-        self.runner.cut();
+        let Some(socket) = self.socket else { return };
+        self.leave();
         let key = self.key(socket);
+        let own = self.boots;
         let lost: Vec<(u64, u64)> = self
             .agenda
             .iter()
             .filter(|(_, happening)| match happening {
                 Happening::ToRunner { socket, .. } => *socket == key,
-                Happening::ToPage { socket: other, .. } => *other == socket,
-                Happening::Written { .. } | Happening::Model { .. } => false,
+                Happening::ToPage { socket: other, boot, .. } => *other == socket && *boot == own,
+                Happening::Written { .. }
+                | Happening::Known { .. }
+                | Happening::Fenced { .. }
+                | Happening::Model { .. } => false,
             })
             .map(|(at, _)| *at)
             .collect();
@@ -344,15 +538,16 @@ impl World {
     /// Lets the next thing happen; false if nothing will happen by itself.
     pub(crate) fn step(&mut self) -> bool {
         let next = self.agenda.keys().next().map(|(at, _)| *at);
-        let alarm = self.alarm.map(|at| at.max(self.now));
+        let rivals = self.rival.as_ref().and_then(|rival| rival.alarm);
+        let alarm = self.alarm.into_iter().chain(rivals).min().map(|at| at.max(self.now));
         let Some(at) = [next, alarm, self.runner.next()].into_iter().flatten().min() else { return false };
         self.now = self.now.max(at);
         self.runner.tick(self.now);
         self.down();
-        if self.alarm.is_some_and(|at| at <= self.now) {
-            self.alarm = None;
-            self.send(Event::Tick);
-        }
+        self.ring();
+        self.swap();
+        self.ring();
+        self.swap();
         let due = self.agenda.keys().next().copied().filter(|(at, _)| *at <= self.now);
         if let Some(key) = due
             && let Some(happening) = self.agenda.remove(&key)
@@ -363,30 +558,48 @@ impl World {
         true
     }
 
+    fn ring(&mut self) {
+        if self.alarm.is_some_and(|at| at <= self.now) {
+            self.alarm = None;
+            self.send(Event::Tick);
+        }
+    }
+
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::ToRunner { socket, frame } => {
                 let now = self.now;
                 self.runner.frame(socket, frame, now, &mut self.chance);
             }
-            Happening::ToPage { socket, boot, input } if boot == self.boots => {
-                self.send(Event::Link { generation: socket, input });
+            Happening::ToPage { socket, boot, input } => {
+                self.as_page(boot, |world| world.send(Event::Link { generation: socket, input }));
             }
-            Happening::Written { boot, entries, fails } if boot == self.boots => {
-                self.writing = false;
-                let hole = entries[0].n > self.disk.len() as u64 + 1;
-                if fails || hole {
-                    self.send(Event::SaveFailed { reason: "no room".to_owned() });
-                } else {
-                    let through = entries.last().map_or(0, |entry| entry.n);
-                    self.write(&entries);
-                    self.send(Event::Saved { through });
-                }
+            Happening::Written { boot, entries, fails } => {
+                self.as_page(boot, |world| world.written(&entries, fails));
             }
-            Happening::Model { boot, call, input } if boot == self.boots => {
-                self.send(Event::Model { call, input });
+            Happening::Known { boot, through } => self.as_page(boot, |world| {
+                world.writing = false;
+                world.send(Event::Saved { through });
+            }),
+            Happening::Fenced { boot } => self.as_page(boot, Self::fenced),
+            Happening::Model { boot, call, input } => {
+                self.as_page(boot, |world| world.send(Event::Model { call, input }));
             }
-            Happening::ToPage { .. } | Happening::Written { .. } | Happening::Model { .. } => {}
+        }
+    }
+
+    fn written(&mut self, entries: &[Entry], fails: bool) {
+        self.writing = false;
+        if self.claim != self.boots {
+            return self.fenced();
+        }
+        let hole = entries[0].n > self.disk.len() as u64 + 1;
+        if fails || hole {
+            self.send(Event::SaveFailed { reason: "no room".to_owned() });
+        } else {
+            let through = entries.last().map_or(0, |entry| entry.n);
+            self.write(entries);
+            self.send(Event::Saved { through });
         }
     }
 
