@@ -103,7 +103,10 @@ impl Supervisor {
                         }
                         return Ok(running);
                     }
-                    Err(Missed::Passing(words)) => words,
+                    Err(Missed::Passing(words)) => {
+                        inner.shims.shrink();
+                        words
+                    }
                     Err(Missed::Over(state)) => return Err(state),
                 };
                 tracing::debug!(task = %self.record.id, %words, "waits to start");
