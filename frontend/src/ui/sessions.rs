@@ -72,7 +72,8 @@ fn Footer() -> View {
     let page = use_page();
     let host = window().location().host().unwrap_or_default();
     let first = move || match page.stats.get() {
-        Some(stats) => format!("{host} · {}", format::count(stats.tabs as usize, "tab")),
+        // A tab has one for each session that it keeps at work.
+        Some(stats) => format!("{host} · {}", format::count(stats.tabs as usize, "connection")),
         None => host.clone(),
     };
     let second = move || {
