@@ -331,8 +331,10 @@ fn write_jobs(connection: &Connection, jobs: &Receiver<Box<dyn Job>>) {
     loop {
         if waiting.is_empty() {
             match jobs.recv() {
-                Ok(job) if job.urgency() == Urgency::Nothing => {
-                    job.done(Ok(()));
+                Ok(mut job) if job.urgency() == Urgency::Nothing => {
+                    // Runs nothing, but gives the value without which it would count as refused.
+                    let outcome = job.run(connection).map_err(StoreError::from);
+                    job.done(outcome);
                     continue;
                 }
                 Ok(job) => waiting.push(job),
@@ -359,7 +361,10 @@ fn write_jobs(connection: &Connection, jobs: &Receiver<Box<dyn Job>>) {
             let pause =
                 if may_wait { linger.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
             match jobs.recv_timeout(pause) {
-                Ok(job) if may_wait && job.urgency() == Urgency::Nothing => job.done(Ok(())),
+                Ok(mut job) if may_wait && job.urgency() == Urgency::Nothing => {
+                    let outcome = job.run(connection).map_err(StoreError::from);
+                    job.done(outcome);
+                }
                 Ok(job) => waiting.push(job),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }

@@ -82,3 +82,19 @@ async fn closing_writes_what_waits_and_then_refuses() {
     assert!(done.await.unwrap());
     assert!(matches!(store.write(grow).await, Err(StoreError::Closed)));
 }
+
+#[tokio::test]
+async fn what_only_waits_for_those_before_it_goes_well() {
+    let (_folder, _state, store) = store();
+    let after_all = |store: &Store| {
+        let (sender, done) = oneshot::channel();
+        store.after_all(move |outcome| sender.send(outcome).unwrap());
+        done
+    };
+    // Alone, behind a write that lingers for others, and behind one that does not.
+    assert!(after_all(&store).await.unwrap().is_ok());
+    store.write_soon(grow, drop);
+    assert!(after_all(&store).await.unwrap().is_ok());
+    store.must_write(grow, drop);
+    assert!(after_all(&store).await.unwrap().is_ok());
+}
