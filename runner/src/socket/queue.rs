@@ -119,13 +119,14 @@ impl Writer {
     /// Sends until the queue is closed, given up, or the connection breaks.
     pub async fn run<S: Sink<Message> + Unpin>(mut self, mut socket: S) {
         loop {
-            let item = match self.close.take() {
-                Some(close) => Some(close),
-                None => tokio::select! {
+            let item = if let Some(close) = self.close.take() {
+                Some(close)
+            } else {
+                tokio::select! {
                     biased;
                     () = given_up(&self.state) => Some(Item::Close(close::TOO_SLOW, "too slow")),
                     item = self.items.recv() => item,
-                },
+                }
             };
             match item {
                 Some(Item::Frame(text)) => {

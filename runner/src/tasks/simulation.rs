@@ -249,12 +249,11 @@ impl World {
     /// The next event on its way.
     fn send(&mut self) {
         let Some(cursor) = self.link.as_ref().map(|link| link.cursor) else { return };
-        let after = match self.life().outboxes.recent(SESSION, cursor, 3) {
-            Some(events) => events.into_iter().map(|(seq, event)| (seq, TaskEvent::clone(&event))).collect(),
-            None => {
-                let after = self.life().outboxes.sent_through(SESSION, cursor);
-                rows::events_after(&self.store, SESSION, after, 3, 1024 * 1024).unwrap()
-            }
+        let after = if let Some(events) = self.life().outboxes.recent(SESSION, cursor, 3) {
+            events.into_iter().map(|(seq, event)| (seq, TaskEvent::clone(&event))).collect()
+        } else {
+            let after = self.life().outboxes.sent_through(SESSION, cursor);
+            rows::events_after(&self.store, SESSION, after, 3, 1024 * 1024).unwrap()
         };
         let Some(link) = &mut self.link else { return };
         for (seq, event) in after {

@@ -11,9 +11,12 @@
 pub mod ansi;
 mod disk;
 mod door;
-#[path = "../../../frontend/src/format.rs"]
-#[doc(hidden)]
-pub mod format;
+/// What that needs of the page's own, which asks the browser for some.
+mod format {
+    pub(crate) fn bytes(count: u64) -> String {
+        format!("{count} bytes")
+    }
+}
 mod text;
 mod wire;
 
