@@ -50,13 +50,20 @@ pub(crate) fn insert_task(connection: &Connection, task: &Task) -> rusqlite::Res
 }
 
 pub(crate) fn update_task(connection: &Connection, task: &Task) -> rusqlite::Result<()> {
+    update(connection, task, None)
+}
+
+fn update(connection: &Connection, task: &Task, end: Option<u64>) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("UPDATE tasks SET task = ?2, active = ?3, ended = ?4 WHERE id = ?1")?
+        .prepare_cached(
+            "UPDATE tasks SET task = ?2, active = ?3, ended = ?4, end_seq = coalesce(?5, end_seq) WHERE id = ?1",
+        )?
         .execute(params![
             task.id.as_str(),
             row_json(task)?,
             task.is_active(),
-            task.ended.map(|ended| ended.0)
+            task.ended.map(|ended| ended.0),
+            end
         ])
         .map(drop)
 }
@@ -67,7 +74,6 @@ pub(crate) fn save_event(connection: &Connection, event: &TaskEvent) -> rusqlite
         TaskEvent::Ended { task, .. } => (task, true),
         TaskEvent::Backgrounded { task, .. } => (task, false),
     };
-    update_task(connection, task)?;
     let seq: u64 = connection
         .prepare_cached(
             "INSERT INTO sessions (id, last, acknowledged) VALUES (?1, 1, 0)
@@ -77,11 +83,7 @@ pub(crate) fn save_event(connection: &Connection, event: &TaskEvent) -> rusqlite
     connection
         .prepare_cached("INSERT INTO outbox (session, seq, event) VALUES (?1, ?2, ?3)")?
         .execute(params![task.session.0, seq, to_json(event)?])?;
-    if ends {
-        connection
-            .prepare_cached("UPDATE tasks SET end_seq = ?2 WHERE id = ?1")?
-            .execute(params![task.id.as_str(), seq])?;
-    }
+    update(connection, task, ends.then_some(seq))?;
     Ok(Seq(seq))
 }
 

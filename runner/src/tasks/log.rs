@@ -293,10 +293,15 @@ impl Log {
             let skip = usize::try_from(from - kept.tail_start).unwrap_or(usize::MAX);
             return Ok((kept, from, spare.bytes.iter().skip(skip).take(wanted).copied().collect()));
         }
-        drop(state);
         if wanted == 0 {
             return Ok((kept, from, Vec::new()));
         }
+        // The newest bytes are at hand, and so is all of a short output.
+        if let Some(skip) = (state.recent.len() as u64).checked_sub(kept.total - from) {
+            let recent = state.recent.iter().skip(usize::try_from(skip).unwrap_or(usize::MAX));
+            return Ok((kept, from, recent.take(wanted).copied().collect()));
+        }
+        drop(state);
         let file = File::open(&self.path)?;
         let mut data = vec![0; wanted];
         self.read_pieces(&file, from, &mut data)?;

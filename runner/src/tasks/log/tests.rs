@@ -13,9 +13,25 @@ fn letters(count: u64) -> Vec<u8> {
     (0..count).map(|at| b'a' + u8::try_from(at % 26).unwrap()).collect()
 }
 
+/// What is read, from memory as far as it is there, and then the same from the disk alone.
 fn all(log: &Log, from: u64) -> (u64, Vec<u8>) {
     let slice = log.read(from, 1_000).unwrap();
+    let recent = std::mem::take(&mut log.state().recent);
+    assert_eq!(log.read(from, 1_000).unwrap(), slice);
+    log.state().recent = recent;
     (slice.from, slice.data.0)
+}
+
+#[test]
+fn a_short_output_is_read_without_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let log = Log::new(path.clone(), 1_000, 1_000, Arc::default());
+    log.append(b"short");
+    std::fs::remove_file(path).unwrap();
+    let read = |from, max| log.read(from, max).unwrap().data.0;
+    assert_eq!((read(0, 1_000), read(2, 2), read(5, 10)), (b"short".to_vec(), b"or".to_vec(), vec![]));
+    assert_eq!(log.excerpt(100).head, "short");
 }
 
 #[test]
