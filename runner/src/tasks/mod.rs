@@ -57,6 +57,8 @@ const CHECK_LINES: u32 = 40;
 const EVENTS_BYTES: usize = 1024 * 1024;
 /// How long a stop waits beyond the grace period before it says what does not end.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
+/// How long the end of the runner waits for a look at ports.
+const PORTS_PATIENCE: Duration = Duration::from_secs(1);
 /// How long `clear` waits for a task that has ended to be gone.
 const GONE_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -429,6 +431,8 @@ impl Tasks {
     /// Refuses new tasks, ends all with grace, writes everything and closes the store.
     pub async fn shutdown(&self, grace: Duration) {
         self.inner.stopping.store(true, Ordering::Release);
+        // The last chance to see what they listen on. A file system that hangs must not hold up the end.
+        let _late = tokio::time::timeout(PORTS_PATIENCE, self.inner.look_for_ports()).await;
         let records: Vec<_> = self.inner.state().order.values().cloned().collect();
         let all = async {
             for record in &records {

@@ -4,6 +4,7 @@
 //! on at each stop; and if the tree outlives its grace by [`OVERDUE`] all the same, it is killed from here, which works
 //! since even a stopped shim keeps everything below it.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use shared::task::{Process, TaskState};
@@ -25,7 +26,8 @@ impl Supervisor {
     /// Tells the shim to end the tree; the second time at once.
     pub(super) async fn stop(&mut self, shim: &mut Shim, grace: Duration) {
         let grace = if self.stopping { Duration::ZERO } else { grace };
-        if !self.stopping {
+        // A runner that stops has looked once for all.
+        if !self.stopping && !self.inner.stopping.load(Ordering::Acquire) {
             // The last chance to see what it listens on.
             let look = self.inner.look_for_ports();
             // A file system that hangs must not hold up a stop.

@@ -66,7 +66,7 @@ async fn samples(
     for _ in 0..TURN / 10 {
         page.stamped(&command).await?;
     }
-    for _ in 0..bench.amount(10, 1) {
+    for _ in 0..bench.amount(6, 1) {
         for _ in 0..bench.amount(TURN, 10) {
             ours.push(page.stamped(&command).await?);
         }

@@ -29,7 +29,7 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     for (width, count) in WIDTHS {
         let count = if bench.quick { (count / 20).max(width) } else { count };
         let (mut ours, mut limit, mut python, mut used) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..bench.amount(9, 1) {
+        for _ in 0..bench.amount(7, 1) {
             limit.push(rate(count, baseline::bare(bench, width, count, &shell, COMMAND).await?));
             let before = process::processor(runner.pid);
             ours.push(rate(count, drive(&mut page, width, count).await?));
@@ -56,8 +56,9 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
             ..Row::default()
         });
     }
-    if let Some(folder) = &bench.pueue {
-        rows.extend(pueue::throughput(bench, folder, COMMAND).await?);
+    match &bench.pueue {
+        Some(folder) => rows.extend(pueue::throughput(bench, folder, COMMAND).await?),
+        None => rows.push(Row { what: "pueue: not asked for (`--pueue`)".into(), ..Row::default() }),
     }
     runner.stop().await?;
     Ok(Section {
