@@ -21,12 +21,6 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; CHUNK]);
 }
 
-/// Output of this length earns a larger pipe: whoever prints so much would often wait for its reader.
-const MUCH: u64 = 1024 * 1024;
-/// Bytes of that pipe. Small enough that those of many tasks stay within what Linux grants a user in all.
-#[cfg(target_os = "linux")]
-const LARGE_PIPE: usize = 256 * 1024;
-
 /// Waits for output and takes what is there. 0 at the end, which also closes it.
 pub(super) async fn read(output: &mut Option<pipe::Receiver>, record: &Record) -> usize {
     let Some(pipe) = output.as_mut() else { return pending().await };
@@ -47,11 +41,7 @@ pub(super) fn read_ready(output: &mut Option<pipe::Receiver>, record: &Record) -
                 Ok(0) => *output = None,
                 Ok(count) => {
                     taken += count;
-                    let before = record.log.total();
                     record.log.append(&buffer[..count]);
-                    if before < MUCH && before + count as u64 >= MUCH {
-                        enlarge(pipe);
-                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -64,15 +54,6 @@ pub(super) fn read_ready(output: &mut Option<pipe::Receiver>, record: &Record) -
     });
     taken
 }
-
-/// Where the system refuses, the pipe stays as it is.
-#[cfg(target_os = "linux")]
-fn enlarge(pipe: &pipe::Receiver) {
-    let _refused = rustix::pipe::fcntl_setpipe_size(pipe, LARGE_PIPE);
-}
-
-#[cfg(not(target_os = "linux"))]
-fn enlarge(_pipe: &pipe::Receiver) {}
 
 /// The wait for the last output after the leader's end.
 pub(super) struct Drain {
