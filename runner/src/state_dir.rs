@@ -62,8 +62,9 @@ impl StateDir {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) => {
                     let holder = holder(&mut lock);
-                    // A process that a runner was starting when it was killed holds its lock for another moment.
-                    if holder.is_some_and(is_alive) || Instant::now() > give_up {
+                    // A process that a runner was starting when it was killed, or let go, holds its lock for another moment.
+                    let elsewhere = |pid| pid != std::process::id() && is_alive(pid);
+                    if holder.is_some_and(elsewhere) || Instant::now() > give_up {
                         let pid = holder.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string());
                         return Err(StateDirError::Held { path: path.to_owned(), pid });
                     }

@@ -101,7 +101,7 @@ pub enum TasksError {
         source: io::Error,
     },
     /// There is no shell.
-    #[error("there is no shell at {}. Name one with --shell", path.display())]
+    #[error("there is no shell at {}, and commands need one: install bash or sh there", path.display())]
     Shell {
         /// Where it was looked for.
         path: PathBuf,

@@ -57,6 +57,8 @@ pub(super) struct Supervisor {
     timeout_at: Option<Instant>,
     /// When the tree, if it is still there, is killed past its shim.
     overdue: Option<Instant>,
+    /// Whether that was done: the shim may not know then why its leader was killed.
+    killed_past: bool,
     /// What is left of the time until then, while the task is paused.
     timeout_left: Option<Duration>,
     /// Who waits for the shim's answer, in the order asked.
@@ -87,6 +89,7 @@ impl Supervisor {
             foreground_until,
             timeout_at: None,
             overdue: None,
+            killed_past: false,
             timeout_left: None,
             holding: VecDeque::new(),
             prompt: prompt::Watch::default(),
@@ -263,7 +266,8 @@ impl Supervisor {
         self.task.waits_for_input = false;
         self.foreground_until = None;
         self.record.close_input().await;
-        self.task.state = match (self.why, end.asked, end.code, end.signal) {
+        let asked = end.asked || (self.killed_past && end.code.is_none());
+        self.task.state = match (self.why, asked, end.code, end.signal) {
             (Some(Why::Timeout), true, _, _) => TaskState::Timeout,
             (Some(Why::Asked(by)), true, _, signal) => {
                 TaskState::Stopped { by, signal: signal.map(signal_name) }

@@ -49,6 +49,7 @@ impl Supervisor {
 
     /// The shim does not do what it was told: kills the tree in its place, and wakes it.
     pub(super) async fn kill_past(&mut self, shim: &Shim) {
+        self.killed_past = true;
         let pid = shim.pid;
         // The thread that kills may only fail with the runner.
         let _failed = tokio::task::spawn_blocking(move || crate::shim::kill_below(pid)).await;
