@@ -157,6 +157,7 @@ impl Tasks {
         }
         tokio::spawn(inner::report(Arc::downgrade(&inner)));
         tokio::spawn(ports::watch(Arc::downgrade(&inner)));
+        tokio::spawn(shims::keep_awake(Arc::downgrade(&inner.shims)));
         Ok(Self { inner })
     }
 

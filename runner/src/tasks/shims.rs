@@ -2,7 +2,7 @@
 //!
 //! This is the only place of the runner where a program is started, and the program is the runner itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::mem::MaybeUninit;
@@ -10,13 +10,14 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::UnixStream;
 use tokio::process::Command;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::shim::wire::{self, FromShim, ToShim};
 
@@ -26,6 +27,8 @@ const IDLE: usize = 16;
 const IDLE_MOST: usize = 64;
 /// That moment.
 const MOMENT: Duration = Duration::from_secs(10);
+/// Between two looks for shims that were stopped.
+const LOOKS: Duration = Duration::from_millis(50);
 
 pub(super) struct Shims {
     program: PathBuf,
@@ -33,6 +36,8 @@ pub(super) struct Shims {
     /// The soft limit of open files that commands get.
     open_files: Option<u64>,
     idle: Mutex<Vec<Shim>>,
+    /// The process ids of all that live.
+    alive: Arc<Mutex<BTreeSet<u32>>>,
     /// Whether those that are too many will be let go in a moment.
     trimming: AtomicBool,
 }
@@ -58,6 +63,7 @@ impl Shims {
             environment,
             open_files,
             idle: Mutex::default(),
+            alive: Arc::default(),
             trimming: AtomicBool::new(false),
         })
     }
@@ -91,7 +97,7 @@ impl Shims {
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Shim>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.idle)
     }
 
     /// Lets all idle shims go but one: where something is short they must not be what holds it.
@@ -122,9 +128,31 @@ impl Shims {
                 io::Error::new(error.kind(), format!("{}: {error}", self.program.display()))
             })?;
         let pid = child.id().unwrap_or_default();
+        locked(&self.alive).insert(pid);
+        let alive = Arc::clone(&self.alive);
         // Its end is known by its socket; this only takes its status, so that no zombie stays.
-        tokio::spawn(async move { child.wait().await });
+        tokio::spawn(async move {
+            let _status = child.wait().await;
+            locked(&alive).remove(&pid);
+        });
         Ok(Shim { pid, control, received: Vec::new() })
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Lets shims go on that their own commands have stopped, so that an end is seen whoever hides it. The system tells when a
+/// child stops, and each look is at all of them, since one word may stand for several.
+pub(super) async fn keep_awake(shims: Weak<Shims>) {
+    let Ok(mut changes) = signal(SignalKind::child()) else { return };
+    while changes.recv().await.is_some() {
+        let Some(alive) = shims.upgrade().map(|shims| locked(&shims.alive).clone()) else { return };
+        // The thread that looks may only fail with the runner.
+        let _failed =
+            tokio::task::spawn_blocking(move || alive.into_iter().for_each(crate::shim::wake)).await;
+        tokio::time::sleep(LOOKS).await;
     }
 }
 

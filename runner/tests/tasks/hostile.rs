@@ -29,6 +29,15 @@ async fn one_that_stops_its_supervisor_is_stopped_all_the_same() {
     assert_eq!(state, TaskState::Stopped { by: Party::User, signal: Some("SIGTERM".into()) });
 }
 
+/// Nobody asks for anything, and yet its end is seen.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_stops_its_supervisor_and_ends_has_ended() {
+    let runner = Runner::new().await;
+    let (task, output) = runner.finish(start("kill -STOP $PPID; echo bye; exit 3")).await;
+    assert_eq!((task.state, output.head.as_str()), (TaskState::Failed { code: 3 }, "bye\n"));
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_stops_its_supervisor_again_and_again_is_stopped_all_the_same() {
