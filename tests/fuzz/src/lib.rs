@@ -5,7 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a target fails by panicking, as a test does")]
 
-/// The page's own, compiled in from its source: the page as a whole would bring its user interface along.
+// The page's own, compiled in from its source: the page as a whole would bring its user interface along.
 #[path = "../../../frontend/src/ansi.rs"]
 #[doc(hidden)]
 pub mod ansi;
