@@ -313,6 +313,7 @@ impl Inner {
     /// The same, with links followed as far as they lead inside, for what is to be replaced.
     fn target(&self, path: &str) -> Result<PathBuf, Problem> {
         let relative = self.relative(path)?;
+        self.refuse_hidden_git(&relative, path)?;
         match self.dir.canonicalize(&relative) {
             Ok(real) => Ok(real),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -326,6 +327,32 @@ impl Inner {
             }
             Err(error) => Err(self.refused(path, &error)),
         }
+    }
+
+    /// Git runs what its own files name, so a change of one is asked for by its name. A link must not hide that name.
+    fn refuse_hidden_git(&self, relative: &Path, path: &str) -> Result<(), Problem> {
+        let is_git =
+            |path: &Path| path.components().any(|part| part.as_os_str().eq_ignore_ascii_case(".git"));
+        let real = relative.ancestors().find_map(|there| {
+            let real =
+                self.dir.canonicalize(if there.as_os_str().is_empty() { Path::new(".") } else { there });
+            Some((real.ok()?, relative.strip_prefix(there).ok()?))
+        });
+        let Some((real, missing)) = real else { return Ok(()) };
+        if missing.components().any(|part| part == Component::ParentDir) {
+            let words =
+                format!("{path} goes up from a folder that is not there. Name the file without `..`.");
+            return Err(Problem::new(ProblemCode::Malformed, words));
+        }
+        let real = real.join(missing);
+        if is_git(&real) && !is_git(relative) {
+            let words = format!(
+                "{path} is {} through a link, a file of git's own. Name it so, and the person is asked.",
+                real.display()
+            );
+            return Err(Problem::new(ProblemCode::Forbidden, words));
+        }
+        Ok(())
     }
 
     /// A regular file and its length.
@@ -386,7 +413,10 @@ impl Inner {
         };
         if old.is_some() {
             // A rename would replace even what is not to be written to.
-            drop(self.dir.open_with(relative, OpenOptions::new().write(true)).map_err(refused)?);
+            // A named pipe that came there meanwhile would block its writer for ever.
+            let mut options = OpenOptions::new();
+            options.write(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+            drop(self.dir.open_with(relative, &options).map_err(refused)?);
         }
         let folder = relative.parent().filter(|folder| !folder.as_os_str().is_empty());
         if let Some(folder) = folder {

@@ -97,6 +97,30 @@ async fn a_link_inside_is_written_through() {
     assert_eq!(fs::read_to_string(folder.path().join("ws/real")).unwrap(), "new\n");
 }
 
+/// By its own name the policy asks for it; a link must not hide that name.
+#[tokio::test]
+async fn no_link_hides_what_is_gits_own() {
+    let (folder, files) = workspace();
+    let work = folder.path().join("ws");
+    fs::create_dir_all(work.join(".git/hooks")).unwrap();
+    fs::write(work.join(".git/config"), "[core]\n").unwrap();
+    symlink(".git", work.join("g")).unwrap();
+    symlink(".git/config", work.join("c")).unwrap();
+    symlink("g", work.join("h")).unwrap();
+    for path in ["g/config", "c", "h/config", "g/hooks/pre-commit", "g/new/deep/file", "a/../g/config"] {
+        let written = files.write(path.into(), "[core]\n\tfsmonitor = x\n".into()).await.unwrap_err();
+        let codes = [ProblemCode::Forbidden, ProblemCode::Malformed];
+        assert!(codes.contains(&written.code), "{path}: {written}");
+        files.edit(path.into(), "[core]".into(), "[x]".into()).await.unwrap_err();
+    }
+    let refused = files.write("g/config".into(), String::new()).await.unwrap_err();
+    assert_eq!(refused.code, ProblemCode::Forbidden);
+    assert!(refused.message.contains(".git/config"), "{refused}");
+    assert_eq!(fs::read_to_string(work.join(".git/config")).unwrap(), "[core]\n");
+    assert!(!work.join(".git/hooks/pre-commit").exists() && !work.join(".git/new").exists());
+    files.write(".git/config".into(), "[user]\n".into()).await.unwrap();
+}
+
 #[tokio::test]
 async fn binary_and_foreign_encodings_are_refused_with_words() {
     let (folder, files) = workspace();

@@ -10,6 +10,10 @@ pub(super) fn check(script: &Script, workspace: &str) -> Result<(), String> {
         let [program, arguments @ ..] = words.as_slice() else {
             return Err("It is empty.".to_owned());
         };
+        // What such a word becomes is the choice of whoever names files: `-?pre=sh` becomes `--pre=sh`.
+        if let Some(word) = arguments.iter().find(|word| is_filled_in(word)) {
+            return Err(format!("It takes {}, an option that file names fill in.", shown(&word.text)));
+        }
         check_program(&program.text, arguments)?;
         if reads_files(&program.text) {
             arguments.iter().try_for_each(|word| check_path(word, workspace))?;
@@ -21,13 +25,27 @@ pub(super) fn check(script: &Script, workspace: &str) -> Result<(), String> {
 fn check_program(program: &str, arguments: &[Word]) -> Result<(), String> {
     let fits = match program {
         "true" | "false" | "pwd" | "whoami" | "sleep" | "seq" | "echo" | "basename" | "dirname" | "uname"
-        | "nproc" | "ls" | "cat" | "head" | "tail" | "wc" | "cut" | "tr" | "nl" | "tac" | "stat" | "du"
-        | "df" | "ps" | "grep" | "egrep" | "fgrep" | "which" | "cmp" | "diff" | "id" | "uptime"
-        | "md5sum" | "sha1sum" | "sha256sum" => return Ok(()),
+        | "nproc" | "ls" | "cat" | "head" | "tail" | "cut" | "tr" | "nl" | "tac" | "stat" | "df" | "grep"
+        | "egrep" | "fgrep" | "which" | "cmp" | "diff" | "id" | "uptime" => return Ok(()),
+        // Others of their options take the names of files from a file.
+        "wc" => arguments.iter().all(|word| is_operand(word) || is_wc_option(&word.text)),
+        "du" => arguments.iter().all(|word| is_operand(word) || is_du_option(&word.text)),
+        "md5sum" | "sha1sum" | "sha256sum" => {
+            only(arguments, |option| matches!(option, "-b" | "-t" | "--binary" | "--text" | "--tag"))
+        }
+        // Other words show the environment of every process.
+        "ps" => arguments.iter().all(|word| {
+            matches!(word.text.as_str(), "a" | "ax" | "aux" | "x" | "-a" | "-A" | "-e" | "-f" | "-ef")
+        }),
         "cd" => matches!(arguments, [folder] if !folder.text.starts_with('-') && !folder.text.is_empty()),
         "command" => arguments.first().is_some_and(|first| first.text == "-v"),
-        "printf" => only(arguments, |option| option == "--"),
-        "test" | "[" => arguments.iter().all(|word| !matches!(word.text.as_str(), "-v" | "-R")),
+        "printf" => {
+            only(arguments, |option| option == "--")
+                && arguments.iter().all(|word| word.glob.is_none() && only_prints(&word.text))
+        }
+        "test" | "[" => {
+            arguments.iter().all(|word| word.glob.is_none() && !matches!(word.text.as_str(), "-v" | "-R"))
+        }
         "date" => {
             only(arguments, |option| matches!(option, "-u" | "-I" | "-R" | "--utc" | "--iso-8601"))
                 && arguments.iter().all(|word| word.text.starts_with(['-', '+']))
@@ -47,8 +65,26 @@ fn check_program(program: &str, arguments: &[Word]) -> Result<(), String> {
     if fits {
         return Ok(());
     }
-    let known = ["cd", "command", "printf", "test", "[", "date", "sort", "uniq", "file", "rg", "find"]
-        .contains(&program);
+    let known = [
+        "cd",
+        "command",
+        "printf",
+        "test",
+        "[",
+        "date",
+        "sort",
+        "uniq",
+        "file",
+        "rg",
+        "find",
+        "wc",
+        "du",
+        "md5sum",
+        "sha1sum",
+        "sha256sum",
+        "ps",
+    ]
+    .contains(&program);
     Err(if known {
         format!("It runs {program} with options that are not known to be harmless.")
     } else {
@@ -91,10 +127,39 @@ fn is_operand(word: &Word) -> bool {
     !word.text.starts_with('-') || word.text == "-"
 }
 
+/// An option whose name, not only its value, is a pattern of file names.
+fn is_filled_in(word: &Word) -> bool {
+    word.text.starts_with('-')
+        && word.glob.is_some_and(|at| !word.text.starts_with("--") || !word.text[..at].contains('='))
+}
+
 fn cluster(option: &str, letters: &str) -> bool {
     option
         .strip_prefix('-')
         .is_some_and(|set| !set.is_empty() && set.chars().all(|letter| letters.contains(letter)))
+}
+
+/// Whether no conversion of a format does more than print: `%n` sets a variable, such as `PATH`.
+fn only_prints(format: &str) -> bool {
+    format.replace("%%", "").split('%').skip(1).all(|after| {
+        let conversion =
+            after.trim_start_matches(|sign: char| "-+ #'.*hlLjzt".contains(sign) || sign.is_ascii_digit());
+        conversion.chars().next().is_none_or(|sign| "diouxXeEfFgGaAcsbqQ(".contains(sign))
+    })
+}
+
+fn is_wc_option(option: &str) -> bool {
+    cluster(option, "cmlLw")
+        || matches!(option, "--bytes" | "--chars" | "--lines" | "--words" | "--max-line-length")
+}
+
+fn is_du_option(option: &str) -> bool {
+    cluster(option, "abchHklLmsSx")
+        || option
+            .strip_prefix("-d")
+            .or_else(|| option.strip_prefix("--max-depth="))
+            .is_some_and(|depth| depth.chars().all(|digit| digit.is_ascii_digit()))
+        || matches!(option, "--all" | "--apparent-size" | "--human-readable" | "--summarize" | "--total")
 }
 
 fn is_sort_option(option: &str) -> bool {

@@ -93,6 +93,12 @@ impl Reader<'_> {
                 '&' if self.skip(">") => {
                     self.end_word();
                     self.discard()?;
+                    // To a shell without `&>` this is `&` and another command, which must not have words.
+                    if !self.rest.trim_start_matches([' ', '\t']).starts_with(['\n', ';', '|', '&'])
+                        && !self.rest.trim_matches([' ', '\t']).is_empty()
+                    {
+                        return Err(Trouble::Background);
+                    }
                 }
                 '&' => return Err(Trouble::Background),
                 '>' => self.redirect()?,
