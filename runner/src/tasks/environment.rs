@@ -12,8 +12,21 @@ const OWN: [&str; 2] = ["MEANWHILE_", "ANTHROPIC_"];
 /// Marks every process of a task, so that it can be found should its shim be killed.
 pub(super) const MARK: &str = "MEANWHILE_TASK";
 
-const ADDED: [(&str, &str); 5] =
-    [("TERM", "dumb"), ("PAGER", "cat"), ("GIT_PAGER", "cat"), ("GIT_TERMINAL_PROMPT", "0"), ("CI", "1")];
+/// Variables that make programs run others, or read other configuration than a person would expect of a command.
+const REFUSED: [&str; 4] = ["BASH_ENV", "ENV", "RIPGREP_CONFIG_PATH", "GIT_EXTERNAL_DIFF"];
+
+/// A repository must not choose a program that `git status` runs, nor a folder pass for a bare repository. Behind what the
+/// runner's own environment sets, so that it counts.
+const GIT: [(&str, &str); 2] = [("core.fsmonitor", "false"), ("safe.bareRepository", "explicit")];
+
+const ADDED: [(&str, &str); 6] = [
+    ("TERM", "dumb"),
+    ("PAGER", "cat"),
+    ("GIT_PAGER", "cat"),
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("GIT_OPTIONAL_LOCKS", "0"),
+    ("CI", "1"),
+];
 
 /// The environment of shims, and through them of commands. `secret` names further variables to leave out.
 pub(super) fn environment(
@@ -22,12 +35,21 @@ pub(super) fn environment(
 ) -> BTreeMap<OsString, OsString> {
     let kept = |name: &OsString| {
         let name = name.to_string_lossy();
-        !OWN.iter().any(|prefix| name.starts_with(prefix)) && !secret.iter().any(|secret| *secret == name)
+        !OWN.iter().any(|prefix| name.starts_with(prefix))
+            && !REFUSED.contains(&&*name)
+            && !secret.iter().any(|secret| *secret == name)
     };
     let mut environment: BTreeMap<_, _> = own.filter(|(name, _)| kept(name)).collect();
     for (name, value) in ADDED {
         environment.insert(name.into(), value.into());
     }
+    let count = |value: &OsString| value.to_str().and_then(|count| count.parse::<usize>().ok());
+    let first = environment.get(&OsString::from("GIT_CONFIG_COUNT")).and_then(count).unwrap_or(0);
+    for (place, (key, value)) in GIT.iter().enumerate() {
+        environment.insert(format!("GIT_CONFIG_KEY_{}", first + place).into(), key.into());
+        environment.insert(format!("GIT_CONFIG_VALUE_{}", first + place).into(), value.into());
+    }
+    environment.insert("GIT_CONFIG_COUNT".into(), (first + GIT.len()).to_string().into());
     let set = |name: &str| environment.get(&OsString::from(name)).is_some_and(|value| !value.is_empty());
     if !["LC_ALL", "LC_CTYPE", "LANG"].into_iter().any(set) {
         let locale = if cfg!(target_os = "macos") { "UTF-8" } else { "C.UTF-8" };
@@ -56,6 +78,26 @@ mod tests {
             name.starts_with("ANTHROPIC_") || name.starts_with("MEANWHILE_") || name == "OTHER"
         }));
         assert_eq!(made[&OsString::from("PATH")], "/bin");
+    }
+
+    #[test]
+    fn what_makes_programs_run_others_is_left_out() {
+        let own = [
+            ("BASH_ENV", "x"),
+            ("ENV", "x"),
+            ("GIT_CONFIG_COUNT", "1"),
+            ("GIT_CONFIG_KEY_0", "user.name"),
+            ("GIT_CONFIG_VALUE_0", "me"),
+        ];
+        let made = made(&own, &[]);
+        let of = |name: &str| made.get(&OsString::from(name)).and_then(|value| value.to_str());
+        assert_eq!((of("BASH_ENV"), of("ENV")), (None, None));
+        assert_eq!((of("GIT_CONFIG_COUNT"), of("GIT_CONFIG_KEY_0")), (Some("3"), Some("user.name")));
+        assert_eq!(
+            (of("GIT_CONFIG_KEY_1"), of("GIT_CONFIG_VALUE_1")),
+            (Some("core.fsmonitor"), Some("false"))
+        );
+        assert_eq!(of("GIT_CONFIG_VALUE_2"), Some("explicit"));
     }
 
     #[test]

@@ -328,7 +328,9 @@ impl Log {
             return Ok((self.range(0, kept.total)?.0, Vec::new(), 0));
         }
         let head_end = kept.head_end.min(window);
-        let tail_start = kept.total.saturating_sub(window).max(kept.tail_start).max(head_end);
+        // Where nothing is lost, what is kept is in one piece, and where its parts meet does not bound the end.
+        let kept_from = if kept.omitted() == 0 { head_end } else { kept.tail_start };
+        let tail_start = kept.total.saturating_sub(window).max(kept_from);
         let (head, _) = self.range(0, head_end)?;
         let (tail, tail_start) = self.range(tail_start, kept.total)?;
         Ok((head, tail, tail_start.saturating_sub(head_end)))

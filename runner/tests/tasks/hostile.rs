@@ -104,3 +104,24 @@ async fn the_folder_of_a_task_is_the_workspace_to_the_letter() {
         assert_eq!(Some(task.folder.as_str()), runner.workspace().to_str());
     }
 }
+
+/// Four files that a model may write are a repository to git, and its configuration names a program.
+#[tokio::test(flavor = "multi_thread")]
+async fn git_runs_no_program_that_a_folder_of_the_workspace_names() {
+    let runner = Runner::new().await;
+    let docs = runner.workspace().join("docs");
+    for folder in ["objects", "refs"] {
+        std::fs::create_dir_all(docs.join(folder)).unwrap();
+        std::fs::write(docs.join(folder).join("x"), "").unwrap();
+    }
+    std::fs::write(docs.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+    let config = "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tworktree = .\n\tfsmonitor = \"touch PWNED; false\"\n";
+    std::fs::write(docs.join("config"), config).unwrap();
+    let (task, output) = runner.finish(start("cd docs && git status; git diff; echo over")).await;
+    assert_eq!(task.state, TaskState::Completed, "{output:?}");
+    assert!(!docs.join("PWNED").exists());
+    let own = "git init -q own && cd own && git config core.fsmonitor 'touch PWNED; false' && git status && git diff";
+    let (task, output) = runner.finish(start(own)).await;
+    assert_eq!(task.state, TaskState::Completed, "{output:?}");
+    assert!(!runner.workspace().join("own/PWNED").exists());
+}

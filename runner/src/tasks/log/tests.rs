@@ -191,3 +191,36 @@ fn the_last_lines_are_whole() {
     }
     assert_eq!(log.tail(2, 1_000).head, "line 99999\nline 100000\n");
 }
+
+#[test]
+fn the_last_bytes_printed_are_read_whatever_the_size_and_the_bound() {
+    const HEAD: u64 = 1 << 20;
+    const TAIL: u64 = 2 << 20;
+    let last = "error: 3 tests FAILED\n";
+    let edges = [1, 65_536, 131_072, 262_144, HEAD, HEAD + 65_536, HEAD + TAIL, HEAD + 2 * TAIL];
+    let sizes = edges.iter().flat_map(|edge| [edge - 1, *edge, edge + 1, edge + 21, edge + 4_097]);
+    let folder = tempfile::tempdir().unwrap();
+    for size in sizes.chain([138_894, 348_894, 700_000]) {
+        let mut text = "a line of the output\n".repeat(usize::try_from(size / 21).unwrap());
+        text.push_str(&"x".repeat(usize::try_from(size).unwrap() - text.len()));
+        text.push('\n');
+        text.push_str(last);
+        let refused = Log::new(folder.path().join("missing/log"), HEAD, TAIL, Arc::default());
+        let log = Log::new(folder.path().join(size.to_string()), HEAD, TAIL, Arc::default());
+        for log in [&log, &refused] {
+            text.as_bytes().chunks(65_536).for_each(|chunk| log.append(chunk));
+            for most in [44, 200, 4_000, 16_384, 50_000] {
+                let excerpt = log.excerpt(most);
+                let shown = excerpt.head.clone() + &excerpt.tail;
+                assert!(shown.ends_with(last), "excerpt of {most} from {size}: {shown:.50}");
+                assert_eq!(shown.len() as u64 + excerpt.omitted_chars, text.len() as u64, "{most}, {size}");
+                assert_eq!(log.tail(1, most).head, last, "tail of {most} from {size}");
+            }
+            let (lines, tail) = (text.lines().rev().take(5).collect::<Vec<_>>(), log.tail(5, 4_000));
+            let tail = tail.head + &tail.tail;
+            let read: Vec<_> = tail.lines().rev().collect();
+            // A line that is longer than the bound is cut, not the last.
+            assert_eq!((read[0], read.len()), (lines[0], lines.len()), "{size}");
+        }
+    }
+}
