@@ -32,6 +32,8 @@ pub const WAKE_BUDGET: u32 = 25;
 pub const DEFAULT_MODEL: &str = "claude-opus-5-5";
 /// How long after a failed save it is tried again.
 const SAVE_AGAIN_MS: u64 = 5_000;
+/// After how long a deadline that has come, but could not be acted on, is looked at again.
+const LOOK_AGAIN_MS: u64 = 1_000;
 
 /// The agent of one session.
 #[derive(Debug)]
@@ -191,7 +193,8 @@ impl Agent {
             Event::Link { generation, input } => self.link_input(out, generation, input),
             Event::Saved { through } => self.saved(out, through),
             Event::SaveFailed { reason } => self.save_fault = Some((reason, out.now.plus(SAVE_AGAIN_MS))),
-            Event::Tick => {}
+            // It may have rung early, and rings once only.
+            Event::Tick => self.shown.alarm = None,
             Event::Visible(visible) => {
                 self.visible = visible;
                 if visible {
@@ -357,7 +360,9 @@ impl Agent {
             }
         }
         let save = self.save_fault.as_ref().map(|(_, at)| *at);
-        let alarm = [turn, self.link.deadline(), save].into_iter().flatten().min();
+        // What is due and was not acted on waits for something else, such as the runner: it must not hide what comes later.
+        let ahead = |at: Timestamp| if at > out.now { at } else { out.now.plus(LOOK_AGAIN_MS) };
+        let alarm = [turn, self.link.deadline(), save].into_iter().flatten().map(ahead).min();
         if alarm != self.shown.alarm {
             self.shown.alarm = alarm;
             out.effects.push(Effect::Alarm(alarm));
