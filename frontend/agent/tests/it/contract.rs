@@ -423,6 +423,33 @@ fn a_failed_call_is_made_again_with_the_servers_own_hint() {
     );
 }
 
+/// A timer of a browser rings once, and may ring a little early.
+#[test]
+fn an_alarm_that_rings_early_is_set_again() {
+    for early in [0, 1, 2, 50] {
+        let mut rig = Rig::new();
+        let before = rig.connects;
+        rig.link(LinkInput::Closed { code: 1006, reason: String::new() });
+        let rung = (0..200).take_while(|_| rig.connects == before && rig.ring(early)).count();
+        assert!(rig.connects > before, "{early} ms early: no alarm is left after {rung}");
+    }
+}
+
+/// The retry of a relayed call is due and waits for the runner, which only a later deadline brings back.
+#[test]
+fn what_is_due_and_must_wait_does_not_hide_what_comes_later() {
+    let mut settings = settings(Mode::Auto);
+    settings.model.provider = Provider::Relay;
+    let mut rig = Rig::with(settings);
+    rig.say("x");
+    for away in 1..=5 {
+        let before = rig.connects;
+        rig.link(LinkInput::Closed { code: 1006, reason: String::new() });
+        let rung = (0..200).take_while(|_| rig.connects == before && rig.ring(0)).count();
+        assert!(rig.connects > before, "away {away} times: no alarm is left after {rung}");
+    }
+}
+
 #[test]
 fn a_call_that_cannot_go_well_waits_for_the_person() {
     let mut rig = Rig::new();

@@ -29,6 +29,10 @@ pub(crate) struct Rig {
     pub(crate) notified: Vec<String>,
     pub(crate) toasts: Vec<String>,
     pub(crate) status: Option<Status>,
+    /// When the agent's one alarm rings; it is gone once it has.
+    pub(crate) alarm: Option<Timestamp>,
+    /// How often a socket was asked for.
+    pub(crate) connects: usize,
     seq: u64,
     generation: u64,
     pub(crate) saving: bool,
@@ -59,6 +63,8 @@ impl Rig {
             notified: Vec::new(),
             toasts: Vec::new(),
             status: None,
+            alarm: None,
+            connects: 0,
             seq: 0,
             generation: 0,
             saving: true,
@@ -148,6 +154,14 @@ impl Rig {
         self.send(Event::Tick);
     }
 
+    /// Time passes as a browser lets it: nothing happens but the alarm, which rings this much too early. False if there is none.
+    pub(crate) fn ring(&mut self, early: u64) -> bool {
+        let Some(at) = self.alarm.take() else { return false };
+        self.now = self.now.max(at.0.saturating_sub(1 + early));
+        self.send(Event::Tick);
+        true
+    }
+
     pub(crate) fn send(&mut self, event: Event) {
         self.now += 1;
         for effect in self.agent.handle(Timestamp(self.now), event) {
@@ -165,11 +179,15 @@ impl Rig {
                     self.calls.push((call.call, body));
                 }
                 Effect::CancelCall(call) => self.cancelled.push(call),
-                Effect::Connect { generation } => self.generation = generation,
+                Effect::Connect { generation } => {
+                    self.generation = generation;
+                    self.connects += 1;
+                }
+                Effect::Alarm(at) => self.alarm = at,
                 Effect::Send { frame, .. } => self.sent.push(*frame),
                 Effect::Notify { title, .. } => self.notified.push(title),
                 Effect::Show(patches) => self.show(patches),
-                Effect::Disconnect { .. } | Effect::Alarm(_) | Effect::Index(_) | Effect::SaveRule(_) => {}
+                Effect::Disconnect { .. } | Effect::Index(_) | Effect::SaveRule(_) => {}
             }
         }
     }
