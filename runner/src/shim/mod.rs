@@ -263,7 +263,8 @@ impl Shared {
                 Ok(None) | Err(Errno::INTR) => continue,
                 Err(_) => break,
             };
-            if pid == leader {
+            // Later a process left behind may get its number.
+            if pid == leader && !ended {
                 ended = true;
                 let read = witness.take().map(|output| is_read(&output));
                 let asked = self.state().mode != Mode::Free;

@@ -52,6 +52,8 @@ pub(super) struct Supervisor {
     why: Option<Why>,
     /// Whether the shim was told to end the tree.
     stopping: bool,
+    /// Whether its end is on its way to the store: it is told once, whatever happens until it is there.
+    end_written: bool,
     /// When the command becomes a background task.
     foreground_until: Option<Instant>,
     timeout_at: Option<Instant>,
@@ -86,6 +88,7 @@ impl Supervisor {
             commands,
             why: None,
             stopping: false,
+            end_written: false,
             foreground_until,
             timeout_at: None,
             overdue: None,
@@ -157,7 +160,7 @@ impl Supervisor {
                 self.end(end).await;
                 exited = None;
                 drain = None;
-                place = None;
+                drop(place.take());
             }
             if empty && exited.is_none() {
                 break;
@@ -180,6 +183,8 @@ impl Supervisor {
             }
             tokio::select! {
                 frame = shim.receive(), if !empty => match frame {
+                    // It ends once: a process left behind may have got its number since.
+                    Ok(Some(FromShim::Exited(_))) if exited.is_some() || self.end_written => {}
                     Ok(Some(FromShim::Exited(end))) => {
                         self.leader_ended(&end).await;
                         drain = Some(Drain::new(&self.inner.limits));
@@ -188,7 +193,7 @@ impl Supervisor {
                     Ok(Some(FromShim::Left(left))) => {
                         if let Some(end) = &mut exited {
                             end.left = left;
-                        } else if place.is_none() {
+                        } else if self.end_written {
                             self.left(left);
                         }
                     }
@@ -202,7 +207,7 @@ impl Supervisor {
                     Ok(Some(FromShim::Held(held))) => self.held(held),
                     Ok(Some(FromShim::Started { .. } | FromShim::Failed(_))) => {}
                     Ok(None) | Err(_) => {
-                        self.shim_died(place.is_some() && exited.is_none()).await;
+                        self.shim_died(exited.is_some()).await;
                         return;
                     }
                 },
@@ -296,6 +301,7 @@ impl Supervisor {
     }
 
     async fn write_end(&mut self) {
+        self.end_written = true;
         self.figures();
         let record = Arc::clone(&self.record);
         let most = self.start.excerpt_chars.min(50_000) as usize;

@@ -145,6 +145,14 @@ impl Runner {
         self.events().await.into_iter().map(short).collect()
     }
 
+    /// Lets the store write nothing until the lock is dropped, as a full disk does.
+    pub(crate) fn hold_store(&self) -> rusqlite::Connection {
+        let lock = rusqlite::Connection::open(self.state.path().join("meanwhile.db")).unwrap();
+        lock.busy_timeout(PATIENCE).unwrap();
+        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+        lock
+    }
+
     pub(crate) fn workspace(&self) -> &Path {
         self.tasks.workspace()
     }

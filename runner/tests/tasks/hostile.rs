@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use shared::task::{Party, TaskState};
 
-use crate::common::{Runner, living, start, until};
+use crate::common::{Runner, gone, living, start, until};
 
 /// A stop whose shim does not hear takes this long at most: the grace, a second, and a slow machine.
 const LATE: Duration = Duration::from_secs(8);
@@ -124,4 +124,29 @@ async fn git_runs_no_program_that_a_folder_of_the_workspace_names() {
     let (task, output) = runner.finish(start(own)).await;
     assert_eq!(task.state, TaskState::Completed, "{output:?}");
     assert!(!runner.workspace().join("own/PWNED").exists());
+}
+
+/// Its end waits for the store when its supervisor is killed: that is no second end, and no other one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_the_store_holds_back_is_told_once() {
+    let runner = Runner::new().await;
+    let go = runner.workspace().join("go");
+    let killed = runner.workspace().join("killed");
+    // Its output is closed, so that the end need not wait for it.
+    let left = "(until [ -e killed ]; do sleep 0.02; done; kill -9 $PPID) >/dev/null 2>&1 &";
+    let task = runner.start(start(&format!("{left} until [ -e go ]; do sleep 0.02; done; exit 4"))).await;
+    let store = runner.hold_store();
+    std::fs::write(&go, "").unwrap();
+    until("the command has ended", || task.pid.is_none_or(gone)).await;
+    // Its end is handed to the store after what it printed has been read, which takes a moment that nothing tells of.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    std::fs::write(&killed, "").unwrap();
+    until("its supervisor is gone, with all", || living(&task.id).is_empty()).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    drop(store);
+    let (ended, _) = runner.end(&task.id).await;
+    assert_eq!(ended.state, TaskState::Failed { code: 4 });
+    runner.finish(start("true")).await;
+    let ends = runner.kinds().await.iter().filter(|kind| *kind == "ended").count();
+    assert_eq!(ends, 2, "one of each task");
 }

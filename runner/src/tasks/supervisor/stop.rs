@@ -14,7 +14,6 @@ use super::{Supervisor, Why};
 use crate::shim::wire::ToShim;
 use crate::store::rows;
 use crate::tasks::environment::MARK;
-use crate::tasks::record::Phase;
 use crate::tasks::shims::Shim;
 
 /// How long a stop waits for a look at its ports.
@@ -79,10 +78,10 @@ impl Supervisor {
     }
 
     /// Somebody killed the shim: what it watched over is found by its mark and killed.
-    pub(super) async fn shim_died(&mut self, was_running: bool) {
+    pub(super) async fn shim_died(&mut self, leader_ended: bool) {
         self.kill_marked().await;
         self.record.close_input().await;
-        if was_running {
+        if !leader_ended && !self.end_written {
             self.task.ended = Some(rows::now());
             self.task.pid = None;
             self.task.stdin = false;
@@ -96,7 +95,8 @@ impl Supervisor {
                 },
             };
         }
-        if !matches!(self.record.phase(), Phase::Ended | Phase::Gone) {
+        // Not what is published: a full disk may hold that back for long.
+        if !self.end_written {
             self.write_end().await;
         }
         self.gone().await;
