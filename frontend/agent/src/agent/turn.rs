@@ -234,7 +234,10 @@ impl Agent {
 
     /// Says that the agent is done, once nothing of the session is left to wait for.
     fn notify_end(&self, out: &mut Out) {
-        if matches!(self.session.phase, Phase::Rest) && !self.visible && !self.has_active_tasks() {
+        let queue = &self.session.queue;
+        let wakes = queue.wakes() && !self.settings.no_wake && self.session.self_started < WAKE_BUDGET;
+        let goes_on = wakes || !queue.words().is_empty() || self.has_active_tasks();
+        if matches!(self.session.phase, Phase::Rest) && !self.visible && !goes_on {
             let title = "Meanwhile is done".to_owned();
             out.effects.push(Effect::Notify { title, body: self.session.title().to_owned() });
         }

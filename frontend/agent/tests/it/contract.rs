@@ -423,6 +423,29 @@ fn a_failed_call_is_made_again_with_the_servers_own_hint() {
     );
 }
 
+#[test]
+fn done_is_said_once_nothing_more_is_queued() {
+    let mut rig = Rig::new();
+    rig.send(Event::Visible(false));
+    for words in ["a", "b", "c"] {
+        rig.say(words);
+    }
+    for left in (0..3).rev() {
+        assert_eq!(rig.notified, Vec::<String>::new(), "{left} more are queued");
+        rig.answer(&[text("ok")]);
+    }
+    assert_eq!(rig.notified.len(), 1);
+
+    let (mut rig, task) = Rig::with_background_task();
+    rig.send(Event::Visible(false));
+    rig.say("meanwhile");
+    rig.end(&task, TaskState::Completed, "");
+    rig.answer(&[text("ok")]);
+    assert_eq!(rig.notified, Vec::<String>::new(), "its end is still to be told");
+    rig.answer(&[text("ok")]);
+    assert_eq!(rig.notified.len(), 1);
+}
+
 /// A timer of a browser rings once, and may ring a little early.
 #[test]
 fn an_alarm_that_rings_early_is_set_again() {
