@@ -36,7 +36,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { connections: 512, head_time: Duration::from_secs(15), head_bytes: 64 * 1024 }
+        Self { connections: 512, head_time: Duration::from_secs(8), head_bytes: 64 * 1024 }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What every request must pass before the router sees it, in this order: Host, target, Origin, credential, form.
+//! What every request must pass before the router sees it, in this order: Host, target, size, Origin, credential, form.
 //!
 //! Every web page that the user visits can send requests here, and a name of its owner's choosing can be made to point
 //! here. Host stops the second (a rebound name is not one of ours), Origin the first, and the credential everything
@@ -8,7 +8,9 @@
 use std::net::IpAddr;
 
 use axum::extract::Request;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use axum::http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use shared::protocol::{BEARER_PREFIX, SUBPROTOCOL};
 use shared::{ClientId, ProblemCode};
@@ -24,6 +26,12 @@ pub const PAIR_PATH: &str = "/api/pair";
 pub const RELAY_PATH: &str = "/relay/";
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// What browsers say of a request and no page can change: from where it comes …
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// … whether it goes to another page …
+const FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+/// … and what for: a tab, a frame, a picture.
+const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 /// Names of query parameters in which people try to put credentials.
 const CREDENTIAL_NAMES: [&str; 10] = [
     "access_token",
@@ -49,6 +57,8 @@ pub struct Gate {
 struct Names {
     hosts: Vec<String>,
     origins: Vec<String>,
+    /// Those of the origins that are not the runner's own.
+    dev_origins: Vec<String>,
 }
 
 impl Names {
@@ -68,13 +78,11 @@ impl Names {
         let mut origins: Vec<String> = hosts.iter().map(|host| format!("http://{host}")).collect();
         origins.extend(dev_origins.iter().cloned());
         hosts.extend(dev_origins.iter().filter_map(|origin| Some(origin.split_once("://")?.1.to_owned())));
-        Self { hosts, origins }
+        Self { hosts, origins, dev_origins: dev_origins.to_vec() }
     }
 
     fn host(&self, headers: &HeaderMap) -> Option<&str> {
-        let mut values = headers.get_all(HOST).iter();
-        let (Some(host), None) = (values.next(), values.next()) else { return None };
-        let host = host.to_str().ok()?.to_ascii_lowercase();
+        let host = only(headers, &HOST)?.to_ascii_lowercase();
         let host = match host.rsplit_once(':') {
             Some((name, port)) if !port.contains(']') => {
                 format!("{}:{port}", name.strip_suffix('.').unwrap_or(name))
@@ -86,6 +94,11 @@ impl Names {
 
     fn is_origin(&self, text: &str) -> bool {
         self.origins.iter().any(|known| known.eq_ignore_ascii_case(text))
+    }
+
+    fn is_dev_origin(&self, headers: &HeaderMap) -> bool {
+        let origin = only(headers, &ORIGIN);
+        origin.is_some_and(|text| self.dev_origins.iter().any(|known| known.eq_ignore_ascii_case(text)))
     }
 }
 
@@ -116,9 +129,16 @@ impl Gate {
         if uri.scheme().is_some() || uri.authority().is_some() || !uri.path().starts_with('/') {
             return Err(Refusal::new(ProblemCode::Malformed, "Only targets that are a path are served."));
         }
+        check_size(request)?;
         let reading = matches!(*request.method(), Method::GET | Method::HEAD);
         let handshake = is_handshake(request.headers());
         self.check_origin(request, reading && !handshake)?;
+        if comes_from_another_site(request.headers()) && !self.names.is_dev_origin(request.headers()) {
+            return Err(Refusal::new(
+                ProblemCode::Forbidden,
+                "Another site's page asks for this. Only a link that opens this page may lead here.",
+            ));
+        }
         if request.uri().query().is_some_and(holds_credential) {
             return Err(Refusal::new(
                 ProblemCode::Unauthorized,
@@ -199,6 +219,41 @@ impl Gate {
     }
 }
 
+/// Before the body: what says itself that it is too large is not waited for.
+fn check_size(request: &Request) -> Result<(), Refusal> {
+    let most = if request.uri().path().starts_with(RELAY_PATH) {
+        crate::relay::MAX_BODY_BYTES
+    } else {
+        super::MAX_BODY_BYTES
+    };
+    let declared = only(request.headers(), &CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > most as u64) {
+        return Err(Refusal::new(ProblemCode::TooLarge, format!("The body is larger than {most} bytes.")));
+    }
+    Ok(())
+}
+
+/// Whether a browser says that another site's page made this request, and not for a tab to show what comes.
+fn comes_from_another_site(headers: &HeaderMap) -> bool {
+    let is = |name: HeaderName, value: &str| {
+        only(headers, &name).is_some_and(|text| text.eq_ignore_ascii_case(value))
+    };
+    let foreign = headers
+        .get_all(&FETCH_SITE)
+        .iter()
+        .any(|site| site.as_bytes().trim_ascii().eq_ignore_ascii_case(b"cross-site"));
+    let opens =
+        is(FETCH_MODE, "navigate") && (!headers.contains_key(&FETCH_DEST) || is(FETCH_DEST, "document"));
+    foreign && !opens
+}
+
+/// The value of a header that is there once.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    value.to_str().ok()
+}
+
 /// Whether a request wants to become a WebSocket (or anything else).
 pub fn is_handshake(headers: &HeaderMap) -> bool {
     headers.contains_key(UPGRADE)
@@ -218,6 +273,7 @@ fn holds_credential(query: &str) -> bool {
         // one is decoded here before it is compared.
         let (name, value) = (decode(name), decode(value));
         CREDENTIAL_NAMES.iter().any(|known| known.eq_ignore_ascii_case(&name))
+            || name.contains(CREDENTIAL_PREFIX)
             || value.contains(CREDENTIAL_PREFIX)
     })
 }
@@ -326,7 +382,17 @@ mod tests {
 
     #[test]
     fn queries_that_hold_credentials() {
-        for query in ["token=x", "a=b&Access_Token=", "%74oken=x", "x=mw_abc", "x=%6dw_abc", "key"] {
+        for query in [
+            "token=x",
+            "a=b&Access_Token=",
+            "%74oken=x",
+            "x=mw_abc",
+            "x=%6dw_abc",
+            "key",
+            "mw_abc",
+            "a&%6dw_abc=",
+            "mw_abc=x",
+        ] {
             assert!(holds_credential(query), "{query}");
         }
         for query in ["beta=true", "limit=100&after_id=b", "", "x=%", "x=%zz", "tokens=1"] {

@@ -37,7 +37,7 @@ use crate::server::Runner;
 /// The largest body of a request other than a relayed one.
 const MAX_BODY_BYTES: usize = 16 * 1024;
 /// How long such a body may take.
-const BODY_TIME: Duration = Duration::from_secs(10);
+const BODY_TIME: Duration = Duration::from_secs(8);
 
 /// One route beside the page's files.
 pub struct Route {

@@ -330,11 +330,12 @@ impl Connection {
             Ok(ClientFrame::Hello(_)) => self.complain("Hello was said already.".to_owned()),
             Ok(ClientFrame::Request { id, op }) => self.on_request(id, op).await,
             Ok(ClientFrame::Ack { through }) => {
-                // A fenced or watching page has no say, and what was not sent cannot have been saved.
-                if self.drive && self.seat.drives() {
+                // A fenced or watching page has no say. What was not sent cannot have been saved: whoever says so is
+                // wrong about more than the rest.
+                if self.drive && self.seat.drives() && through <= self.cursor {
                     let queue = self.queue.clone();
                     let failed = move |problem| queue.push(&ServerFrame::Problem { problem });
-                    self.runner.tasks.acknowledge(self.session, through.min(self.cursor), failed);
+                    self.runner.tasks.acknowledge(self.session, through, failed);
                 }
             }
             Ok(ClientFrame::Alarm { id, after_ms }) => {

@@ -51,10 +51,19 @@ async fn an_end_is_told_until_it_is_acknowledged() {
         assert_eq!(frames.last().unwrap()["through"], 1);
     }
 
+    // What was never sent cannot be acknowledged beforehand, and such a word says nothing of what was.
     let (mut socket, _) = runner.drive(&credential, session).await;
     socket.until("event").await;
+    for through in [2, 99_999] {
+        socket.send(json!({"type": "ack", "through": through})).await;
+    }
+    socket.ask(json!({"op": "pair"})).await;
+    drop(socket);
+    let mut socket = runner.connect(&credential).await;
+    let welcome = socket.hello(json!({"session": session})).await;
+    assert_eq!((welcome["last"].as_u64(), welcome["next"].as_u64()), (Some(1), Some(1)));
+    socket.until("event").await;
     socket.send(json!({"type": "ack", "through": 1})).await;
-    // What was never sent cannot be acknowledged beforehand.
     socket.send(json!({"type": "ack", "through": 99})).await;
     socket.ask(json!({"op": "pair"})).await;
     drop(socket);

@@ -117,8 +117,10 @@ async fn a_post_must_come_from_our_own_page() {
     assert_eq!(runner.ask("POST /nowhere", &none, "{}").await.status, 403);
     let answer = runner.ask("POST /relay/anthropic/v1/messages", &none, "{}").await;
     assert_eq!((answer.status, answer.json()["code"].as_str()), (404, Some("not_found")), "{answer:?}");
-    for name in ["localhost", "[::1]", "127.0.0.1"] {
-        let origin = format!("http://{name}:{}", runner.port);
+    for name in
+        ["http://localhost", "http://[::1]", "http://127.0.0.1", "HTTP://127.0.0.1", "Http://LOCALHOST"]
+    {
+        let origin = format!("{name}:{}", runner.port);
         let headers = [("Origin", origin.as_str()), json];
         let answer = runner.ask("POST /api/pair", &headers, r#"{"code": "wrong"}"#).await;
         assert_eq!(answer.status, 401, "{origin}: {answer:?}");
@@ -221,6 +223,89 @@ async fn a_credential_in_an_address_is_refused_even_if_right() {
     let answer = runner.ask("GET /api/health?x=y", &[("Authorization", &bearer)], "").await;
     assert_eq!(answer.status, 200);
     assert!(!runner.log().contains(&credential), "the log holds the credential");
+}
+
+#[tokio::test]
+async fn a_bare_credential_in_an_address_is_refused_too() {
+    let runner = Runner::start(&[]).await;
+    let credential = runner.pair().await;
+    let encoded = format!("%6dw%5F{}", &credential[3..]);
+    for query in [
+        credential.clone(),
+        "mw_something".to_owned(),
+        encoded,
+        format!("a=b&{credential}"),
+        format!("{credential}=1"),
+    ] {
+        let answer = runner.ask(&format!("GET /?{query}"), &[], "").await;
+        assert_eq!(answer.status, 401, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn another_sites_page_may_only_open_this_one_in_a_tab() {
+    let runner = Runner::start(&["--dev-origin", "http://localhost:8080"]).await;
+    let bearer = format!("Bearer {}", runner.pair().await);
+    let own = runner.origin();
+    let cross = ("Sec-Fetch-Site", "cross-site");
+    let tab = [cross, ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")];
+    assert_eq!(runner.ask("GET /", &tab, "").await.status, 200, "a link");
+    for site in ["same-origin", "same-site", "none"] {
+        assert_eq!(runner.ask("GET /", &[("Sec-Fetch-Site", site)], "").await.status, 200, "{site}");
+    }
+    for mode in ["no-cors", "cors", "same-origin", "websocket", ""] {
+        let headers = [cross, ("Sec-Fetch-Mode", mode), ("Origin", &own), ("Authorization", &bearer)];
+        for line in ["GET /", "HEAD /", "GET /api/health", "GET /relay/anthropic/v1/models"] {
+            assert_eq!(runner.ask(line, &headers, "").await.status, 403, "{line} {mode:?}");
+        }
+    }
+    for dest in ["iframe", "embed", "object"] {
+        let framed = [cross, ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", dest)];
+        assert_eq!(runner.ask("GET /", &framed, "").await.status, 403, "{dest}");
+    }
+    assert_eq!(runner.ask("GET /", &[cross], "").await.status, 403);
+    // The page under work comes from another name of this machine.
+    let dev = [("Origin", "http://localhost:8080"), ("Authorization", &bearer), cross];
+    assert_eq!(runner.ask("GET /api/health", &dev, "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_body_that_says_it_is_too_large_is_refused_at_once() {
+    let runner = Runner::start(&[]).await;
+    let bearer = format!("Bearer {}", runner.pair().await);
+    let own = runner.origin();
+    let begin = Instant::now();
+    for (path, length) in [
+        ("/api/pair", "999999999999"),
+        ("/api/pair", "16385"),
+        ("/relay/anthropic/v1/messages", "999999999999"),
+        ("/nowhere", "999999999999"),
+    ] {
+        let headers = [
+            ("Origin", own.as_str()),
+            ("Content-Type", "application/json"),
+            ("Authorization", &bearer),
+            ("Content-Length", length),
+        ];
+        let answer = runner.ask(&format!("POST {path}"), &headers, "").await;
+        assert_eq!(answer.status, 413, "{path}, {length}: {answer:?}");
+    }
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn silent_half_sent_and_idle_connections_are_closed_within_ten_seconds() {
+    let runner = Runner::start(&[]).await;
+    let (port, own) = (runner.port, runner.origin());
+    let whole = format!("GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+    let body = format!(
+        "POST /api/pair HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: {own}\r\nContent-Type: \
+         application/json\r\nContent-Length: 100\r\n\r\n{{"
+    );
+    let begin = Instant::now();
+    let all = ["", "GET / HT", &whole[..whole.len() - 2], &whole, &body].map(|request| runner.raw(request));
+    futures_util::future::join_all(all).await;
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
 }
 
 #[tokio::test]

@@ -223,6 +223,8 @@ async fn a_model_may_not_touch_another_conversations_tasks_and_a_person_may_stop
     ] {
         assert_eq!(two.refused(op.clone()).await, "forbidden", "{op}");
     }
+    let by_runner = json!({"op": "stop", "task": task, "by": "runner"});
+    assert_eq!(two.refused(by_runner).await, "malformed", "only the runner itself stops as the runner");
     let stopped = two.ask(json!({"op": "stop", "task": task, "by": "user"})).await;
     assert_eq!(stopped["task"]["state"]["by"], "user");
     // The end is told to the one that started it, and to nobody else.
