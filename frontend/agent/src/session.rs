@@ -254,8 +254,8 @@ impl Session {
     fn answered(&mut self, content: &[Value], stop: &Stop, usage: Usage) {
         self.failures = 0;
         self.spend(usage);
-        self.transcript.answer(content, &self.model.model);
-        let uses: Vec<ToolUse> = tool_uses(content)
+        let content = self.transcript.answer(content, &self.model.model);
+        let uses: Vec<ToolUse> = tool_uses(&content)
             .into_iter()
             .map(|(id, name, input)| ToolUse {
                 call: ToolCall::parse(&name, &input),
@@ -267,7 +267,7 @@ impl Session {
             .collect();
         // Its own tools may make a server pause; anything else that says so may say it for ever.
         self.pauses = if *stop == Stop::Pause { self.pauses + 1 } else { 0 };
-        let goes_on = uses.is_empty() && ends_on_server_tool(content) && self.pauses < PAUSES;
+        let goes_on = uses.is_empty() && ends_on_server_tool(&content) && self.pauses < PAUSES;
         self.phase = match stop {
             Stop::Pause if goes_on => Phase::Due(Cause::Continue),
             Stop::Pause

@@ -1,13 +1,16 @@
 //! The conversation, and the only place that builds a request.
 //!
 //! It is append only: a message is made once, when it is first appended, and never changed but by growing while it is the last
-//! and no answer has come. Assistant blocks are kept as they came. A request never holds a call without its result.
+//! and no answer has come. Assistant blocks are kept as they came, but for what no server takes back. A request never holds a call without
+//! its result.
 
 use shared::json::{self, Value};
+use shared::sorted::Set;
 
 use crate::effect::CallId;
 use crate::model::Request;
-use crate::model::message::{Message, Role, ends_on_server_tool, is_thinking};
+use crate::model::answer::{identify, keep};
+use crate::model::message::{Message, Role, block_type, ends_on_server_tool, is_thinking};
 use crate::record::{Entry, Record};
 
 /// The messages so far.
@@ -16,6 +19,8 @@ pub struct Transcript {
     messages: Vec<Message>,
     /// Which model made the message at the same place; empty for the user's.
     makers: Vec<String>,
+    /// The ids of all tool uses.
+    ids: Set<String>,
 }
 
 impl Transcript {
@@ -45,25 +50,39 @@ impl Transcript {
         }
         match self.messages.last_mut() {
             Some(last) if last.role == Role::User => last.content.extend_from_slice(blocks),
-            Some(_) | None => {
-                self.messages.push(Message { role: Role::User, content: blocks.to_vec() });
+            last => {
+                let mut content = blocks.to_vec();
+                answer_in_order(last.map_or(&[], |last| &last.content), &mut content);
+                self.messages.push(Message { role: Role::User, content });
                 self.makers.push(String::new());
             }
         }
     }
 
-    /// Appends an answer. An empty one leaves no message; one that goes on after a pause joins the message before it.
-    pub fn answer(&mut self, content: &[Value], model: &str) {
+    /// An answer in the form in which it can be sent again, after all that is here. One that has that form already stays as it is.
+    #[must_use]
+    pub fn fit(&self, content: Vec<Value>) -> Vec<Value> {
+        let mut content = keep(content);
+        identify(&mut content, &mut self.ids.clone());
+        content
+    }
+
+    /// Appends an answer and gives it as it was taken in. An empty one leaves no message; one that goes on after a pause joins the message
+    /// before it.
+    pub fn answer(&mut self, content: &[Value], model: &str) -> Vec<Value> {
+        let mut content = keep(content.to_vec());
+        identify(&mut content, &mut self.ids);
         if content.is_empty() {
-            return;
+            return content;
         }
         match self.messages.last_mut() {
-            Some(last) if last.role == Role::Assistant => last.content.extend_from_slice(content),
+            Some(last) if last.role == Role::Assistant => last.content.extend_from_slice(&content),
             Some(_) | None => {
-                self.messages.push(Message { role: Role::Assistant, content: content.to_vec() });
+                self.messages.push(Message { role: Role::Assistant, content: content.clone() });
                 self.makers.push(model.to_owned());
             }
         }
+        content
     }
 
     /// The messages for a request to `model`. Thinking is bound to the model that thought it, so that of others is left out.
@@ -83,6 +102,14 @@ impl Transcript {
             messages.push(message);
         }
         messages
+    }
+}
+
+/// Results come in the order of the uses they answer. In a log from before ids were made fit to be sent they still bear the old ones.
+fn answer_in_order(answer: &[Value], blocks: &mut [Value]) {
+    let results = blocks.iter_mut().filter(|block| block_type(block) == "tool_result");
+    for (result, (id, ..)) in results.zip(tool_uses(answer)) {
+        result["tool_use_id"] = id.into();
     }
 }
 
@@ -129,7 +156,9 @@ pub fn request_of_call(log: &[Entry], call: CallId) -> Option<Value> {
                     return json::parse(&request.body()).ok();
                 }
             }
-            Record::Answered { content, .. } => transcript.answer(content, &model_of),
+            Record::Answered { content, .. } => {
+                transcript.answer(content, &model_of);
+            }
             Record::Began { .. }
             | Record::Said { .. }
             | Record::Unsaid { .. }

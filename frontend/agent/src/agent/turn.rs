@@ -207,7 +207,8 @@ impl Agent {
         let call = calling.call;
         match calling.stream.result() {
             Ok(answer) => {
-                let (content, stop, usage) = (answer.content, answer.stop, answer.usage);
+                let content = self.session.transcript.fit(answer.content);
+                let (stop, usage) = (answer.stop, answer.usage);
                 self.record(out, Record::Answered { call, content, stop, usage });
                 self.notify_end(out);
             }
@@ -221,10 +222,8 @@ impl Agent {
                     }
                     None if !partial.content.is_empty() => {
                         let stop = Stop::Cut { reason: crate::projection::fault_words(&fault) };
-                        self.record(
-                            out,
-                            Record::Answered { call, content: partial.content, stop, usage: partial.usage },
-                        );
+                        let content = self.session.transcript.fit(partial.content);
+                        self.record(out, Record::Answered { call, content, stop, usage: partial.usage });
                     }
                     None => self.record(out, Record::CallFailed { call, fault, retry_at: None }),
                 }
@@ -263,6 +262,7 @@ impl Agent {
             }
             None => (Vec::new(), Usage::default()),
         };
+        let content = self.session.transcript.fit(content);
         self.record(out, Record::Answered { call, content, stop: Stop::Stopped, usage });
         true
     }

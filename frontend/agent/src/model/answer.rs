@@ -1,8 +1,10 @@
 //! What comes of a model call: events while it streams, and one answer, or what is kept of it and why it failed.
 //!
-//! [`keep`] is where an answer is normalised, once, when it first enters the conversation; afterwards it is sent back as it is.
+//! [`keep`] and [`identify`] are where an answer is normalised, once, when it first enters the conversation; afterwards it is sent back as it is.
 
 use serde_json::Value;
+use shared::json;
+use shared::sorted::Set;
 
 use super::message::{block_type, is_thinking};
 use super::{Fault, Stop, Usage};
@@ -78,15 +80,26 @@ pub struct Partial {
 /// A call's outcome.
 pub type Outcome = Result<Answer, (Partial, Fault)>;
 
-/// The blocks that may enter the conversation: without blank text and unsigned or trailing thinking, which servers refuse to be sent,
-/// and with the text before the first tool use, since nothing but results may follow those.
+/// The most characters of a tool's id or name that was made from one which cannot be sent.
+const MADE_CHARS: usize = 64;
+/// The most characters that servers take of either.
+const MOST_CHARS: usize = 128;
+
+/// The blocks that may enter the conversation: without what servers refuse to be sent, that is blank text, unsigned or trailing thinking and
+/// blocks that are no model's, and with the text before the first tool use, since nothing but results may follow those.
 #[must_use]
 pub fn keep(blocks: impl IntoIterator<Item = Value>) -> Vec<Value> {
     let (mut kept, mut tools_begun) = (Vec::new(), None);
-    for block in blocks {
+    for mut block in blocks {
+        if let Value::Object(fields) = &mut block {
+            // Ours to set: a request may bear four in all.
+            fields.remove("cache_control");
+        }
         match block_type(&block) {
+            "" | "tool_result" => {}
             "text" if is_blank(&block["text"]) => {}
-            "thinking" if is_blank(&block["signature"]) => {}
+            "thinking" if is_blank(&block["signature"]) || !block["thinking"].is_string() => {}
+            "redacted_thinking" if is_blank(&block["data"]) => {}
             "text" => match &mut tools_begun {
                 Some(place) => {
                     kept.insert(*place, block);
@@ -96,7 +109,7 @@ pub fn keep(blocks: impl IntoIterator<Item = Value>) -> Vec<Value> {
             },
             "tool_use" => {
                 tools_begun.get_or_insert(kept.len());
-                kept.push(block);
+                kept.push(named(block));
             }
             _ => kept.push(block),
         }
@@ -107,8 +120,58 @@ pub fn keep(blocks: impl IntoIterator<Item = Value>) -> Vec<Value> {
     kept
 }
 
+/// Gives every tool use an id that can be sent and that no other has; `taken` are those of the conversation so far. Good ids stay as they are.
+pub fn identify(blocks: &mut [Value], taken: &mut Set<String>) {
+    for block in blocks.iter_mut().filter(|block| block_type(block) == "tool_use") {
+        let id = block["id"].as_str().unwrap_or_default();
+        let mut made = id.to_owned();
+        if !can_be_sent(id) || taken.contains(id) {
+            let stem = plain(id, "toolu");
+            made.clone_from(&stem);
+            for n in 2.. {
+                if !taken.contains(&made) {
+                    break;
+                }
+                made = format!("{stem}_{n}");
+            }
+            block["id"] = made.as_str().into();
+        }
+        taken.insert(made);
+    }
+}
+
+/// A tool use whose name and arguments servers take back. Some models put a whole command where the name belongs.
+fn named(mut block: Value) -> Value {
+    let name = block["name"].as_str().unwrap_or_default();
+    if !can_be_sent(name) {
+        block["name"] = plain(name, "unnamed").into();
+    }
+    if !block["input"].is_object() {
+        block["input"] = json::object(&[]);
+    }
+    block
+}
+
+fn can_be_sent(word: &str) -> bool {
+    (1..=MOST_CHARS).contains(&word.len()) && word.bytes().all(is_plain)
+}
+
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
+/// The word in letters that can be sent; `otherwise` for an empty one.
+fn plain(word: &str, otherwise: &str) -> String {
+    if word.is_empty() {
+        return otherwise.to_owned();
+    }
+    let fit = |char: char| if u8::try_from(char).is_ok_and(is_plain) { char } else { '_' };
+    word.chars().take(MADE_CHARS).map(fit).collect()
+}
+
+/// Servers strip more than white space before they look whether anything is left.
 fn is_blank(value: &Value) -> bool {
-    value.as_str().is_none_or(|text| text.trim().is_empty())
+    value.as_str().is_none_or(|text| text.chars().all(|char| char.is_whitespace() || char.is_control()))
 }
 
 #[cfg(test)]
@@ -132,6 +195,55 @@ mod tests {
             &[said("a"), tool("1"), said("b"), other.clone(), said("c"), tool("2")],
             &[said("a"), said("b"), said("c"), tool("1"), other, tool("2")],
         );
+    }
+
+    #[test]
+    fn what_no_server_takes_back_is_not_kept() {
+        let said = json!({"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}});
+        let blocks = [
+            json!({"text": "of no kind"}),
+            json!("no block"),
+            json!({"type": "text", "text": "\u{1c}\u{a0}"}),
+            json!({"type": "text", "text": 1}),
+            json!({"type": "thinking", "thinking": "x"}),
+            json!({"type": "thinking", "signature": "s"}),
+            json!({"type": "redacted_thinking", "data": ""}),
+            json!({"type": "tool_result", "tool_use_id": "1", "content": "made up"}),
+            said,
+        ];
+        check(&blocks, &[json!({"type": "text", "text": "a"})]);
+    }
+
+    #[test]
+    fn ids_and_names_can_be_sent_and_ids_are_unique() {
+        let long = "x".repeat(129);
+        let mut taken = Set::new();
+        taken.insert("t1".to_owned());
+        let tool = |id: Value, name: &str| json!({"type": "tool_use", "id": id, "name": name, "input": {}});
+        let mut blocks = keep([
+            tool(json!("toolu_1"), "bash"),
+            tool(json!("functions.shell:3"), "mysql -h db; SELECT 1;"),
+            tool(json!("functions.shell:3"), ""),
+            tool(json!("functions_shell_3_2"), &long),
+            tool(json!("t1"), "bäsh"),
+            tool(Value::Null, "a-B_9"),
+            tool(json!(long), "b"),
+        ]);
+        identify(&mut blocks, &mut taken);
+        let cut = &long[..64];
+        let expected = [
+            ("toolu_1", "bash"),
+            ("functions_shell_3", "mysql_-h_db__SELECT_1_"),
+            ("functions_shell_3_2", "unnamed"),
+            ("functions_shell_3_2_2", cut),
+            ("t1_2", "b_sh"),
+            ("toolu", "a-B_9"),
+            (cut, "b"),
+        ];
+        assert_eq!(blocks, expected.map(|(id, name)| tool(json!(id), name)));
+        let again = blocks.clone();
+        identify(&mut blocks, &mut Set::new());
+        assert_eq!(blocks, again, "what was made once stays");
     }
 
     #[track_caller]

@@ -1,0 +1,301 @@
+//! Whatever a model sends, the conversation goes on: the next request keeps the rules, which are stated here once more and on their own.
+
+use std::collections::BTreeSet;
+
+use agent::event::UserEvent;
+use agent::record::{Cause, Record};
+use agent::settings::{Mode, Provider};
+use agent::view::TurnView;
+use serde_json::{Value, json};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use crate::rig::{Rig, settings, text, tool};
+
+#[test]
+fn an_id_and_a_name_that_no_server_takes_back() {
+    for (id, name) in [
+        ("functions.shell:3", "bash"),
+        ("call 1", "mysql -h 10.0.0.1 -u root; SELECT 1;"),
+        ("ü", "functions.shell"),
+        (&"i".repeat(300), &"n".repeat(300)),
+    ] {
+        let mut rig = Rig::new();
+        rig.say("x");
+        rig.answer(&[tool(id, name, json!({"wrong": true}))]);
+        assert_eq!(rig.calls.len(), 2, "{id}: the result goes back");
+        rig.answer(&[tool(id, name, json!({"wrong": true}))]);
+        rig.answer(&[text("ok")]);
+        rig.say("y");
+        goes_on(&mut rig);
+    }
+}
+
+#[test]
+fn two_uses_of_one_id_are_two_commands_with_a_result_each() {
+    let mut rig = Rig::new();
+    rig.say("x");
+    rig.answer(&[tool("t1", "nothing", json!({"a": 1})), tool("t1", "bash", json!({"command": "ls"}))]);
+    let task = rig.start("aaaa0001");
+    rig.end(&task, shared::task::TaskState::Completed, "listed");
+    let results = rig.last_message();
+    assert_eq!((&results[0]["tool_use_id"], &results[1]["tool_use_id"]), (&json!("t1"), &json!("t1_2")));
+    assert_eq!(results[1]["content"], "listed");
+    goes_on(&mut rig);
+}
+
+/// Sessions that died of it go on too.
+#[test]
+fn a_log_that_was_written_with_such_ids_goes_on() {
+    let mut rig = Rig::new();
+    rig.say("x");
+    rig.answer(&[text("Look."), tool("t1", "bash", json!({"x": 1})), tool("t2", "bash", json!({"x": 1}))]);
+    rig.answer(&[text("ok")]);
+    let raw = |value: &mut Value, key: &str| {
+        if value[key].as_str().is_some_and(|id| id.starts_with('t')) {
+            value[key] = "functions.shell:3".into();
+        }
+    };
+    for entry in &mut rig.disk {
+        match &mut entry.record {
+            Record::Answered { content, .. } => {
+                for block in content {
+                    raw(block, "id");
+                }
+            }
+            Record::Asked { append, cause: Cause::Tools, .. } => {
+                for block in append {
+                    raw(block, "tool_use_id");
+                }
+            }
+            _ => {}
+        }
+    }
+    rig.boot();
+    rig.connect();
+    rig.say("y");
+    goes_on(&mut rig);
+    let ids: Vec<Value> = rig.calls.last().unwrap().1["messages"][2]["content"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| result["tool_use_id"].clone())
+        .collect();
+    assert_eq!(ids, ["functions_shell_3", "functions_shell_3_2"]);
+}
+
+/// What the newest request holds keeps the rules, and is the same after a reload.
+#[track_caller]
+fn goes_on(rig: &mut Rig) {
+    let (_, body) = rig.calls.last().unwrap().clone();
+    assert_eq!(broken(&body), None, "{body:#}");
+    agent::model::rules::check(&body).unwrap();
+    let call = rig.calls.last().unwrap().0;
+    assert_eq!(agent::transcript::request_of_call(&rig.disk, call), Some(body), "as the log tells it");
+}
+
+/// What is wrong with a request; written from the documents of the API, not from `agent::model::rules`.
+fn broken(body: &Value) -> Option<String> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let word = |value: &Value| {
+        let text = value.as_str().unwrap_or_default();
+        !text.is_empty()
+            && text.len() <= 128
+            && text.chars().all(|char| "_-".contains(char) || char.is_ascii_alphanumeric())
+    };
+    let blank = |value: &Value| {
+        value.as_str().unwrap_or_default().chars().all(|char| char <= ' ' || char.is_whitespace())
+    };
+    let messages = list(&body["messages"]);
+    let mut ever = BTreeSet::new();
+    for (n, message) in messages.iter().enumerate() {
+        let of_user = n % 2 == 0;
+        if (message["role"] == "user") != of_user {
+            return Some(format!("{n}: whose turn it is"));
+        }
+        let blocks = list(&message["content"]);
+        if blocks.is_empty() {
+            return Some(format!("{n}: nothing in it"));
+        }
+        let asked: Vec<Value> = if n == 0 { Vec::new() } else { list(&messages[n - 1]["content"]) };
+        let asked: Vec<Value> = asked
+            .iter()
+            .filter(|block| block["type"] == "tool_use")
+            .map(|block| block["id"].clone())
+            .collect();
+        let kind = |block: &Value| block["type"].as_str().unwrap_or_default().to_owned();
+        for block in &blocks {
+            let wrong = match (kind(block).as_str(), of_user) {
+                ("text", _) => blank(&block["text"]),
+                ("tool_use", false) => {
+                    !word(&block["id"])
+                        || !word(&block["name"])
+                        || !block["input"].is_object()
+                        || !ever.insert(block["id"].to_string())
+                }
+                ("thinking", false) => blank(&block["signature"]) || block.get("cache_control").is_some(),
+                ("redacted_thinking", false) => blank(&block["data"]),
+                ("tool_result", true) => !asked.contains(&block["tool_use_id"]),
+                ("" | "tool_use" | "thinking" | "redacted_thinking" | "tool_result", _) => true,
+                _ => false,
+            };
+            if wrong {
+                return Some(format!("{n}: {block}"));
+            }
+        }
+        if of_user {
+            let results = blocks.iter().take_while(|block| kind(block) == "tool_result").count();
+            let all = blocks.iter().filter(|block| kind(block) == "tool_result").count();
+            let distinct: BTreeSet<String> =
+                blocks[..results].iter().map(|block| block["tool_use_id"].to_string()).collect();
+            if results != all || results != asked.len() || distinct.len() != results {
+                return Some(format!("{n}: {results} of {all} results for {} uses", asked.len()));
+            }
+        } else {
+            let first_use = blocks.iter().position(|block| kind(block) == "tool_use").unwrap_or(blocks.len());
+            if blocks[first_use..].iter().any(|block| kind(block) == "text") {
+                return Some(format!("{n}: words behind a tool use"));
+            }
+            if kind(&blocks[blocks.len() - 1]).ends_with("thinking") {
+                return Some(format!("{n}: ends on thinking"));
+            }
+        }
+    }
+    (messages.len() % 2 == 0).then(|| "it ends on the model's words".to_owned())
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod property {
+    use agent::event::ModelInput;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::rig::head;
+
+    const WORDS: [&str; 14] = [
+        "",
+        " ",
+        "\u{1c}",
+        "\u{a0}\n",
+        "a",
+        "t1",
+        "t1_2",
+        "functions.shell:3",
+        "bash",
+        "rm -rf /; ls",
+        "é",
+        "x.y",
+        "x_y",
+        "thinking",
+    ];
+
+    fn anything() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            3 => prop::sample::select(WORDS.to_vec()).prop_map(Value::from),
+            1 => Just(Value::Null),
+            1 => Just(json!(7)),
+            1 => Just(json!({})),
+            1 => Just(json!({"command": "ls"})),
+            1 => Just(json!(["x"])),
+            1 => "[a-z.:]{120,140}".prop_map(Value::from),
+        ]
+    }
+
+    fn block() -> impl Strategy<Value = Value> {
+        let kinds = prop::sample::select(vec![
+            "text",
+            "text",
+            "thinking",
+            "redacted_thinking",
+            "tool_use",
+            "tool_use",
+            "tool_use",
+            "tool_result",
+            "odd",
+            "",
+        ]);
+        let field =
+            |name: &'static str| prop::option::weighted(0.8, anything()).prop_map(move |value| (name, value));
+        let fields = (
+            field("text"),
+            field("thinking"),
+            field("signature"),
+            field("data"),
+            field("id"),
+            field("name"),
+            field("input"),
+        );
+        (kinds, fields, prop::bool::weighted(0.1)).prop_map(|(kind, (a, b, c, d, e, f, g), marked)| {
+            let mut block = json!({"type": kind});
+            for (name, value) in [a, b, c, d, e, f, g] {
+                if let Some(value) = value {
+                    block[name] = value;
+                }
+            }
+            if marked {
+                block["cache_control"] = json!({"type": "ephemeral"});
+            }
+            block
+        })
+    }
+
+    /// The events of a stream: of each block its beginning, what grows, and mostly its end.
+    fn answer() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            ("text_delta", "text"),
+            ("thinking_delta", "thinking"),
+            ("signature_delta", "signature"),
+            ("input_json_delta", "partial_json"),
+            ("odd_delta", "id"),
+        ]);
+        let grown = prop::collection::vec((piece, anything()), 0..3);
+        let blocks = prop::collection::vec((block(), grown, prop::bool::weighted(0.8)), 0..5);
+        let stops = prop::sample::select(vec!["end_turn", "tool_use", "max_tokens", "refusal", "odd"]);
+        (blocks, prop::option::weighted(0.9, stops), prop::bool::weighted(0.9)).prop_map(
+            |(blocks, stop, over)| {
+                let mut events = vec![json!({"type": "message_start", "message": {}})];
+                for (index, (block, grown, whole)) in blocks.into_iter().enumerate() {
+                    events
+                        .push(json!({"type": "content_block_start", "index": index, "content_block": block}));
+                    for ((kind, name), value) in grown {
+                        let delta = json!({"type": kind, name: value});
+                        events.push(json!({"type": "content_block_delta", "index": index, "delta": delta}));
+                    }
+                    if whole {
+                        events.push(json!({"type": "content_block_stop", "index": index}));
+                    }
+                }
+                events.extend(
+                    stop.map(|stop| json!({"type": "message_delta", "delta": {"stop_reason": stop}})),
+                );
+                events.extend(over.then(|| json!({"type": "message_stop"})));
+                events
+                    .iter()
+                    .flat_map(|event| ["data: ".to_owned(), event.to_string(), "\n\n".to_owned()])
+                    .collect()
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+        #[test]
+        fn any_answer_in_and_the_next_request_keeps_the_rules(answers in prop::collection::vec(answer(), 1..4)) {
+            let mut settings = settings(Mode::Auto);
+            // Signatures stay: every call is to one model.
+            settings.model.provider = Provider::Direct;
+            let mut rig = Rig::with(settings);
+            for body in answers {
+                rig.say("go on");
+                let call = rig.calls.last().unwrap().0;
+                rig.model(call, head(200));
+                rig.model(call, ModelInput::Data(body.into_bytes()));
+                rig.model(call, ModelInput::End);
+                rig.user(UserEvent::StopReply);
+            }
+            prop_assert_eq!(&rig.status.as_ref().unwrap().turn, &TurnView::Idle);
+            rig.say("and now");
+            goes_on(&mut rig);
+        }
+    }
+}
