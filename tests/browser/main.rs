@@ -25,3 +25,4 @@ mod sessions;
 mod stop;
 mod tabs;
 mod wake;
+mod writing;

@@ -95,7 +95,7 @@ pub fn Composer() -> View {
         dispatch.agent(UserEvent::Say { text: words, steer: steer && busy.get_untracked() });
     };
     let on_key = move |event: ev::KeyboardEvent| {
-        if event.key() == "Enter" && !event.shift_key() && !event.is_composing() {
+        if event.key() == "Enter" && !event.shift_key() && !dom::composes(&event) {
             event.prevent_default();
             send(event.ctrl_key() || event.meta_key());
         }

@@ -40,6 +40,13 @@ pub(crate) fn is_writing() -> bool {
     })
 }
 
+/// Whether a key is for the input method. Safari tells that a composition has ended before the Enter that ended it; such a key still
+/// has the code that stands for "in process".
+pub(crate) fn composes(event: &web_sys::KeyboardEvent) -> bool {
+    const IN_PROCESS: u32 = 229;
+    event.is_composing() || event.key_code() == IN_PROCESS
+}
+
 /// Whether the element of this id has the focus.
 pub(crate) fn has_focus(id: &str) -> bool {
     document().active_element().is_some_and(|active| active.id() == id)

@@ -98,6 +98,7 @@ fn Title() -> View {
         }
     };
     let on_key = move |event: ev::KeyboardEvent| match event.key().as_str() {
+        _ if dom::composes(&event) => {}
         "Enter" => save(),
         "Escape" => {
             event.stop_propagation();

@@ -10,7 +10,7 @@ use super::{Dispatch, PageState, Wish, approval, composer, dom};
 /// Listens until the owner goes.
 pub(crate) fn listen(page: PageState, dispatch: Dispatch, local: Local) {
     let handle = window_event_listener(ev::keydown, move |event| {
-        if event.default_prevented() || event.is_composing() {
+        if event.default_prevented() || dom::composes(&event) {
             return;
         }
         let has_dialog =

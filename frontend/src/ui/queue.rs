@@ -9,7 +9,7 @@ use shared::TaskId;
 use super::kit::{Icon, IconButton};
 use super::local::use_local;
 use super::slips::tone_str;
-use super::{use_dispatch, use_page};
+use super::{dom, use_dispatch, use_page};
 use crate::view::{Says, View, view};
 
 /// The shelf; nothing while nothing waits.
@@ -124,7 +124,8 @@ fn Words(id: u64) -> View {
         }
     };
     let on_key = move |event: ev::KeyboardEvent| match event.key().as_str() {
-        "Enter" if !event.shift_key() && !event.is_composing() => {
+        _ if dom::composes(&event) => {}
+        "Enter" if !event.shift_key() => {
             event.prevent_default();
             save();
         }

@@ -205,6 +205,7 @@ fn Item(id: SessionId) -> View {
                     bind:value=draft
                     on:blur=move |_| save()
                     on:keydown=move |event: ev::KeyboardEvent| match event.key().as_str() {
+                        _ if dom::composes(&event) => {}
                         "Enter" => save(),
                         "Escape" => {
                             event.stop_propagation();
