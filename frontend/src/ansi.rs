@@ -50,6 +50,8 @@ pub struct Line {
     pub runs: Vec<Run>,
     /// Whether it is not output but says what is missing.
     pub mark: bool,
+    /// Whether it was cut for its length, and goes on in the next.
+    pub goes_on: bool,
 }
 
 /// Text of one style.
@@ -148,6 +150,11 @@ impl Screen {
         self.next == 0
     }
 
+    /// How many bytes came, those that are no longer kept included.
+    pub fn seen(&self) -> u64 {
+        self.next
+    }
+
     /// All kept lines as plain text.
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -156,10 +163,21 @@ impl Screen {
             for run in &line.runs {
                 text.push_str(&run.text);
             }
-            text.push('\n');
+            if !line.goes_on {
+                text.push('\n');
+            }
         }
         text
     }
+}
+
+/// A whole output as plain text: what [`Screen::text`] says of one that holds all of it.
+pub fn plain(output: &[u8]) -> String {
+    let mut screen = Screen::default();
+    screen.sheet.keeps_all = true;
+    let data = shared::output::Bytes(output.to_vec());
+    screen.take_in(&OutputSlice { data, ..OutputSlice::default() });
+    screen.text()
 }
 
 #[derive(Default)]
@@ -171,19 +189,20 @@ struct Sheet {
     pen: Style,
     dropped: u64,
     closed: u64,
+    keeps_all: bool,
 }
 
 impl Sheet {
     fn mark(&mut self, text: String) {
         if !self.cells.is_empty() {
-            self.end_line();
+            self.end_line(false);
         }
         self.pen = Style::default();
-        self.keep(Line { runs: vec![Run { text, style: Style::default() }], mark: true });
+        self.keep(Line { runs: vec![Run { text, style: Style::default() }], mark: true, goes_on: false });
     }
 
-    fn end_line(&mut self) {
-        let line = runs(&self.cells);
+    fn end_line(&mut self, goes_on: bool) {
+        let line = Line { goes_on, ..runs(&self.cells) };
         self.cells.clear();
         self.column = 0;
         self.keep(line);
@@ -197,7 +216,7 @@ impl Sheet {
         let lines = std::mem::take(&mut self.tail);
         self.chunks.push(Arc::new(Chunk { first: self.closed, lines }));
         self.closed += CHUNK as u64;
-        if self.chunks.len() > LINES / CHUNK {
+        if self.chunks.len() > LINES / CHUNK && !self.keeps_all {
             self.chunks.remove(0);
             self.dropped += CHUNK as u64;
         }
@@ -205,7 +224,7 @@ impl Sheet {
 
     fn put(&mut self, c: char) {
         if self.column >= LINE_CHARS {
-            self.end_line();
+            self.end_line(true);
         }
         let cell = (c, self.pen);
         while self.cells.len() < self.column {
@@ -279,7 +298,7 @@ impl Perform for Sheet {
 
     fn execute(&mut self, byte: u8) {
         match byte {
-            b'\n' => self.end_line(),
+            b'\n' => self.end_line(false),
             b'\r' => self.column = 0,
             8 => self.column = self.column.saturating_sub(1),
             b'\t' => {
@@ -359,7 +378,7 @@ fn runs(cells: &[(char, Style)]) -> Line {
             _ => runs.push(Run { text: c.to_string(), style: *style }),
         }
     }
-    Line { runs, mark: false }
+    Line { runs, ..Line::default() }
 }
 
 #[cfg(test)]
@@ -500,7 +519,26 @@ mod tests {
     fn an_endless_line_goes_on_in_the_next() {
         let screen = shown(&"x".repeat(LINE_CHARS * 2 + 5));
         assert_eq!(screen.tail().len(), 3);
+        assert_eq!(screen.text().lines().count(), 1, "as plain text it is one line");
         assert_eq!(screen.text().chars().filter(|c| *c == 'x').count(), LINE_CHARS * 2 + 5);
+    }
+
+    #[test]
+    fn a_whole_output_reads_as_the_screen_does() {
+        for output in [
+            "a\r\nb\n",
+            "long line\rshort",
+            "10 %\r50 %\r\x1b[Kdone\n",
+            "abc\x08\x08X",
+            "\x1b[31mred\x1b[0m\tx",
+            "\x1b]0;title\x07shown",
+            "",
+            &format!("{}\nend", "x".repeat(3 * LINE_CHARS)),
+        ] {
+            assert_eq!(plain(output.as_bytes()), shown(output).text(), "{output:?}");
+        }
+        let lines = "line\n".repeat(LINES + 2 * CHUNK);
+        assert_eq!(plain(lines.as_bytes()), lines);
     }
 
     fn check(output: &str, lines: &[&str]) {

@@ -143,6 +143,30 @@ fn output_can_be_copied_and_taken_whole() {
 }
 
 #[test]
+fn where_there_is_no_clipboard_the_page_says_so() {
+    scene("where_there_is_no_clipboard_the_page_says_so", async |_, scene| {
+        let page = &scene.page;
+        page.mode("Asks nothing").await;
+        page.say("Run \"echo one; printf 'long line\\rshort'\" in the background").await;
+        page.tasks("good", 1).await;
+        page.over().await;
+        // As over plain HTTP from another machine.
+        let none = "Object.defineProperty(navigator, 'clipboard', {value: undefined, configurable: true}); return true";
+        page.tab.script(none, &[]).await;
+        page.tab.click(".task .open").await;
+        page.until("its output is there", "return document.querySelector('.task .screen .line')").await;
+        page.tab.click(".task .actions button:nth-last-of-type(2)").await;
+        let told = "return document.querySelector('.toasts')?.innerText.includes('does not let this page use the clipboard')";
+        page.until("it is said", told).await;
+        page.press("Close").await;
+        page.press("see the call").await;
+        page.press("Copy as JSON").await;
+        let told = "return document.querySelector('dialog')?.innerText.includes('does not let this page use the clipboard')";
+        page.until("it is said in a dialog too", told).await;
+    });
+}
+
+#[test]
 fn a_runner_that_does_not_know_the_browser_any_more_says_so() {
     scene("a_runner_that_does_not_know_the_browser_any_more_says_so", async |_, scene| {
         let page = scene.page.clone();

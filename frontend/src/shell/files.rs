@@ -1,13 +1,12 @@
-//! What leaves the page for the person: downloads, and text for the clipboard.
+//! What leaves the page for the person: downloads.
 
 use gloo_net::http::Request;
 use js_sys::Array;
 use shared::TaskId;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 
-use super::js::{document, sleep, window, words};
+use super::js::{document, sleep, words};
 use super::{kept, pairing};
 
 /// How long a download's address is kept for the browser to begin reading it, in milliseconds.
@@ -19,18 +18,6 @@ pub(super) async fn download(name: &str, kind: &str, text: &[u8]) -> Result<(), 
     sleep(KEEP).await;
     let _ = Url::revoke_object_url(&url);
     Ok(())
-}
-
-/// Puts a text into the clipboard.
-pub(super) async fn copy(text: &str) -> Result<(), String> {
-    let navigator = window().navigator();
-    if js_sys::Reflect::get(&navigator, &"clipboard".into()).is_ok_and(|clipboard| clipboard.is_undefined()) {
-        return Err("this browser lets this page not use the clipboard; use the download instead".to_owned());
-    }
-    JsFuture::from(navigator.clipboard().write_text(text))
-        .await
-        .map(drop)
-        .map_err(|exception| words(&exception))
 }
 
 /// All that is kept of a task's output.
@@ -58,59 +45,4 @@ fn offer(name: &str, kind: &str, text: &[u8]) -> Result<String, JsValue> {
     anchor.set_download(name);
     anchor.click();
     Ok(url)
-}
-
-/// Output as plain text: no escape sequences, and of lines that were drawn over only what was seen last.
-pub(super) fn plain(output: &[u8]) -> String {
-    let mut page = Plain::default();
-    vte::Parser::new().advance(&mut page, output);
-    page.text + &page.line
-}
-
-#[derive(Default)]
-struct Plain {
-    text: String,
-    line: String,
-    returned: bool,
-}
-
-impl vte::Perform for Plain {
-    fn print(&mut self, letter: char) {
-        if std::mem::take(&mut self.returned) {
-            self.line.clear();
-        }
-        self.line.push(letter);
-    }
-
-    fn execute(&mut self, byte: u8) {
-        match byte {
-            b'\n' => {
-                self.text.push_str(&self.line);
-                self.text.push('\n');
-                self.line.clear();
-                self.returned = false;
-            }
-            b'\r' => self.returned = true,
-            b'\t' => self.print('\t'),
-            _ => {}
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn plain_text_has_no_sequences_and_no_overdrawn_lines() {
-        for (output, text) in [
-            (&b"a\r\nb\n"[..], "a\nb\n"),
-            (b"\x1b[31mred\x1b[0m\tx", "red\tx"),
-            (b"10%\r50%\r100%\ndone", "100%\ndone"),
-            (b"\x1b]0;title\x07shown\x07", "shown"),
-            ("gr\u{fc}n \u{2713}".as_bytes(), "grün ✓"),
-        ] {
-            assert_eq!(plain(output), text);
-        }
-    }
 }

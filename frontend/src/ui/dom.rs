@@ -4,7 +4,12 @@ use js_sys::Date;
 use leptos::prelude::*;
 use shared::Timestamp;
 use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
 use web_sys::HtmlElement;
+
+/// Why nothing was copied.
+const NO_CLIPBOARD: &str =
+    "Not copied: the browser does not let this page use the clipboard. Select the text and copy it by hand.";
 
 /// Puts the focus on the element of this id.
 pub(crate) fn focus_id(id: &str) {
@@ -71,12 +76,18 @@ pub(crate) fn leave() {
     }
 }
 
-/// Puts text into the clipboard. Says whether the browser took it, when it knows.
-pub(crate) fn copy(text: &str, done: impl Fn(bool) + 'static) {
-    let promise = window().navigator().clipboard().write_text(text);
-    leptos::task::spawn_local(async move {
-        done(wasm_bindgen_futures::JsFuture::from(promise).await.is_ok());
-    });
+/// Puts text into the clipboard, beginning at once: some browsers allow it only while they tell of a press.
+pub(crate) fn copy(text: &str) -> impl Future<Output = Result<(), String>> + use<> {
+    let clipboard = window().navigator().clipboard();
+    // There is none where the page comes over plain HTTP from another machine.
+    let taken = (!clipboard.is_undefined()).then(|| JsFuture::from(clipboard.write_text(text)));
+    async move {
+        let taken = match taken {
+            Some(taken) => taken.await.is_ok(),
+            None => false,
+        };
+        if taken { Ok(()) } else { Err(NO_CLIPBOARD.to_owned()) }
+    }
 }
 
 /// `14:02:07`

@@ -81,24 +81,31 @@ pub fn More(id: &'static str, words: impl Says<String> + 'static, more: impl Say
     }
 }
 
-/// A button that copies a text and says so for a moment.
+/// A button that copies a text and says so for a moment, or why it could not.
 #[component]
 pub fn CopyButton(text: impl Fn() -> String + 'static, #[prop(optional, into)] label: String) -> View {
-    let copied = RwSignal::new(false);
+    let outcome = RwSignal::new(None::<Result<(), String>>);
     let label = if label.is_empty() { "Copy".to_owned() } else { label };
     let press = move |_| {
-        dom::copy(&text(), move |ok| {
-            let _ = copied.try_set(ok);
+        let copied = dom::copy(&text());
+        leptos::task::spawn_local(async move {
+            let copied = copied.await;
+            let shown = if copied.is_ok() { 1_500 } else { 7_000 };
+            let _ = outcome.try_set(Some(copied));
             let reset = move || {
                 // The button may be gone by then.
-                let _ = copied.try_set(false);
+                let _ = outcome.try_set(None);
             };
-            set_timeout(reset, std::time::Duration::from_millis(1_500));
+            set_timeout(reset, std::time::Duration::from_millis(shown));
         });
     };
     view! {
         <button type="button" class="quiet small" on:click=press>
-            {move || if copied.get() { "Copied".to_owned() } else { label.clone() }}
+            {move || match outcome.get() {
+                Some(Ok(())) => "Copied".to_owned(),
+                Some(Err(words)) => words,
+                None => label.clone(),
+            }}
         </button>
     }
 }

@@ -1,6 +1,7 @@
 //! One task: how it stands, and opened its output and what one can do with it.
 
 use agent::event::UserEvent;
+use agent::view::Tone;
 use leptos::ev;
 use leptos::prelude::*;
 use shared::task::{Party, Task, TaskState};
@@ -8,6 +9,7 @@ use shared::task::{Party, Task, TaskState};
 use super::local::use_local;
 use super::screen::ScreenView;
 use super::{Wish, dom, use_dispatch, use_page};
+use crate::ansi::Screen;
 use crate::format;
 use crate::state::TaskHandle;
 use crate::view::{NodeRef, Says, View, effect, memo, view};
@@ -123,7 +125,8 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
 }
 
 #[component]
-fn Actions(task: RwSignal<Task>, screen: RwSignal<crate::ansi::Screen>, own: bool) -> View {
+fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> View {
+    let page = use_page();
     let dispatch = use_dispatch();
     let local = use_local();
     let id = StoredValue::new(task.with_untracked(|task| task.id.clone()));
@@ -152,11 +155,19 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<crate::ansi::Screen>, own: boo
         (true, _) => "Kill now",
     };
     let copy = move |_| {
-        let kept_here = task.with_untracked(|task| task.omitted_bytes == 0)
-            && screen.with_untracked(|screen| screen.dropped() == 0);
+        let kept_here = task.with_untracked(|task| {
+            let whole = |screen: &Screen| screen.dropped() == 0 && screen.seen() >= task.output_bytes;
+            task.omitted_bytes == 0 && screen.with_untracked(whole)
+        });
         if kept_here {
-            let page = use_page_said(local);
-            dom::copy(&screen.with_untracked(crate::ansi::Screen::text), page);
+            let copied = dom::copy(&screen.with_untracked(Screen::text));
+            leptos::task::spawn_local(async move {
+                let (tone, words) = match copied.await {
+                    Ok(()) => (Tone::Good, "copied".to_owned()),
+                    Err(words) => (Tone::Bad, words),
+                };
+                page.toast(tone, words);
+            });
         } else {
             dispatch.send(Wish::CopyLog(id.get_value()));
         }
@@ -215,14 +226,6 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<crate::ansi::Screen>, own: boo
         <Show when=move || takes_input() && input.get()>
             <InputBox task/>
         </Show>
-    }
-}
-
-/// Says to screen readers whether a copy went well.
-fn use_page_said(local: super::local::Local) -> impl Fn(bool) + 'static {
-    move |ok| {
-        let words = if ok { "Copied." } else { "The browser did not allow copying." };
-        let _ = local.said.try_set(words.to_owned());
     }
 }
 

@@ -9,10 +9,12 @@ use shared::{SessionId, TaskId};
 use uuid::Uuid;
 
 use super::{Desk, News, new_session};
+use crate::ansi;
 use crate::shell::lock::{self, Want};
 use crate::shell::seat::{self, Word};
 use crate::shell::store::StoreError;
 use crate::shell::{clock, files};
+use crate::ui::dom;
 
 impl Desk {
     /// Gives a session a title: through its agent, if one runs somewhere, otherwise in its log.
@@ -121,7 +123,7 @@ impl Desk {
 
     pub(super) async fn copy_log(&self, task: &TaskId) {
         let copied = match files::whole_log(task).await {
-            Ok(bytes) => files::copy(&files::plain(&bytes)).await,
+            Ok(bytes) => dom::copy(&ansi::plain(&bytes)).await,
             Err(words) => Err(words),
         };
         match copied {
