@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use e2e::process;
 use e2e::wait;
+use thirtyfour::Key;
 
 use crate::page::{Page, scene, until_go};
 
@@ -108,6 +109,68 @@ fn stopping_the_reply_keeps_the_tasks() {
         page.says("It printed waited.").await;
         page.over().await;
         page.tasks("good", 2).await;
+    });
+}
+
+#[test]
+fn a_command_that_escape_left_running_says_so_shows_its_output_and_can_be_stopped() {
+    scene(
+        "a_command_that_escape_left_running_says_so_shows_its_output_and_can_be_stopped",
+        async |_, scene| {
+            let page = &scene.page;
+            page.mode("Asks nothing").await;
+            page.say("Run \"echo first; while [ ! -e go ]; do sleep 0.1; done; echo second; sleep 300\"")
+                .await;
+            page.tab.find(".tool[data-state=running]").await;
+            page.tab.click("#composer").await;
+            page.tab.type_keys(Key::Escape + "").await;
+            page.idle().await;
+            let card = async |what: &str| {
+                let body = "const card = document.querySelector('.tool');
+                    const struck = [...card.querySelectorAll('.subject')].some(one => getComputedStyle(one).textDecorationLine.includes('line-through'));
+                    return !struck && card.innerText.includes(arguments[0])";
+                page.tab.until(&format!("the card says {what:?}"), body, &[what.into()]).await;
+            };
+            card("moved to the background").await;
+            card("first").await;
+            assert_eq!(page.count("stopped ·").await, 0);
+            // The panel shows the same output; closing it there takes nothing from the card.
+            page.tasks("running", 1).await;
+            page.tab.click(".task .open").await;
+            page.until("both show it", "return document.querySelectorAll('.screen .line').length === 2")
+                .await;
+            page.tab.click(".task .open").await;
+            page.until("the panel is closed", "return !document.querySelector('.task .screen')").await;
+            scene.write("go", "");
+            card("second").await;
+            page.press("Stop").await;
+            page.tasks("ended", 1).await;
+            card("stopped").await;
+            card("second").await;
+            page.until("nothing more to stop", "return !document.querySelector('.tool header .small')").await;
+        },
+    );
+}
+
+#[test]
+fn a_background_task_that_failed_is_not_green_where_it_was_started() {
+    scene("a_background_task_that_failed_is_not_green_where_it_was_started", async |_, scene| {
+        let page = &scene.page;
+        page.mode("Asks nothing").await;
+        page.say(&format!("Run \"{}; exit 3\" in the background", until_go("over"))).await;
+        page.tab.find(".tool[data-state=done][data-task=running]").await;
+        scene.write("go", "");
+        page.tab.find(".tool[data-task=bad]").await;
+        page.over().await;
+        let says =
+            "return document.querySelector('.tool[data-task=bad] .result').innerText.includes('exit 3')";
+        page.until("its card says how it ended", says).await;
+        // What the runner has forgotten stays known.
+        page.press("Clear ended").await;
+        page.until("none is left", "return document.querySelectorAll('.task').length === 0").await;
+        page.tab.find(".tool[data-task=bad]").await;
+        page.reload().await;
+        page.tab.find(".tool[data-task=bad]").await;
     });
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Local {
     pub(crate) said: RwSignal<String>,
     /// The page's clock.
     pub(crate) now: RwSignal<Timestamp>,
+    /// Whose screen shows each task's output, and in how many places.
+    pub(crate) watched: StoredValue<sorted::Map<TaskId, (u64, usize)>>,
 }
 
 /// A part of the page.
@@ -79,11 +81,37 @@ impl Local {
             dialog: RwSignal::default(),
             said: RwSignal::default(),
             now: RwSignal::new(clock()),
+            watched: StoredValue::default(),
         };
         if let Ok(handle) = set_interval_with_handle(move || local.now.set(clock()), TICK) {
             on_cleanup(move || handle.clear());
         }
         local
+    }
+
+    /// A handle's screen is shown in one place more; says whether the output must be asked for.
+    pub(crate) fn watches(self, task: &TaskId, serial: u64) -> bool {
+        let count = |watched: &mut sorted::Map<TaskId, (u64, usize)>| {
+            let (of, count) = watched.get(task).copied().unwrap_or_default();
+            watched.insert(task.clone(), (serial, count + 1));
+            count == 0 || of != serial
+        };
+        self.watched.try_update_value(count).unwrap_or(false)
+    }
+
+    /// It is shown in one place less; says whether that was the last.
+    pub(crate) fn watches_no_more(self, task: &TaskId) -> bool {
+        let count = |watched: &mut sorted::Map<TaskId, (u64, usize)>| match watched.get(task).copied() {
+            Some((serial, count)) if count > 1 => {
+                watched.insert(task.clone(), (serial, count - 1));
+                false
+            }
+            _ => {
+                watched.remove(task);
+                true
+            }
+        };
+        self.watched.try_update_value(count).unwrap_or(true)
     }
 
     /// Brings a task into view and opens its output.

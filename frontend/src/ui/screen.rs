@@ -7,6 +7,7 @@ use leptos::prelude::*;
 use shared::TaskId;
 use shared::task::Task;
 
+use super::local::use_local;
 use super::stick::Stick;
 use super::use_dispatch;
 use crate::ansi::{Chunk, Color, Line, Run, Screen};
@@ -15,12 +16,19 @@ use crate::view::{Piece, Says, View, view};
 
 /// The output. It is watched for as long as it is shown.
 #[component]
-pub fn ScreenView(id: TaskId, screen: RwSignal<Screen>, task: RwSignal<Task>) -> View {
+pub fn ScreenView(id: TaskId, serial: u64, screen: RwSignal<Screen>, task: RwSignal<Task>) -> View {
     let dispatch = use_dispatch();
+    let local = use_local();
     let stick = Stick::new();
-    screen.set(Screen::default());
-    dispatch.agent(UserEvent::Watch { task: id.clone() });
-    on_cleanup(move || dispatch.agent(UserEvent::Unwatch { task: id }));
+    if local.watches(&id, serial) {
+        screen.set(Screen::default());
+        dispatch.agent(UserEvent::Watch { task: id.clone() });
+    }
+    on_cleanup(move || {
+        if local.watches_no_more(&id) {
+            dispatch.agent(UserEvent::Unwatch { task: id });
+        }
+    });
 
     let dropped = move || screen.with(Screen::dropped);
     let chunks = move || screen.with(|screen| Chunks(screen.chunks().to_vec()));

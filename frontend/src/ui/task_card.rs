@@ -19,7 +19,7 @@ use crate::view::{NodeRef, Says, View, effect, memo, view};
 pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
     let page = use_page();
     let local = use_local();
-    let TaskHandle { id, task, screen, .. } = handle;
+    let TaskHandle { id, serial, task, screen } = handle;
     let element = format!("task-{id}");
     let body = format!("task-{id}-body");
     let id = StoredValue::new(id);
@@ -115,7 +115,7 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
             </Show>
             <div id=body>
                 <Show when=is_open>
-                    <ScreenView id=id.get_value() screen task/>
+                    <ScreenView id=id.get_value() serial screen task/>
                     <Actions task screen own/>
                     <dl class="facts">{move || facts.get().into_iter().map(|(name, what)| view! { <dt>{name}</dt><dd>{what}</dd> }).collect::<Vec<View>>()}</dl>
                 </Show>

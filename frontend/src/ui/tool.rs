@@ -1,14 +1,17 @@
 //! A tool use: its card, the diff and output it shows, and the approval it may wait for.
 
 use agent::event::UserEvent;
-use agent::view::{ToolCard, ToolState};
+use agent::view::{Lane, Tone, ToolCard, ToolState};
 use leptos::prelude::*;
 use shared::TaskId;
+use shared::task::Task;
 
 use super::approval::Approval;
 use super::local::use_local;
-use super::use_dispatch;
+use super::screen::ScreenView;
+use super::{task_card, use_dispatch, use_page};
 use crate::format;
+use crate::state::PageState;
 use crate::view::{Says, View, memo, view};
 
 /// Lines of output that show before one asks for all.
@@ -27,8 +30,9 @@ pub fn ToolRow(card: RwSignal<ToolCard>) -> View {
     }
 }
 
-const fn state_str(state: &ToolState) -> &'static str {
-    match state {
+fn state_str(card: &ToolCard) -> &'static str {
+    match card.state {
+        ToolState::Skipped if card.task.is_some() => "moved",
         ToolState::Writing => "writing",
         ToolState::Waiting => "waiting",
         ToolState::Asks { .. } => "asks",
@@ -37,6 +41,51 @@ const fn state_str(state: &ToolState) -> &'static str {
         ToolState::Failed => "failed",
         ToolState::Skipped => "skipped",
     }
+}
+
+/// The task that a tool use has left to itself: what became of it is not in the tool's result.
+fn left_alone(card: &ToolCard) -> Option<TaskId> {
+    let leaves = match card.state {
+        ToolState::Skipped => true,
+        ToolState::Done => matches!(card.label.as_str(), "started" | "in the background"),
+        ToolState::Writing
+        | ToolState::Waiting
+        | ToolState::Asks { .. }
+        | ToolState::Running { .. }
+        | ToolState::Failed => false,
+    };
+    card.task.clone().filter(|_| leaves)
+}
+
+/// How such a task stands.
+#[derive(Clone, PartialEq, Eq)]
+struct Standing {
+    tone: &'static str,
+    /// How it ended.
+    end: Option<String>,
+    /// Whether it can be stopped and watched here.
+    runs_here: bool,
+}
+
+fn standing(page: PageState, id: &TaskId) -> Standing {
+    if let Some(handle) = page.task(id) {
+        return handle.task.with(|task| Standing {
+            tone: if task.paused { "paused" } else { task_card::tone(&task.state) },
+            end: task.state.is_end().then(|| task_card::label(&task.state)),
+            runs_here: task.is_active(),
+        });
+    }
+    // Where the runner's tasks are not known, in a replay or after they were cleared, the timeline still says how they went.
+    let is_its = |lane: &Lane| matches!(lane, Lane::Task { task } if task == id);
+    let tone = page.spans.with(|spans| {
+        let span = spans.values().find(|span| is_its(&span.lane))?;
+        span.end.map(|_| match span.tone {
+            Tone::Good => "good",
+            Tone::Bad => "bad",
+            Tone::Plain | Tone::Warn => "ended",
+        })
+    });
+    Standing { tone: tone.unwrap_or("running"), end: None, runs_here: false }
 }
 
 /// What a card shows below its head.
@@ -49,9 +98,10 @@ enum Part {
 
 #[component]
 fn Card(card: RwSignal<ToolCard>) -> View {
+    let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
-    let state = move || card.with(|card| state_str(&card.state));
+    let state = move || card.with(state_str);
     let head = move || card.with(|card| (card.name.clone(), card.subject.clone()));
     let task = move || card.with(|card| card.task.clone());
     let to_background = move || {
@@ -66,6 +116,12 @@ fn Card(card: RwSignal<ToolCard>) -> View {
             | ToolState::Skipped => None,
         })
     };
+    let stands = memo(move || card.with(left_alone).map(|task| standing(page, &task)));
+    let moved = move || state.get() == "moved";
+    let moved_and_runs = memo(move || {
+        let runs = stands.with(|stands| stands.as_ref().is_some_and(|stands| stands.runs_here));
+        card.with(|card| card.task.clone()).filter(|_| runs && moved())
+    });
     let parts = move || card.with(parts);
     let all = RwSignal::new(false);
     let whole = RwSignal::new(false);
@@ -73,15 +129,16 @@ fn Card(card: RwSignal<ToolCard>) -> View {
     let hides = move || quiet && state.get() == "done" && parts.with(|parts| parts.contains(&Part::Output));
     let time = move || {
         card.with(|card| match (card.started, card.ended) {
-            (Some(start), Some(end)) => Some(format::took(end.since(start))),
+            (Some(start), Some(end)) if !moved() => Some(format::took(end.since(start))),
             (Some(start), None) => Some(format::elapsed(local.since(start))),
-            (None, _) => None,
+            (Some(_), Some(_)) | (None, _) => None,
         })
     };
     let result = move || {
         let label = card.with(|card| match card.state {
             ToolState::Writing => "writing…".to_owned(),
             ToolState::Waiting => "waits".to_owned(),
+            ToolState::Skipped if card.task.is_some() => "moved to the background".to_owned(),
             ToolState::Skipped if card.label.is_empty() => "not run".to_owned(),
             ToolState::Asks { .. }
             | ToolState::Running { .. }
@@ -89,14 +146,15 @@ fn Card(card: RwSignal<ToolCard>) -> View {
             | ToolState::Failed
             | ToolState::Skipped => card.label.clone(),
         });
-        [Some(label).filter(|label| !label.is_empty()), time()]
+        let end = stands.with(|stands| stands.as_ref().and_then(|stands| stands.end.clone()));
+        [Some(label).filter(|label| !label.is_empty()), end.or_else(time)]
             .into_iter()
             .flatten()
             .collect::<Vec<_>>()
             .join(" · ")
     };
     view! {
-        <article class="tool" data-state=move || state.get() aria-label=move || head.with(|(name, subject)| format!("{name} {subject}"))>
+        <article class="tool" data-state=move || state.get() data-task=move || stands.with(|stands| stands.as_ref().map(|stands| stands.tone)) aria-label=move || head.with(|(name, subject)| format!("{name} {subject}"))>
             <header>
                 <span class="dot" aria-hidden="true"></span>
                 <span class="name">{move || head.with(|(name, _)| name.clone())}</span>
@@ -139,7 +197,17 @@ fn Card(card: RwSignal<ToolCard>) -> View {
                         "Send to background"
                     </button>
                 })}
+                {move || moved_and_runs.get().map(|task| view! {
+                    <button
+                        type="button"
+                        class="small"
+                        on:click=move |_| dispatch.agent(UserEvent::StopTask { task: task.clone() })
+                    >
+                        "Stop"
+                    </button>
+                })}
             </header>
+            <Live watched=moved_and_runs/>
             <For each=move || parts.get() key=|part| part.clone() as u64 let(part)>
                 {match part {
                     Part::Diff => view! { <Diff diff=Signal::derive(move || card.with(|card| card.diff.clone()))/> },
@@ -166,13 +234,29 @@ fn parts(card: &ToolCard) -> Vec<Part> {
     }
     // What a successful change of a file says is only what its diff shows.
     let says_more = card.diff.is_empty() || card.state == ToolState::Failed;
-    if !card.output.is_empty() && says_more {
+    // That a command goes on in the background is said by the card itself.
+    let moved = card.state == ToolState::Skipped && card.task.is_some();
+    if !card.output.is_empty() && says_more && !moved {
         parts.push(Part::Output);
     }
     if card.state == ToolState::Writing && !card.input.is_empty() {
         parts.push(Part::Input);
     }
     parts
+}
+
+/// The output of a task that was seen running here. It stays when the task ends.
+#[component]
+fn Live(watched: Memo<Option<TaskId>>) -> View {
+    let page = use_page();
+    let task =
+        Memo::new(move |before: Option<&Option<TaskId>>| before.cloned().flatten().or_else(|| watched.get()));
+    let shows = move || {
+        let handle = task.get().and_then(|task| untrack(|| page.task(&task)))?;
+        let (screen, task) = (RwSignal::from(handle.screen), RwSignal::<Task>::from(handle.task));
+        Some(view! { <ScreenView id=handle.id serial=handle.serial screen task/> })
+    };
+    view! { {shows} }
 }
 
 #[component]
