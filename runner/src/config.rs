@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::{env, fs, io};
+use std::{fs, io};
 
 use etcetera::BaseStrategy as _;
 use reqwest::Url;
@@ -14,6 +14,7 @@ use thiserror::Error;
 use tracing_subscriber::filter::Targets;
 
 use crate::cli::{Place, Serve};
+use crate::keys::variable;
 use crate::secret::{Secret, SecretHash};
 
 /// Where the page is, unless told.
@@ -163,7 +164,6 @@ impl Config {
         } else {
             return Err(ConfigError::NotConfined);
         };
-        let variable = |name| env::var(name).ok().filter(|value| !value.trim().is_empty());
         let base = variable("ANTHROPIC_BASE_URL").or(file.anthropic.base_url);
         let key = variable("ANTHROPIC_API_KEY").or(file.anthropic.api_key);
         Ok(Self {

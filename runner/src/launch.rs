@@ -21,6 +21,7 @@ use crate::cli::{Cli, ClientsAction, Command, Place, Serve};
 use crate::config::{self, Config, ConfigError};
 use crate::control::{self, Answer, Ask, ControlError};
 use crate::http::headers::SERVER_NAME;
+use crate::keys;
 use crate::qr;
 use crate::server::{self, RunError};
 use crate::state_dir::{StateDir, StateDirError};
@@ -61,6 +62,9 @@ fn occupied_words(address: SocketAddr, ours: bool) -> String {
 
 /// Does what the command line says.
 pub fn main(cli: Cli) -> ExitCode {
+    if cli.command.is_none() {
+        keys::hide();
+    }
     match cli.command {
         None => conclude(serve(&cli.place, cli.serve)),
         Some(Command::Pair { qr }) => conclude(ask(&cli.place, &Ask::Pair, qr)),

@@ -13,12 +13,15 @@ pub mod files;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod http;
+mod keys;
 pub mod launch;
 pub mod limits;
 pub mod page;
 pub mod pairing;
 pub mod qr;
 pub mod relay;
+#[cfg(target_os = "linux")]
+pub mod sandbox;
 pub mod secret;
 pub mod server;
 pub mod shim;

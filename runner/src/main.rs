@@ -1,8 +1,9 @@
 //! The binary `meanwhile`.
 //!
-//! What runs: the hidden subcommand `__shim`, which is one task's supervisor, is told apart before anything else, so that
-//! it stays one small process of one thread. Everything else is the command line: settings, state folder, socket, then
-//! [`runner::server::run`] until Ctrl-C or TERM. A second signal ends the process at once.
+//! What runs: two hidden subcommands are told apart before anything else, so that each stays one small process: `__shim`,
+//! which is one task's supervisor, and `__sandbox`, which becomes a command that only reads. Everything else is the command
+//! line: settings, state folder, socket, then [`runner::server::run`] until Ctrl-C or TERM. A second signal ends the process
+//! at once.
 
 use std::process::ExitCode;
 
@@ -11,8 +12,17 @@ use runner::cli::Cli;
 use runner::launch;
 
 fn main() -> ExitCode {
-    if std::env::args_os().nth(1).is_some_and(|argument| argument == "__shim") {
+    // Who started this may have blocked signals; a mask is inherited by all that is started, and nothing here wants one.
+    // It cannot fail for the mask of one's own thread.
+    #[cfg(unix)]
+    let _unblocked = nix::sys::signal::SigSet::all().thread_unblock();
+    let subcommand = std::env::args_os().nth(1);
+    if subcommand.as_ref().is_some_and(|argument| argument == "__shim") {
         return runner::shim::main();
+    }
+    #[cfg(target_os = "linux")]
+    if subcommand.is_some_and(|argument| argument == runner::sandbox::SUBCOMMAND) {
+        return runner::sandbox::main();
     }
     launch::main(Cli::parse())
 }

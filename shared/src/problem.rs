@@ -48,6 +48,8 @@ pub enum ProblemCode {
     TooLarge,
     /// Too many at once, or too fast.
     TooMany,
+    /// This system cannot hold the sandbox that was asked for; the message says why.
+    SandboxUnavailable,
     /// The path leaves the workspace.
     OutsideWorkspace,
     /// Not text in a form that can be edited: binary, or no valid UTF-8.

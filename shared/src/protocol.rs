@@ -233,6 +233,24 @@ pub struct Start {
     /// The task whose command this runs again; the new one bears the link if the runner knows it.
     #[serde(default)]
     pub again_of: Option<TaskId>,
+    /// What the kernel holds the command and all that it starts to. Absent: as the runner was started, `workspace` with
+    /// `--confine` and `open` without. It can only narrow that. One that this runner cannot hold is refused with
+    /// `sandbox_unavailable`, never weakened.
+    #[serde(default)]
+    pub sandbox: Option<Sandbox>,
+}
+
+/// What the kernel holds a command to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sandbox {
+    /// To nothing but the user's own rights.
+    Open,
+    /// It writes only to the workspace, a temporary folder and what `--writable` names.
+    Workspace,
+    /// It reads the workspace and the system, writes nothing but `/dev/null`, and reaches neither the network nor other
+    /// processes. What the policy lets pass without a question runs so.
+    ReadOnly,
 }
 
 const fn default_excerpt() -> u32 {
@@ -476,6 +494,9 @@ pub struct Welcome {
     /// What keeps commands from writing elsewhere than to the workspace; absent if nothing does.
     #[serde(default)]
     pub confined: Option<Confined>,
+    /// What a `start` may ask for besides `open`: what this system was seen to hold.
+    #[serde(default)]
+    pub sandboxes: Vec<Sandbox>,
     /// How often `heartbeat` comes, in milliseconds.
     pub heartbeat_ms: u64,
     /// The runner's clock.

@@ -17,6 +17,8 @@ use crate::settings::{Mode, Rule};
 pub enum Verdict {
     /// It may.
     Allow,
+    /// It may, held to reading by the kernel: its words say that it only reads, and words can be wrong.
+    ReadOnly,
     /// The person decides.
     Ask {
         /// Why, in a short sentence.
@@ -45,6 +47,16 @@ pub fn decide(call: &ToolCall, mode: Mode, rules: &[Rule], workspace: &str) -> V
     }
 }
 
+/// The question in place of [`Verdict::ReadOnly`] where the runner's system cannot hold a command to reading.
+#[must_use]
+pub fn ask_unheld(call: &ToolCall, workspace: &str) -> Verdict {
+    let exact = Rule::Exact { command: call.subject().to_owned(), workspace: workspace.to_owned() };
+    Verdict::Ask {
+        reason: "It seems only to read, but this system cannot hold it to that.".to_owned(),
+        always: vec![exact],
+    }
+}
+
 fn decide_edit(path: &str, mode: Mode, rules: &[Rule], workspace: &str) -> Verdict {
     // Git runs programs that its configuration names.
     if path.split(['/', '\\']).any(|part| part.eq_ignore_ascii_case(".git")) {
@@ -70,7 +82,7 @@ fn decide_command(command: &str, rules: &[Rule], workspace: &str) -> Verdict {
         Err(trouble) => return Verdict::Ask { reason: trouble.to_string(), always: vec![exact] },
     };
     let Err(reason) = harmless::check(&script, workspace) else {
-        return Verdict::Allow;
+        return Verdict::ReadOnly;
     };
     let Some(words) = script.plain() else {
         return Verdict::Ask { reason, always: vec![exact] };

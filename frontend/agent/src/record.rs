@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 use shared::json::{Deserialize, Serialize};
-use shared::protocol::TaskEvent;
+use shared::protocol::{Sandbox, TaskEvent};
 use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
 
 use crate::effect::CallId;
@@ -140,6 +140,9 @@ pub enum Record {
         index: usize,
         /// The operation's id towards the runner; after a reload the same one is asked for again.
         op: OpId,
+        /// What its command is held to, if not to what the runner was started with.
+        #[serde(default)]
+        sandbox: Option<Sandbox>,
     },
     /// A tool use started this task, and waits for it or goes on.
     ToolTask {

@@ -3,7 +3,7 @@
 //! It holds what must survive a reload, and nothing else; sockets, streams and timers are the agent's.
 
 use serde_json::Value;
-use shared::protocol::TaskEvent;
+use shared::protocol::{Sandbox, TaskEvent};
 use shared::sorted::Set;
 use shared::tools::ToolCall;
 use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
@@ -132,6 +132,8 @@ pub enum Progress {
     Began {
         /// The operation towards the runner.
         op: OpId,
+        /// What its command is held to.
+        sandbox: Option<Sandbox>,
         /// The task it started.
         task: Option<TaskId>,
     },
@@ -195,8 +197,8 @@ impl Session {
             Record::Decided { index, allowed, .. } => {
                 self.progress(*index, Progress::Pending { allowed: *allowed });
             }
-            Record::ToolBegan { index, op, .. } => {
-                self.progress(*index, Progress::Began { op: *op, task: None });
+            Record::ToolBegan { index, op, sandbox, .. } => {
+                self.progress(*index, Progress::Began { op: *op, sandbox: *sandbox, task: None });
             }
             Record::ToolTask { index, task, .. } => {
                 if let Phase::Tools(uses) = &mut self.phase

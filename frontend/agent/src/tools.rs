@@ -1,7 +1,7 @@
 //! Tool uses on their way to the runner and back: which operation carries a call out, and what the model reads of its reply.
 
 use shared::output::Excerpt;
-use shared::protocol::{BackgroundedBy, Checked, Op, Reply, Start};
+use shared::protocol::{BackgroundedBy, Checked, Op, Reply, Sandbox, Start};
 use shared::task::{Party, Task, TaskState};
 use shared::tools::{
     BASH_TIMEOUT_S, BackgroundRun, Bash, CheckBackground, EditFile, MAX_TIMEOUT_S, ReadFile, SendInput,
@@ -22,9 +22,9 @@ const CHECK_CHARS: u32 = 20_000;
 /// How `check_background` says that a task has not ended.
 pub const STILL_RUNNING: &str = "(still running; once it has ended, its result comes before your next call)";
 
-/// The operation that carries a call out.
+/// The operation that carries a call out; a command of it is held to this.
 #[must_use]
-pub fn operation(call: &ToolCall) -> Op {
+pub fn operation(call: &ToolCall, sandbox: Option<Sandbox>) -> Op {
     let limit = |seconds: u64| seconds.clamp(1, MAX_TIMEOUT_S) * 1000;
     match call.clone() {
         ToolCall::Bash(Bash { command, timeout }) => Op::Start(Start {
@@ -35,6 +35,7 @@ pub fn operation(call: &ToolCall) -> Op {
             stdin: false,
             excerpt_chars: BASH_CHARS,
             again_of: None,
+            sandbox,
         }),
         ToolCall::BackgroundRun(BackgroundRun { command, timeout, stdin }) => Op::Start(Start {
             command,
@@ -44,6 +45,7 @@ pub fn operation(call: &ToolCall) -> Op {
             stdin: stdin.unwrap_or(false),
             excerpt_chars: NOTICE_CHARS,
             again_of: None,
+            sandbox,
         }),
         ToolCall::ReadFile(ReadFile { path, offset, limit }) => Op::ReadFile { path, offset, limit },
         ToolCall::WriteFile(WriteFile { path, content }) => Op::WriteFile { path, content },

@@ -15,7 +15,9 @@ pub const fn status(code: ProblemCode) -> StatusCode {
         ProblemCode::Conflict => StatusCode::CONFLICT,
         ProblemCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ProblemCode::TooMany => StatusCode::TOO_MANY_REQUESTS,
-        ProblemCode::NotText | ProblemCode::NoMatch => StatusCode::UNPROCESSABLE_ENTITY,
+        ProblemCode::NotText | ProblemCode::NoMatch | ProblemCode::SandboxUnavailable => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
         ProblemCode::Upstream => StatusCode::BAD_GATEWAY,
         ProblemCode::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         ProblemCode::System | ProblemCode::Internal | ProblemCode::Other => StatusCode::INTERNAL_SERVER_ERROR,

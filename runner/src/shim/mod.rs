@@ -174,6 +174,8 @@ fn serve() -> io::Result<()> {
     let _leads_already = rustix::process::setsid();
     #[cfg(target_os = "linux")]
     {
+        // No command that it starts may look into it, or change it: it may serve another session's next.
+        rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         // A shim that its own command has stopped must go on to see that the runner has died. It does no harm that this
         // comes when the thread ends that started it.

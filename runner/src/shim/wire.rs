@@ -36,10 +36,21 @@ pub(crate) struct Run {
     pub(crate) env: Vec<(String, String)>,
     /// Whether a descriptor for the input follows that for the output.
     pub(crate) stdin: bool,
+    /// What it may read, if it is held to reading, and then its whole environment but the tag in `env`.
+    pub(crate) read_only: Option<ReadOnly>,
     /// The only paths that the command may write to; without them it is not confined.
     pub(crate) writable: Option<Vec<String>>,
     /// Where to say how the leader ended, should the runner die before it could have saved that.
     pub(crate) record: String,
+}
+
+/// A command that is held to reading.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct ReadOnly {
+    /// The sandbox's spec, as JSON.
+    pub(crate) spec: String,
+    /// Instead of the shim's own environment.
+    pub(crate) env: Vec<(String, String)>,
 }
 
 /// Shim to runner. After a `Run` come `Failed`, or `Started`, `Exited`, any number of `Left`, and `Empty`.

@@ -147,6 +147,7 @@ impl Connection {
             stats: self.stats_now(),
             relay: self.runner.relay.ready(),
             confined: self.runner.confined.clone(),
+            sandboxes: self.runner.tasks.sandboxes(),
             heartbeat_ms: HEARTBEAT_MS,
             now: now(),
         };

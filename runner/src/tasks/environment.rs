@@ -5,6 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::Path;
+
+use super::TasksError;
+use crate::shim::wire::ReadOnly;
 
 /// Variables with these beginnings are the runner's own or hold its keys.
 const OWN: [&str; 2] = ["MEANWHILE_", "ANTHROPIC_"];
@@ -56,6 +60,46 @@ pub(super) fn environment(
         environment.insert("LC_CTYPE".into(), locale.into());
     }
     environment
+}
+
+/// An absolute path, since the shim runs elsewhere.
+pub(super) fn shell(wanted: Option<&Path>) -> Result<String, TasksError> {
+    let candidates = match wanted {
+        Some(wanted) => vec![wanted],
+        None => ["/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/bin/sh"].map(Path::new).to_vec(),
+    };
+    let found = candidates.iter().find(|path| path.is_absolute() && path.is_file());
+    match found.and_then(|path| path.to_str()) {
+        Some(path) => Ok(path.to_owned()),
+        None => Err(TasksError::Shell {
+            path: candidates.last().map(|path| path.to_path_buf()).unwrap_or_default(),
+        }),
+    }
+}
+
+/// How commands of this runner are held to reading, or why they cannot be, as part of a sentence.
+#[cfg(target_os = "linux")]
+pub(super) fn read_only(
+    workspace: &Path,
+    state: &Path,
+    shell: &str,
+    environment: &BTreeMap<OsString, OsString>,
+) -> Result<ReadOnly, String> {
+    let spec = crate::sandbox::Spec::new(workspace, state, Path::new(shell), environment)?;
+    crate::sandbox::tried(&spec)?;
+    let spec = serde_json::to_string(&spec).map_err(|error| error.to_string())?;
+    Ok(ReadOnly { spec, env: crate::sandbox::environment(environment, workspace) })
+}
+
+/// See above.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn read_only(
+    _workspace: &Path,
+    _state: &Path,
+    _shell: &str,
+    _environment: &BTreeMap<OsString, OsString>,
+) -> Result<ReadOnly, String> {
+    Err("it takes Landlock, a part of Linux".into())
 }
 
 #[cfg(test)]

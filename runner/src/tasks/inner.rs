@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use shared::protocol::{Start, Stats, TaskEvent};
+use shared::protocol::{Sandbox, Start, Stats, TaskEvent};
 use shared::task::{Party, Task, TaskState};
 use shared::{OpId, Problem, ProblemCode, SessionId, TaskId};
 use tokio::sync::{Notify, broadcast, mpsc, watch};
@@ -26,6 +26,7 @@ use super::scarcity::Scarcity;
 use super::shims::Shims;
 use super::supervisor::Supervisor;
 use crate::limits::Limits;
+use crate::shim::wire::ReadOnly;
 use crate::store::{Store, StoreError, rows};
 
 /// News that wait for a slow receiver before it loses the oldest.
@@ -33,12 +34,19 @@ const NEWS: usize = 4_096;
 /// Between two reports of the runner as a whole.
 const STATS_EVERY: Duration = Duration::from_millis(500);
 
+/// What commands can be held to.
+pub(super) struct Sandboxes {
+    /// The only paths that commands may write to, if they are confined.
+    pub(super) writable: Option<Vec<String>>,
+    /// How a command is held to reading, or why none can be.
+    pub(super) read_only: Result<ReadOnly, String>,
+}
+
 pub(super) struct Inner {
     pub(super) workspace: PathBuf,
     pub(super) shell: String,
     pub(super) logs: PathBuf,
-    /// The only paths that commands may write to, if they are confined.
-    pub(super) writable: Option<Vec<String>>,
+    pub(super) sandboxes: Sandboxes,
     pub(super) limits: Limits,
     pub(super) store: Store,
     pub(super) shims: Arc<Shims>,
@@ -101,7 +109,7 @@ impl Inner {
         workspace: PathBuf,
         shell: String,
         logs: PathBuf,
-        writable: Option<Vec<String>>,
+        sandboxes: Sandboxes,
         limits: Limits,
         store: Store,
         shims: Arc<Shims>,
@@ -110,7 +118,7 @@ impl Inner {
             workspace,
             shell,
             logs,
-            writable,
+            sandboxes,
             store,
             shims,
             queue: Queue::new(limits.running, limits.running_session, limits.queued),
@@ -208,6 +216,16 @@ impl Inner {
                 self.limits.command_bytes
             );
             return refuse(ProblemCode::TooLarge, words);
+        }
+        let held = match start.sandbox {
+            None | Some(Sandbox::Open) => Ok(()),
+            Some(Sandbox::Workspace) if self.sandboxes.writable.is_some() => Ok(()),
+            Some(Sandbox::Workspace) => Err("it takes a runner that was started with --confine".to_owned()),
+            Some(Sandbox::ReadOnly) => self.sandboxes.read_only.as_ref().map(drop).map_err(Clone::clone),
+        };
+        if let Err(why) = held {
+            let words = format!("The command cannot be held as asked for: {why}. It was not started.");
+            return refuse(ProblemCode::SandboxUnavailable, words);
         }
         let folder = start.folder.as_deref().unwrap_or_default();
         if start.command.contains('\0') || folder.contains('\0') {

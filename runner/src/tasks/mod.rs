@@ -33,14 +33,14 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use shared::output::{Excerpt, OutputSlice};
-use shared::protocol::{Checked, Start, Stats, TaskEvent};
+use shared::protocol::{Checked, Sandbox, Start, Stats, TaskEvent};
 use shared::task::{Party, Task};
 use shared::{Epoch, OpId, Problem, ProblemCode, Seq, SessionId, TaskId};
 use thiserror::Error;
 use tokio::sync::{broadcast, oneshot, watch};
 
-use self::environment::environment;
-use self::inner::Inner;
+use self::environment::{environment, read_only, shell};
+use self::inner::{Inner, Sandboxes};
 pub(crate) use self::record::task_of;
 use self::record::{Command, Phase, Record};
 use self::shims::Shims;
@@ -148,8 +148,14 @@ impl Tasks {
             environment.insert("TMPDIR".into(), confine.temporary().into());
         }
         let writable = config.confine.as_ref().map(Confine::folders);
+        let read_only = read_only(&workspace, store.dir(), &shell, &environment);
+        if let Err(why) = &read_only {
+            tracing::warn!("No command runs without a question, since none can be held to reading: {why}.");
+        }
         let shims = Shims::new(config.program, environment, config.open_files);
-        let inner = Arc::new(Inner::new(workspace, shell, logs, writable, config.limits, store, shims));
+        let sandboxes = Sandboxes { writable, read_only };
+        let inner = Inner::new(workspace, shell, logs, sandboxes, config.limits, store, shims);
+        let inner = Arc::new(inner);
         inner.restore().await?;
         // The first command need not wait for its shim. A program that cannot be started shows at the first command.
         if let Ok(shim) = inner.shims.spawn() {
@@ -159,6 +165,13 @@ impl Tasks {
         tokio::spawn(ports::watch(Arc::downgrade(&inner)));
         tokio::spawn(shims::keep_awake(Arc::downgrade(&inner.shims)));
         Ok(Self { inner })
+    }
+
+    /// What a start may ask for besides `open`.
+    pub fn sandboxes(&self) -> Vec<Sandbox> {
+        let workspace = self.inner.sandboxes.writable.is_some().then_some(Sandbox::Workspace);
+        let read_only = self.inner.sandboxes.read_only.is_ok().then_some(Sandbox::ReadOnly);
+        workspace.into_iter().chain(read_only).collect()
     }
 
     /// Where commands run: absolute.
@@ -478,19 +491,4 @@ fn usable_folder(path: &Path) -> io::Result<PathBuf> {
         return Err(io::Error::new(io::ErrorKind::NotADirectory, "it is not a folder"));
     }
     Ok(path)
-}
-
-/// An absolute path, since the shim runs elsewhere.
-fn shell(wanted: Option<&Path>) -> Result<String, TasksError> {
-    let candidates = match wanted {
-        Some(wanted) => vec![wanted],
-        None => ["/bin/bash", "/usr/bin/bash", "/usr/local/bin/bash", "/bin/sh"].map(Path::new).to_vec(),
-    };
-    let found = candidates.iter().find(|path| path.is_absolute() && path.is_file());
-    match found.and_then(|path| path.to_str()) {
-        Some(path) => Ok(path.to_owned()),
-        None => Err(TasksError::Shell {
-            path: candidates.last().map(|path| path.to_path_buf()).unwrap_or_default(),
-        }),
-    }
 }

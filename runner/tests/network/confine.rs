@@ -119,3 +119,70 @@ async fn refuses_to_start() {
     assert_eq!(output.status.code(), Some(1));
     assert!(words.contains("Landlock") && words.contains("without --confine"), "{words}");
 }
+
+/// A runner on a system without these calls, as older kernels and some containers are.
+fn on_a_system_without(calls: &[(i64, Option<u64>)], test: impl AsyncFnOnce() + Send + 'static) {
+    use seccompiler::{
+        BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+        SeccompRule,
+    };
+
+    let rule = |first: &Option<u64>| {
+        let is = |value| SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value).unwrap();
+        first.iter().map(|value| SeccompRule::new(vec![is(*value)]).unwrap()).collect()
+    };
+    let rules = calls.iter().map(|(call, first)| (*call, rule(first))).collect();
+    let missing = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
+    let architecture = std::env::consts::ARCH.try_into().unwrap();
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, missing, architecture).unwrap();
+    let filter: BpfProgram = filter.try_into().unwrap();
+    // Inherited by what this thread starts, and gone with it.
+    let thread = std::thread::spawn(move || {
+        seccompiler::apply_filter(&filter).unwrap();
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test());
+    });
+    thread.join().unwrap();
+}
+
+async fn holds_nothing_to_reading() {
+    let runner = Runner::start(&[]).await;
+    let credential = runner.pair().await;
+    let (mut socket, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+    assert_eq!(welcome["sandboxes"], json!([]), "{}", runner.log());
+    let refused = socket.refused(json!({"op": "start", "command": "ls", "sandbox": "read_only"})).await;
+    assert_eq!(refused, "sandbox_unavailable");
+    let event = finish(&mut socket, "echo open").await;
+    assert_eq!(event["task"]["state"]["status"], "completed", "{event}");
+    assert!(runner.log().contains("No command runs without a question"), "{}", runner.log());
+}
+
+#[test]
+fn without_landlock_nothing_is_held_to_reading() {
+    on_a_system_without(&[(libc::SYS_landlock_create_ruleset, None)], holds_nothing_to_reading);
+}
+
+#[test]
+fn without_seccomp_nothing_is_held_to_reading() {
+    let filters = u64::from(libc::PR_SET_SECCOMP.cast_unsigned());
+    on_a_system_without(
+        &[(libc::SYS_seccomp, None), (libc::SYS_prctl, Some(filters))],
+        holds_nothing_to_reading,
+    );
+}
+
+#[tokio::test]
+async fn what_is_offered_is_held() {
+    if !able() {
+        return;
+    }
+    let runner = Runner::start(&[]).await;
+    let credential = runner.pair().await;
+    let (mut socket, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+    assert_eq!(welcome["sandboxes"], json!(["read_only"]), "{}", runner.log());
+    let refused = socket.refused(json!({"op": "start", "command": "ls", "sandbox": "workspace"})).await;
+    assert_eq!(refused, "sandbox_unavailable", "the runner was started without --confine");
+    socket.ask(json!({"op": "start", "command": "touch made || echo held", "sandbox": "read_only"})).await;
+    let event = socket.find(|frame| frame["event"]["event"] == "ended").await;
+    assert!(event["event"]["excerpt"]["head"].as_str().unwrap().ends_with("held\n"), "{event}");
+    assert!(!runner.work().join("made").exists());
+}

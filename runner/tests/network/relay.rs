@@ -362,3 +362,18 @@ fn decode(value: &serde_json::Value) -> String {
     let bytes = base64::engine::general_purpose::STANDARD.decode(value.as_str().unwrap()).unwrap();
     String::from_utf8(bytes).unwrap()
 }
+
+/// A command that a person allowed is of the same user, and reads what that may read.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_key_is_in_no_environment() {
+    let variables = [("ANTHROPIC_API_KEY", "sk-planted-4711"), ("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")];
+    let runner = Runner::start_with(&[], &variables).await;
+    let credential = runner.pair().await;
+    let (mut socket, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+    assert_eq!(welcome["relay"], json!(["anthropic"]));
+    let look = "cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n' | grep -c 'sk-plan[t]ed'; ps axeww | grep -c 'sk-plan[t]ed'; env | grep -c sk-; echo over";
+    let task = socket.start(look).await;
+    let ended = socket.find(|frame| frame["event"]["task"]["id"] == task.as_str()).await;
+    assert_eq!(ended["event"]["excerpt"]["head"], "0\n0\n0\nover\n", "{ended}");
+}

@@ -37,6 +37,7 @@ pub(crate) fn start(command: &str) -> Start {
         stdin: false,
         excerpt_chars: 4_000,
         again_of: None,
+        sandbox: None,
     }
 }
 

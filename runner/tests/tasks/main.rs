@@ -9,5 +9,7 @@ mod files;
 mod hostile;
 mod intents;
 mod pause;
+#[cfg(target_os = "linux")]
+mod read_only;
 mod supervision;
 mod watch;

@@ -1,7 +1,7 @@
 //! What the runner says: the socket's life, durable events, replies, and what passes by.
 
 use shared::output::{Excerpt, OutputSlice};
-use shared::protocol::{BackgroundedBy, Op, Outcome, Reply, ServerFrame, TaskEvent, Welcome};
+use shared::protocol::{BackgroundedBy, Op, Outcome, Reply, Sandbox, ServerFrame, TaskEvent, Welcome};
 use shared::task::Task;
 use shared::tools::ToolCall;
 use shared::{OpId, Problem, Seq, TaskId};
@@ -395,11 +395,11 @@ impl Agent {
     }
 
     /// The phase is one in which an operation of the log is under way but was not asked for since this boot.
-    pub(super) fn ask_again(&mut self, out: &mut Out, op: OpId, call: &ToolCall) {
+    pub(super) fn ask_again(&mut self, out: &mut Out, op: OpId, call: &ToolCall, sandbox: Option<Sandbox>) {
         if !self.asked_ops.insert(op) || self.link.is_pending(op) {
             return;
         }
-        if let Some(frame) = self.link.request(op, tools::operation(call), Purpose::Tool) {
+        if let Some(frame) = self.link.request(op, tools::operation(call, sandbox), Purpose::Tool) {
             self.send(out, frame);
         }
     }

@@ -4,7 +4,7 @@
 //! nothing more can be done without a further event.
 
 use shared::Timestamp;
-use shared::protocol::{ModelCall as RelayCall, Op, Welcome};
+use shared::protocol::{ModelCall as RelayCall, Op, Sandbox, Welcome};
 use shared::tools::definitions;
 
 use super::{Agent, Asking, Out, WAKE_BUDGET};
@@ -298,28 +298,44 @@ impl Agent {
         };
         match progress {
             Progress::Pending { allowed } => {
-                if !allowed && self.must_ask(out, index, &tool_call) {
-                    return false;
-                }
+                let sandbox = if allowed {
+                    None
+                } else {
+                    match self.way(out, index, &tool_call) {
+                        Way::Asks => return false,
+                        Way::Runs(sandbox) => sandbox,
+                    }
+                };
                 self.asking = None;
                 let Some(session) = self.session.id else { return false };
                 let op = derived_op(session, call.0, index as u64);
-                self.record(out, Record::ToolBegan { call, index, op });
+                self.record(out, Record::ToolBegan { call, index, op, sandbox });
                 true
             }
-            Progress::Began { op, .. } => {
-                self.ask_again(out, op, &tool_call);
+            Progress::Began { op, sandbox, .. } => {
+                self.ask_again(out, op, &tool_call, sandbox);
                 false
             }
             Progress::Done(_) => false,
         }
     }
 
-    /// Whether a tool use must wait for an approval; shows it if so.
-    fn must_ask(&mut self, out: &mut Out, index: usize, call: &shared::tools::ToolCall) -> bool {
+    /// How a tool use that nobody allowed goes on; shows the question if it must wait for an approval.
+    fn way(&mut self, out: &mut Out, index: usize, call: &shared::tools::ToolCall) -> Way {
         let workspace = self.session.fixed.as_ref().map(|fixed| fixed.workspace.clone()).unwrap_or_default();
-        match policy::decide(call, self.settings.mode, &self.settings.rules, &workspace) {
-            Verdict::Allow => false,
+        let verdict = policy::decide(call, self.settings.mode, &self.settings.rules, &workspace);
+        // The runner that comes back may be another one, which holds less.
+        let welcome = self.link.welcome().filter(|_| self.link.is_live());
+        let verdict = match (verdict, welcome) {
+            (Verdict::ReadOnly, None) => return Way::Asks,
+            (Verdict::ReadOnly, Some(welcome)) if !welcome.sandboxes.contains(&Sandbox::ReadOnly) => {
+                policy::ask_unheld(call, &workspace)
+            }
+            (verdict, _) => verdict,
+        };
+        match verdict {
+            Verdict::Allow => Way::Runs(None),
+            Verdict::ReadOnly => Way::Runs(Some(Sandbox::ReadOnly)),
             Verdict::Ask { reason, always } => {
                 let asking = Asking { index, always };
                 if self.asking.as_ref() != Some(&asking) {
@@ -331,10 +347,18 @@ impl Agent {
                     }
                     self.asking = Some(asking);
                 }
-                true
+                Way::Asks
             }
         }
     }
+}
+
+/// How a tool use goes on.
+enum Way {
+    /// It waits for the person; or for the runner, of which is not known yet what it can hold.
+    Asks,
+    /// It runs, held to this.
+    Runs(Option<Sandbox>),
 }
 
 /// What every conversation begins with. Nothing in it changes while the conversation lasts.

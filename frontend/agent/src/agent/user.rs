@@ -108,7 +108,7 @@ impl Agent {
             return;
         }
         let waited = self.session.current_use().and_then(|(_, tool)| match (&tool.call, &tool.progress) {
-            (Ok(ToolCall::Bash(_)), Progress::Began { op, task }) => Some((*op, task.clone())),
+            (Ok(ToolCall::Bash(_)), Progress::Began { op, task, .. }) => Some((*op, task.clone())),
             _ => None,
         });
         self.asking = None;
@@ -157,6 +157,7 @@ impl Agent {
             stdin: with_stdin,
             excerpt_chars: tools::NOTICE_CHARS,
             again_of: Some(task.clone()),
+            sandbox: None,
         };
         self.wish(out, Op::Start(start));
     }

@@ -1,4 +1,6 @@
-//! What is known to be harmless: programs that change nothing, with options that make them run or write nothing, on paths inside the workspace.
+//! What is known only to read: programs by name, with the options that are known where others would write or run
+//! something, on paths inside the workspace. What passes is held to reading by the kernel, so this list decides what is
+//! worth a question, and not what is safe.
 //!
 //! A program that is not in [`check_program`] is asked for, and so is an option that is not known where options can do harm.
 
@@ -25,18 +27,27 @@ pub(super) fn check(script: &Script, workspace: &str) -> Result<(), String> {
 fn check_program(program: &str, arguments: &[Word]) -> Result<(), String> {
     let fits = match program {
         "true" | "false" | "pwd" | "whoami" | "sleep" | "seq" | "echo" | "basename" | "dirname" | "uname"
-        | "nproc" | "ls" | "cat" | "head" | "tail" | "cut" | "tr" | "nl" | "tac" | "stat" | "df" | "grep"
-        | "egrep" | "fgrep" | "which" | "cmp" | "diff" | "id" | "uptime" => return Ok(()),
+        | "nproc" | "ls" | "cat" | "head" | "tail" | "cut" | "tr" | "nl" | "tac" | "stat" | "grep"
+        | "egrep" | "fgrep" | "which" | "cmp" | "diff" | "id" | "uptime" | "jq" | "rev" | "fold" | "comm"
+        | "join" | "paste" | "expand" | "column" | "tree" | "xxd" | "od" | "hexdump" | "strings"
+        | "base64" | "cksum" | "realpath" | "readlink" | "awk" => return Ok(()),
         // Others of their options take the names of files from a file.
         "wc" => arguments.iter().all(|word| is_operand(word) || is_wc_option(&word.text)),
         "du" => arguments.iter().all(|word| is_operand(word) || is_du_option(&word.text)),
         "md5sum" | "sha1sum" | "sha256sum" => {
             only(arguments, |option| matches!(option, "-b" | "-t" | "--binary" | "--text" | "--tag"))
         }
-        // Other words show the environment of every process.
-        "ps" => arguments.iter().all(|word| {
-            matches!(word.text.as_str(), "a" | "ax" | "aux" | "x" | "-a" | "-A" | "-e" | "-f" | "-ef")
+        "sed" => only(arguments, |option| {
+            cluster(option, "nEersuz")
+                || matches!(option, "--quiet" | "--silent" | "--regexp-extended" | "--expression")
         }),
+        "cargo" => match arguments {
+            [verb, options @ ..] if matches!(verb.text.as_str(), "tree" | "metadata") => {
+                options.iter().any(|word| word.text == "--offline") && only(options, is_cargo_option)
+            }
+            [verb] => matches!(verb.text.as_str(), "--version" | "-V"),
+            _ => false,
+        },
         "cd" => matches!(arguments, [folder] if !folder.text.starts_with('-') && !folder.text.is_empty()),
         "command" => arguments.first().is_some_and(|first| first.text == "-v"),
         "printf" => {
@@ -82,7 +93,8 @@ fn check_program(program: &str, arguments: &[Word]) -> Result<(), String> {
         "md5sum",
         "sha1sum",
         "sha256sum",
-        "ps",
+        "sed",
+        "cargo",
     ]
     .contains(&program);
     Err(if known {
@@ -108,7 +120,6 @@ fn reads_files(program: &str) -> bool {
             | "dirname"
             | "uname"
             | "nproc"
-            | "ps"
             | "tr"
             | "which"
             | "command"
@@ -151,6 +162,29 @@ fn only_prints(format: &str) -> bool {
 fn is_wc_option(option: &str) -> bool {
     cluster(option, "cmlLw")
         || matches!(option, "--bytes" | "--chars" | "--lines" | "--words" | "--max-line-length")
+}
+
+fn is_cargo_option(option: &str) -> bool {
+    matches!(
+        option,
+        "--offline"
+            | "--locked"
+            | "--frozen"
+            | "--workspace"
+            | "--all-features"
+            | "--no-deps"
+            | "--duplicates"
+            | "-d"
+            | "-p"
+            | "--package"
+            | "-i"
+            | "--invert"
+            | "--depth"
+            | "-e"
+            | "--edges"
+    ) || ["--depth=", "--format-version", "--prefix", "--edges="]
+        .iter()
+        .any(|known| option.starts_with(known))
 }
 
 fn is_du_option(option: &str) -> bool {
@@ -256,7 +290,8 @@ fn check_git(arguments: &[Word]) -> Result<(), String> {
     let Some(verb) = words.next() else { return Ok(()) };
     let rest: Vec<&str> = words.collect();
     let fits = match verb {
-        "status" | "log" | "diff" | "show" | "ls-files" | "rev-parse" | "blame" | "describe" | "shortlog" => {
+        "status" | "log" | "diff" | "show" | "ls-files" | "rev-parse" | "blame" | "describe" | "shortlog"
+        | "grep" | "ls-tree" | "cat-file" | "rev-list" | "merge-base" | "for-each-ref" => {
             arguments.iter().all(|word| word.glob != Some(0))
                 && rest.iter().all(|word| is_harmless_git_option(word))
         }

@@ -17,7 +17,7 @@ pub(super) enum Trouble {
     Grouping,
     #[error("It sets variables before it runs.")]
     Assignment,
-    #[error("It holds quotes, comments or signs that are not judged here.")]
+    #[error("It holds quotes or signs that are not judged here.")]
     Unclear,
     #[error("It is empty.")]
     Empty,
@@ -105,7 +105,7 @@ impl Reader<'_> {
                 '<' => return Err(Trouble::Redirection),
                 '(' | ')' | '{' | '}' => return Err(Trouble::Grouping),
                 '$' => return Err(Trouble::Expansion),
-                '#' if self.word.is_none() => return Err(Trouble::Unclear),
+                '#' if self.word.is_none() => self.comment()?,
                 '\'' => self.single_quoted()?,
                 '"' => self.double_quoted()?,
                 '\\' => {
@@ -129,6 +129,16 @@ impl Reader<'_> {
             return self.end_command();
         }
         if self.script.commands.is_empty() || wants { Err(Trouble::Empty) } else { Ok(()) }
+    }
+
+    /// Up to the end of its line. Signs in it that would mean something elsewhere are not judged.
+    fn comment(&mut self) -> Result<(), Trouble> {
+        let (text, rest) = self.rest.split_at(self.rest.find('\n').unwrap_or(self.rest.len()));
+        if text.contains(['\'', '"', '\\']) || text.chars().any(|sign| sign.is_control() && sign != '\t') {
+            return Err(Trouble::Unclear);
+        }
+        self.rest = rest;
+        Ok(())
     }
 
     fn join(&mut self) -> Result<(), Trouble> {

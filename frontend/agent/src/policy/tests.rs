@@ -22,7 +22,14 @@ fn harmless_commands_run_unasked() {
         "ls &>/dev/null",
         "ls &>/dev/null ; pwd",
         "printf '%5.2f%%\\n' 3",
-        "wc -l *.rs; du -sh -d1 .; ps -ef | head -n 3; sha256sum a",
+        "wc -l *.rs; du -sh -d1 .; sha256sum a",
+        "sed -n 1,5p f",
+        "git grep -n x",
+        "ls # just looking\npwd",
+        "rg -n x src | head",
+        "git log --stat",
+        "cargo tree --offline --depth 1",
+        "jq . f | awk '{print $1}'",
         "cat README.md | wc -l",
         "cat '/home/me/project/a b.txt'",
         "tail -n 20 \"log file.txt\"",
@@ -42,10 +49,10 @@ fn harmless_commands_run_unasked() {
         "seq 3\necho b\n\n",
         "echo \"it's ok!\" a\\ b",
         "which cargo; command -v npm",
-        "file -b a; stat a; du -sh .; df -h; uname -a; ps aux",
+        "file -b a; stat a; du -sh .; uname -a",
         "true &&\n pwd",
     ] {
-        assert_eq!(run(command, &[]), Verdict::Allow, "{command}");
+        assert_eq!(run(command, &[]), Verdict::ReadOnly, "{command}");
     }
 }
 
@@ -74,7 +81,9 @@ fn everything_else_is_asked_for() {
         ("PORT=80 ls", "sets variables"),
         ("a[0]=1 ls", "sets variables"),
         ("a+=1", "sets variables"),
-        ("ls # a", "not judged"),
+        ("ls # it's", "not judged"),
+        ("ls # a\u{1b}[2K", "not judged"),
+        ("ls # a\nrm b", "runs rm"),
         ("echo 'a", "not judged"),
         ("echo \"a", "not judged"),
         ("echo a\\", "not judged"),
@@ -127,9 +136,15 @@ fn everything_else_is_asked_for() {
         ("printf 'x%5n' PATH", "printf with"),
         ("printf %? PATH", "printf with"),
         ("true &>/dev/null rm -rf .", "`&`"),
-        ("ps eww", "ps with"),
-        ("ps axeww", "ps with"),
-        ("ps eww -C meanwhile", "ps with"),
+        ("ps eww", "runs ps"),
+        ("ps axeww", "runs ps"),
+        ("ps eww -C meanwhile", "runs ps"),
+        ("sed -i s/a/b/ f", "sed with"),
+        ("sed -ni s/a/b/ f", "sed with"),
+        ("cargo tree", "cargo with"),
+        ("cargo test", "cargo with"),
+        ("cargo tree --offline --config x", "cargo with"),
+        ("git grep -Ovi x", "git grep with"),
         ("sha256sum -c list", "sha256sum with"),
         ("md5sum --check list", "md5sum with"),
         ("wc --files0-from=list", "wc with"),
@@ -151,7 +166,8 @@ fn everything_else_is_asked_for() {
         ("command ls", "command with"),
     ] {
         match run(command, &[]) {
-            Verdict::Allow => assert!(reason.is_empty(), "{command}"),
+            Verdict::Allow => panic!("{command}"),
+            Verdict::ReadOnly => assert!(reason.is_empty(), "{command}"),
             Verdict::Ask { reason: got, always } => {
                 assert!(got.contains(reason) && !reason.is_empty(), "{command}: {got}");
                 assert_eq!(always.first(), Some(&exact(command)), "{command}");
@@ -352,6 +368,18 @@ mod properties {
         within.is_none().then_some(bare)
     }
 
+    fn without_comments(bare: &str) -> String {
+        let (mut kept, mut comment) = (String::new(), false);
+        for sign in bare.chars() {
+            let begins = kept.is_empty() || kept.ends_with([' ', '\t', '\n', ';', '|', '&']);
+            comment = sign != '\n' && (comment || (sign == '#' && begins));
+            if !comment {
+                kept.push(sign);
+            }
+        }
+        kept
+    }
+
     /// Without what is discarded, joined streams, and `&&`.
     fn without_allowed(bare: &str) -> String {
         let mut bare = bare.replace('\t', " ").replace(">>", ">");
@@ -369,14 +397,12 @@ mod properties {
         #[test]
         fn no_forbidden_sign_is_let_through(command in command()) {
             let rules = [prefix("npm test"), prefix("git"), prefix("echo")];
-            if run(&command, &[]) == Verdict::Allow {
+            if run(&command, &[]) == Verdict::ReadOnly {
                 let bare = bare(&command).expect("quotes are closed");
-                let bare = without_allowed(&bare);
+                let bare = without_allowed(&without_comments(&bare));
                 prop_assert!(!bare.contains(['$', '`', '(', ')', '{', '}', '<', '>', '&', '\r']), "{bare:?}");
-                let commented = bare.split([' ', '\t', '\n', ';', '|']).any(|word| word.starts_with('#'));
-                prop_assert!(!commented, "{bare:?}");
             } else if run(&command, &rules) == Verdict::Allow {
-                let bare = bare(&command).expect("quotes are closed");
+                let bare = without_comments(&bare(&command).expect("quotes are closed"));
                 prop_assert!(
                     !bare.contains(['$', '`', '(', ')', '{', '}', '<', '>', '&', '|', ';', '\n', '\r']),
                     "{bare:?}"
@@ -387,7 +413,7 @@ mod properties {
         #[test]
         fn nothing_panics_and_exact_is_exact(command in ".*", other in ".*") {
             prop_assert_eq!(run(&command, &[exact(&command)]), Verdict::Allow);
-            prop_assert_eq!(run(&command, &[exact(&other)]) == Verdict::Allow, command == other || run(&command, &[]) == Verdict::Allow);
+            prop_assert_eq!(run(&command, &[exact(&other)]) == Verdict::Allow, command == other);
         }
     }
 }

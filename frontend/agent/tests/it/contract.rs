@@ -11,7 +11,7 @@ use agent::view::{RowKind, ToolState, TurnView};
 use agent::{CallId, Event};
 use serde_json::{Value, json};
 use shared::output::Excerpt;
-use shared::protocol::{BackgroundedBy, Checked, Op, Outcome, Reply, ServerFrame};
+use shared::protocol::{BackgroundedBy, Checked, Op, Outcome, Reply, Sandbox, ServerFrame};
 use shared::task::{Party, PortHeld, Process, Task, TaskState};
 use shared::{Problem, ProblemCode, TaskId};
 
@@ -326,6 +326,53 @@ fn l9_a_denial_is_a_result_and_the_loop_goes_on() {
     });
     assert_eq!(rig.requests(), 0);
     assert!(rig.last_message()[0]["content"].as_str().unwrap().contains("They said: not that"));
+}
+
+#[test]
+fn l9_what_runs_unasked_is_held_to_reading_and_what_was_allowed_is_not() {
+    let mut rig = Rig::with(settings(Mode::AskCommands));
+    rig.say("x");
+    rig.answer(&[
+        tool("t1", "bash", json!({"command": "ls"})),
+        tool("t2", "background_run", json!({"command": "make"})),
+    ]);
+    let Op::Start(start) = rig.request().1 else { panic!("{:?}", rig.request()) };
+    assert_eq!(start.sandbox, Some(Sandbox::ReadOnly));
+    let task = rig.start("aaaa0001");
+    rig.end(&task, TaskState::Completed, "");
+    rig.user(UserEvent::Decide { call: CallId(1), index: 1, decision: Decision::Once });
+    let Op::Start(start) = rig.request().1 else { panic!("{:?}", rig.request()) };
+    assert_eq!((start.command.as_str(), start.sandbox), ("make", None));
+}
+
+#[test]
+fn l9_where_nothing_can_be_held_to_reading_everything_is_asked_for() {
+    for command in ["ls", "sleep 1", "git status", "cat a | head", "true"] {
+        let mut rig = Rig::with(settings(Mode::AskCommands));
+        rig.sandboxes = Vec::new();
+        rig.boot();
+        rig.connect();
+        rig.say("x");
+        rig.answer(&[tool("t1", "bash", json!({"command": command}))]);
+        assert_eq!(rig.requests(), 0, "{command}");
+        assert!(
+            matches!(rig.cards()[0].state, ToolState::Asks { .. }),
+            "{command}: {:?}",
+            rig.cards()[0].state
+        );
+    }
+}
+
+#[test]
+fn l9_what_only_reads_waits_for_the_runner_to_say_what_it_can_hold() {
+    let mut rig = Rig::with(settings(Mode::AskCommands));
+    rig.say("x");
+    rig.link(LinkInput::Closed { code: 1006, reason: String::new() });
+    rig.answer(&[tool("t1", "bash", json!({"command": "ls"}))]);
+    rig.sandboxes = Vec::new();
+    rig.connect();
+    assert_eq!(rig.requests(), 0, "the runner that came back cannot hold it");
+    assert!(matches!(rig.cards()[0].state, ToolState::Asks { .. }), "{:?}", rig.cards()[0].state);
 }
 
 #[test]

@@ -9,8 +9,8 @@ use agent::{Agent, Effect, Event};
 use serde_json::{Value, json};
 use shared::output::Excerpt;
 use shared::protocol::{
-    BackgroundedBy, ClientFrame, Confined, Op, Outcome, PROTOCOL, Reply, ServerFrame, Stats, TaskEvent,
-    Welcome,
+    BackgroundedBy, ClientFrame, Confined, Op, Outcome, PROTOCOL, Reply, Sandbox, ServerFrame, Stats,
+    TaskEvent, Welcome,
 };
 use shared::task::{Task, TaskState};
 use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
@@ -38,6 +38,8 @@ pub(crate) struct Rig {
     pub(crate) saving: bool,
     /// How the runner confines its commands.
     pub(crate) confined: Option<Confined>,
+    /// What it can hold them to.
+    pub(crate) sandboxes: Vec<Sandbox>,
 }
 
 pub(crate) fn settings(mode: Mode) -> Settings {
@@ -69,6 +71,7 @@ impl Rig {
             generation: 0,
             saving: true,
             confined: None,
+            sandboxes: vec![Sandbox::ReadOnly],
         };
         rig.boot();
         rig.connect();
@@ -126,6 +129,7 @@ impl Rig {
             stats: Stats::default(),
             relay: Vec::new(),
             confined: self.confined.clone(),
+            sandboxes: self.sandboxes.clone(),
             heartbeat_ms: 10_000,
             now: Timestamp(self.now),
         }));

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::protocol::Sandbox;
 use shared::task::{Party, Task, TaskState};
 use shared::{Problem, ProblemCode};
 use tokio::net::unix::pipe;
@@ -160,7 +161,11 @@ impl Supervisor {
             folder: self.task.folder.clone(),
             env: vec![(MARK.into(), self.record.id.0.clone())],
             stdin: their_input.is_some(),
-            writable: self.inner.writable.clone(),
+            read_only: match self.start.sandbox {
+                Some(Sandbox::ReadOnly) => self.inner.sandboxes.read_only.clone().ok(),
+                Some(Sandbox::Open | Sandbox::Workspace) | None => None,
+            },
+            writable: self.inner.sandboxes.writable.clone(),
             record: exit_record(&self.inner.logs, &self.record.id).to_string_lossy().into_owned(),
         });
         let mut descriptors = vec![theirs.as_fd()];

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use shared::output::Excerpt;
 use shared::protocol::{
-    BackgroundedBy, Checked, ClientFrame, Hello, Op, Outcome, PROTOCOL, Reply, ServerFrame, Start, Stats,
-    TaskEvent, Welcome,
+    BackgroundedBy, Checked, ClientFrame, Hello, Op, Outcome, PROTOCOL, Reply, Sandbox, ServerFrame, Start,
+    Stats, TaskEvent, Welcome,
 };
 use shared::task::{Party, Task, TaskState};
 use shared::{Epoch, OpId, Problem, ProblemCode, Seq, SessionId, TaskId, Timestamp};
@@ -182,6 +182,7 @@ impl Runner {
             stats: Stats::default(),
             relay: Vec::new(),
             confined: None,
+            sandboxes: vec![Sandbox::Workspace, Sandbox::ReadOnly],
             heartbeat_ms: 10_000_000,
             now: Timestamp(now),
         })));
