@@ -11,6 +11,8 @@ use seccompiler::{
 const NAMESPACES: u64 = 0x7e02_0000;
 /// Requests of `ioctl` that only ask: terminals, bytes that wait, flags of files.
 const ASKS: [u64; 8] = [0x5401, 0x5413, 0x540f, 0x541b, 0x5421, 0x5450, 0x5451, 0x8008_6601];
+/// Requests of `fcntl`: copies, flags, locks, sizes of pipes and seals. Not those that have signals sent to a process.
+const CONTROLS: [u64; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1031, 1032, 1033, 1034];
 /// `AF_UNIX`, and the kind of socket that cannot be sent from to another address.
 const UNIX: u64 = 1;
 const STREAM: u64 = 1;
@@ -27,7 +29,7 @@ const ALWAYS: &[i64] = &calls! {
     SYS_rt_sigaction SYS_rt_sigprocmask SYS_rt_sigreturn SYS_rt_sigpending SYS_rt_sigtimedwait SYS_rt_sigsuspend
     SYS_sigaltstack SYS_pread64 SYS_pwrite64 SYS_readv SYS_writev SYS_preadv SYS_pwritev SYS_preadv2 SYS_pwritev2
     SYS_sched_yield SYS_dup SYS_dup3 SYS_nanosleep SYS_clock_nanosleep SYS_getitimer SYS_setitimer SYS_getpid
-    SYS_sendfile SYS_execve SYS_execveat SYS_exit SYS_exit_group SYS_wait4 SYS_waitid SYS_uname SYS_fcntl SYS_flock
+    SYS_sendfile SYS_execve SYS_execveat SYS_exit SYS_exit_group SYS_wait4 SYS_waitid SYS_uname SYS_flock
     SYS_fsync SYS_fdatasync SYS_ftruncate SYS_truncate SYS_getcwd SYS_chdir SYS_fchdir SYS_readlinkat SYS_umask
     SYS_gettimeofday SYS_getrlimit SYS_getrusage SYS_sysinfo SYS_times SYS_getuid SYS_getgid SYS_geteuid SYS_getegid
     SYS_setpgid SYS_getppid SYS_setsid SYS_getpgid SYS_getsid SYS_getgroups SYS_getresuid SYS_getresgid SYS_capget
@@ -79,6 +81,11 @@ fn program(signals_are_scoped: bool) -> Result<BpfProgram, seccompiler::BackendE
         .map(|request| SeccompRule::new(vec![is(1, half.clone(), SeccompCmpOp::Eq, *request)?]))
         .collect::<Result<_, _>>()?;
     rules.insert(libc::SYS_ioctl, asks);
+    let controls = CONTROLS
+        .iter()
+        .map(|request| SeccompRule::new(vec![is(1, half.clone(), SeccompCmpOp::Eq, *request)?]))
+        .collect::<Result<_, _>>()?;
+    rules.insert(libc::SYS_fcntl, controls);
     // Its own limits alone: those of its parent reach other commands.
     let own = SeccompRule::new(vec![is(0, half.clone(), SeccompCmpOp::Eq, 0)?])?;
     rules.insert(libc::SYS_prlimit64, vec![own]);

@@ -226,7 +226,6 @@ impl Shared {
     fn work(&self, jobs: &Receiver<Job>) {
         while let Ok((run, descriptors)) = jobs.recv() {
             let begun = Instant::now();
-            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
             match start(&run, descriptors) {
                 Ok((pid, witness)) => {
                     self.state().leader = Some(pid);
@@ -244,6 +243,10 @@ impl Shared {
                 }
             }
         }
+    }
+
+    fn take_last(&self) -> Option<Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn rest(&self) {
@@ -340,6 +343,7 @@ impl Shared {
                             self.hold(hold);
                             self.say(&FromShim::Held(hold));
                         }
+                        ToShim::Saved => drop(self.take_last()),
                     }
                 }
                 Ok(false) => {}
@@ -352,8 +356,7 @@ impl Shared {
     /// The runner has died, and may not have saved how the newest leader ended. One that ended when nobody read its output
     /// any more, or just after its input did, may have ended of that.
     fn leave_record(&self) {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Last { record, exited, at, read }) = last
+        if let Some(Last { record, exited, at, read }) = self.take_last()
             && read.unwrap_or_else(|| at.elapsed() > MOMENT)
             && let Ok(text) = serde_json::to_vec(&exited)
         {

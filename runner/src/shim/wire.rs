@@ -21,6 +21,8 @@ pub(crate) enum ToShim {
     },
     /// Stop all processes of the tree where they are, or let them go on. Always answered with `Held`.
     Hold(bool),
+    /// How the newest leader ended is on the disk.
+    Saved,
 }
 
 /// What to start.
@@ -67,7 +69,7 @@ pub(crate) enum FromShim {
     Exited(Exited),
     /// What is left of the leader's tree now.
     Left(Vec<Process>),
-    /// Nothing is left; the shim may be given another run.
+    /// Nothing is left. The shim may be given another run once it was told `Saved`.
     Empty,
     /// The answer to `Hold`: what was asked for was done.
     Held(bool),

@@ -157,10 +157,7 @@ impl Tasks {
         let inner = Inner::new(workspace, shell, logs, sandboxes, config.limits, store, shims);
         let inner = Arc::new(inner);
         inner.restore().await?;
-        // The first command need not wait for its shim. A program that cannot be started shows at the first command.
-        if let Ok(shim) = inner.shims.spawn() {
-            inner.shims.give_back(shim);
-        }
+        inner.shims.prepare();
         tokio::spawn(inner::report(Arc::downgrade(&inner)));
         tokio::spawn(ports::watch(Arc::downgrade(&inner)));
         tokio::spawn(shims::keep_awake(Arc::downgrade(&inner.shims)));

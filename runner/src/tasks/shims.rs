@@ -1,4 +1,4 @@
-//! The runner's end of the shims: starting them, speaking with them, keeping a few for the next tasks.
+//! The runner's end of the shims: starting them, speaking with them, keeping a few ready for the next tasks.
 //!
 //! This is the only place of the runner where a program is started, and the program is the runner itself.
 
@@ -9,7 +9,6 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -21,12 +20,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::shim::wire::{self, FromShim, ToShim};
 
+/// Shims that are kept ready, so that a command need not wait for its own to start.
+const READY: usize = 2;
 /// Idle shims that are kept.
 const IDLE: usize = 16;
-/// Idle shims that are kept for a moment, since those who need many often soon need many again.
-const IDLE_MOST: usize = 64;
-/// That moment.
-const MOMENT: Duration = Duration::from_secs(10);
 /// Between two looks for shims that were stopped.
 const LOOKS: Duration = Duration::from_millis(50);
 
@@ -35,11 +32,10 @@ pub(super) struct Shims {
     environment: BTreeMap<OsString, OsString>,
     /// The soft limit of open files that commands get.
     open_files: Option<u64>,
+    /// Those that no command could have changed.
     idle: Mutex<Vec<Shim>>,
     /// The process ids of all that live.
     alive: Arc<Mutex<BTreeSet<u32>>>,
-    /// Whether those that are too many will be let go in a moment.
-    trimming: AtomicBool,
 }
 
 /// A shim that is idle or has one run.
@@ -58,14 +54,7 @@ impl Shims {
     ) -> Arc<Self> {
         // Rust's own descriptors are closed on exec already; those that the runner was started with may not be.
         close_fds::set_fds_cloexec_threadsafe(3, &[]);
-        Arc::new(Self {
-            program,
-            environment,
-            open_files,
-            idle: Mutex::default(),
-            alive: Arc::default(),
-            trimming: AtomicBool::new(false),
-        })
+        Arc::new(Self { program, environment, open_files, idle: Mutex::default(), alive: Arc::default() })
     }
 
     /// An idle shim, or a new one.
@@ -77,22 +66,30 @@ impl Shims {
         }
     }
 
-    /// Keeps a shim whose tree is empty. Those that are too many end with their sockets.
-    pub(super) fn give_back(self: &Arc<Self>, shim: Shim) {
-        let mut idle = self.idle();
-        if idle.len() >= IDLE_MOST {
-            return;
+    /// Makes those ready that the next commands will take.
+    pub(super) fn prepare(&self) {
+        while self.idle().len() < READY {
+            // What is short now is told to the command that needs it.
+            let Ok(shim) = self.spawn() else { return };
+            self.give_back(shim);
         }
-        idle.push(shim);
-        if idle.len() > IDLE && !self.trimming.swap(true, Ordering::AcqRel) {
-            let shims = Arc::downgrade(self);
-            tokio::spawn(async move {
-                tokio::time::sleep(MOMENT).await;
-                if let Some(shims) = shims.upgrade() {
-                    shims.trimming.store(false, Ordering::Release);
-                    shims.idle().truncate(IDLE);
-                }
-            });
+    }
+
+    /// Keeps a shim that had no command yet, or one that could not have changed it.
+    pub(super) fn give_back(&self, shim: Shim) {
+        let mut idle = self.idle();
+        if idle.len() < IDLE {
+            idle.push(shim);
+        }
+    }
+
+    /// Lets a shim go whose tree is empty and whose task's end is saved. It is its command's parent and of the same user: a
+    /// command may have lowered its limits, its priority or its processors for good, and whatever it starts later inherits
+    /// those. So it is used again only after a command that was held to reading.
+    pub(super) async fn done(&self, mut shim: Shim, held: bool) {
+        // One that has died needs no word.
+        if shim.send(&ToShim::Saved, &[]).await.is_ok() && held {
+            self.give_back(shim);
         }
     }
 

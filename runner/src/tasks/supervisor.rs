@@ -17,7 +17,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::protocol::{BackgroundedBy, Start, TaskEvent};
+use shared::protocol::{BackgroundedBy, Sandbox, Start, TaskEvent};
 use shared::task::{Party, Process, Task, TaskState};
 use shared::{Problem, ProblemCode};
 use tokio::sync::{mpsc, oneshot};
@@ -259,8 +259,13 @@ impl Supervisor {
         }
         // Nobody of this task can write any more; what is in the pipe is all.
         while output.is_some() && read_ready(&mut output, &self.record) > 0 {}
-        self.inner.shims.give_back(shim);
         self.gone().await;
+        let (shims, record) = (Arc::clone(&self.inner.shims), Arc::clone(&self.record));
+        let held = self.start.sandbox == Some(Sandbox::ReadOnly);
+        tokio::spawn(async move {
+            record.reached(Phase::Gone).await;
+            shims.done(shim, held).await;
+        });
     }
 
     async fn leader_ended(&mut self, end: &Exited) {

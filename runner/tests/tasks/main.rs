@@ -11,5 +11,6 @@ mod intents;
 mod pause;
 #[cfg(target_os = "linux")]
 mod read_only;
+mod reuse;
 mod supervision;
 mod watch;

@@ -180,6 +180,8 @@ impl Supervisor {
         loop {
             match shim.receive().await? {
                 Some(FromShim::Started { pid }) => {
+                    let shims = Arc::clone(&self.inner.shims);
+                    tokio::spawn(async move { shims.prepare() });
                     *self.record.input.lock().await = input;
                     return Ok(Running { shim, output: Some(output), pid });
                 }
