@@ -57,6 +57,18 @@ pub fn ask_unheld(call: &ToolCall, workspace: &str) -> Verdict {
     }
 }
 
+/// The question in place of [`Verdict::ReadOnly`] for a command that failed when it was held to reading.
+#[must_use]
+pub fn ask_refused(call: &ToolCall, workspace: &str) -> Verdict {
+    let exact = Rule::Exact { command: call.subject().to_owned(), workspace: workspace.to_owned() };
+    Verdict::Ask {
+        reason:
+            "It seems only to read, but failed when it was held to that. Now it would run without that limit."
+                .to_owned(),
+        always: vec![exact],
+    }
+}
+
 fn decide_edit(path: &str, mode: Mode, rules: &[Rule], workspace: &str) -> Verdict {
     // Git runs programs that its configuration names.
     if path.split(['/', '\\']).any(|part| part.eq_ignore_ascii_case(".git")) {

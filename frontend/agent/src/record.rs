@@ -223,4 +223,7 @@ pub struct ToolOutcome {
     /// Whether it was not carried out: denied, stopped or cut off.
     #[serde(default)]
     pub skipped: bool,
+    /// Whether it failed as a command does that is refused what it is not held to.
+    #[serde(default)]
+    pub refused: bool,
 }

@@ -2,6 +2,8 @@
 //!
 //! It holds what must survive a reload, and nothing else; sockets, streams and timers are the agent's.
 
+use std::collections::VecDeque;
+
 use serde_json::Value;
 use shared::protocol::{Sandbox, TaskEvent};
 use shared::sorted::Set;
@@ -69,7 +71,12 @@ pub struct Session {
     pub spent: Spent,
     /// How often the model looked at tasks that were still running.
     pub polls: u32,
+    /// Commands that failed when they were held to reading, the newest first.
+    pub refused: VecDeque<String>,
 }
+
+/// The most commands of which it is known that holding them may have made them fail.
+const REFUSED: usize = 64;
 
 /// What is fixed for a conversation.
 #[derive(Clone, Debug, PartialEq)]
@@ -213,6 +220,13 @@ impl Session {
                 for task in consumed {
                     self.queue.consume(task);
                     self.consumed.insert(task.clone());
+                }
+                if outcome.refused
+                    && let Phase::Tools(uses) = &self.phase
+                    && let Some(Ok(call)) = uses.get(*index).map(|used| &used.call)
+                {
+                    self.refused.truncate(REFUSED - 1);
+                    self.refused.push_front(call.subject().to_owned());
                 }
                 self.progress(*index, Progress::Done(outcome.clone()));
                 self.finish_tools();

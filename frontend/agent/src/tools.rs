@@ -22,6 +22,28 @@ const CHECK_CHARS: u32 = 20_000;
 /// How `check_background` says that a task has not ended.
 pub const STILL_RUNNING: &str = "(still running; once it has ended, its result comes before your next call)";
 
+/// What programs say when the kernel refuses them something. It decides what is told and asked, and nothing of what is allowed.
+const REFUSALS: [&str; 6] = [
+    "Permission denied",
+    "permission denied",
+    "Operation not permitted",
+    "Function not implemented",
+    "Read-only file system",
+    "File too large",
+];
+/// What the model is told then.
+const REFUSED: &str = "\n[It ran without a question, so it could only read, in the workspace and the system's own folders, without the network. If that is why it failed, run it once more: the user is asked then, and it runs without that limit.]";
+
+/// The outcome of a command that was held to reading, with the way out if that may be why it failed.
+#[must_use]
+pub fn held(mut outcome: ToolOutcome) -> ToolOutcome {
+    outcome.refused = outcome.is_error && REFUSALS.iter().any(|refusal| outcome.content.contains(refusal));
+    if outcome.refused {
+        outcome.content.push_str(REFUSED);
+    }
+    outcome
+}
+
 /// The operation that carries a call out; a command of it is held to this.
 #[must_use]
 pub fn operation(call: &ToolCall, sandbox: Option<Sandbox>) -> Op {

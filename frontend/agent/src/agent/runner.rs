@@ -207,13 +207,16 @@ impl Agent {
         &mut self,
         out: &mut Out,
         index: usize,
-        outcome: crate::record::ToolOutcome,
+        mut outcome: crate::record::ToolOutcome,
         consumed: Vec<TaskId>,
     ) {
         if let Some((_, tool)) = self.session.current_use()
-            && let Progress::Began { op, .. } = tool.progress
+            && let Progress::Began { op, sandbox, .. } = tool.progress
         {
             self.link.forget(op);
+            if sandbox == Some(Sandbox::ReadOnly) {
+                outcome = tools::held(outcome);
+            }
         }
         self.record(out, Record::ToolDone { call: self.session.call, index, outcome, consumed });
     }

@@ -331,6 +331,11 @@ impl Agent {
             (Verdict::ReadOnly, Some(welcome)) if !welcome.sandboxes.contains(&Sandbox::ReadOnly) => {
                 policy::ask_unheld(call, &workspace)
             }
+            (Verdict::ReadOnly, Some(_))
+                if self.session.refused.iter().any(|command| command == call.subject()) =>
+            {
+                policy::ask_refused(call, &workspace)
+            }
             (verdict, _) => verdict,
         };
         match verdict {

@@ -346,6 +346,32 @@ fn l9_what_runs_unasked_is_held_to_reading_and_what_was_allowed_is_not() {
 }
 
 #[test]
+fn l9_what_failed_because_it_was_held_is_asked_for_when_it_comes_again() {
+    let mut rig = Rig::with(settings(Mode::AskCommands));
+    rig.say("x");
+    for (place, output) in
+        ["cat: a: No such file or directory\n", "cat: a: Permission denied\n"].iter().enumerate()
+    {
+        rig.answer(&[tool(&format!("t{place}"), "bash", json!({"command": "cat a"}))]);
+        let Op::Start(start) = rig.request().1 else { panic!("{:?}", rig.request()) };
+        assert_eq!(start.sandbox, Some(Sandbox::ReadOnly));
+        let task = rig.start(&format!("aaaa000{place}"));
+        rig.end(&task, TaskState::Failed { code: 1 }, output);
+        let told = rig.last_message()[0]["content"].as_str().unwrap().contains("run it once more");
+        assert_eq!(told, place == 1, "{:?}", rig.last_message());
+    }
+    rig.answer(&[tool("t3", "bash", json!({"command": "cat a"}))]);
+    rig.user(UserEvent::Decide { call: rig.agent.session().call, index: 0, decision: Decision::Once });
+    let Op::Start(start) = rig.request().1 else { panic!("{:?}", rig.request()) };
+    assert_eq!((start.command.as_str(), start.sandbox), ("cat a", None));
+    let task = rig.start("aaaa0003");
+    rig.end(&task, TaskState::Completed, "");
+    rig.answer(&[tool("t4", "bash", json!({"command": "cat b"}))]);
+    let Op::Start(start) = rig.request().1 else { panic!("{:?}", rig.request()) };
+    assert_eq!(start.sandbox, Some(Sandbox::ReadOnly));
+}
+
+#[test]
 fn l9_where_nothing_can_be_held_to_reading_everything_is_asked_for() {
     for command in ["ls", "sleep 1", "git status", "cat a | head", "true"] {
         let mut rig = Rig::with(settings(Mode::AskCommands));
