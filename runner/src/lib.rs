@@ -20,7 +20,6 @@ pub mod page;
 pub mod pairing;
 pub mod qr;
 pub mod relay;
-#[cfg(target_os = "linux")]
 pub mod sandbox;
 pub mod secret;
 pub mod server;

@@ -20,7 +20,6 @@ fn main() -> ExitCode {
     if subcommand.as_ref().is_some_and(|argument| argument == "__shim") {
         return runner::shim::main();
     }
-    #[cfg(target_os = "linux")]
     if subcommand.is_some_and(|argument| argument == runner::sandbox::SUBCOMMAND) {
         return runner::sandbox::main();
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 /// Where systems keep programs and what these need.
-const SYSTEM: [&str; 12] = [
+const SYSTEM: [&str; 15] = [
     "/usr",
     "/bin",
     "/sbin",
@@ -21,6 +21,9 @@ const SYSTEM: [&str; 12] = [
     "/snap",
     "/run/current-system",
     "/home/linuxbrew/.linuxbrew",
+    "/System/Library",
+    "/Library/Developer",
+    "/Applications/Xcode.app/Contents/Developer",
 ];
 
 /// Configuration of the system that holds no secret, and devices and counters that tell nothing of other processes.

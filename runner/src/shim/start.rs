@@ -11,7 +11,7 @@ use std::thread;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::wire::{Failure, ReadOnly, Run};
+use super::wire::{Failure, Run};
 
 /// Bytes that one argument may have: `MAX_ARG_STRLEN` on Linux is 128 KiB with the closing zero.
 const ARGUMENT: usize = 128 * 1024 - 1;
@@ -31,7 +31,11 @@ pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option
     };
     let mut command = match &run.read_only {
         None => Command::new(&run.shell),
-        Some(read_only) => held_to_reading(&run.shell, read_only),
+        Some(read_only) => {
+            let mut command = crate::sandbox::command(&run.shell, &read_only.spec);
+            command.envs(read_only.env.iter().map(|(name, value)| (name, value)));
+            command
+        }
     };
     command.arg("-c");
     if run.command.len() <= ARGUMENT {
@@ -71,19 +75,6 @@ pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option
         passing: false,
     })?;
     Ok((pid, witness))
-}
-
-/// The program that gives up its rights and becomes the shell.
-fn held_to_reading(shell: &str, read_only: &ReadOnly) -> Command {
-    // This very program, whatever was put in its place since. Elsewhere than on Linux no runner asks for it.
-    let mut command = Command::new("/proc/self/exe");
-    command
-        .arg(crate::sandbox::SUBCOMMAND)
-        .arg(shell)
-        .env_clear()
-        .envs(read_only.env.iter().map(|(name, value)| (name, value)))
-        .env(crate::sandbox::VARIABLE, &read_only.spec);
-    command
 }
 
 /// Cuts at character borders.

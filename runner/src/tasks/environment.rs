@@ -78,7 +78,6 @@ pub(super) fn shell(wanted: Option<&Path>) -> Result<String, TasksError> {
 }
 
 /// How commands of this runner are held to reading, or why they cannot be, as part of a sentence.
-#[cfg(target_os = "linux")]
 pub(super) fn read_only(
     workspace: &Path,
     state: &Path,
@@ -89,17 +88,6 @@ pub(super) fn read_only(
     crate::sandbox::tried(&spec)?;
     let spec = serde_json::to_string(&spec).map_err(|error| error.to_string())?;
     Ok(ReadOnly { spec, env: crate::sandbox::environment(environment, workspace) })
-}
-
-/// See above.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn read_only(
-    _workspace: &Path,
-    _state: &Path,
-    _shell: &str,
-    _environment: &BTreeMap<OsString, OsString>,
-) -> Result<ReadOnly, String> {
-    Err("it takes Landlock, a part of Linux".into())
 }
 
 #[cfg(test)]
