@@ -12,7 +12,7 @@ use shared::ProblemCode;
 use shared::protocol::{Sandbox, Start};
 use shared::task::TaskState;
 
-use crate::common::{Runner, gone, op, start};
+use crate::common::{PROGRAM, Runner, gone, op, start};
 
 /// Attacks, and what only reads, one a line; `#` begins a remark.
 const CORPUS: &str = include_str!("read_only.txt");
@@ -111,8 +111,70 @@ impl Drop for Scene {
     }
 }
 
+/// In a process of its own, with secrets in its environment and its home folder; and as an ordinary user, too, if this one is
+/// none, for much that a sandbox leaves open is denied to one or the other.
+#[test]
+fn nothing_that_runs_unasked_writes_reaches_out_or_reads_a_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    for name in [
+        ".ssh/id_ed25519",
+        ".bash_history",
+        ".git-credentials",
+        ".netrc",
+        ".cargo/credentials.toml",
+        ".config/meanwhile/config.toml",
+        ".aws/credentials",
+        ".npmrc",
+        ".profile",
+        "notes.txt",
+    ] {
+        let path = home.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, SECRET).unwrap();
+    }
+    let own = std::env::current_exe().unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_meanwhile"));
+    let mut users = vec![Command::new(&own)];
+    users[0].env(PROGRAM, program);
+    if rustix::process::geteuid().is_root() {
+        // What it runs may lie where another user cannot look.
+        let copies = [&*own, program].map(|file| {
+            let copy = folder.path().join(file.file_name().unwrap());
+            fs::copy(file, &copy).unwrap();
+            copy
+        });
+        let user = 1_000_000 + std::process::id();
+        for path in [folder.path(), &home] {
+            std::os::unix::fs::chown(path, Some(user), Some(user)).unwrap();
+        }
+        let user = user.to_string();
+        let mut ordinary = Command::new("setpriv");
+        ordinary.args(["--reuid", &user, "--regid", &user, "--clear-groups"]).arg(&copies[0]);
+        ordinary.env(PROGRAM, &copies[1]);
+        users.push(ordinary);
+    }
+    for mut user in users {
+        let temporary = folder.path().join(format!("tmp{}", user.get_args().count()));
+        fs::create_dir(&temporary).unwrap();
+        fs::set_permissions(&temporary, fs::Permissions::from_mode(0o777)).unwrap();
+        user.args(["--exact", "--ignored", "--nocapture", "read_only::the_corpus"])
+            .env("HOME", &home)
+            .env("TMPDIR", &temporary)
+            .envs(["PLANTED", "ANTHROPIC_API_KEY", "GITHUB_TOKEN"].map(|name| (name, SECRET)));
+        let output = user.current_dir(folder.path()).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && told.contains("1 passed"),
+            "{user:?}: {told}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_runs_unasked_writes_reaches_out_or_reads_a_secret() {
+#[ignore = "another test starts it"]
+async fn the_corpus() {
     let scene = Scene::new().await;
     assert!(
         scene.runner.tasks.sandboxes().contains(&Sandbox::ReadOnly),
