@@ -7,7 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, RETRY_AFTER, USER_AGENT};
+use axum::http::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER,
+    USER_AGENT,
+};
 use axum::http::{HeaderMap, HeaderValue, Method};
 use bytes::Bytes;
 use reqwest::{Body, Client, Response};
@@ -34,8 +37,9 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// Of a caller's headers, those that an upstream gets.
 const REQUEST_HEADERS: [HeaderName; 6] = [ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT, BETA, VERSION];
 /// Of an upstream's headers, those that a caller gets.
-const RESPONSE_HEADERS: [HeaderName; 5] = [
+const RESPONSE_HEADERS: [HeaderName; 6] = [
     CONTENT_TYPE,
+    DATE,
     RETRY_AFTER,
     HeaderName::from_static("retry-after-ms"),
     HeaderName::from_static("x-should-retry"),
@@ -112,6 +116,8 @@ impl Relay {
             .collect();
         sent.entry(VERSION).or_insert(HeaderValue::from_static(ANTHROPIC_VERSION));
         sent.insert(API_KEY, key);
+        // A compressed stream would come in larger pieces, and so later. One that is compressed all the same is read.
+        sent.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let posts = method == Method::POST;
         if posts {
             sent.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
@@ -126,6 +132,16 @@ impl Relay {
             Ok(Err(error)) => return Err(self.unreachable(&words(&error))),
             Err(_) => return Err(self.unreachable("it did not answer for five minutes")),
         };
+        // What the client has undone it does not name any more.
+        let packed = response.headers().get(CONTENT_ENCODING).filter(|name| *name != "identity");
+        if let Some(name) = packed {
+            return Err(Problem::new(
+                ProblemCode::Upstream,
+                format!(
+                    "The model's server compressed its answer in a way that the runner did not ask for and cannot read: {name:?}. Check ANTHROPIC_BASE_URL."
+                ),
+            ));
+        }
         Ok(Answer { response, _place: place })
     }
 

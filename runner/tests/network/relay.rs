@@ -35,6 +35,11 @@ impl Asked {
         self.stream.write_all(format!("{:x}\r\n{text}\r\n", text.len()).as_bytes()).await
     }
 
+    async fn bytes(&mut self, bytes: &[u8]) {
+        let chunk = [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
+        self.stream.write_all(&chunk).await.unwrap();
+    }
+
     async fn end(&mut self) {
         self.stream.write_all(b"0\r\n\r\n").await.unwrap();
     }
@@ -175,6 +180,36 @@ async fn errors_of_the_upstream_are_passed_on_and_a_broken_answer_says_so() {
     asked.begin("307 Temporary Redirect", "Location: http://127.0.0.1:1/\r\n").await;
     asked.end().await;
     assert_eq!(socket.until("model_head").await["status"], 307);
+}
+
+/// Some servers compress though nobody asked.
+#[tokio::test]
+async fn what_was_compressed_unasked_is_read_or_said() {
+    /// `event: a`, `data: 1` and a blank line, by gzip.
+    const PACKED: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\x4a\x2d\x4b\xcd\x2b\xb1\x52\x48\xe4\x4a\x49\x2c\x49\xb4\x52\x30\xe4\xe2\x02\x00\x00\x00\xff\xff";
+    let upstream = Upstream::start().await;
+    let runner = upstream.runner().await;
+    let credential = runner.pair().await;
+    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    socket.ask(call("c1")).await;
+    let mut asked = upstream.next().await;
+    assert_eq!(asked.header("accept-encoding"), Some("identity"), "{}", asked.head);
+    let head = "Content-Type: text/event-stream\r\nContent-Encoding: gzip\r\nConnection: close\r\nDate: Fri, 20 Nov 2026 10:00:00 GMT\r\n";
+    asked.begin("200 OK", head).await;
+    assert_eq!(socket.until("model_head").await["headers"]["date"], "Fri, 20 Nov 2026 10:00:00 GMT");
+    asked.bytes(PACKED).await;
+    // It comes before the end: what was flushed is read at once.
+    assert_eq!(decode(&socket.until("model_data").await["data"]), "event: a\ndata: 1\n\n");
+    asked.bytes(b"\x03\x00\x78\x7e\x22\xa9\x12\x00\x00\x00").await;
+    asked.end().await;
+    assert_eq!(socket.until("model_end").await["problem"], json!(null));
+
+    socket.ask(call("c2")).await;
+    let mut asked = upstream.next().await;
+    asked.begin("200 OK", "Content-Encoding: x-odd\r\n").await;
+    let problem = socket.until("model_end").await["problem"].clone();
+    assert!(problem["message"].as_str().unwrap().contains("x-odd"), "{problem}");
+    assert_eq!(problem["retryable"], false);
 }
 
 #[tokio::test]
