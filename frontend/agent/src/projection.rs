@@ -23,7 +23,7 @@ use crate::record::{Entry, Record, ToolOutcome};
 use crate::session::{PAUSES, Phase, Progress, Session, overtakes_tools};
 use crate::settings::Rule;
 pub use words::fault_words;
-use words::{stop_tone, stop_words};
+use words::{failed_words, stop_tone, stop_words};
 
 use crate::view::{Drain, DrainedLine, Lane, Patch, Row, RowKind, Span, Tone, ToolCard, ToolState};
 
@@ -80,12 +80,14 @@ impl Projection {
                     self.row(first, entry.at, RowKind::Notice { tone, text, retry: false }, patches);
                 }
             }
-            Record::CallFailed { fault, retry_at, .. } => {
+            Record::CallFailed { fault, retry_at, shown, .. } => {
                 self.end_span(self.call.0 * SPANS_A_CALL, entry.at, Tone::Bad, patches);
                 self.drop_answer(patches);
-                if retry_at.is_none() {
-                    let kind = RowKind::Notice { tone: Tone::Bad, text: fault_words(fault), retry: true };
-                    self.row(first, entry.at, kind, patches);
+                let retry = retry_at.is_none();
+                if retry || *shown {
+                    let tone = if retry { Tone::Bad } else { Tone::Plain };
+                    let text = failed_words(fault, *shown, retry);
+                    self.row(first, entry.at, RowKind::Notice { tone, text, retry }, patches);
                 }
             }
             Record::Decided { index, .. } => {

@@ -116,6 +116,9 @@ pub enum Record {
         /// When it is made again by itself; otherwise it waits for the person.
         #[serde(default)]
         retry_at: Option<Timestamp>,
+        /// Whether some of the answer was shown, and so was taken back.
+        #[serde(default)]
+        shown: bool,
     },
     /// An approval was given or refused by the person.
     Decided {

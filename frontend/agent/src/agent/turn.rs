@@ -176,6 +176,7 @@ impl Agent {
     pub(super) fn model(&mut self, out: &mut Out, call: CallId, input: ModelInput) {
         let Some(calling) = self.calling.as_mut().filter(|calling| calling.call == call) else { return };
         calling.heard = out.now;
+        calling.stream.clock(out.now);
         let (events, over) = match input {
             ModelInput::Head { status, headers } => {
                 calling.stream.head(status, &headers);
@@ -218,14 +219,18 @@ impl Agent {
                 match delay {
                     Some(delay) => {
                         let retry_at = Some(out.now.plus(delay));
-                        self.record(out, Record::CallFailed { call, fault, retry_at });
+                        let shown = partial.shown;
+                        self.record(out, Record::CallFailed { call, fault, retry_at, shown });
                     }
                     None if !partial.content.is_empty() => {
                         let stop = Stop::Cut { reason: crate::projection::fault_words(&fault) };
                         let content = self.session.transcript.fit(partial.content);
                         self.record(out, Record::Answered { call, content, stop, usage: partial.usage });
                     }
-                    None => self.record(out, Record::CallFailed { call, fault, retry_at: None }),
+                    None => {
+                        let shown = partial.shown;
+                        self.record(out, Record::CallFailed { call, fault, retry_at: None, shown });
+                    }
                 }
             }
         }

@@ -1,17 +1,21 @@
 //! Reads the stream of Anthropic's Messages: bytes in, neutral events and one result out.
 //!
 //! [`Stream::head`] comes first, then [`Stream::data`] as the body comes, then [`Stream::end`] or [`Stream::lost`]. After
-//! [`ModelEvent::Done`], or when the call is broken off, [`Stream::result`] says what came of it. An answer without `message_stop` is truncated,
-//! however complete it looks.
+//! [`ModelEvent::Done`], or when the call is broken off, [`Stream::result`] says what came of it. An answer without `message_stop` is whole
+//! if it gave the reason of its end, and truncated otherwise, however complete it looks. A server that answers with one message instead of a
+//! stream is read too.
 
 use serde_json::Value;
+use shared::Timestamp;
 use shared::json;
 use shared::sorted::Map;
 use shared::tools::UNREADABLE;
 
 use super::answer::{Answer, ModelEvent, Outcome, Partial, keep};
-use super::fault::{self, Head};
-use super::sse::{Parser, SseEvent};
+use super::fault::{self, Form, Head};
+use super::message::block_type;
+use super::sse::{MAX_EVENT_BYTES, Parser, SseEvent};
+use super::surrogates::{Halves, join, parse, parse_piece};
 use super::{Fault, Stop, Usage};
 
 /// The most bytes of an answer.
@@ -23,12 +27,15 @@ const MAX_ERROR_BYTES: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub struct Stream {
     head: Head,
+    form: Form,
     sse: Parser,
     body: Vec<u8>,
     bytes: usize,
     blocks: Vec<Block>,
     usage: Usage,
     stop: Option<Stop>,
+    /// The reason said that tools are wanted.
+    wants_tools: bool,
     shown: bool,
     end: Option<Result<(), Fault>>,
 }
@@ -40,6 +47,8 @@ struct Block {
     fields: json::Map<String, Value>,
     text: String,
     json: String,
+    /// The first half of a character whose second half may come.
+    half: Option<u16>,
     done: bool,
 }
 
@@ -52,7 +61,12 @@ impl Stream {
 
     /// The head came. Header names are in lower case.
     pub fn head(&mut self, status: u16, headers: &Map<String, String>) {
-        self.head = Head { status: Some(status), headers: headers.clone() };
+        self.head = Head { status: Some(status), headers: headers.clone(), now: self.head.now };
+    }
+
+    /// What time it is here, for a server that says when to come again.
+    pub const fn clock(&mut self, now: Timestamp) {
+        self.head.now = Some(now);
     }
 
     /// A piece of the body came.
@@ -61,45 +75,63 @@ impl Stream {
         if self.end.is_some() {
             return events;
         }
-        if !self.head.is_stream() {
-            let room = MAX_ERROR_BYTES.saturating_sub(self.body.len());
-            self.body.extend_from_slice(&bytes[..bytes.len().min(room)]);
-            return events;
+        if self.form == Form::Unknown {
+            self.form = self.head.form(bytes);
         }
+        let most = match self.form {
+            // Nothing but blank bytes so far: they are of no use to either.
+            Form::Unknown => return events,
+            Form::Other => MAX_ERROR_BYTES,
+            Form::Json => MAX_EVENT_BYTES,
+            Form::Events => {
+                self.piece(bytes, &mut events);
+                return events;
+            }
+        };
+        let room = most.saturating_sub(self.body.len());
+        self.body.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        if self.form == Form::Json && bytes.len() > room {
+            self.fail(TOO_LARGE.to_owned(), false, &mut events);
+        }
+        events
+    }
+
+    /// A piece of a stream of events came.
+    fn piece(&mut self, bytes: &[u8], events: &mut Vec<ModelEvent>) {
         self.bytes = self.bytes.saturating_add(bytes.len());
         match self.sse.push(bytes) {
             Ok(_) if self.bytes > MAX_ANSWER_BYTES => {
-                self.fail(
-                    "The answer is larger than this page can hold. Ask for something smaller.".to_owned(),
-                    false,
-                    &mut events,
-                );
+                self.fail(TOO_LARGE.to_owned(), false, events);
             }
             Ok(read) => {
                 for event in read {
-                    self.event(&event, &mut events);
+                    self.event(&event, events);
                 }
             }
             Err(error) => self.fail(
                 format!("The answer cannot be read: {error}. Check the base URL in the settings."),
                 false,
-                &mut events,
+                events,
             ),
         }
-        events
     }
 
     /// The body ended.
     pub fn end(&mut self) -> Vec<ModelEvent> {
         let mut events = Vec::new();
-        if self.end.is_none() && !self.head.is_stream() {
-            let fault = self.head.fault(&std::mem::take(&mut self.body));
-            self.finish(Err(fault), &mut events);
+        let is_whole = matches!(self.form, Form::Json | Form::Other) || !self.head.is_good();
+        if self.end.is_none() && is_whole {
+            self.whole(&mut events);
         }
+        // What is no JSON was cut off in its middle.
         if self.end.is_none()
             && let Some(event) = self.sse.finish()
+            && parse(&event.data).is_some()
         {
             self.event(&event, &mut events);
+        }
+        if self.end.is_none() && self.stop.is_some() {
+            self.finish(Ok(()), &mut events);
         }
         if self.end.is_none() {
             self.fail(TRUNCATED.to_owned(), true, &mut events);
@@ -107,12 +139,48 @@ impl Stream {
         events
     }
 
+    /// A body that is no stream ended: one message, an error, or something else.
+    fn whole(&mut self, events: &mut Vec<ModelEvent>) {
+        let body = std::mem::take(&mut self.body);
+        let message = if self.head.is_good() { parse(&String::from_utf8_lossy(&body)) } else { None };
+        match message {
+            Some(message) if message["type"] == "message" && message["content"].is_array() => {
+                self.message(&message, events);
+            }
+            Some(error) if error["error"]["type"].is_string() => self.error(&error, events),
+            None if self.form == Form::Json => self.fail(TRUNCATED.to_owned(), true, events),
+            Some(_) | None => {
+                let fault = self.head.fault(&body);
+                self.finish(Err(fault), events);
+            }
+        }
+    }
+
+    /// One message instead of a stream: the same as its events.
+    fn message(&mut self, message: &Value, out: &mut Vec<ModelEvent>) {
+        for (index, block) in message["content"].as_array().into_iter().flatten().enumerate() {
+            let begin = json::object(&[("index", &(index as u64)), ("content_block", block)]);
+            self.block_start(&begin, out);
+            self.block_stop(&begin, out);
+        }
+        if self.end.is_none() {
+            self.stopped(&message["stop_reason"]);
+            self.count(&message["usage"], out);
+            self.finish(Ok(()), out);
+        }
+    }
+
     /// The connection could not be made or broke. The result can be taken.
     pub fn lost(&mut self, reason: impl AsRef<str>) {
         if self.end.is_some() {
             return;
         }
-        let fault = if self.head.status.is_none() || self.head.is_stream() {
+        if self.stop.is_some() {
+            // Nothing but the good-bye was lost.
+            self.end = Some(Ok(()));
+            return;
+        }
+        let fault = if self.head.status.is_none() || self.head.is_good() {
             Fault { status: self.head.status, ..fault::lost(reason.as_ref()) }
         } else {
             self.head.fault(&self.body)
@@ -139,7 +207,14 @@ impl Stream {
                 let stop = self.stop.unwrap_or(Stop::End);
                 let cut = stop == Stop::MaxTokens;
                 let blocks = self.blocks.iter().filter(|block| block.may_stay(cut)).map(Block::value);
-                return Ok(Answer { content: keep(blocks), stop, usage: self.usage });
+                let content = keep(blocks);
+                let has_tools = content.iter().any(|block| block_type(block) == "tool_use");
+                let stop = if self.wants_tools && !has_tools {
+                    Stop::Other { word: TOOL_USE.to_owned() }
+                } else {
+                    stop
+                };
+                return Ok(Answer { content, stop, usage: self.usage });
             }
             Some(Err(fault)) => fault,
             None => fault::broken(&self.head, TRUNCATED.to_owned(), true),
@@ -152,34 +227,62 @@ impl Stream {
         if self.end.is_some() {
             return;
         }
-        let Some(data) = parse(&event.data) else {
+        // Some servers say nothing to keep the line open, and some say good-bye in another protocol's word.
+        if matches!(event.data.trim(), "" | "[DONE]") {
+            return;
+        }
+        let Some((data, halves)) = Self::read(&event.data) else {
             let shown: String = event.data.chars().take(80).collect();
             self.fail(format!("The answer cannot be read: an event is no JSON: {shown:?}. Try again, or check the base URL."), false, out);
             return;
         };
         match data["type"].as_str().unwrap_or(&event.event) {
+            "" if data["error"].is_object() => self.error(&data, out),
             "message_start" => self.count(&data["message"]["usage"], out),
             "content_block_start" => self.block_start(&data, out),
-            "content_block_delta" => self.block_delta(&data, out),
-            "content_block_stop" => {
-                if let Some((block, open)) = self.find(&data) {
-                    open.done = true;
-                    let content = open.value();
-                    out.push(ModelEvent::BlockDone { block, content });
-                }
-            }
+            "content_block_delta" => self.block_delta(&data, halves, out),
+            "content_block_stop" => self.block_stop(&data, out),
             "message_delta" => {
-                if let Some(word) = data["delta"]["stop_reason"].as_str() {
-                    self.stop = Some(stop(word));
-                }
+                self.stopped(&data["delta"]["stop_reason"]);
                 self.count(&data["usage"], out);
             }
             "message_stop" => self.finish(Ok(()), out),
-            "error" => {
-                let fault = self.head.fault_in_stream(&data);
-                self.finish(Err(fault), out);
-            }
+            "error" => self.error(&data, out),
             _ => {}
+        }
+    }
+
+    fn error(&mut self, data: &Value, out: &mut Vec<ModelEvent>) {
+        let fault = self.head.fault_in_stream(data);
+        self.finish(Err(fault), out);
+    }
+
+    /// Only what grows can make halves whole.
+    fn read(text: &str) -> Option<(Value, Halves)> {
+        let (data, halves) = parse_piece(text)?;
+        let grows = matches!(
+            data["delta"]["type"].as_str(),
+            Some("text_delta" | "thinking_delta" | "input_json_delta")
+        );
+        if grows || halves == Halves::default() {
+            Some((data, halves))
+        } else {
+            Some((parse(text)?, Halves::default()))
+        }
+    }
+
+    fn stopped(&mut self, reason: &Value) {
+        if let Some(word) = reason.as_str() {
+            self.wants_tools = word == TOOL_USE;
+            self.stop = Some(stop(word));
+        }
+    }
+
+    fn block_stop(&mut self, data: &Value, out: &mut Vec<ModelEvent>) {
+        if let Some((block, open)) = self.find(data) {
+            open.done = true;
+            let content = open.value();
+            out.push(ModelEvent::BlockDone { block, content });
         }
     }
 
@@ -208,20 +311,27 @@ impl Stream {
             fields: fields.clone(),
             text: String::new(),
             json: String::new(),
+            half: None,
             done: false,
         });
         self.say(block, kind == "thinking", &text, out);
     }
 
-    fn block_delta(&mut self, data: &Value, out: &mut Vec<ModelEvent>) {
+    fn block_delta(&mut self, data: &Value, halves: Halves, out: &mut Vec<ModelEvent>) {
         let delta = &data["delta"];
         let piece = |name: &str| delta[name].as_str().unwrap_or_default();
         let Some((block, open)) = self.find(data) else { return };
         match delta["type"].as_str().unwrap_or_default() {
-            "text_delta" => self.say(block, false, piece("text"), out),
-            "thinking_delta" => self.say(block, true, piece("thinking"), out),
+            "text_delta" => {
+                let text = open.joined(piece("text"), halves);
+                self.say(block, false, &text, out);
+            }
+            "thinking_delta" => {
+                let text = open.joined(piece("thinking"), halves);
+                self.say(block, true, &text, out);
+            }
             "input_json_delta" => {
-                let text = piece("partial_json").to_owned();
+                let text = open.joined(piece("partial_json"), halves);
                 open.json.push_str(&text);
                 if !text.is_empty() && open.kind() == "tool_use" {
                     out.push(ModelEvent::ToolArgsDelta { block, text });
@@ -290,6 +400,8 @@ impl Stream {
     }
 }
 
+const TOOL_USE: &str = "tool_use";
+const TOO_LARGE: &str = "The answer is larger than this page can hold. Ask for something smaller.";
 const TRUNCATED: &str = "The answer broke off before its end. Try again.";
 
 impl Block {
@@ -297,12 +409,23 @@ impl Block {
         self.fields.get("type").and_then(Value::as_str).unwrap_or_default()
     }
 
+    /// A piece with the half before it and its own, and without one whose other half may come.
+    fn joined(&mut self, piece: &str, halves: Halves) -> String {
+        if piece.is_empty() && halves == Halves::default() {
+            return String::new();
+        }
+        let first = join(self.half.take(), halves.low);
+        self.half = halves.high;
+        first.into_iter().chain(piece.chars()).collect()
+    }
+
     /// The block as it is sent back.
     fn value(&self) -> Value {
         let mut fields = self.fields.clone();
         let kind = self.kind();
         if matches!(kind, "text" | "thinking") {
-            fields.insert(kind.to_owned(), self.text.as_str().into());
+            let text: String = self.text.chars().chain(join(self.half, None)).collect();
+            fields.insert(kind.to_owned(), text.into());
         }
         if !self.json.is_empty() {
             let input = match parse(&self.json) {
@@ -317,15 +440,14 @@ impl Block {
         Value::Object(fields)
     }
 
-    /// Whether the block can stay if the answer was `cut` off: text always, other blocks if they are whole.
+    /// Whether the block can stay if the answer was `cut` off: text always, other blocks if they are whole. Of a whole answer all do:
+    /// some servers do not say where blocks end.
     fn may_stay(&self, cut: bool) -> bool {
+        let is_object = || parse(&self.json).is_some_and(|input| input.is_object());
         match self.kind() {
             "text" => true,
-            "tool_use" if cut => {
-                self.done
-                    && (self.json.is_empty() || parse(&self.json).is_some_and(|input| input.is_object()))
-            }
-            _ => self.done,
+            TOOL_USE if cut => self.done && (self.json.is_empty() || is_object()),
+            _ => self.done || !cut,
         }
     }
 
@@ -352,37 +474,6 @@ fn stop(word: &str) -> Stop {
         "model_context_window_exceeded" => Stop::ContextFull,
         word => Stop::Other { word: word.to_owned() },
     }
-}
-
-fn parse(text: &str) -> Option<Value> {
-    json::parse(text).or_else(|_| json::parse(&without_lone_surrogates(text))).ok()
-}
-
-/// Some servers send halves of surrogate pairs, which are no characters.
-fn without_lone_surrogates(text: &str) -> String {
-    let unit = |at: usize| {
-        let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
-        u32::from_str_radix(digits, 16).ok()
-    };
-    let mut fixed = String::with_capacity(text.len());
-    let mut at = 0;
-    while let Some(found) = text[at..].find('\\') {
-        fixed.push_str(&text[at..at + found]);
-        at += found;
-        let length = match unit(at) {
-            Some(0xD800..=0xDBFF) if unit(at + 6).is_some_and(|low| (0xDC00..=0xDFFF).contains(&low)) => 12,
-            Some(0xD800..=0xDFFF) => {
-                fixed.push_str("\\uFFFD");
-                at += 6;
-                continue;
-            }
-            Some(_) => 6,
-            None => 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
-        };
-        fixed.push_str(&text[at..at + length]);
-        at += length;
-    }
-    fixed + &text[at..]
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! How calls fail: what a status, a body or an error in the middle of a stream mean, in words that say what to do, and when to try again.
 
 use serde_json::Value;
+use shared::Timestamp;
 use shared::json;
 use shared::sorted::Map;
 
@@ -75,13 +76,42 @@ pub(super) fn broken(head: &Head, message: String, retryable: bool) -> Fault {
 pub(super) struct Head {
     pub(super) status: Option<u16>,
     pub(super) headers: Map<String, String>,
+    /// When, by the page's clock.
+    pub(super) now: Option<Timestamp>,
+}
+
+/// What a body turned out to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Nothing of it came yet.
+    #[default]
+    Unknown,
+    /// A stream of events.
+    Events,
+    /// One JSON value in place of a stream.
+    Json,
+    /// An error's body, or nothing that is known here.
+    Other,
 }
 
 impl Head {
-    /// Whether a stream of events follows.
-    pub(super) fn is_stream(&self) -> bool {
-        let kind = self.header("content-type").unwrap_or("text/event-stream");
-        self.status.is_some_and(|status| (200..300).contains(&status)) && kind.contains("event-stream")
+    /// Whether an answer follows, and not an error.
+    pub(super) fn is_good(&self) -> bool {
+        self.status.is_some_and(|status| (200..300).contains(&status))
+    }
+
+    /// What the body is, by its first bytes. No line of a stream begins like JSON, whatever the head says.
+    pub(super) fn form(&self, bytes: &[u8]) -> Form {
+        if !self.is_good() {
+            return Form::Other;
+        }
+        let kind = self.header("content-type").unwrap_or("text/event-stream").to_ascii_lowercase();
+        match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            None => Form::Unknown,
+            Some(b'{') => Form::Json,
+            Some(_) if kind.contains("event-stream") => Form::Events,
+            Some(_) => Form::Other,
+        }
     }
 
     fn header(&self, name: &str) -> Option<&str> {
@@ -93,10 +123,14 @@ impl Head {
     }
 
     fn retry_after_ms(&self) -> Option<u64> {
-        let exact = self.header("retry-after-ms").and_then(millis);
-        exact.or_else(|| {
-            self.header("retry-after").and_then(millis).map(|seconds| seconds.saturating_mul(1000))
-        })
+        if let Some(exact) = self.header("retry-after-ms").and_then(millis) {
+            return Some(exact);
+        }
+        let hint = self.header("retry-after")?;
+        let seconds = || Some(millis(hint)?.saturating_mul(1000));
+        // The server's own clock, if it says it: the page's may be wrong.
+        let now = self.header("date").and_then(date_ms).or_else(|| Some(self.now?.0));
+        seconds().or_else(|| Some(date_ms(hint)?.saturating_sub(now?)))
     }
 
     /// What an answer that is no stream means.
@@ -152,7 +186,7 @@ impl Head {
             status: self.status,
             request_id: self.request_id().or_else(|| Some(event["request_id"].as_str()?.to_owned())),
             retryable: matches!(status, 408 | 429 | 500..) && !spent,
-            retry_after_ms: None,
+            retry_after_ms: self.retry_after_ms(),
         }
     }
 }
@@ -221,7 +255,14 @@ fn sentence(text: &str) -> String {
     text.trim().trim_end_matches('.').to_owned()
 }
 
-/// A number of seconds or milliseconds that may have a fraction; a date is not understood, since there is no clock here.
+/// A date of HTTP in milliseconds since 1970.
+fn date_ms(text: &str) -> Option<u64> {
+    let date = httpdate::parse_http_date(text.trim()).ok()?;
+    let since = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_millis()).ok()
+}
+
+/// A number of seconds or milliseconds that may have a fraction.
 fn millis(text: &str) -> Option<u64> {
     text.split('.').next()?.trim().parse().ok()
 }
@@ -277,6 +318,22 @@ mod tests {
     }
 
     #[test]
+    fn the_servers_hint_may_be_a_date() {
+        let hinted = |headers: &[(&str, &str)], now: u64| {
+            let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let head = Head { status: Some(429), headers: headers.collect(), now: Some(Timestamp(now)) };
+            head.fault(b"").retry_after_ms
+        };
+        let at = ("retry-after", "Fri, 20 Nov 2026 10:00:20 GMT");
+        let ten = 1_795_168_800_000;
+        assert_eq!(hinted(&[at], ten), Some(20_000));
+        assert_eq!(hinted(&[at], ten + 60_000), Some(0), "it is over");
+        let wrong_clock = [at, ("date", "Fri, 20 Nov 2026 10:00:13 GMT")];
+        assert_eq!(hinted(&wrong_clock, 5), Some(7_000), "the server's own clock counts");
+        assert_eq!(hinted(&[("retry-after", "Friday")], ten), None);
+    }
+
+    #[test]
     fn pauses_double_to_a_bound_and_end() {
         let fault = lost("reset");
         for seed in 0..50 {
@@ -291,6 +348,6 @@ mod tests {
 
     fn fault(status: u16, headers: &[(&str, &str)], body: &str) -> Fault {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Head { status: Some(status), headers }.fault(body.as_bytes())
+        Head { status: Some(status), headers, now: None }.fault(body.as_bytes())
     }
 }

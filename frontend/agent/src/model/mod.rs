@@ -8,6 +8,7 @@ pub mod message;
 pub mod request;
 pub mod rules;
 pub mod sse;
+mod surrogates;
 
 pub use answer::{Answer, ModelEvent, Outcome, Partial};
 pub use anthropic::Stream;

@@ -6,7 +6,7 @@
 use shared::json::{self, ToJson, Value};
 use shared::sorted::Map;
 
-use super::message::{Message, block_type};
+use super::message::{Message, Role, block_type};
 use crate::prices;
 
 /// The version of the protocol that is spoken.
@@ -58,12 +58,16 @@ impl Request<'_> {
         if self.tools.as_array().is_some_and(|list| !list.is_empty()) {
             field("tools", self.tools);
         }
+        // Servers look back some twenty blocks from a marker, which two messages with many tools exceed: so what was the end of the request
+        // before bears one too.
+        let last = self.messages.len().saturating_sub(1);
+        let before = self.messages[..last].iter().rposition(|message| message.role == Role::User);
         body.push_str(",\"messages\":[");
         for (n, message) in self.messages.iter().enumerate() {
             body.push_str(if n > 0 { ",{\"role\":" } else { "{\"role\":" });
             json::append(&json::to_value(&message.role), &mut body);
             body.push_str(",\"content\":");
-            if n + 1 == self.messages.len() {
+            if n == last || Some(n) == before {
                 json::append(&Value::Array(marked(&message.content)), &mut body);
             } else {
                 json::append_all(&message.content, &mut body);
@@ -168,6 +172,48 @@ mod tests {
         let (short, long) = (body(1), body(3));
         assert!(long.starts_with(short.trim_end_matches("]}")), "{short}\n{long}");
         assert!(!long.contains("tools"));
+    }
+
+    /// A server finds what it kept only within twenty blocks before a marker.
+    #[test]
+    fn many_parallel_tools_do_not_hide_what_is_cached() {
+        const LOOK_BACK: usize = 20;
+        let uses = |n: usize| {
+            (0..n).map(|n| json!({"type": "tool_use", "id": format!("t{n}"), "name": "t", "input": {}}))
+        };
+        let results = |n: usize| {
+            (0..n).map(|n| json!({"type": "tool_result", "tool_use_id": format!("t{n}"), "content": "r"}))
+        };
+        for n in [1, 12, 40] {
+            let messages = [
+                Message::user(vec![json!({"type": "text", "text": "a"})]),
+                Message::assistant(uses(n).collect()),
+                Message::user(results(n).collect()),
+            ];
+            let marked = |count: usize| {
+                let request = Request {
+                    model: "m",
+                    system: "s",
+                    tools: &Value::Null,
+                    messages: &messages[..count],
+                    stream: true,
+                };
+                let body: Value = serde_json::from_str(&request.body()).unwrap();
+                let blocks = body["messages"].as_array().unwrap().iter();
+                let blocks: Vec<bool> = blocks
+                    .flat_map(|message| message["content"].as_array().unwrap())
+                    .map(|block| block.get("cache_control").is_some())
+                    .collect();
+                blocks.iter().enumerate().filter(|(_, marked)| **marked).map(|(at, _)| at).collect::<Vec<_>>()
+            };
+            let (before, now) = (marked(1), marked(3));
+            let kept = *before.last().unwrap();
+            assert!(
+                now.iter().any(|at| (kept..kept + LOOK_BACK).contains(at)),
+                "{n} tools: {before:?} {now:?}"
+            );
+            assert_eq!(now.last(), Some(&(2 * n)), "and the end is kept for the next");
+        }
     }
 
     #[test]

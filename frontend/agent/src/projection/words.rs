@@ -29,8 +29,23 @@ pub(super) fn stop_words(stop: &Stop, empty: bool, over: bool) -> Option<(Tone, 
         Stop::Cut { reason } => {
             (Tone::Bad, format!("The answer broke off: {reason} What had come is kept. Say “go on” to continue."))
         }
+        Stop::Other { word } if word == "tool_use" => {
+            (Tone::Warn, "The model stopped to use a tool, but named none. Say “go on” to continue.".to_owned())
+        }
         Stop::Other { word } => (Tone::Warn, format!("The model stopped for a reason this page does not know: {word}. Its tools were not run.")),
     })
+}
+
+/// `shown`: words of the answer were read already, and have gone. `waits`: nothing is asked by itself.
+pub(super) fn failed_words(fault: &Fault, shown: bool, waits: bool) -> String {
+    let fault = fault_words(fault);
+    match (shown, waits) {
+        (true, true) => format!("{fault} What had come of the answer could not be kept."),
+        (true, false) => {
+            format!("An answer broke off and was taken back; the model is asked for it again. {fault}")
+        }
+        (false, _) => fault,
+    }
 }
 
 /// A fault for people.

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use agent::event::UserEvent;
+use agent::event::{ModelInput, UserEvent};
 use agent::record::{Cause, Record};
 use agent::settings::{Mode, Provider};
-use agent::view::TurnView;
+use agent::view::{RowKind, TurnView};
 use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::rig::{Rig, settings, text, tool};
+use crate::rig::{Rig, head, settings, text, tool};
 
 #[test]
 fn an_id_and_a_name_that_no_server_takes_back() {
@@ -82,6 +82,36 @@ fn a_log_that_was_written_with_such_ids_goes_on() {
         .map(|result| result["tool_use_id"].clone())
         .collect();
     assert_eq!(ids, ["functions_shell_3", "functions_shell_3_2"]);
+}
+
+/// What was read and has gone is said, also after a reload.
+#[test]
+fn an_answer_that_broke_off_and_is_asked_for_again_leaves_a_mark() {
+    let notices = |rig: &Rig| -> Vec<String> {
+        let rows = rig.rows().into_iter();
+        rows.filter_map(|row| if let RowKind::Notice { text, .. } = row.kind { Some(text) } else { None })
+            .collect()
+    };
+    let mut rig = Rig::new();
+    rig.say("x");
+    let begun = b"data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"Hel\"}}\n\n";
+    for shows in [false, true] {
+        let call = rig.calls.last().unwrap().0;
+        rig.model(call, head(200));
+        if shows {
+            rig.model(call, ModelInput::Data(begun.to_vec()));
+            assert!(rig.rows().iter().any(|row| matches!(row.kind, RowKind::Text { .. })));
+        }
+        rig.model(call, ModelInput::Lost { reason: "reset".to_owned() });
+        assert!(!rig.rows().iter().any(|row| matches!(row.kind, RowKind::Text { .. })));
+        assert_eq!(notices(&rig).len(), usize::from(shows), "{:?}", notices(&rig));
+        rig.pass(2_000);
+    }
+    assert!(notices(&rig)[0].contains("taken back"), "{:?}", notices(&rig));
+    rig.answer(&[text("Hello")]);
+    let before = rig.rows();
+    rig.boot();
+    assert_eq!(rig.rows(), before);
 }
 
 /// What the newest request holds keeps the rules, and is the same after a reload.
@@ -166,11 +196,9 @@ fn broken(body: &Value) -> Option<String> {
 
 #[cfg(not(target_arch = "wasm32"))]
 mod property {
-    use agent::event::ModelInput;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::rig::head;
 
     const WORDS: [&str; 14] = [
         "",
@@ -277,19 +305,37 @@ mod property {
         )
     }
 
+    /// One message in place of a stream.
+    fn message() -> impl Strategy<Value = String> {
+        let stops = prop::sample::select(vec!["end_turn", "tool_use", "max_tokens", "odd"]);
+        (prop::collection::vec(block(), 0..5), stops).prop_map(|(blocks, stop)| {
+            json!({"type": "message", "content": blocks, "stop_reason": stop}).to_string()
+        })
+    }
+
+    fn cut() -> impl Strategy<Value = Option<prop::sample::Index>> {
+        prop::option::weighted(0.3, any::<prop::sample::Index>())
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(512))]
         #[test]
-        fn any_answer_in_and_the_next_request_keeps_the_rules(answers in prop::collection::vec(answer(), 1..4)) {
+        fn any_answer_in_and_the_next_request_keeps_the_rules(
+            answers in prop::collection::vec((prop_oneof![4 => answer(), 1 => message()], cut()), 1..4),
+        ) {
             let mut settings = settings(Mode::Auto);
             // Signatures stay: every call is to one model.
             settings.model.provider = Provider::Direct;
             let mut rig = Rig::with(settings);
-            for body in answers {
+            for (body, cut) in answers {
                 rig.say("go on");
                 let call = rig.calls.last().unwrap().0;
                 rig.model(call, head(200));
-                rig.model(call, ModelInput::Data(body.into_bytes()));
+                let mut body = body.into_bytes();
+                if let Some(cut) = cut {
+                    body.truncate(cut.index(body.len() + 1));
+                }
+                rig.model(call, ModelInput::Data(body));
                 rig.model(call, ModelInput::End);
                 rig.user(UserEvent::StopReply);
             }

@@ -165,7 +165,7 @@ fn the_last_blank_line_may_be_missing() {
 }
 
 #[test]
-fn without_message_stop_it_is_truncated() {
+fn without_a_reason_and_a_good_bye_it_is_truncated() {
     let body = stream(&[
         start(),
         block(0, r#"{"type":"thinking","thinking":"","signature":""}"#),
@@ -177,7 +177,7 @@ fn without_message_stop_it_is_truncated() {
         block(3, r#"{"type":"text","text":""}"#),
         block(4, r#"{"type":"tool_use","id":"t2","name":"bash","input":{}}"#),
         delta(4, r#"{"type":"input_json_delta","partial_json":"{}"}"#),
-        message_delta("tool_use", 9),
+        r#"{"type":"message_delta","delta":{"stop_reason":null},"usage":{"output_tokens":9}}"#.to_owned(),
     ]);
     let (partial, fault) = failed(&body);
     assert_eq!(
@@ -287,30 +287,222 @@ fn bytes_that_cannot_be_read() {
 }
 
 #[test]
-fn halves_of_surrogate_pairs() {
+fn halves_of_a_character_in_two_pieces() {
+    let pieces = |kind: &str, name: &str, pieces: &[&str]| -> Vec<String> {
+        pieces.iter().map(|piece| delta(0, &format!(r#"{{"type":"{kind}","{name}":"{piece}"}}"#))).collect()
+    };
+    let play = |begin: &str, deltas: &[String]| {
+        let events = [start(), block(0, begin)].into_iter().chain(deltas.iter().cloned());
+        let events: Vec<String> =
+            events.chain([stopped(0), message_delta("end_turn", 1), END.to_owned()]).collect();
+        stream(&events)
+    };
+    let text =
+        |written: &[&str]| play(r#"{"type":"text","text":""}"#, &pieces("text_delta", "text", written));
     for (written, read) in [
-        (r"\ud83d\ude42", "🙂"),
-        (r"\ud83d", "\u{fffd}"),
-        (r"\ude42x\\ud83d", "\u{fffd}x\\ud83d"),
-        (r"\ud83d\ud83d\ude42\n", "\u{fffd}🙂\n"),
-        (r"\ud83dé\", "\u{fffd}é"),
+        (&[r"a\ud83d", r"\ude00b"][..], "a😀b"),
+        (&[r"\ud83d", r"\ude00"], "😀"),
+        (&[r"\ud83d", "", r"\ude00"], "😀"),
+        (&["a", r"\ude00b"], "a\u{fffd}b"),
+        (&[r"a\ud83d", "b"], "a\u{fffd}b"),
+        (&[r"a\ud83d"], "a\u{fffd}"),
     ] {
-        let text = format!("\"{}\"", written.trim_end_matches('\\'));
-        assert_eq!(parse(&text), Some(Value::from(read)), "{written}");
+        check(&text(written), &json!([{"type": "text", "text": read}]), &Stop::End);
     }
-    assert_eq!(parse(r#""\ud83"#), None);
-    assert_eq!(parse("\"\\ud83d\\"), None);
+    let arguments =
+        pieces("input_json_delta", "partial_json", &[r#"{\"command\": \"\ud83d"#, r#"\ude00\"}"#]);
+    check(
+        &play(r#"{"type":"tool_use","id":"t","name":"bash","input":{}}"#, &arguments),
+        &json!([{"type": "tool_use", "id": "t", "name": "bash", "input": {"command": "😀"}}]),
+        &Stop::End,
+    );
+}
+
+#[test]
+fn an_answer_with_its_reason_is_whole_without_its_good_bye() {
+    let text = [start(), block(0, r#"{"type":"text","text":"a"}"#), stopped(0), message_delta("end_turn", 1)];
+    let content = json!([{"type": "text", "text": "a"}]);
+    check(&stream(&text), &content, &Stop::End);
+    check(&(stream(&text) + "data: [DONE]\n\n"), &content, &Stop::End);
+    check(stream(&text).trim_end(), &content, &Stop::End);
+    let mut stream_of = opened(200, "text/event-stream");
+    stream_of.data(stream(&text).as_bytes());
+    stream_of.lost("reset");
+    assert_eq!(stream_of.result().unwrap().stop, Stop::End);
+}
+
+#[test]
+fn a_tool_whose_end_is_not_said_is_read() {
+    let of = |json: &str| {
+        stream(&[
+            start(),
+            block(0, r#"{"type":"tool_use","id":"t","name":"bash","input":{}}"#),
+            delta(0, &format!(r#"{{"type":"input_json_delta","partial_json":"{json}"}}"#)),
+            message_delta("tool_use", 1),
+            END.to_owned(),
+        ])
+    };
+    let tool = |input: Value| json!([{"type": "tool_use", "id": "t", "name": "bash", "input": input}]);
+    check(&of(r#"{\"command\": \"ls\"}"#), &tool(json!({"command": "ls"})), &Stop::End);
+    check(&of(r#"{\"comm"#), &tool(json!({"unreadable": "{\"comm"})), &Stop::End);
+}
+
+#[test]
+fn a_wish_for_tools_without_one_is_said() {
+    let of = |more: &[String]| {
+        let mut events = vec![start(), block(0, r#"{"type":"text","text":"a"}"#), stopped(0)];
+        events.extend(more.iter().cloned());
+        events.extend([message_delta("tool_use", 1), END.to_owned()]);
+        stream(&events)
+    };
+    let text = json!({"type": "text", "text": "a"});
+    check(&of(&[]), &json!([text]), &Stop::Other { word: "tool_use".to_owned() });
+    let tool = block(1, r#"{"type":"tool_use","id":"t","name":"x","input":{}}"#);
+    let used = json!([text, {"type": "tool_use", "id": "t", "name": "x", "input": {}}]);
+    check(&of(&[tool]), &used, &Stop::End);
+}
+
+#[test]
+fn an_end_in_mid_event_is_a_cut() {
+    let whole = stream(&[start(), block(0, r#"{"type":"text","text":"a"}"#)]);
+    let half = r#"data: {"type":"content_block_delta","index":0,"delta":{"type":"text_del"#;
+    for end in [half, "data: {", "dat", "event: x\ndata: {\"a\"", "data: \"\\ud83d"] {
+        let (partial, fault) = failed(&(whole.clone() + end));
+        assert!(fault.retryable, "{end}: {}", fault.message);
+        assert_eq!(partial.content, [json!({"type": "text", "text": "a"})]);
+    }
+}
+
+#[test]
+fn what_says_nothing_is_passed_over() {
+    let body = stream(&[start(), block(0, r#"{"type":"text","text":"a"}"#), stopped(0)])
+        + "data:\n\ndata\n\ndata: \n\n: note\n\nevent: ping\ndata:\n\n"
+        + &stream(&[message_delta("end_turn", 1), END.to_owned()]);
+    check(&body, &json!([{"type": "text", "text": "a"}]), &Stop::End);
+}
+
+#[test]
+fn kinds_of_content_in_any_case_and_unsaid() {
+    let body = stream(&[start(), block(0, r#"{"type":"text","text":"a"}"#), stopped(0), END.to_owned()]);
+    for kind in ["Text/Event-Stream", "TEXT/EVENT-STREAM; Charset=UTF-8", "text/event-stream"] {
+        let mut stream = opened(200, kind);
+        stream.data(body.as_bytes());
+        assert!(stream.result().is_ok(), "{kind}");
+    }
+    let mut stream = Stream::new();
+    stream.head(200, &Map::default());
+    stream.data(body.as_bytes());
+    assert!(stream.result().is_ok(), "no kind at all");
+}
+
+#[test]
+fn one_message_instead_of_a_stream() {
+    let content = json!([
+        {"type": "thinking", "thinking": "hm", "signature": "s"},
+        {"type": "text", "text": "é"},
+        {"type": "tool_use", "id": "t", "name": "bash", "input": {"command": "ls"}},
+    ]);
+    let message = json!({
+        "id": "msg_1", "type": "message", "role": "assistant", "content": content, "stop_reason": "tool_use",
+        "usage": {"input_tokens": 5, "output_tokens": 9},
+    });
+    for kind in ["application/json", "text/event-stream"] {
+        for body in [message.to_string(), format!("\n  {message:#}\n")] {
+            for cut in 0..=body.len() {
+                let mut stream = opened(200, kind);
+                let mut events = stream.data(&body.as_bytes()[..cut]);
+                events.extend(stream.data(&body.as_bytes()[cut..]));
+                events.extend(stream.end());
+                assert_eq!(events.iter().filter(|event| **event == ModelEvent::Done).count(), 1);
+                assert!(events.contains(&ModelEvent::TextDelta { block: 1, text: "é".to_owned() }));
+                let answer = stream.result().unwrap();
+                assert_eq!(Value::from(answer.content), content);
+                assert_eq!((answer.stop, answer.usage.output), (Stop::End, 9));
+            }
+        }
+    }
+}
+
+#[test]
+fn one_json_value_that_is_no_message() {
+    let fault = |body: &str| {
+        let mut stream = opened(200, "application/json");
+        stream.data(body.as_bytes());
+        assert_eq!(stream.end(), [ModelEvent::Done]);
+        stream.result().unwrap_err().1
+    };
+    let overloaded = fault(r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#);
+    assert!(overloaded.retryable && overloaded.message.contains("Overloaded."), "{}", overloaded.message);
+    assert!(!fault(r#"{"error":{"type":"invalid_request_error","message":"no"}}"#).retryable);
+    let cut = fault(r#"{"type":"message","content":[{"type":"te"#);
+    assert!(cut.retryable && cut.message.contains("broke off"), "{}", cut.message);
+    let odd = fault(r#"{"choices":[]}"#);
+    assert!(!odd.retryable && odd.message.contains("base URL"), "{}", odd.message);
+
+    let mut stream = opened(200, "application/json");
+    let piece = vec![b'{'; 1 << 20];
+    let events: Vec<_> = (0..17).flat_map(|_| stream.data(&piece)).collect();
+    assert_eq!(events, [ModelEvent::Done]);
+    assert!(stream.result().unwrap_err().1.message.contains("smaller"));
+}
+
+#[test]
+fn an_error_without_its_kind_of_event() {
+    let body = "data: {\"error\":{\"type\":\"overloaded_error\",\"message\":\"Sorry\"}}\n\n";
+    let (_, fault) = failed(body);
+    assert!(fault.retryable && fault.message.contains("Sorry."));
 }
 
 #[cfg(not(target_arch = "wasm32"))]
 proptest::proptest! {
     #[test]
     fn nothing_panics(text in r#"(\\|u|d83d|de42|é|"|x){0,12}"#) {
-        let _ = without_lone_surrogates(&text);
         let mut stream = opened(200, "text/event-stream");
         stream.data(format!("data: {text}\n\n").as_bytes());
     }
+
+    /// Whatever the bytes are, an end comes, once, and cuts change nothing.
+    #[test]
+    fn any_bytes_have_an_end(
+        status in proptest::sample::select(vec![200_u16, 200, 200, 204, 400, 529]),
+        kind in proptest::sample::select(vec!["text/event-stream", "application/json", "Text/Plain", ""]),
+        body in proptest::collection::vec(proptest::sample::select(PIECES.to_vec()), 0..8),
+        cut in proptest::prelude::any::<proptest::sample::Index>(),
+    ) {
+        let body = body.concat().into_bytes();
+        let play = |cut: usize| {
+            let mut stream = opened(status, kind);
+            let mut events = stream.data(&body[..cut]);
+            events.extend(stream.data(&body[cut..]));
+            events.extend(stream.end());
+            (events, stream.result())
+        };
+        let whole = play(body.len());
+        proptest::prop_assert_eq!(whole.0.iter().filter(|event| **event == ModelEvent::Done).count(), 1);
+        proptest::prop_assert_eq!(whole.0.last(), Some(&ModelEvent::Done));
+        proptest::prop_assert_eq!(play(cut.index(body.len() + 1)), whole);
+    }
 }
+
+#[cfg(not(target_arch = "wasm32"))]
+const PIECES: [&str; 16] = [
+    "data: ",
+    "data:\n\n",
+    "\n\n",
+    "\r",
+    " ",
+    "{",
+    "}",
+    "x",
+    "\u{feff}",
+    r#"{"type":"message","content":[{"type":"text","text":"a"}],"stop_reason":"end_turn"}"#,
+    r#"{"type":"error","error":{"type":"overloaded_error"}}"#,
+    "data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
+    "data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"\\ud83d\"}}\n\n",
+    "data: {\"type\":\"content_block_stop\",\"index\":0}\n\n",
+    "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"tool_use\"}}\n\n",
+    "data: {\"type\":\"message_stop\"}\n\n",
+];
 
 const END: &str = r#"{"type":"message_stop"}"#;
 
