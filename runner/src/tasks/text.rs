@@ -1,7 +1,8 @@
 //! Output as text for the model: escape sequences removed, overwritten frames collapsed, invalid bytes replaced.
 //!
 //! The bytes go through the parser that terminals use. A carriage return that is not part of a line end makes the next
-//! character begin its line anew, so of a progress bar the last state remains.
+//! character begin its line anew, so of a progress bar the last state remains. So does a cursor that goes up, for as many
+//! lines as a screen may have.
 
 use std::collections::VecDeque;
 
@@ -10,6 +11,10 @@ use vte::{Params, Parser, Perform};
 
 /// Characters that [`last_line`] gives at most.
 const LINE_CHARS: usize = 200;
+/// Lines that a cursor may go up: the height of a large screen.
+const SCREEN: usize = 100;
+/// Ends whatever sequence the parser is in.
+const CANCEL: &[u8] = b"\x18";
 
 #[derive(Default)]
 struct Cleaner {
@@ -18,6 +23,43 @@ struct Cleaner {
     line: usize,
     /// A carriage return came, and nothing after it yet.
     returned: bool,
+    /// The lines below the current one, the next last, once the cursor has gone up.
+    below: Vec<String>,
+}
+
+impl Cleaner {
+    fn up(&mut self, count: usize) {
+        for _ in 0..count.min(SCREEN.saturating_sub(self.below.len())) {
+            if self.line == 0 {
+                break;
+            }
+            self.below.push(self.text.split_off(self.line));
+            self.text.pop();
+            self.line = self.text.rfind('\n').map_or(0, |at| at + 1);
+        }
+        self.returned = true;
+    }
+
+    fn down(&mut self, count: usize) {
+        for _ in 0..count.min(self.below.len()) {
+            self.next_line();
+        }
+    }
+
+    /// To the next line: a new one, or one that is there already and stays if nothing is written over it.
+    fn next_line(&mut self) {
+        self.text.push('\n');
+        self.line = self.text.len();
+        let next = self.below.pop();
+        self.returned = next.as_ref().is_some_and(|line| !line.is_empty());
+        self.text.push_str(&next.unwrap_or_default());
+    }
+
+    fn finished(mut self) -> String {
+        // The last one is often empty: where the cursor was before it went up.
+        self.down(self.below.len());
+        self.text
+    }
 }
 
 impl Perform for Cleaner {
@@ -35,11 +77,7 @@ impl Perform for Cleaner {
 
     fn execute(&mut self, byte: u8) {
         match byte {
-            b'\n' => {
-                self.returned = false;
-                self.text.push('\n');
-                self.line = self.text.len();
-            }
+            b'\n' => self.next_line(),
             b'\r' => self.returned = true,
             b'\t' => self.print('\t'),
             0x08 if self.text.len() > self.line => {
@@ -52,9 +90,24 @@ impl Perform for Cleaner {
     fn csi_dispatch(&mut self, params: &Params, _intermediates: &[u8], _ignore: bool, action: char) {
         // "Erase the line", as progress displays do before they draw it again.
         let first = params.iter().next().and_then(|param| param.first().copied()).unwrap_or(0);
-        if action == 'K' && (first == 2 || (first == 0 && self.returned)) {
-            self.text.truncate(self.line);
-            self.returned = false;
+        let count = usize::from(first.max(1));
+        match action {
+            'K' if first == 2 || (first == 0 && self.returned) => {
+                self.text.truncate(self.line);
+                self.returned = false;
+            }
+            // "Erase from here on".
+            'J' if first == 0 => {
+                if self.returned {
+                    self.text.truncate(self.line);
+                    self.returned = false;
+                }
+                self.below.clear();
+            }
+            'A' | 'F' => self.up(count),
+            'B' | 'E' => self.down(count),
+            'G' if first <= 1 => self.returned = true,
+            _ => {}
         }
     }
 }
@@ -63,10 +116,98 @@ impl Perform for Cleaner {
 pub(crate) fn clean(bytes: &[u8]) -> String {
     let mut cleaner = Cleaner { text: String::with_capacity(bytes.len()), ..Cleaner::default() };
     let mut parser = Parser::new();
-    parser.advance(&mut cleaner, bytes);
+    for part in Parts::new(bytes) {
+        parser.advance(&mut cleaner, part);
+    }
     // Ends a character that was cut off, so that it shows as U+FFFD.
-    parser.advance(&mut cleaner, b"\x18");
-    cleaner.text
+    parser.advance(&mut cleaner, CANCEL);
+    cleaner.finished()
+}
+
+/// The bytes with what the parser does not know: a string such as a title ends with its line at the latest, and a control
+/// character above ASCII is the sequence that it stands for.
+struct Parts<'a> {
+    rest: &'a [u8],
+    /// Within such a string.
+    string: bool,
+    ready: Option<&'static [u8]>,
+}
+
+impl<'a> Parts<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes, string: false, ready: None }
+    }
+}
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if let Some(ready) = self.ready.take() {
+            return Some(ready);
+        }
+        if self.rest.is_empty() {
+            return None;
+        }
+        let (mut at, mut taken) = (0, 0);
+        while let Some(byte) = self.rest.get(at) {
+            let next = self.rest.get(at + 1).copied();
+            match (*byte, next) {
+                (0x1b, Some(b']' | b'P' | b'X' | b'^' | b'_')) => {
+                    self.string = true;
+                    at += 1;
+                }
+                (0x1b | 0x18 | 0x1a, _) => self.string = false,
+                (0x07, _) if self.string => {
+                    // Of the strings only a title ends with a bell by itself.
+                    self.string = false;
+                    self.ready = Some(CANCEL);
+                    at += 1;
+                    break;
+                }
+                (b'\n', _) if self.string => {
+                    self.string = false;
+                    self.ready = Some(CANCEL);
+                    break;
+                }
+                (0xc2, Some(code @ 0x80..=0x9f)) => {
+                    taken = 2;
+                    if self.string && code == 0x9c {
+                        self.string = false;
+                        self.ready = Some(CANCEL);
+                    } else if !self.string {
+                        self.ready = seven_bit(code, &self.rest[at + 2..]);
+                        self.string = !matches!(self.ready, None | Some(b"\x1b["));
+                    }
+                    break;
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        let (part, rest) = self.rest.split_at(at.min(self.rest.len()));
+        self.rest = &rest[taken..];
+        Some(part)
+    }
+}
+
+/// What a control character above ASCII is in seven bits, if it begins something. `rest` is what follows.
+fn seven_bit(code: u8, rest: &[u8]) -> Option<&'static [u8]> {
+    match code {
+        0x9b => {
+            let params = rest.iter().take_while(|byte| (0x20..=0x3f).contains(*byte)).count();
+            let end = rest.get(params)?;
+            // Alone before a letter it may as well be rubbish in a text.
+            let fits = if params > 0 { (0x40..=0x7e).contains(end) } else { b"ABCDHJKm".contains(end) };
+            fits.then_some(b"\x1b[")
+        }
+        0x90 => Some(b"\x1bP"),
+        0x98 => Some(b"\x1bX"),
+        0x9d => Some(b"\x1b]"),
+        0x9e => Some(b"\x1b^"),
+        0x9f => Some(b"\x1b_"),
+        _ => None,
+    }
 }
 
 /// The end of some output as plain text, from its first whole line if it has one, else its first whole character; and
@@ -173,6 +314,41 @@ mod tests {
     fn frames_collapse_to_the_last() {
         assert_eq!(clean(b"10%\r50%\r100%\ndone\r\n"), "100%\ndone\n");
         assert_eq!(clean(b"a long line\r\x1b[Kshort\n"), "short\n");
+    }
+
+    #[test]
+    fn frames_that_go_up_collapse_to_the_last() {
+        let mut bytes = b"header\n".to_vec();
+        for frame in 0..200 {
+            if frame > 0 {
+                bytes.extend_from_slice(b"\x1b[3A");
+            }
+            for bar in ["a", "b", "c"] {
+                bytes.extend_from_slice(format!("\x1b[2K\r{bar} {frame}%\n").as_bytes());
+            }
+        }
+        assert_eq!(clean(&bytes), "header\na 199%\nb 199%\nc 199%\n");
+        bytes.extend_from_slice(b"\x1b[3A");
+        assert_eq!(clean(&bytes), "header\na 199%\nb 199%\nc 199%\n", "what is not written over stays");
+        bytes.extend_from_slice(b"\x1b[Jdone\n");
+        assert_eq!(clean(&bytes), "header\ndone\n");
+        assert_eq!(clean(b"one\ntwo\n\x1b[99999Athree\n"), "three\ntwo\n");
+        assert_eq!(clean(b"one\ntwo\n\x1b[2A\x1b[1Bnew"), "one\nnew\n");
+    }
+
+    #[test]
+    fn a_string_that_is_not_closed_ends_with_its_line() {
+        assert_eq!(clean(b"\x1b]0;never closed\nnext line\nlast\n"), "\nnext line\nlast\n");
+        for begin in ["\x1bP", "\x1b_", "\x1b^", "\x1bX", "\u{9d}", "\u{90}", "\u{9f}"] {
+            assert_eq!(clean(format!("a{begin}never\nb").as_bytes()), "a\nb", "{begin:?}");
+            assert_eq!(clean(format!("a{begin}x\x1b\\b").as_bytes()), "ab", "{begin:?}");
+            assert_eq!(clean(format!("a{begin}x\u{9c}b").as_bytes()), "ab", "{begin:?}");
+        }
+    }
+
+    #[test]
+    fn sequences_of_control_characters_above_ascii_leave_nothing() {
+        assert_eq!(clean("\u{9b}31mred\u{9b}0m \u{9b}K\u{9d}0;title\u{7}x\u{84}\n".as_bytes()), "red x\n");
     }
 
     #[test]
