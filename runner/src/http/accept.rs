@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::peer::Ends;
+use super::peer::{Ends, Peer};
 use super::places::{Place, Places};
 
 /// What connections may take.
@@ -103,10 +103,11 @@ where
     let _ = stream.set_nodelay(true);
     let seat = place.clone();
     let ends = stream.peer_addr().and_then(|peer| Ok(Ends { peer, own: stream.local_addr()? })).ok();
+    let peer = ends.map(Peer::new);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(place.clone());
-        if let Some(ends) = ends {
-            request.extensions_mut().insert(ends);
+        if let Some(peer) = &peer {
+            request.extensions_mut().insert(peer.clone());
         }
         let answer = answer(request);
         async move { Ok::<_, Infallible>(answer.await) }

@@ -91,7 +91,12 @@ pub async fn answer(runner: Arc<Runner>, router: Router, request: Request<Incomi
     let mut request = request.map(Body::new);
     let host = runner.gate.host(request.headers()).map(str::to_owned);
     let head = *request.method() == Method::HEAD;
-    let mut response = match runner.gate.admit(&mut request).await {
+    let peer = request.extensions().get::<peer::Peer>().cloned();
+    let admitted = match peer {
+        Some(peer) if peer.is_foreign().await => Err(Refusal::new(ProblemCode::Forbidden, peer::FOREIGN)),
+        Some(_) | None => runner.gate.admit(&mut request).await,
+    };
+    let mut response = match admitted {
         Ok(()) => {
             if let (Some(place), Some(_)) =
                 (request.extensions().get::<Place>(), request.extensions().get::<ClientId>())
@@ -165,7 +170,6 @@ async fn pair(State(runner): State<Arc<Runner>>, request: Request) -> Response {
 }
 
 async fn exchange(runner: &Runner, request: Request) -> Result<Response, Refusal> {
-    let ends = request.extensions().get::<peer::Ends>().copied();
     let body = read_body(request).await?;
     let wish: PairRequest = serde_json::from_slice(&body).map_err(|error| {
         Refusal::new(
@@ -173,12 +177,6 @@ async fn exchange(runner: &Runner, request: Request) -> Result<Response, Refusal
             format!("The body must be {{\"code\": …, \"name\": …}}: {error}."),
         )
     })?;
-    if ends.is_some_and(peer::Ends::are_foreign) {
-        let words =
-            "Another user's program tried to pair. Only programs of the user who runs the runner may.";
-        tracing::warn!("{words}");
-        return Err(Refusal::new(ProblemCode::Forbidden, words));
-    }
     if !runner.pairing.redeem(&wish.code) {
         let words =
             "The pairing code is wrong, too old or already used. `meanwhile pair` prints a fresh link.";

@@ -308,6 +308,36 @@ async fn silent_half_sent_and_idle_connections_are_closed_within_ten_seconds() {
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
 }
 
+/// Only root can become somebody else, so elsewhere this shows nothing.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn another_user_of_the_machine_is_refused_on_every_route() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let runner = Runner::start(&[]).await;
+    let credential = runner.pair().await;
+    let (port, own) = (runner.port, runner.origin());
+    let lines = ["GET /", "GET /api/health", "GET /ws", "POST /api/pair", "GET /relay/anthropic/v1/models"];
+    let ways = lines.iter().flat_map(|line| ["127.0.0.1", "::ffff:127.0.0.1"].map(|host| (line, host)));
+    for (line, host) in ways {
+        let request = format!(
+            "{line} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: {own}\r\nAuthorization: Bearer \
+             {credential}\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+        );
+        let script = format!("exec 3<>/dev/tcp/{host}/{port}; printf %s \"$1\" >&3; cat <&3");
+        let output = tokio::process::Command::new("setpriv")
+            .args(["--reuid=65534", "--clear-groups", "bash", "-c", &script, "-", &request])
+            .output()
+            .await
+            .unwrap();
+        let answer = String::from_utf8_lossy(&output.stdout);
+        assert!(answer.starts_with("HTTP/1.1 403"), "{line} by {host}: {answer} {output:?}");
+    }
+    let answer = runner.ask("GET /", &[], "").await;
+    assert_eq!(answer.status, 200, "its own user is answered");
+}
+
 #[tokio::test]
 async fn guessing_is_slowed_down_and_never_locks_out_the_right_one() {
     let runner = Runner::start(&[]).await;
