@@ -13,6 +13,8 @@ use shared::task::Process;
 const SHIM: &str = "meanwhile __shim";
 /// Characters of a command line that are told.
 const COMMAND_CHARS: usize = 200;
+/// Processes that are told one by one.
+const DESCRIBED: usize = 32;
 
 /// A process with what tells it from a later one of the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,11 +63,14 @@ pub(super) fn stands_still(member: Member) -> bool {
     system::stands_still(member)
 }
 
-/// The members for people.
+/// The members for people: so many, and how many more there are, as one without a number.
 pub(super) fn describe(members: &[Member]) -> Vec<Process> {
+    let more = members.len().saturating_sub(DESCRIBED);
     members
         .iter()
+        .take(DESCRIBED)
         .map(|member| Process { pid: member.number(), command: shortened(&system::command(member.pid)) })
+        .chain((more > 0).then(|| Process { pid: 0, command: format!("and {more} more processes") }))
         .collect()
 }
 

@@ -150,3 +150,31 @@ async fn an_end_that_the_store_holds_back_is_told_once() {
     let ends = runner.kinds().await.iter().filter(|kind| *kind == "ended").count();
     assert_eq!(ends, 2, "one of each task");
 }
+
+/// Each that dies is looked for no more than once: a thousand took ten seconds of a whole processor.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_children_end_within_seconds() {
+    let runner = Runner::new().await;
+    let task = runner.start(start("for i in $(seq 1000); do sleep 300 & done; touch ready; wait")).await;
+    let ready = runner.workspace().join("ready");
+    until("it has begun", || ready.exists()).await;
+    let begun = Instant::now();
+    let stopped = runner.tasks.stop(&task.id, Party::User, true).await.unwrap();
+    assert!(matches!(stopped.state, TaskState::Stopped { by: Party::User, .. }), "{:?}", stopped.state);
+    assert!(begun.elapsed() < LATE, "{:?}", begun.elapsed());
+    assert_eq!(living(&task.id), Vec::<u32>::new());
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_thousand_left_behind_some_are_named_and_the_rest_counted() {
+    let runner = Runner::new().await;
+    let (task, _) = runner.finish(start("for i in $(seq 1000); do sleep 300 >/dev/null 2>&1 & done")).await;
+    assert_eq!(task.left_behind.len(), 33);
+    assert_eq!(task.left_behind[32].command, "and 968 more processes");
+    let begun = Instant::now();
+    runner.tasks.stop(&task.id, Party::User, true).await.unwrap();
+    assert!(begun.elapsed() < LATE, "{:?}", begun.elapsed());
+    assert_eq!(living(&task.id), Vec::<u32>::new());
+}
