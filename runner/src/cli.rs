@@ -13,7 +13,8 @@ use crate::config::{DEFAULT_LOG, DEFAULT_PORT, DEFAULT_RUNNING, MAX_RUNNING};
 
 const AFTER_HELP: &str = "\
 Keys of model providers, from the environment (or from [anthropic] in the configuration file):
-  ANTHROPIC_API_KEY   The key that the relay uses. Neither pages nor commands see it.
+  ANTHROPIC_API_KEY   The key that the relay uses. It is sent to no page and given to no command;
+                      on Linux it is in no process's environment once the runner runs.
                       Without it there is the demo model, and pages may use their own key.
   ANTHROPIC_BASE_URL  Where the relay sends requests [default: https://api.anthropic.com]
 
