@@ -206,6 +206,9 @@ impl Spec {
         read.extend(
             of("CARGO_HOME").iter().flat_map(|cargo| [cargo.join("config.toml"), cargo.join("config")]),
         );
+        read.extend(of("XDG_CONFIG_HOME").iter().flat_map(|settings| {
+            ["config", "ignore", "attributes"].map(|name| settings.join("git").join(name))
+        }));
         let mut read: Vec<PathBuf> = read.into_iter().filter_map(known).collect();
         read.extend(repository(&workspace).into_iter().filter(|path| !hides(path)));
         read.push(workspace);
