@@ -115,7 +115,7 @@ fn at_the_limit_of_tokens_the_whole_tool_use_runs_once_and_the_half_one_never() 
             results[0].0 == uses[0]["id"] && results[0].1.contains("once") && !results[0].2,
             "{results:?}"
         );
-        assert_eq!(third.messages()[..2], second.messages()[..2], "what was said stays as it was");
+        assert_eq!(third.said()[..2], second.said()[..2], "what was said stays as it was");
         assert_eq!(third.body.to_string().matches("tool_result").count(), 1);
         let read = |name: &str| std::fs::read_to_string(scene.runner.workspace().join(name));
         assert_eq!(read("whole.txt").expect("the whole one ran"), "ran\n");

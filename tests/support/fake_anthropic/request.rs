@@ -24,6 +24,11 @@ impl Request {
         self.body["messages"].as_array().map_or(&[], Vec::as_slice)
     }
 
+    /// The messages as blocks, without the cache markers, which may move.
+    pub fn said(&self) -> Vec<Value> {
+        normal(self).messages
+    }
+
     /// The blocks of the last message; a string counts as one text block.
     pub fn last_blocks(&self) -> Vec<Value> {
         self.messages().last().map(blocks).unwrap_or_default()
