@@ -14,6 +14,8 @@ use crate::view::LinkView;
 pub const REFUSED: u16 = 4401;
 /// A socket that has not opened and welcomed by then is given up.
 const HANDSHAKE_MS: u64 = 10_000;
+/// A connection that lasted so long was a good one.
+const STEADY_MS: u64 = 5_000;
 const FIRST_DELAY_MS: u64 = 200;
 const MOST_DELAY_MS: u64 = 15_000;
 
@@ -44,6 +46,7 @@ enum State {
         since: Timestamp,
     },
     Live {
+        since: Timestamp,
         heard: Timestamp,
     },
     Refused,
@@ -131,7 +134,7 @@ impl Link {
             State::Live { .. } => LinkView::Live,
             State::Refused => LinkView::Unpaired,
             State::Outdated => LinkView::Outdated,
-            State::Taken { reason } => LinkView::Down { retry_at: Timestamp(0), reason: reason.clone() },
+            State::Taken { reason } => LinkView::Taken { reason: reason.clone() },
         }
     }
 
@@ -156,14 +159,13 @@ impl Link {
 
     /// The runner introduced itself.
     pub fn welcomed(&mut self, now: Timestamp, welcome: Welcome) {
-        self.failures = 0;
-        self.state = State::Live { heard: now };
+        self.state = State::Live { since: now, heard: now };
         self.welcome = Some(welcome);
     }
 
     /// Any frame: the runner lives.
     pub const fn heard(&mut self, now: Timestamp) {
-        if let State::Live { heard } = &mut self.state {
+        if let State::Live { heard, .. } = &mut self.state {
             *heard = now;
         }
     }
@@ -182,7 +184,19 @@ impl Link {
         };
     }
 
+    /// What comes through the socket cannot be used: another is to be tried, after a pause.
+    pub fn broken(&mut self, now: Timestamp, reason: &str) -> Step {
+        self.state = self.down(now, reason);
+        Step::Disconnect
+    }
+
     fn down(&mut self, now: Timestamp, reason: &str) -> State {
+        // One that breaks just after its welcome is no better than one that was not made.
+        if let State::Live { since, .. } = self.state
+            && now.since(since) >= STEADY_MS
+        {
+            self.failures = 0;
+        }
         let delay =
             backoff::delay_ms(self.failures, FIRST_DELAY_MS, MOST_DELAY_MS, self.seed ^ self.generation);
         self.failures = self.failures.saturating_add(1);
@@ -197,7 +211,7 @@ impl Link {
                 self.state = self.down(now, "The runner did not answer in time.");
                 Step::Disconnect
             }
-            State::Live { heard } if now.since(*heard) >= self.silence_ms() => {
+            State::Live { heard, .. } if now.since(*heard) >= self.silence_ms() => {
                 self.state = self.down(now, "The runner fell silent.");
                 Step::Disconnect
             }
@@ -232,7 +246,7 @@ impl Link {
         match &self.state {
             State::Down { retry_at, .. } => Some(*retry_at),
             State::Opening { since } | State::Greeting { since } => Some(since.plus(HANDSHAKE_MS)),
-            State::Live { heard } => Some(heard.plus(self.silence_ms())),
+            State::Live { heard, .. } => Some(heard.plus(self.silence_ms())),
             State::Off | State::Refused | State::Outdated | State::Taken { .. } => None,
         }
     }

@@ -6,6 +6,7 @@
 use serde_json::Value;
 use shared::json::{Deserialize, Serialize};
 use shared::protocol::{Sandbox, TaskEvent};
+use shared::task::Task;
 use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
 
 use crate::effect::CallId;
@@ -184,6 +185,14 @@ pub enum Record {
     NewEpoch {
         /// The new one.
         epoch: Epoch,
+    },
+    /// Events will not come that another log of this session acknowledged, or that could not be read. The cursor moves past them.
+    Missed {
+        /// The last of them.
+        through: Seq,
+        /// Tasks of this log that ended by what the runner's list says; their ends are told without their output.
+        #[serde(default)]
+        ends: Vec<Task>,
     },
     /// A kind this version does not know.
     #[serde(other)]

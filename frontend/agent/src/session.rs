@@ -5,11 +5,14 @@
 use std::collections::VecDeque;
 
 use serde_json::Value;
+use shared::output::Excerpt;
 use shared::protocol::{Sandbox, TaskEvent};
 use shared::sorted::Set;
+use shared::task::Task;
 use shared::tools::ToolCall;
 use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
 
+use crate::agent::unknown_output;
 use crate::effect::CallId;
 use crate::model::message::ends_on_server_tool;
 use crate::model::{Fault, Stop, Usage};
@@ -67,6 +70,10 @@ pub struct Session {
     pub budget_said: bool,
     /// The last number given to words.
     pub last_said: u64,
+    /// The same when the last call failed: what was said before that has not been said to it.
+    pub said_before_failure: u64,
+    /// Tasks that tool uses of this log began.
+    pub begun: Set<TaskId>,
     /// Tokens and dollars.
     pub spent: Spent,
     /// How often the model looked at tasks that were still running.
@@ -162,6 +169,18 @@ impl Session {
         uses.iter().enumerate().find(|(_, tool)| !matches!(tool.progress, Progress::Done(_)))
     }
 
+    /// How words that were said since the last call failed ask for the next: they go into it; unless others have waited longer, which
+    /// each have a turn of their own. What waited when it failed asks for nothing, or a queue would be burnt by one wrong key.
+    #[must_use]
+    pub fn speaks_after_failure(&self) -> Option<Cause> {
+        let since = |words: &Words| words.id > self.said_before_failure;
+        let words = self.queue.words();
+        words.iter().any(since).then(|| match words.iter().find(|words| !words.steer) {
+            Some(first) if since(first) => Cause::User,
+            Some(_) | None => Cause::Again,
+        })
+    }
+
     /// Folds one entry in.
     pub fn apply(&mut self, entry: &Entry) {
         self.last = entry.n;
@@ -199,6 +218,7 @@ impl Session {
             Record::Answered { content, stop, usage, .. } => self.answered(content, stop, *usage),
             Record::CallFailed { fault, retry_at, .. } => {
                 self.failures = if retry_at.is_some() { self.failures + 1 } else { 0 };
+                self.said_before_failure = self.last_said;
                 self.phase = Phase::Failed { fault: fault.clone(), retry_at: *retry_at };
             }
             Record::Decided { index, allowed, .. } => {
@@ -208,6 +228,7 @@ impl Session {
                 self.progress(*index, Progress::Began { op: *op, sandbox: *sandbox, task: None });
             }
             Record::ToolTask { index, task, .. } => {
+                self.begun.insert(task.clone());
                 if let Phase::Tools(uses) = &mut self.phase
                     && let Some(ToolUse { progress: Progress::Began { task: known, .. }, .. }) =
                         uses.get_mut(*index)
@@ -238,6 +259,12 @@ impl Session {
                 self.epoch = Some(*epoch);
                 self.seq = Seq(0);
             }
+            Record::Missed { through, ends } => {
+                self.seq = self.seq.max(*through);
+                for task in ends {
+                    self.ended(task, &unknown_output(task));
+                }
+            }
             Record::Unknown => {}
         }
     }
@@ -259,11 +286,14 @@ impl Session {
     fn arrived(&mut self, epoch: Epoch, seq: Seq, event: &TaskEvent) {
         self.epoch = Some(epoch);
         self.seq = seq;
-        if let TaskEvent::Ended { task, excerpt } = event
-            && self.ended.insert(task.id.clone())
-            && !self.consumed.contains(&task.id)
-        {
-            self.queue.end(End { task: (**task).clone(), excerpt: excerpt.clone() });
+        if let TaskEvent::Ended { task, excerpt } = event {
+            self.ended(task, excerpt);
+        }
+    }
+
+    fn ended(&mut self, task: &Task, excerpt: &Excerpt) {
+        if self.ended.insert(task.id.clone()) && !self.consumed.contains(&task.id) {
+            self.queue.end(End { task: task.clone(), excerpt: excerpt.clone() });
         }
     }
 

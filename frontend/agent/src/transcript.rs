@@ -173,6 +173,7 @@ pub fn request_of_call(log: &[Entry], call: CallId) -> Option<Value> {
             | Record::BudgetReached { .. }
             | Record::Titled { .. }
             | Record::NewEpoch { .. }
+            | Record::Missed { .. }
             | Record::Unknown => {}
         }
     }

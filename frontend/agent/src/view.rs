@@ -323,6 +323,11 @@ pub enum LinkView {
     Unpaired,
     /// The runner speaks another version: the page must be reloaded.
     Outdated,
+    /// Another connection has the session. Nothing is tried until the person wants it back.
+    Taken {
+        /// In words.
+        reason: String,
+    },
 }
 
 /// Tokens and their price.

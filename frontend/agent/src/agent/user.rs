@@ -5,11 +5,11 @@ use shared::protocol::{Op, Start};
 use shared::task::{Party, Task};
 use shared::tools::ToolCall;
 
-use super::{Agent, Out, Watched};
+use super::{Agent, Out};
 use crate::effect::{CallId, Effect};
 use crate::event::{Decision, UserEvent};
 use crate::link::Purpose;
-use crate::record::{Cause, Record};
+use crate::record::Record;
 use crate::session::{Phase, Progress};
 use crate::tools;
 use crate::view::{Patch, Tone};
@@ -30,12 +30,14 @@ impl Agent {
             UserEvent::Shift { id, earlier } => self.change_words(out, id, |last, words| {
                 words.0 = if earlier { words.0.saturating_sub(1) } else { (words.0 + 1).min(last) };
             }),
-            UserEvent::Steer { id } => self.change_words(out, id, |_, words| words.2 = true),
+            UserEvent::Steer { id } => {
+                self.change_words(out, id, |_, words| words.2 = true);
+                // Into the next call: and there is none but the one that failed.
+                self.again = matches!(self.session.phase, Phase::Failed { .. });
+            }
             UserEvent::StopReply => self.stop_reply(out),
             UserEvent::Retry => {
-                if matches!(self.session.phase, Phase::Failed { .. }) {
-                    self.ask(out, Cause::Again);
-                }
+                self.again = matches!(self.session.phase, Phase::Failed { .. });
             }
             UserEvent::Decide { call, index, decision } => self.decide(out, call, index, decision),
             UserEvent::Background { task } => self.wish(out, Op::Background { task }),
@@ -49,11 +51,7 @@ impl Agent {
             UserEvent::RunAgain { task } => self.run_again(out, &task),
             UserEvent::ClearTasks => self.wish(out, Op::Clear { tasks: Vec::new() }),
             UserEvent::Watch { task } => self.watch(out, task),
-            UserEvent::Unwatch { task } => {
-                if self.watched.remove(&task).is_some() {
-                    self.request(out, Op::Unwatch { task }, Purpose::Own);
-                }
-            }
+            UserEvent::Unwatch { task } => self.unwatch(out, task),
             UserEvent::Rename { title } => {
                 let title = crate::notice::cut_head(title.trim(), 200);
                 self.record(out, Record::Titled { title });
@@ -160,11 +158,6 @@ impl Agent {
             sandbox: None,
         };
         self.wish(out, Op::Start(start));
-    }
-
-    fn watch(&mut self, out: &mut Out, task: TaskId) {
-        self.watched.insert(task.clone(), Watched::default());
-        self.request(out, Op::Watch { task, from: 0 }, Purpose::Own);
     }
 
     fn wish(&mut self, out: &mut Out, op: Op) {
