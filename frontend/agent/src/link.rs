@@ -6,14 +6,18 @@
 
 use shared::protocol::{ClientFrame, Hello, Op, PROTOCOL, Welcome, close};
 use shared::{OpId, SessionId, Timestamp};
+use uuid::Uuid;
 
 use crate::backoff;
+use crate::session::{Session, ToolUse};
 use crate::view::LinkView;
 
 /// The close code by which the shell says that the runner refused the credential.
 pub const REFUSED: u16 = 4401;
 /// A socket that has not opened and welcomed by then is given up.
 const HANDSHAKE_MS: u64 = 10_000;
+/// A connection that lasted so long was a good one.
+const STEADY_MS: u64 = 5_000;
 const FIRST_DELAY_MS: u64 = 200;
 const MOST_DELAY_MS: u64 = 15_000;
 
@@ -44,6 +48,7 @@ enum State {
         since: Timestamp,
     },
     Live {
+        since: Timestamp,
         heard: Timestamp,
     },
     Refused,
@@ -131,7 +136,7 @@ impl Link {
             State::Live { .. } => LinkView::Live,
             State::Refused => LinkView::Unpaired,
             State::Outdated => LinkView::Outdated,
-            State::Taken { reason } => LinkView::Down { retry_at: Timestamp(0), reason: reason.clone() },
+            State::Taken { reason } => LinkView::Taken { reason: reason.clone() },
         }
     }
 
@@ -156,14 +161,13 @@ impl Link {
 
     /// The runner introduced itself.
     pub fn welcomed(&mut self, now: Timestamp, welcome: Welcome) {
-        self.failures = 0;
-        self.state = State::Live { heard: now };
+        self.state = State::Live { since: now, heard: now };
         self.welcome = Some(welcome);
     }
 
     /// Any frame: the runner lives.
     pub const fn heard(&mut self, now: Timestamp) {
-        if let State::Live { heard } = &mut self.state {
+        if let State::Live { heard, .. } = &mut self.state {
             *heard = now;
         }
     }
@@ -182,7 +186,19 @@ impl Link {
         };
     }
 
+    /// What comes through the socket cannot be used: another is to be tried, after a pause.
+    pub fn broken(&mut self, now: Timestamp, reason: &str) -> Step {
+        self.state = self.down(now, reason);
+        Step::Disconnect
+    }
+
     fn down(&mut self, now: Timestamp, reason: &str) -> State {
+        // One that breaks just after its welcome is no better than one that was not made.
+        if let State::Live { since, .. } = self.state
+            && now.since(since) >= STEADY_MS
+        {
+            self.failures = 0;
+        }
         let delay =
             backoff::delay_ms(self.failures, FIRST_DELAY_MS, MOST_DELAY_MS, self.seed ^ self.generation);
         self.failures = self.failures.saturating_add(1);
@@ -197,7 +213,7 @@ impl Link {
                 self.state = self.down(now, "The runner did not answer in time.");
                 Step::Disconnect
             }
-            State::Live { heard } if now.since(*heard) >= self.silence_ms() => {
+            State::Live { heard, .. } if now.since(*heard) >= self.silence_ms() => {
                 self.state = self.down(now, "The runner fell silent.");
                 Step::Disconnect
             }
@@ -232,7 +248,7 @@ impl Link {
         match &self.state {
             State::Down { retry_at, .. } => Some(*retry_at),
             State::Opening { since } | State::Greeting { since } => Some(since.plus(HANDSHAKE_MS)),
-            State::Live { heard } => Some(heard.plus(self.silence_ms())),
+            State::Live { heard, .. } => Some(heard.plus(self.silence_ms())),
             State::Off | State::Refused | State::Outdated | State::Taken { .. } => None,
         }
     }
@@ -244,7 +260,7 @@ impl Link {
     /// A new operation id. Ids of a session's log are made by [`derived_op`] instead, so that a reload makes the same.
     pub fn fresh_op(&mut self) -> OpId {
         self.next_op += 1;
-        op_id(self.seed, self.seed.rotate_left(17), self.next_op)
+        OpId(Uuid::new_v5(&Uuid::from_u64_pair(self.seed, 0), &self.next_op.to_be_bytes()))
     }
 
     /// Keeps a request until its reply comes, and gives the frame to send if there is a socket.
@@ -315,22 +331,13 @@ const fn dies_with_socket(op: &Op) -> bool {
     }
 }
 
-/// The operation of a tool use, named by its place in the log: the same after every reload, another for every other.
+/// The operation of a tool use, named by what it is and where it stands: the same after every reload, another for every other, also where
+/// two logs of one session number alike.
 #[must_use]
-pub fn derived_op(session: SessionId, call: u64, index: u64) -> OpId {
-    let (first, second) = session.0.as_u64_pair();
-    let place = index.wrapping_add(1).wrapping_mul(0x1_0001) ^ call.rotate_left(32);
-    let high = backoff::mix(first ^ backoff::mix(call));
-    let low = backoff::mix(second ^ backoff::mix(place));
-    op_id(high, low, 0)
-}
-
-fn op_id(high: u64, low: u64, number: u64) -> OpId {
-    let high = backoff::mix(high ^ backoff::mix(number));
-    let low = backoff::mix(low ^ high.rotate_left(29));
-    OpId(
-        uuid::Builder::from_u128((u128::from(high) << 64) | u128::from(low))
-            .with_version(uuid::Version::Custom)
-            .into_uuid(),
-    )
+pub fn derived_op(session: &Session, index: usize, tool: &ToolUse) -> OpId {
+    let Session { id, created, call, .. } = session;
+    let ToolUse { id: tool_id, name, input, .. } = tool;
+    let place = format!("{} {} {index}", created.0, call.0);
+    let content = format!("{place} {tool_id:?} {name:?} {}", shared::json::text(input));
+    OpId(Uuid::new_v5(&id.unwrap_or(SessionId(Uuid::nil())).0, content.as_bytes()))
 }

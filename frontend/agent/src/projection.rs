@@ -23,7 +23,7 @@ use crate::record::{Entry, Record, ToolOutcome};
 use crate::session::{PAUSES, Phase, Progress, Session, overtakes_tools};
 use crate::settings::Rule;
 pub use words::fault_words;
-use words::{failed_words, stop_tone, stop_words};
+use words::{failed_words, missed_words, stop_tone, stop_words};
 
 use crate::view::{Drain, DrainedLine, Lane, Patch, Row, RowKind, Span, Tone, ToolCard, ToolState};
 
@@ -90,6 +90,22 @@ impl Projection {
                     self.row(first, entry.at, RowKind::Notice { tone, text, retry }, patches);
                 }
             }
+            Record::Shortened { limit, .. } => {
+                let text = format!(
+                    "The request was larger than the server takes. What tools had read for it was cut to {limit} characters each, and it is made again."
+                );
+                self.row(first, entry.at, RowKind::Notice { tone: Tone::Warn, text, retry: false }, patches);
+            }
+            Record::TakenBack { .. } => {
+                self.settle_retry(patches);
+                let text = if before.unanswered.is_empty() {
+                    "You took back what the server had refused: the results are no longer in the conversation."
+                } else {
+                    "You took your words back: they are no longer in the conversation. What the server refused stands in the box again."
+                };
+                let text = text.to_owned();
+                self.row(first, entry.at, RowKind::Notice { tone: Tone::Plain, text, retry: false }, patches);
+            }
             Record::Decided { index, .. } => {
                 self.card(*index, patches, |card| card.state = ToolState::Waiting);
             }
@@ -116,7 +132,14 @@ impl Projection {
                 );
                 self.row(first, entry.at, RowKind::Notice { tone: Tone::Warn, text, retry: false }, patches);
             }
-            Record::NewEpoch { .. } if before.epoch.is_some() => {
+            Record::Missed { through, ends } => {
+                for task in ends {
+                    self.task(task, patches);
+                }
+                let text = missed_words(through.0.saturating_sub(before.seq.0));
+                self.row(first, entry.at, RowKind::Notice { tone: Tone::Warn, text, retry: false }, patches);
+            }
+            Record::NewEpoch { epoch } if before.epoch.is_some_and(|known| known != *epoch) => {
                 let text =
                     "The runner has a new store: tasks from before are no longer known to it.".to_owned();
                 self.row(first, entry.at, RowKind::Notice { tone: Tone::Warn, text, retry: false }, patches);

@@ -5,11 +5,14 @@
 use std::collections::VecDeque;
 
 use serde_json::Value;
+use shared::output::Excerpt;
 use shared::protocol::{Sandbox, TaskEvent};
 use shared::sorted::Set;
+use shared::task::Task;
 use shared::tools::ToolCall;
 use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
 
+use crate::agent::unknown_output;
 use crate::effect::CallId;
 use crate::model::message::ends_on_server_tool;
 use crate::model::{Fault, Stop, Usage};
@@ -67,6 +70,14 @@ pub struct Session {
     pub budget_said: bool,
     /// The last number given to words.
     pub last_said: u64,
+    /// The same when the last call failed: what was said before that has not been said to it.
+    pub said_before_failure: u64,
+    /// The person's words that no answer has come to yet.
+    pub unanswered: Vec<String>,
+    /// Whether they were taken back and the results beside them stayed: if it is refused again, those go, too.
+    pub results_stayed: bool,
+    /// Tasks that tool uses of this log began.
+    pub begun: Set<TaskId>,
     /// Tokens and dollars.
     pub spent: Spent,
     /// How often the model looked at tasks that were still running.
@@ -162,6 +173,22 @@ impl Session {
         uses.iter().enumerate().find(|(_, tool)| !matches!(tool.progress, Progress::Done(_)))
     }
 
+    /// How words that were said since the last call failed ask for the next: they go into it; unless others have waited longer, which
+    /// each have a turn of their own. What waited when it failed asks for nothing, or a queue would be burnt by one wrong key.
+    #[must_use]
+    pub fn speaks_after_failure(&self) -> Option<Cause> {
+        // What would be refused again does not become another thing by having more behind it.
+        if matches!(&self.phase, Phase::Failed { fault, retry_at: None } if fault.refuses_content()) {
+            return None;
+        }
+        let since = |words: &Words| words.id > self.said_before_failure;
+        let words = self.queue.words();
+        words.iter().any(since).then(|| match words.iter().find(|words| !words.steer) {
+            Some(first) if since(first) => Cause::User,
+            Some(_) | None => Cause::Again,
+        })
+    }
+
     /// Folds one entry in.
     pub fn apply(&mut self, entry: &Entry) {
         self.last = entry.n;
@@ -187,6 +214,8 @@ impl Session {
             Record::Asked { call, cause, append, drained, said, model } => {
                 self.call = *call;
                 self.model = model.clone();
+                let words = self.queue.words().iter().filter(|words| said.contains(&words.id));
+                self.unanswered.extend(words.map(|words| words.text.clone()));
                 self.queue.remove(said, drained);
                 self.owed_results.clear();
                 self.transcript.append(append);
@@ -199,7 +228,18 @@ impl Session {
             Record::Answered { content, stop, usage, .. } => self.answered(content, stop, *usage),
             Record::CallFailed { fault, retry_at, .. } => {
                 self.failures = if retry_at.is_some() { self.failures + 1 } else { 0 };
+                self.said_before_failure = self.last_said;
                 self.phase = Phase::Failed { fault: fault.clone(), retry_at: *retry_at };
+            }
+            Record::Shortened { limit, .. } => self.transcript.shorten(*limit),
+            Record::TakenBack { .. } => {
+                let words = std::mem::take(&mut self.unanswered);
+                let results = words.is_empty() || self.results_stayed;
+                self.owed_results = self.transcript.take_back(&words, results);
+                self.results_stayed = !results && !self.owed_results.is_empty();
+                // The person goes on with other words, and the model without what it had read.
+                let by_itself = words.is_empty() && !self.owed_results.is_empty();
+                self.phase = if by_itself { Phase::Due(Cause::Tools) } else { Phase::Rest };
             }
             Record::Decided { index, allowed, .. } => {
                 self.progress(*index, Progress::Pending { allowed: *allowed });
@@ -208,6 +248,7 @@ impl Session {
                 self.progress(*index, Progress::Began { op: *op, sandbox: *sandbox, task: None });
             }
             Record::ToolTask { index, task, .. } => {
+                self.begun.insert(task.clone());
                 if let Phase::Tools(uses) = &mut self.phase
                     && let Some(ToolUse { progress: Progress::Began { task: known, .. }, .. }) =
                         uses.get_mut(*index)
@@ -238,6 +279,12 @@ impl Session {
                 self.epoch = Some(*epoch);
                 self.seq = Seq(0);
             }
+            Record::Missed { through, ends } => {
+                self.seq = self.seq.max(*through);
+                for task in ends {
+                    self.ended(task, &unknown_output(task));
+                }
+            }
             Record::Unknown => {}
         }
     }
@@ -259,16 +306,21 @@ impl Session {
     fn arrived(&mut self, epoch: Epoch, seq: Seq, event: &TaskEvent) {
         self.epoch = Some(epoch);
         self.seq = seq;
-        if let TaskEvent::Ended { task, excerpt } = event
-            && self.ended.insert(task.id.clone())
-            && !self.consumed.contains(&task.id)
-        {
-            self.queue.end(End { task: (**task).clone(), excerpt: excerpt.clone() });
+        if let TaskEvent::Ended { task, excerpt } = event {
+            self.ended(task, excerpt);
+        }
+    }
+
+    fn ended(&mut self, task: &Task, excerpt: &Excerpt) {
+        if self.ended.insert(task.id.clone()) && !self.consumed.contains(&task.id) {
+            self.queue.end(End { task: task.clone(), excerpt: excerpt.clone() });
         }
     }
 
     fn answered(&mut self, content: &[Value], stop: &Stop, usage: Usage) {
         self.failures = 0;
+        self.unanswered.clear();
+        self.results_stayed = false;
         self.spend(usage);
         let content = self.transcript.answer(content, &self.model.model);
         let uses: Vec<ToolUse> = tool_uses(&content)

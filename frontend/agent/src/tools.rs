@@ -16,8 +16,14 @@ use crate::record::ToolOutcome;
 const BASH_CHARS: u32 = 30_000;
 /// How many characters of output a completion brings along; a notice shows 500 of them.
 pub const NOTICE_CHARS: u32 = 4_000;
-/// How many characters `check_background` shows of a task.
+/// How many characters `check_background` shows of a task, and about as many of all together.
 const CHECK_CHARS: u32 = 20_000;
+/// How many characters it shows of each task of a list.
+const LIST_CHARS: u32 = 2_000;
+/// How many characters such an entry may have in all.
+const LISTED_CHARS: usize = 4_000;
+/// How many tasks it lists.
+const LISTED: usize = 40;
 
 /// How `check_background` says that a task has not ended.
 pub const STILL_RUNNING: &str = "(still running; once it has ended, its result comes before your next call)";
@@ -75,7 +81,8 @@ pub fn operation(call: &ToolCall, sandbox: Option<Sandbox>) -> Op {
             Op::EditFile { path, old_text, new_text }
         }
         ToolCall::CheckBackground(CheckBackground { task_id, tail, grep }) => {
-            Op::Check { task: task_id.map(TaskId), tail, grep, max_chars: CHECK_CHARS }
+            let max_chars = if task_id.is_some() { CHECK_CHARS } else { LIST_CHARS };
+            Op::Check { task: task_id.map(TaskId), tail, grep, max_chars }
         }
         ToolCall::StopBackground(StopBackground { task_id }) => {
             Op::Stop { task: TaskId(task_id), by: Party::Agent, now: false }
@@ -181,23 +188,50 @@ fn started(task: &Task, known: &[Task]) -> ToolOutcome {
 }
 
 fn checked(call: &ToolCall, tasks: &[Checked]) -> Told {
-    let ended = tasks
-        .iter()
-        .filter(|checked| checked.task.state.is_end())
-        .map(|checked| checked.task.id.clone())
-        .collect();
     let one = matches!(call, ToolCall::CheckBackground(CheckBackground { task_id: Some(_), .. }));
-    let content = match tasks {
-        [] => "There are no background tasks in this session.".to_owned(),
-        tasks => tasks.iter().map(look).collect::<Vec<_>>().join("\n"),
-    };
-    let running = tasks.iter().filter(|checked| checked.task.is_active()).count() as u64;
-    let label = match tasks {
+    // A `bash` command that was waited for to its end has had its result, and never was a background task.
+    let all: Vec<&Checked> = tasks.iter().filter(|checked| one || !checked.task.foreground).collect();
+    let shown = if one { all.iter().map(|checked| (*checked, look(checked))).collect() } else { list(&all) };
+    let ended = shown.iter().filter(|(checked, _)| checked.task.state.is_end());
+    let ended = ended.map(|(checked, _)| checked.task.id.clone()).collect();
+    let mut lines: Vec<String> = shown.iter().map(|(_, text)| text.clone()).collect();
+    if all.is_empty() {
+        lines.push("There are no background tasks in this session.".to_owned());
+    }
+    if shown.len() < all.len() {
+        let more = notice::count((all.len() - shown.len()) as u64, "older task is", "older tasks are");
+        lines.push(format!("({more} not listed; task_id looks at one)"));
+    }
+    if shown.iter().any(|(checked, _)| notice::may_hide_codes(&checked.task)) {
+        lines.push(format!("({})", notice::HIDDEN_CODES));
+    }
+    let running = all.iter().filter(|checked| checked.task.is_active()).count();
+    let label = match &all[..] {
         [checked] if one => notice::label(&checked.task),
-        tasks => format!("{running} running, {} ended", tasks.len() as u64 - running),
+        all => format!("{running} running, {} ended", all.len() - running),
     };
-    let task = if one { tasks.first().map(|checked| checked.task.id.clone()) } else { None };
-    (ToolOutcome { content, label, task, ..ToolOutcome::default() }, ended)
+    let task = if one { all.first().map(|checked| checked.task.id.clone()) } else { None };
+    (ToolOutcome { content: lines.join("\n"), label, task, ..ToolOutcome::default() }, ended)
+}
+
+/// Those that run and the newest of those that ended, as many as may be shown, in the order they were created.
+fn list<'a>(all: &[&'a Checked]) -> Vec<(&'a Checked, String)> {
+    let (mut running, mut ended): (Vec<_>, Vec<_>) =
+        all.iter().enumerate().rev().partition(|(_, checked)| checked.task.is_active());
+    running.append(&mut ended);
+    let mut left = CHECK_CHARS as usize;
+    let mut shown = Vec::new();
+    for (place, checked) in running.into_iter().take(LISTED) {
+        let mut checked_text = look(checked);
+        if checked_text.chars().count() > LISTED_CHARS {
+            checked_text = format!("{} …", notice::cut_head(&checked_text, LISTED_CHARS));
+        }
+        let Some(rest) = left.checked_sub(checked_text.chars().count()) else { break };
+        left = rest;
+        shown.push((place, *checked, checked_text));
+    }
+    shared::sorted::sort_by(&mut shown, |a, b| a.0.cmp(&b.0));
+    shown.into_iter().map(|(_, checked, text)| (checked, text)).collect()
 }
 
 fn look(checked: &Checked) -> String {
@@ -229,6 +263,9 @@ pub fn ended(task: &Task, excerpt: &Excerpt) -> ToolOutcome {
     let mut content = whole(excerpt);
     let good = task.state == TaskState::Completed;
     let mut facts = notice::remarks(task);
+    if notice::may_hide_codes(task) {
+        facts.insert(0, notice::HIDDEN_CODES.to_owned());
+    }
     if let TaskState::Error { reason } | TaskState::Lost { reason } = &task.state {
         facts.insert(0, reason.clone());
     }

@@ -267,7 +267,7 @@ fn Link() -> View {
             LinkView::Live => "live",
             LinkView::Opening => "opening",
             LinkView::Down { .. } => "down",
-            LinkView::Unpaired | LinkView::Outdated => "refused",
+            LinkView::Unpaired | LinkView::Outdated | LinkView::Taken { .. } => "refused",
         })
     };
     let words = move || match link.get() {
@@ -283,15 +283,16 @@ fn Link() -> View {
         }
         LinkView::Unpaired => "not paired".to_owned(),
         LinkView::Outdated => "another version".to_owned(),
+        LinkView::Taken { .. } => "elsewhere".to_owned(),
     };
     let reason = move || match link.get() {
         LinkView::Live => "Connected to the runner".to_owned(),
         LinkView::Opening => "Connecting to the runner".to_owned(),
-        LinkView::Down { reason, .. } => reason,
+        LinkView::Down { reason, .. } | LinkView::Taken { reason } => reason,
         LinkView::Unpaired => "The runner does not know this browser".to_owned(),
         LinkView::Outdated => "The runner was updated: reload the page".to_owned(),
     };
-    let is_down = move || link.with(|link| matches!(link, LinkView::Down { .. }));
+    let is_down = move || link.with(|link| matches!(link, LinkView::Down { .. } | LinkView::Taken { .. }));
     let is_old = move || link.with(|link| matches!(link, LinkView::Outdated));
     view! {
         <span class="link-state" data-state=state>

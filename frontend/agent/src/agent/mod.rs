@@ -4,9 +4,12 @@
 //! not at the event, and does whatever is due: that is why no wake can be missed. Last, `finish` compares what is shown with what
 //! is true and asks for one alarm at the nearest deadline.
 
+mod refused;
+mod replay;
 mod runner;
 mod turn;
 mod user;
+mod watch;
 
 use shared::protocol::ClientFrame;
 use shared::sorted::{self, Map, Set};
@@ -24,7 +27,10 @@ use crate::settings::{ModelChoice, Provider, Settings};
 use crate::view::{Patch, Status, TurnView, Waiting};
 use crate::{notice, projection};
 
+use replay::Replay;
+pub(crate) use replay::unknown_output;
 use turn::Calling;
+use watch::Watched;
 
 /// How many turns an agent may start by itself before the person speaks.
 pub const WAKE_BUDGET: u32 = 25;
@@ -52,10 +58,16 @@ pub struct Agent {
     asked_ops: Set<OpId>,
     /// An end was taken in, and more may follow: no turn is started until this number is settled, or then.
     settling: Option<(Seq, Timestamp)>,
+    /// The events that are to come before a model is asked.
+    replay: Option<Replay>,
+    /// The event that was missing last, and how often.
+    gap: Option<(Seq, u32)>,
+    /// The person wants the failed call made again.
+    again: bool,
     tasks: Map<TaskId, Task>,
     /// Tasks whose stop was asked for.
     stopping: Set<TaskId>,
-    /// Watched tasks and the next offset wanted.
+    /// Watched tasks.
     watched: Map<TaskId, Watched>,
     /// Entries that are not known to be durable.
     unsaved: VecDeque<Entry>,
@@ -68,13 +80,6 @@ pub struct Agent {
     /// The number the next event must have; absent while there is no connection.
     expected: Option<Seq>,
     shown: Shown,
-}
-
-#[derive(Debug, Default)]
-struct Watched {
-    next: u64,
-    /// A gap is being read.
-    reading: Option<OpId>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -124,6 +129,9 @@ impl Agent {
             asking: None,
             asked_ops: Set::new(),
             settling: None,
+            replay: None,
+            gap: None,
+            again: false,
             tasks: Map::new(),
             stopping: Set::new(),
             watched: Map::new(),
@@ -292,6 +300,7 @@ impl Agent {
             Step::Nothing => {}
             Step::Connect => {
                 self.socket_gone(out);
+                self.replay_begins(out.now);
                 out.effects.push(Effect::Connect { generation });
             }
             Step::Disconnect => {
@@ -350,7 +359,9 @@ impl Agent {
         if !self.open {
             return;
         }
-        let turn = self.turn_deadline();
+        // What is due and waits for a runner that only the person can bring back needs no looking at.
+        let acts = self.link.is_live() || self.link.deadline().is_some();
+        let turn = self.turn_deadline().filter(|at| acts || *at > out.now);
         // The runner keeps time for what the loop waits on: a hidden tab's own timer may come a minute late.
         if self.shown.runner_alarm != turn && self.link.is_live() {
             self.shown.runner_alarm = turn;
@@ -431,6 +442,7 @@ impl Agent {
             spent: self.session.spent,
             unsaved: self.save_fault.as_ref().map(|(reason, _)| reason.clone()),
             polls: self.session.polls,
+            refused: self.is_refused(),
         }
     }
 

@@ -1,11 +1,12 @@
 //! What the runner says: the socket's life, durable events, replies, and what passes by.
 
-use shared::output::{Excerpt, OutputSlice};
+use shared::output::Excerpt;
 use shared::protocol::{BackgroundedBy, Op, Outcome, Reply, Sandbox, ServerFrame, TaskEvent, Welcome};
 use shared::task::Task;
 use shared::tools::ToolCall;
 use shared::{OpId, Problem, Seq, TaskId};
 
+use super::replay::REPLAY_MS;
 use super::user::toast;
 use super::{Agent, Out};
 use crate::event::{LinkInput, ModelInput};
@@ -17,10 +18,6 @@ use crate::view::Patch;
 
 /// Ends that come within this many milliseconds make one turn, should the runner's own word (`settled`) fail to come.
 const SETTLE_MS: u64 = 400;
-/// How long the replay after a connection may keep a turn from starting.
-const REPLAY_MS: u64 = 2_000;
-/// How much of a gap in watched output is read at once.
-const READ_BYTES: u32 = 256 * 1024;
 
 impl Agent {
     pub(super) fn link_input(&mut self, out: &mut Out, generation: u64, input: LinkInput) {
@@ -49,6 +46,7 @@ impl Agent {
     pub(super) fn socket_gone(&mut self, out: &mut Out) {
         self.shown.runner_alarm = None;
         self.expected = None;
+        self.replay = None;
         for watched in self.watched.values_mut() {
             watched.reading = None;
         }
@@ -71,6 +69,7 @@ impl Agent {
                 if self.settling.is_some_and(|(wanted, _)| through >= wanted) {
                     self.settling = None;
                 }
+                self.replay_ends(out);
             }
             ServerFrame::Task { task } => self.task(out, *task),
             ServerFrame::Cleared { tasks } => {
@@ -106,14 +105,18 @@ impl Agent {
 
     fn welcome(&mut self, out: &mut Out, welcome: Welcome) {
         let known = self.session.epoch;
-        if known != Some(welcome.epoch) {
+        let other = known != Some(welcome.epoch);
+        // A store that was put back from a copy knows less than this log, and gives the same numbers to other events.
+        let rewound = !other && !welcome.resumed && welcome.next <= self.session.seq;
+        if other || rewound {
             self.record(out, Record::NewEpoch { epoch: welcome.epoch });
             self.saved_seq = Seq(0);
-            if known.is_some() {
-                self.give_up_on_old_store(out);
-            }
+        }
+        if other && known.is_some() {
+            self.give_up_on_old_store(out);
         }
         self.expected = Some(welcome.next);
+        self.replay_goes_on(out.now, &welcome, rewound);
         if welcome.last > self.session.seq {
             self.settling = Some((welcome.last, out.now.plus(REPLAY_MS)));
         }
@@ -128,11 +131,7 @@ impl Agent {
         for frame in self.link.resend() {
             self.send(out, frame);
         }
-        let watched: Vec<(TaskId, u64)> =
-            self.watched.iter().map(|(task, watched)| (task.clone(), watched.next)).collect();
-        for (task, from) in watched {
-            self.request(out, Op::Watch { task, from }, Purpose::Own);
-        }
+        self.watch_on(out);
     }
 
     /// A tool use that was under way towards an older store must not be repeated: nobody knows whether it was carried out.
@@ -157,21 +156,17 @@ impl Agent {
 
     fn event(&mut self, out: &mut Out, seq: Seq, event: TaskEvent) {
         let (Some(epoch), Some(expected)) = (self.session.epoch, self.expected) else { return };
-        if seq > expected {
-            // An event is missing between: a new connection replays from the cursor.
-            let step = self.link.connect(out.now);
-            self.step(out, &step);
+        if seq > expected && !self.gap(out, expected, seq) {
             return;
         }
-        if seq == expected {
-            self.expected = Some(Seq(seq.0 + 1));
-        }
+        self.expected = Some(expected.max(Seq(seq.0 + 1)));
         if seq <= self.session.seq {
             self.acknowledge(out);
             return;
         }
         let ended = matches!(event, TaskEvent::Ended { .. });
         self.record(out, Record::Arrived { epoch, seq, event: event.clone() });
+        self.replayed(out.now);
         if ended && self.settling.is_none_or(|(wanted, _)| wanted <= seq) {
             self.settling = Some((seq, out.now.plus(SETTLE_MS)));
         }
@@ -196,7 +191,7 @@ impl Agent {
     }
 
     /// The `bash` call that waits for this task.
-    fn awaited(&self, task: &Task) -> Option<usize> {
+    pub(super) fn awaited(&self, task: &Task) -> Option<usize> {
         let (index, tool) = self.session.current_use()?;
         let waits = matches!(tool.call, Ok(ToolCall::Bash(_)))
             && matches!(tool.progress, Progress::Began { op, .. } if op == task.op);
@@ -261,16 +256,7 @@ impl Agent {
     fn own_reply(&mut self, out: &mut Out, pending: &Pending, outcome: Outcome) {
         match (&pending.op, outcome) {
             (Op::ReadOutput { task, .. }, Outcome::Ok(Reply::Output { slice, .. })) => {
-                if let Some(watched) = self.watched.get_mut(task)
-                    && watched.reading == Some(pending.id)
-                {
-                    watched.reading = None;
-                    let behind = slice.from + (slice.data.0.len() as u64) < slice.total;
-                    self.show_output(out, task, slice);
-                    if behind {
-                        self.read_gap(out, task);
-                    }
-                }
+                self.gap_read(out, pending.id, task, slice);
             }
             (Op::Watch { task, .. } | Op::ReadOutput { task, .. }, Outcome::Err(_)) => {
                 self.watched.remove(task);
@@ -354,47 +340,6 @@ impl Agent {
 
     fn tool_refused(&mut self, out: &mut Out, index: usize, problem: &Problem) {
         self.tool_done(out, index, tools::refused(problem), Vec::new());
-    }
-
-    fn output(&mut self, out: &mut Out, task: &TaskId, slice: OutputSlice) {
-        let Some(watched) = self.watched.get(task) else { return };
-        if watched.reading.is_some() {
-            return;
-        }
-        let dropped = slice.from > watched.next
-            && !(slice.omitted_from <= watched.next && slice.from <= slice.omitted_to);
-        if dropped {
-            self.read_gap(out, task);
-        } else {
-            self.show_output(out, task, slice);
-        }
-    }
-
-    fn read_gap(&mut self, out: &mut Out, task: &TaskId) {
-        let id = self.link.fresh_op();
-        let Some(watched) = self.watched.get_mut(task) else { return };
-        watched.reading = Some(id);
-        let op = Op::ReadOutput { task: task.clone(), from: watched.next, max: READ_BYTES };
-        if let Some(frame) = self.link.request(id, op, Purpose::Own) {
-            self.send(out, frame);
-        }
-    }
-
-    /// Shows what is new of a piece.
-    fn show_output(&mut self, out: &mut Out, task: &TaskId, mut slice: OutputSlice) {
-        let Some(watched) = self.watched.get_mut(task) else { return };
-        let end = slice.from + slice.data.0.len() as u64;
-        if end <= watched.next && watched.next > 0 {
-            return;
-        }
-        if slice.from < watched.next {
-            let known =
-                usize::try_from(watched.next - slice.from).unwrap_or(usize::MAX).min(slice.data.0.len());
-            slice.data.0.drain(..known);
-            slice.from = watched.next;
-        }
-        watched.next = end;
-        out.patches.push(Patch::Output { task: task.clone(), slice });
     }
 
     /// The phase is one in which an operation of the log is under way but was not asked for since this boot.

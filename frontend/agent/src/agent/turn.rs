@@ -48,6 +48,9 @@ impl Agent {
         if self.settling.is_some_and(|(_, until)| until <= out.now) {
             self.settling = None;
         }
+        if self.replay.as_ref().is_some_and(|replay| replay.until <= out.now) {
+            self.replay_ends(out);
+        }
         while self.advance_once(out) {}
     }
 
@@ -55,11 +58,17 @@ impl Agent {
     fn advance_once(&mut self, out: &mut Out) -> bool {
         let words = !self.session.queue.words().is_empty();
         match &self.session.phase {
-            Phase::Rest | Phase::Failed { .. } if words => self.ask(out, Cause::User),
+            Phase::Rest if words => self.ask(out, Cause::User),
             Phase::Rest => self.wake(out),
             Phase::Asked if self.calling.is_none() => self.ask(out, Cause::Again),
-            Phase::Failed { retry_at: Some(at), .. } if *at <= out.now => self.ask(out, Cause::Again),
-            Phase::Asked | Phase::Failed { .. } => false,
+            Phase::Failed { retry_at, .. } => {
+                let due = self.again || retry_at.is_some_and(|at| at <= out.now);
+                match self.session.speaks_after_failure() {
+                    Some(cause) => self.ask(out, cause),
+                    None => due && self.ask(out, Cause::Again),
+                }
+            }
+            Phase::Asked => false,
             Phase::Due(cause) => {
                 let cause = *cause;
                 self.ask(out, cause)
@@ -78,8 +87,9 @@ impl Agent {
             Phase::Failed { retry_at, .. } => *retry_at,
             Phase::Rest | Phase::Asked | Phase::Tools(_) | Phase::Due(_) => None,
         };
+        let replay = self.replay.as_ref().map(|replay| replay.until);
         let silence = self.calling.as_ref().map(|calling| calling.heard.plus(MODEL_SILENCE_MS));
-        [settle, retry, silence].into_iter().flatten().min()
+        [settle, retry, replay, silence].into_iter().flatten().min()
     }
 
     /// Starts a turn by itself if an end waits that may.
@@ -104,6 +114,10 @@ impl Agent {
         } else {
             cause
         };
+        // A result may be on its way, and must not miss this call.
+        if self.replay.is_some() {
+            return false;
+        }
         let model = self.resolved_model();
         let relayed = model.provider == Provider::Relay;
         // Which way there is to a model only the runner's welcome says: until then the demo must not step in for a real one.
@@ -129,6 +143,7 @@ impl Agent {
         let said = drained.words.iter().map(|words| words.id).collect();
         let drained = notice::tasks(&drained.ends);
         self.record(out, Record::Asked { call, cause, append, drained, said, model: model.clone() });
+        self.again = false;
         let Some(Fixed { system, tools, .. }) = &self.session.fixed else { return false };
         let messages = self.session.transcript.for_model(&model.model);
         let body = Request { model: &model.model, system, tools, messages: &messages, stream: true }.body();
@@ -229,7 +244,9 @@ impl Agent {
                     }
                     None => {
                         let shown = partial.shown;
-                        self.record(out, Record::CallFailed { call, fault, retry_at: None, shown });
+                        if !self.shorten(out, &fault, shown) {
+                            self.record(out, Record::CallFailed { call, fault, retry_at: None, shown });
+                        }
                     }
                 }
             }
@@ -292,6 +309,7 @@ impl Agent {
     fn drive_tool(&mut self, out: &mut Out) -> bool {
         let Some((index, tool)) = self.session.current_use() else { return false };
         let (tool_call, progress) = (tool.call.clone(), tool.progress.clone());
+        let op = derived_op(&self.session, index, tool);
         let call = self.session.call;
         let tool_call = match tool_call {
             Ok(tool_call) => tool_call,
@@ -312,8 +330,6 @@ impl Agent {
                     }
                 };
                 self.asking = None;
-                let Some(session) = self.session.id else { return false };
-                let op = derived_op(session, call.0, index as u64);
                 self.record(out, Record::ToolBegan { call, index, op, sandbox });
                 true
             }

@@ -5,11 +5,11 @@ use shared::protocol::{Op, Start};
 use shared::task::{Party, Task};
 use shared::tools::ToolCall;
 
-use super::{Agent, Out, Watched};
+use super::{Agent, Out};
 use crate::effect::{CallId, Effect};
 use crate::event::{Decision, UserEvent};
 use crate::link::Purpose;
-use crate::record::{Cause, Record};
+use crate::record::Record;
 use crate::session::{Phase, Progress};
 use crate::tools;
 use crate::view::{Patch, Tone};
@@ -30,13 +30,16 @@ impl Agent {
             UserEvent::Shift { id, earlier } => self.change_words(out, id, |last, words| {
                 words.0 = if earlier { words.0.saturating_sub(1) } else { (words.0 + 1).min(last) };
             }),
-            UserEvent::Steer { id } => self.change_words(out, id, |_, words| words.2 = true),
+            UserEvent::Steer { id } => {
+                self.change_words(out, id, |_, words| words.2 = true);
+                // Into the next call: and there is none but the one that failed.
+                self.again = matches!(self.session.phase, Phase::Failed { .. });
+            }
             UserEvent::StopReply => self.stop_reply(out),
             UserEvent::Retry => {
-                if matches!(self.session.phase, Phase::Failed { .. }) {
-                    self.ask(out, Cause::Again);
-                }
+                self.again = matches!(self.session.phase, Phase::Failed { .. });
             }
+            UserEvent::TakeBack => self.take_back(out),
             UserEvent::Decide { call, index, decision } => self.decide(out, call, index, decision),
             UserEvent::Background { task } => self.wish(out, Op::Background { task }),
             UserEvent::StopTask { task } => {
@@ -48,12 +51,8 @@ impl Agent {
             UserEvent::SendInput { task, text, eof } => self.wish(out, Op::SendInput { task, text, eof }),
             UserEvent::RunAgain { task } => self.run_again(out, &task),
             UserEvent::ClearTasks => self.wish(out, Op::Clear { tasks: Vec::new() }),
-            UserEvent::Watch { task } => self.watch(out, task),
-            UserEvent::Unwatch { task } => {
-                if self.watched.remove(&task).is_some() {
-                    self.request(out, Op::Unwatch { task }, Purpose::Own);
-                }
-            }
+            UserEvent::Watch { task, viewer } => self.watch(out, task, viewer),
+            UserEvent::Unwatch { task, viewer } => self.unwatch(out, task, viewer),
             UserEvent::Rename { title } => {
                 let title = crate::notice::cut_head(title.trim(), 200);
                 self.record(out, Record::Titled { title });
@@ -81,6 +80,9 @@ impl Agent {
         let id = self.session.last_said + 1;
         let steer = steer && self.is_busy();
         self.record(out, Record::Said { id, text, steer });
+        if self.is_refused() {
+            toast(out, "What was said before was refused: take it back, or try again. These words wait until then.");
+        }
     }
 
     /// Changes waiting words: place, text, steering. Words that were drained meanwhile stay as they were sent.
@@ -103,6 +105,9 @@ impl Agent {
     fn stop_reply(&mut self, out: &mut Out) {
         if !self.is_busy() && !matches!(self.session.phase, Phase::Failed { .. }) {
             return;
+        }
+        if self.is_refused() {
+            return self.take_back(out);
         }
         if self.stop_call(out) {
             return;
@@ -146,13 +151,15 @@ impl Agent {
     }
 
     fn run_again(&mut self, out: &mut Out, task: &TaskId) {
-        let Some(Task { command, folder, timeout_ms, with_stdin, .. }) = self.tasks.get(task).cloned() else {
+        let Some(Task { with_stdin, .. }) = self.tasks.get(task) else {
             return toast(out, "The runner no longer knows that task.");
         };
+        let with_stdin = *with_stdin;
+        // What is known here of a long command may be its beginning only: the runner has the whole.
         let start = Start {
-            command,
-            folder: Some(folder),
-            timeout_ms,
+            command: String::new(),
+            folder: None,
+            timeout_ms: None,
             foreground_ms: None,
             stdin: with_stdin,
             excerpt_chars: tools::NOTICE_CHARS,
@@ -160,11 +167,6 @@ impl Agent {
             sandbox: None,
         };
         self.wish(out, Op::Start(start));
-    }
-
-    fn watch(&mut self, out: &mut Out, task: TaskId) {
-        self.watched.insert(task.clone(), Watched::default());
-        self.request(out, Op::Watch { task, from: 0 }, Purpose::Own);
     }
 
     fn wish(&mut self, out: &mut Out, op: Op) {

@@ -48,6 +48,14 @@ pub(super) fn failed_words(fault: &Fault, shown: bool, waits: bool) -> String {
     }
 }
 
+/// So many events will not come.
+pub(super) fn missed_words(events: u64) -> String {
+    let events = if events > 1 { format!("{events} results") } else { "A result".to_owned() };
+    format!(
+        "{events} of this session did not come here: another browser, or another copy of this log, has taken them in, or they could not be read. What ended is told without its output, which the task's log still holds."
+    )
+}
+
 /// A fault for people.
 #[must_use]
 pub fn fault_words(fault: &Fault) -> String {

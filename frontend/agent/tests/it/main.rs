@@ -4,7 +4,9 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test looks at what it is about")]
 
 mod contract;
+mod delivery;
 mod intake;
+mod refused;
 mod rig;
 mod sim;
 mod simulation;

@@ -29,6 +29,10 @@ pub(crate) struct Rig {
     pub(crate) notified: Vec<String>,
     pub(crate) toasts: Vec<String>,
     pub(crate) status: Option<Status>,
+    /// Words that came back to the box in which they were written.
+    pub(crate) drafts: Vec<String>,
+    /// Output of watched tasks, as it was shown.
+    pub(crate) shown: Vec<String>,
     /// When the agent's one alarm rings; it is gone once it has.
     pub(crate) alarm: Option<Timestamp>,
     /// How often a socket was asked for.
@@ -54,7 +58,22 @@ impl Rig {
     }
 
     pub(crate) fn with(settings: Settings) -> Self {
-        let mut rig = Self {
+        let mut rig = Self::off(settings);
+        rig.boot();
+        rig.connect();
+        rig
+    }
+
+    /// A session whose log begins at this time.
+    pub(crate) fn begun_at(now: u64) -> Self {
+        let mut rig = Self { now, ..Self::off(settings(Mode::Auto)) };
+        rig.boot();
+        rig.connect();
+        rig
+    }
+
+    fn off(settings: Settings) -> Self {
+        Self {
             agent: Agent::new(),
             now: 1_000,
             disk: Vec::new(),
@@ -65,6 +84,8 @@ impl Rig {
             notified: Vec::new(),
             toasts: Vec::new(),
             status: None,
+            drafts: Vec::new(),
+            shown: Vec::new(),
             alarm: None,
             connects: 0,
             seq: 0,
@@ -72,10 +93,7 @@ impl Rig {
             saving: true,
             confined: None,
             sandboxes: vec![Sandbox::ReadOnly],
-        };
-        rig.boot();
-        rig.connect();
-        rig
+        }
     }
 
     /// The runner comes back, and confines its commands to these folders or no longer does.
@@ -114,10 +132,15 @@ impl Rig {
     }
 
     fn welcome(&mut self, epoch: Epoch) {
-        let frame = ServerFrame::Welcome(Box::new(Welcome {
+        self.welcome_with(|welcome| welcome.epoch = epoch);
+    }
+
+    /// The runner's welcome, with what the test wants otherwise.
+    pub(crate) fn welcome_with(&mut self, change: impl FnOnce(&mut Welcome)) {
+        let mut welcome = Welcome {
             protocol: PROTOCOL,
             version: "0".to_owned(),
-            epoch,
+            epoch: Epoch(Uuid::from_u128(1)),
             resumed: true,
             last: Seq(self.seq),
             next: Seq(self.seq + 1),
@@ -132,8 +155,9 @@ impl Rig {
             sandboxes: self.sandboxes.clone(),
             heartbeat_ms: 10_000,
             now: Timestamp(self.now),
-        }));
-        self.frame(frame);
+        };
+        change(&mut welcome);
+        self.frame(ServerFrame::Welcome(Box::new(welcome)));
     }
 
     pub(crate) fn frame(&mut self, frame: ServerFrame) {
@@ -201,6 +225,10 @@ impl Rig {
             match patch {
                 Patch::Status(status) => self.status = Some(*status),
                 Patch::Toast { text, .. } => self.toasts.push(text),
+                Patch::Draft { text } => self.drafts.push(text),
+                Patch::Output { slice, .. } => {
+                    self.shown.push(String::from_utf8(slice.data.0).unwrap());
+                }
                 _ => {}
             }
         }
@@ -282,6 +310,17 @@ impl Rig {
     pub(crate) fn background(&mut self, task: &Task, by: BackgroundedBy) {
         let task = Box::new(Task { foreground: false, ..task.clone() });
         self.event(TaskEvent::Backgrounded { task, by, excerpt: Excerpt::default() });
+    }
+
+    /// The runner has so many events that this page has not heard of; the next one that comes is the last of them.
+    pub(crate) fn unheard(&mut self, events: u64) -> Seq {
+        self.seq += events;
+        Seq(self.seq)
+    }
+
+    /// The runner's store is put back to how it was after this event.
+    pub(crate) const fn rewind(&mut self, seq: u64) {
+        self.seq = seq;
     }
 
     pub(crate) fn event(&mut self, event: TaskEvent) {

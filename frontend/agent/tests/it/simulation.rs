@@ -85,6 +85,10 @@ fn live(seed: u64) {
         steps += 1;
         assert!(steps < BOUND, "no rest after {steps} steps: {:?}", world.agent.session().phase);
         world.decide();
+        if matches!(world.agent.session().phase, Phase::Failed { retry_at: None, .. }) {
+            // What waited when a call failed for good does not ask by itself.
+            world.send(Event::User(UserEvent::Retry));
+        }
         let goes_on = world.step();
         if !goes_on && std::mem::take(&mut world.taken) {
             // Another page's hello came after this one's; then it waits for the person's word.

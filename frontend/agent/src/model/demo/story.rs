@@ -171,19 +171,17 @@ impl Story {
         for mut entry in entries(notice) {
             let place = self.place(&entry.id);
             let task = &mut self.tasks[place];
-            let command =
-                entry.end.output.iter().find_map(|line| line.strip_prefix("(command: ")?.strip_suffix(')'));
+            // What the command printed stands behind a mark, and what the runner says of it does not.
+            let said = std::mem::take(&mut entry.end.output);
+            let command = said.iter().find_map(|line| line.strip_prefix("(command: ")?.strip_suffix(')'));
             if task.command.is_empty() {
                 command.unwrap_or_default().clone_into(&mut task.command);
             }
-            // The remarks stand at the end, the command first among them.
-            if let Some(remarks) = entry.end.output.iter().rposition(|line| line.starts_with("(command: ")) {
-                entry.end.output.truncate(remarks);
+            if !entry.first.is_empty() && entry.first != "(no output)" {
+                entry.end.output.push(entry.first);
             }
-            if !entry.first.is_empty() {
-                entry.end.output.insert(0, entry.first);
-            }
-            entry.end.output.retain(|line| line != "(no output)");
+            let printed = said.iter().filter_map(|line| line.strip_prefix('|'));
+            entry.end.output.extend(printed.map(|line| line.strip_prefix(' ').unwrap_or(line).to_owned()));
             task.end = Some(entry.end);
             self.fresh.push(place);
         }
@@ -258,7 +256,7 @@ fn is_end(word: &str) -> bool {
     !matches!(word, "queued" | "running")
 }
 
-/// An entry of the form `[bg:ID] STATUS: FIRST`, with the lines that follow it as its output.
+/// An entry of the form `[bg:ID] STATUS: FIRST`, with the lines that follow it as they are.
 #[derive(Debug)]
 struct Entry {
     id: String,
@@ -282,7 +280,7 @@ fn entries(text: &str) -> Vec<Entry> {
         } else if let Some(entry) = entries.last_mut()
             && line != "</background-results>"
         {
-            entry.end.output.push(line.strip_prefix("| ").unwrap_or(line).to_owned());
+            entry.end.output.push(line.to_owned());
         }
     }
     entries

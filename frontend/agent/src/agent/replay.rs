@@ -1,0 +1,106 @@
+//! What the runner owes after a connection: the events up to `welcome.last`.
+//!
+//! No model is asked before they are taken in, so that a result that waited is in that very call. The wait ends: with the last of them, with
+//! the connection, or when nothing has come for a while. What another log has acknowledged does not come again; it is told as what
+//! the list of tasks knows of it.
+
+use shared::output::Excerpt;
+use shared::protocol::Welcome;
+use shared::task::Task;
+use shared::{Seq, Timestamp};
+
+use super::{Agent, Out};
+use crate::record::Record;
+use crate::tools;
+
+/// How long a replay in which nothing comes, or a connection that is being made, may keep a model from being asked.
+pub(super) const REPLAY_MS: u64 = 2_000;
+/// How often an event that does not come is asked for again before it is taken for lost.
+const TRIES: u32 = 3;
+
+/// A replay under way.
+#[derive(Debug)]
+pub(super) struct Replay {
+    /// Its last event; not known before the welcome.
+    last: Option<Seq>,
+    /// When it is no longer waited for, unless more comes.
+    pub(super) until: Timestamp,
+    /// The last event that will not come.
+    missed: Option<Seq>,
+    /// The session's tasks as they were when it began.
+    tasks: Vec<Task>,
+}
+
+impl Agent {
+    /// A connection is being made.
+    pub(super) fn replay_begins(&mut self, now: Timestamp) {
+        self.replay =
+            Some(Replay { last: None, until: now.plus(REPLAY_MS), missed: None, tasks: Vec::new() });
+    }
+
+    /// The runner has said what is to come. `anew`: from a cursor that it gave, not from this log's.
+    pub(super) fn replay_goes_on(&mut self, now: Timestamp, welcome: &Welcome, anew: bool) {
+        let before = Seq(welcome.next.0.saturating_sub(1));
+        let missed = (!anew && before > self.session.seq).then_some(before);
+        if welcome.last <= self.session.seq && missed.is_none() {
+            self.replay = None;
+            return;
+        }
+        let own = |task: &&Task| Some(task.session) == self.session.id && task.state.is_end();
+        let tasks = welcome.tasks.iter().filter(own).cloned().collect();
+        self.replay = Some(Replay { last: Some(welcome.last), until: now.plus(REPLAY_MS), missed, tasks });
+    }
+
+    /// An event was taken in.
+    pub(super) fn replayed(&mut self, now: Timestamp) {
+        let seq = self.session.seq;
+        if let Some(replay) = &mut self.replay {
+            replay.until = now.plus(REPLAY_MS);
+            if replay.missed.is_none() && replay.last.is_some_and(|last| seq >= last) {
+                self.replay = None;
+            }
+        }
+    }
+
+    /// The runner has sent all there was, or nothing came for too long.
+    pub(super) fn replay_ends(&mut self, out: &mut Out) {
+        let Some(replay) = self.replay.take() else { return };
+        let Some(through) = replay.missed else { return };
+        let ends: Vec<Task> = replay
+            .tasks
+            .into_iter()
+            .filter(|task| self.session.begun.contains(&task.id) && !self.session.ended.contains(&task.id))
+            .collect();
+        self.record(out, Record::Missed { through, ends: ends.clone() });
+        for task in ends {
+            if let Some(index) = self.awaited(&task) {
+                let outcome = tools::ended(&task, &unknown_output(&task));
+                self.tool_done(out, index, outcome, vec![task.id.clone()]);
+            }
+        }
+    }
+
+    /// The event `expected` is not there, although a later one is. True if it is given up: then the later one counts.
+    pub(super) fn gap(&mut self, out: &mut Out, expected: Seq, seq: Seq) -> bool {
+        let tries = self.gap.filter(|(at, _)| *at == expected).map_or(0, |(_, tries)| tries) + 1;
+        self.gap = Some((expected, tries));
+        if tries > TRIES {
+            let missed = Some(Seq(seq.0 - 1));
+            let replay = self.replay.take();
+            let own = |task: &&Task| Some(task.session) == self.session.id && task.state.is_end();
+            let tasks = self.tasks.values().filter(own).cloned().collect();
+            let last = replay.and_then(|replay| replay.last).or(Some(seq));
+            self.replay = Some(Replay { last, until: out.now.plus(REPLAY_MS), missed, tasks });
+            return true;
+        }
+        // A new connection replays from the cursor; not at once, for the same may come of it.
+        let step = self.link.broken(out.now, "An event of the runner's was missing.");
+        self.step(out, &step);
+        false
+    }
+}
+
+/// The output of an end of which no more is known than the task: all of it can be looked at.
+pub(crate) fn unknown_output(task: &Task) -> Excerpt {
+    Excerpt { omitted_chars: task.output_bytes, ..Excerpt::default() }
+}
