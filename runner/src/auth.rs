@@ -156,8 +156,11 @@ fn too_many() -> Problem {
 
 /// A name for a list in a terminal: one line, nothing that a terminal would obey.
 fn tidy(name: &str) -> String {
-    let name: String =
-        name.chars().filter(|letter| !shown::is_hidden(*letter)).take(MAX_NAME_CHARS).collect();
+    let name: String = name
+        .chars()
+        .filter(|letter| !letter.is_control() && !shown::is_hidden(*letter))
+        .take(MAX_NAME_CHARS)
+        .collect();
     let name = shown::line(&name);
     let name = name.trim();
     if name.is_empty() { "a browser".to_owned() } else { name.to_owned() }

@@ -71,14 +71,6 @@ pub enum Wish {
     },
 }
 
-impl Wish {
-    fn path(&self) -> &str {
-        match self {
-            Self::Write { path, .. } | Self::Edit { path, .. } => path,
-        }
-    }
-}
-
 impl Files {
     /// Takes hold of the workspace.
     ///

@@ -6,7 +6,7 @@ use shared::shown;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Standard error for the log. Its writer colours lines by escapes of its own, and has made those in a line's words visible before.
-pub struct Log;
+pub(crate) struct Log;
 
 impl<'a> MakeWriter<'a> for Log {
     type Writer = Self;

@@ -13,7 +13,7 @@ use wasm_bindgen::closure::Closure;
 use super::shown::Shown;
 use super::tool::Diff;
 use super::{dom, use_dispatch};
-use crate::view::{NodeRef, Says, View, effect, view};
+use crate::view::{NodeRef, View, effect, view};
 
 /// The id of the approval that is asked for, to jump to.
 pub(crate) const ID: &str = "approval";

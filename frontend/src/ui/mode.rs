@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use super::kit::Modal;
 use super::local::{Dialog, use_local};
 use super::{Wish, use_dispatch, use_page};
-use crate::view::{Says, View, view};
+use crate::view::{View, view};
 
 const MODES: [(Mode, &str); 3] = [
     (Mode::AskAll, "Asks before everything"),
@@ -97,7 +97,7 @@ pub fn AllowAllDialog() -> View {
         close();
     };
     view! {
-        <Modal title="Allow everything?" on_close=close>
+        <Modal title="Allow everything" on_close=close>
             <p>
                 "In this session commands run and files change without a question: also what deletes, what needs root, what goes out to \
                  the network, and what runs by itself later. Whatever misleads the model then acts as you."

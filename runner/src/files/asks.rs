@@ -9,6 +9,8 @@ use cap_std::fs::Dir;
 use shared::by_itself::{self, BARE, BARE_OWN};
 use shared::{Problem, ProblemCode};
 
+use super::Wish;
+
 /// What the workspace is, as a sentence, if so much lies in it that each change of a file is to be allowed.
 #[must_use]
 pub fn wide(workspace: &Path, home: Option<&Path>) -> Option<String> {
@@ -19,6 +21,15 @@ pub fn wide(workspace: &Path, home: Option<&Path>) -> Option<String> {
         Some(_) | None => return None,
     };
     Some(format!("The workspace is {what}, not a project's: each change of a file in it is asked for."))
+}
+
+impl Wish {
+    /// The path, as it is written.
+    pub(super) fn path(&self) -> &str {
+        match self {
+            Self::Write { path, .. } | Self::Edit { path, .. } => path,
+        }
+    }
 }
 
 /// Refuses what must be allowed first. `relative` is the path by its words.
@@ -33,7 +44,7 @@ pub(super) fn ask_first(dir: &Dir, wide: Option<&str>, relative: &Path, path: &s
         let words = format!("{path} goes up from a folder that is not there. Name the file without `..`.");
         return Err(Problem::new(ProblemCode::Malformed, words));
     }
-    let real = real.join(missing);
+    let real = if missing.as_os_str().is_empty() { real } else { real.join(missing) };
     let asks = |words: String| Err(Problem::new(ProblemCode::NeedsApproval, words));
     let leads = |what: &str| {
         let by_words = by_itself::what(&relative.to_string_lossy()).is_some();

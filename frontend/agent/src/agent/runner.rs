@@ -1,7 +1,7 @@
 //! What the runner says: the socket's life, durable events, replies, and what passes by.
 
 use shared::output::{Excerpt, OutputSlice};
-use shared::protocol::{BackgroundedBy, Op, Outcome, Reply, ServerFrame, TaskEvent, Welcome};
+use shared::protocol::{BackgroundedBy, Op, Outcome, Reply, Sandbox, ServerFrame, TaskEvent, Welcome};
 use shared::task::Task;
 use shared::tools::ToolCall;
 use shared::{OpId, Problem, ProblemCode, Seq, TaskId};

@@ -110,9 +110,8 @@ impl Found<'_> {
         }
         let mut words = part.words.as_slice();
         while let [first, rest @ ..] = words {
-            let skipped = !first.quoted
-                && (table::RESERVED.contains(&first.text.as_str())
-                    || super::shell::is_assignment(&first.text));
+            let reserved = !first.quoted && table::RESERVED.contains(&first.text.as_str());
+            let skipped = reserved || super::shell::is_assignment(&first.text);
             if !skipped {
                 break;
             }
