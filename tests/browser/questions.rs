@@ -72,16 +72,6 @@ fn it_cannot_be_allowed_before_all_of_it_was_read() {
 }
 
 #[test]
-fn a_page_that_is_scrolled_away_hides_a_part_too() {
-    asked("a_page_that_is_scrolled_away_hides_a_part_too", "touch last".to_owned(), async |scene| {
-        let page = &scene.page;
-        until_allowable(page).await;
-        page.press("Allow once").await;
-        scene.until_file("last").await;
-    });
-}
-
-#[test]
 fn nothing_in_a_question_is_hidden() {
     let command =
         "true \u{202e} \u{2066}; touch pwned \u{2069} \u{2066}# all good\u{2069}\u{200b}\u{2060}\r\u{1b}[2K";
@@ -228,7 +218,7 @@ fn a_mode_belongs_to_its_session() {
         page.reload().await;
         shows("auto", 1).await;
         // A new one inherits nothing, and the browser keeps nothing of it.
-        page.press("New session").await;
+        page.tab.click(".sessions button.new").await;
         shows("ask_commands", 0).await;
         page.say("Run \"touch two\"").await;
         page.tab.find("#approval").await;
