@@ -9,7 +9,7 @@ use shared::{OpId, SessionId, Timestamp};
 use uuid::Uuid;
 
 use crate::backoff;
-use crate::session::{Session, ToolUse};
+use crate::session::{Progress, Session, ToolUse};
 use crate::view::LinkView;
 
 /// The close code by which the shell says that the runner refused the credential.
@@ -336,8 +336,10 @@ const fn dies_with_socket(op: &Op) -> bool {
 #[must_use]
 pub fn derived_op(session: &Session, index: usize, tool: &ToolUse) -> OpId {
     let Session { id, created, call, .. } = session;
-    let ToolUse { id: tool_id, name, input, .. } = tool;
-    let place = format!("{} {} {index}", created.0, call.0);
+    let ToolUse { id: tool_id, name, input, progress, .. } = tool;
+    // What the runner refused has its answer: with an approval it is another operation.
+    let again = if matches!(progress, Progress::Pending { refused: Some(_), .. }) { " again" } else { "" };
+    let place = format!("{} {} {index}{again}", created.0, call.0);
     let content = format!("{place} {tool_id:?} {name:?} {}", shared::json::text(input));
     OpId(Uuid::new_v5(&id.unwrap_or(SessionId(Uuid::nil())).0, content.as_bytes()))
 }

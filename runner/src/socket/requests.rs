@@ -108,9 +108,11 @@ async fn reply(
         Op::ReadFile { path, offset, limit } => {
             Ok(Reply::File(runner.files.read(path, offset, limit).await?))
         }
-        Op::WriteFile { path, content } => change(runner, id, what, Wish::Write { path, content }).await,
-        Op::EditFile { path, old_text, new_text } => {
-            change(runner, id, what, Wish::Edit { path, old_text, new_text }).await
+        Op::WriteFile { path, content, approved } => {
+            change(runner, id, what, Wish::Write { path, content }, approved).await
+        }
+        Op::EditFile { path, old_text, new_text, approved } => {
+            change(runner, id, what, Wish::Edit { path, old_text, new_text }, approved).await
         }
         Op::Pair => {
             let url = runner.pairing_link().map_err(|error| {
@@ -134,9 +136,10 @@ async fn change(
     id: OpId,
     content: Option<Content>,
     wish: Wish,
+    approved: bool,
 ) -> Result<Reply, Problem> {
     let announce = runner.operations.announce(id, content);
-    Ok(Reply::Changed(runner.files.change(wish, id.0, announce).await?))
+    Ok(Reply::Changed(runner.files.approved(approved).change(wish, id.0, announce).await?))
 }
 
 fn own(runner: &Runner, session: SessionId, task: &TaskId) -> Result<(), Problem> {

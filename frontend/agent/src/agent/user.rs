@@ -53,6 +53,11 @@ impl Agent {
             UserEvent::ClearTasks => self.wish(out, Op::Clear { tasks: Vec::new() }),
             UserEvent::Watch { task, viewer } => self.watch(out, task, viewer),
             UserEvent::Unwatch { task, viewer } => self.unwatch(out, task, viewer),
+            UserEvent::SetMode { mode } => {
+                if self.session.mode != Some(mode) {
+                    self.record(out, Record::ModeSet { mode });
+                }
+            }
             UserEvent::Rename { title } => {
                 let title = crate::notice::cut_head(title.trim(), 200);
                 self.record(out, Record::Titled { title });

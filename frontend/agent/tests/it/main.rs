@@ -4,6 +4,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test looks at what it is about")]
 
 mod api;
+mod approvals;
 mod contract;
 mod delivery;
 mod intake;

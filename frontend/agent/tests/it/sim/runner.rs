@@ -255,6 +255,7 @@ impl Runner {
             relay: vec!["anthropic".to_owned()],
             confined: None,
             sandboxes: vec![Sandbox::Workspace, Sandbox::ReadOnly],
+            wide: None,
             heartbeat_ms: HEARTBEAT_MS,
             now: Timestamp(now),
         })));
