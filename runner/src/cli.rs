@@ -152,7 +152,7 @@ pub enum Command {
         #[arg(long)]
         qr: bool,
     },
-    /// List the paired browsers of the runner of this workspace, or revoke one
+    /// List the paired browsers and programs of the runner of this workspace, add a program, or revoke one
     Clients {
         #[command(subcommand)]
         action: Option<ClientsAction>,
@@ -164,7 +164,12 @@ pub enum Command {
 pub enum ClientsAction {
     /// List them
     List,
-    /// Take a client's credential back and close its connections
+    /// Make a program a client, and print its credential: for scripts, curl, and libraries that use the relay
+    Add {
+        /// What the list shows for it
+        name: String,
+    },
+    /// Refuse a client and all that it has paired from now on, and close their connections
     Revoke {
         /// Its id, or the beginning of it, from the list
         client: String,

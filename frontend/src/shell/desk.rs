@@ -142,7 +142,7 @@ impl Desk {
                 }
             }),
             Wish::WholeLog(task) => {
-                self.start(|desk| async move { desk.try_it(keep::save_log(&task).await) });
+                self.start(|desk| async move { desk.try_it(desk.save_log(&task).await) });
             }
             Wish::CopyLog(task) => self.start(|desk| async move { desk.copy_log(&task).await }),
             Wish::SaveDraft(text) => {
@@ -369,7 +369,7 @@ impl Desk {
             Moment::Online => self.everywhere(|seat| seat.tell(Event::Online)),
             Moment::Leaves => self.news.say(&News::Locks),
             Moment::Settings => self.settings_changed(),
-            Moment::Credential => self.pairing.reread(),
+            Moment::Paired => self.start(|desk| async move { desk.pairing.reread().await }),
             Moment::Address => {
                 let address = address::take();
                 if let Some(session) = address.session {

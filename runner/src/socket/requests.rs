@@ -2,7 +2,7 @@
 
 use shared::protocol::{Op, Outcome, Reply};
 use shared::task::Party;
-use shared::{OpId, Problem, ProblemCode, SessionId, TaskId};
+use shared::{ClientId, OpId, Problem, ProblemCode, SessionId, TaskId};
 
 use crate::files::Wish;
 use crate::pairing::CODE_LIFE;
@@ -32,23 +32,35 @@ pub(super) const fn changes(op: &Op) -> bool {
 }
 
 /// Does what is wished, once an id if it changes something.
-pub(super) async fn perform(runner: &Runner, session: SessionId, id: OpId, op: Op) -> Outcome {
+pub(super) async fn perform(
+    runner: &Runner,
+    client: ClientId,
+    session: SessionId,
+    id: OpId,
+    op: Op,
+) -> Outcome {
     if changes(&op) {
         let keep = !matches!(op, Op::Start(_));
-        runner.operations.once(id, keep, attempt(runner, session, id, op)).await
+        runner.operations.once(id, keep, attempt(runner, client, session, id, op)).await
     } else {
-        attempt(runner, session, id, op).await
+        attempt(runner, client, session, id, op).await
     }
 }
 
-async fn attempt(runner: &Runner, session: SessionId, id: OpId, op: Op) -> Outcome {
-    match reply(runner, session, id, op).await {
+async fn attempt(runner: &Runner, client: ClientId, session: SessionId, id: OpId, op: Op) -> Outcome {
+    match reply(runner, client, session, id, op).await {
         Ok(reply) => Outcome::Ok(reply),
         Err(problem) => Outcome::Err(problem),
     }
 }
 
-async fn reply(runner: &Runner, session: SessionId, id: OpId, op: Op) -> Result<Reply, Problem> {
+async fn reply(
+    runner: &Runner,
+    client: ClientId,
+    session: SessionId,
+    id: OpId,
+    op: Op,
+) -> Result<Reply, Problem> {
     let tasks = &runner.tasks;
     match op {
         Op::Start(start) => Ok(Reply::Started { task: Box::new(tasks.start(session, id, start).await?) }),
@@ -94,7 +106,7 @@ async fn reply(runner: &Runner, session: SessionId, id: OpId, op: Op) -> Result<
             change(runner, id, Wish::Edit { path, old_text, new_text }).await
         }
         Op::Pair => {
-            let url = runner.pairing_link().map_err(|error| {
+            let url = runner.pairing_link(Some(client)).map_err(|error| {
                 Problem::retryable(
                     ProblemCode::System,
                     format!("The system's random source failed: {error}."),
