@@ -136,9 +136,9 @@ pub struct Serve {
         value_delimiter = ','
     )]
     pub writable: Vec<PathBuf>,
-    /// Allow an address that is not loopback. DANGER: the runner is a shell. There is no encryption: whoever can read
-    /// the network reads the credential and then RUNS COMMANDS AS YOU. Use an SSH tunnel instead
-    /// (ssh -L 8757:127.0.0.1:8757 HOST)
+    /// Allow an address that is not loopback. DANGER: the runner is a shell. There is no encryption: whoever is on the
+    /// network reads all that is said, can take a connection over, and then RUNS COMMANDS AS YOU; and browsers on other
+    /// machines pair only over https. Use an SSH tunnel instead (ssh -L 8757:127.0.0.1:8757 HOST)
     #[arg(long)]
     pub dangerously_expose: bool,
 }

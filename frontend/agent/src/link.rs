@@ -189,6 +189,9 @@ impl Link {
 
     /// The socket is closed.
     pub fn closed(&mut self, now: Timestamp, code: u16, reason: &str) {
+        if code == STRANGER && self.strange.is_none() {
+            self.failures = 0;
+        }
         self.strange = (code == STRANGER).then(|| reason.to_owned());
         self.state = match code {
             STRANGER => State::Strange { retry_at: self.later(now, FIRST_STRANGE_MS, MOST_STRANGE_MS) },
@@ -361,4 +364,43 @@ fn op_id(high: u64, low: u64, number: u64) -> OpId {
             .with_version(uuid::Version::Custom)
             .into_uuid(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_is_named_without_a_break_and_asked_less_and_less_often() {
+        let mut link = Link::new(7);
+        let mut now = Timestamp(1_000);
+        link.connect(now);
+        for _ in 0..6 {
+            link.closed(now, 1006, "");
+            now = link.deadline().expect("it is tried again");
+            assert_eq!(link.tick(now), Step::Connect);
+        }
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            link.closed(now, STRANGER, "Something else answers.");
+            let retry = link.deadline().expect("it is tried again");
+            let LinkView::Stranger { retry_at, reason } = link.view() else { panic!("{:?}", link.view()) };
+            assert_eq!((retry_at, reason.as_str()), (retry, "Something else answers."));
+            assert_eq!(link.tick(now), Step::Nothing);
+            pauses.push(retry.since(now));
+            now = retry;
+            assert_eq!(link.tick(now), Step::Connect);
+            assert!(matches!(link.view(), LinkView::Stranger { .. }), "it is still said during the next try");
+        }
+        assert!(pauses[0] <= FIRST_STRANGE_MS, "whatever was before: {pauses:?}");
+        assert!(pauses.iter().all(|pause| *pause >= FIRST_STRANGE_MS / 2), "{pauses:?}");
+        assert!(pauses[6..].iter().all(|pause| *pause >= MOST_STRANGE_MS / 2), "{pauses:?}");
+        // Somebody who looks need not wait, and what is over is not said any more.
+        link.closed(now, STRANGER, "Something else answers.");
+        assert_eq!(link.hurry(now), Step::Connect);
+        link.closed(now, 1006, "");
+        assert!(matches!(link.view(), LinkView::Down { .. }));
+        link.tick(link.deadline().expect("it is tried again"));
+        assert_eq!(link.view(), LinkView::Opening);
+    }
 }

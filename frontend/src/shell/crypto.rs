@@ -2,19 +2,72 @@
 //!
 //! Browsers have it only where nobody on the way can change the page: on this machine's own addresses and over https.
 
-use js_sys::{Array, ArrayBuffer, Object, Promise, Reflect, Uint8Array};
+use js_sys::{Array, ArrayBuffer, Object, Reflect, Uint8Array};
 use shared::proof::NONCE_BYTES;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
-use web_sys::{CryptoKey, SubtleCrypto};
 
 use super::address::origin;
 use super::js::{window, words};
 
+// As futures, which web-sys' own are not.
+#[wasm_bindgen]
+extern "C" {
+    type Crypto;
+
+    #[wasm_bindgen(method, getter)]
+    fn subtle(this: &Crypto) -> Option<Subtle>;
+
+    #[wasm_bindgen(method, catch, js_name = getRandomValues)]
+    fn fill(this: &Crypto, bytes: &Uint8Array) -> Result<(), JsValue>;
+
+    type Subtle;
+
+    #[wasm_bindgen(method, catch, js_name = generateKey)]
+    async fn generate(
+        this: &Subtle,
+        algorithm: &Object,
+        extractable: bool,
+        usages: &Array,
+    ) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = exportKey)]
+    async fn export(this: &Subtle, format: &str, key: &CryptoKey) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = importKey)]
+    async fn import(
+        this: &Subtle,
+        format: &str,
+        raw: &Uint8Array,
+        algorithm: &Object,
+        extractable: bool,
+        usages: &Array,
+    ) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    async fn sign(
+        this: &Subtle,
+        algorithm: &Object,
+        key: &CryptoKey,
+        text: &Uint8Array,
+    ) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(method, catch)]
+    async fn verify(
+        this: &Subtle,
+        algorithm: &Object,
+        key: &CryptoKey,
+        signature: &Uint8Array,
+        text: &Uint8Array,
+    ) -> Result<JsValue, JsValue>;
+
+    /// A key that can be used and not read.
+    #[derive(Clone)]
+    pub(super) type CryptoKey;
+}
+
 /// Why this page cannot prove anything, if it cannot.
 pub(super) fn problem() -> Option<String> {
-    let there = subtle().is_ok_and(|subtle| !subtle.is_undefined());
-    (!window().is_secure_context() || !there).then(|| {
+    (!window().is_secure_context() || subtle().is_err()).then(|| {
         format!(
             "The browser gives a page from {} no cryptography, since others on the network could have changed the page. Without it \
              this page can neither know its runner nor show who it is, so it sends nothing. Open it as http://127.0.0.1 with the \
@@ -27,29 +80,30 @@ pub(super) fn problem() -> Option<String> {
 
 /// Bytes that nobody has ever seen.
 pub(super) fn nonce() -> Result<[u8; NONCE_BYTES], String> {
-    let mut bytes = [0; NONCE_BYTES];
-    let crypto = window().crypto().map_err(|exception| words(&exception))?;
-    crypto.get_random_values_with_u8_array(&mut bytes).map_err(|exception| words(&exception))?;
-    Ok(bytes)
+    let bytes = Uint8Array::from([0; NONCE_BYTES].as_slice());
+    crypto().and_then(|crypto| crypto.fill(&bytes)).map_err(|exception| words(&exception))?;
+    let mut nonce = [0; NONCE_BYTES];
+    bytes.copy_to(&mut nonce);
+    Ok(nonce)
 }
 
 /// A fresh pair of keys: the private one, which no script can read, and the public one as bytes.
 pub(super) async fn key_pair() -> Result<(CryptoKey, Vec<u8>), JsValue> {
     let subtle = subtle()?;
-    let pair = done(subtle.generate_key_with_object(&curve()?, false, &list(&["sign", "verify"]))).await?;
+    let pair = subtle.generate(&curve()?, false, &list(&["sign", "verify"])).await?;
     let private = Reflect::get(&pair, &"privateKey".into())?.unchecked_into();
     let public: CryptoKey = Reflect::get(&pair, &"publicKey".into())?.unchecked_into();
-    Ok((private, bytes(done(subtle.export_key("raw", &public)).await?)))
+    Ok((private, bytes(subtle.export("raw", &public).await?)))
 }
 
 /// Another's public key.
 pub(super) async fn public_key(raw: &[u8]) -> Result<CryptoKey, JsValue> {
-    import(raw, &curve()?, &list(&["verify"])).await
+    import(raw, &curve()?, &["verify"]).await
 }
 
 /// A code as a key.
 pub(super) async fn code_key(code: &str) -> Result<CryptoKey, JsValue> {
-    import(code.as_bytes(), &hash("HMAC")?, &list(&["sign", "verify"])).await
+    import(code.as_bytes(), &Kind::Code.algorithm()?, &["sign", "verify"]).await
 }
 
 /// Which kind of key signs.
@@ -63,17 +117,18 @@ pub(super) enum Kind {
 
 impl Kind {
     fn algorithm(self) -> Result<Object, JsValue> {
-        hash(match self {
+        let name = match self {
             Self::Own => "ECDSA",
             Self::Code => "HMAC",
-        })
+        };
+        record(&[("name", &name.into()), ("hash", &"SHA-256".into())])
     }
 }
 
 /// Signs a text.
 pub(super) async fn sign(kind: Kind, key: &CryptoKey, text: &str) -> Result<Vec<u8>, JsValue> {
-    let signing = subtle()?.sign_with_object_and_u8_array(&kind.algorithm()?, key, text.as_bytes());
-    Ok(bytes(done(signing).await?))
+    let signing = subtle()?;
+    signing.sign(&kind.algorithm()?, key, &text.as_bytes().into()).await.map(bytes)
 }
 
 /// Whether a signature is right.
@@ -83,44 +138,34 @@ pub(super) async fn verify(
     signature: &[u8],
     text: &str,
 ) -> Result<bool, JsValue> {
-    let looking = subtle()?.verify_with_object_and_u8_array_and_u8_array(
-        &kind.algorithm()?,
-        key,
-        signature,
-        text.as_bytes(),
-    );
-    Ok(done(looking).await?.is_truthy())
+    let looking = subtle()?;
+    let right = looking.verify(&kind.algorithm()?, key, &signature.into(), &text.as_bytes().into()).await?;
+    Ok(right.is_truthy())
 }
 
-async fn import(raw: &[u8], algorithm: &Object, usages: &JsValue) -> Result<CryptoKey, JsValue> {
-    let raw = Uint8Array::from(raw);
-    done(subtle()?.import_key_with_object("raw", &raw, algorithm, false, usages))
-        .await
-        .map(JsCast::unchecked_into)
+async fn import(raw: &[u8], algorithm: &Object, usages: &[&str]) -> Result<CryptoKey, JsValue> {
+    let subtle = subtle()?;
+    subtle.import("raw", &raw.into(), algorithm, false, &list(usages)).await.map(JsCast::unchecked_into)
 }
 
-fn subtle() -> Result<SubtleCrypto, JsValue> {
-    Ok(window().crypto()?.subtle())
+fn crypto() -> Result<Crypto, JsValue> {
+    Reflect::get(&window(), &"crypto".into()).map(JsCast::unchecked_into)
 }
 
-async fn done(promise: Result<Promise, JsValue>) -> Result<JsValue, JsValue> {
-    JsFuture::from(promise?).await
+fn subtle() -> Result<Subtle, JsValue> {
+    crypto()?.subtle().ok_or_else(|| JsValue::from_str("this browser has no cryptography for this page"))
 }
 
 fn bytes(buffer: JsValue) -> Vec<u8> {
     Uint8Array::new(&buffer.unchecked_into::<ArrayBuffer>()).to_vec()
 }
 
-fn list(usages: &[&str]) -> JsValue {
-    usages.iter().copied().map(JsValue::from_str).collect::<Array>().into()
+fn list(usages: &[&str]) -> Array {
+    usages.iter().copied().map(JsValue::from_str).collect()
 }
 
 fn curve() -> Result<Object, JsValue> {
     record(&[("name", &"ECDSA".into()), ("namedCurve", &"P-256".into())])
-}
-
-fn hash(name: &str) -> Result<Object, JsValue> {
-    record(&[("name", &name.into()), ("hash", &"SHA-256".into())])
 }
 
 /// An object with these fields.

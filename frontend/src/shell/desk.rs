@@ -299,6 +299,9 @@ impl Desk {
 
     fn pairing_changed(&self) {
         self.tell_role();
+        if let Some(words) = self.pairing.take_unkept() {
+            self.complain(&words);
+        }
         if self.pairing.problem().is_none() {
             self.everywhere(|seat| seat.tell(Event::User(UserEvent::Reconnect)));
         }

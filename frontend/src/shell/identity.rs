@@ -4,9 +4,9 @@
 use js_sys::Reflect;
 use shared::ClientId;
 use wasm_bindgen::prelude::*;
-use web_sys::{CryptoKey, IdbDatabase, IdbTransactionMode};
+use web_sys::{IdbDatabase, IdbTransactionMode};
 
-use super::crypto::record;
+use super::crypto::{CryptoKey, record};
 use super::idb::{Database, OpenError, committed, settled};
 use super::js::words;
 
@@ -35,7 +35,7 @@ pub(super) async fn load() -> Result<Option<Identity>, String> {
 pub(super) async fn save(identity: &Identity) -> Result<(), String> {
     write(identity).await.map_err(|exception| {
         format!(
-            "the browser cannot keep a key for this page ({}); is this a private window?",
+            "The browser cannot keep this page's key ({}), so this tab is paired until it is closed or loaded again.",
             words(&exception)
         )
     })

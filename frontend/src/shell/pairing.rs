@@ -22,13 +22,20 @@ pub(super) struct Pairing {
     identity: RefCell<Option<Identity>>,
     /// Why it is not paired; `None` while it is, or while nothing speaks against it. Empty if it never was.
     problem: RefCell<Option<String>>,
+    /// Why the pairing ends with this tab, once.
+    unkept: RefCell<Option<String>>,
     changed: Box<dyn Fn()>,
 }
 
 impl Pairing {
     /// Nothing is known yet. `changed` is called when that changes.
     pub(super) fn new(changed: impl Fn() + 'static) -> Self {
-        Self { identity: RefCell::default(), problem: RefCell::default(), changed: Box::new(changed) }
+        Self {
+            identity: RefCell::default(),
+            problem: RefCell::default(),
+            unkept: RefCell::default(),
+            changed: Box::new(changed),
+        }
     }
 
     /// Why this browser is not paired.
@@ -96,6 +103,11 @@ impl Pairing {
         self.settle(none.then(String::new));
     }
 
+    /// What is to be said of a pairing that could not be kept.
+    pub(super) fn take_unkept(&self) -> Option<String> {
+        self.unkept.take()
+    }
+
     /// A socket of one's own, for a request that needs its token.
     pub(super) async fn visit(&self) -> Result<Greeted, String> {
         let identity =
@@ -123,13 +135,14 @@ impl Pairing {
     }
 
     async fn spend(&self, code: &str) {
-        let outcome = match introduce(code).await {
-            Ok(identity) => identity::save(&identity).await.map(|()| {
-                kept::note_client(&identity.client.to_string());
-                self.identity.replace(Some(identity));
-            }),
-            Err(reason) => Err(reason),
-        };
+        let outcome = introduce(code).await;
+        if let Ok(identity) = &outcome {
+            match identity::save(identity).await {
+                Ok(()) => kept::note_client(&identity.client.to_string()),
+                Err(reason) => drop(self.unkept.replace(Some(reason))),
+            }
+            self.identity.replace(Some(identity.clone()));
+        }
         self.settle(outcome.err());
     }
 
