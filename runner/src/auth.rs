@@ -1,19 +1,24 @@
 //! Who is paired, and what happens to those who guess.
 //!
-//! A client is a browser (or program) that exchanged a pairing code for a credential. The runner keeps the credential's
-//! hash, in the store and here; every comparison goes through all clients in constant time. A right credential is
-//! never slowed down, whatever others do: only after a comparison has failed does the throttle come in.
+//! A client is a page, which proves itself by a key on each socket, or a program, which exchanged a pairing code for a
+//! credential. The runner keeps the public key or the credential's hash, in the store and here; every comparison of
+//! credentials goes through all clients in constant time. A right one is never slowed down, whatever others do: only after a
+//! comparison has failed does the throttle come in.
+//!
+//! A page that has proved itself holds a [`Pass`] for its HTTP requests, which ends with its socket.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use shared::{ClientId, Problem, ProblemCode, Timestamp, shown};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::identity::PublicKey;
 use crate::secret::{Secret, SecretHash};
-use crate::store::{Store, StoreError};
+use crate::store::{self, Store, StoreError};
 
 /// The most clients that may be paired at once.
 pub const MAX_CLIENTS: usize = 100;
@@ -34,18 +39,51 @@ pub struct Client {
     pub created: Timestamp,
     /// When it was last seen; exact to a minute.
     pub seen: Timestamp,
+    /// The client that made its pairing link.
+    #[serde(default)]
+    pub paired_by: Option<ClientId>,
+    /// Whether it is a page, which proves itself by a key.
+    #[serde(default)]
+    pub is_page: bool,
 }
 
 struct Entry {
     client: Client,
-    hash: SecretHash,
+    means: Means,
+    /// Cancelled once the client is revoked: whatever is under way for it ends.
+    revoked: CancellationToken,
+}
+
+/// By what a client is known.
+enum Means {
+    Key(PublicKey),
+    Credential(SecretHash),
 }
 
 /// All clients. A cheap handle.
 #[derive(Clone)]
 pub struct Clients {
     entries: Arc<Mutex<Vec<Entry>>>,
+    passes: Arc<Mutex<Passes>>,
     store: Store,
+}
+
+#[derive(Default)]
+struct Passes {
+    next: u64,
+    open: HashMap<u64, (SecretHash, ClientId)>,
+}
+
+/// What a page on a socket shows for its HTTP requests. Dropping it ends it.
+pub struct Pass {
+    number: u64,
+    passes: Arc<Mutex<Passes>>,
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.passes.lock().unwrap_or_else(PoisonError::into_inner).open.remove(&self.number);
+    }
 }
 
 impl Clients {
@@ -54,53 +92,158 @@ impl Clients {
     /// # Errors
     /// If the store cannot be read.
     pub async fn open(store: Store) -> Result<Self, StoreError> {
-        let known = store.list_clients().await?.into_iter().filter(|(client, _)| client.revoked.is_none());
-        let entries = known.map(|(client, hash)| Entry {
-            client: Client {
-                id: client.id,
-                name: client.name,
-                created: client.created,
-                seen: client.seen.unwrap_or(client.created),
-            },
-            hash: SecretHash(hash),
-        });
-        Ok(Self { entries: Arc::new(Mutex::new(entries.collect())), store })
+        let known = store.list_clients().await?;
+        let revoked =
+            known.iter().filter(|(client, _)| client.revoked.is_some()).map(|(client, _)| client.id);
+        let gone = with_descendants(
+            revoked.collect(),
+            known.iter().map(|(client, _)| (client.id, client.paired_by)),
+        );
+        let entries =
+            known.into_iter().filter(|(client, _)| !gone.contains(&client.id)).map(|(client, hash)| Entry {
+                means: client
+                    .key
+                    .map_or(Means::Credential(SecretHash(hash)), |key| Means::Key(PublicKey(key))),
+                client: Client {
+                    id: client.id,
+                    name: client.name,
+                    created: client.created,
+                    seen: client.seen.unwrap_or(client.created),
+                    paired_by: client.paired_by,
+                    is_page: client.key.is_some(),
+                },
+                revoked: CancellationToken::new(),
+            });
+        Ok(Self { entries: Arc::new(Mutex::new(entries.collect())), passes: Arc::default(), store })
     }
 
-    /// Makes a client and its credential.
+    /// Makes a program a client, and its credential.
     ///
     /// # Errors
-    /// If there are too many, or the system's random source or the store fails.
-    pub async fn add(&self, name: &str, now: Timestamp) -> Result<(ClientId, Secret), Problem> {
+    /// If there are too many, who paired it was revoked, or the system's random source or the store fails.
+    pub async fn add(
+        &self,
+        name: &str,
+        paired_by: Option<ClientId>,
+        now: Timestamp,
+    ) -> Result<(ClientId, Secret), Problem> {
+        let credential = Secret::credential().map_err(no_chance)?;
+        let hash = credential.hash();
+        let id = self.insert(name, paired_by, now, None, hash).await?;
+        Ok((id, credential))
+    }
+
+    /// Makes a page a client, by its key.
+    ///
+    /// # Errors
+    /// As for [`Self::add`].
+    pub async fn add_page(
+        &self,
+        name: &str,
+        key: PublicKey,
+        paired_by: Option<ClientId>,
+        now: Timestamp,
+    ) -> Result<ClientId, Problem> {
+        // The store wants a hash of each; nobody knows what this is one of.
+        let hash = Secret::credential().map_err(no_chance)?.hash();
+        self.insert(name, paired_by, now, Some(key), hash).await
+    }
+
+    async fn insert(
+        &self,
+        name: &str,
+        paired_by: Option<ClientId>,
+        now: Timestamp,
+        key: Option<PublicKey>,
+        hash: SecretHash,
+    ) -> Result<ClientId, Problem> {
         if self.lock().len() >= MAX_CLIENTS {
             return Err(too_many());
         }
-        let credential = Secret::credential().map_err(|error| {
-            Problem::new(ProblemCode::System, format!("The system's random source failed: {error}."))
-        })?;
         let id = ClientId(Uuid::new_v4());
-        let client = Client { id, name: tidy(name), created: now, seen: now };
-        let hash = credential.hash();
-        let added = self.store.add_client(id, hash.0, client.name.clone(), now).await;
-        added.map_err(|error| {
+        let name = tidy(name);
+        let row = store::Client {
+            id,
+            name: name.clone(),
+            created: now,
+            seen: None,
+            revoked: None,
+            key: key.map(|key| key.0),
+            paired_by,
+        };
+        self.store.add_client(row, hash.0).await.map_err(|error| {
             Problem::retryable(ProblemCode::System, format!("The runner's store failed: {error}."))
         })?;
-        self.lock().push(Entry { client, hash });
-        Ok((id, credential))
+        let client = Client { id, name, created: now, seen: now, paired_by, is_page: key.is_some() };
+        let means = key.map_or(Means::Credential(hash), Means::Key);
+        {
+            let mut entries = self.lock();
+            // Whoever paired it may have been revoked while the store wrote.
+            if paired_by.is_none_or(|by| entries.iter().any(|entry| entry.client.id == by)) {
+                entries.push(Entry { client, means, revoked: CancellationToken::new() });
+                return Ok(id);
+            }
+        }
+        if let Err(error) = self.store.revoke_clients(vec![id], now).await {
+            tracing::debug!("A client of a revoked one is not marked as revoked: {error}");
+        }
+        Err(Problem::new(
+            ProblemCode::Unauthorized,
+            "The client that made this pairing link was revoked. `meanwhile pair` prints a fresh one.",
+        ))
     }
 
     /// Whose credential this is.
     pub fn find(&self, credential: &str) -> Option<ClientId> {
         let presented = SecretHash::of(credential);
         // All of them, so that the time does not tell which.
-        self.lock().iter().fold(None, |found, entry| {
-            if entry.hash.matches(&presented) { Some(entry.client.id) } else { found }
+        self.lock().iter().fold(None, |found, entry| match &entry.means {
+            Means::Credential(hash) if hash.matches(&presented) => Some(entry.client.id),
+            Means::Credential(_) | Means::Key(_) => found,
         })
+    }
+
+    /// Whose page holds this pass.
+    pub fn find_pass(&self, token: &str) -> Option<ClientId> {
+        let presented = SecretHash::of(token);
+        let holder =
+            self.passes().open.values().fold(None, |found, (hash, client)| {
+                if hash.matches(&presented) { Some(*client) } else { found }
+            });
+        holder.filter(|client| self.knows(*client))
+    }
+
+    /// The key by which a page proves itself.
+    pub fn key(&self, id: ClientId) -> Option<PublicKey> {
+        let entries = self.lock();
+        let entry = entries.iter().find(|entry| entry.client.id == id)?;
+        match entry.means {
+            Means::Key(key) => Some(key),
+            Means::Credential(_) => None,
+        }
+    }
+
+    /// Gives a page that has proved itself a pass, and its token.
+    ///
+    /// # Errors
+    /// If the system's random source fails.
+    pub fn admit(&self, client: ClientId) -> Result<(Pass, Secret), Problem> {
+        let token = Secret::credential().map_err(no_chance)?;
+        let mut passes = self.passes();
+        passes.next += 1;
+        let number = passes.next;
+        passes.open.insert(number, (token.hash(), client));
+        Ok((Pass { number, passes: Arc::clone(&self.passes) }, token))
     }
 
     /// Whether a client is paired.
     pub fn knows(&self, id: ClientId) -> bool {
-        self.lock().iter().any(|entry| entry.client.id == id)
+        self.revocation(id).is_some()
+    }
+
+    /// What is cancelled when this client is revoked; `None` if it is not paired.
+    pub fn revocation(&self, id: ClientId) -> Option<CancellationToken> {
+        self.lock().iter().find(|entry| entry.client.id == id).map(|entry| entry.revoked.clone())
     }
 
     /// All of them, the oldest first.
@@ -108,18 +251,34 @@ impl Clients {
         self.lock().iter().map(|entry| entry.client.clone()).collect()
     }
 
-    /// Takes a client's credential back. Whether there was such a client. It is refused from now on even if the store fails.
+    /// Revokes a client and all that it has paired, and all that these have. It tells `gone` who they are, and whatever is
+    /// under way for them ends; they are refused from now on even if the store fails.
     ///
     /// # Errors
-    /// If the store cannot be written: then the credential is good again after a restart.
-    pub async fn revoke(&self, id: ClientId, now: Timestamp) -> Result<bool, StoreError> {
-        let known = {
+    /// If the store cannot be written: then they are good again after a restart.
+    pub async fn revoke(
+        &self,
+        id: ClientId,
+        now: Timestamp,
+        gone: impl FnOnce(&[ClientId]),
+    ) -> Result<(), StoreError> {
+        let fallen = {
             let mut entries = self.lock();
-            let before = entries.len();
-            entries.retain(|entry| entry.client.id != id);
-            entries.len() < before
+            let fallen = with_descendants(
+                vec![id],
+                entries.iter().map(|entry| (entry.client.id, entry.client.paired_by)),
+            );
+            entries.retain(|entry| {
+                let stays = !fallen.contains(&entry.client.id);
+                if !stays {
+                    entry.revoked.cancel();
+                }
+                stays
+            });
+            fallen
         };
-        Ok(self.store.revoke_client(id, now).await? || known)
+        gone(&fallen);
+        self.store.revoke_clients(fallen, now).await.map(drop)
     }
 
     /// Notes that a client was seen.
@@ -143,6 +302,29 @@ impl Clients {
     fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn passes(&self) -> MutexGuard<'_, Passes> {
+        self.passes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// These and all that they have paired.
+fn with_descendants(
+    mut found: Vec<ClientId>,
+    all: impl Iterator<Item = (ClientId, Option<ClientId>)> + Clone,
+) -> Vec<ClientId> {
+    let mut next = 0;
+    while let Some(parent) = found.get(next).copied() {
+        next += 1;
+        let children = all.clone().filter(|(_, by)| *by == Some(parent)).map(|(id, _)| id);
+        let new: Vec<_> = children.filter(|id| !found.contains(id)).collect();
+        found.extend(new);
+    }
+    found
+}
+
+fn no_chance(error: getrandom::Error) -> Problem {
+    Problem::new(ProblemCode::System, format!("The system's random source failed: {error}."))
 }
 
 fn too_many() -> Problem {
@@ -223,6 +405,22 @@ mod tests {
         assert_eq!(throttle.count_at(begin), Verdict::TooMany);
         let later = begin + Throttle::WINDOW + Duration::from_millis(1);
         assert!(matches!(throttle.count_at(later), Verdict::Slow(_)));
+    }
+
+    #[test]
+    fn descendants_are_found_whatever_their_order_and_however_they_are_knotted() {
+        let id = |n| ClientId(Uuid::from_u128(n));
+        let all =
+            [(4, Some(3)), (3, Some(1)), (1, None), (2, None), (5, Some(2)), (6, Some(7)), (7, Some(6))]
+                .map(|(child, by)| (id(child), by.map(id)));
+        let of = |n| {
+            let mut found = with_descendants(vec![id(n)], all.iter().copied());
+            found.sort_unstable_by_key(|id| id.0);
+            found
+        };
+        assert_eq!(of(1), [id(1), id(3), id(4)]);
+        assert_eq!(of(5), [id(5)]);
+        assert_eq!(of(6), [id(6), id(7)]);
     }
 
     #[test]

@@ -136,9 +136,9 @@ pub struct Serve {
         value_delimiter = ','
     )]
     pub writable: Vec<PathBuf>,
-    /// Allow an address that is not loopback. DANGER: the runner is a shell. There is no encryption: whoever can read
-    /// the network reads the credential and then RUNS COMMANDS AS YOU. Use an SSH tunnel instead
-    /// (ssh -L 8757:127.0.0.1:8757 HOST)
+    /// Allow an address that is not loopback. DANGER: the runner is a shell. There is no encryption: whoever is on the
+    /// network reads all that is said, can take a connection over, and then RUNS COMMANDS AS YOU; and browsers on other
+    /// machines pair only over https. Use an SSH tunnel instead (ssh -L 8757:127.0.0.1:8757 HOST)
     #[arg(long)]
     pub dangerously_expose: bool,
 }
@@ -152,7 +152,7 @@ pub enum Command {
         #[arg(long)]
         qr: bool,
     },
-    /// List the paired browsers of the runner of this workspace, or revoke one
+    /// List the paired browsers and programs of the runner of this workspace, add a program, or revoke one
     Clients {
         #[command(subcommand)]
         action: Option<ClientsAction>,
@@ -164,7 +164,12 @@ pub enum Command {
 pub enum ClientsAction {
     /// List them
     List,
-    /// Take a client's credential back and close its connections
+    /// Make a program a client, and print its credential: for scripts, curl, and libraries that use the relay
+    Add {
+        /// What the list shows for it
+        name: String,
+    },
+    /// Refuse a client and all that it has paired from now on, and close their connections
     Revoke {
         /// Its id, or the beginning of it, from the list
         client: String,

@@ -79,8 +79,8 @@ pub enum ConfigError {
     NoHome,
     #[error(
         "{0} is not a loopback address: everybody who reaches it could try to run commands as you, and everybody on the \
-         way could read the credential, for there is no encryption. Use an SSH tunnel (ssh -L 8757:127.0.0.1:8757 HOST), or, \
-         if you know what you do, add --dangerously-expose."
+         way could read and change what is said, for there is no encryption; and browsers on other machines pair only over \
+         https. Use an SSH tunnel (ssh -L 8757:127.0.0.1:8757 HOST), or, if you know what you do, add --dangerously-expose."
     )]
     Exposed(IpAddr),
     #[error(

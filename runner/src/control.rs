@@ -40,14 +40,19 @@ pub enum Ask {
     Pair,
     /// For the list of clients.
     Clients,
-    /// To take a client's credential back.
+    /// To make a program a client.
+    Add {
+        /// What it is called.
+        name: String,
+    },
+    /// To revoke a client and all that it has paired.
     Revoke {
         /// Its id or the beginning of it.
         client: String,
     },
 }
 
-/// What is answered. Without `Debug`: a link holds a code.
+/// What is answered. Without `Debug`: it holds codes and credentials.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Answer {
@@ -61,10 +66,19 @@ pub enum Answer {
         /// The oldest first, each with the number of its connections.
         clients: Vec<(Client, usize)>,
     },
+    /// A program's credential, which is told once.
+    Added {
+        /// Its id.
+        client: ClientId,
+        /// What it shows.
+        credential: String,
+    },
     /// Done.
     Revoked {
         /// Who it was.
         client: ClientId,
+        /// How many it had paired.
+        others: usize,
     },
     /// It cannot be done.
     Problem {
@@ -163,7 +177,7 @@ async fn talk(mut stream: tokio::net::UnixStream, runner: &Runner) -> io::Result
 async fn answer(runner: &Runner, ask: Ask) -> Result<Answer, Problem> {
     match ask {
         Ask::Pair => {
-            let url = runner.pairing_link().map_err(|error| {
+            let url = runner.pairing_link(None).map_err(|error| {
                 Problem::retryable(
                     ProblemCode::System,
                     format!("The system's random source failed: {error}."),
@@ -176,6 +190,10 @@ async fn answer(runner: &Runner, ask: Ask) -> Result<Answer, Problem> {
             Ok(Answer::Clients {
                 clients: clients.map(|client| (client.clone(), runner.hub.tabs_of(client.id))).collect(),
             })
+        }
+        Ask::Add { name } => {
+            let (client, credential) = runner.clients.add(&name, None, now()).await?;
+            Ok(Answer::Added { client, credential: credential.expose().to_owned() })
         }
         Ask::Revoke { client } => {
             let wanted = client.trim().to_ascii_lowercase();
@@ -191,10 +209,9 @@ async fn answer(runner: &Runner, ask: Ask) -> Result<Answer, Problem> {
                 );
                 return Err(Problem::new(ProblemCode::NotFound, words));
             };
-            let revoked = runner.clients.revoke(id, now()).await;
-            runner.hub.revoke(id);
-            match revoked {
-                Ok(_) => Ok(Answer::Revoked { client: id }),
+            let (fallen, written) = runner.revoke(id).await;
+            match written {
+                Ok(()) => Ok(Answer::Revoked { client: id, others: fallen.len().saturating_sub(1) }),
                 Err(error) => Err(Problem::new(
                     ProblemCode::System,
                     format!(

@@ -72,6 +72,9 @@ pub fn main(cli: Cli) -> ExitCode {
         Some(Command::Clients { action: None | Some(ClientsAction::List) }) => {
             conclude(ask(&cli.place, &Ask::Clients, false))
         }
+        Some(Command::Clients { action: Some(ClientsAction::Add { name }) }) => {
+            conclude(ask(&cli.place, &Ask::Add { name }, false))
+        }
         Some(Command::Clients { action: Some(ClientsAction::Revoke { client }) }) => {
             conclude(ask(&cli.place, &Ask::Revoke { client }, false))
         }
@@ -91,14 +94,32 @@ fn ask(place: &Place, ask: &Ask, qr: bool) -> Result<ExitCode, LaunchError> {
                 None => Ok(()),
             })
         }
-        Answer::Clients { clients } if clients.is_empty() => writeln!(output, "No browser is paired."),
+        Answer::Clients { clients } if clients.is_empty() => writeln!(output, "Nobody is paired."),
         Answer::Clients { clients } => clients.iter().try_for_each(|(client, tabs)| {
             let (paired, seen) = (ago(client.created), ago(client.seen));
+            let by = client.paired_by.map(|by| format!(" by {by}")).unwrap_or_default();
+            let kind = if client.is_page { "" } else { "has a credential, " };
             let name = shown::line(&client.name);
-            writeln!(output, "{}  {name}  paired {paired}, seen {seen}, {tabs} connected", client.id)
+            writeln!(
+                output,
+                "{}  {name}  {kind}paired {paired}{by}, seen {seen}, {tabs} connected",
+                client.id
+            )
         }),
-        Answer::Revoked { client } => {
-            writeln!(output, "Client {client} is refused from now on; its connections are closed.")
+        // For scripts the credential is all.
+        Answer::Added { client, credential } => writeln!(output, "{credential}").and_then(|()| {
+            writeln!(
+                io::stderr(),
+                "This is the credential of {client}, and it is told once. `meanwhile clients revoke {client}` takes it back."
+            )
+        }),
+        Answer::Revoked { client, others } => {
+            let more = match others {
+                0 => String::new(),
+                1 => " The client that it had paired is refused too.".to_owned(),
+                _ => format!(" The {others} clients that it had paired are refused too."),
+            };
+            writeln!(output, "Client {client} is refused from now on; its connections are closed.{more}")
         }
         Answer::Problem { problem } => return Err(LaunchError::Refused(problem)),
     }

@@ -13,6 +13,7 @@ pub mod files;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod http;
+pub mod identity;
 mod keys;
 pub mod launch;
 pub mod limits;

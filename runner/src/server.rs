@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::Url;
-use shared::Timestamp;
 use shared::protocol::Confined;
+use shared::{ClientId, Timestamp};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +26,7 @@ use crate::files::{Files, asks};
 use crate::http::gate::Gate;
 use crate::http::headers::Policy;
 use crate::http::{self, accept};
+use crate::identity::{Identity, IdentityError};
 use crate::limits::{self, Limits};
 use crate::pairing::Pairing;
 use crate::relay::Relay;
@@ -46,6 +47,8 @@ pub struct Runner {
     pub gate: Gate,
     /// The headers of every answer.
     pub policy: Policy,
+    /// By what pages know it.
+    pub identity: Identity,
     /// Who is paired.
     pub clients: Clients,
     /// The open codes.
@@ -77,12 +80,25 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// A link with a fresh code.
+    /// A link with a fresh code, for a client or for a person at the runner.
     ///
     /// # Errors
     /// If the system's random source fails.
-    pub fn pairing_link(&self) -> Result<String, getrandom::Error> {
-        Ok(format!("{}/#pair={}", self.url, self.pairing.open_code()?.expose()))
+    pub fn pairing_link(&self, by: Option<ClientId>) -> Result<String, getrandom::Error> {
+        Ok(format!("{}/#pair={}", self.url, self.pairing.open_code(by)?.expose()))
+    }
+
+    /// Revokes a client and all that it has paired: their sockets, requests and codes end. Gives who they were; if the
+    /// store cannot be written they are good again after a restart.
+    pub async fn revoke(&self, client: ClientId) -> (Vec<ClientId>, Result<(), StoreError>) {
+        let mut fallen = Vec::new();
+        let written = self.clients.revoke(client, now(), |gone| {
+            fallen = gone.to_vec();
+            self.pairing.forget(gone);
+            self.hub.revoke(gone);
+        });
+        let written = written.await;
+        (fallen, written)
     }
 }
 
@@ -95,6 +111,8 @@ pub enum RunError {
     System(#[from] io::Error),
     #[error("The store cannot be used: {0}.")]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     #[error("Commands cannot be run: {0}.")]
     Tasks(#[from] TasksError),
     #[error("--confine: {0}.")]
@@ -116,6 +134,7 @@ pub async fn run(
     let open_files = limits::raise_open_files();
     let limits = Limits::default().with_running(config.max_running.into());
     let grace = limits.grace;
+    let identity = Identity::open(state.path())?;
     let store = Store::open(&state)?;
     if let Some(warning) = store.warning() {
         tracing::warn!("{warning}");
@@ -151,6 +170,7 @@ pub async fn run(
     let runner = Arc::new(Runner {
         gate: Gate::new(address.ip(), address.port(), &config.dev_origins, clients.clone()),
         policy: Policy::new(connect),
+        identity,
         clients,
         pairing: Pairing::default(),
         hub: Hub::default(),
@@ -178,7 +198,7 @@ pub async fn run(
             None
         }
     };
-    ready(&runner.pairing_link()?);
+    ready(&runner.pairing_link(None)?);
     let connections = TaskTracker::new();
     let router = http::router(Arc::clone(&runner));
     let shared = Arc::clone(&runner);

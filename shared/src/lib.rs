@@ -18,6 +18,7 @@ pub mod ids;
 pub mod json;
 pub mod output;
 pub mod problem;
+pub mod proof;
 pub mod protocol;
 pub mod shown;
 pub mod sorted;

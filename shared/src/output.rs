@@ -9,6 +9,12 @@ use crate::json::{Deserialize, FromJson, Serialize, ToJson, Trouble, Value};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bytes(pub Vec<u8>);
 
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
 impl ToJson for Bytes {
     fn write(&self, into: &mut Value) {
         *into = Value::String(STANDARD.encode(&self.0));

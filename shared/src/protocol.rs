@@ -14,9 +14,9 @@ use crate::{Epoch, OpId, Problem, Seq, SessionId, TaskId, Timestamp};
 
 /// The major version.
 pub const PROTOCOL: u32 = 1;
-/// The WebSocket subprotocol; the credential rides beside it as `bearer.<credential>`.
+/// The WebSocket subprotocol. A page offers beside it what [`crate::proof`] says.
 pub const SUBPROTOCOL: &str = "meanwhile.v1";
-/// Prefix of the subprotocol that carries the credential. Never echoed.
+/// Prefix of the subprotocol that carries a program's credential. Never echoed.
 pub const BEARER_PREFIX: &str = "bearer.";
 /// Largest frame either side may send, in bytes.
 pub const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use shared::proof::{ClientProof, RunnerProof};
 use shared::protocol::{BackgroundedBy, ClientFrame, Op, Outcome, Reply, ServerFrame, TaskEvent};
 use shared::task::{Party, TaskState};
 
@@ -42,6 +43,11 @@ variants! { server_name, SERVER, ServerFrame,
     ServerFrame::ModelData { .. } => "model_data", ServerFrame::ModelEnd { .. } => "model_end",
     ServerFrame::Alarm { .. } => "alarm", ServerFrame::Heartbeat { .. } => "heartbeat",
     ServerFrame::Problem { .. } => "problem",
+}
+variants! { client_proof_name, CLIENT_PROOFS, ClientProof, ClientProof::Prove { .. } => "prove" }
+variants! { runner_proof_name, RUNNER_PROOFS, RunnerProof,
+    RunnerProof::Prove { .. } => "prove", RunnerProof::Admitted { .. } => "admitted",
+    RunnerProof::Problem { .. } => "problem",
 }
 variants! { outcome_name, OUTCOMES, Outcome, Outcome::Ok(_) => "ok", Outcome::Err(_) => "err" }
 variants! { reply_name, REPLIES, Reply,
@@ -154,7 +160,9 @@ fn every_example_parses_and_is_written_as_it_was() {
         match name.split('.').next() {
             Some("client") => drop(parse::<ClientFrame>(&name, &value)),
             Some("server") => drop(parse::<ServerFrame>(&name, &value)),
-            _ => panic!("{name} begins with neither client nor server"),
+            Some("client_proof") => drop(parse::<ClientProof>(&name, &value)),
+            Some("runner_proof") => drop(parse::<RunnerProof>(&name, &value)),
+            _ => panic!("{name} does not say whose it is"),
         }
         count += 1;
     }
@@ -165,16 +173,23 @@ fn every_example_parses_and_is_written_as_it_was() {
 fn every_variant_has_an_example() {
     let mut seen = Seen::new();
     for (name, value) in examples() {
-        if name.starts_with("client.") {
-            see_client(&parse(&name, &value), &mut seen);
-        } else {
-            see_server(&parse(&name, &value), &mut seen);
+        match name.split('.').next() {
+            Some("client") => see_client(&parse(&name, &value), &mut seen),
+            Some("client_proof") => {
+                seen.insert(("client_proof", client_proof_name(&parse(&name, &value))));
+            }
+            Some("runner_proof") => {
+                seen.insert(("runner_proof", runner_proof_name(&parse(&name, &value))));
+            }
+            _ => see_server(&parse(&name, &value), &mut seen),
         }
     }
     let lists = [
         ("client", CLIENT),
         ("op", OPS),
         ("server", SERVER),
+        ("client_proof", CLIENT_PROOFS),
+        ("runner_proof", RUNNER_PROOFS),
         ("outcome", OUTCOMES),
         ("reply", REPLIES),
         ("event", EVENTS),
@@ -202,20 +217,22 @@ fn disturb(value: &mut Value) {
     }
 }
 
+fn reread<T: DeserializeOwned + Serialize>(name: &str, value: Value) -> Value {
+    let frame: T = serde_json::from_value(value).unwrap_or_else(|error| panic!("{name}: {error}"));
+    serde_json::to_value(frame).unwrap()
+}
+
 #[test]
 fn unknown_fields_are_ignored_everywhere() {
     for (name, value) in examples() {
         let mut disturbed = value.clone();
         disturb(&mut disturbed);
         assert_ne!(disturbed, value);
-        let again = if name.starts_with("client.") {
-            let frame: ClientFrame =
-                serde_json::from_value(disturbed).unwrap_or_else(|error| panic!("{name}: {error}"));
-            serde_json::to_value(frame).unwrap()
-        } else {
-            let frame: ServerFrame =
-                serde_json::from_value(disturbed).unwrap_or_else(|error| panic!("{name}: {error}"));
-            serde_json::to_value(frame).unwrap()
+        let again = match name.split('.').next() {
+            Some("client") => reread::<ClientFrame>(&name, disturbed),
+            Some("client_proof") => reread::<ClientProof>(&name, disturbed),
+            Some("runner_proof") => reread::<RunnerProof>(&name, disturbed),
+            _ => reread::<ServerFrame>(&name, disturbed),
         };
         assert!(says_the_same(&again, &value), "{name}: {again:#}");
     }

@@ -56,6 +56,7 @@ const submitted = () => new Promise((done) => {
     await attempt('page', async () => (await fetch(base + '/')).text());
     await attempt('post', async () => (await fetch(base + '/api/pair', { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"code":"x"}' })).status);
     await attempt('socket', () => socket(['meanwhile.v1']));
+    await attempt('proof', () => socket(['meanwhile.v1', 'proof.00000000-0000-0000-0000-000000000007.' + 'A'.repeat(43)]));
     await attempt('frame', () => framed({ src: base + '/' }));
     await attempt('sandbox', sandboxed);
     await attempt('form', submitted);
@@ -80,7 +81,7 @@ fn foreign_pages_get_nowhere() {
         // The browser says of each try that it was refused.
         browser.expect_console("");
         let (foreign, runner) = (serve().await.port(), scene.runner.address().port());
-        let refused: Value = ["read", "page", "post", "socket", "frame", "sandbox", "form"]
+        let refused: Value = ["read", "page", "post", "socket", "proof", "frame", "sandbox", "form"]
             .map(|way| (way.to_owned(), json!("refused")))
             .into_iter()
             .collect::<serde_json::Map<_, _>>()

@@ -24,6 +24,7 @@ mod reload;
 mod services;
 mod sessions;
 mod stop;
+mod stranger;
 mod tabs;
 mod wake;
 mod writing;

@@ -24,7 +24,18 @@ fn without_a_store_the_page_works_and_says_what_would_be_lost() {
     scene("without_a_store_the_page_works_and_says_what_would_be_lost", async |_, scene| {
         let page = &scene.page;
         let absent = "Object.defineProperty(window, 'indexedDB', {value: undefined});";
-        before(page, &format!("{absent}{DOWNLOADS}")).await;
+        let script = format!("{absent}{DOWNLOADS}");
+        page.tab.cdp("Page.addScriptToEvaluateOnNewDocument", json!({"source": script})).await;
+        // Nor is there a place for the page's key, so it is paired anew, for as long as the tab lasts.
+        page.tab.reload().await;
+        page.tab.find("main.unpaired [role=alert]").await;
+        page.tab.open("about:blank").await;
+        page.open(&scene.runner.fresh_link().await).await;
+        page.until(
+            "it is said",
+            "return document.querySelector('.toasts')?.innerText.includes('until it is closed')",
+        )
+        .await;
         page.until(
             "it is said",
             "return document.querySelector('.banner[data-tone=warn]')?.innerText.includes('not saved')",

@@ -165,13 +165,18 @@ impl Runner {
 
     /// A further pairing link, from the command line.
     pub async fn fresh_link(&self) -> String {
+        self.command(&["pair"]).await
+    }
+
+    /// What a subcommand says about this runner.
+    pub async fn command(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(binary());
         place(&mut command, self.folder.path());
-        let output = tokio::task::spawn_blocking(move || command.arg("pair").output());
-        let output =
-            wait::soon("`meanwhile pair`", output).await.expect("it does not panic").expect("it starts");
-        assert!(output.status.success(), "`meanwhile pair`: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("a link is text").trim().to_owned()
+        command.args(arguments);
+        let output = tokio::task::spawn_blocking(move || command.output());
+        let output = wait::soon("a subcommand", output).await.expect("it does not panic").expect("it starts");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("it says text").trim().to_owned()
     }
 
     /// Asks it to stop, as Ctrl-C does, and waits until it has.

@@ -255,7 +255,7 @@ pub enum LinkInput {
     },
     /// It is closed, or could not be opened.
     Closed {
-        /// The close code; 1006 if there was none; [`crate::link::REFUSED`] if the runner did not accept the credential.
+        /// The close code; 1006 if there was none; [`crate::link::REFUSED`] if the runner does not know this browser, [`crate::link::STRANGER`] if it is not the runner.
         code: u16,
         /// In words, if there were any.
         reason: String,

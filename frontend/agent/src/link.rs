@@ -1,6 +1,7 @@
 //! The connection to the runner as a machine.
 //!
 //! `Down` → `Opening` → `Greeting` (hello sent) → `Live` → `Down` …; `Refused`, `Outdated` and `Taken` are left only by the person.
+//! `Strange` is a `Down` with long pauses: something else than the runner answers.
 //! Each socket has a generation; what an older one says is ignored. Requests are kept until their reply came and sent again
 //! on the next socket: their ids make that harmless. What a socket alone carried (watches, alarms, relayed calls) dies with it.
 
@@ -12,14 +13,19 @@ use crate::backoff;
 use crate::session::{Progress, Session, ToolUse};
 use crate::view::LinkView;
 
-/// The close code by which the shell says that the runner refused the credential.
+/// The close code by which the shell says that the runner does not know this browser.
 pub const REFUSED: u16 = 4401;
+/// The close code by which the shell says that something else than the runner answers.
+pub const STRANGER: u16 = 4403;
 /// A socket that has not opened and welcomed by then is given up.
 const HANDSHAKE_MS: u64 = 10_000;
 /// A connection that lasted so long was a good one.
 const STEADY_MS: u64 = 5_000;
 const FIRST_DELAY_MS: u64 = 200;
 const MOST_DELAY_MS: u64 = 15_000;
+/// The same where something else answers: it is there to stay, until somebody does something.
+const FIRST_STRANGE_MS: u64 = 5_000;
+const MOST_STRANGE_MS: u64 = 60_000;
 
 /// The link of one session.
 #[derive(Debug)]
@@ -27,6 +33,8 @@ pub struct Link {
     state: State,
     generation: u64,
     failures: u32,
+    /// What is said while something else answers, also during the next tries.
+    strange: Option<String>,
     seed: u64,
     next_op: u64,
     welcome: Option<Welcome>,
@@ -40,6 +48,10 @@ enum State {
     Down {
         retry_at: Timestamp,
         reason: String,
+    },
+    /// Something else answers.
+    Strange {
+        retry_at: Timestamp,
     },
     Opening {
         since: Timestamp,
@@ -100,6 +112,7 @@ impl Link {
             state: State::Off,
             generation: 0,
             failures: 0,
+            strange: None,
             seed,
             next_op: 0,
             welcome: None,
@@ -129,7 +142,8 @@ impl Link {
     #[must_use]
     pub fn view(&self) -> LinkView {
         match &self.state {
-            State::Off | State::Opening { .. } | State::Greeting { .. } => LinkView::Opening,
+            State::Off | State::Opening { .. } | State::Greeting { .. } => self.strange(Timestamp(0)),
+            State::Strange { retry_at } => self.strange(*retry_at),
             State::Down { retry_at, reason } => {
                 LinkView::Down { retry_at: *retry_at, reason: reason.clone() }
             }
@@ -138,6 +152,10 @@ impl Link {
             State::Outdated => LinkView::Outdated,
             State::Taken { reason } => LinkView::Taken { reason: reason.clone() },
         }
+    }
+
+    fn strange(&self, retry_at: Timestamp) -> LinkView {
+        self.strange.clone().map_or(LinkView::Opening, |reason| LinkView::Stranger { retry_at, reason })
     }
 
     /// Begins to connect, whatever the state was.
@@ -161,6 +179,7 @@ impl Link {
 
     /// The runner introduced itself.
     pub fn welcomed(&mut self, now: Timestamp, welcome: Welcome) {
+        self.strange = None;
         self.state = State::Live { since: now, heard: now };
         self.welcome = Some(welcome);
     }
@@ -174,7 +193,12 @@ impl Link {
 
     /// The socket is closed.
     pub fn closed(&mut self, now: Timestamp, code: u16, reason: &str) {
+        if code == STRANGER && self.strange.is_none() {
+            self.failures = 0;
+        }
+        self.strange = (code == STRANGER).then(|| reason.to_owned());
         self.state = match code {
+            STRANGER => State::Strange { retry_at: self.later(now, FIRST_STRANGE_MS, MOST_STRANGE_MS) },
             REFUSED | close::REVOKED => State::Refused,
             close::VERSION => State::Outdated,
             close::FENCED => State::Taken {
@@ -199,16 +223,22 @@ impl Link {
         {
             self.failures = 0;
         }
-        let delay =
-            backoff::delay_ms(self.failures, FIRST_DELAY_MS, MOST_DELAY_MS, self.seed ^ self.generation);
+        State::Down { retry_at: self.later(now, FIRST_DELAY_MS, MOST_DELAY_MS), reason: reason.to_owned() }
+    }
+
+    /// When the next try is made.
+    fn later(&mut self, now: Timestamp, first: u64, most: u64) -> Timestamp {
+        let delay = backoff::delay_ms(self.failures, first, most, self.seed ^ self.generation);
         self.failures = self.failures.saturating_add(1);
-        State::Down { retry_at: now.plus(delay), reason: reason.to_owned() }
+        now.plus(delay)
     }
 
     /// Looks at the clock.
     pub fn tick(&mut self, now: Timestamp) -> Step {
         match &self.state {
-            State::Down { retry_at, .. } if *retry_at <= now => self.connect(now),
+            State::Down { retry_at, .. } | State::Strange { retry_at } if *retry_at <= now => {
+                self.connect(now)
+            }
             State::Opening { since } | State::Greeting { since } if now.since(*since) >= HANDSHAKE_MS => {
                 self.state = self.down(now, "The runner did not answer in time.");
                 Step::Disconnect
@@ -219,6 +249,7 @@ impl Link {
             }
             State::Off
             | State::Down { .. }
+            | State::Strange { .. }
             | State::Opening { .. }
             | State::Greeting { .. }
             | State::Live { .. }
@@ -231,7 +262,7 @@ impl Link {
     /// There may be a network again, or somebody looks: a wait is cut short.
     pub fn hurry(&mut self, now: Timestamp) -> Step {
         match &self.state {
-            State::Down { .. } => self.connect(now),
+            State::Down { .. } | State::Strange { .. } => self.connect(now),
             State::Off
             | State::Opening { .. }
             | State::Greeting { .. }
@@ -246,7 +277,7 @@ impl Link {
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
         match &self.state {
-            State::Down { retry_at, .. } => Some(*retry_at),
+            State::Down { retry_at, .. } | State::Strange { retry_at } => Some(*retry_at),
             State::Opening { since } | State::Greeting { since } => Some(since.plus(HANDSHAKE_MS)),
             State::Live { heard, .. } => Some(heard.plus(self.silence_ms())),
             State::Off | State::Refused | State::Outdated | State::Taken { .. } => None,
@@ -342,4 +373,43 @@ pub fn derived_op(session: &Session, index: usize, tool: &ToolUse) -> OpId {
     let place = format!("{} {} {index}{again}", created.0, call.0);
     let content = format!("{place} {tool_id:?} {name:?} {}", shared::json::text(input));
     OpId(Uuid::new_v5(&id.unwrap_or(SessionId(Uuid::nil())).0, content.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_is_named_without_a_break_and_asked_less_and_less_often() {
+        let mut link = Link::new(7);
+        let mut now = Timestamp(1_000);
+        link.connect(now);
+        for _ in 0..6 {
+            link.closed(now, 1006, "");
+            now = link.deadline().expect("it is tried again");
+            assert_eq!(link.tick(now), Step::Connect);
+        }
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            link.closed(now, STRANGER, "Something else answers.");
+            let retry = link.deadline().expect("it is tried again");
+            let LinkView::Stranger { retry_at, reason } = link.view() else { panic!("{:?}", link.view()) };
+            assert_eq!((retry_at, reason.as_str()), (retry, "Something else answers."));
+            assert_eq!(link.tick(now), Step::Nothing);
+            pauses.push(retry.since(now));
+            now = retry;
+            assert_eq!(link.tick(now), Step::Connect);
+            assert!(matches!(link.view(), LinkView::Stranger { .. }), "it is still said during the next try");
+        }
+        assert!(pauses[0] <= FIRST_STRANGE_MS, "whatever was before: {pauses:?}");
+        assert!(pauses.iter().all(|pause| *pause >= FIRST_STRANGE_MS / 2), "{pauses:?}");
+        assert!(pauses[6..].iter().all(|pause| *pause >= MOST_STRANGE_MS / 2), "{pauses:?}");
+        // Somebody who looks need not wait, and what is over is not said any more.
+        link.closed(now, STRANGER, "Something else answers.");
+        assert_eq!(link.hurry(now), Step::Connect);
+        link.closed(now, 1006, "");
+        assert!(matches!(link.view(), LinkView::Down { .. }));
+        link.tick(link.deadline().expect("it is tried again"));
+        assert_eq!(link.view(), LinkView::Opening);
+    }
 }

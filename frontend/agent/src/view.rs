@@ -346,7 +346,14 @@ pub enum LinkView {
     Opening,
     /// Connected.
     Live,
-    /// The credential is not accepted: this browser must be paired again.
+    /// Something else than the runner answers.
+    Stranger {
+        /// When the next try is made.
+        retry_at: Timestamp,
+        /// What is known, and what to do.
+        reason: String,
+    },
+    /// The runner does not know this browser: it must be paired again.
     Unpaired,
     /// The runner speaks another version: the page must be reloaded.
     Outdated,

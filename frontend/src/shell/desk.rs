@@ -146,7 +146,7 @@ impl Desk {
                 }
             }),
             Wish::WholeLog(task) => {
-                self.start(|desk| async move { desk.try_it(keep::save_log(&task).await) });
+                self.start(|desk| async move { desk.try_it(desk.save_log(&task).await) });
             }
             Wish::CopyLog(task) => self.start(|desk| async move { desk.copy_log(&task).await }),
             Wish::SaveDraft(text) => {
@@ -342,6 +342,9 @@ impl Desk {
 
     fn pairing_changed(&self) {
         self.tell_role();
+        if let Some(words) = self.pairing.take_unkept() {
+            self.complain(&words);
+        }
         if self.pairing.problem().is_none() {
             self.everywhere(|seat| seat.tell(Event::User(UserEvent::Reconnect)));
         }
@@ -412,7 +415,7 @@ impl Desk {
             Moment::Online => self.everywhere(|seat| seat.tell(Event::Online)),
             Moment::Leaves => self.news.say(&News::Locks),
             Moment::Settings => self.settings_changed(),
-            Moment::Credential => self.pairing.reread(),
+            Moment::Paired => self.start(|desk| async move { desk.pairing.reread().await }),
             Moment::Address => {
                 let address = address::take();
                 if let Some(session) = address.session {

@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 
 use super::js::{document, sleep, words};
-use super::{kept, pairing};
+use super::pairing::{Pairing, problem_in, strict};
 
 /// How long a download's address is kept for the browser to begin reading it, in milliseconds.
 const KEEP: u32 = 60_000;
@@ -20,18 +20,20 @@ pub(super) async fn download(name: &str, kind: &str, text: &[u8]) -> Result<(), 
     Ok(())
 }
 
-/// All that is kept of a task's output.
-pub(super) async fn whole_log(task: &TaskId) -> Result<Vec<u8>, String> {
-    let credential =
-        kept::credential().ok_or_else(|| "this browser is not paired with the runner".to_owned())?;
-    let response = pairing::own(Request::get(&format!("/api/tasks/{task}/log")), &credential)
+/// All that is kept of a task's output. It is asked for over a socket's token, and the socket is open until all is there.
+pub(super) async fn whole_log(pairing: &Pairing, task: &TaskId) -> Result<Vec<u8>, String> {
+    let greeted = pairing.visit().await?;
+    let response = strict(Request::get(&format!("/api/tasks/{task}/log")))
+        .header("authorization", &format!("Bearer {}", greeted.token))
         .send()
         .await
         .map_err(|_| "the runner does not answer; is it still running?".to_owned())?;
     if !response.ok() {
-        return Err(pairing::problem_in(&response).await);
+        return Err(problem_in(&response).await);
     }
-    response.binary().await.map_err(|error| error.to_string())
+    let bytes = response.binary().await.map_err(|error| error.to_string());
+    drop(greeted.socket);
+    bytes
 }
 
 fn offer(name: &str, kind: &str, text: &[u8]) -> Result<String, JsValue> {

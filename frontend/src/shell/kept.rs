@@ -1,7 +1,7 @@
-//! What all tabs of this origin share at once: settings, the key for direct calls, the runner's credential.
+//! What all tabs of this origin share at once: settings, the key for direct calls, and that this browser was paired anew.
 //!
-//! It lies in `localStorage`, which is per origin with its port, and changes elsewhere come as `storage` events. Key and
-//! credential are read where they are used, never kept in a state, never shown, never sent but to where they belong.
+//! It lies in `localStorage`, which is per origin with its port, and changes elsewhere come as `storage` events. The key is read
+//! where it is used, never kept in a state, never shown, never sent but to where it belongs.
 
 use agent::settings::{Rule, Settings};
 use shared::SessionId;
@@ -16,8 +16,10 @@ pub(super) const SETTINGS: &str = "meanwhile.settings";
 pub(super) const KEY: &str = "meanwhile.key";
 /// Where a tab's new session is.
 const BEGUN: &str = "meanwhile.begun";
-/// Where the credential for the runner is.
-pub(super) const CREDENTIAL: &str = "meanwhile.credential";
+/// Where it is noted which client this browser is, so that other tabs hear of a new one.
+pub(super) const CLIENT: &str = "meanwhile.client";
+/// Where earlier versions had a credential.
+const CREDENTIAL: &str = "meanwhile.credential";
 
 /// The settings as saved, with defaults for what is missing or cannot be read.
 pub(super) fn settings() -> Settings {
@@ -58,14 +60,17 @@ pub(super) fn forget_key() {
     remove(KEY);
 }
 
-/// The credential for the runner.
-pub(super) fn credential() -> Option<String> {
-    get(CREDENTIAL).filter(|credential| is_plain(credential))
+/// Notes which client this browser is.
+pub(super) fn note_client(client: &str) {
+    // Without it other tabs hear of it when their own is refused.
+    let _ = put(CLIENT, client);
 }
 
-/// Keeps a credential.
-pub(super) fn save_credential(credential: &str) -> Result<(), String> {
-    put(CREDENTIAL, credential)
+/// Forgets the credential of an earlier version, and says whether there was one.
+pub(super) fn forget_credential() -> bool {
+    let there = get(CREDENTIAL).is_some();
+    remove(CREDENTIAL);
+    there
 }
 
 /// The session that this tab began and in which nothing was said yet: it is in no list, and is still this browser's after a reload.

@@ -11,9 +11,12 @@
 mod address;
 mod channel;
 mod clock;
+mod crypto;
 mod desk;
 mod files;
+mod greet;
 mod idb;
+mod identity;
 mod js;
 mod kept;
 mod lock;

@@ -17,8 +17,8 @@ pub(super) enum Moment {
     Leaves,
     /// Another tab changed settings or key.
     Settings,
-    /// Another tab changed the credential.
-    Credential,
+    /// Another tab was paired anew.
+    Paired,
     /// The fragment of its address changed.
     Address,
 }
@@ -43,11 +43,11 @@ pub(super) fn listen(on: impl Fn(Moment) + Clone + 'static) {
         let event: StorageEvent = event.unchecked_into();
         match event.key().as_deref() {
             Some(kept::SETTINGS | kept::KEY) => on(Moment::Settings),
-            Some(kept::CREDENTIAL) => on(Moment::Credential),
+            Some(kept::CLIENT) => on(Moment::Paired),
             Some(_) => {}
             None => {
                 on(Moment::Settings);
-                on(Moment::Credential);
+                on(Moment::Paired);
             }
         }
     }));

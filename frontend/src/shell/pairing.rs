@@ -1,42 +1,41 @@
-//! Pairing with the runner: a one-time code becomes this browser's credential, which is sent to this page's own origin and
-//! nowhere else.
+//! Pairing with the runner: under a one-time code, which is not sent, each side gets to know the other's key.
 
 use std::cell::RefCell;
 
+use agent::link::{REFUSED, STRANGER};
 use gloo_net::http::{Request, RequestBuilder, Response};
 use shared::Problem;
-use shared::json::{self, Deserialize, FromJson};
+use shared::json::{self, FromJson};
+use shared::proof::{Introduction, PagePaired, PairRequest};
+use wasm_bindgen::JsValue;
 use web_sys::{ReferrerPolicy, RequestCache, RequestCredentials, RequestRedirect};
 
 use super::address::{code_in, origin};
+use super::crypto::{self, Kind};
+use super::greet::{Greeted, greet};
+use super::identity::{self, Identity};
+use super::js::words;
 use super::kept;
 
 /// Whether this browser is paired.
 pub(super) struct Pairing {
-    /// Why not; `None` while it is, or while nothing speaks against it. Empty if it never was.
+    identity: RefCell<Option<Identity>>,
+    /// Why it is not paired; `None` while it is, or while nothing speaks against it. Empty if it never was.
     problem: RefCell<Option<String>>,
+    /// Why the pairing ends with this tab, once.
+    unkept: RefCell<Option<String>>,
     changed: Box<dyn Fn()>,
-}
-
-/// What the runner says to a credential.
-pub(super) enum Health {
-    /// It is accepted.
-    Fine,
-    /// It is not, with a reason.
-    Refused(String),
-    /// The runner could not be asked.
-    Unknown(String),
-}
-
-#[derive(Deserialize)]
-struct Paired {
-    credential: String,
 }
 
 impl Pairing {
     /// Nothing is known yet. `changed` is called when that changes.
     pub(super) fn new(changed: impl Fn() + 'static) -> Self {
-        Self { problem: RefCell::default(), changed: Box::new(changed) }
+        Self {
+            identity: RefCell::default(),
+            problem: RefCell::default(),
+            unkept: RefCell::default(),
+            changed: Box::new(changed),
+        }
     }
 
     /// Why this browser is not paired.
@@ -44,57 +43,106 @@ impl Pairing {
         self.problem.borrow().clone()
     }
 
-    /// The credential to show to the runner.
-    pub(super) fn credential(&self) -> Option<String> {
-        let credential = kept::credential();
-        if credential.is_none() {
+    /// Who this browser is to the runner.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        let identity = self.identity.borrow().clone();
+        if identity.is_none() {
             self.settle(Some(self.problem().unwrap_or_default()));
         }
-        credential
+        identity
     }
 
-    /// The start of the page: a code is spent only if there is no credential that the runner accepts.
+    /// The start of the page: a code is used up only if this browser is not paired with what answers.
     pub(super) async fn begin(&self, code: Option<String>) {
-        match (kept::credential(), code) {
-            (None, None) => self.settle(Some(String::new())),
+        if let Some(problem) = crypto::problem() {
+            return self.settle(Some(problem));
+        }
+        self.load().await;
+        match (self.identity.borrow().clone(), code) {
+            (None, None) => self.settle(Some(self.problem().unwrap_or_default())),
             (None, Some(code)) => self.spend(&code).await,
-            (Some(credential), code) => match (health(&credential).await, code) {
-                (Health::Fine | Health::Unknown(_), _) => self.settle(None),
-                (Health::Refused(_), Some(code)) => self.spend(&code).await,
-                (Health::Refused(reason), None) => self.settle(Some(reason)),
+            (Some(_), None) => self.settle(None),
+            (Some(identity), Some(code)) => match greet(&identity).await {
+                Err((REFUSED | STRANGER, _)) => self.spend(&code).await,
+                Ok(_) | Err(_) => self.settle(None),
             },
         }
     }
 
     /// A person pasted a link or a code.
     pub(super) async fn submit(&self, pasted: &str) {
+        if let Some(problem) = crypto::problem() {
+            return self.settle(Some(problem));
+        }
         match code_in(pasted, &origin()) {
             Ok(code) => self.spend(&code).await,
             Err(reason) => self.settle(Some(reason)),
         }
     }
 
-    /// The runner did not accept this credential. False if another one has been kept since.
-    pub(super) fn refused(&self, credential: &str, reason: &str) -> bool {
-        let current = kept::credential().is_none_or(|kept| kept == credential);
+    /// The runner does not know this browser any more. False if it has been paired anew since.
+    pub(super) async fn refused(&self, identity: &Identity, reason: &str) -> bool {
+        let current = identity::load().await.ok().flatten().is_none_or(|kept| kept.client == identity.client);
         if current {
             self.settle(Some(reason.to_owned()));
+        } else {
+            self.load().await;
         }
         current
     }
 
-    /// The runner accepted the credential.
+    /// The runner knows this browser.
     pub(super) fn accepted(&self) {
         self.settle(None);
     }
 
-    /// Another tab was paired, or the credential was cleared.
-    pub(super) fn reread(&self) {
-        self.settle(kept::credential().is_none().then(String::new));
+    /// Another tab was paired, or everything that is kept was cleared.
+    pub(super) async fn reread(&self) {
+        self.load().await;
+        let none = self.identity.borrow().is_none();
+        self.settle(none.then(String::new));
+    }
+
+    /// What is to be said of a pairing that could not be kept.
+    pub(super) fn take_unkept(&self) -> Option<String> {
+        self.unkept.take()
+    }
+
+    /// A socket of one's own, for a request that needs its token.
+    pub(super) async fn visit(&self) -> Result<Greeted, String> {
+        let identity =
+            self.identity().ok_or_else(|| "this browser is not paired with the runner".to_owned())?;
+        greet(&identity).await.map_err(|(_, reason)| reason)
+    }
+
+    async fn load(&self) {
+        match identity::load().await {
+            Ok(Some(identity)) => drop(self.identity.replace(Some(identity))),
+            Ok(None) => {
+                self.identity.replace(None);
+                if kept::forget_credential() {
+                    self.problem.replace(Some(
+                        "This browser was paired by an earlier version, with a credential that whoever answers at this address could \
+                         have asked it for. Now each proves itself to the other, so please pair it once more."
+                            .to_owned(),
+                    ));
+                }
+            }
+            Err(reason) => {
+                self.problem.replace(Some(format!("This browser's key cannot be read: {reason}.")));
+            }
+        }
     }
 
     async fn spend(&self, code: &str) {
-        let outcome = exchange(code).await.and_then(|credential| kept::save_credential(&credential));
+        let outcome = introduce(code).await;
+        if let Ok(identity) = &outcome {
+            match identity::save(identity).await {
+                Ok(()) => kept::note_client(&identity.client.to_string()),
+                Err(reason) => drop(self.unkept.replace(Some(reason))),
+            }
+            self.identity.replace(Some(identity.clone()));
+        }
         self.settle(outcome.err());
     }
 
@@ -107,21 +155,6 @@ impl Pairing {
     }
 }
 
-/// Asks the runner whether it accepts a credential.
-pub(super) async fn health(credential: &str) -> Health {
-    match own(Request::get("/api/health"), credential).send().await {
-        Ok(response) if response.ok() => Health::Fine,
-        Ok(response) if response.status() == 401 => Health::Refused(problem_in(&response).await),
-        Ok(response) => Health::Unknown(problem_in(&response).await),
-        Err(_) => Health::Unknown("the runner does not answer; is it still running?".to_owned()),
-    }
-}
-
-/// A request to this page's own runner.
-pub(super) fn own(request: RequestBuilder, credential: &str) -> RequestBuilder {
-    strict(request).header("authorization", &format!("Bearer {credential}"))
-}
-
 /// What the runner's answer says is wrong.
 pub(super) async fn problem_in(response: &Response) -> String {
     let status = response.status();
@@ -131,19 +164,55 @@ pub(super) async fn problem_in(response: &Response) -> String {
     }
 }
 
-async fn exchange(code: &str) -> Result<String, String> {
+/// Makes a key, and has the runner know it. Whoever does not know the code learns nothing by this, and is not believed.
+async fn introduce(code: &str) -> Result<Identity, String> {
+    let failed = |exception: JsValue| words(&exception);
+    let (key, public) = crypto::key_pair().await.map_err(failed)?;
+    let code = crypto::code_key(code).await.map_err(failed)?;
+    let (origin, name) = (origin(), client_name());
+    let introduction = Introduction { origin: &origin, key: &public, name: &name };
+    let proof = crypto::sign(Kind::Code, &code, &introduction.request()).await.map_err(failed)?;
+    let wish = PairRequest {
+        code: None,
+        key: Some(public.clone().into()),
+        proof: Some(proof.into()),
+        name: name.clone(),
+    };
     let request = strict(Request::post("/api/pair"))
         .header("content-type", "application/json")
-        .body(json::text(&json::object(&[("code", &code), ("name", &client_name())])))
+        .body(json::to_text(&wish))
         .map_err(|error| error.to_string())?;
     let response =
         request.send().await.map_err(|_| "the runner does not answer; is it still running?".to_owned())?;
+    // Nothing says yet that it is the runner who answers, so its words are not shown.
     if !response.ok() {
-        return Err(problem_in(&response).await);
+        return Err(refusal(response.status()));
     }
-    let paired: Paired =
-        body(&response).await.map_err(|error| format!("the runner's answer cannot be read: {error}"))?;
-    Ok(paired.credential)
+    let stranger = || {
+        format!(
+            "What answers at {origin} does not know the code of this link, so it is not the runner that made it. Look whether that one \
+             runs, and whether it is at this address; `meanwhile pair` prints a fresh link."
+        )
+    };
+    let paired: PagePaired = body(&response).await.map_err(|_| stranger())?;
+    let answer = introduction.answer(paired.client, &paired.key.0);
+    let right = crypto::verify(Kind::Code, &code, &paired.proof.0, &answer).await.map_err(failed)?;
+    if !right {
+        return Err(stranger());
+    }
+    let runner = crypto::public_key(&paired.key.0).await.map_err(failed)?;
+    Ok(Identity { client: paired.client, key, runner })
+}
+
+/// What a status says of a pairing.
+fn refusal(status: u16) -> String {
+    match status {
+        401 => "the code is wrong, too old or already used; `meanwhile pair` prints a fresh link".to_owned(),
+        429 => "there were too many wrong codes within a minute, or there are too many clients: wait a minute, or revoke one \
+                (`meanwhile clients`)"
+            .to_owned(),
+        _ => format!("the pairing was refused with status {status}; the runner's log says more"),
+    }
 }
 
 async fn body<T: FromJson>(response: &Response) -> Result<T, String> {
@@ -151,7 +220,8 @@ async fn body<T: FromJson>(response: &Response) -> Result<T, String> {
     json::from_text(&text).map_err(|error| error.to_string())
 }
 
-fn strict(request: RequestBuilder) -> RequestBuilder {
+/// A request that goes to this page's own origin, bare.
+pub(super) fn strict(request: RequestBuilder) -> RequestBuilder {
     request
         .cache(RequestCache::NoStore)
         .credentials(RequestCredentials::Omit)

@@ -2,30 +2,26 @@
 //!
 //! One task a socket owns it. Its handle is a channel: dropping the handle ends the task, which closes the socket. Whatever a
 //! socket reports passes one gate that compares its generation with the current one, so a retired socket cannot touch the
-//! agent. The address is always this page's own origin.
+//! agent. The agent hears of a socket as open once both ends have proved themselves (`greet`).
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::pin::Pin;
+use std::pin::pin;
 use std::rc::Rc;
 
 use agent::event::LinkInput;
 use agent::link::REFUSED;
 use agent::{Event, Pump};
 use futures_channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
-use futures_util::future::{Either, poll_fn, select};
-use futures_util::{Sink, SinkExt as _, StreamExt as _};
-use gloo_net::websocket::events::CloseEvent;
-use gloo_net::websocket::futures::WebSocket;
-use gloo_net::websocket::{Message, State, WebSocketError};
+use futures_util::future::{Either, select};
+use futures_util::{SinkExt as _, StreamExt as _};
+use gloo_net::websocket::{Message, WebSocketError};
 use shared::json;
-use shared::protocol::{BEARER_PREFIX, ClientFrame, SUBPROTOCOL, ServerFrame};
+use shared::protocol::{ClientFrame, ServerFrame};
 
-use super::js::{spawn, window};
-use super::pairing::{self, Health, Pairing};
-
-/// What browsers report of a connection that ended without a close frame.
-const ABNORMAL: u16 = 1006;
+use super::greet::{ABNORMAL, End, Greeted, ended, greet};
+use super::js::spawn;
+use super::pairing::Pairing;
 
 /// One session's connection.
 #[derive(Clone)]
@@ -98,33 +94,29 @@ impl Gate {
 }
 
 /// The life of one socket; its close code and reason come out.
-async fn run(mut outgoing: UnboundedReceiver<String>, gate: &Gate, pairing: &Pairing) -> (u16, String) {
-    let Some(credential) = pairing.credential() else {
+async fn run(mut outgoing: UnboundedReceiver<String>, gate: &Gate, pairing: &Pairing) -> End {
+    let Some(identity) = pairing.identity() else {
         return (REFUSED, "this browser is not paired with the runner".to_owned());
     };
-    let protocols = [SUBPROTOCOL.to_owned(), format!("{BEARER_PREFIX}{credential}")];
-    let mut socket = match WebSocket::open_with_protocols(&address(), &protocols) {
-        Ok(socket) => socket,
-        Err(error) => return (ABNORMAL, error.to_string()),
+    // Nothing is sent before the agent hears that the socket is open, so what comes out is that it is not wanted any more.
+    let greeted = match select(pin!(greet(&identity)), outgoing.next()).await {
+        Either::Left((greeted, _)) => greeted,
+        Either::Right(_) => return (ABNORMAL, String::new()),
     };
-    // A socket that fails to open becomes "ready" too.
-    let ready = poll_fn(|context| Pin::new(&mut socket).poll_ready(context));
-    let early = match select(ready, outgoing.next()).await {
-        Either::Left(_) => None,
-        Either::Right((None, _)) => return (ABNORMAL, String::new()),
-        Either::Right((early, ready)) => {
-            let _ = ready.await;
-            early
+    // Its token is not needed here.
+    let mut socket = match greeted {
+        Ok(Greeted { socket, token: _ }) => socket,
+        Err((REFUSED, reason)) => {
+            return if pairing.refused(&identity, &reason).await {
+                (REFUSED, reason)
+            } else {
+                (ABNORMAL, "this browser was paired anew".to_owned())
+            };
         }
+        Err(end) => return end,
     };
-    if !matches!(socket.state(), State::Open) {
-        return refusal(pairing, &credential).await;
-    }
     gate.report(LinkInput::Opened);
     pairing.accepted();
-    if let Some(text) = early {
-        let _ = socket.send(Message::Text(text)).await;
-    }
     loop {
         match select(outgoing.next(), socket.next()).await {
             Either::Left((Some(text), _)) => {
@@ -133,20 +125,10 @@ async fn run(mut outgoing: UnboundedReceiver<String>, gate: &Gate, pairing: &Pai
             }
             Either::Left((None, _)) => return (ABNORMAL, String::new()),
             Either::Right((Some(Ok(message)), _)) => gate.report(read(&message)),
-            Either::Right((Some(Err(WebSocketError::ConnectionClose(close))), _)) => return words(close),
+            Either::Right((Some(Err(WebSocketError::ConnectionClose(close))), _)) => return ended(close),
             Either::Right((Some(Err(_)), _)) => {}
             Either::Right((None, _)) => return (ABNORMAL, "the connection broke".to_owned()),
         }
-    }
-}
-
-/// Why a socket could not be opened: browsers do not say, so the same question is asked by plain HTTP.
-async fn refusal(pairing: &Pairing, credential: &str) -> (u16, String) {
-    match pairing::health(credential).await {
-        Health::Fine => (ABNORMAL, "the runner is there but did not take the connection".to_owned()),
-        Health::Refused(reason) if pairing.refused(credential, &reason) => (REFUSED, reason),
-        Health::Refused(_) => (ABNORMAL, "this browser was paired anew".to_owned()),
-        Health::Unknown(reason) => (ABNORMAL, reason),
     }
 }
 
@@ -159,24 +141,4 @@ fn read(message: &Message) -> LinkInput {
         Ok(frame) => LinkInput::Frame(Box::new(frame)),
         Err(error) => LinkInput::Garbled { reason: error.to_string() },
     }
-}
-
-fn words(close: CloseEvent) -> (u16, String) {
-    let reason = match close.reason {
-        reason if !reason.is_empty() => reason,
-        _ if close.code == ABNORMAL => "the connection broke".to_owned(),
-        _ => String::new(),
-    };
-    (close.code, reason)
-}
-
-/// On the page's own origin, unless the page was built to be served by something else than the runner (`cargo xtask dev`).
-fn address() -> String {
-    if let Some(runner) = option_env!("MEANWHILE_RUNNER") {
-        return format!("ws://{runner}/ws");
-    }
-    let location = window().location();
-    let secure = location.protocol().is_ok_and(|protocol| protocol == "https:");
-    let host = location.host().unwrap_or_default();
-    format!("{}://{host}/ws", if secure { "wss" } else { "ws" })
 }

@@ -274,6 +274,7 @@ fn Link() -> View {
             LinkView::Live => "live",
             LinkView::Opening => "opening",
             LinkView::Down { .. } => "down",
+            LinkView::Stranger { .. } => "stranger",
             LinkView::Unpaired | LinkView::Outdated | LinkView::Taken { .. } => "refused",
         })
     };
@@ -288,6 +289,7 @@ fn Link() -> View {
                 format!("runner away, again in {left} s")
             }
         }
+        LinkView::Stranger { .. } => "not your runner".to_owned(),
         LinkView::Unpaired => "not paired".to_owned(),
         LinkView::Outdated => "another version".to_owned(),
         LinkView::Taken { .. } => "elsewhere".to_owned(),
@@ -295,7 +297,7 @@ fn Link() -> View {
     let reason = move || match link.get() {
         LinkView::Live => "Connected to the runner".to_owned(),
         LinkView::Opening => "Connecting to the runner".to_owned(),
-        LinkView::Down { reason, .. } | LinkView::Taken { reason } => reason,
+        LinkView::Down { reason, .. } | LinkView::Taken { reason } | LinkView::Stranger { reason, .. } => reason,
         LinkView::Unpaired => "The runner does not know this browser".to_owned(),
         LinkView::Outdated => "The runner was updated: reload the page".to_owned(),
     };

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use agent::view::Tone;
+use agent::event::UserEvent;
+use agent::view::{LinkView, Tone};
 use leptos::ev;
 use leptos::prelude::*;
 
@@ -71,8 +72,24 @@ pub fn Banners() -> View {
         let storage = page.storage_problem.get();
         storage.or_else(|| page.status.with(|status| status.unsaved.clone()))
     });
+    let stranger = memo(move || {
+        page.status.with(|status| match &status.link {
+            LinkView::Stranger { reason, .. } => Some(reason.clone()),
+            LinkView::Down { .. }
+            | LinkView::Opening
+            | LinkView::Live
+            | LinkView::Unpaired
+            | LinkView::Outdated => None,
+        })
+    });
     view! {
         <div class="banners">
+            {move || stranger.get().map(|reason| view! {
+                <div class="banner" data-tone="warn" role="alert">
+                    <p>{reason}</p>
+                    <button type="button" on:click=move |_| dispatch.agent(UserEvent::Reconnect)>"Try again"</button>
+                </div>
+            })}
             <Show when=follows>
                 <div class="banner" data-tone="plain" role="status">
                     <p>"Another tab drives this session; this one shows the same."</p>

@@ -122,7 +122,7 @@ where
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = seat.dismissed() => {
-            tracing::debug!("A connection had to leave: all places are taken, and it has shown no credential.");
+            tracing::debug!("A connection had to leave: its client was revoked, or all places are taken and it has none.");
             return;
         }
         () = stop.cancelled() => {
@@ -153,7 +153,7 @@ mod tests {
         let (stop, connections) = (CancellationToken::new(), TaskTracker::new());
         let answer = |request: Request<Incoming>| async move {
             if request.uri().path() == "/known" {
-                request.extensions().get::<Place>().unwrap().vouch();
+                request.extensions().get::<Place>().unwrap().vouch(CancellationToken::new());
             }
             Response::new(Body::from("hello"))
         };

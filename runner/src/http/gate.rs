@@ -2,8 +2,9 @@
 //!
 //! Every web page that the user visits can send requests here, and a name of its owner's choosing can be made to point
 //! here. Host stops the second (a rebound name is not one of ours), Origin the first, and the credential everything
-//! else; each is checked whatever the route. What passes is either one of the page's files, a pairing, or comes from a
-//! paired client, which is noted in the request. Credentials are taken out of the request, so nothing inside can log one.
+//! else; each is checked whatever the route. What passes is either one of the page's files, a pairing, a page's wish for a
+//! socket on which it will prove itself (a [`Meeting`], which is noted in the request), or comes from a paired client, which
+//! is noted too. Credentials are taken out of the request, so nothing inside can log one.
 
 use std::net::IpAddr;
 
@@ -12,6 +13,7 @@ use axum::http::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use shared::proof::{Meeting, OFFER_PREFIX};
 use shared::protocol::{BEARER_PREFIX, SUBPROTOCOL};
 use shared::{ClientId, ProblemCode};
 
@@ -22,6 +24,8 @@ use crate::secret::CREDENTIAL_PREFIX;
 
 /// Where pairing codes are exchanged.
 pub const PAIR_PATH: &str = "/api/pair";
+/// Where sockets are opened.
+pub const SOCKET_PATH: &str = "/ws";
 /// Below this path lies the relay.
 pub const RELAY_PATH: &str = "/relay/";
 
@@ -153,8 +157,15 @@ impl Gate {
         };
         if !public {
             let presented = presented(request, handshake);
-            let client = self.identify(presented).await?;
-            request.extensions_mut().insert(client);
+            match meeting(request, handshake).filter(|_| presented.is_empty()) {
+                Some(meeting) => {
+                    request.extensions_mut().insert(meeting);
+                }
+                None => {
+                    let client = self.identify(presented, handshake).await?;
+                    request.extensions_mut().insert(client);
+                }
+            }
         }
         conceal(request.headers_mut());
         if *request.method() == Method::POST && !is_json(request.headers()) {
@@ -185,7 +196,7 @@ impl Gate {
         ))
     }
 
-    async fn identify(&self, presented: Vec<String>) -> Result<ClientId, Refusal> {
+    async fn identify(&self, presented: Vec<String>, handshake: bool) -> Result<ClientId, Refusal> {
         if presented.is_empty() {
             return Err(Refusal::new(
                 ProblemCode::Unauthorized,
@@ -193,7 +204,11 @@ impl Gate {
             ));
         }
         // Two may be there: SDKs send every key that they find in their environment.
-        match presented.iter().find_map(|credential| self.clients.find(credential)) {
+        // A page's pass is for its requests; for a further socket it proves itself again.
+        let find = |shown: &String| {
+            self.clients.find(shown).or_else(|| self.clients.find_pass(shown).filter(|_| !handshake))
+        };
+        match presented.iter().find_map(find) {
             Some(client) => {
                 self.clients.saw(client, crate::server::now()).await;
                 Ok(client)
@@ -204,17 +219,25 @@ impl Gate {
 
     /// The answer to a wrong credential or code, after the wait that it earned.
     pub async fn refuse_guess(&self, message: &str) -> Refusal {
+        if self.punish_guess().await {
+            return Refusal::new(ProblemCode::Unauthorized, message);
+        }
+        Refusal::new(
+            ProblemCode::TooMany,
+            format!(
+                "{message} There were too many wrong tries; a further wrong one is refused for a minute."
+            ),
+        )
+    }
+
+    /// Waits as long as a wrong try has earned. False if there were too many.
+    pub async fn punish_guess(&self) -> bool {
         match self.throttle.count() {
             Verdict::Slow(wait) => {
                 tokio::time::sleep(wait).await;
-                Refusal::new(ProblemCode::Unauthorized, message)
+                true
             }
-            Verdict::TooMany => Refusal::new(
-                ProblemCode::TooMany,
-                format!(
-                    "{message} There were too many wrong tries; a further wrong one is refused for a minute."
-                ),
-            ),
+            Verdict::TooMany => false,
         }
     }
 }
@@ -316,6 +339,17 @@ fn presented(request: &Request, handshake: bool) -> Vec<String> {
     }
     found.truncate(4);
     found
+}
+
+/// The page that wants to prove itself on a socket.
+fn meeting(request: &Request, handshake: bool) -> Option<Meeting> {
+    if !handshake || *request.method() != Method::GET || request.uri().path() != SOCKET_PATH {
+        return None;
+    }
+    let headers = request.headers();
+    let mut offers = subprotocols(headers).filter(|offer| offer.starts_with(OFFER_PREFIX));
+    let (Some(offer), None) = (offers.next(), offers.next()) else { return None };
+    Meeting::read(offer, only(headers, &HOST)?, only(headers, &ORIGIN)?)
 }
 
 fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {

@@ -20,18 +20,21 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::header::ORIGIN;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, post};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use shared::proof::{Introduction, PagePaired, PairRequest};
 use shared::{ClientId, Problem, ProblemCode};
 use tower::ServiceExt as _;
 
-use self::gate::PAIR_PATH;
+use self::gate::{PAIR_PATH, SOCKET_PATH};
 pub use self::places::Place;
 use self::problem::{Refusal, json};
+use crate::identity::PublicKey;
 use crate::server::Runner;
 
 /// The largest body of a request other than a relayed one.
@@ -54,7 +57,7 @@ pub struct Route {
 pub const ROUTES: [Route; 7] = [
     Route { path: PAIR_PATH, method: Method::POST, public: true, handler: || post(pair) },
     Route { path: "/api/health", method: Method::GET, public: false, handler: || get(health) },
-    Route { path: "/ws", method: Method::GET, public: false, handler: || get(crate::socket::upgrade) },
+    Route { path: SOCKET_PATH, method: Method::GET, public: false, handler: || get(crate::socket::upgrade) },
     Route { path: "/api/tasks/{task}/log", method: Method::GET, public: false, handler: || get(log::whole) },
     Route {
         path: "/relay/anthropic/v1/messages",
@@ -96,15 +99,8 @@ pub async fn answer(runner: Arc<Runner>, router: Router, request: Request<Incomi
         Some(peer) if peer.is_foreign().await => Err(Refusal::new(ProblemCode::Forbidden, peer::FOREIGN)),
         Some(_) | None => runner.gate.admit(&mut request).await,
     };
-    let mut response = match admitted {
-        Ok(()) => {
-            if let (Some(place), Some(_)) =
-                (request.extensions().get::<Place>(), request.extensions().get::<ClientId>())
-            {
-                place.vouch();
-            }
-            router.oneshot(request).await.unwrap_or_else(|never| match never {})
-        }
+    let mut response = match admitted.and_then(|()| vouch(&runner, &request)) {
+        Ok(()) => router.oneshot(request).await.unwrap_or_else(|never| match never {}),
         Err(refusal) => refusal.into_response(),
     };
     runner.policy.apply(response.headers_mut(), host.as_deref());
@@ -112,6 +108,18 @@ pub async fn answer(runner: Arc<Runner>, router: Router, request: Request<Incomi
         *response.body_mut() = Body::empty();
     }
     response
+}
+
+/// A client's connection stays as long as the client is paired.
+fn vouch(runner: &Runner, request: &Request) -> Result<(), Refusal> {
+    let Some(client) = request.extensions().get::<ClientId>() else { return Ok(()) };
+    let revoked = runner.clients.revocation(*client).ok_or_else(|| {
+        Refusal::new(ProblemCode::Unauthorized, "This client was revoked. `meanwhile pair` pairs it again.")
+    })?;
+    if let Some(place) = request.extensions().get::<Place>() {
+        place.vouch(revoked);
+    }
+    Ok(())
 }
 
 async fn fallback(request: Request) -> Response {
@@ -149,15 +157,8 @@ async fn health(State(runner): State<Arc<Runner>>) -> Response {
     )
 }
 
-#[derive(Deserialize)]
-struct PairRequest {
-    code: String,
-    #[serde(default)]
-    name: String,
-}
-
 #[derive(Serialize)]
-struct PairAnswer<'a> {
+struct ProgramPaired<'a> {
     credential: &'a str,
     client: ClientId,
 }
@@ -170,21 +171,48 @@ async fn pair(State(runner): State<Arc<Runner>>, request: Request) -> Response {
 }
 
 async fn exchange(runner: &Runner, request: Request) -> Result<Response, Refusal> {
+    // The gate has seen that there is one.
+    let origin = request.headers().get(ORIGIN).and_then(|origin| origin.to_str().ok());
+    let origin = origin.unwrap_or_default().to_owned();
     let body = read_body(request).await?;
     let wish: PairRequest = serde_json::from_slice(&body).map_err(|error| {
         Refusal::new(
             ProblemCode::Malformed,
-            format!("The body must be {{\"code\": …, \"name\": …}}: {error}."),
+            format!("The body must hold a code, or a key and a proof, and may hold a name: {error}."),
         )
     })?;
-    if !runner.pairing.redeem(&wish.code) {
-        let words =
-            "The pairing code is wrong, too old or already used. `meanwhile pair` prints a fresh link.";
-        return Err(runner.gate.refuse_guess(words).await);
-    }
-    let (client, credential) = runner.clients.add(&wish.name, crate::server::now()).await?;
+    let unknown = "The pairing code is wrong, too old or already used. `meanwhile pair` prints a fresh link.";
+    let (client, response) = match wish {
+        PairRequest { code: Some(code), key: None, proof: None, name } => {
+            let Some(redeemed) = runner.pairing.redeem(&code) else {
+                return Err(runner.gate.refuse_guess(unknown).await);
+            };
+            let (client, credential) = runner.clients.add(&name, redeemed.by, crate::server::now()).await?;
+            let answer = ProgramPaired { credential: credential.expose(), client };
+            (client, json(StatusCode::OK, &answer))
+        }
+        PairRequest { code: None, key: Some(key), proof: Some(proof), name } => {
+            let page = PublicKey::read(&key.0).ok_or_else(|| {
+                let words = "The key must be a point of P-256, not compressed: 65 bytes in base64.";
+                Refusal::new(ProblemCode::Malformed, words)
+            })?;
+            let introduction = Introduction { origin: &origin, key: &key.0, name: &name };
+            let Some(redeemed) = runner.pairing.redeem_by(&introduction.request(), &proof.0) else {
+                return Err(runner.gate.refuse_guess(unknown).await);
+            };
+            let client = runner.clients.add_page(&name, page, redeemed.by, crate::server::now()).await?;
+            let own = runner.identity.public();
+            let proof = redeemed.proof(&introduction.answer(client, own));
+            let answer = PagePaired { client, key: own.to_vec().into(), proof: proof.into() };
+            (client, json(StatusCode::OK, &answer))
+        }
+        PairRequest { .. } => {
+            let words = "The body must hold either a code, or a key and a proof.";
+            return Err(Refusal::new(ProblemCode::Malformed, words));
+        }
+    };
     tracing::info!("A client was paired: {client}");
-    Ok(json(StatusCode::OK, &PairAnswer { credential: credential.expose(), client }))
+    Ok(response)
 }
 
 async fn read_body(request: Request) -> Result<bytes::Bytes, Problem> {

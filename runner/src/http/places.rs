@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 /// All places.
@@ -31,6 +31,8 @@ struct Held {
     number: u64,
     places: Arc<Places>,
     leave: CancellationToken,
+    /// What ends the client that was vouched for last.
+    revoked: watch::Sender<Option<CancellationToken>>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -57,7 +59,8 @@ impl Places {
             guests.open.insert(number, leave.clone());
             number
         };
-        Place(Arc::new(Held { number, places: Arc::clone(self), leave, _permit: permit }))
+        let revoked = watch::Sender::new(None);
+        Place(Arc::new(Held { number, places: Arc::clone(self), leave, revoked, _permit: permit }))
     }
 
     /// Tells the oldest guest to leave, and says whether there was one.
@@ -68,14 +71,30 @@ impl Places {
 }
 
 impl Place {
-    /// It has shown a credential.
-    pub(super) fn vouch(&self) {
+    /// It has shown who it is. With the client's revocation the connection ends, whatever it is at.
+    pub fn vouch(&self, revoked: CancellationToken) {
         self.0.places.guests().open.remove(&self.0.number);
+        self.0.revoked.send_replace(Some(revoked));
     }
 
     /// Waits until it must leave.
-    pub(super) async fn dismissed(&self) {
-        self.0.leave.cancelled().await;
+    pub async fn dismissed(&self) {
+        let mut changes = self.0.revoked.subscribe();
+        loop {
+            let revoked = changes.borrow_and_update().clone();
+            let revoked = async {
+                match revoked {
+                    Some(revoked) => revoked.cancelled_owned().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.0.leave.cancelled() => return,
+                () = revoked => return,
+                // Its sender is this place's own.
+                _ = changes.changed() => {}
+            }
+        }
     }
 }
 

@@ -47,6 +47,7 @@ const HEARTBEAT: Duration = Duration::from_millis(HEARTBEAT_MS);
 /// A connection that was welcomed.
 pub(super) struct Connection {
     runner: Arc<Runner>,
+    client: ClientId,
     seat: Seat,
     session: SessionId,
     drive: bool,
@@ -103,6 +104,7 @@ impl Connection {
         };
         let tasks = runner.tasks.list();
         let mut connection = Self {
+            client,
             session: hello.session,
             drive: hello.drive,
             cursor,
@@ -438,12 +440,13 @@ impl Connection {
             (None, None)
         };
         let start = matches!(op, Op::Start(_)).then(|| self.starts.begin(id));
-        let (runner, session, queue) = (Arc::clone(&self.runner), self.session, self.queue.clone());
+        let (runner, client, session) = (Arc::clone(&self.runner), self.client, self.session);
+        let queue = self.queue.clone();
         self.runner.requests.spawn(async move {
             if let Some(before) = before {
                 let _ = before.await;
             }
-            let outcome = requests::perform(&runner, session, id, op).await;
+            let outcome = requests::perform(&runner, client, session, id, op).await;
             queue.push(&ServerFrame::Reply { id, outcome });
             drop((done, place, start));
         });
@@ -471,10 +474,10 @@ struct AnyRequest {
     id: OpId,
 }
 
-fn revoked() -> Problem {
+pub(super) fn revoked() -> Problem {
     Problem::new(
         ProblemCode::Unauthorized,
-        "This browser's credential was taken back. Pair it again with `meanwhile pair`.",
+        "The runner does not know this client, or it was revoked. `meanwhile pair` prints a link that pairs it again.",
     )
 }
 

@@ -87,9 +87,9 @@ impl Hub {
         Some(Seat { hub: self.clone(), number, session, orders })
     }
 
-    /// Closes a client's connections.
-    pub fn revoke(&self, client: ClientId) {
-        for entry in self.lock().seats.values().filter(|entry| entry.client == client) {
+    /// Closes the connections of these clients.
+    pub fn revoke(&self, clients: &[ClientId]) {
+        for entry in self.lock().seats.values().filter(|entry| clients.contains(&entry.client)) {
             entry.order.send_replace(Order::Revoked);
         }
     }
@@ -182,7 +182,7 @@ mod tests {
         let hub = Hub::default();
         let one = hub.join(CLIENT, SESSION, true).unwrap();
         let other = hub.join(ClientId(Uuid::from_u128(4)), SESSION, false).unwrap();
-        hub.revoke(CLIENT);
+        hub.revoke(&[CLIENT]);
         assert_eq!((*one.orders.borrow(), *other.orders.borrow()), (Order::Revoked, Order::Live));
         hub.stop();
         assert_eq!(*other.orders.borrow(), Order::Stopping);

@@ -3,11 +3,12 @@
 //! What runs for each socket: a task that reads, decides and fills the queue (`connection`), one that empties the queue
 //! (`queue`), and small ones for what takes long: requests, watched output, model calls. All of them end with the
 //! socket, but for requests that change something: these are finished, and their replies kept for the next connection.
-//! The gate has checked the credential before any of this.
+//! The gate has checked a program's credential before any of this; a page first proves itself (`meet`).
 
 mod calls;
 mod connection;
 pub mod hub;
+mod meet;
 pub mod operations;
 mod pace;
 pub mod queue;
@@ -25,10 +26,12 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::StreamExt as _;
 use futures_util::stream::SplitStream;
 use serde::Deserialize;
+use shared::proof::Meeting;
 use shared::protocol::{ClientFrame, Hello, MAX_FRAME_BYTES, PROTOCOL, SUBPROTOCOL, ServerFrame, close};
 use shared::{ClientId, Problem, ProblemCode};
 
 use self::connection::Connection;
+use self::meet::{Failed, meet};
 use self::queue::SendQueue;
 use crate::http::Place;
 use crate::http::problem::Refusal;
@@ -42,7 +45,8 @@ const CLOSE_TIME: Duration = Duration::from_secs(2);
 /// Makes a socket of a request.
 pub async fn upgrade(
     State(runner): State<Arc<Runner>>,
-    Extension(client): Extension<ClientId>,
+    client: Option<Extension<ClientId>>,
+    meeting: Option<Extension<Meeting>>,
     Extension(place): Extension<Place>,
     request: Request,
 ) -> Response {
@@ -60,6 +64,14 @@ pub async fn upgrade(
         let words = format!("The WebSocket must offer the subprotocol {SUBPROTOCOL}.");
         return Refusal::new(ProblemCode::Malformed, words).into_response();
     }
+    let guest = match (client, meeting) {
+        (Some(Extension(client)), _) => Guest::Known(client),
+        (None, Some(Extension(meeting))) => Guest::Stranger(meeting),
+        (None, None) => {
+            let words = "The WebSocket shows no credential.";
+            return Refusal::new(ProblemCode::Unauthorized, words).into_response();
+        }
+    };
     upgrade
         .max_message_size(MAX_FRAME_BYTES)
         .max_frame_size(MAX_FRAME_BYTES)
@@ -67,23 +79,45 @@ pub async fn upgrade(
         .on_failed_upgrade(|error| tracing::debug!("A handshake was not finished: {error}"))
         .on_upgrade(move |socket| async move {
             let sockets = runner.sockets.clone();
-            sockets.track_future(serve(runner, client, socket)).await;
-            drop(place);
+            sockets.track_future(serve(runner, guest, place, socket)).await;
         })
 }
 
-async fn serve(runner: Arc<Runner>, client: ClientId, socket: WebSocket) {
+/// Who has opened a socket.
+enum Guest {
+    /// A program that has shown its credential.
+    Known(ClientId),
+    /// A page that is to prove itself.
+    Stranger(Meeting),
+}
+
+async fn serve(runner: Arc<Runner>, guest: Guest, place: Place, socket: WebSocket) {
     let (sink, mut stream) = socket.split();
     let (queue, writer) = queue::queue();
     let writing = tokio::spawn(writer.run(sink));
-    match greet(&mut stream).await {
-        Ok(hello) => {
-            if let Some(connection) = Connection::open(runner, client, hello, queue.clone()).await {
-                connection.run(&mut stream).await;
+    // Held as long as the socket is.
+    let (client, _pass) = match guest {
+        Guest::Known(client) => (Some(client), None),
+        Guest::Stranger(meeting) => match meet(&runner, &meeting, &place, &queue, &mut stream).await {
+            Ok((client, pass)) => (Some(client), Some(pass)),
+            Err(Failed::Refused(problem, code)) => {
+                refuse(&queue, problem, code);
+                (None, None)
             }
+            // Its place is wanted at once.
+            Err(Failed::Gone) => return writing.abort(),
+        },
+    };
+    if let Some(client) = client {
+        match greet(&mut stream).await {
+            Ok(hello) => {
+                if let Some(connection) = Connection::open(runner, client, hello, queue.clone()).await {
+                    connection.run(&mut stream).await;
+                }
+            }
+            Err(Some((problem, code))) => refuse(&queue, problem, code),
+            Err(None) => {}
         }
-        Err(Some((problem, code))) => refuse(&queue, problem, code),
-        Err(None) => {}
     }
     drop(queue);
     let _ = writing.await;

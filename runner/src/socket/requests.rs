@@ -2,7 +2,7 @@
 
 use shared::protocol::{Op, Outcome, Reply};
 use shared::task::Party;
-use shared::{OpId, Problem, ProblemCode, SessionId, TaskId};
+use shared::{ClientId, OpId, Problem, ProblemCode, SessionId, TaskId};
 
 use super::operations::Content;
 use crate::files::Wish;
@@ -34,28 +34,35 @@ pub(super) const fn changes(op: &Op) -> bool {
 }
 
 /// Does what is wished, once an id if it changes something.
-pub(super) async fn perform(runner: &Runner, session: SessionId, id: OpId, op: Op) -> Outcome {
+pub(super) async fn perform(
+    runner: &Runner,
+    client: ClientId,
+    session: SessionId,
+    id: OpId,
+    op: Op,
+) -> Outcome {
     if changes(&op) {
         let keep = !matches!(op, Op::Start(_));
         if keep && runner.tasks.was_start(id) {
             return Outcome::Err(reused());
         }
         let content = Content::of(session, &op);
-        let doing = attempt(runner, session, id, op, Some(content.clone()));
+        let doing = attempt(runner, client, session, id, op, Some(content.clone()));
         runner.operations.once(id, content, keep, doing).await
     } else {
-        attempt(runner, session, id, op, None).await
+        attempt(runner, client, session, id, op, None).await
     }
 }
 
 async fn attempt(
     runner: &Runner,
+    client: ClientId,
     session: SessionId,
     id: OpId,
     op: Op,
     content: Option<Content>,
 ) -> Outcome {
-    match reply(runner, session, id, op, content).await {
+    match reply(runner, client, session, id, op, content).await {
         Ok(reply) => Outcome::Ok(reply),
         Err(problem) => Outcome::Err(problem),
     }
@@ -63,6 +70,7 @@ async fn attempt(
 
 async fn reply(
     runner: &Runner,
+    client: ClientId,
     session: SessionId,
     id: OpId,
     op: Op,
@@ -115,7 +123,7 @@ async fn reply(
             change(runner, id, what, Wish::Edit { path, old_text, new_text }, approved).await
         }
         Op::Pair => {
-            let url = runner.pairing_link().map_err(|error| {
+            let url = runner.pairing_link(Some(client)).map_err(|error| {
                 Problem::retryable(
                     ProblemCode::System,
                     format!("The system's random source failed: {error}."),

@@ -14,7 +14,7 @@ use super::rows::Loaded;
 use super::{StoreError, clients, rows};
 
 /// The format that this version writes.
-const FORMAT: i64 = 3;
+const FORMAT: i64 = 4;
 const FILE: &str = "meanwhile.db";
 
 const SCHEMA: &str = "
@@ -49,6 +49,12 @@ CREATE TABLE intents (
 const FORGOTTEN: &str = "
 CREATE TABLE forgotten (op BLOB PRIMARY KEY, task TEXT NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX forgotten_at ON forgotten (at);
+";
+
+/// Added by format 4: the keys of pages, and who paired whom.
+const KEYS: &str = "
+ALTER TABLE clients ADD COLUMN key BLOB;
+ALTER TABLE clients ADD COLUMN paired_by BLOB;
 ";
 
 pub(super) struct Opened {
@@ -176,9 +182,10 @@ fn connect(path: &Path) -> Result<(Connection, Loaded), Refused> {
     let format: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let missing = match format {
         FORMAT => String::new(),
-        0 => [SCHEMA, INTENTS, FORGOTTEN].concat(),
-        1 => [INTENTS, FORGOTTEN].concat(),
-        2 => FORGOTTEN.to_owned(),
+        0 => [SCHEMA, INTENTS, FORGOTTEN, KEYS].concat(),
+        1 => [INTENTS, FORGOTTEN, KEYS].concat(),
+        2 => [FORGOTTEN, KEYS].concat(),
+        3 => KEYS.to_owned(),
         version => return Err(StoreError::Newer { path: path.to_owned(), version }.into()),
     };
     if !missing.is_empty() {
@@ -192,7 +199,7 @@ fn connect(path: &Path) -> Result<(Connection, Loaded), Refused> {
 #[cfg(test)]
 pub(crate) fn in_memory() -> Connection {
     let connection = Connection::open_in_memory().expect("memory is there");
-    connection.execute_batch(&[SCHEMA, INTENTS, FORGOTTEN].concat()).expect("the schema is right");
+    connection.execute_batch(&[SCHEMA, INTENTS, FORGOTTEN, KEYS].concat()).expect("the schema is right");
     connection
 }
 

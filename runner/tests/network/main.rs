@@ -15,9 +15,12 @@ mod crowd;
 mod delivery;
 mod fuzz;
 mod gate;
+mod keyed;
 mod kill;
 mod pairing;
+mod proof;
 mod relay;
+mod revoked;
 #[cfg(target_os = "linux")]
 mod scarce;
 mod socket;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::support::{Runner, SOON};
 
 /// One request as the upstream got it, and the connection to answer it on.
-struct Asked {
+pub(crate) struct Asked {
     head: String,
     body: String,
     stream: TcpStream,
@@ -26,12 +26,12 @@ impl Asked {
         })
     }
 
-    async fn begin(&mut self, status: &str, headers: &str) {
+    pub(crate) async fn begin(&mut self, status: &str, headers: &str) {
         let head = format!("HTTP/1.1 {status}\r\n{headers}Transfer-Encoding: chunked\r\n\r\n");
         self.stream.write_all(head.as_bytes()).await.unwrap();
     }
 
-    async fn piece(&mut self, text: &str) -> std::io::Result<()> {
+    pub(crate) async fn piece(&mut self, text: &str) -> std::io::Result<()> {
         self.stream.write_all(format!("{:x}\r\n{text}\r\n", text.len()).as_bytes()).await
     }
 
@@ -45,20 +45,20 @@ impl Asked {
     }
 
     /// Waits until the relay hangs up.
-    async fn hung_up(&mut self) {
+    pub(crate) async fn hung_up(&mut self) {
         let mut byte = [0];
         let read = timeout(SOON, self.stream.read(&mut byte)).await.expect("the relay did not hang up");
         assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
     }
 }
 
-struct Upstream {
+pub(crate) struct Upstream {
     address: String,
     asked: Arc<Mutex<mpsc::UnboundedReceiver<Asked>>>,
 }
 
 impl Upstream {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (sender, receiver) = mpsc::unbounded_channel();
@@ -75,11 +75,11 @@ impl Upstream {
         Self { address, asked: Arc::new(Mutex::new(receiver)) }
     }
 
-    async fn next(&self) -> Asked {
+    pub(crate) async fn next(&self) -> Asked {
         timeout(SOON, self.asked.lock().await.recv()).await.expect("nobody asked").unwrap()
     }
 
-    async fn runner(&self) -> Runner {
+    pub(crate) async fn runner(&self) -> Runner {
         let variables = [("ANTHROPIC_BASE_URL", self.address.as_str()), ("ANTHROPIC_API_KEY", "sk-the-key")];
         Runner::start_with(&[], &variables).await
     }

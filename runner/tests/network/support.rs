@@ -101,6 +101,11 @@ impl Runner {
         Self::start_as(meanwhile(), folder, &["--port", "0", "--no-open"], arguments, variables).await
     }
 
+    /// The same, where an earlier one listened.
+    pub(crate) async fn start_at(folder: TempDir, port: u16) -> Self {
+        Self::start_as(meanwhile(), folder, &["--port", &port.to_string(), "--no-open"], &[], &[]).await
+    }
+
     async fn start_as(
         mut command: Command,
         folder: TempDir,
@@ -182,6 +187,20 @@ impl Runner {
         let answer = self.post("/api/pair", &[], &json!({"code": self.code, "name": "a test"})).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.json()["credential"].as_str().unwrap().to_owned()
+    }
+
+    /// What a subcommand says about this runner.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> String {
+        let output = meanwhile()
+            .args(["--config", "/dev/null"])
+            .arg("--state-dir")
+            .arg(self.state())
+            .args(arguments)
+            .output()
+            .await
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// Opens a socket.

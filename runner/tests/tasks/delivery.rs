@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runner::state_dir::StateDir;
-use runner::store::Store;
+use runner::store::{Client, Store};
 use shared::protocol::{Start, TaskEvent};
 use shared::task::{Party, TaskState};
 use shared::{ClientId, OpId, ProblemCode, Seq, SessionId, TaskId, Timestamp};
@@ -296,7 +296,7 @@ async fn a_store_with_rows_that_cannot_be_read_is_moved_aside_too() {
         let (folder, epoch) = runner.end_here().await;
         let state = StateDir::open(&folder.path().join("state")).unwrap();
         let store = Store::open(&state).unwrap();
-        store.add_client(ClientId(Uuid::new_v4()), [1; 32], "page".into(), Timestamp(1)).await.unwrap();
+        store.add_client(client(Uuid::new_v4(), "page"), [1; 32]).await.unwrap();
         store.close();
         drop(store);
         let path = state.path().join("meanwhile.db");
@@ -338,23 +338,56 @@ async fn the_files_of_the_store_are_private() {
     }
 }
 
+fn client(id: Uuid, name: &str) -> Client {
+    Client {
+        id: ClientId(id),
+        name: name.into(),
+        created: Timestamp(1),
+        seen: None,
+        revoked: None,
+        key: None,
+        paired_by: None,
+    }
+}
+
+/// A store as version 0.1.0 wrote it: its clients stay.
+#[tokio::test]
+async fn clients_of_an_older_format_are_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = StateDir::open(&folder.path().join("state")).unwrap();
+    let store = Store::open(&state).unwrap();
+    store.add_client(client(Uuid::from_u128(7), "Firefox"), [1; 32]).await.unwrap();
+    let epoch = store.epoch();
+    store.close();
+    drop(store);
+    let before = "ALTER TABLE clients DROP COLUMN key; ALTER TABLE clients DROP COLUMN paired_by; PRAGMA user_version = 3;";
+    rusqlite::Connection::open(state.path().join("meanwhile.db")).unwrap().execute_batch(before).unwrap();
+    let store = Store::open(&state).unwrap();
+    assert_eq!((store.epoch(), store.warning()), (epoch, None));
+    assert_eq!(store.list_clients().await.unwrap(), [(client(Uuid::from_u128(7), "Firefox"), [1; 32])]);
+}
+
 #[tokio::test]
 async fn clients_are_found_by_hash_and_can_be_revoked_once() {
     let folder = tempfile::tempdir().unwrap();
     let state = StateDir::open(&folder.path().join("state")).unwrap();
     let store = Store::open(&state).unwrap();
     let id = ClientId(Uuid::from_u128(7));
-    store.add_client(id, [1; 32], "Firefox".into(), Timestamp(1)).await.unwrap();
-    assert!(
-        store.add_client(ClientId(Uuid::from_u128(8)), [1; 32], "twin".into(), Timestamp(1)).await.is_err()
-    );
+    let page = Client { key: Some([4; 65]), paired_by: Some(id), ..client(Uuid::from_u128(9), "Chrome") };
+    store.add_client(client(id.0, "Firefox"), [1; 32]).await.unwrap();
+    assert!(store.add_client(client(Uuid::from_u128(8), "twin"), [1; 32]).await.is_err());
+    store.add_client(page.clone(), [3; 32]).await.unwrap();
+    assert_eq!(store.find_client([3; 32]).await.unwrap(), Some(page.clone()));
     store.touch_client(id, Timestamp(5)).await.unwrap();
-    assert!(store.revoke_client(id, Timestamp(9)).await.unwrap());
-    assert!(!store.revoke_client(id, Timestamp(10)).await.unwrap());
+    assert!(store.revoke_clients(vec![id], Timestamp(9)).await.unwrap());
+    assert!(!store.revoke_clients(vec![id], Timestamp(10)).await.unwrap());
     let client = store.find_client([1; 32]).await.unwrap().unwrap();
     assert_eq!((client.id, client.seen, client.revoked), (id, Some(Timestamp(5)), Some(Timestamp(9))));
     assert_eq!(store.find_client([2; 32]).await.unwrap(), None);
-    assert_eq!(store.list_clients().await.unwrap(), [(client, [1; 32])]);
+    assert_eq!(store.list_clients().await.unwrap(), [(client, [1; 32]), (page.clone(), [3; 32])]);
+    assert!(store.revoke_clients(vec![id, page.id], Timestamp(11)).await.unwrap());
+    let revoked = store.list_clients().await.unwrap().into_iter().map(|(client, _)| client.revoked);
+    assert_eq!(revoked.collect::<Vec<_>>(), [Some(Timestamp(9)), Some(Timestamp(11))]);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use runner::files::Files;
 use runner::state_dir::StateDir;
-use runner::store::Store;
+use runner::store::{Client, Store};
 use shared::{ClientId, Timestamp};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -110,10 +110,16 @@ pub(crate) fn store_seeds() -> Vec<Vec<u8>> {
     runtime.block_on(async {
         for number in 0..20 {
             let id = ClientId(uuid::Uuid::from_u128(number));
-            store
-                .add_client(id, [u8::try_from(number).unwrap(); 32], "a page".into(), Timestamp(1))
-                .await
-                .unwrap();
+            let client = Client {
+                id,
+                name: "a page".into(),
+                created: Timestamp(1),
+                seen: None,
+                revoked: None,
+                key: (number % 2 == 0).then_some([4; 65]),
+                paired_by: (number > 9).then_some(ClientId(uuid::Uuid::from_u128(number - 1))),
+            };
+            store.add_client(client, [u8::try_from(number).unwrap(); 32]).await.unwrap();
         }
     });
     store.close();

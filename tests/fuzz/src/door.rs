@@ -11,6 +11,7 @@ use runner::http::gate::{Gate, PAIR_PATH, is_handshake};
 use runner::relay;
 use runner::state_dir::StateDir;
 use runner::store::Store;
+use shared::proof::Meeting;
 use shared::{ClientId, Timestamp};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -37,7 +38,7 @@ fn door() -> &'static Door {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (clients, credential) = runtime.block_on(async {
             let clients = Clients::open(store).await.unwrap();
-            let (_, credential) = clients.add("a page", Timestamp(1)).await.unwrap();
+            let (_, credential) = clients.add("a program", None, Timestamp(1)).await.unwrap();
             (clients, credential.expose().to_owned())
         });
         Door {
@@ -98,7 +99,12 @@ pub fn gets_in(bytes: &[u8]) -> bool {
         return false;
     }
     let known = request.extensions().get::<ClientId>().is_some();
-    assert!(known || public, "{text:?}");
+    let stranger = request.extensions().get::<Meeting>();
+    assert!(known || public || stranger.is_some(), "{text:?}");
+    if let Some(meeting) = stranger {
+        assert!(handshake && method == Method::GET && path == "/ws" && !known, "{text:?}");
+        assert!(text.contains(&meeting.offer()) && text.contains(&meeting.origin), "{text:?}");
+    }
     assert!(!known || text.contains(&door.credential), "{text:?}");
     let [host] = hosts.as_slice() else { panic!("{} hosts: {text:?}", hosts.len()) };
     let host = host.to_str().unwrap().to_ascii_lowercase().replace(".:", ":");
@@ -123,6 +129,14 @@ pub(crate) fn gate_seeds() -> Vec<Vec<u8>> {
             "GET /ws",
             &format!(
                 "{origin}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: meanwhile.v1, bearer.CREDENTIAL\r\n"
+            ),
+        ),
+        seed(
+            "GET /ws",
+            &format!(
+                "{origin}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: meanwhile.v1, \
+                 proof.00000000-0000-0000-0000-000000000007.{}\r\n",
+                "A".repeat(43)
             ),
         ),
         seed("POST /api/pair", &format!("{origin}Content-Type: application/json; charset=utf-8\r\n")),

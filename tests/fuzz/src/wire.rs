@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use shared::proof::{ClientProof, RunnerProof};
 use shared::protocol::{ClientFrame, ServerFrame};
 
 use crate::choice;
@@ -23,6 +24,8 @@ pub(crate) fn frames(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         survives::<ClientFrame>(text);
         survives::<ServerFrame>(text);
+        survives::<ClientProof>(text);
+        survives::<RunnerProof>(text);
     }
 }
 

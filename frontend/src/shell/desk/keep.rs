@@ -129,7 +129,7 @@ impl Desk {
     }
 
     pub(super) async fn copy_log(&self, task: &TaskId) {
-        let copied = match files::whole_log(task).await {
+        let copied = match files::whole_log(&self.pairing, task).await {
             Ok(bytes) => dom::copy(&ansi::plain(&bytes)).await,
             Err(words) => Err(words),
         };
@@ -137,6 +137,12 @@ impl Desk {
             Ok(()) => self.state.toast(Tone::Good, "copied".to_owned()),
             Err(words) => self.complain(&words),
         }
+    }
+
+    /// Offers a task's whole log as a download.
+    pub(super) async fn save_log(&self, task: &TaskId) -> Result<(), String> {
+        let log = files::whole_log(&self.pairing, task).await?;
+        files::download(&format!("{task}.log"), "text/plain", &log).await
     }
 
     /// Writes lines and the draft, one after the other and the newest only.
@@ -162,12 +168,6 @@ impl Desk {
             desk.writing.set(false);
         });
     }
-}
-
-/// Offers a task's whole log as a download.
-pub(super) async fn save_log(task: &TaskId) -> Result<(), String> {
-    let log = files::whole_log(task).await?;
-    files::download(&format!("{task}.log"), "text/plain", &log).await
 }
 
 /// Whether this is a log from its beginning on.
