@@ -37,6 +37,10 @@ const LINGER: u32 = 10_000;
 /// How long the start waits for the runner's word on the pairing, in milliseconds.
 const PAIRING_TIME: u32 = 5_000;
 
+/// How often, and with what pause in milliseconds, the locks are looked at until one that was given up has gone.
+const LOOKS: usize = 20;
+const LOOK_AGAIN: u32 = 250;
+
 /// What all tabs tell each other.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "news", rename_all = "snake_case")]
@@ -59,8 +63,8 @@ pub(crate) struct Desk {
     state: PageState,
     news: Channel<News>,
     lines: RefCell<sorted::Map<SessionId, SessionSummary>>,
-    /// Sessions that some tab drives, this one included.
-    held: RefCell<sorted::Set<SessionId>>,
+    /// Sessions that some tab drives, this one included, with the browser's names for those tabs.
+    held: RefCell<sorted::Map<SessionId, String>>,
     seats: RefCell<sorted::Map<SessionId, Rc<Seat>>>,
     shown: Cell<Option<SessionId>>,
     /// Sessions that are not shown and wait to be closed.
@@ -68,6 +72,8 @@ pub(crate) struct Desk {
     /// Lines and the draft that are to be written; the newest counts.
     unwritten: RefCell<sorted::Map<SessionId, SessionSummary>>,
     draft: RefCell<Option<(SessionId, String)>>,
+    /// The draft of the shown session as it is kept.
+    kept_draft: RefCell<String>,
     writing: Cell<bool>,
 }
 
@@ -91,6 +97,7 @@ impl Desk {
                 lingering: RefCell::default(),
                 unwritten: RefCell::default(),
                 draft: RefCell::default(),
+                kept_draft: RefCell::default(),
                 writing: Cell::new(false),
             }
         });
@@ -140,12 +147,17 @@ impl Desk {
             }),
             Wish::Export => self.start(|desk| async move { desk.try_it(desk.export().await) }),
             Wish::Replay => self.start(|desk| async move {
+                let session = desk.shown.get();
                 match desk.log().await {
+                    Ok(_) if desk.shown.get() != session => {}
                     Ok(log) => desk.state.replay.set(Some(log)),
                     Err(words) => desk.complain(&words),
                 }
             }),
             Wish::WholeLog(task) => {
+                self.start(|desk| async move { desk.try_it(desk.open_log(&task).await) });
+            }
+            Wish::SaveLog(task) => {
                 self.start(|desk| async move { desk.try_it(desk.save_log(&task).await) });
             }
             Wish::CopyLog(task) => self.start(|desk| async move { desk.copy_log(&task).await }),
@@ -193,6 +205,7 @@ impl Desk {
     pub(super) fn seats_changed(&self) {
         self.start(|desk| async move {
             desk.tell_role();
+            desk.list();
             desk.news.say(&News::Locks);
             desk.look_at_locks().await;
         });
@@ -267,6 +280,8 @@ impl Desk {
         self.state.apply(vec![Patch::Reset]);
         self.state.flush();
         self.state.draft.set(String::new());
+        self.kept_draft.take();
+        self.state.replay.set(None);
         let open = self.seats.borrow().get(&session).cloned();
         if let Some(seat) = open {
             seat.show_whole();
@@ -279,10 +294,19 @@ impl Desk {
         }
         self.seats_changed();
         self.list();
+        let left = kept::take_draft(session);
         self.start(|desk| async move {
-            let draft = desk.store.draft(session).await.unwrap_or_default();
-            if desk.shown.get() == Some(session) && !draft.is_empty() {
-                desk.state.draft.set(draft);
+            let kept = desk.store.draft(session).await.unwrap_or_default();
+            if desk.shown.get() != Some(session) {
+                return;
+            }
+            desk.kept_draft.replace(kept.clone());
+            // Whoever has begun to write meanwhile goes on.
+            if desk.state.draft.with_untracked(String::is_empty) {
+                desk.state.draft.set(left.clone().unwrap_or(kept));
+            }
+            if let Some(left) = left {
+                desk.wish(Wish::SaveDraft(left));
             }
         });
     }
@@ -305,6 +329,18 @@ impl Desk {
                 desk.close(session);
             }
         });
+    }
+
+    /// Opens anew what was halted for nothing.
+    fn open_again(&self, session: SessionId) {
+        self.close(session);
+        if let Some(desk) = self.me.upgrade() {
+            let seat = Seat::open(&desk, session);
+            self.seats.borrow_mut().insert(session, seat);
+        }
+        if self.shown.get() != Some(session) {
+            self.tidy(session);
+        }
     }
 
     fn close(&self, session: SessionId) {
@@ -360,25 +396,40 @@ impl Desk {
             Some(_) | None => seat.ownership(),
         };
         self.state.ownership.set(ownership);
-        self.state.storage_problem.set(seat.failure().or_else(|| self.store.problem()));
+        self.state.storage_problem.set(self.store.problem());
     }
 
     async fn look_at_locks(&self) {
-        let held = lock::held().await;
-        if *self.held.borrow() != held {
-            self.held.replace(held);
-            self.list();
+        for _ in 0..LOOKS {
+            let held = lock::held().await;
+            if *self.held.borrow() != held {
+                self.held.replace(held);
+                self.list();
+            }
+            // A lock that was given up here goes only once this has run to its end.
+            if !self.is_letting_go() {
+                return;
+            }
+            sleep(LOOK_AGAIN).await;
         }
+    }
+
+    /// Whether the browser still names this tab for a session that it does not drive.
+    fn is_letting_go(&self) -> bool {
+        let (held, seats) = (self.held.borrow(), self.seats.borrow());
+        let own = own_name(&held, &seats);
+        held.iter().any(|(session, name)| Some(name) == own && !seats.contains_key(session))
     }
 
     /// Tells the page the list of sessions. One that no tab drives is not at work, whatever its last line said.
     fn list(&self) {
         let held = self.held.borrow();
         let seats = self.seats.borrow();
+        let own = own_name(&held, &seats);
         let here = |session| seats.get(session).is_some_and(|seat| seat.drives());
         let lines = self.lines.borrow();
         let list = lines.values().map(|line| {
-            let runs = held.contains(&line.session) || here(&line.session);
+            let runs = held.contains_key(&line.session) || here(&line.session);
             SessionSummary {
                 busy: line.busy && runs,
                 running: if runs { line.running } else { 0 },
@@ -388,7 +439,13 @@ impl Desk {
         self.state.sessions.set(Sessions {
             list: list.collect(),
             current: self.shown.get(),
-            elsewhere: held.iter().filter(|session| !here(session)).copied().collect(),
+            elsewhere: held
+                .iter()
+                .filter(|(session, name)| Some(*name) != own && !here(session))
+                .map(|(session, _)| *session)
+                .collect(),
+            here: seats.values().filter(|seat| seat.drives()).count(),
+            deleted: kept::deleted(),
         });
     }
 
@@ -409,11 +466,19 @@ impl Desk {
         match moment {
             Moment::Visible => {
                 let visible = !hidden();
+                if visible {
+                    self.come_back();
+                } else {
+                    self.leave();
+                }
                 self.everywhere(|seat| seat.tell(Event::Visible(visible)));
                 self.start(|desk| async move { desk.look_at_locks().await });
             }
             Moment::Online => self.everywhere(|seat| seat.tell(Event::Online)),
-            Moment::Leaves => self.news.say(&News::Locks),
+            Moment::Leaves => {
+                self.leave();
+                self.news.say(&News::Locks);
+            }
             Moment::Settings => self.settings_changed(),
             Moment::Paired => self.start(|desk| async move { desk.pairing.reread().await }),
             Moment::Address => {
@@ -432,11 +497,41 @@ impl Desk {
         }
     }
 
+    /// The page may go before what is under way is written: what the person wrote is kept where that takes no time.
+    fn leave(&self) {
+        for seat in self.seats.borrow().values() {
+            kept::leave_said(seat.session, &seat.unkept());
+        }
+        if let Some(session) = self.shown.get() {
+            let draft = self.state.draft.get_untracked();
+            if *self.kept_draft.borrow() != draft {
+                kept::leave_draft(session, &draft);
+            }
+        }
+    }
+
+    /// The page did not go: what it has under way it goes on with.
+    fn come_back(&self) {
+        for session in self.seats.borrow().keys() {
+            let _ = (kept::take_said(*session), kept::take_draft(*session));
+        }
+    }
+
     fn start<F: Future<Output = ()> + 'static>(&self, work: impl FnOnce(Rc<Self>) -> F) {
         if let Some(desk) = self.me.upgrade() {
             spawn(work(desk));
         }
     }
+}
+
+/// The browser's name for this tab, as it is known by a session that runs here.
+fn own_name<'a>(
+    held: &'a sorted::Map<SessionId, String>,
+    seats: &sorted::Map<SessionId, Rc<Seat>>,
+) -> Option<&'a String> {
+    held.iter()
+        .find(|(session, _)| seats.get(session).is_some_and(|seat| seat.drives()))
+        .map(|(_, name)| name)
 }
 
 fn with(desk: &Weak<Desk>, run: impl FnOnce(&Desk)) {

@@ -67,10 +67,18 @@ pub fn Banners() -> View {
     let page = use_page();
     let dispatch = use_dispatch();
     let follows = move || page.ownership.with(|ownership| *ownership == Ownership::Following);
-    let unreadable = move || page.ownership.with(|ownership| *ownership == Ownership::Unreadable);
     let trouble = memo(move || {
+        let unreadable = page.ownership.with(|ownership| match ownership {
+            Ownership::Unreadable { reason } => Some(format!("This session cannot be read: {reason}")),
+            Ownership::Starting | Ownership::Driving | Ownership::Following | Ownership::Unpaired { .. } => {
+                None
+            }
+        });
         let storage = page.storage_problem.get();
-        storage.or_else(|| page.status.with(|status| status.unsaved.clone()))
+        let unsaved = storage.or_else(|| page.status.with(|status| status.unsaved.clone()));
+        unreadable.or_else(|| {
+            unsaved.map(|reason| format!("This session is not saved, and a reload would lose it: {reason}"))
+        })
     });
     let stranger = memo(move || {
         page.status.with(|status| match &status.link {
@@ -79,7 +87,8 @@ pub fn Banners() -> View {
             | LinkView::Opening
             | LinkView::Live
             | LinkView::Unpaired
-            | LinkView::Outdated => None,
+            | LinkView::Outdated
+            | LinkView::Taken { .. } => None,
         })
     });
     view! {
@@ -96,9 +105,9 @@ pub fn Banners() -> View {
                     <button type="button" on:click=move |_| dispatch.send(Wish::TakeOver)>"Take over"</button>
                 </div>
             </Show>
-            {move || trouble.get().map(|reason| view! {
+            {move || trouble.get().map(|words| view! {
                 <div class="banner" data-tone="warn" role="alert">
-                    <p>{format!("{}: {reason}", if unreadable() { "This session cannot be opened" } else { "This session is not saved, and a reload would lose it" })}</p>
+                    <p>{words}</p>
                     <button type="button" on:click=move |_| dispatch.send(Wish::Export)>"Export it"</button>
                 </div>
             })}

@@ -13,7 +13,7 @@ use crate::ansi;
 use crate::shell::lock::{self, Want};
 use crate::shell::seat::{self, Word};
 use crate::shell::store::StoreError;
-use crate::shell::{clock, files};
+use crate::shell::{clock, files, kept};
 use crate::ui::dom;
 
 impl Desk {
@@ -69,13 +69,10 @@ impl Desk {
             self.complain(&error.to_string());
             // Its agent was stopped and does nothing any more: it begins again from its log.
             drop(hold);
-            self.close(session);
-            if self.shown.get() == Some(session) {
-                self.shown.set(None);
-                self.switch(session);
-            }
+            self.open_again(session);
             return;
         }
+        kept::add_deleted(session);
         self.news.say(&News::Gone { session });
         self.forget(session);
     }
@@ -139,10 +136,16 @@ impl Desk {
         }
     }
 
+    /// Shows a task's whole log in a tab of its own; where the browser opens none, it is a download.
+    pub(super) async fn open_log(&self, task: &TaskId) -> Result<(), String> {
+        let log = ansi::plain(&files::whole_log(&self.pairing, task).await?);
+        files::open(&format!("{task}.log"), log.as_bytes()).await
+    }
+
     /// Offers a task's whole log as a download.
     pub(super) async fn save_log(&self, task: &TaskId) -> Result<(), String> {
-        let log = files::whole_log(&self.pairing, task).await?;
-        files::download(&format!("{task}.log"), "text/plain", &log).await
+        let log = ansi::plain(&files::whole_log(&self.pairing, task).await?);
+        files::download(&format!("{task}.log"), files::TEXT, log.as_bytes()).await
     }
 
     /// Writes lines and the draft, one after the other and the newest only.
@@ -161,8 +164,11 @@ impl Desk {
                 if let Some((_, line)) = line {
                     let _ = desk.store.put_summary(&line).await;
                 }
-                if let Some((session, text)) = draft {
-                    let _ = desk.store.put_draft(session, &text).await;
+                if let Some((session, text)) = draft
+                    && desk.store.put_draft(session, &text).await.is_ok()
+                    && desk.shown.get() == Some(session)
+                {
+                    desk.kept_draft.replace(text);
                 }
             }
             desk.writing.set(false);
