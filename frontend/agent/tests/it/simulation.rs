@@ -136,6 +136,10 @@ fn come_to_rest(world: &mut World, all: bool) {
             world.user(UserEvent::Retry);
         }
         world.take_back();
+        if world.page().turn == Some(TurnView::Failed) {
+            // What waited when a call failed for good does not ask by itself.
+            world.user(UserEvent::Retry);
+        }
         world.in_time();
     }
 }
