@@ -178,7 +178,11 @@ fn an_address_of_a_session_whose_log_is_elsewhere_begins_a_new_one() {
         let own = page.tab.url().await;
         page.reload().await;
         page.ready().await;
-        assert_eq!(page.tab.url().await, own, "a session in which nothing was said yet is this browser's, too");
+        assert_eq!(
+            page.tab.url().await,
+            own,
+            "a session in which nothing was said yet is this browser's, too"
+        );
         let elsewhere = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff";
         let address = format!("{}/#s={elsewhere}", scene.runner.origin());
         let said = "return [...document.querySelectorAll('.toasts')].some(toast => toast.innerText.includes('log is not in this browser'))";

@@ -291,7 +291,9 @@ fn Link() -> View {
     let reason = move || match link.get() {
         LinkView::Live => "Connected to the runner".to_owned(),
         LinkView::Opening => "Connecting to the runner".to_owned(),
-        LinkView::Down { reason, .. } | LinkView::Taken { reason } | LinkView::Stranger { reason, .. } => reason,
+        LinkView::Down { reason, .. } | LinkView::Taken { reason } | LinkView::Stranger { reason, .. } => {
+            reason
+        }
         LinkView::Unpaired => "The runner does not know this browser".to_owned(),
         LinkView::Outdated => "The runner was updated: reload the page".to_owned(),
     };

@@ -86,7 +86,10 @@ impl Agent {
         let steer = steer && self.is_busy();
         self.record(out, Record::Said { id, text, steer });
         if self.is_refused() {
-            toast(out, "What was said before was refused: take it back, or try again. These words wait until then.");
+            toast(
+                out,
+                "What was said before was refused: take it back, or try again. These words wait until then.",
+            );
         }
     }
 

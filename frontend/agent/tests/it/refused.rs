@@ -194,12 +194,20 @@ fn a_log_of_a_later_version_is_read_as_far_as_it_is_known() {
         "append": [{"type": "text", "text": "x"}], "model": {}});
     assert!(matches!(of(&asked).unwrap().record, Record::Asked { append, .. } if append.len() == 1));
     let task = crate::rig::task("aaaa0001");
-    let event = shared::protocol::TaskEvent::Ended { task: Box::new(task), excerpt: shared::output::Excerpt::default() };
+    let event = shared::protocol::TaskEvent::Ended {
+        task: Box::new(task),
+        excerpt: shared::output::Excerpt::default(),
+    };
     let epoch = shared::Epoch(uuid::Uuid::nil());
-    let entry = Entry { n: 5, at: shared::Timestamp(1), record: Record::Arrived { epoch, seq: shared::Seq(7), event } };
+    let entry = Entry {
+        n: 5,
+        at: shared::Timestamp(1),
+        record: Record::Arrived { epoch, seq: shared::Seq(7), event },
+    };
     let mut arrived = serde_json::to_value(&entry).unwrap();
     arrived["event"]["task"]["state"] = json!({"status": "brand_new"});
-    let Record::Arrived { event: shared::protocol::TaskEvent::Ended { task, .. }, seq, .. } = of(&arrived).unwrap().record
+    let Record::Arrived { event: shared::protocol::TaskEvent::Ended { task, .. }, seq, .. } =
+        of(&arrived).unwrap().record
     else {
         panic!("passed over")
     };
@@ -213,7 +221,12 @@ fn a_log_of_a_later_version_is_read_as_far_as_it_is_known() {
     ] {
         assert_eq!(of(&other).unwrap(), Entry { n: 6, at: shared::Timestamp(9), record: Record::Unknown });
     }
-    for broken in [json!({"n": 6, "at": 9}), json!({"at": 9, "record": "began"}), json!([]), json!({"n": 6, "record": 1})] {
+    for broken in [
+        json!({"n": 6, "at": 9}),
+        json!({"at": 9, "record": "began"}),
+        json!([]),
+        json!({"n": 6, "record": 1}),
+    ] {
         assert!(of(&broken).is_err(), "{broken}");
     }
     assert!(Entry::parse("{\"n\": 6").is_err());
