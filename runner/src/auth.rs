@@ -97,7 +97,7 @@ impl Clients {
             known.iter().filter(|(client, _)| client.revoked.is_some()).map(|(client, _)| client.id);
         let gone = with_descendants(
             revoked.collect(),
-            known.iter().map(|(client, _)| (client.id, client.paired_by)),
+            &known.iter().map(|(client, _)| (client.id, client.paired_by)),
         );
         let entries =
             known.into_iter().filter(|(client, _)| !gone.contains(&client.id)).map(|(client, hash)| Entry {
@@ -266,7 +266,7 @@ impl Clients {
             let mut entries = self.lock();
             let fallen = with_descendants(
                 vec![id],
-                entries.iter().map(|entry| (entry.client.id, entry.client.paired_by)),
+                &entries.iter().map(|entry| (entry.client.id, entry.client.paired_by)),
             );
             entries.retain(|entry| {
                 let stays = !fallen.contains(&entry.client.id);
@@ -311,7 +311,7 @@ impl Clients {
 /// These and all that they have paired.
 fn with_descendants(
     mut found: Vec<ClientId>,
-    all: impl Iterator<Item = (ClientId, Option<ClientId>)> + Clone,
+    all: &(impl Iterator<Item = (ClientId, Option<ClientId>)> + Clone),
 ) -> Vec<ClientId> {
     let mut next = 0;
     while let Some(parent) = found.get(next).copied() {
@@ -414,7 +414,7 @@ mod tests {
             [(4, Some(3)), (3, Some(1)), (1, None), (2, None), (5, Some(2)), (6, Some(7)), (7, Some(6))]
                 .map(|(child, by)| (id(child), by.map(id)));
         let of = |n| {
-            let mut found = with_descendants(vec![id(n)], all.iter().copied());
+            let mut found = with_descendants(vec![id(n)], &all.iter().copied());
             found.sort_unstable_by_key(|id| id.0);
             found
         };

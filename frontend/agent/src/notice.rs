@@ -47,8 +47,18 @@ fn entry(end: &End, now: Timestamp, into: &mut Vec<String>) {
         TaskState::Error { reason } | TaskState::Lost { reason } if !printed => {
             format!(" {}", one_line(reason))
         }
-        _ if !printed && excerpt.omitted_chars == 0 => " (no output)".to_owned(),
-        _ => String::new(),
+        TaskState::Queued
+        | TaskState::Running
+        | TaskState::Completed
+        | TaskState::Failed { .. }
+        | TaskState::Killed { .. }
+        | TaskState::Timeout
+        | TaskState::Stopped { .. }
+        | TaskState::Lost { .. }
+        | TaskState::Error { .. } => {
+            let silent = !printed && excerpt.omitted_chars == 0;
+            if silent { " (no output)".to_owned() } else { String::new() }
+        }
     };
     into.push(format!("[bg:{}] {}:{first}", task.id, status(task)));
     into.push(format!("(command: {})", one_line(&cut_head(&task.command, 200))));

@@ -247,7 +247,7 @@ impl Desk {
         let open = self.lines.borrow().contains_key(&session) || self.seats.borrow().contains_key(&session);
         open || kept::begun() == Some(session)
             || self.store.knows(session).await.unwrap_or_default()
-            || lock::held().await.contains(&session)
+            || lock::held().await.contains_key(&session)
     }
 
     /// Words that nobody heard go back to where they were written.

@@ -58,7 +58,8 @@ impl Pairing {
             return self.settle(Some(problem));
         }
         self.load().await;
-        match (self.identity.borrow().clone(), code) {
+        let identity = self.identity.borrow().clone();
+        match (identity, code) {
             (None, None) => self.settle(Some(self.problem().unwrap_or_default())),
             (None, Some(code)) => self.spend(&code).await,
             (Some(_), None) => self.settle(None),

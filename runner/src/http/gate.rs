@@ -157,14 +157,11 @@ impl Gate {
         };
         if !public {
             let presented = presented(request, handshake);
-            match meeting(request, handshake).filter(|_| presented.is_empty()) {
-                Some(meeting) => {
-                    request.extensions_mut().insert(meeting);
-                }
-                None => {
-                    let client = self.identify(presented, handshake).await?;
-                    request.extensions_mut().insert(client);
-                }
+            if let Some(meeting) = meeting(request, handshake).filter(|_| presented.is_empty()) {
+                request.extensions_mut().insert(meeting);
+            } else {
+                let client = self.identify(presented, handshake).await?;
+                request.extensions_mut().insert(client);
             }
         }
         conceal(request.headers_mut());

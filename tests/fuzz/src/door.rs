@@ -95,7 +95,7 @@ pub fn gets_in(bytes: &[u8]) -> bool {
     } else {
         door.gate.admit(&mut request).now_or_never()
     };
-    if !matches!(admitted, Some(Ok(_))) {
+    if !matches!(admitted, Some(Ok(()))) {
         return false;
     }
     let known = request.extensions().get::<ClientId>().is_some();

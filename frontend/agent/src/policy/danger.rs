@@ -300,7 +300,7 @@ impl Found<'_> {
                         .iter()
                         .any(|known| text.starts_with(known) || known.starts_with(*text))
         };
-        if texts[push..].iter().any(|text| forced(&text)) {
+        if texts[push..].iter().any(forced) {
             self.add(&part.text, Kind::ForcesPush);
         }
     }

@@ -180,7 +180,7 @@ impl Splitter {
             self.split.unclear = true;
             return;
         }
-        part.text = self.signs[open.begins..self.at].iter().collect::<String>().trim().to_owned();
+        self.signs[open.begins..self.at].iter().collect::<String>().trim().clone_into(&mut part.text);
         self.split.parts.push(part);
     }
 

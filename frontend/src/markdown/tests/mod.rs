@@ -201,9 +201,11 @@ fn words(blocks: &[Block]) -> String {
 
 #[test]
 fn a_long_list_is_cut_between_its_items() {
-    let numbered: String = (1..2_000).map(|n| format!("{n}. item {n}\n")).collect();
-    let nested: String =
-        (1..500).map(|n| format!("- item {n}\n  - below\n    ```\n    - x\n    ```\n")).collect();
+    let numbered: String = (1..2_000).map(|n| format!("{n}. item {n}\n")).collect::<Vec<_>>().concat();
+    let nested: String = (1..500)
+        .map(|n| format!("- item {n}\n  - below\n    ```\n    - x\n    ```\n"))
+        .collect::<Vec<_>>()
+        .concat();
     for (source, first) in [(numbered, Some(1)), (nested, None)] {
         let (mut rest, mut all, mut cuts) = (source.as_str(), Vec::new(), 0);
         let mut take = |part: &str| {
