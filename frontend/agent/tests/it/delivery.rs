@@ -139,7 +139,7 @@ fn what_another_log_acknowledged_is_said_and_told_as_far_as_it_is_known() {
     rig.pass(1_000);
     rig.link(LinkInput::Opened);
     rig.unheard(2);
-    let gone = Task { state: TaskState::Failed { code: 3 }, output_bytes: 7_000, ..task.clone() };
+    let gone = Task { state: TaskState::Failed { code: 3 }, output_bytes: 7_000, ..task };
     rig.welcome_with(|welcome| welcome.tasks = vec![gone]);
     rig.settle();
     assert_eq!(rig.calls.len(), 3, "the end starts a turn");
