@@ -24,7 +24,7 @@ use crate::transcript::{Transcript, tool_result, tool_uses};
 use crate::view::Spent;
 
 /// What the log says.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Session {
     /// Which session; known from the first entry on.
     pub id: Option<SessionId>,

@@ -1,15 +1,18 @@
 //! A scripted model server with the real wire, which checks every request, whatever the test is about.
 //!
 //! What runs: one axum server on a free port. Each `POST /v1/messages` is checked (credential, headers, the message rules of
-//! [`agent::model::rules`], and that a conversation only ever grows at its end), recorded, and answered by the script: the next
+//! [`api`], which are not the product's own, and that a conversation only ever grows at its end), recorded, and answered by the script: the next
 //! of its steps, or what a closure says. A broken rule is answered with 400 in the API's words, and fails the test when the
 //! server is dropped. So do steps that were never asked for, and requests after the last step.
 
 pub mod answer;
+#[path = "../../../frontend/agent/tests/it/api.rs"]
+mod api;
 pub mod request;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -58,6 +61,7 @@ enum Script {
 struct Shared {
     inner: Arc<Mutex<Inner>>,
     count: Arc<watch::Sender<usize>>,
+    hang_ups: Arc<AtomicUsize>,
 }
 
 struct Inner {
@@ -87,7 +91,11 @@ impl FakeAnthropic {
             conversations: Conversations::default(),
             broken: Vec::new(),
         };
-        let state = Shared { inner: Arc::new(Mutex::new(inner)), count: Arc::new(watch::Sender::new(0)) };
+        let state = Shared {
+            inner: Arc::new(Mutex::new(inner)),
+            count: Arc::new(watch::Sender::new(0)),
+            hang_ups: Arc::default(),
+        };
         let router = Router::new().fallback(serve).with_state(state.clone());
         let server = tokio::spawn(async move {
             axum::serve(listener, router).await.expect("the accept loop has no end");
@@ -121,6 +129,11 @@ impl FakeAnthropic {
             Script::Steps(queue) => queue.extend(steps),
             Script::By(_) => panic!("a closure answers; there are no steps to add to"),
         }
+    }
+
+    /// How many streamed answers nobody wanted to the end: who asked hung up.
+    pub fn hang_ups(&self) -> usize {
+        self.state.hang_ups.load(Ordering::Relaxed)
     }
 
     /// What was broken so far, for tests that break rules on purpose; it is forgotten by asking.
@@ -267,8 +280,7 @@ async fn messages(state: &Shared, headers: &HeaderMap, body: &Bytes) -> Result<R
         let mut inner = state.lock();
         let n = inner.requests.len() + 1;
         let request = Request { n, at: Instant::now(), headers: headers.clone(), body };
-        let verdict =
-            agent::model::rules::check(&request.body).and_then(|()| inner.conversations.check(&request));
+        let verdict = api::check(&request.body).and_then(|()| inner.conversations.check(&request));
         let answer = match (&verdict, &mut inner.script) {
             (Err(words), _) => Err(invalid(words)),
             (Ok(()), Script::By(closure)) => Ok(closure(&request)),
@@ -288,21 +300,43 @@ async fn messages(state: &Shared, headers: &HeaderMap, body: &Bytes) -> Result<R
     }
     let streamed = state.lock().requests[n - 1].body["stream"] == true;
     let model = state.lock().requests[n - 1].body["model"].as_str().unwrap_or_default().to_owned();
-    Ok(respond(&answer, n, streamed, &model, tokens))
+    Ok(respond(&answer, n, streamed, &model, tokens, Arc::clone(&state.hang_ups)))
 }
 
-fn respond(answer: &Answer, n: usize, streamed: bool, model: &str, tokens: usize) -> Response {
+/// What of an answer was not sent yet.
+struct Rest {
+    wire: VecDeque<Wire>,
+    hang_ups: Arc<AtomicUsize>,
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        if !self.wire.is_empty() {
+            self.hang_ups.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn respond(
+    answer: &Answer,
+    n: usize,
+    streamed: bool,
+    model: &str,
+    tokens: usize,
+    hang_ups: Arc<AtomicUsize>,
+) -> Response {
     let mut response = if answer.status != StatusCode::OK {
         let (kind, message) = usual_words(answer.status);
         problem(answer.status, kind, message, n)
     } else if streamed {
-        let wire: VecDeque<Wire> = answer.wire(n, model, tokens).into();
+        let wire = Rest { wire: answer.wire(n, model, tokens).into(), hang_ups };
         let body = stream::unfold(wire, |mut wire| async move {
             loop {
-                match wire.pop_front()? {
+                match wire.wire.pop_front()? {
                     Wire::Bytes(bytes) => return Some((Ok(Bytes::from(bytes)), wire)),
                     Wire::Hold(gate) => gate.pass().await,
                     Wire::Cut => {
+                        wire.wire.clear();
                         // What came before is on its way once the server has had a turn.
                         tokio::task::yield_now().await;
                         return Some((Err(std::io::Error::other("cut by the script")), wire));

@@ -215,7 +215,8 @@ impl Agent {
                 self.step(out, &step);
             }
             Event::Settings(settings) => self.settings = settings,
-            Event::Fenced => self.fence(out),
+            // Nothing that is due is done any more.
+            Event::Fenced => return self.fence(out),
         }
         let step = self.link.tick(out.now);
         self.step(out, &step);
@@ -312,7 +313,9 @@ impl Agent {
 
     /// Puts everything in order: the log first, then what depends on it; then what is shown; then the alarm.
     fn finish(&mut self, out: &mut Out) {
-        self.choose_entries(out);
+        if self.open {
+            self.choose_entries(out);
+        }
         if !out.entries.is_empty() {
             out.effects.insert(0, Effect::Append(std::mem::take(&mut out.entries)));
         }

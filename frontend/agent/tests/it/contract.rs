@@ -8,12 +8,12 @@ use agent::event::{Decision, LinkInput, ModelInput, UserEvent};
 use agent::record::Record;
 use agent::settings::{Mode, ModelChoice, Provider, Settings};
 use agent::view::{RowKind, ToolState, TurnView};
-use agent::{CallId, Event};
+use agent::{CallId, Effect, Event};
 use serde_json::{Value, json};
 use shared::output::Excerpt;
-use shared::protocol::{BackgroundedBy, Checked, Op, Outcome, Reply, Sandbox, ServerFrame};
+use shared::protocol::{BackgroundedBy, Checked, ClientFrame, Op, Outcome, Reply, Sandbox, ServerFrame};
 use shared::task::{Party, PortHeld, Process, Task, TaskState};
-use shared::{Problem, ProblemCode, TaskId};
+use shared::{Problem, ProblemCode, TaskId, Timestamp};
 
 use crate::rig::{Rig, head, settings, text, tool};
 
@@ -231,6 +231,47 @@ fn l6_nothing_is_acknowledged_before_it_is_saved() {
 }
 
 #[test]
+fn l6_a_page_that_was_fenced_off_does_nothing_more_not_even_what_is_due() {
+    let mut rig = Rig::new();
+    rig.saving = false;
+    rig.say("x");
+    rig.send(Event::SaveFailed { reason: "no room".to_owned() });
+    rig.link(LinkInput::Closed { code: 1006, reason: String::new() });
+    // It hears of it only when both the next try to connect and the next to save are long due.
+    rig.now += 60_000;
+    let effects = rig.agent.handle(Timestamp(rig.now), Event::Fenced);
+    let quiet = |effect: &Effect| {
+        matches!(
+            effect,
+            Effect::CancelCall(_) | Effect::Disconnect { .. } | Effect::Alarm(None) | Effect::Show(_)
+        )
+    };
+    assert!(effects.iter().all(quiet), "{effects:?}");
+}
+
+#[test]
+fn l5_a_hidden_page_is_woken_by_the_runners_alarm_however_late_its_timers_are() {
+    let mut rig = Rig::new();
+    rig.say("x");
+    let call = rig.calls[0].0;
+    rig.model(call, head(529));
+    rig.model(call, ModelInput::End);
+    let TurnView::BacksOff { until, .. } = rig.status.as_ref().unwrap().turn else {
+        panic!("{:?}", rig.status)
+    };
+    let asked = rig.sent.iter().rev().find_map(|frame| match frame {
+        ClientFrame::Alarm { id, after_ms } => Some((*id, *after_ms)),
+        _ => None,
+    });
+    let (id, after_ms) = asked.expect("the runner is asked to ring");
+    assert!(rig.now + after_ms >= until.0, "it would ring early");
+    assert!(rig.now + after_ms < until.0 + 1_000, "it would ring late");
+    rig.now += after_ms;
+    rig.frame(ServerFrame::Alarm { id });
+    assert_eq!(rig.calls.len(), 2, "without any tick");
+}
+
+#[test]
 fn l6_a_check_that_shows_the_end_consumes_its_notice() {
     let (mut rig, task) = Rig::with_background_task();
     rig.say("look");
@@ -431,11 +472,7 @@ fn l10_stop_reply_keeps_the_task_it_waited_for() {
     let task = rig.start("aaaa0001");
     rig.user(UserEvent::StopReply);
     assert_eq!(rig.request().1, Op::Background { task: TaskId("aaaa0001".to_owned()) });
-    assert!(
-        !rig.sent
-            .iter()
-            .any(|frame| matches!(frame, shared::protocol::ClientFrame::Request { op: Op::Stop { .. }, .. }))
-    );
+    assert!(!rig.sent.iter().any(|frame| matches!(frame, ClientFrame::Request { op: Op::Stop { .. }, .. })));
     rig.background(&task, BackgroundedBy::Request);
     rig.end(&task, TaskState::Completed, "made");
     let block = results_of(&rig.last_message()).unwrap();

@@ -1,6 +1,4 @@
-//! Whatever a model sends, the conversation goes on: the next request keeps the rules, which are stated here once more and on their own.
-
-use std::collections::BTreeSet;
+//! Whatever a model sends, the conversation goes on: the next request keeps the rules, as the product states them and as they are stated once more in [`crate::api`].
 
 use agent::event::{ModelInput, UserEvent};
 use agent::record::{Cause, Record};
@@ -118,80 +116,10 @@ fn an_answer_that_broke_off_and_is_asked_for_again_leaves_a_mark() {
 #[track_caller]
 fn goes_on(rig: &mut Rig) {
     let (_, body) = rig.calls.last().unwrap().clone();
-    assert_eq!(broken(&body), None, "{body:#}");
+    assert_eq!(crate::api::check(&body), Ok(()), "{body:#}");
     agent::model::rules::check(&body).unwrap();
     let call = rig.calls.last().unwrap().0;
     assert_eq!(agent::transcript::request_of_call(&rig.disk, call), Some(body), "as the log tells it");
-}
-
-/// What is wrong with a request; written from the documents of the API, not from `agent::model::rules`.
-fn broken(body: &Value) -> Option<String> {
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let word = |value: &Value| {
-        let text = value.as_str().unwrap_or_default();
-        !text.is_empty()
-            && text.len() <= 128
-            && text.chars().all(|char| "_-".contains(char) || char.is_ascii_alphanumeric())
-    };
-    let blank = |value: &Value| {
-        value.as_str().unwrap_or_default().chars().all(|char| char <= ' ' || char.is_whitespace())
-    };
-    let messages = list(&body["messages"]);
-    let mut ever = BTreeSet::new();
-    for (n, message) in messages.iter().enumerate() {
-        let of_user = n % 2 == 0;
-        if (message["role"] == "user") != of_user {
-            return Some(format!("{n}: whose turn it is"));
-        }
-        let blocks = list(&message["content"]);
-        if blocks.is_empty() {
-            return Some(format!("{n}: nothing in it"));
-        }
-        let asked: Vec<Value> = if n == 0 { Vec::new() } else { list(&messages[n - 1]["content"]) };
-        let asked: Vec<Value> = asked
-            .iter()
-            .filter(|block| block["type"] == "tool_use")
-            .map(|block| block["id"].clone())
-            .collect();
-        let kind = |block: &Value| block["type"].as_str().unwrap_or_default().to_owned();
-        for block in &blocks {
-            let wrong = match (kind(block).as_str(), of_user) {
-                ("text", _) => blank(&block["text"]),
-                ("tool_use", false) => {
-                    !word(&block["id"])
-                        || !word(&block["name"])
-                        || !block["input"].is_object()
-                        || !ever.insert(block["id"].to_string())
-                }
-                ("thinking", false) => blank(&block["signature"]) || block.get("cache_control").is_some(),
-                ("redacted_thinking", false) => blank(&block["data"]),
-                ("tool_result", true) => !asked.contains(&block["tool_use_id"]),
-                ("" | "tool_use" | "thinking" | "redacted_thinking" | "tool_result", _) => true,
-                _ => false,
-            };
-            if wrong {
-                return Some(format!("{n}: {block}"));
-            }
-        }
-        if of_user {
-            let results = blocks.iter().take_while(|block| kind(block) == "tool_result").count();
-            let all = blocks.iter().filter(|block| kind(block) == "tool_result").count();
-            let distinct: BTreeSet<String> =
-                blocks[..results].iter().map(|block| block["tool_use_id"].to_string()).collect();
-            if results != all || results != asked.len() || distinct.len() != results {
-                return Some(format!("{n}: {results} of {all} results for {} uses", asked.len()));
-            }
-        } else {
-            let first_use = blocks.iter().position(|block| kind(block) == "tool_use").unwrap_or(blocks.len());
-            if blocks[first_use..].iter().any(|block| kind(block) == "text") {
-                return Some(format!("{n}: words behind a tool use"));
-            }
-            if kind(&blocks[blocks.len() - 1]).ends_with("thinking") {
-                return Some(format!("{n}: ends on thinking"));
-            }
-        }
-    }
-    (messages.len() % 2 == 0).then(|| "it ends on the model's words".to_owned())
 }
 
 #[cfg(not(target_arch = "wasm32"))]

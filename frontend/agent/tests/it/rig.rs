@@ -203,7 +203,7 @@ impl Rig {
                 }
                 Effect::Call(call) => {
                     let body: Value = serde_json::from_str(&call.body).unwrap();
-                    agent::model::rules::check(&body).unwrap();
+                    crate::api::check(&body).unwrap();
                     self.calls.push((call.call, body));
                 }
                 Effect::CancelCall(call) => self.cancelled.push(call),

@@ -1,4 +1,7 @@
 //! Seeded simulation: whatever fails and whenever, each end is told once, each tool use has one result, nothing runs twice.
+//!
+//! That the agent is at rest, and what the model was told, is judged from outside: by the runner, the disks, the page and the bytes
+//! of the requests. `cargo xtask faults` takes repairs out of the agent and shows that this finds each.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -7,43 +10,72 @@ use std::collections::BTreeMap;
 
 use agent::event::UserEvent;
 use agent::model::Stop;
-use agent::record::{Entry, Record};
-use agent::session::Phase;
-use agent::view::Patch;
+use agent::record::{Cause, Entry, Record};
+use agent::view::{Patch, TurnView};
 use agent::{Agent, Event};
-use serde_json::Value;
+use shared::Epoch;
 use shared::protocol::TaskEvent;
-use shared::tools::ToolCall;
-use shared::{Epoch, TaskId};
 
-use crate::sim::model::FORBIDDEN;
+use crate::sim::model::{Cut, FORBIDDEN};
 use crate::sim::runner::Runner;
-use crate::sim::world::World;
+use crate::sim::told::{self, Told};
+use crate::sim::world::{GATES, World};
 
 /// How many seeds a run tries, unless `MEANWHILE_SEEDS` says otherwise (a number, or `from..to`).
 const SEEDS: u64 = if cfg!(target_arch = "wasm32") { 2_000 } else { 20_000 };
-/// Within how many steps of calm everything must have come to rest.
-const BOUND: u32 = 20_000;
+/// Within how many steps of calm everything must have come to rest, and within how much of the simulated time.
+const STEPS: u32 = 20_000;
+const CALM_MS: u64 = 30 * 60_000;
 
 #[test]
 fn whatever_fails_each_end_is_told_once() {
     let (from, to) = seeds();
-    #[cfg(target_arch = "wasm32")]
+    try_all(from, to);
+}
+
+/// On as many threads as there are.
+#[cfg(not(target_arch = "wasm32"))]
+fn try_all(from: u64, to: u64) {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let next = std::sync::atomic::AtomicU64::new(from);
+    let failed = std::sync::Mutex::new(None);
+    let work = || {
+        while failed.lock().is_ok_and(|failed| failed.is_none()) {
+            let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            if seed >= to {
+                return;
+            }
+            if let Err(panic) = std::panic::catch_unwind(|| live(seed)) {
+                *failed.lock().unwrap() = Some((seed, words_of(panic.as_ref()).to_owned()));
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    if let Some((seed, words)) = failed.into_inner().unwrap() {
+        panic!(
+            "seed {seed}: {words}\nagain: MEANWHILE_SEEDS={seed}..{} cargo test -p agent whatever_fails",
+            seed + 1
+        );
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+fn try_all(from: u64, to: u64) {
     let current = name_the_seed();
     for seed in from..to {
-        #[cfg(target_arch = "wasm32")]
         current.store(seed, std::sync::atomic::Ordering::Relaxed);
-        let caught = std::panic::catch_unwind(|| live(seed));
-        if let Err(panic) = caught {
-            let words = panic
-                .downcast_ref::<String>()
-                .map_or_else(|| panic.downcast_ref::<&str>().copied().unwrap_or("?"), String::as_str);
-            panic!(
-                "seed {seed}: {words}\nagain: MEANWHILE_SEEDS={seed}..{} cargo test -p agent whatever_fails",
-                seed + 1
-            );
-        }
+        live(seed);
     }
+}
+
+fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map_or_else(|| panic.downcast_ref::<&str>().copied().unwrap_or("?"), String::as_str)
 }
 
 /// Where a panic aborts, nothing can be caught: a hook names the seed that is being tried.
@@ -73,41 +105,79 @@ fn seeds() -> (u64, u64) {
 fn live(seed: u64) {
     let mut world = World::new(seed);
     let trouble = 40 + world.chance.below(160);
-    for _ in 0..trouble {
-        disturb(&mut world);
-        world.step();
-    }
-    world.calm = true;
-    world.settle();
+    be_troubled(&mut world, trouble);
+    finish(&mut world);
+}
+
+/// Calm, until all is at rest; then one word more, with which whatever still waited must be told.
+fn finish(world: &mut World) {
+    world.calm_down();
     world.say(false);
-    let mut steps = 0;
-    while !at_rest(&world) {
+    come_to_rest(world, false);
+    world.say(false);
+    come_to_rest(world, true);
+    check(world);
+}
+
+fn come_to_rest(world: &mut World, all: bool) {
+    let (mut steps, until) = (0, world.now + CALM_MS);
+    while !world.at_rest(all) {
         steps += 1;
-        assert!(steps < BOUND, "no rest after {steps} steps: {:?}", world.agent.session().phase);
-        world.decide();
-        if matches!(world.agent.session().phase, Phase::Failed { retry_at: None, .. }) {
-            // What waited when a call failed for good does not ask by itself.
-            world.send(Event::User(UserEvent::Retry));
-        }
-        let goes_on = world.step();
-        if !goes_on && std::mem::take(&mut world.taken) {
-            // Another page's hello came after this one's; then it waits for the person's word.
-            world.send(Event::User(UserEvent::Reconnect));
-            continue;
-        }
+        let goes_on = steps < STEPS && world.now < until && world.step();
         assert!(
             goes_on,
-            "nothing more will happen, but: {:?} {:?}",
-            world.agent.session().phase,
-            world.agent.session().queue
+            "no rest after {steps} steps and {} ms: {}",
+            world.now + CALM_MS - until,
+            state(world)
         );
+        world.decide();
+        world.take_back();
+        if world.page().turn == Some(TurnView::Failed) {
+            // What waited when a call failed for good does not ask by itself.
+            world.user(UserEvent::Retry);
+        }
+        world.in_time();
     }
-    check(&world);
+}
+
+/// What the world looks like, for a failure's words.
+fn state(world: &World) -> String {
+    let page = world.page();
+    let told = page.last_body.as_ref().map(told::read).unwrap_or_default();
+    let untold: Vec<_> = world.own_ends(&told).filter(|(id, _)| !told.knows(id)).collect();
+    let tasks: Vec<_> = world.runner.tasks.values().map(|task| (&task.id, &task.state)).collect();
+    let session = page.agent.session();
+    format!(
+        "it shows {:?}, {:?}; untold {untold:?}; tasks {tasks:?}; outbox empty: {}; {:?} {:?}",
+        page.turn,
+        page.link,
+        world.runner.is_empty(),
+        session.phase,
+        session.queue
+    )
+}
+
+/// So many steps, with something going wrong or wanted at each, or only now and then.
+fn be_troubled(world: &mut World, steps: u64) {
+    let rare = [1, 2, 5, 12][world.chance.index(4)];
+    for _ in 0..steps {
+        if world.chance.one_in(rare) {
+            disturb(world);
+        }
+        // A session in which nothing is wished shows nothing.
+        if world.page().turn == Some(TurnView::Idle) && world.chance.one_in(6) {
+            world.say(false);
+        }
+        if world.chance.one_in(4) {
+            world.decide();
+        }
+        world.step();
+    }
 }
 
 fn disturb(world: &mut World) {
-    match world.chance.below(90) {
-        0 => world.boot(),
+    match world.chance.below(100) {
+        0 => world.reload(),
         1 | 2 => world.cut(),
         3 => {
             let now = world.now;
@@ -116,146 +186,112 @@ fn disturb(world: &mut World) {
         }
         4..=7 => world.say(false),
         8 | 9 => world.say(true),
-        10 => world.send(Event::User(UserEvent::StopReply)),
+        10 => world.user(UserEvent::StopReply),
         11 => {
             let some = world.runner.tasks.keys().next_back().cloned();
             if let Some(task) = some {
-                world.send(Event::User(UserEvent::StopTask { task }));
+                world.user(UserEvent::StopTask { task });
             }
         }
-        12 => world.send(Event::Online),
-        13 => world.send(Event::User(UserEvent::Retry)),
+        12 => world.event(Event::Online),
+        13 => world.user(UserEvent::Retry),
         14 => {
             let running = world.runner.tasks.values().find(|task| task.foreground && task.is_active());
             if let Some(task) = running.map(|task| task.id.clone()) {
-                world.send(Event::User(UserEvent::Background { task }));
+                world.user(UserEvent::Background { task });
             }
         }
         15..=25 => world.decide(),
-        26 => world.lose_store(),
-        27 => world.fence(),
+        26 if world.chance.one_in(2) => world.lose_store(),
+        27 if world.chance.one_in(2) => world.fence(),
         28 => world.take_over(),
+        29 => world.deaden(),
+        30 => {
+            let length = [10, 300, 1_000, 5_000, 60_000, 4_000_000][world.chance.index(6)];
+            world.go_away(length);
+        }
+        31 if world.chance.one_in(3) => world.freeze(),
+        32 => world.set_clock(),
+        33 => world.fill_or_empty(),
+        34 => world.hide_or_show(),
+        35 if world.chance.one_in(2) => world.other_browser(),
+        36 => world.go_elsewhere(),
+        // People load a page again that says that it cannot save.
+        38 | 39 if world.is_full() => world.reload(),
+        37 if world.chance.one_in(3) => world.sleep(),
         _ => {}
     }
 }
 
-fn at_rest(world: &World) -> bool {
-    let session = world.agent.session();
-    let still =
-        matches!(session.phase, Phase::Rest) && !session.queue.wakes() && session.queue.words().is_empty();
-    let told = world.runner.is_empty() && world.runner.tasks.values().all(|task| task.state.is_end());
-    still && told && world.disk.last().is_some_and(|entry| entry.n == session.last)
-}
-
 fn check(world: &World) {
+    let told = told::read(world.page().last_body.as_ref().expect("the person said something"));
     nothing_ran_twice(world);
-    ends_are_told_once(world);
+    ends_are_told_once(world, &told);
+    results_are_of_their_own_uses(world, &told);
     folding_again_gives_the_same(world);
-    words_are_said_once(world);
+    words_are_said_once(world, &told);
 }
 
 fn nothing_ran_twice(world: &World) {
-    for (command, times) in &world.runner.processes {
-        let most = 1 + u32::from(world.forgotten.contains(command));
-        assert!(*times <= most, "{command} was started {times} times");
+    let begun = world.runner.processes.iter().chain(&world.runner.files);
+    for (name, times) in begun {
+        let asked = world.model.asked.get(name).copied().unwrap_or(0);
+        let most = asked + world.forgotten.get(name).copied().unwrap_or(0);
+        assert!(*times <= most, "{name} was asked for {asked} times and done {times} times");
+        assert!(!name.starts_with(FORBIDDEN), "what was half or not meant was carried out: {name}");
     }
-    for (path, times) in &world.runner.files {
-        let most = 1 + u32::from(world.forgotten.contains(path));
-        assert!(*times <= most, "{path} was written {times} times");
-    }
-    let mut done = world.runner.processes.keys().chain(world.runner.files.keys());
-    let forbidden = done.find(|name| name.starts_with(FORBIDDEN));
-    assert_eq!(forbidden, None, "what was half or not meant was carried out");
 }
 
-/// Each end of a task is told by a notice, or shown by a tool's result, or, if it was stopped or lost, still waits for the next call; and the
-/// notice comes at most once, and not after a tool showed the end.
-fn ends_are_told_once(world: &World) {
-    let session = world.agent.session();
-    let mut notices: BTreeMap<TaskId, u32> = BTreeMap::new();
-    for message in session.transcript.messages() {
-        for block in &message.content {
-            for id in entries_of(block) {
-                *notices.entry(id).or_default() += 1;
-            }
-        }
+/// Each end of a task is told by a notice, or shown by a tool's result; by a notice at most once, and not after a tool showed it.
+fn ends_are_told_once(world: &World, told: &Told) {
+    for (id, _) in world.own_ends(told) {
+        assert!(told.knows(id), "the end of {id} was never told");
     }
-    for task in world.runner.tasks.values() {
-        let told = notices.get(&task.id).copied().unwrap_or(0);
-        let shown = session.consumed.contains(&task.id);
-        let waits = session.queue.ends().iter().any(|end| end.task.id == task.id);
-        assert!(told <= 1, "{} was told {told} times", task.id);
-        assert!(told == 1 || shown || waits, "{} ({:?}) was never told", task.id, task.state);
-        assert!(!(told == 1 && waits), "{} was told and waits", task.id);
-        if told == 1 && shown {
-            assert!(notice_before_result(&world.disk, &task.id), "{} was shown and then told", task.id);
-        }
-    }
-    for (id, told) in &notices {
-        let number = u64::from_str_radix(&id.0, 16).expect("a task's id is its number");
-        assert!((1..=world.runner.born).contains(&number), "a forged entry was taken for one: {id}");
-        // Of tasks of a lost store too.
-        assert_eq!(*told, 1, "{id} was told {told} times");
+    assert_eq!(told.doubled(), None);
+    for (id, _) in &told.notices {
+        assert!(world.runner.commands.contains_key(id), "a forged entry was taken for one: {id}");
     }
     let arrivals: Vec<(Epoch, u64)> = world
-        .disk
+        .disk()
         .iter()
         .filter_map(|entry| match &entry.record {
             Record::Arrived { seq, epoch, .. } => Some((*epoch, seq.0)),
             _ => None,
         })
         .collect();
+    let alone = world.browsers.len() == 1;
     assert!(
-        arrivals
-            .chunk_by(|one, next| one.0 == next.0)
-            .all(|of_one| of_one.iter().map(|(_, seq)| *seq).eq(1..=of_one.len() as u64)),
+        arrivals.chunk_by(|one, next| one.0 == next.0).all(|of_one| {
+            let whole = of_one.iter().map(|(_, seq)| *seq).eq(1..=of_one.len() as u64);
+            // What another browser acknowledged is not sent again.
+            whole || !alone && of_one.windows(2).all(|pair| pair[0].1 < pair[1].1)
+        }),
         "events were lost or doubled: {arrivals:?}"
     );
 }
 
-/// The ids of the entries in a block of background results, as a reader takes them: lines that begin with `[bg:`.
-fn entries_of(block: &Value) -> Vec<TaskId> {
-    let text = block["text"].as_str().unwrap_or_default();
-    let Some(inner) = text.strip_prefix("<background-results>\n") else { return Vec::new() };
-    let inner = inner.strip_suffix("\n</background-results>").expect("the block is closed at its end");
-    assert!(!inner.contains("</background-results"), "the block can be closed from within");
-    inner
-        .lines()
-        .filter_map(|line| line.strip_prefix("[bg:"))
-        .map(|line| TaskId(line[..8].to_owned()))
-        .collect()
-}
-
-fn notice_before_result(log: &[Entry], task: &TaskId) -> bool {
-    let told = log
-        .iter()
-        .position(|entry| matches!(&entry.record, Record::Asked { drained, .. } if drained.contains(task)));
-    let shown = log.iter().position(
-        |entry| matches!(&entry.record, Record::ToolDone { consumed, .. } if consumed.contains(task)),
-    );
-    told < shown
+fn results_are_of_their_own_uses(world: &World, told: &Told) {
+    assert_eq!(told.foreign(&world.runner.commands), None);
 }
 
 fn folding_again_gives_the_same(world: &World) {
     let mut again = agent::session::Session::default();
-    for entry in &world.disk {
+    for entry in world.disk() {
         again.apply(entry);
     }
-    let session = world.agent.session();
-    assert_eq!(again.transcript, session.transcript);
-    assert_eq!(again.queue, session.queue);
-    assert_eq!(again.phase, session.phase);
-    let text = serde_json::to_string(&world.disk).unwrap();
+    let agent = &world.page().agent;
+    assert!(again == *agent.session(), "the log gives another state: {again:#?}\n{:#?}", agent.session());
+    let text = serde_json::to_string(world.disk()).unwrap();
     let back: Vec<Entry> = serde_json::from_str(&text).unwrap();
-    assert_eq!(back, world.disk, "the log does not survive being written down");
-    assert_eq!(rows(&reopened(world)), rows(&world.agent), "a reload shows something else");
+    assert_eq!(back, world.disk(), "the log does not survive being written down");
+    assert_eq!(rows(&reopened(world)), rows(agent), "a reload shows something else");
 }
 
 fn reopened(world: &World) -> Agent {
     let mut agent = Agent::new();
     let boot = agent::event::Boot {
-        session: world.agent.session().id.unwrap(),
-        log: world.disk.clone(),
+        session: world.page().agent.session().id.unwrap(),
+        log: world.disk().to_vec(),
         nonce: 1,
         settings: agent::settings::Settings::default(),
         visible: true,
@@ -274,61 +310,163 @@ fn rows(agent: &Agent) -> Vec<agent::view::Row> {
 }
 
 /// Every word of the person's is in the conversation, once.
-fn words_are_said_once(world: &World) {
-    let said: Vec<String> = world
-        .disk
-        .iter()
-        .filter_map(|entry| match &entry.record {
-            Record::Said { text, .. } => Some(text.clone()),
-            _ => None,
-        })
-        .collect();
-    let blocks: Vec<&Value> =
-        world.agent.session().transcript.messages().iter().flat_map(|message| &message.content).collect();
-    for words in said {
-        let times = blocks.iter().filter(|block| block["text"] == words.as_str()).count();
-        assert_eq!(times, 1, "{words:?} is in the conversation {times} times");
+fn words_are_said_once(world: &World, told: &Told) {
+    for words in world.said() {
+        assert_eq!(told.words.get(words), Some(&1), "{words:?} is not in the conversation once");
+    }
+}
+
+/// A short life in calm: words, tools, a background task. Gives how many steps it took.
+fn short_life(seed: u64, at: Option<(u32, u64)>, cut: Option<Cut>) -> u32 {
+    let mut world = World::new(seed);
+    world.calm = true;
+    world.model.cut_next = cut.or(Some(Cut { at: usize::MAX, breaks: false }));
+    world.say(false);
+    world.say(false);
+    let mut steps = 0;
+    while steps < 150 && !world.at_rest(true) {
+        if let Some((step, length)) = at
+            && step == steps
+        {
+            world.go_away(length);
+        }
+        steps += 1;
+        world.decide();
+        world.step();
+    }
+    finish(&mut world);
+    steps
+}
+
+fn named(what: &str, seed: u64, test: impl FnOnce() -> u32 + std::panic::UnwindSafe) -> u32 {
+    if cfg!(target_arch = "wasm32") {
+        return test();
+    }
+    std::panic::catch_unwind(test)
+        .unwrap_or_else(|panic| panic!("{what}, seed {seed}: {}", words_of(panic.as_ref())))
+}
+
+#[test]
+fn a_runner_may_be_away_at_any_step_for_any_length() {
+    let seeds = if cfg!(target_arch = "wasm32") { 0..1 } else { 0..4 };
+    for seed in seeds {
+        let steps = short_life(seed, None, None);
+        assert!(steps > 20, "that life is too short: {steps}");
+        for step in 0..steps {
+            for length in [1, 900, 15_000, 700_000] {
+                named(&format!("away at {step} for {length}"), seed, || {
+                    short_life(seed, Some((step, length)), None)
+                });
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stream_may_die_at_any_byte() {
+    let every = if cfg!(target_arch = "wasm32") { 7 } else { 1 };
+    for seed in 0..1 {
+        for at in (0..1_600).step_by(every) {
+            for breaks in [false, true] {
+                named(&format!("cut at {at}"), seed, || short_life(seed, None, Some(Cut { at, breaks })));
+            }
+        }
     }
 }
 
 /// The simulation would be worth little if chance never made what it is about.
 #[test]
 fn chance_makes_what_the_simulation_is_about() {
+    const ABOUT: &[&str] = &[
+        "several ends in one call",
+        "an end in a call",
+        "a wake",
+        "a call made again",
+        "a call that goes on",
+        "a failed call",
+        "an end shown by a tool",
+        "a command sent to the background",
+        "a stopped reply",
+        "a new store",
+        "a tool use of an answer at the limit of tokens",
+        "a pause",
+        "an unknown stop",
+        "a stream that is cut",
+        "a stream that falls silent",
+        "two tabs on one session",
+        "a page that is fenced off late",
+        "a page that stands still",
+        "a machine that sleeps",
+        "a lost store",
+        "a full disk",
+        "a save that fails",
+        "a socket that never opens",
+        "a link that dies without a word",
+        "a runner that is away",
+        "a reply that is long in coming",
+        "the runner's alarm",
+        "a timer that rings early",
+        "a timer that rings late",
+        "a clock that is set back a little",
+        "a clock that is set back far",
+        "a clock that jumps ahead",
+        "another browser without the log",
+        "another browser with an old log",
+        "a return to another browser",
+    ];
     let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
     for seed in 0..300 {
         let mut world = World::new(seed);
-        for _ in 0..150 {
-            disturb(&mut world);
-            world.step();
-        }
-        if world.rivals > 0 {
-            *seen.entry("two pages alive on one session").or_default() += 1;
-        }
-        for entry in &world.disk {
-            let kind = match &entry.record {
-                Record::Asked { drained, .. } if drained.len() > 1 => "several ends in one call",
-                Record::Asked { drained, .. } if drained.len() == 1 => "an end in a call",
-                Record::Asked { cause: agent::record::Cause::Wake, .. } => "a wake",
-                Record::Asked { cause: agent::record::Cause::Again, .. } => "a call made again",
-                Record::CallFailed { .. } => "a failed call",
-                Record::ToolDone { consumed, .. } if !consumed.is_empty() => "an end shown by a tool",
-                Record::Arrived { event: TaskEvent::Backgrounded { .. }, .. } => {
-                    "a command sent to the background"
-                }
-                Record::StoppedReply => "a stopped reply",
-                Record::NewEpoch { epoch } if *epoch != Runner::new().epoch => "a lost store",
-                Record::Answered { content, stop: Stop::MaxTokens, .. }
-                    if content.iter().any(|block| block["type"] == "tool_use") =>
-                {
-                    "a tool use of an answer at the limit of tokens"
-                }
-                Record::Answered { stop: Stop::Pause, .. } => "a pause",
-                Record::Answered { stop: Stop::Other { .. }, .. } => "an unknown stop",
-                _ => continue,
-            };
+        be_troubled(&mut world, 150);
+        let entries = world.browsers.iter().flat_map(|browser| &browser.disk);
+        for kind in entries.flat_map(|entry| kinds(&entry.record)) {
             *seen.entry(kind).or_default() += 1;
         }
+        for (kind, times) in world.seen.iter().chain(&world.runner.seen) {
+            *seen.entry(kind).or_default() += times;
+        }
     }
-    assert_eq!(seen.len(), 12 + usize::from(seen.contains_key("a wake")), "{seen:?}");
-    assert!(ToolCall::parse("bash", &serde_json::json!({"command": "x"})).is_ok());
+    let undone: &[&str] = match (GATES.saves_fail, GATES.clocks_set_back, GATES.other_browsers) {
+        (true, true, true) => &[],
+        _ => &[
+            "a save that fails",
+            "a clock that is set back far",
+            "another browser without the log",
+            "another browser with an old log",
+            "a return to another browser",
+        ],
+    };
+    let about = ABOUT.iter().filter(|kind| !undone.contains(kind));
+    let rare: Vec<_> = about.filter(|kind| seen.get(**kind).copied().unwrap_or(0) < 10).collect();
+    assert!(rare.is_empty(), "too rare: {rare:?} in {seen:#?}");
+}
+
+/// What a record shows to have come about.
+fn kinds(record: &Record) -> Vec<&'static str> {
+    let mut kinds = Vec::new();
+    let mut is = |true_: bool, kind| kinds.extend(true_.then_some(kind));
+    match record {
+        Record::Asked { drained, cause, .. } => {
+            is(drained.len() > 1, "several ends in one call");
+            is(drained.len() == 1, "an end in a call");
+            is(*cause == Cause::Wake, "a wake");
+            is(*cause == Cause::Again, "a call made again");
+            is(*cause == Cause::Continue, "a call that goes on");
+        }
+        Record::CallFailed { .. } => is(true, "a failed call"),
+        Record::ToolDone { consumed, .. } => is(!consumed.is_empty(), "an end shown by a tool"),
+        Record::Arrived { event: TaskEvent::Backgrounded { .. }, .. } => {
+            is(true, "a command sent to the background");
+        }
+        Record::StoppedReply => is(true, "a stopped reply"),
+        Record::NewEpoch { epoch } => is(*epoch != Runner::new().epoch, "a new store"),
+        Record::Answered { content, stop, .. } => {
+            let tools = content.iter().any(|block| block["type"] == "tool_use");
+            is(*stop == Stop::MaxTokens && tools, "a tool use of an answer at the limit of tokens");
+            is(*stop == Stop::Pause, "a pause");
+            is(matches!(stop, Stop::Other { .. }), "an unknown stop");
+        }
+        _ => {}
+    }
+    kinds
 }

@@ -21,6 +21,11 @@ impl Chance {
         self.next() % below
     }
 
+    /// A place in a list of this length.
+    pub(crate) fn index(&mut self, length: u64) -> usize {
+        usize::try_from(self.below(length)).expect("lists are short")
+    }
+
     /// True once in `of` draws.
     pub(crate) const fn one_in(&mut self, of: u64) -> bool {
         self.below(of) == 0

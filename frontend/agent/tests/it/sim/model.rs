@@ -1,8 +1,8 @@
-//! A model that does what chance says, and a check of every request it gets.
+//! A model that does what chance says. What it asks for depends on nothing but when it is asked: no two answers are alike, also not
+//! two to the same call.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use agent::model::rules;
 use serde_json::{Value, json};
 
 use super::chance::Chance;
@@ -10,67 +10,136 @@ use super::chance::Chance;
 /// How the commands and files of tool uses begin that must never be carried out: half ones, and those of answers that did not mean them.
 pub(crate) const FORBIDDEN: &str = "forbidden";
 
-/// Reads a request, checks it against the message rules, and draws an answer as the bytes of a stream.
-pub(crate) fn answer(body: &str, call: u64, chance: &mut Chance, calm: bool) -> Answer {
-    let body: Value = serde_json::from_str(body).unwrap();
-    if let Err(broken) = rules::check(&body) {
-        panic!("the request of call {call} breaks a rule: {broken}\n{body:#}");
-    }
-    if !calm && chance.one_in(8) {
-        return Answer::Status([429, 500, 529, 400][usize::try_from(chance.below(4)).unwrap()]);
-    }
-    let mut blocks = Vec::new();
-    if chance.one_in(3) {
-        blocks.push(json!({"type": "text", "text": "Some words."}));
-    }
-    let wants = if calm { 0 } else { chance.below(4) };
-    let stop = match chance.below(16) {
-        0 if !calm => "refusal",
-        1 | 2 if !calm => "max_tokens",
-        3 if !calm => "pause_turn",
-        4 if !calm => "bored",
-        _ if wants > 0 => "tool_use",
-        _ => "end_turn",
-    };
-    let known = known_tasks(&body);
-    // What must never be carried out bears a name that says so.
-    let kind = if matches!(stop, "refusal" | "bored") { FORBIDDEN } else { "work" };
-    for index in 0..wants {
-        let (name, input) = tool(kind, call, index, &known, chance);
-        blocks.push(
-            json!({"type": "tool_use", "id": format!("toolu_{call}_{index}"), "name": name, "input": input}),
-        );
-    }
-    if stop == "max_tokens" && chance.one_in(2) {
-        let half = format!("{{\"command\": \"{FORBIDDEN}-{call}");
-        blocks.push(
-            json!({"type": "tool_use", "id": format!("toolu_{call}_half"), "name": "bash", "half": half}),
-        );
-    }
-    if stop == "pause_turn" && chance.one_in(2) {
-        let id = format!("srvtoolu_{call}");
-        blocks.push(json!({"type": "server_tool_use", "id": id, "name": "web_search", "input": {}}));
-    }
-    let bytes = stream(&blocks, stop).into_bytes();
-    let cut = (!calm && chance.one_in(8)).then(|| usize::try_from(chance.below(bytes.len() as u64)).unwrap());
-    Answer::Stream { bytes, cut }
+pub(crate) struct Model {
+    /// How many tool uses it ever made.
+    made: u64,
+    /// What it asked for, and how often.
+    pub(crate) asked: BTreeMap<String, u32>,
+    /// Whether its ids are only unique within an answer, as those of some servers are.
+    weak_ids: bool,
+    /// Where the next answer is cut, if that is not left to chance.
+    pub(crate) cut_next: Option<Cut>,
+}
+
+/// Where an answer ends too early, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut {
+    pub(crate) at: usize,
+    /// Whether the connection breaks, instead of ending as if nothing were wrong.
+    pub(crate) breaks: bool,
 }
 
 pub(crate) enum Answer {
-    Status(u16),
-    Stream { bytes: Vec<u8>, cut: Option<usize> },
+    Status { status: u16, retry_after: Option<u32> },
+    Stream { bytes: Vec<u8>, end: End },
 }
 
-fn tool(kind: &str, call: u64, index: u64, known: &[String], chance: &mut Chance) -> (&'static str, Value) {
-    let command = format!("{kind}-{call}-{index}");
-    let some_task = known.get(usize::try_from(chance.below(known.len().max(1) as u64)).unwrap()).cloned();
-    match chance.below(9) {
-        0 | 1 => ("bash", json!({"command": command})),
-        2..=4 => ("background_run", json!({"command": command})),
-        5 => ("write_file", json!({"path": command, "content": "x"})),
-        6 => ("check_background", some_task.map_or_else(|| json!({}), |task| json!({"task_id": task}))),
-        7 => ("stop_background", json!({"task_id": some_task.unwrap_or_else(|| "ffffffff".to_owned())})),
-        _ => ("bash", json!({"wrong": true})),
+pub(crate) enum End {
+    /// Whole.
+    Good,
+    /// Cut off here.
+    Cut(Cut),
+    /// From here on nothing comes, and nobody says so.
+    Silence(usize),
+}
+
+impl Model {
+    pub(crate) const fn new(weak_ids: bool) -> Self {
+        Self { made: 0, asked: BTreeMap::new(), weak_ids, cut_next: None }
+    }
+
+    /// Draws an answer as the bytes of a stream.
+    pub(crate) fn answer(&mut self, body: &Value, chance: &mut Chance, calm: bool) -> Answer {
+        if !calm && chance.one_in(8) {
+            let status = [429, 500, 529, 400][chance.index(4)];
+            let retry_after = [None, None, Some(0), Some(2), Some(30)][chance.index(5)];
+            return Answer::Status { status, retry_after };
+        }
+        let mut blocks = Vec::new();
+        if chance.one_in(4) {
+            blocks.push(json!({"type": "thinking", "thinking": "Let me see.", "signature": "c2ln"}));
+        }
+        if chance.one_in(3) {
+            blocks.push(json!({"type": "text", "text": "Some words."}));
+        }
+        let forced = self.cut_next.is_some();
+        let wants = if forced {
+            2
+        } else if calm {
+            0
+        } else {
+            chance.below(4)
+        };
+        let stop = match chance.below(16) {
+            0 if !calm => "refusal",
+            1 | 2 if !calm => "max_tokens",
+            3 | 4 if !calm => "pause_turn",
+            5 if !calm => "bored",
+            _ if wants > 0 => "tool_use",
+            _ => "end_turn",
+        };
+        let known = known_tasks(body);
+        // What must never be carried out bears a name that says so.
+        let meant = !matches!(stop, "refusal" | "bored");
+        for index in 0..wants {
+            let (name, input) = self.tool(meant, &known, chance);
+            let id = self.id(index);
+            blocks.push(json!({"type": "tool_use", "id": id, "name": name, "input": input}));
+        }
+        if stop == "max_tokens" && chance.one_in(2) {
+            self.made += 1;
+            let half = format!("{{\"command\": \"{FORBIDDEN}-{}", self.made);
+            let id = self.id(wants);
+            blocks.push(json!({"type": "tool_use", "id": id, "name": "bash", "half": half}));
+        }
+        if stop == "pause_turn" {
+            let id = format!("srvtoolu_{}", self.made);
+            blocks.push(json!({"type": "server_tool_use", "id": id, "name": "web_search", "input": {}}));
+        }
+        let bytes = stream(&blocks, stop).into_bytes();
+        let some = |chance: &mut Chance| chance.index(bytes.len() as u64);
+        let end = match self.cut_next.take() {
+            Some(cut) => End::Cut(Cut { at: cut.at.min(bytes.len()), ..cut }),
+            None if !calm && chance.one_in(8) => End::Cut(Cut { at: some(chance), breaks: chance.one_in(2) }),
+            None if !calm && chance.one_in(40) => End::Silence(some(chance)),
+            None => End::Good,
+        };
+        Answer::Stream { bytes, end }
+    }
+
+    fn id(&self, index: u64) -> String {
+        if self.weak_ids { format!("call_{index}") } else { format!("toolu_{}_{index}", self.made) }
+    }
+
+    /// A command or a path that was never there before, or now and then one that was.
+    fn name(&mut self, meant: bool, chance: &mut Chance) -> String {
+        let before = self.asked.keys().nth(chance.index(self.asked.len().max(1) as u64)).cloned();
+        let again = before.filter(|_| meant && chance.one_in(10));
+        self.made += 1;
+        let kind = if !meant {
+            FORBIDDEN
+        } else if chance.one_in(4) {
+            "echo work"
+        } else {
+            "work"
+        };
+        let name = again.unwrap_or_else(|| format!("{kind}-{}", self.made));
+        if meant {
+            *self.asked.entry(name.clone()).or_default() += 1;
+        }
+        name
+    }
+
+    fn tool(&mut self, meant: bool, known: &[String], chance: &mut Chance) -> (&'static str, Value) {
+        let some_task = known.get(chance.index(known.len().max(1) as u64)).cloned();
+        match chance.below(9) {
+            0 | 1 => ("bash", json!({"command": self.name(meant, chance)})),
+            2..=4 => ("background_run", json!({"command": self.name(meant, chance)})),
+            5 => ("write_file", json!({"path": self.name(meant, chance), "content": "x"})),
+            6 => ("check_background", some_task.map_or_else(|| json!({}), |task| json!({"task_id": task}))),
+            7 => ("stop_background", json!({"task_id": some_task.unwrap_or_else(|| "ffffffff".to_owned())})),
+            _ => ("bash", json!({"wrong": true})),
+        }
     }
 }
 
@@ -96,15 +165,30 @@ pub(crate) fn stream(blocks: &[Value], stop: &str) -> String {
         "model": "m", "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": 10, "output_tokens": 1}}}),
     );
     for (index, block) in blocks.iter().enumerate() {
-        let (start, delta) = if block["type"] == "text" {
-            (json!({"type": "text", "text": ""}), json!({"type": "text_delta", "text": block["text"]}))
-        } else {
-            let arguments = block["half"].as_str().map_or_else(|| block["input"].to_string(), str::to_owned);
-            let start = json!({"type": block["type"], "id": block["id"], "name": block["name"], "input": {}});
-            (start, json!({"type": "input_json_delta", "partial_json": arguments}))
+        let (start, deltas) = match block["type"].as_str().unwrap() {
+            "text" => (
+                json!({"type": "text", "text": ""}),
+                vec![json!({"type": "text_delta", "text": block["text"]})],
+            ),
+            "thinking" => (
+                json!({"type": "thinking", "thinking": "", "signature": ""}),
+                vec![
+                    json!({"type": "thinking_delta", "thinking": block["thinking"]}),
+                    json!({"type": "signature_delta", "signature": block["signature"]}),
+                ],
+            ),
+            _ => {
+                let arguments =
+                    block["half"].as_str().map_or_else(|| block["input"].to_string(), str::to_owned);
+                let start =
+                    json!({"type": block["type"], "id": block["id"], "name": block["name"], "input": {}});
+                (start, vec![json!({"type": "input_json_delta", "partial_json": arguments})])
+            }
         };
         event(json!({"type": "content_block_start", "index": index, "content_block": start}));
-        event(json!({"type": "content_block_delta", "index": index, "delta": delta}));
+        for delta in deltas {
+            event(json!({"type": "content_block_delta", "index": index, "delta": delta}));
+        }
         if block["half"].is_null() {
             event(json!({"type": "content_block_stop", "index": index}));
         }

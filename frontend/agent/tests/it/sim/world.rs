@@ -1,71 +1,89 @@
-//! The world: performs the agent's effects as the page's shell does, with faults between ([`network`]).
+//! The world: performs the agents' effects as the page's shell does, with faults between ([`network`]) and people about ([`people`]).
 
 mod network;
+mod people;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use agent::effect::{ModelCall, Target};
-use agent::event::{Boot, Decision, LinkInput, ModelInput, UserEvent};
+use agent::event::{Boot, LinkInput, ModelInput};
 use agent::record::{Entry, Record};
 use agent::settings::{Mode, ModelChoice, Provider, Settings};
-use agent::view::{Patch, RowKind, ToolState};
-use agent::{Agent, CallId, Effect, Event};
-use shared::protocol::ClientFrame;
-use shared::{SessionId, Timestamp};
+use agent::view::TurnView;
+use agent::{CallId, Effect, Event};
+use serde_json::Value;
+use shared::protocol::{ClientFrame, ServerFrame};
+use shared::{Problem, ProblemCode, Seq, SessionId, TaskId};
 use uuid::Uuid;
 
 use super::chance::Chance;
-use super::model::{self, Answer};
+use super::model::{Answer, End, Model};
+use super::page::{Page, Rules};
 use super::runner::Runner;
+use super::told::{self, Told};
+
+/// What is not mended yet in the product, and so is neither done nor demanded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gates {
+    pub(crate) rules: Rules,
+    /// Clocks are set back by hours.
+    pub(crate) clocks_set_back: bool,
+    /// A save can fail, and the page be loaded again before it was made up for.
+    pub(crate) saves_fail: bool,
+    /// Other browsers open the session, with another log or none.
+    pub(crate) other_browsers: bool,
+}
+
+pub(crate) const GATES: Gates = Gates {
+    rules: Rules { replay_first: false, back_off: false },
+    clocks_set_back: false,
+    saves_fail: false,
+    other_browsers: false,
+};
 
 pub(crate) struct World {
     pub(crate) chance: Chance,
+    /// The true time, by which the runner goes.
     pub(crate) now: u64,
-    pub(crate) agent: Agent,
     pub(crate) runner: Runner,
-    /// The log on the disk.
-    pub(crate) disk: Vec<Entry>,
-    /// Effects that wait for an append before them.
-    held: VecDeque<Effect>,
-    writing: bool,
+    pub(crate) model: Model,
+    pub(crate) browsers: Vec<Browser>,
+    pages: Vec<Page>,
+    /// The page at which the person is.
+    front: u64,
+    /// How many pages there ever were.
+    loaded: u64,
     /// What will happen, by time and order.
     agenda: BTreeMap<(u64, u64), Happening>,
     order: u64,
-    /// When the last frame of each direction arrives, so that a socket keeps its order.
-    last_up: u64,
-    last_down: u64,
-    socket: Option<u64>,
-    alarm: Option<u64>,
-    boots: u64,
-    /// Who may write to the disk: the page that opened it last.
-    claim: u64,
-    /// An older page on the same session, which may not have heard yet that it was fenced off.
-    rival: Option<Page>,
-    /// Pages that were told so only by the disk or the lock, after they did more.
-    pub(crate) rivals: u32,
-    /// What was done and neither the page's disk, which was full, nor the runner's store, which was lost, knows of.
-    pub(crate) forgotten: BTreeSet<String>,
-    /// Whether the runner told a page that another one's connection drives the session.
-    pub(crate) taken: bool,
+    /// Sockets that carry nothing any more, of which nobody has heard.
+    dead: BTreeSet<u64>,
+    /// Until when the runner cannot be reached.
+    away_until: u64,
+    /// Who acknowledged what: the browser.
+    acked: BTreeMap<(u128, Seq), usize>,
+    /// The numbers of the events that bore the ends.
+    pub(crate) ends: BTreeMap<TaskId, (u128, Seq)>,
+    /// How often something was done of which neither the disk, which was full, nor the runner's store, which was lost, knows.
+    pub(crate) forgotten: BTreeMap<String, u32>,
     pub(crate) calm: bool,
-    /// Every request's body, in order.
-    pub(crate) requests: Vec<String>,
-    /// An approval that is shown.
-    asked: Option<(CallId, usize)>,
     pub(crate) words: u32,
+    /// What came about, and how often.
+    pub(crate) seen: BTreeMap<&'static str, u32>,
+    provider: Provider,
+    gates: Gates,
 }
 
-/// What belongs to one page. That of the page whose turn it is lies in the world itself.
-struct Page {
-    agent: Agent,
-    held: VecDeque<Effect>,
-    writing: bool,
-    last_up: u64,
-    last_down: u64,
-    socket: Option<u64>,
-    alarm: Option<u64>,
-    boots: u64,
-    asked: Option<(CallId, usize)>,
+/// What is kept in one browser for the session's address.
+pub(crate) struct Browser {
+    /// The log.
+    pub(crate) disk: Vec<Entry>,
+    /// Who may write to it: the page that opened it last.
+    claim: u64,
+    /// There is no room.
+    full: bool,
+    /// How wrong its clock is.
+    skew: i64,
 }
 
 enum Happening {
@@ -73,339 +91,282 @@ enum Happening {
         socket: u64,
         frame: ClientFrame,
     },
-    ToPage {
+    /// A piece of a model's answer comes to the runner, to be passed on through this socket.
+    Relay {
         socket: u64,
-        boot: u64,
+        frame: ServerFrame,
+    },
+    ToPage {
+        page: u64,
+        socket: u64,
         input: LinkInput,
     },
     Written {
-        boot: u64,
+        page: u64,
         entries: Vec<Entry>,
         fails: bool,
     },
     /// They were written before another page opened the log.
     Known {
-        boot: u64,
+        page: u64,
         through: u64,
     },
     /// The lock was taken.
     Fenced {
-        boot: u64,
+        page: u64,
     },
     Model {
-        boot: u64,
+        page: u64,
         call: CallId,
         input: ModelInput,
     },
 }
 
+impl Happening {
+    /// The page to which it happens.
+    const fn page(&self) -> Option<u64> {
+        match self {
+            Self::ToRunner { .. } | Self::Relay { .. } => None,
+            Self::ToPage { page, .. }
+            | Self::Written { page, .. }
+            | Self::Known { page, .. }
+            | Self::Fenced { page }
+            | Self::Model { page, .. } => Some(*page),
+        }
+    }
+}
+
+/// To whom a model's answer goes.
+#[derive(Clone)]
+enum Asker {
+    Page(u64, CallId),
+    Socket(u64, String),
+}
+
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
+        let mut chance = Chance::new(seed);
+        let model = Model::new(chance.one_in(4));
+        let provider = if chance.one_in(3) { Provider::Relay } else { Provider::Demo };
         let mut world = Self {
-            chance: Chance::new(seed),
-            now: 1_000_000,
-            agent: Agent::new(),
+            chance,
+            now: 100_000_000,
             runner: Runner::new(),
-            disk: Vec::new(),
-            held: VecDeque::new(),
-            writing: false,
+            model,
+            browsers: vec![Browser { disk: Vec::new(), claim: 0, full: false, skew: 0 }],
+            pages: Vec::new(),
+            front: 0,
+            loaded: 0,
             agenda: BTreeMap::new(),
             order: 0,
-            last_up: 0,
-            last_down: 0,
-            socket: None,
-            alarm: None,
-            boots: 0,
-            claim: 0,
-            rival: None,
-            rivals: 0,
-            forgotten: BTreeSet::new(),
-            taken: false,
+            dead: BTreeSet::new(),
+            away_until: 0,
+            acked: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            forgotten: BTreeMap::new(),
             calm: false,
-            requests: Vec::new(),
-            asked: None,
             words: 0,
+            seen: BTreeMap::new(),
+            provider,
+            gates: GATES,
         };
-        world.boot();
+        world.open(0);
         world
     }
 
-    /// The page is loaded (again): all that is not on the disk is gone.
-    pub(crate) fn boot(&mut self) {
-        self.rival = None;
-        self.boots += 1;
-        // A transaction under way may or may not have been finished.
-        let pending: Vec<Vec<Entry>> = std::mem::take(&mut self.agenda)
-            .into_iter()
-            .filter_map(|(at, happening)| match happening {
-                Happening::Written { boot, entries, fails: false } if boot + 1 == self.boots => Some(entries),
-                kept @ Happening::ToRunner { .. } => {
-                    self.agenda.insert(at, kept);
-                    None
-                }
-                Happening::ToPage { .. }
-                | Happening::Written { .. }
-                | Happening::Known { .. }
-                | Happening::Fenced { .. }
-                | Happening::Model { .. } => None,
-            })
-            .collect();
-        for entries in pending {
-            let hole = entries[0].n > self.disk.len() as u64 + 1;
-            if !hole && self.chance.one_in(2) {
-                self.write(&entries);
-            }
-        }
-        self.runner.cut();
-        self.socket = None;
-        self.held.clear();
-        self.writing = false;
-        self.alarm = None;
-        self.asked = None;
-        self.open();
+    pub(crate) fn saw(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
     }
 
-    /// A fresh page opens the log.
-    fn open(&mut self) {
-        self.claim = self.boots;
-        self.agent = Agent::new();
+    /// The page at which the person is.
+    pub(crate) fn page(&self) -> &Page {
+        self.get(self.front).expect("the page at which the person is, is there")
+    }
+
+    /// The log in the browser of that page.
+    pub(crate) fn disk(&self) -> &[Entry] {
+        &self.browsers[self.page().browser].disk
+    }
+
+    fn get(&self, id: u64) -> Option<&Page> {
+        self.pages.iter().find(|page| page.id == id)
+    }
+
+    fn get_mut(&mut self, id: u64) -> Option<&mut Page> {
+        self.pages.iter_mut().find(|page| page.id == id)
+    }
+
+    /// A fresh page opens the log of a browser, and the person goes there.
+    fn open(&mut self, browser: usize) {
+        self.loaded += 1;
+        let id = self.loaded;
+        self.front = id;
+        self.browsers[browser].claim = id;
+        let log = self.browsers[browser].disk.clone();
+        self.pages.push(Page::new(id, browser, &log, self.now, self.gates.rules));
         let settings = Settings {
-            model: ModelChoice { provider: Provider::Demo, model: String::new() },
+            model: ModelChoice { provider: self.provider, model: String::new() },
             mode: if self.chance.one_in(3) { Mode::AskCommands } else { Mode::Auto },
             ..Settings::default()
         };
         let boot = Boot {
             session: SessionId(Uuid::from_u128(7)),
-            log: self.disk.clone(),
+            log,
             nonce: self.chance.next(),
             settings,
             visible: true,
         };
-        self.send(Event::Opened(boot));
+        self.send(id, Event::Opened(boot));
     }
 
-    /// Another tab takes the session over: this page's agent does nothing from here on, and the other begins with what is on the disk.
-    pub(crate) fn fence(&mut self) {
-        self.send(Event::Fenced);
-        let words = UserEvent::Say { text: "too late".to_owned(), steer: true };
-        let reload = LinkInput::Closed { code: 1006, reason: String::new() };
-        let call = self.agent.session().call;
-        for event in [
-            Event::Tick,
-            Event::Online,
-            Event::User(words),
-            Event::Link { generation: self.socket.unwrap_or(0), input: reload },
-            Event::Model { call, input: ModelInput::End },
-        ] {
-            self.now += 10_000;
-            let effects = self.agent.handle(Timestamp(self.now), event);
-            let acts = effects.iter().any(|effect| !matches!(effect, Effect::Show(_)));
-            assert!(!acts, "a page that was fenced off acts: {effects:?}");
-        }
-        self.boot();
-    }
-
-    /// The runner's store is lost.
-    pub(crate) fn lose_store(&mut self) {
-        self.cut();
-        let begun: BTreeSet<_> = self
-            .disk
-            .iter()
-            .filter_map(|entry| match &entry.record {
-                Record::ToolBegan { op, .. } => Some(*op),
-                _ => None,
-            })
-            .collect();
-        let unknown = self.runner.done().filter(|(op, _)| !begun.contains(op));
-        self.forgotten.extend(unknown.map(|(_, name)| name.to_owned()));
-        self.runner.lose_store();
-    }
-
-    /// Another tab opens the session while this one is alive, and this one hears of it late: by the lock, by its next
-    /// write, or by the runner.
-    pub(crate) fn take_over(&mut self) {
-        self.rival = None;
-        // A transaction that began before may or may not be finished before; the tab hears of it later.
-        let writing: Vec<(u64, u64)> = self
-            .agenda
-            .iter()
-            .filter(|(_, happening)| matches!(happening, Happening::Written { boot, fails: false, .. } if *boot == self.boots))
-            .map(|(at, _)| *at)
-            .collect();
-        for at in writing {
-            if self.chance.one_in(2)
-                && let Some(Happening::Written { boot, entries, .. }) = self.agenda.remove(&at)
-                && entries[0].n <= self.disk.len() as u64 + 1
-            {
-                self.write(&entries);
-                let through = entries.last().map_or(0, |entry| entry.n);
-                self.agenda.insert(at, Happening::Known { boot, through });
-            }
-        }
-        let newest = self.boots + 1;
-        self.rival = Some(Page {
-            agent: Agent::new(),
-            held: VecDeque::new(),
-            writing: false,
-            last_up: 0,
-            last_down: 0,
-            socket: None,
-            alarm: None,
-            boots: newest,
-            asked: None,
-        });
-        let after = self.delay(2_000);
-        self.plan(after, Happening::Fenced { boot: self.boots });
-        self.swap();
-        self.open();
-    }
-
-    /// The older page, if there is one, is told at last.
-    pub(crate) fn settle(&mut self) {
-        if self.rival.is_some() {
-            self.swap();
-            self.fenced();
-            self.swap();
-            self.rival = None;
-        }
-    }
-
-    /// Gives the turn to the other page.
-    fn swap(&mut self) {
-        let Some(rival) = &mut self.rival else { return };
-        std::mem::swap(&mut self.agent, &mut rival.agent);
-        std::mem::swap(&mut self.held, &mut rival.held);
-        std::mem::swap(&mut self.writing, &mut rival.writing);
-        std::mem::swap(&mut self.last_up, &mut rival.last_up);
-        std::mem::swap(&mut self.last_down, &mut rival.last_down);
-        std::mem::swap(&mut self.socket, &mut rival.socket);
-        std::mem::swap(&mut self.alarm, &mut rival.alarm);
-        std::mem::swap(&mut self.boots, &mut rival.boots);
-        std::mem::swap(&mut self.asked, &mut rival.asked);
-    }
-
-    /// Does something as the page of this boot; nothing if it is no more.
-    fn as_page(&mut self, boot: u64, act: impl FnOnce(&mut Self)) {
-        if boot == self.boots {
-            act(self);
-        } else if self.rival.as_ref().is_some_and(|rival| rival.boots == boot) {
-            self.swap();
-            act(self);
-            self.swap();
-        }
-    }
-
-    /// The page was told that another one runs the session.
-    fn fenced(&mut self) {
-        self.rivals += 1;
-        self.held.clear();
-        let effects = self.agent.handle(Timestamp(self.now), Event::Fenced);
-        let quiet = |effect: &Effect| {
-            matches!(
-                effect,
-                Effect::Show(_) | Effect::CancelCall(_) | Effect::Disconnect { .. } | Effect::Alarm(None)
-            )
-        };
-        assert!(effects.iter().all(quiet), "a page that is fenced off acts: {effects:?}");
-        self.alarm = None;
-        self.leave();
-    }
-
-    pub(crate) fn send(&mut self, event: Event) {
-        for effect in self.agent.handle(Timestamp(self.now), event) {
-            self.held.push_back(effect);
-        }
-        self.release();
+    /// Hands an event to a page; nothing if it is no more.
+    fn send(&mut self, id: u64, event: Event) {
+        let Some(page) = self.pages.iter_mut().find(|page| page.id == id) else { return };
+        let system = self.now.saturating_add_signed(self.browsers[page.browser].skew);
+        let effects = page.handle(event, system, self.now);
+        page.held.extend(effects);
+        self.release(id);
     }
 
     /// Performs what may be performed: everything up to an append that is not yet written.
-    fn release(&mut self) {
-        let mut later = VecDeque::new();
-        while let Some(effect) = self.held.pop_front() {
-            let free = matches!(effect, Effect::Show(_) | Effect::Alarm(_));
-            if self.writing && !free {
-                later.push_back(effect);
+    fn release(&mut self, id: u64) {
+        let Some(page) = self.get_mut(id) else { return };
+        let mut rest = std::mem::take(&mut page.held).into_iter();
+        let mut later = Vec::new();
+        for effect in rest.by_ref() {
+            let writing = self.get(id).is_some_and(|page| page.writing);
+            if writing && !matches!(effect, Effect::Show(_) | Effect::Alarm(_)) {
+                later.push(effect);
             } else {
-                self.perform(effect);
+                self.perform(id, effect);
             }
         }
-        self.held = later;
+        if let Some(page) = self.get_mut(id) {
+            page.held.extend(later);
+        }
     }
 
-    fn perform(&mut self, effect: Effect) {
+    fn perform(&mut self, id: u64, effect: Effect) {
         match effect {
             Effect::Append(entries) => {
-                self.writing = true;
-                let fails = !self.calm && self.chance.one_in(60);
-                let boot = self.boots;
+                let Some(page) = self.get_mut(id) else { return };
+                page.writing = true;
+                let browser = page.browser;
+                let fails = self.browsers[browser].full || !self.calm && self.chance.one_in(60);
+                let fails = fails && self.gates.saves_fail;
                 let after = self.delay(20);
-                self.plan(after, Happening::Written { boot, entries, fails });
+                self.plan(after, Happening::Written { page: id, entries, fails });
             }
-            Effect::Call(call) => self.call(&call),
-            Effect::Connect { generation } => self.connect(generation),
-            Effect::Disconnect { .. } => self.leave(),
-            Effect::Send { generation, frame } => self.up(generation, *frame),
-            Effect::Alarm(at) => self.alarm = at.map(|at| at.0),
-            Effect::Show(patches) => self.show(patches),
-            Effect::CancelCall(_) | Effect::Index(_) | Effect::Notify { .. } | Effect::SaveRule(_) => {}
+            Effect::Call(ModelCall { call, target, body }) => {
+                assert_eq!(target, Target::Demo);
+                self.ask(&Asker::Page(id, call), &body);
+            }
+            Effect::Connect { generation } => self.connect(id, generation),
+            Effect::Disconnect { .. } => self.leave(id),
+            Effect::Send { generation, frame } => self.up(id, generation, *frame),
+            Effect::Alarm(at) => self.set_alarm(id, at.map(|at| at.0)),
+            Effect::Show(_)
+            | Effect::CancelCall(_)
+            | Effect::Index(_)
+            | Effect::Notify { .. }
+            | Effect::SaveRule(_) => {}
         }
     }
 
-    fn show(&mut self, patches: Vec<Patch>) {
-        for patch in patches {
-            if let Patch::Row(row) = patch
-                && let RowKind::Tool(card) = row.kind
-            {
-                let this = (card.call, card.index);
-                if matches!(card.state, ToolState::Asks { .. }) {
-                    self.asked = Some(this);
-                } else if self.asked == Some(this) {
-                    self.asked = None;
-                }
-            }
-        }
-    }
-
-    fn call(&mut self, call: &ModelCall) {
-        assert_eq!(call.target, Target::Demo);
-        // All that had come was drained into this very request, as far as the log is this page's.
-        if self.claim == self.boots && !matches!(last_asked(&self.disk), Some(agent::record::Cause::Continue))
-        {
-            let waiting = self.agent.session().queue.ends().len();
-            let arrived_since = self.agent.session().last > self.disk.last().map_or(0, |entry| entry.n);
-            assert!(waiting == 0 || arrived_since, "{waiting} ends were left behind by a call");
-        }
-        self.requests.push(call.body.clone());
-        let answer = model::answer(&call.body, call.call.0, &mut self.chance, self.calm);
-        let mut after = self.delay(300);
-        let (status, bytes, cut) = match answer {
-            Answer::Status(status) => {
-                (status, br#"{"type":"error","error":{"type":"e","message":"no"}}"#.to_vec(), None)
-            }
-            Answer::Stream { bytes, cut } => (200, bytes, cut),
+    /// The one timer of a page. A browser's rings early by a millisecond or two, and late if the page is hidden or the machine busy.
+    fn set_alarm(&mut self, id: u64, at: Option<u64>) {
+        let (now, calm) = (self.now, self.calm);
+        let Some(page) = self.pages.iter_mut().find(|page| page.id == id) else { return };
+        let Some(at) = at else {
+            page.alarm = None;
+            return;
         };
-        let kind = if status == 200 { "text/event-stream" } else { "application/json" };
-        let headers = [("content-type".to_owned(), kind.to_owned())].into();
-        self.model(after, call.call, ModelInput::Head { status, headers });
-        let mut rest = &bytes[..cut.unwrap_or(bytes.len())];
+        let system = now.saturating_add_signed(self.browsers[page.browser].skew);
+        let wait = at.saturating_sub(page.clock.now(system));
+        let early = if self.chance.one_in(3) { 1 + self.chance.below(2) } else { 0 };
+        let late = match (page.hidden, self.chance.below(8)) {
+            (true, _) => self.chance.below(60_000),
+            (false, 0) if !calm => self.chance.below(3_000),
+            (false, _) => 0,
+        };
+        page.alarm = Some(now + wait.saturating_sub(early) + late);
+        if early > 0 && wait > 0 && late == 0 {
+            self.saw("a timer that rings early");
+        }
+        if late > 0 {
+            self.saw("a timer that rings late");
+        }
+    }
+
+    /// A model is asked.
+    fn ask(&mut self, asker: &Asker, body: &str) {
+        let body: Value = serde_json::from_str(body).unwrap();
+        let answer = self.model.answer(&body, &mut self.chance, self.calm);
+        let mut after = self.delay(300);
+        let (bytes, end) = match answer {
+            Answer::Status { status, retry_after } => {
+                let hint = retry_after.map(|seconds| ("retry-after".to_owned(), seconds.to_string()));
+                self.head(asker, after, status, hint);
+                (br#"{"type":"error","error":{"type":"e","message":"no"}}"#.to_vec(), End::Good)
+            }
+            Answer::Stream { bytes, end } => {
+                self.head(asker, after, 200, None);
+                (bytes, end)
+            }
+        };
+        let most = match &end {
+            End::Good => bytes.len(),
+            End::Cut(cut) => cut.at,
+            End::Silence(at) => *at,
+        };
+        let mut rest = &bytes[..most];
         while !rest.is_empty() {
-            let size = usize::try_from(self.chance.below(400) + 1).unwrap().min(rest.len());
+            let size = (1 + self.chance.index(400)).min(rest.len());
             let (piece, more) = rest.split_at(size);
             rest = more;
             after += self.delay(40);
-            self.model(after, call.call, ModelInput::Data(piece.to_vec()));
+            self.model(asker, after, ModelInput::Data(piece.to_vec()));
         }
-        let end = if cut.is_some() && self.chance.one_in(2) {
-            ModelInput::Lost { reason: "cut".to_owned() }
-        } else {
-            ModelInput::End
+        let over = match end {
+            End::Good => ModelInput::End,
+            End::Cut(cut) => {
+                self.saw("a stream that is cut");
+                if cut.breaks { ModelInput::Lost { reason: "cut".to_owned() } } else { ModelInput::End }
+            }
+            End::Silence(_) => {
+                self.saw("a stream that falls silent");
+                return;
+            }
         };
-        self.model(after + 1, call.call, end);
+        self.model(asker, after + 1, over);
     }
 
-    fn model(&mut self, after: u64, call: CallId, input: ModelInput) {
-        let boot = self.boots;
-        self.plan(after, Happening::Model { boot, call, input });
+    fn head(&mut self, asker: &Asker, after: u64, status: u16, more: Option<(String, String)>) {
+        let kind = if status == 200 { "text/event-stream" } else { "application/json" };
+        let mut headers = vec![("content-type".to_owned(), kind.to_owned())];
+        headers.extend(more);
+        self.model(asker, after, ModelInput::Head { status, headers: headers.into_iter().collect() });
+    }
+
+    fn model(&mut self, asker: &Asker, after: u64, input: ModelInput) {
+        let happening = match asker.clone() {
+            Asker::Page(page, call) => Happening::Model { page, call, input },
+            Asker::Socket(socket, call) => {
+                let frame = match input {
+                    ModelInput::Head { status, headers } => ServerFrame::ModelHead { call, status, headers },
+                    ModelInput::Data(data) => {
+                        ServerFrame::ModelData { call, data: shared::output::Bytes(data) }
+                    }
+                    ModelInput::End => ServerFrame::ModelEnd { call, problem: None },
+                    ModelInput::Lost { reason } | ModelInput::Refused { reason } => ServerFrame::ModelEnd {
+                        call,
+                        problem: Some(Problem::retryable(ProblemCode::Upstream, reason)),
+                    },
+                };
+                Happening::Relay { socket, frame }
+            }
+        };
+        self.plan(after, happening);
     }
 
     fn delay(&mut self, most: u64) -> u64 {
@@ -420,16 +381,21 @@ impl World {
     /// Lets the next thing happen; false if nothing will happen by itself.
     pub(crate) fn step(&mut self) -> bool {
         let next = self.agenda.keys().next().map(|(at, _)| *at);
-        let rivals = self.rival.as_ref().and_then(|rival| rival.alarm);
-        let alarm = self.alarm.into_iter().chain(rivals).min().map(|at| at.max(self.now));
+        let ring = |page: &Page| page.alarm.map(|at| at.max(page.frozen_until));
+        let alarm = self.pages.iter().filter_map(ring).min();
         let Some(at) = [next, alarm, self.runner.next()].into_iter().flatten().min() else { return false };
         self.now = self.now.max(at);
         self.runner.tick(self.now);
         self.down();
-        self.ring();
-        self.swap();
-        self.ring();
-        self.swap();
+        let now = self.now;
+        let due = |page: &&Page| ring(page).is_some_and(|at| at <= now);
+        let ringing: Vec<u64> = self.pages.iter().filter(due).map(|page| page.id).collect();
+        for id in ringing {
+            if let Some(page) = self.get_mut(id) {
+                page.alarm = None;
+            }
+            self.send(id, Event::Tick);
+        }
         let due = self.agenda.keys().next().copied().filter(|(at, _)| *at <= self.now);
         if let Some(key) = due
             && let Some(happening) = self.agenda.remove(&key)
@@ -440,80 +406,105 @@ impl World {
         true
     }
 
-    fn ring(&mut self) {
-        if self.alarm.is_some_and(|at| at <= self.now) {
-            self.alarm = None;
-            self.send(Event::Tick);
-        }
-    }
-
     fn happen(&mut self, happening: Happening) {
+        if let Some(page) = happening.page().and_then(|id| self.get(id))
+            && page.frozen_until > self.now
+        {
+            let after = page.frozen_until - self.now;
+            return self.plan(after, happening);
+        }
         match happening {
-            Happening::ToRunner { socket, frame } => {
-                let now = self.now;
-                self.runner.frame(socket, frame, now, &mut self.chance);
+            Happening::ToRunner { socket, frame } => self.reach_runner(socket, frame),
+            Happening::Relay { socket, frame } => {
+                if self.runner.driver() == Some(socket) {
+                    self.runner.out.push((socket, frame));
+                }
             }
-            Happening::ToPage { socket, boot, input } => {
-                self.as_page(boot, |world| world.send(Event::Link { generation: socket, input }));
+            Happening::ToPage { page, socket, input } => {
+                self.send(page, Event::Link { generation: socket, input });
             }
-            Happening::Written { boot, entries, fails } => {
-                self.as_page(boot, |world| world.written(&entries, fails));
+            Happening::Written { page, entries, fails } => self.written(page, &entries, fails),
+            Happening::Known { page, through } => {
+                if let Some(page) = self.get_mut(page) {
+                    page.writing = false;
+                }
+                self.send(page, Event::Saved { through });
             }
-            Happening::Known { boot, through } => self.as_page(boot, |world| {
-                world.writing = false;
-                world.send(Event::Saved { through });
-            }),
-            Happening::Fenced { boot } => self.as_page(boot, Self::fenced),
-            Happening::Model { boot, call, input } => {
-                self.as_page(boot, |world| world.send(Event::Model { call, input }));
-            }
+            Happening::Fenced { page } => self.fenced(page),
+            Happening::Model { page, call, input } => self.send(page, Event::Model { call, input }),
         }
     }
 
-    fn written(&mut self, entries: &[Entry], fails: bool) {
-        self.writing = false;
-        if self.claim != self.boots {
-            return self.fenced();
+    fn written(&mut self, id: u64, entries: &[Entry], fails: bool) {
+        let Some(page) = self.get_mut(id) else { return };
+        page.writing = false;
+        let browser = page.browser;
+        if self.browsers[browser].claim != id {
+            return self.fenced(id);
         }
-        let hole = entries[0].n > self.disk.len() as u64 + 1;
+        let hole = entries[0].n > self.browsers[browser].disk.len() as u64 + 1;
         if fails || hole {
-            self.send(Event::SaveFailed { reason: "no room".to_owned() });
+            self.saw("a save that fails");
+            self.send(id, Event::SaveFailed { reason: "no room".to_owned() });
         } else {
             let through = entries.last().map_or(0, |entry| entry.n);
-            self.write(entries);
-            self.send(Event::Saved { through });
+            self.write(browser, entries);
+            self.send(id, Event::Saved { through });
         }
     }
 
     /// Writes to the disk as the page does: an entry that is there already must be the same.
-    fn write(&mut self, entries: &[Entry]) {
+    fn write(&mut self, browser: usize, entries: &[Entry]) {
+        let disk = &mut self.browsers[browser].disk;
         for entry in entries {
             let place = usize::try_from(entry.n - 1).unwrap();
-            match self.disk.get(place) {
+            match disk.get(place) {
                 Some(known) => assert_eq!(known, entry, "two different entries of one number"),
-                None => self.disk.push(entry.clone()),
+                None => disk.push(entry.clone()),
             }
         }
     }
 
-    pub(crate) fn say(&mut self, steer: bool) {
-        self.words += 1;
-        let text = format!("wish {}", self.words);
-        self.send(Event::User(UserEvent::Say { text, steer }));
+    /// Whether, as seen from outside, nothing is left to do: nothing runs, nothing waits to be acknowledged, the page says that it
+    /// rests, and the model was told everything; `all` of it, or all but the ends that wait for the next word.
+    pub(crate) fn at_rest(&self, all: bool) -> bool {
+        let page = self.page();
+        let idle = page.turn == Some(TurnView::Idle) && !page.writing && page.held.is_empty();
+        let ran = self.runner.is_empty() && self.runner.tasks.values().all(|task| task.state.is_end());
+        let Some(body) = page.last_body.as_ref().filter(|_| idle && ran) else { return false };
+        let told = told::read(body);
+        let ends = self.own_ends(&told).all(|(id, may_wait)| may_wait && !all || told.knows(id));
+        let words = self.said().all(|words| told.words.contains_key(words));
+        ends && words
     }
 
-    pub(crate) fn decide(&mut self) {
-        if let Some((call, index)) = self.asked {
-            let decision =
-                if self.chance.one_in(4) { Decision::Deny { words: String::new() } } else { Decision::Once };
-            self.send(Event::User(UserEvent::Decide { call, index, decision }));
+    /// The ends that this browser's log must know, and whether each may wait for the next word. Those that another browser
+    /// acknowledged are told there, and here if the model was told that the task began.
+    pub(crate) fn own_ends<'a>(&'a self, told: &'a Told) -> impl Iterator<Item = (&'a TaskId, bool)> {
+        use shared::task::TaskState;
+        let browser = self.page().browser;
+        let own = move |id: &TaskId| {
+            let here = self.ends.get(id).and_then(|end| self.acked.get(end)).is_none_or(|by| *by == browser);
+            here || told.begun.contains(id)
+        };
+        let tasks = self.runner.tasks.values().filter(move |task| own(&task.id));
+        tasks.map(|task| (&task.id, matches!(task.state, TaskState::Stopped { .. } | TaskState::Lost { .. })))
+    }
+
+    /// What the person said, as far as the log knows.
+    pub(crate) fn said(&self) -> impl Iterator<Item = &str> {
+        self.disk().iter().filter_map(|entry| match &entry.record {
+            Record::Said { text, .. } => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
+    /// In calm: what is due is done in time though timers are late, since the runner's frames are not.
+    pub(crate) fn in_time(&self) {
+        let page = self.page();
+        let connected = page.welcomed.is_some_and(|since| since + 2_000 < self.now);
+        if let Some(due) = page.retry_due.filter(|_| connected) {
+            assert!(self.now < due + 2_000, "a failed call was due {} ms ago", self.now - due);
         }
     }
-}
-
-fn last_asked(log: &[Entry]) -> Option<agent::record::Cause> {
-    log.iter().rev().find_map(|entry| match &entry.record {
-        Record::Asked { cause, .. } => Some(*cause),
-        _ => None,
-    })
 }

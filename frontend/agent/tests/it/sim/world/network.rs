@@ -1,130 +1,184 @@
-//! What lies between the page and the runner: sockets that are refused, frames that are late, doubled or overtaken, and cuts.
+//! What lies between the pages and the runner: sockets that are refused, hang or die without a word, frames that are late, doubled or
+//! overtaken, cuts, and a runner that is away.
 
 use agent::event::LinkInput;
 use agent::record::Record;
-use shared::Seq;
-use shared::protocol::{ClientFrame, ServerFrame};
+use shared::protocol::{ClientFrame, ServerFrame, TaskEvent, close};
+use shared::{Epoch, Seq};
 
-use super::{Happening, World};
+use super::{Asker, Happening, World};
+
+/// Sockets of different pages are different sockets.
+const PAGE: u64 = 1_000_000;
 
 impl World {
-    pub(super) fn connect(&mut self, generation: u64) {
-        self.leave();
-        let boot = self.boots;
+    pub(super) fn connect(&mut self, id: u64, generation: u64) {
+        self.leave(id);
         let after = self.delay(50);
-        let refused = !self.calm && self.chance.one_in(6);
-        self.socket = (!refused).then_some(generation);
-        (self.last_up, self.last_down) = (self.now, self.now + after);
-        let input =
-            if refused { LinkInput::Closed { code: 1006, reason: String::new() } } else { LinkInput::Opened };
-        self.plan(after, Happening::ToPage { socket: generation, boot, input });
+        let away = self.now < self.away_until;
+        let refused = if away { !self.chance.one_in(4) } else { !self.calm && self.chance.one_in(6) };
+        let hangs = !refused && (away || !self.calm && self.chance.one_in(20));
+        let now = self.now;
+        let Some(page) = self.get_mut(id) else { return };
+        (page.last_up, page.last_down) = (now, now + after);
+        page.socket = (!refused).then_some(generation);
+        if hangs {
+            self.saw("a socket that never opens");
+            return;
+        }
+        let input = if refused { cut() } else { LinkInput::Opened };
+        self.plan(after, Happening::ToPage { page: id, socket: generation, input });
     }
 
     /// A frame on its way to the runner. Frames of one socket keep their order; at a fault they are lost from some point on.
-    pub(super) fn up(&mut self, socket: u64, frame: ClientFrame) {
+    pub(super) fn up(&mut self, id: u64, socket: u64, frame: ClientFrame) {
+        let late = self.chance.below(30);
+        let now = self.now;
+        let Some(page) = self.pages.iter_mut().find(|page| page.id == id) else { return };
         if let ClientFrame::Ack { through } = &frame {
-            let epoch = self.agent.session().epoch;
-            let on_disk = self.disk.iter().rev().find_map(|entry| match &entry.record {
-                Record::Arrived { seq, epoch: of, .. } if Some(*of) == epoch => Some(*seq),
-                _ => None,
-            });
+            let epoch = page.agent.session().epoch;
+            let on_disk =
+                self.browsers[page.browser].disk.iter().rev().find_map(|entry| match &entry.record {
+                    Record::Arrived { seq, epoch: of, .. } if Some(*of) == epoch => Some(*seq),
+                    _ => None,
+                });
             assert!(on_disk.unwrap_or(Seq(0)) >= *through, "acknowledged {through} before it was durable");
         }
-        if self.socket == Some(socket) {
-            let at = self.last_up.max(self.now + self.chance.below(30));
-            self.last_up = at;
-            self.plan(at - self.now, Happening::ToRunner { socket: self.key(socket), frame });
+        if page.socket == Some(socket) {
+            page.last_up = page.last_up.max(now + late);
+            let after = page.last_up - now;
+            self.plan(after, Happening::ToRunner { socket: id * PAGE + socket, frame });
         }
     }
 
-    /// Closes this page's socket, if it has one.
-    pub(super) fn leave(&mut self) {
-        self.socket = None;
-        if self.runner.driver().is_some_and(|key| key / 1_000_000 == self.boots) {
+    pub(super) fn reach_runner(&mut self, socket: u64, frame: ClientFrame) {
+        if self.dead.contains(&socket) || self.now < self.away_until {
+            return;
+        }
+        // The cursor of a hello acknowledges, too.
+        let through = match &frame {
+            ClientFrame::Ack { through } if self.runner.driver() == Some(socket) => *through,
+            ClientFrame::Hello(hello) if hello.epoch == Some(self.runner.epoch) => hello.after,
+            _ => Seq(0),
+        };
+        let browser = self.get(socket / PAGE).map(|page| page.browser);
+        let Epoch(epoch) = self.runner.epoch;
+        for seq in self.runner.acked.0 + 1..=through.0 {
+            self.acked.extend(browser.map(|browser| ((epoch.as_u128(), Seq(seq)), browser)));
+        }
+        let (now, calm) = (self.now, self.calm);
+        self.runner.frame(socket, frame, now, &mut self.chance, calm);
+        for (socket, call, body) in std::mem::take(&mut self.runner.calls) {
+            self.ask(&Asker::Socket(socket, call), &body);
+        }
+    }
+
+    /// Closes a page's socket, if it has one.
+    pub(super) fn leave(&mut self, id: u64) {
+        let Some(page) = self.get_mut(id) else { return };
+        page.socket = None;
+        // Of what a dead one did, the runner does not hear.
+        if self.runner.driver().is_some_and(|key| key / PAGE == id && !self.dead.contains(&key)) {
             self.runner.cut();
         }
-    }
-
-    /// Sockets of different boots are different sockets.
-    const fn key(&self, socket: u64) -> u64 {
-        self.boots * 1_000_000 + socket
     }
 
     /// Frames from the runner set out.
     pub(super) fn down(&mut self) {
         for (key, frame) in std::mem::take(&mut self.runner.out) {
-            let (boot, socket) = (key / 1_000_000, key % 1_000_000);
-            self.as_page(boot, |world| world.deliver(boot, socket, frame));
+            if let ServerFrame::Event { seq, event: TaskEvent::Ended { task, .. } } = &frame {
+                let Epoch(epoch) = self.runner.epoch;
+                self.ends.insert(task.id.clone(), (epoch.as_u128(), *seq));
+            }
+            if !self.dead.contains(&key) {
+                self.deliver(key / PAGE, key % PAGE, frame);
+            }
         }
         for key in std::mem::take(&mut self.runner.fenced) {
-            let (boot, socket) = (key / 1_000_000, key % 1_000_000);
-            self.as_page(boot, |world| {
-                if world.socket == Some(socket) {
-                    world.socket = None;
-                    world.taken = true;
-                    let input = LinkInput::Closed { code: 4001, reason: String::new() };
-                    let after = world.delay(400);
-                    world.plan(after, Happening::ToPage { socket, boot, input });
-                }
-            });
-        }
-    }
-
-    fn deliver(&mut self, boot: u64, socket: u64, frame: ServerFrame) {
-        if self.socket == Some(socket) {
-            let at = self.last_down.max(self.now + self.chance.below(30));
-            self.last_down = at;
-            let twice = !self.calm
-                && matches!(frame, ServerFrame::Event { .. } | ServerFrame::Reply { .. })
-                && self.chance.one_in(20);
-            // Now and then a frame overtakes the one before it, which no socket does: the agent must see the gap.
-            let overtakes = !self.calm && matches!(frame, ServerFrame::Event { .. }) && self.chance.one_in(8);
-            let after = at.saturating_sub(self.now);
-            let late = if overtakes { self.chance.below(400) } else { 0 };
-            if twice {
-                let input = LinkInput::Frame(Box::new(frame.clone()));
-                let more = self.chance.below(100);
-                self.plan(after + more, Happening::ToPage { socket, boot, input });
+            let (id, socket) = (key / PAGE, key % PAGE);
+            if self.dead.contains(&key) {
+                continue;
             }
-            self.plan(
-                after + late,
-                Happening::ToPage { socket, boot, input: LinkInput::Frame(Box::new(frame)) },
-            );
+            if let Some(page) = self.get_mut(id)
+                && page.socket == Some(socket)
+            {
+                page.socket = None;
+                let after = self.delay(400);
+                let input = LinkInput::Closed { code: close::FENCED, reason: String::new() };
+                self.plan(after, Happening::ToPage { page: id, socket, input });
+            }
         }
     }
 
-    /// The connection breaks. Frames on their way are lost; the page hears of it a little later, if at all.
+    fn deliver(&mut self, id: u64, socket: u64, frame: ServerFrame) {
+        let late = self.chance.below(30);
+        let (now, calm) = (self.now, self.calm);
+        let Some(page) = self.get_mut(id).filter(|page| page.socket == Some(socket)) else { return };
+        page.last_down = page.last_down.max(now + late);
+        let after = page.last_down - now;
+        let twice = !calm
+            && matches!(frame, ServerFrame::Event { .. } | ServerFrame::Reply { .. })
+            && self.chance.one_in(20);
+        // Now and then a frame overtakes the one before it, which no socket does: the agent must see the gap.
+        let overtakes = !calm && matches!(frame, ServerFrame::Event { .. }) && self.chance.one_in(8);
+        let late = if overtakes { self.chance.below(400) } else { 0 };
+        if twice {
+            let more = self.chance.below(100);
+            let input = LinkInput::Frame(Box::new(frame.clone()));
+            self.plan(after + more, Happening::ToPage { page: id, socket, input });
+        }
+        let input = LinkInput::Frame(Box::new(frame));
+        self.plan(after + late, Happening::ToPage { page: id, socket, input });
+    }
+
+    /// The connection breaks. Frames on their way are lost; the page hears of it a little later.
     pub(crate) fn cut(&mut self) {
-        let Some(socket) = self.socket else { return };
-        self.leave();
-        let key = self.key(socket);
-        let own = self.boots;
+        for id in self.pages.iter().map(|page| page.id).collect::<Vec<_>>() {
+            self.cut_of(id);
+        }
+    }
+
+    fn cut_of(&mut self, id: u64) {
+        let Some(socket) = self.get(id).and_then(|page| page.socket) else { return };
+        self.leave(id);
+        let key = id * PAGE + socket;
+        if self.dead.contains(&key) {
+            return;
+        }
         let lost: Vec<(u64, u64)> = self
             .agenda
             .iter()
             .filter(|(_, happening)| match happening {
                 Happening::ToRunner { socket, .. } => *socket == key,
-                Happening::ToPage { socket: other, boot, .. } => *other == socket && *boot == own,
-                Happening::Written { .. }
-                | Happening::Known { .. }
-                | Happening::Fenced { .. }
-                | Happening::Model { .. } => false,
+                Happening::ToPage { page, socket: other, .. } => *other == socket && *page == id,
+                _ => false,
             })
             .map(|(at, _)| *at)
             .collect();
-        let keep = usize::try_from(self.chance.below(lost.len() as u64 + 1)).unwrap();
+        let keep = self.chance.index(lost.len() as u64 + 1);
         for at in lost.into_iter().skip(keep) {
             self.agenda.remove(&at);
         }
-        let boot = self.boots;
         let after = self.delay(100);
-        self.plan(
-            after,
-            Happening::ToPage {
-                socket,
-                boot,
-                input: LinkInput::Closed { code: 1006, reason: String::new() },
-            },
-        );
+        self.plan(after, Happening::ToPage { page: id, socket, input: cut() });
     }
+
+    /// The connection of the person's page dies, and neither side hears of it.
+    pub(crate) fn deaden(&mut self) {
+        if let Some(socket) = self.page().socket {
+            self.dead.insert(self.page().id * PAGE + socket);
+            self.saw("a link that dies without a word");
+        }
+    }
+
+    /// For so long nobody reaches the runner.
+    pub(crate) fn go_away(&mut self, length: u64) {
+        self.cut();
+        self.away_until = self.now + length;
+        self.saw("a runner that is away");
+    }
+}
+
+const fn cut() -> LinkInput {
+    LinkInput::Closed { code: 1006, reason: String::new() }
 }

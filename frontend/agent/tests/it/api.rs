@@ -1,0 +1,285 @@
+//! The message rules of the API, stated once more from its public documents and not from `agent::model::rules`: what the product
+//! believes of them is judged here, and not by itself. Also part of the fake model in `tests/support`.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+/// What a user's message may hold.
+const OF_USER: [&str; 6] = ["text", "image", "document", "search_result", "container_upload", "tool_result"];
+
+/// Checks the body of `POST /v1/messages`.
+///
+/// # Errors
+/// The rule that is broken, in the API's words where they are known.
+pub(crate) fn check(body: &Value) -> Result<(), String> {
+    if body["model"].as_str().is_none_or(str::is_empty) {
+        return Err("model: Field required".to_owned());
+    }
+    if body["max_tokens"].as_u64().is_none_or(|most| most == 0) {
+        return Err("max_tokens: must be greater than or equal to 1".to_owned());
+    }
+    for gone in ["temperature", "top_p", "top_k"] {
+        if body.get(gone).is_some() {
+            return Err(format!("{gone}: is not supported by this version"));
+        }
+    }
+    let tools = tools(&body["tools"])?;
+    system(&body["system"])?;
+    markers(body)?;
+    let turns = turns(&body["messages"])?;
+    let mut ids = BTreeSet::new();
+    let mut uses: Vec<String> = Vec::new();
+    for (n, turn) in turns.iter().enumerate() {
+        if turn.of_user {
+            users(n, turn, &uses)?;
+            uses.clear();
+        } else {
+            uses = assistants(n, turn, n + 1 == turns.len(), &mut ids)?;
+        }
+        let has_tools = turn.blocks.iter().any(|block| matches!(kind(block), "tool_use" | "tool_result"));
+        if has_tools && !tools {
+            return Err("tools: Requests which include `tool_use` or `tool_result` blocks must define tools"
+                .to_owned());
+        }
+    }
+    match turns.last() {
+        Some(last) if !last.of_user && !last.blocks.last().is_some_and(of_server) => Err(
+            "This model does not support assistant message prefill. The conversation must end with a user message."
+                .to_owned(),
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// What one side says until the other one speaks.
+struct Turn {
+    of_user: bool,
+    blocks: Vec<Value>,
+}
+
+/// Messages of one role that follow each other count as one, and a string as one block of text.
+fn turns(messages: &Value) -> Result<Vec<Turn>, String> {
+    let messages = messages.as_array().filter(|list| !list.is_empty());
+    let messages = messages.ok_or("messages: at least one message is required")?;
+    let mut turns: Vec<Turn> = Vec::new();
+    for (n, message) in messages.iter().enumerate() {
+        let of_user = match message["role"].as_str() {
+            Some("user") => true,
+            Some("assistant") => false,
+            _ => return Err(format!("messages.{n}.role: Input should be 'user' or 'assistant'")),
+        };
+        let blocks = match &message["content"] {
+            Value::String(text) => vec![json!({"type": "text", "text": text})],
+            Value::Array(blocks) if !blocks.is_empty() => blocks.clone(),
+            Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+                return Err(format!("messages.{n}: all messages must have non-empty content"));
+            }
+        };
+        match turns.last_mut() {
+            Some(turn) if turn.of_user == of_user => turn.blocks.extend(blocks),
+            _ => turns.push(Turn { of_user, blocks }),
+        }
+    }
+    if turns[0].of_user {
+        Ok(turns)
+    } else {
+        Err("messages: first message must use the \"user\" role".to_owned())
+    }
+}
+
+fn users(n: usize, turn: &Turn, uses: &[String]) -> Result<(), String> {
+    let mut answered: Vec<&str> = Vec::new();
+    let mut others = false;
+    for (k, block) in turn.blocks.iter().enumerate() {
+        let at = format!("messages.{n}.content.{k}");
+        match kind(block) {
+            "text" => text(&at, block)?,
+            "tool_result" => {
+                let id = block["tool_use_id"].as_str().unwrap_or_default();
+                if !uses.iter().any(|one| one == id) {
+                    return Err(format!(
+                        "{at}: unexpected `tool_use_id` found in `tool_result` blocks: {id}. Each `tool_result` block must have a corresponding `tool_use` block in the previous message."
+                    ));
+                }
+                if answered.contains(&id) {
+                    return Err(format!(
+                        "{at}: each tool_use must have a single result. Found multiple `tool_result` blocks with id: {id}"
+                    ));
+                }
+                if others {
+                    return Err(format!("{at}: `tool_result` blocks must come before all other content"));
+                }
+                result(&at, block)?;
+                answered.push(id);
+            }
+            known if OF_USER.contains(&known) => {}
+            other => {
+                return Err(format!("{at}: Input tag '{other}' does not match any of the expected tags"));
+            }
+        }
+        others |= kind(block) != "tool_result";
+    }
+    let open: Vec<&str> = uses.iter().map(String::as_str).filter(|id| !answered.contains(id)).collect();
+    if open.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "messages.{n}: `tool_use` ids were found without `tool_result` blocks immediately after: {}. Each `tool_use` block must have a corresponding `tool_result` block in the next message.",
+        open.join(", ")
+    ))
+}
+
+/// The ids of its tool uses.
+fn assistants(n: usize, turn: &Turn, last: bool, ids: &mut BTreeSet<String>) -> Result<Vec<String>, String> {
+    let mut uses: Vec<String> = Vec::new();
+    for (k, block) in turn.blocks.iter().enumerate() {
+        let at = format!("messages.{n}.content.{k}");
+        let filled = |field: &str| block[field].as_str().is_some_and(|text| !text.is_empty());
+        match kind(block) {
+            "" => return Err(format!("{at}.type: Field required")),
+            "text" => {
+                text(&at, block)?;
+                if !uses.is_empty() {
+                    return Err(format!("{at}: `text` blocks may not follow `tool_use` blocks"));
+                }
+            }
+            "tool_use" => {
+                let (id, name) = (&block["id"], &block["name"]);
+                if !is_word(id) || !is_word(name) {
+                    return Err(format!(
+                        "{at}.tool_use: id {id} and name {name} should match pattern '^[a-zA-Z0-9_-]{{1,128}}$'"
+                    ));
+                }
+                if !block["input"].is_object() {
+                    return Err(format!("{at}.tool_use.input: Input should be a valid dictionary"));
+                }
+                let id = id.as_str().unwrap_or_default().to_owned();
+                if !ids.insert(id.clone()) {
+                    return Err(format!("{at}: `tool_use` ids must be unique: {id}"));
+                }
+                uses.push(id);
+            }
+            "thinking" if !block["thinking"].is_string() || !filled("signature") => {
+                return Err(format!("{at}: Invalid `signature` in `thinking` block"));
+            }
+            "redacted_thinking" if !filled("data") => {
+                return Err(format!("{at}: Invalid `data` in `redacted_thinking` block"));
+            }
+            "tool_result" | "image" | "document" => {
+                return Err(format!("{at}: `{}` blocks can only be in `user` messages", kind(block)));
+            }
+            _ => {}
+        }
+    }
+    match turn.blocks.last().map_or("", kind) {
+        "thinking" | "redacted_thinking" => {
+            Err(format!("messages.{n}: The final block in an assistant message cannot be `thinking`."))
+        }
+        _ if last && !uses.is_empty() => Err(format!(
+            "messages.{n}: `tool_use` ids were found without `tool_result` blocks: {}",
+            uses.join(", ")
+        )),
+        _ => Ok(uses),
+    }
+}
+
+fn kind(block: &Value) -> &str {
+    block["type"].as_str().unwrap_or_default()
+}
+
+/// Whether it is of a tool that the server carries out: only there may a request end on the assistant's words, to go on after a pause.
+fn of_server(block: &Value) -> bool {
+    let kind = kind(block);
+    kind == "server_tool_use" || kind.ends_with("_tool_result")
+}
+
+fn text(at: &str, block: &Value) -> Result<(), String> {
+    match block["text"].as_str() {
+        Some(words) if words.chars().any(|char| !char.is_whitespace() && char > ' ') => Ok(()),
+        Some(_) => Err(format!("{at}: text content blocks must contain non-whitespace text")),
+        None => Err(format!("{at}.text: Input should be a valid string")),
+    }
+}
+
+fn result(at: &str, block: &Value) -> Result<(), String> {
+    if block.get("is_error").is_some_and(|error| !error.is_boolean()) {
+        return Err(format!("{at}.is_error: Input should be a valid boolean"));
+    }
+    match &block["content"] {
+        Value::Null | Value::String(_) => Ok(()),
+        Value::Array(inner) => {
+            inner.iter().filter(|block| kind(block) == "text").try_for_each(|block| text(at, block))
+        }
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+            Err(format!("{at}.content: Input should be a valid string or list"))
+        }
+    }
+}
+
+fn is_word(value: &Value) -> bool {
+    let word = value.as_str().unwrap_or_default();
+    (1..=128).contains(&word.len())
+        && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+/// Whether there are any.
+fn tools(tools: &Value) -> Result<bool, String> {
+    let Some(list) = tools.as_array() else { return Ok(false) };
+    let mut names = BTreeSet::new();
+    for (n, tool) in list.iter().enumerate() {
+        // Tools of the server's own have a type of theirs and no schema.
+        let custom = tool["type"].as_str().is_none_or(|kind| kind == "custom");
+        if !is_word(&tool["name"]) {
+            return Err(format!("tools.{n}.name: String should match pattern '^[a-zA-Z0-9_-]{{1,128}}$'"));
+        }
+        if custom && tool["input_schema"]["type"] != "object" {
+            return Err(format!("tools.{n}.input_schema.type: Input should be 'object'"));
+        }
+        if !names.insert(tool["name"].to_string()) {
+            return Err("tools: Tool names must be unique.".to_owned());
+        }
+    }
+    Ok(!list.is_empty())
+}
+
+fn system(system: &Value) -> Result<(), String> {
+    match system {
+        Value::Null | Value::String(_) => Ok(()),
+        Value::Array(blocks) => {
+            if blocks.iter().any(|block| kind(block) != "text") {
+                return Err("system: only text blocks".to_owned());
+            }
+            blocks.iter().try_for_each(|block| text("system", block))
+        }
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+            Err("system: Input should be a valid string or list".to_owned())
+        }
+    }
+}
+
+/// At most four, each of a known kind, and none on thinking.
+fn markers(body: &Value) -> Result<(), String> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut blocks = [list(&body["tools"]), list(&body["system"])].concat();
+    for message in list(&body["messages"]) {
+        blocks.extend(list(&message["content"]));
+    }
+    let marked: Vec<&Value> = blocks
+        .iter()
+        .filter(|block| block.get("cache_control").is_some_and(|mark| !mark.is_null()))
+        .collect();
+    if marked.len() > 4 {
+        return Err(format!(
+            "A maximum of 4 blocks with cache_control may be provided. Found {}.",
+            marked.len()
+        ));
+    }
+    match marked
+        .iter()
+        .find(|block| block["cache_control"]["type"] != "ephemeral" || kind(block).ends_with("thinking"))
+    {
+        Some(block) => Err(format!("cache_control cannot be set like this for `{}` blocks", kind(block))),
+        None => Ok(()),
+    }
+}
