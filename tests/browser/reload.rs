@@ -77,11 +77,11 @@ fn while_an_answer_streams() {
 fn while_a_command_is_waited_for() {
     scene("while_a_command_is_waited_for", async |_, scene| {
         let page = &scene.page;
-        page.say("Run \"sleep 3 && echo hi\"").await;
+        page.say("Run \"sleep 8 && echo hi\"").await;
         page.tab.find(".tool[data-state=running]").await;
         page.reload().await;
         page.tab.find(".tool[data-state=running]").await;
-        page.says("sleep 3 && echo hi is done (exit 0)").await;
+        page.says("sleep 8 && echo hi is done (exit 0)").await;
         page.idle().await;
         let log = page.log().await;
         assert_eq!(count(&log, |record| matches!(record, Record::ToolDone { .. })), 1);

@@ -64,7 +64,7 @@ fn one_session_in_two_tabs_is_driven_by_one() {
         second.shows(&first.rows().await).await;
 
         // What happens in the first is seen live in the second: while it runs, and when it is over.
-        first.say("Run \"sleep 2 && echo two\"").await;
+        first.say("Run \"sleep 6 && echo two\"").await;
         second.tab.find(".tool[data-state=running]").await;
         second.says("echo two is done (exit 0)").await;
         first.idle().await;

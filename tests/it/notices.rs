@@ -160,11 +160,13 @@ fn looking_at_an_ended_task_consumes_its_notice() {
 #[test]
 fn statuses_are_true() {
     play(async {
-        let scene = Scene::by(|request| match request.n {
+        let word = format!("meanwhile-late-{}", uuid::Uuid::new_v4());
+        let late = format!("while :; do sleep 0.1; done # {word}");
+        let scene = Scene::by(move |request| match request.n {
             1 => answer()
                 .tool("background_run", json!({"command": "echo bad news; exit 7"}))
                 .tool("background_run", json!({"command": "kill -SEGV $$"}))
-                .tool("background_run", json!({"command": "sleep 60", "timeout": 1})),
+                .tool("background_run", json!({"command": late, "timeout": 1})),
             2 => say("They run."),
             _ => say("Noted."),
         })
@@ -176,9 +178,7 @@ fn statuses_are_true() {
         assert!(told.contains("failed (exit 7, ") && told.contains("bad news"), "{told}");
         assert!(told.contains("killed (SIGSEGV, "), "{told}");
         assert!(told.contains("timeout ("), "{told}");
-        let gone = wait::until("nothing is left", || {
-            e2e::process::with_argument("sleep 60").is_empty().then_some(())
-        });
+        let gone = wait::until("nothing is left", || e2e::process::holding(&word).is_empty().then_some(()));
         gone.await;
     });
 }

@@ -105,9 +105,11 @@ fn input_can_be_sent_to_a_task() {
 #[test]
 fn the_agent_can_stop_its_task() {
     play(async {
-        let scene = Scene::by(|request| match request.n {
+        let word = format!("meanwhile-stopped-{}", uuid::Uuid::new_v4());
+        let named = word.clone();
+        let scene = Scene::by(move |request| match request.n {
             1 => answer()
-                .tool("background_run", json!({"command": format!("{} stop me", until_file("never"))})),
+                .tool("background_run", json!({"command": format!("{} {named}", until_file("never"))})),
             2 => {
                 let id = request.results()[0].1.split_whitespace().nth(2).unwrap_or_default().to_owned();
                 answer().tool("stop_background", json!({"task_id": id}))
@@ -119,7 +121,7 @@ fn the_agent_can_stop_its_task() {
         scene.session.says("Stopped.").await;
         let (_, result, is_error) = &scene.model.requests()[2].results()[0];
         assert!(result.contains("stopped") && !is_error, "{result}");
-        assert_eq!(process::holding("stop me"), []);
+        assert_eq!(process::holding(&word), []);
         assert_eq!(scene.model.requests().len(), 3, "its own stop wakes nobody");
     });
 }

@@ -7,8 +7,10 @@
 //! its processes, which are known by their profile's folder.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::env;
 use std::fs;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -338,28 +340,63 @@ impl Tab {
     }
 }
 
+/// How often a chromedriver that ends before it serves is started again.
+const DRIVER_TRIES: usize = 3;
+
+/// On a busy machine one ends now and then before it has said anything on its standard output. Then its log says why, and another is started.
 async fn start_chromedriver() -> (Child, u16) {
+    for number in 1..=DRIVER_TRIES {
+        match try_chromedriver().await {
+            Ok(started) => return started,
+            // On the terminal also when the test passes.
+            Err(why) => {
+                let _told =
+                    writeln!(std::io::stderr(), "chromedriver, try {number} of {DRIVER_TRIES}: {why}");
+            }
+        }
+    }
+    panic!("chromedriver did not start in {DRIVER_TRIES} tries; what it said stands above");
+}
+
+async fn try_chromedriver() -> Result<(Child, u16), String> {
     let program = program("CHROMEDRIVER", &["chromedriver"], &["/usr/lib/chromium/chromedriver"]);
     let mut child = Command::new(program)
         .args(["--port=0", "--log-level=SEVERE"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .expect("chromedriver can be started");
-    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-    let port = wait::soon("chromedriver to say its port", async {
-        while let Some(line) = lines.next_line().await.expect("its output is text") {
-            if let Some((_, port)) = line.split_once("started successfully on port ") {
-                return port.trim_end_matches('.').parse().expect("the port is a number");
+    let mut errors = BufReader::new(child.stderr.take().expect("it is piped")).lines();
+    let errors = tokio::spawn(async move {
+        let mut said = VecDeque::new();
+        while let Ok(Some(line)) = errors.next_line().await {
+            said.push_back(line);
+            if said.len() > 20 {
+                said.pop_front();
             }
         }
-        panic!("chromedriver ended without a word");
-    })
-    .await;
-    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    (child, port)
+        Vec::from(said).join("\n")
+    });
+    let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    let mut said = Vec::new();
+    let port = async {
+        while let Ok(Some(line)) = lines.next_line().await {
+            if let Some((_, port)) = line.split_once("started successfully on port ") {
+                return port.trim_end_matches('.').parse().ok();
+            }
+            said.push(line);
+        }
+        None
+    };
+    if let Some(port) = wait::soon("chromedriver to say its port", port).await {
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        return Ok((child, port));
+    }
+    let status = wait::soon("chromedriver to end", child.wait()).await;
+    let errors = errors.await.unwrap_or_default();
+    Err(format!("it ended with {status:?}; it said {said:?}, and as errors {errors:?}"))
 }
 
 fn capabilities(options: &Options, profile: &Path) -> WebDriverResult<ChromiumCapabilities> {

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -84,7 +85,7 @@ impl Runner {
             std::fs::create_dir(folder.path().join(name)).expect("a fresh folder takes folders");
         }
         let log = Arc::new(Mutex::new(Vec::new()));
-        let (child, link) = launch(folder.path(), &options, 0, &log).await;
+        let (child, link) = launch(folder.path(), &options, own_port(), &log).await;
         Self { child, folder, link, log, options }
     }
 
@@ -219,6 +220,22 @@ impl Drop for Runner {
         assert!(faults.is_empty(), "the runner logged errors: {faults:#?}");
         assert!(status.success(), "the runner ended with {status}; its log:\n{}", self.log());
     }
+}
+
+/// A port below those that the system gives out by itself: nobody gets it by chance while its runner is started again.
+fn own_port() -> u16 {
+    const PORTS: std::ops::Range<u16> = 18_000..32_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Test binaries that run side by side begin at different places.
+    let begin = u16::try_from(std::process::id() % 1_000).unwrap_or(0).wrapping_mul(61);
+    for _ in PORTS {
+        let number = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start + number % (PORTS.end - PORTS.start);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port of {PORTS:?} is free");
 }
 
 /// Starts the binary and waits for its link. What it logs goes to `log`.

@@ -115,21 +115,31 @@ async fn ends_that_come_together_settle_once() {
 async fn a_fenced_pages_late_acknowledgement_counts_for_nothing() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let session = Uuid::new_v4();
-    let (mut first, _) = runner.drive(&credential, session).await;
-    first.start("true").await;
-    first.until("event").await;
-    let (mut second, _) = runner.drive(&credential, session).await;
-    // Its socket may be closed already.
-    let _ = futures_util::SinkExt::send(
-        &mut first.stream,
-        tokio_tungstenite::tungstenite::Message::text(json!({"type": "ack", "through": 1}).to_string()),
-    )
-    .await;
-    assert_eq!(first.closed().await.0, 4001);
-    assert_eq!(second.until("event").await["seq"], 1);
-    let (mut third, _) = runner.drive(&credential, session).await;
-    assert_eq!(third.until("event").await["seq"], 1);
+    let mut late = 0;
+    for _ in 0..10 {
+        let session = Uuid::new_v4();
+        let (mut first, _) = runner.drive(&credential, session).await;
+        first.start("true").await;
+        first.until("event").await;
+        // On its way while the other's hello is: which comes first is left to chance, and the welcome says it.
+        let mut second = runner.connect(&credential).await;
+        let hello = json!({"type": "hello", "protocol": 1, "session": session, "after": 0, "drive": true});
+        second.send(hello).await;
+        let ack = json!({"type": "ack", "through": 1}).to_string();
+        let ack = tokio_tungstenite::tungstenite::Message::text(ack);
+        let sent = futures_util::SinkExt::send(&mut first.stream, ack).await;
+        assert_eq!(first.closed().await.0, 4001);
+        let welcome = second.until("welcome").await;
+        if welcome["next"] == 2 {
+            continue;
+        }
+        late += usize::from(sent.is_ok());
+        assert_eq!(second.until("event").await["seq"], 1);
+        drop(second);
+        let (_, again) = runner.drive(&credential, session).await;
+        assert_eq!(again["next"], 1, "it is kept until the driver acknowledges it");
+    }
+    assert!(late > 0, "none came late");
 }
 
 #[tokio::test]
@@ -264,11 +274,9 @@ async fn a_request_that_waits_holds_up_no_other() {
     socket.ask(json!({"op": "watch", "task": task, "from": 0})).await;
     socket.until("output").await;
     let stop = socket.request(json!({"op": "stop", "task": task, "by": "user"})).await;
-    let begin = Instant::now();
     let quick = socket.request(json!({"op": "write_file", "path": "a", "content": "a"})).await;
     let seen = socket.collect(|frame| frame["type"] == "reply" && frame["id"] == quick.as_str()).await;
     assert!(seen.iter().all(|frame| frame["id"] != stop.as_str()), "the stop was first");
-    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
     // A second press kills at once.
     let stopped = socket.ask(json!({"op": "stop", "task": task, "by": "user", "now": true})).await;
     assert_eq!(stopped["task"]["state"]["signal"], "SIGKILL");
@@ -332,12 +340,10 @@ async fn a_page_that_does_not_read_holds_up_nobody() {
         let slice = socket.ask(json!({"op": "read_output", "task": task, "from": 0, "max": 1})).await;
         slice["total"].as_u64().unwrap()
     };
-    let begin = Instant::now();
     let first = length(&mut quick).await;
     quick.send(json!({"type": "alarm", "id": 1, "after_ms": 1500})).await;
     quick.until("alarm").await;
     assert!(length(&mut quick).await > first + 1_000_000, "the task was slowed down");
-    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
     // Reading again, it gets its replies, and output that has skipped what it missed.
     let mut replies = 0;
     let all = async {

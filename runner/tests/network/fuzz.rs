@@ -174,7 +174,11 @@ async fn mangled_requests_are_refused_and_the_next_is_served() {
         ),
     ];
     let mut answers = 0;
-    for _ in 0..20 {
+    for round in 0..100 {
+        // A busy machine answers fewer of them in time.
+        if round >= 20 && answers > 100 {
+            break;
+        }
         let mangled: Vec<_> = (0..20).map(|_| mangled(&requests[chance.index(5)], &mut chance)).collect();
         // One that is not whole is waited for; that wait is tested elsewhere.
         let answered = mangled.iter().map(|request| timeout(Duration::from_millis(300), runner.raw(request)));

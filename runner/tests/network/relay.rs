@@ -281,7 +281,10 @@ async fn without_a_key_it_says_how_to_set_one() {
 
 #[tokio::test]
 async fn an_upstream_that_is_not_there_is_a_problem_that_may_go_away() {
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Taken, so that nobody else gets it, and never listened on.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let gone = held.local_addr().unwrap();
     let base = format!("http://{gone}");
     let variables = [("ANTHROPIC_BASE_URL", base.as_str()), ("ANTHROPIC_API_KEY", "sk-the-key")];
     let runner = Runner::start_with(&[], &variables).await;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::support::{Runner, SOON, Socket, binary};
+use crate::support::{Runner, SOON, Socket, binary, left_out};
 
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -60,7 +60,7 @@ async fn without_descriptors_tasks_wait_for_each_other_and_none_is_lost() {
 #[tokio::test]
 async fn without_processes_tasks_wait_and_then_say_so() {
     if std::fs::metadata("/proc/self").map(|own| std::os::unix::fs::MetadataExt::uid(&own)).unwrap() != 0 {
-        println!("LEFT OUT: only root may become the user that this needs");
+        left_out("only root may become the user that this needs");
         return;
     }
     let folder = folder();
@@ -72,7 +72,9 @@ async fn without_processes_tasks_wait_and_then_say_so() {
     }
     let user = user.to_string();
     let program = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups", "bash"];
-    let runner = Runner::start_after(folder, &program, "export HOME=/; ulimit -u 45", &copy).await;
+    let runner =
+        Runner::start_after(folder, &program, "export HOME=/ TOKIO_WORKER_THREADS=2; ulimit -u 45", &copy)
+            .await;
     let credential = runner.pair().await;
     let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
     all_complete(&mut socket, "sleep 0.5", 30).await;
@@ -115,7 +117,7 @@ async fn with_a_small_disk() -> Option<Runner> {
     let mount = format!("mount -t tmpfs -o size=4m,mode=700 tmpfs '{}'", state.display());
     let able = std::process::Command::new(unshare[0]).args(&unshare[1..]).args(["-c", &mount]).output();
     if !able.is_ok_and(|output| output.status.success()) {
-        println!("LEFT OUT: this system lets nobody mount a file system of their own");
+        left_out("this system lets nobody mount a file system of their own");
         return None;
     }
     Some(Runner::start_after(folder, &unshare, &mount, binary()).await)

@@ -1,6 +1,6 @@
 //! What the runner notices of a running task: the ports that it listens on, and that it seems to wait for input.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,9 +37,16 @@ fn port(task: &Task) -> Option<u16> {
     task.last_line.strip_prefix("port ")?.parse().ok()
 }
 
+/// A loopback address that nobody else uses, so that nobody takes a port of it meanwhile.
+fn own() -> Ipv4Addr {
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, 83, high, low.max(1))
+}
+
 async fn listening(runner: &Runner) -> (Task, u16) {
     // Under another session, where a process group would not find it.
-    let task = runner.start(start(&format!("setsid sh -c '{}' & wait", listens("127.0.0.1:0")))).await;
+    let listens = listens(&format!("{}:0", own()));
+    let task = runner.start(start(&format!("setsid sh -c '{listens}' & wait"))).await;
     until("it listens", || port(&runner.tasks.get(&task.id).unwrap()).is_some()).await;
     let port = port(&runner.tasks.get(&task.id).unwrap()).unwrap();
     (task, port)
@@ -55,7 +62,7 @@ async fn ports_are_shown_to_those_who_are_connected() {
     assert_eq!(runner.tasks.get(&other.id).unwrap().ports, Vec::<u16>::new());
     let stopped = runner.tasks.stop(&task.id, Party::User, true).await.unwrap();
     assert_eq!((stopped.ports, stopped.ports_held), (vec![], vec![]));
-    assert!(TcpListener::bind(("127.0.0.1", port)).is_ok(), "it is free again");
+    assert!(TcpListener::bind((own(), port)).is_ok(), "it is free again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,7 @@
 pub mod ansi;
 mod disk;
 mod door;
+
 /// What that needs of the page's own, which asks the browser for some.
 mod format {
     pub(crate) fn bytes(count: u64) -> String {
@@ -19,6 +20,8 @@ mod format {
 }
 mod text;
 mod wire;
+
+pub use door::gets_in;
 
 /// One parser.
 pub struct Target {

@@ -156,3 +156,12 @@ fn one_input_from_a_file() {
         fuzz::run(&name, &std::fs::read(file).unwrap());
     }
 }
+
+/// Otherwise what must hold of those who get in would hold of nobody.
+#[test]
+fn every_seed_of_the_gate_gets_in() {
+    let gate = TARGETS.iter().find(|target| target.name == "gate").unwrap();
+    for seed in (gate.seeds)() {
+        assert!(fuzz::gets_in(&seed), "{}", String::from_utf8_lossy(&seed));
+    }
+}
