@@ -67,7 +67,7 @@ pub(crate) fn step(binary: impl FnOnce() -> anyhow::Result<PathBuf>) -> anyhow::
     let outcome = test::command(cargo::cargo().args(["test", "--package", "bench"]))?;
     test::command(cargo::command(bench).arg("--quick").arg("--runner").arg(cargo::root().join(binary()?)))?;
     Ok(match outcome {
-        Outcome::Ran(Counts { passed, failed }) => Outcome::Ran(Counts { passed: passed + 1, failed }),
+        Outcome::Ran(counts) => Outcome::Ran(Counts { passed: counts.passed + 1, ..counts }),
         skipped @ Outcome::Skipped(_) => skipped,
     })
 }

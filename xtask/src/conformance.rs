@@ -98,7 +98,11 @@ pub(crate) fn step(binary: impl FnOnce() -> anyhow::Result<PathBuf>) -> anyhow::
             }
         };
         say::line(format_args!("    {}: {counts}", suite.name));
-        total = Counts { passed: total.passed + counts.passed, failed: total.failed + counts.failed };
+        total = Counts {
+            passed: total.passed + counts.passed,
+            failed: total.failed + counts.failed,
+            ..Counts::default()
+        };
     }
     Ok(Outcome::Ran(total))
 }

@@ -12,6 +12,7 @@ mod conformance;
 mod deny;
 mod dev;
 mod dist;
+mod faults;
 mod page;
 mod run;
 mod say;
@@ -40,6 +41,7 @@ Commands:
                      --dev           in seconds, but large
   dev [ARGS…]      Live reload: Trunk in front of a runner. ARGS go to the runner.
   dist             Pack one self-contained, optimised binary into dist/.
+  faults [NAME…]   Take repairs out of the agent and see that the simulation finds each. Minutes.
   conformance      Check against software that is not ours: the official SDK, aimock.
   bench            Measure the optimised runner beside baselines, and write docs/benchmarks.md.
                      --quick         small amounts, which show that it works, not how fast
@@ -89,6 +91,10 @@ fn command(mut args: lexopt::Parser) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         "bench" => bench::run(&bench::Options::parse(args)?),
+        "faults" => {
+            let names = args.raw_args()?.map(|name| name.to_string_lossy().into_owned());
+            faults::run(&names.collect::<Vec<_>>())
+        }
         "conformance" => {
             nothing_more(args)?;
             conformance::command()

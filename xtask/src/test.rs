@@ -2,7 +2,7 @@
 //!
 //! Each step is announced, its output passes through as it comes, and the results that test runners report in
 //! it are counted on the way. The first step that fails ends the run, unless asked otherwise. At the end stands
-//! a table, and as the very last line `N passed, N failed`.
+//! a table, then what was left out, if anything was, and as the very last line `N passed, N failed`.
 
 use std::env;
 use std::fmt;
@@ -94,11 +94,14 @@ impl Options {
 pub(crate) struct Counts {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
+    /// Of those that passed, the ones that said that they could not be made here.
+    pub(crate) left_out: u64,
 }
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} passed, {} failed", self.passed, self.failed)
+        write!(f, "{} passed, {} failed", self.passed, self.failed)?;
+        if self.left_out > 0 { write!(f, ", {} left out", self.left_out) } else { Ok(()) }
     }
 }
 
@@ -148,6 +151,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     let mut context = Context::default();
     let mut total = Counts::default();
     let mut rows = Vec::new();
+    let mut steps_left_out = 0;
     for step in
         STEPS.iter().filter(|step| options.only.is_empty() || options.only.iter().any(|o| o == step.name))
     {
@@ -158,6 +162,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             Ok(Outcome::Ran(counts)) => (counts, counts.to_string()),
             Ok(Outcome::Skipped(why)) => {
                 say::line(format_args!("    Left out: {why}"));
+                steps_left_out += 1;
                 (Counts::default(), format!("left out: {why}"))
             }
             Err(error) => {
@@ -167,7 +172,11 @@ pub(crate) fn run(options: &Options) -> ExitCode {
                 (Counts { failed: counts.failed.max(1), ..counts }, String::from("FAILED"))
             }
         };
-        total = Counts { passed: total.passed + counts.passed, failed: total.failed + counts.failed };
+        total = Counts {
+            passed: total.passed + counts.passed,
+            failed: total.failed + counts.failed,
+            left_out: total.left_out + counts.left_out,
+        };
         rows.push(Row { name: step.name, verdict, took: step_began.elapsed() });
         if counts.failed > 0 && !options.keep_going {
             break;
@@ -179,7 +188,13 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     }
     say::result(format_args!("{:12} {:>8}", "together", say_duration(began.elapsed())));
     say::result("");
-    say::result(total);
+    if total.left_out > 0 || steps_left_out > 0 {
+        say::result(format_args!(
+            "Not everything was checked: {steps_left_out} steps and {} tests were left out, and say above what they need.",
+            total.left_out
+        ));
+    }
+    say::result(Counts { left_out: 0, ..total });
     if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -232,7 +247,9 @@ fn watch(command: &mut Command, through: &mut impl Write) -> anyhow::Result<Outc
             break;
         }
         through.write_all(&line)?;
-        if let Some(Counts { passed, failed }) = counts_in(&String::from_utf8_lossy(&line)) {
+        let text = String::from_utf8_lossy(&line);
+        counts.left_out += u64::from(text.contains(LEFT_OUT));
+        if let Some(Counts { passed, failed, .. }) = counts_in(&text) {
             counts.passed += passed;
             counts.failed += failed;
         }
@@ -245,6 +262,9 @@ fn watch(command: &mut Command, through: &mut impl Write) -> anyhow::Result<Outc
     Ok(Outcome::Ran(counts))
 }
 
+/// How a test says, past the harness that keeps what passing tests print, that it cannot be made on this system.
+const LEFT_OUT: &str = "LEFT OUT: ";
+
 /// The counts in a line such as `test result: ok. 3 passed; 0 failed; …`.
 fn counts_in(line: &str) -> Option<Counts> {
     let (_, result) = line.split_once("test result: ")?;
@@ -252,7 +272,7 @@ fn counts_in(line: &str) -> Option<Counts> {
         let (before, _) = result.split_once(word)?;
         before.split_whitespace().next_back()?.parse().ok()
     };
-    Some(Counts { passed: number(" passed;")?, failed: number(" failed;")? })
+    Some(Counts { passed: number(" passed;")?, failed: number(" failed;")?, left_out: 0 })
 }
 
 /// Property tests begin from the same seed in every run, so that a change is judged by itself and not by the luck of the draw.
@@ -350,9 +370,9 @@ mod tests {
     fn results_of_both_test_runners_are_counted() {
         let native =
             "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 1s\n";
-        assert_eq!(counts_in(native), Some(Counts { passed: 12, failed: 0 }));
+        assert_eq!(counts_in(native), Some(Counts { passed: 12, ..Counts::default() }));
         let bad = "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 filtered out; finished in 0.1s";
-        assert_eq!(counts_in(bad), Some(Counts { passed: 3, failed: 2 }));
+        assert_eq!(counts_in(bad), Some(Counts { passed: 3, failed: 2, left_out: 0 }));
         assert_eq!(counts_in("test tests::one ... ok"), None);
         assert_eq!(counts_in("a test says: 3 passed; 4 failed;"), None);
     }
@@ -377,10 +397,13 @@ mod tests {
             Err(error) => Err(error.downcast::<Failed>().unwrap().0),
         };
         let line = "echo 'test result: ok. 2 passed; 0 failed; 0 ignored'";
-        assert_eq!(counts(shell(&format!("{line}; {line}"))), Ok(Counts { passed: 4, failed: 0 }));
-        assert_eq!(counts(shell(&format!("{line}; exit 3"))), Err(Counts { passed: 2, failed: 0 }));
+        let good = |passed| Counts { passed, ..Counts::default() };
+        assert_eq!(counts(shell(&format!("{line}; {line}"))), Ok(good(4)));
+        assert_eq!(counts(shell(&format!("{line}; exit 3"))), Err(good(2)));
+        let told = counts(shell(&format!("echo 'LEFT OUT: only root may'; {line}")));
+        assert_eq!(told, Ok(Counts { left_out: 1, ..good(2) }));
         let bad = "echo 'test result: FAILED. 0 passed; 1 failed; 0 ignored'";
-        assert_eq!(counts(shell(bad)), Err(Counts { passed: 0, failed: 1 }));
+        assert_eq!(counts(shell(bad)), Err(Counts { failed: 1, ..Counts::default() }));
         assert!(at_least_one(Outcome::Ran(Counts::default())).is_err());
     }
 }

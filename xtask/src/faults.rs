@@ -1,0 +1,185 @@
+//! `cargo xtask faults`: takes repairs out of the agent, one at a time, and sees whether the simulation finds each.
+//!
+//! What runs: a copy of the tree in `target/faults/tree`, in which a few lines are changed and the simulation's test is built and run over a range of
+//! seeds. The sources themselves are not touched. A fault that is not found, or whose lines are no longer there as they stand here,
+//! fails the command: a test that cannot fail proves nothing.
+
+use std::fs;
+use std::path::Path;
+use std::process::{ExitCode, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context as _, bail, ensure};
+
+use crate::{cargo, say};
+
+/// A repair, and what the agent was without it.
+struct Fault {
+    name: &'static str,
+    what: &'static str,
+    file: &'static str,
+    /// What stands there, once, and what stands there instead.
+    change: (&'static str, &'static str),
+    /// It is found within so many seeds.
+    seeds: u32,
+}
+
+const FAULTS: &[Fault] = &[
+    Fault {
+        name: "wake",
+        what: "an end that comes while nothing is done starts no turn",
+        file: "frontend/agent/src/queue.rs",
+        change: ("self.ends.iter().any(End::wakes)", "self.ends.len() > usize::MAX / 2"),
+        seeds: 500,
+    },
+    Fault {
+        name: "early",
+        what: "a timer that rings early is not set again (B5)",
+        file: "frontend/agent/src/agent/mod.rs",
+        change: ("Event::Tick => self.shown.alarm = None,", "Event::Tick => {}"),
+        seeds: 500,
+    },
+    Fault {
+        name: "hidden",
+        what: "what is due and cannot be done hides what comes later (B5)",
+        file: "frontend/agent/src/agent/mod.rs",
+        change: (
+            "let ahead = |at: Timestamp| if at > out.now { at } else { out.now.plus(LOOK_AGAIN_MS) };",
+            "let ahead = |at: Timestamp| at;",
+        ),
+        seeds: 2_000,
+    },
+    Fault {
+        name: "alarm",
+        what: "the runner is not asked to ring, and a hidden page's own timers are late",
+        file: "frontend/agent/src/agent/mod.rs",
+        change: ("self.send(out, ClientFrame::Alarm { id: 1, after_ms });", "let _ = after_ms;"),
+        seeds: 3_000,
+    },
+    Fault {
+        name: "fenced",
+        what: "a page that was fenced off still does what is due, and takes the session back",
+        file: "frontend/agent/src/agent/mod.rs",
+        change: ("Event::Fenced => return self.fence(out),", "Event::Fenced => self.fence(out),"),
+        seeds: 1_000,
+    },
+    Fault {
+        name: "silence",
+        what: "a connection that died without a word is never given up",
+        file: "frontend/agent/src/link.rs",
+        change: ("if now.since(*heard) >= self.silence_ms() =>", "if now.since(*heard) >= u64::MAX =>"),
+        seeds: 500,
+    },
+];
+
+/// Tries all of them, or those that are named.
+pub(crate) fn run(names: &[String]) -> anyhow::Result<ExitCode> {
+    if let Some(stray) = names.iter().find(|name| FAULTS.iter().all(|fault| fault.name != **name)) {
+        let all: Vec<&str> = FAULTS.iter().map(|fault| fault.name).collect();
+        bail!("there is no fault `{stray}`; there are {}", all.join(", "));
+    }
+    let tree = cargo::root().join("target/faults/tree");
+    copy(cargo::root(), &tree, true)?;
+    let mut missed = 0;
+    for fault in FAULTS.iter().filter(|fault| names.is_empty() || names.iter().any(|name| name == fault.name))
+    {
+        say::step(format_args!("{}: {}", fault.name, fault.what));
+        let began = Instant::now();
+        let file = tree.join(fault.file);
+        let sound = fs::read_to_string(&file).with_context(|| format!("{} cannot be read", fault.file))?;
+        fs::write(&file, broken(fault, &sound)?)?;
+        let found = search(&tree, fault.seeds);
+        fs::write(&file, sound)?;
+        match found? {
+            Some(words) => {
+                say::result(format_args!(
+                    "{:8} {:4} s  found: {words}",
+                    fault.name,
+                    began.elapsed().as_secs()
+                ));
+            }
+            None => {
+                missed += 1;
+                say::result(format_args!("{:8} NOT FOUND in {} seeds", fault.name, fault.seeds));
+            }
+        }
+    }
+    Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn broken(fault: &Fault, sound: &str) -> anyhow::Result<String> {
+    let (from, to) = fault.change;
+    ensure!(
+        sound.matches(from).count() == 1,
+        "`{}`: {} no longer holds this once; put here what stands there now: {from}",
+        fault.name,
+        fault.file
+    );
+    Ok(sound.replace(from, to))
+}
+
+/// The first seed that fails, with its words. `None` if none does.
+fn search(tree: &Path, seeds: u32) -> anyhow::Result<Option<String>> {
+    let output = cargo::cargo()
+        .current_dir(tree)
+        .args(["test", "-q", "-p", "agent", "--test", "it", "--", "whatever_fails"])
+        .env("CARGO_TARGET_DIR", cargo::root().join("target/faults/target"))
+        .env("MEANWHILE_SEEDS", seeds.to_string())
+        .env("RUST_BACKTRACE", "0")
+        .stderr(Stdio::piped())
+        .output()
+        .context("cargo could not be started")?;
+    if output.status.success() {
+        return Ok(None);
+    }
+    let said = String::from_utf8_lossy(&output.stdout);
+    let line = said.lines().find(|line| line.starts_with("seed "));
+    let Some(line) = line else {
+        bail!("the simulation could not be run:\n{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    };
+    Ok(Some(line.chars().take(160).collect()))
+}
+
+/// Copies what has changed, so that only that is compiled anew, and removes what is no longer there.
+fn copy(from: &Path, to: &Path, top: bool) -> anyhow::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if top && (name == "target" || name == "dist" || name == ".git") {
+            continue;
+        }
+        let (source, copied) = (entry.path(), to.join(&name));
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            copy(&source, &copied, false)?;
+        } else if kind.is_file() {
+            let text = fs::read(&source)?;
+            if fs::read(&copied).ok().as_ref() != Some(&text) {
+                fs::write(&copied, text)?;
+            }
+        }
+    }
+    for entry in fs::read_dir(to)? {
+        let copied = entry?;
+        if !from.join(copied.file_name()).exists() {
+            let path = copied.path();
+            if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So that it is noticed with every change, although the search itself takes minutes.
+    #[test]
+    fn each_repair_is_still_where_it_is_taken_out() {
+        for fault in FAULTS {
+            let sound = fs::read_to_string(cargo::root().join(fault.file)).unwrap();
+            broken(fault, &sound).unwrap();
+        }
+    }
+}
