@@ -64,6 +64,37 @@ const FAULTS: &[Fault] = &[
         seeds: 1_000,
     },
     Fault {
+        name: "ids",
+        what: "an operation is named by its place, and two logs number alike (B2, B3)",
+        file: "frontend/agent/src/link.rs",
+        change: (
+            "let content = format!(\"{place} {tool_id:?} {name:?} {}\", shared::json::text(input));",
+            "let content = format!(\"{} {index}\", call.0);",
+        ),
+        seeds: 2_000,
+    },
+    Fault {
+        name: "clock",
+        what: "time stands still while the system's clock is behind (B6)",
+        file: "frontend/agent/src/clock.rs",
+        change: ("self.from.0.saturating_add(counted.saturating_sub(self.from.1))", "self.from.0"),
+        seeds: 500,
+    },
+    Fault {
+        name: "queue",
+        what: "words that wait defeat the pause after a failure (B8)",
+        file: "frontend/agent/src/agent/turn.rs",
+        change: ("match self.session.speaks_after_failure() {", "match words.then_some(Cause::User) {"),
+        seeds: 1_000,
+    },
+    Fault {
+        name: "replay",
+        what: "a model is asked before the runner has said what waits",
+        file: "frontend/agent/src/agent/turn.rs",
+        change: ("if self.replay.is_some() {\n            return false;", "if self.replay.is_some() {"),
+        seeds: 500,
+    },
+    Fault {
         name: "silence",
         what: "a connection that died without a word is never given up",
         file: "frontend/agent/src/link.rs",

@@ -131,10 +131,6 @@ fn come_to_rest(world: &mut World, all: bool) {
             state(world)
         );
         world.decide();
-        if matches!(world.page().agent.session().phase, Phase::Failed { retry_at: None, .. }) {
-            // What waited when a call failed for good does not ask by itself.
-            world.user(UserEvent::Retry);
-        }
         world.take_back();
         if world.page().turn == Some(TurnView::Failed) {
             // What waited when a call failed for good does not ask by itself.

@@ -90,7 +90,7 @@ impl Page {
             id,
             browser,
             agent: Agent::new(),
-            clock: Clock::new(log.last().map_or(0, |entry| entry.at.0)),
+            clock: Clock::new(log.last().map_or(0, |entry| entry.at.0), now),
             held: VecDeque::new(),
             writing: false,
             last_up: 0,
@@ -119,7 +119,7 @@ impl Page {
 
     /// Hands it an event, and looks at what it wants done. Gives the requests that it makes.
     pub(crate) fn handle(&mut self, event: Event, system: u64, now: u64) -> Vec<Effect> {
-        let clock = self.clock.now(system);
+        let clock = self.clock.now(system, now);
         self.hear(&event, now);
         let effects = self.agent.handle(Timestamp(clock), event);
         for effect in &effects {

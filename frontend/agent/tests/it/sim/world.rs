@@ -35,10 +35,10 @@ pub(crate) struct Gates {
 }
 
 pub(crate) const GATES: Gates = Gates {
-    rules: Rules { replay_first: false, back_off: false },
-    clocks_set_back: false,
-    saves_fail: false,
-    other_browsers: false,
+    rules: Rules { replay_first: true, back_off: true },
+    clocks_set_back: true,
+    saves_fail: true,
+    other_browsers: true,
 };
 
 pub(crate) struct World {
@@ -282,7 +282,7 @@ impl World {
             return;
         };
         let system = now.saturating_add_signed(self.browsers[page.browser].skew);
-        let wait = at.saturating_sub(page.clock.now(system));
+        let wait = at.saturating_sub(page.clock.now(system, now));
         let early = if self.chance.one_in(3) { 1 + self.chance.below(2) } else { 0 };
         let late = match (page.hidden, self.chance.below(8)) {
             (true, _) => self.chance.below(60_000),
