@@ -284,6 +284,8 @@ fn blank_status() -> Status {
         relay: Vec::new(),
         model: ModelChoice::default(),
         mode: Mode::default(),
+        was_auto: false,
+        wide: None,
         wake: true,
         budget_left: 0,
         spent: Spent::default(),

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use shared::{ClientId, Problem, ProblemCode, Timestamp};
+use shared::{ClientId, Problem, ProblemCode, Timestamp, shown};
 use uuid::Uuid;
 
 use crate::secret::{Secret, SecretHash};
@@ -156,7 +156,12 @@ fn too_many() -> Problem {
 
 /// A name for a list in a terminal: one line, nothing that a terminal would obey.
 fn tidy(name: &str) -> String {
-    let name: String = name.chars().filter(|letter| !letter.is_control()).take(MAX_NAME_CHARS).collect();
+    let name: String = name
+        .chars()
+        .filter(|letter| !letter.is_control() && !shown::is_hidden(*letter))
+        .take(MAX_NAME_CHARS)
+        .collect();
+    let name = shown::line(&name);
     let name = name.trim();
     if name.is_empty() { "a browser".to_owned() } else { name.to_owned() }
 }
@@ -224,6 +229,7 @@ mod tests {
     fn a_name_is_one_harmless_line() {
         assert_eq!(tidy("  Fire\u{1b}[2Jfox\n "), "Fire[2Jfox");
         assert_eq!(tidy("\n"), "a browser");
+        assert_eq!(tidy("a\u{202e}xoferiF\u{200b}\u{2028}b"), "axoferiFb");
         assert_eq!(tidy(&"x".repeat(500)).len(), MAX_NAME_CHARS);
     }
 }

@@ -5,6 +5,7 @@
 //! target's mode, announced with what tells later whether it was made ([`intent`]), and renamed over the target, so that
 //! no reader ever sees half a file; changes are made one at a time. The work runs on threads that may block.
 
+pub mod asks;
 mod diff;
 pub mod intent;
 mod words;
@@ -37,10 +38,14 @@ const SCAN_BYTES: u64 = 256 * 1024 * 1024;
 #[derive(Clone)]
 pub struct Files {
     inner: Arc<Inner>,
+    /// Whether a person allowed what is done through this handle.
+    approved: bool,
 }
 
 struct Inner {
     workspace: PathBuf,
+    /// What the workspace is, if so much lies in it that a person must allow each change.
+    wide: Option<String>,
     dir: Dir,
     changing: Mutex<()>,
 }
@@ -72,9 +77,24 @@ impl Files {
     /// # Errors
     /// It is not there, not a folder, or cannot be opened.
     pub fn open(workspace: &Path) -> io::Result<Self> {
+        Self::open_as(workspace, None)
+    }
+
+    /// The same; [`asks::wide`] may have said what the workspace is.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_as(workspace: &Path, wide: Option<String>) -> io::Result<Self> {
         let workspace = workspace.canonicalize()?;
         let dir = Dir::open_ambient_dir(&workspace, ambient_authority())?;
-        Ok(Self { inner: Arc::new(Inner { workspace, dir, changing: Mutex::new(()) }) })
+        let inner = Inner { workspace, wide, dir, changing: Mutex::new(()) };
+        Ok(Self { inner: Arc::new(inner), approved: false })
+    }
+
+    /// A handle through which a person's approval reaches also what runs by itself later.
+    #[must_use]
+    pub fn approved(&self, approved: bool) -> Self {
+        Self { inner: Arc::clone(&self.inner), approved }
     }
 
     /// Lines of a text file: from `offset` (counted from 1) on, at most `limit` of them and at most 256 KiB.
@@ -121,10 +141,18 @@ impl Files {
     where
         A: FnOnce(&Intent, &FileChange) -> Result<(), Problem> + Send + 'static,
     {
-        self.run(move |inner| match wish {
-            Wish::Write { path, content } => inner.write(&path, &content, name, announce),
-            Wish::Edit { path, old_text, new_text } => {
-                inner.edit(&path, &old_text, &new_text, name, announce)
+        let approved = self.approved;
+        self.run(move |inner| {
+            let _one_at_a_time = inner.changing.lock().unwrap_or_else(PoisonError::into_inner);
+            if !approved {
+                let path = wish.path();
+                asks::ask_first(&inner.dir, inner.wide.as_deref(), &inner.relative(path)?, path)?;
+            }
+            match wish {
+                Wish::Write { path, content } => inner.write(&path, &content, name, announce),
+                Wish::Edit { path, old_text, new_text } => {
+                    inner.edit(&path, &old_text, &new_text, name, announce)
+                }
             }
         })
         .await
@@ -220,7 +248,6 @@ impl Inner {
     where
         A: FnOnce(&Intent, &FileChange) -> Result<(), Problem>,
     {
-        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let relative = self.target(path)?;
         let before = match self.old(&relative, path) {
             Ok(before) => Some(before),
@@ -263,7 +290,6 @@ impl Inner {
                 "old_text and new_text are the same: nothing would change.",
             ));
         }
-        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let relative = self.target(path)?;
         let old = self.old(&relative, path)?.map_err(|reason| {
             let code = if reason.contains("bytes") { ProblemCode::TooLarge } else { ProblemCode::NotText };
@@ -313,7 +339,6 @@ impl Inner {
     /// The same, with links followed as far as they lead inside, for what is to be replaced.
     fn target(&self, path: &str) -> Result<PathBuf, Problem> {
         let relative = self.relative(path)?;
-        self.refuse_hidden_git(&relative, path)?;
         match self.dir.canonicalize(&relative) {
             Ok(real) => Ok(real),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -327,32 +352,6 @@ impl Inner {
             }
             Err(error) => Err(self.refused(path, &error)),
         }
-    }
-
-    /// Git runs what its own files name, so a change of one is asked for by its name. A link must not hide that name.
-    fn refuse_hidden_git(&self, relative: &Path, path: &str) -> Result<(), Problem> {
-        let is_git =
-            |path: &Path| path.components().any(|part| part.as_os_str().eq_ignore_ascii_case(".git"));
-        let real = relative.ancestors().find_map(|there| {
-            let real =
-                self.dir.canonicalize(if there.as_os_str().is_empty() { Path::new(".") } else { there });
-            Some((real.ok()?, relative.strip_prefix(there).ok()?))
-        });
-        let Some((real, missing)) = real else { return Ok(()) };
-        if missing.components().any(|part| part == Component::ParentDir) {
-            let words =
-                format!("{path} goes up from a folder that is not there. Name the file without `..`.");
-            return Err(Problem::new(ProblemCode::Malformed, words));
-        }
-        let real = real.join(missing);
-        if is_git(&real) && !is_git(relative) {
-            let words = format!(
-                "{path} is {} through a link, a file of git's own. Name it so, and the person is asked.",
-                real.display()
-            );
-            return Err(Problem::new(ProblemCode::Forbidden, words));
-        }
-        Ok(())
     }
 
     /// A regular file and its length.

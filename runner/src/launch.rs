@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use shared::{Problem, Timestamp};
+use shared::{Problem, Timestamp, shown};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +25,7 @@ use crate::keys;
 use crate::qr;
 use crate::server::{self, RunError};
 use crate::state_dir::{StateDir, StateDirError};
+use crate::terminal;
 
 #[derive(Debug, Error)]
 enum LaunchError {
@@ -93,7 +94,8 @@ fn ask(place: &Place, ask: &Ask, qr: bool) -> Result<ExitCode, LaunchError> {
         Answer::Clients { clients } if clients.is_empty() => writeln!(output, "No browser is paired."),
         Answer::Clients { clients } => clients.iter().try_for_each(|(client, tabs)| {
             let (paired, seen) = (ago(client.created), ago(client.seen));
-            writeln!(output, "{}  {}  paired {paired}, seen {seen}, {tabs} connected", client.id, client.name)
+            let name = shown::line(&client.name);
+            writeln!(output, "{}  {name}  paired {paired}, seen {seen}, {tabs} connected", client.id)
         }),
         Answer::Revoked { client } => {
             writeln!(output, "Client {client} is refused from now on; its connections are closed.")
@@ -117,7 +119,7 @@ fn ago(then: Timestamp) -> String {
 
 fn conclude(result: Result<ExitCode, impl Display>) -> ExitCode {
     result.unwrap_or_else(|error| {
-        let _ = writeln!(io::stderr(), "meanwhile: {error}");
+        let _ = writeln!(io::stderr(), "meanwhile: {}", shown::block(&error.to_string()));
         ExitCode::FAILURE
     })
 }
@@ -125,7 +127,7 @@ fn conclude(result: Result<ExitCode, impl Display>) -> ExitCode {
 fn serve(place: &Place, flags: Serve) -> Result<ExitCode, LaunchError> {
     let config = Config::new(place, flags)?;
     let layer = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
+        .with_writer(terminal::Log)
         .with_ansi(io::stderr().is_terminal())
         .with_filter(config.log.clone());
     // Only a second subscriber is an error, and then the first one does.
@@ -139,7 +141,7 @@ fn serve(place: &Place, flags: Serve) -> Result<ExitCode, LaunchError> {
         let listener = bind(SocketAddr::new(config.host, config.port)).await?;
         let stop = CancellationToken::new();
         let open = config.open;
-        let workspace = config.workspace.display().to_string();
+        let workspace = shown::line(&config.workspace.display().to_string());
         let running =
             server::run(listener, config, state, stop.clone(), move |link| announce(link, open, &workspace));
         tokio::pin!(running);

@@ -28,3 +28,4 @@ pub mod socket;
 pub mod state_dir;
 pub mod store;
 pub mod tasks;
+mod terminal;

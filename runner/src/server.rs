@@ -22,7 +22,7 @@ use crate::auth::Clients;
 use crate::config::{Config, DEFAULT_ANTHROPIC};
 use crate::confine::{Confine, ConfineError};
 use crate::control;
-use crate::files::Files;
+use crate::files::{Files, asks};
 use crate::http::gate::Gate;
 use crate::http::headers::Policy;
 use crate::http::{self, accept};
@@ -68,6 +68,8 @@ pub struct Runner {
     pub workspace: String,
     /// The same with the home folder as `~`.
     pub workspace_short: String,
+    /// What the workspace is, if so much lies in it that each change of a file is to be allowed.
+    pub wide: Option<String>,
     /// How commands are confined, if they are.
     pub confined: Option<Confined>,
     /// Where the page is: `http://127.0.0.1:8757`.
@@ -139,7 +141,11 @@ pub async fn run(
         confine: confine.clone(),
         limits,
     };
-    let files = Files::open(&config.workspace)?;
+    let wide = asks::wide(&config.workspace, etcetera::home_dir().ok().as_deref());
+    if let Some(words) = &wide {
+        tracing::warn!("{words} Start the runner in a project's folder, or name one with --workspace DIR.");
+    }
+    let files = Files::open_as(&config.workspace, wide.clone())?;
     let upstream = origin(&config.anthropic.base);
     let connect = [DEFAULT_ANTHROPIC, &upstream].into_iter().chain(config.connect.iter().map(String::as_str));
     let runner = Arc::new(Runner {
@@ -156,6 +162,7 @@ pub async fn run(
         requests: TaskTracker::new(),
         workspace: config.workspace.to_string_lossy().into_owned(),
         workspace_short: short(&config.workspace),
+        wide,
         confined,
         url: page_url(address),
     });

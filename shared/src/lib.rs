@@ -11,6 +11,7 @@
 // The derives name this crate from outside, here too.
 extern crate self as shared;
 
+pub mod by_itself;
 mod confined;
 pub mod files;
 pub mod ids;
@@ -18,9 +19,11 @@ pub mod json;
 pub mod output;
 pub mod problem;
 pub mod protocol;
+pub mod shown;
 pub mod sorted;
 pub mod task;
 pub mod tools;
+mod welcome;
 
 pub use ids::{ClientId, Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
 pub use problem::{Problem, ProblemCode};

@@ -50,6 +50,8 @@ pub enum ProblemCode {
     TooMany,
     /// This system cannot hold the sandbox that was asked for; the message says why.
     SandboxUnavailable,
+    /// A person must allow it first: ask, and say so with the same operation under another id.
+    NeedsApproval,
     /// The path leaves the workspace.
     OutsideWorkspace,
     /// Not text in a form that can be edited: binary, or no valid UTF-8.

@@ -9,6 +9,7 @@ use crate::json::{Deserialize, Serialize};
 use crate::output::{Bytes, Excerpt, OutputSlice};
 use crate::sorted::Map;
 use crate::task::{Party, Task};
+pub use crate::welcome::{Stats, Welcome};
 use crate::{Epoch, OpId, Problem, Seq, SessionId, TaskId, Timestamp};
 
 /// The major version.
@@ -188,6 +189,10 @@ pub enum Op {
         path: String,
         /// UTF-8, at most 4 MiB.
         content: String,
+        /// Whether a person allowed it. Without that, a file that runs something by itself later is not written
+        /// (`needs_approval`), however its path is spelled and whatever link leads there.
+        #[serde(default)]
+        approved: bool,
     },
     /// Replaces the first occurrence of a text. Atomic. Reply: `changed`.
     EditFile {
@@ -197,6 +202,9 @@ pub enum Op {
         old_text: String,
         /// What shall be there.
         new_text: String,
+        /// As for `write_file`.
+        #[serde(default)]
+        approved: bool,
     },
     /// Calls a model through the runner. Reply: `done` once the call is under way; `model_head`, `model_data` … `model_end` follow.
     ModelCall(ModelCall),
@@ -459,61 +467,4 @@ pub enum BackgroundedBy {
     Time,
     /// A `background` request.
     Request,
-}
-
-/// The runner introduces itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Welcome {
-    /// [`PROTOCOL`].
-    pub protocol: u32,
-    /// The runner's version.
-    pub version: String,
-    /// The life of its store.
-    pub epoch: Epoch,
-    /// Whether the replay continues from the cursor in `hello`. False: it holds everything not acknowledged.
-    pub resumed: bool,
-    /// The last event in this session's outbox; the replay is complete with it.
-    pub last: Seq,
-    /// The event that comes first on this connection, replayed or new. Another one coming first means that one is missing.
-    pub next: Seq,
-    /// Where commands run: absolute.
-    pub workspace: String,
-    /// The same with the home folder as `~`.
-    pub workspace_short: String,
-    /// The operating system's name, such as `linux`.
-    pub system: String,
-    /// The shell that runs commands, such as `/bin/bash`.
-    pub shell: String,
-    /// All tasks of the runner, in the order they were created. It replaces whatever the page knew.
-    pub tasks: Vec<Task>,
-    /// The runner as a whole.
-    pub stats: Stats,
-    /// Upstreams that the relay has a key for, such as `anthropic`.
-    #[serde(default)]
-    pub relay: Vec<String>,
-    /// What keeps commands from writing elsewhere than to the workspace; absent if nothing does.
-    #[serde(default)]
-    pub confined: Option<Confined>,
-    /// What a `start` may ask for besides `open`: what this system was seen to hold.
-    #[serde(default)]
-    pub sandboxes: Vec<Sandbox>,
-    /// How often `heartbeat` comes, in milliseconds.
-    pub heartbeat_ms: u64,
-    /// The runner's clock.
-    pub now: Timestamp,
-}
-
-/// The runner as a whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stats {
-    /// Sockets that said hello.
-    pub tabs: u32,
-    /// Tasks that run.
-    pub running: u32,
-    /// Tasks that wait for a place.
-    pub queued: u32,
-    /// Tasks that ended and are still listed.
-    pub ended: u32,
-    /// Bytes of output kept on disk and in memory.
-    pub kept_bytes: u64,
 }

@@ -84,10 +84,15 @@ fn what_is_always_allowed_is_not_asked_again_until_the_rule_is_removed() {
         assert_eq!(scene.read("two"), None, "another is");
         page.say("Run \"make hello\"").await;
         page.tab.find("#approval").await;
-        page.press("Always allow make hello …").await;
+        page.press("Always allow make hello …, whatever follows").await;
         done(page, "make hello", 1).await;
-        runs(page, "make hello NAME=you", 1).await;
+        runs(page, "make hello -s", 1).await;
         assert_eq!(decided(page).await, 3, "what begins so is not asked");
+        page.say("Run \"make hello SHELL=./evil\"").await;
+        page.tab.find("#approval").await;
+        page.press("Deny").await;
+        page.idle().await;
+        assert_eq!(decided(page).await, 4, "but what makes it another command is");
 
         page.reload().await;
         page.press("Settings").await;
@@ -112,6 +117,6 @@ fn what_is_always_allowed_is_not_asked_again_until_the_rule_is_removed() {
             page.until("it is answered", "return !document.querySelector('#approval')").await;
             page.idle().await;
         }
-        assert_eq!(decided(page).await, 5);
+        assert_eq!(decided(page).await, 6);
     });
 }

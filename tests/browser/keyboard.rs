@@ -52,6 +52,7 @@ fn a_session_needs_no_pointer() {
         assert_eq!(scene.read("there"), None);
         keys(Key::Control + ".").await;
         focus_is_on(page, "#approval").await;
+        page.tab.find("#approval .primary:enabled").await;
         keys("y".into()).await;
         scene.until_file("there").await;
         page.tasks("running", 1).await;

@@ -61,7 +61,7 @@ async fn fits(page: &Page, what: &str) {
     }
 }
 
-async fn draw(page: &Page, name: &str) {
+pub(crate) async fn draw(page: &Page, name: &str) {
     for (width, height) in [(390, 844), (1440, 900)] {
         page.tab.resize(width, height).await;
         for scheme in ["light", "dark"] {

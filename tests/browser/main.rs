@@ -17,6 +17,7 @@ mod looks;
 mod models;
 mod page;
 mod play;
+mod questions;
 mod queue;
 mod reading;
 mod reload;

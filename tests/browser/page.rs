@@ -129,14 +129,22 @@ impl Page {
     /// Chooses what needs an approval.
     pub(crate) async fn mode(&self, name: &str) {
         self.tab.click(&format!(".composer select option[value='{name}']")).await;
-        let kept = "return JSON.parse(localStorage['meanwhile.settings'] || '{}').mode === arguments[0]";
         let mode = match name {
             "Asks nothing" => "auto",
             "Asks before commands" => "ask_commands",
             "Asks before everything" => "ask_all",
             other => panic!("no mode is called {other:?}"),
         };
-        self.tab.until("the mode is kept", kept, &[mode.into()]).await;
+        // That nothing is asked is confirmed, once a session.
+        let is = "document.querySelector('.composer select.mode').dataset.mode === arguments[0]";
+        let either =
+            format!("return {is} || (arguments[0] === 'auto' && !!document.querySelector('dialog[open]'))");
+        self.tab.until("the mode is so, or is to be confirmed", &either, &[mode.into()]).await;
+        if self.tab.script("return !!document.querySelector('dialog[open]')", &[]).await == json!(true) {
+            self.press("Allow everything in this session").await;
+        }
+        let so = format!("return {is} && !document.querySelector('dialog[open]')");
+        self.tab.until("the mode is so", &so, &[mode.into()]).await;
     }
 
     /// Presses the first button with exactly these words, or whose label they are.

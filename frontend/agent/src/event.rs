@@ -7,7 +7,7 @@ use shared::{SessionId, TaskId};
 
 use crate::effect::CallId;
 use crate::record::Entry;
-use crate::settings::{Rule, Settings};
+use crate::settings::{Mode, Rule, Settings};
 
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -160,6 +160,11 @@ pub enum UserEvent {
     Unwatch {
         /// Which.
         task: TaskId,
+    },
+    /// Sets what needs an approval in this session.
+    SetMode {
+        /// The mode.
+        mode: Mode,
     },
     /// Gives the session a title; an empty one takes the first words again.
     Rename {

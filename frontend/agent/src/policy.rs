@@ -4,13 +4,16 @@
 //! [`shell`], a reader that understands little and says so; what it does not understand is asked for. What [`harmless`] knows runs unasked:
 //! it changes nothing and reads nothing outside the workspace.
 
+mod danger;
 mod harmless;
 mod prefix;
 mod shell;
+mod split;
 
-use shared::tools::{BackgroundRun, Bash, ToolCall};
+use shared::tools::{BackgroundRun, Bash, SendInput, ToolCall};
 
 use crate::settings::{Mode, Rule};
+use crate::view::Danger;
 
 /// Whether a tool use may be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,24 +28,36 @@ pub enum Verdict {
         reason: String,
         /// What "always" can mean here: exactly this, then a safe prefix if there is one. Empty if it can mean nothing.
         always: Vec<Rule>,
+        /// What is dangerous in it, part by part.
+        dangers: Vec<Danger>,
     },
+}
+
+/// Where tool uses are carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The workspace: absolute.
+    pub workspace: &'a str,
+    /// What it is instead of a project's folder, as a sentence, if it is so wide that every change of a file is asked for.
+    pub wide: Option<&'a str>,
 }
 
 /// Decides on a tool use.
 #[must_use]
-pub fn decide(call: &ToolCall, mode: Mode, rules: &[Rule], workspace: &str) -> Verdict {
+pub fn decide(call: &ToolCall, mode: Mode, rules: &[Rule], place: Place<'_>) -> Verdict {
     if mode == Mode::Auto {
         return Verdict::Allow;
     }
     match call {
         ToolCall::ReadFile(_) | ToolCall::CheckBackground(_) | ToolCall::StopBackground(_) => Verdict::Allow,
-        ToolCall::WriteFile(_) | ToolCall::EditFile(_) => decide_edit(call.subject(), mode, rules, workspace),
+        ToolCall::WriteFile(_) | ToolCall::EditFile(_) => decide_edit(call.subject(), mode, rules, place),
         ToolCall::Bash(Bash { command, .. }) | ToolCall::BackgroundRun(BackgroundRun { command, .. }) => {
-            decide_command(command, rules, workspace)
+            decide_command(command, rules, place.workspace)
         }
-        ToolCall::SendInput(_) => Verdict::Ask {
+        ToolCall::SendInput(SendInput { text, .. }) => Verdict::Ask {
             reason: "It writes to a running program, which may do anything with it.".to_owned(),
             always: Vec::new(),
+            dangers: danger::of_input(text, place.workspace),
         },
     }
 }
@@ -54,6 +69,7 @@ pub fn ask_unheld(call: &ToolCall, workspace: &str) -> Verdict {
     Verdict::Ask {
         reason: "It seems only to read, but this system cannot hold it to that.".to_owned(),
         always: vec![exact],
+        dangers: danger::of(call.subject(), workspace),
     }
 }
 
@@ -66,22 +82,37 @@ pub fn ask_refused(call: &ToolCall, workspace: &str) -> Verdict {
             "It seems only to read, but failed when it was held to that. Now it would run without that limit."
                 .to_owned(),
         always: vec![exact],
+        dangers: danger::of(call.subject(), workspace),
     }
 }
 
-fn decide_edit(path: &str, mode: Mode, rules: &[Rule], workspace: &str) -> Verdict {
-    // Git runs programs that its configuration names.
-    if path.split(['/', '\\']).any(|part| part.eq_ignore_ascii_case(".git")) {
+/// The question after the runner refused to change a file that nobody was asked about: a link may have hidden what it is.
+#[must_use]
+pub fn ask_first(call: &ToolCall, reason: &str) -> Verdict {
+    Verdict::Ask { reason: reason.to_owned(), always: Vec::new(), dangers: vec![by_itself(call.subject())] }
+}
+
+fn by_itself(path: &str) -> Danger {
+    let what = vec!["may change what runs by itself later".to_owned()];
+    Danger { part: shared::shown::line(path), what }
+}
+
+fn decide_edit(path: &str, mode: Mode, rules: &[Rule], place: Place<'_>) -> Verdict {
+    if let Some(what) = shared::by_itself::what(path) {
         return Verdict::Ask {
-            reason: "It changes a file of git's own, which can make git run commands.".to_owned(),
+            reason: format!("It changes {what}, which can run commands by itself later."),
             always: Vec::new(),
+            dangers: vec![by_itself(path)],
         };
     }
-    let rule = Rule::Edits { workspace: workspace.to_owned() };
+    if let Some(wide) = place.wide {
+        return Verdict::Ask { reason: wide.to_owned(), always: Vec::new(), dangers: Vec::new() };
+    }
+    let rule = Rule::Edits { workspace: place.workspace.to_owned() };
     if mode == Mode::AskCommands || rules.contains(&rule) {
         return Verdict::Allow;
     }
-    Verdict::Ask { reason: "It changes a file.".to_owned(), always: vec![rule] }
+    Verdict::Ask { reason: "It changes a file.".to_owned(), always: vec![rule], dangers: Vec::new() }
 }
 
 fn decide_command(command: &str, rules: &[Rule], workspace: &str) -> Verdict {
@@ -89,21 +120,23 @@ fn decide_command(command: &str, rules: &[Rule], workspace: &str) -> Verdict {
     if rules.contains(&exact) {
         return Verdict::Allow;
     }
-    let script = match shell::read(command) {
-        Ok(script) => script,
-        Err(trouble) => return Verdict::Ask { reason: trouble.to_string(), always: vec![exact] },
+    let read = shell::read(command);
+    let reason = match &read {
+        Ok(script) => match harmless::check(script, workspace) {
+            Ok(()) => return Verdict::ReadOnly,
+            Err(reason) => reason,
+        },
+        Err(trouble) => trouble.to_string(),
     };
-    let Err(reason) = harmless::check(&script, workspace) else {
-        return Verdict::ReadOnly;
-    };
-    let Some(words) = script.plain() else {
-        return Verdict::Ask { reason, always: vec![exact] };
-    };
-    if rules.iter().any(|rule| prefix::covers(rule, words, workspace)) {
+    let dangers = danger::of(command, workspace);
+    let words = read.as_ref().ok().and_then(shell::Script::plain).filter(|_| dangers.is_empty());
+    if words.is_some_and(|words| rules.iter().any(|rule| prefix::covers(rule, words, workspace))) {
         return Verdict::Allow;
     }
-    let offered = prefix::offer(words).map(|words| Rule::Prefix { words, workspace: workspace.to_owned() });
-    Verdict::Ask { reason, always: [exact].into_iter().chain(offered).collect() }
+    let offered = words
+        .and_then(|words| prefix::offer(words, workspace))
+        .map(|words| Rule::Prefix { words, workspace: workspace.to_owned() });
+    Verdict::Ask { reason, always: [exact].into_iter().chain(offered).collect(), dangers }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use shared::protocol::TaskEvent;
 use shared::sorted::Map;
 use shared::task::{Task, TaskState};
 use shared::tools::ToolCall;
-use shared::{TaskId, Timestamp};
+use shared::{TaskId, Timestamp, shown};
 
 use crate::effect::CallId;
 use crate::model::Stop;
@@ -25,7 +25,7 @@ use crate::settings::Rule;
 pub use words::fault_words;
 use words::{failed_words, stop_tone, stop_words};
 
-use crate::view::{Drain, DrainedLine, Lane, Patch, Row, RowKind, Span, Tone, ToolCard, ToolState};
+use crate::view::{Danger, Drain, DrainedLine, Lane, Patch, Row, RowKind, Span, Tone, ToolCard, ToolState};
 
 /// Rows of one entry lie within this many ids.
 const ROWS_AN_ENTRY: u64 = 10_000;
@@ -90,7 +90,7 @@ impl Projection {
                     self.row(first, entry.at, RowKind::Notice { tone, text, retry }, patches);
                 }
             }
-            Record::Decided { index, .. } => {
+            Record::Decided { index, .. } | Record::ToolRefused { index, .. } => {
                 self.card(*index, patches, |card| card.state = ToolState::Waiting);
             }
             Record::ToolBegan { call, index, .. } => self.began(entry.at, *call, *index, before, patches),
@@ -127,6 +127,7 @@ impl Projection {
             | Record::Unsaid { .. }
             | Record::Resaid { .. }
             | Record::Titled { .. }
+            | Record::ModeSet { .. }
             | Record::NewEpoch { .. }
             | Record::Unknown => {}
         }
@@ -156,9 +157,18 @@ impl Projection {
     }
 
     /// Shows that a tool use waits for an approval.
-    pub fn asks(&mut self, index: usize, reason: &str, always: &[Rule], patches: &mut Vec<Patch>) {
-        let state = ToolState::Asks { reason: reason.to_owned(), always: always.to_vec() };
-        self.card(index, patches, |card| card.state = state);
+    pub fn asks(
+        &mut self,
+        index: usize,
+        reason: &str,
+        always: &[Rule],
+        mut dangers: Vec<Danger>,
+        patches: &mut Vec<Patch>,
+    ) {
+        self.card(index, patches, |card| {
+            dangers.extend(proposal::hides(card));
+            card.state = ToolState::Asks { reason: reason.to_owned(), always: always.to_vec(), dangers };
+        });
     }
 
     /// Shows a task of this session on the timeline. While a `bash` call waits for it, it is that call's bar and has none of its own.
@@ -434,7 +444,7 @@ fn drained_line(end: &End) -> DrainedLine {
     DrainedLine {
         task: end.task.id.clone(),
         status: notice::status(&end.task),
-        text: notice::cut_head(last.trim(), 200),
+        text: notice::cut_head(&shown::line(last.trim()), 200),
         tone: task_tone(&end.task.state),
     }
 }
@@ -455,7 +465,7 @@ pub const fn task_tone(state: &TaskState) -> Tone {
 }
 
 fn short(command: &str) -> String {
-    notice::cut_head(&command.split_whitespace().collect::<Vec<_>>().join(" "), 60)
+    notice::cut_head(&shown::line(&command.split_whitespace().collect::<Vec<_>>().join(" ")), 60)
 }
 
 const fn tool_span(call: CallId, index: usize) -> u64 {

@@ -10,7 +10,7 @@ use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
 
 use crate::effect::CallId;
 use crate::model::{Fault, Stop, Usage};
-use crate::settings::{ModelChoice, Rule};
+use crate::settings::{Mode, ModelChoice, Rule};
 
 /// One line of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -146,6 +146,18 @@ pub enum Record {
         /// What its command is held to, if not to what the runner was started with.
         #[serde(default)]
         sandbox: Option<Sandbox>,
+        /// Whether the person allowed it, or allows everything: the runner asks to know of a change of a file.
+        #[serde(default)]
+        approved: bool,
+    },
+    /// The runner refused a tool use until the person has allowed it.
+    ToolRefused {
+        /// The call.
+        call: CallId,
+        /// Which of its tool uses.
+        index: usize,
+        /// Why, in a sentence.
+        reason: String,
     },
     /// A tool use started this task, and waits for it or goes on.
     ToolTask {
@@ -174,6 +186,11 @@ pub enum Record {
     BudgetReached {
         /// How many there were.
         turns: u32,
+    },
+    /// The person said what needs an approval in this session.
+    ModeSet {
+        /// The mode.
+        mode: Mode,
     },
     /// The session got a title.
     Titled {

@@ -16,7 +16,7 @@ use crate::model::{Fault, Stop, Usage};
 use crate::prices;
 use crate::queue::{End, Queue, Words};
 use crate::record::{Cause, Entry, Record, ToolOutcome};
-use crate::settings::ModelChoice;
+use crate::settings::{Mode, ModelChoice};
 use crate::transcript::{Transcript, tool_result, tool_uses};
 use crate::view::Spent;
 
@@ -39,6 +39,10 @@ pub struct Session {
     pub first_words: String,
     /// The conversation.
     pub transcript: Transcript,
+    /// What needs an approval, if the person said so for this session.
+    pub mode: Option<Mode>,
+    /// Whether everything was ever allowed.
+    pub was_auto: bool,
     /// What waits.
     pub queue: Queue,
     /// Where the conversation stands.
@@ -134,6 +138,8 @@ pub enum Progress {
     Pending {
         /// Whether the person allowed it.
         allowed: bool,
+        /// Why the runner refused it before.
+        refused: Option<String>,
     },
     /// Under way.
     Began {
@@ -141,6 +147,8 @@ pub enum Progress {
         op: OpId,
         /// What its command is held to.
         sandbox: Option<Sandbox>,
+        /// Whether the person allowed it.
+        approved: bool,
         /// The task it started.
         task: Option<TaskId>,
     },
@@ -202,10 +210,15 @@ impl Session {
                 self.phase = Phase::Failed { fault: fault.clone(), retry_at: *retry_at };
             }
             Record::Decided { index, allowed, .. } => {
-                self.progress(*index, Progress::Pending { allowed: *allowed });
+                let refused = self.refused(*index);
+                self.progress(*index, Progress::Pending { allowed: *allowed, refused });
             }
-            Record::ToolBegan { index, op, sandbox, .. } => {
-                self.progress(*index, Progress::Began { op: *op, sandbox: *sandbox, task: None });
+            Record::ToolBegan { index, op, sandbox, approved, .. } => {
+                let began = Progress::Began { op: *op, sandbox: *sandbox, approved: *approved, task: None };
+                self.progress(*index, began);
+            }
+            Record::ToolRefused { index, reason, .. } => {
+                self.progress(*index, Progress::Pending { allowed: false, refused: Some(reason.clone()) });
             }
             Record::ToolTask { index, task, .. } => {
                 if let Phase::Tools(uses) = &mut self.phase
@@ -233,6 +246,10 @@ impl Session {
             }
             Record::StoppedReply => self.stop(),
             Record::BudgetReached { .. } => self.budget_said = true,
+            Record::ModeSet { mode } => {
+                self.mode = Some(*mode);
+                self.was_auto |= *mode == Mode::Auto;
+            }
             Record::Titled { title } => self.given_title.clone_from(title),
             Record::NewEpoch { epoch } => {
                 self.epoch = Some(*epoch);
@@ -278,7 +295,7 @@ impl Session {
                 id,
                 name,
                 input,
-                progress: Progress::Pending { allowed: false },
+                progress: Progress::Pending { allowed: false, refused: None },
             })
             .collect();
         // Its own tools may make a server pause; anything else that says so may say it for ever.
@@ -317,6 +334,14 @@ impl Session {
         let dollars = prices::dollars(&self.model.model, usage);
         spent.dollars =
             if first { dollars } else { spent.dollars.zip(dollars).map(|(sum, more)| sum + more) };
+    }
+
+    fn refused(&self, index: usize) -> Option<String> {
+        let Phase::Tools(uses) = &self.phase else { return None };
+        match &uses.get(index)?.progress {
+            Progress::Pending { refused, .. } => refused.clone(),
+            Progress::Began { .. } | Progress::Done(_) => None,
+        }
     }
 
     fn progress(&mut self, index: usize, progress: Progress) {

@@ -8,7 +8,7 @@ use shared::json::{Deserialize, Serialize};
 pub struct Settings {
     /// Which model new calls go to.
     pub model: ModelChoice,
-    /// What needs an approval.
+    /// What needs an approval in sessions that were not told otherwise.
     pub mode: Mode,
     /// Whether completions do *not* start a turn by themselves.
     pub no_wake: bool,
@@ -18,6 +18,17 @@ pub struct Settings {
     pub has_key: bool,
     /// Where direct calls go; empty for `https://api.anthropic.com`.
     pub base_url: String,
+}
+
+impl Settings {
+    /// What a browser keeps for all sessions: that everything is allowed belongs to one session, and no other inherits it.
+    #[must_use]
+    pub fn of_all_sessions(mut self) -> Self {
+        if self.mode == Mode::Auto {
+            self.mode = Mode::default();
+        }
+        self
+    }
 }
 
 /// A model and the way to it.
@@ -69,7 +80,7 @@ pub enum Rule {
         /// The workspace it holds in.
         workspace: String,
     },
-    /// Commands that begin with these words and hold no operator, substitution or redirection.
+    /// Commands that begin with these words, whatever known to be harmless follows, and hold no operator, substitution or redirection.
     Prefix {
         /// The words.
         words: Vec<String>,

@@ -44,9 +44,9 @@ pub fn held(mut outcome: ToolOutcome) -> ToolOutcome {
     outcome
 }
 
-/// The operation that carries a call out; a command of it is held to this.
+/// The operation that carries a call out; a command of it is held to this. `approved`: the person allowed it.
 #[must_use]
-pub fn operation(call: &ToolCall, sandbox: Option<Sandbox>) -> Op {
+pub fn operation(call: &ToolCall, sandbox: Option<Sandbox>, approved: bool) -> Op {
     let limit = |seconds: u64| seconds.clamp(1, MAX_TIMEOUT_S) * 1000;
     match call.clone() {
         ToolCall::Bash(Bash { command, timeout }) => Op::Start(Start {
@@ -70,9 +70,9 @@ pub fn operation(call: &ToolCall, sandbox: Option<Sandbox>) -> Op {
             sandbox,
         }),
         ToolCall::ReadFile(ReadFile { path, offset, limit }) => Op::ReadFile { path, offset, limit },
-        ToolCall::WriteFile(WriteFile { path, content }) => Op::WriteFile { path, content },
+        ToolCall::WriteFile(WriteFile { path, content }) => Op::WriteFile { path, content, approved },
         ToolCall::EditFile(EditFile { path, old_text, new_text }) => {
-            Op::EditFile { path, old_text, new_text }
+            Op::EditFile { path, old_text, new_text, approved }
         }
         ToolCall::CheckBackground(CheckBackground { task_id, tail, grep }) => {
             Op::Check { task: task_id.map(TaskId), tail, grep, max_chars: CHECK_CHARS }

@@ -172,6 +172,8 @@ pub fn request_of_call(log: &[Entry], call: CallId) -> Option<Value> {
             | Record::StoppedReply
             | Record::BudgetReached { .. }
             | Record::Titled { .. }
+            | Record::ModeSet { .. }
+            | Record::ToolRefused { .. }
             | Record::NewEpoch { .. }
             | Record::Unknown => {}
         }

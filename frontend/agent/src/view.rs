@@ -202,6 +202,9 @@ pub enum ToolState {
         reason: String,
         /// What "always" can mean here: exactly this, then a safe prefix if there is one.
         always: Vec<Rule>,
+        /// What is dangerous in it, part by part: then it is not allowed by a key.
+        #[serde(default)]
+        dangers: Vec<Danger>,
     },
     /// It runs. `foreground` with a task: it can be sent to the background.
     Running {
@@ -214,6 +217,15 @@ pub enum ToolState {
     Failed,
     /// It was not carried out: denied, stopped, cut off.
     Skipped,
+}
+
+/// What is dangerous in a part of a command, or in a change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Danger {
+    /// The part, in one line that hides nothing; empty for the whole.
+    pub part: String,
+    /// What it does, each as the rest of a sentence: `deletes`.
+    pub what: Vec<String>,
 }
 
 /// Something that waits for the next call.
@@ -260,8 +272,14 @@ pub struct Status {
     pub relay: Vec<String>,
     /// The model in use, resolved: never `Auto`.
     pub model: ModelChoice,
-    /// What needs an approval.
+    /// What needs an approval in this session.
     pub mode: Mode,
+    /// Whether this session was once allowed everything: then it is not asked for that again.
+    #[serde(default)]
+    pub was_auto: bool,
+    /// What the workspace is, if it is so wide that every change of a file is asked for.
+    #[serde(default)]
+    pub wide: Option<String>,
     /// Whether completions start turns by themselves.
     pub wake: bool,
     /// Self-started turns left until the person speaks.
@@ -410,7 +428,11 @@ mod tests {
     fn every_patch_reaches_the_tabs_that_follow_as_it_was() {
         let task = TaskId("0a1b2c3d".to_owned());
         let row = |kind| Patch::Row(Box::new(Row { id: 7, at: Timestamp(5), kind }));
-        let asks = ToolState::Asks { reason: "it writes".to_owned(), always: Vec::new() };
+        let asks = ToolState::Asks {
+            reason: "it writes".to_owned(),
+            always: Vec::new(),
+            dangers: vec![Danger { part: "rm a".to_owned(), what: vec!["deletes".to_owned()] }],
+        };
         let card = ToolCard {
             subject: "true".to_owned(),
             ended: Some(Timestamp(9)),

@@ -18,8 +18,8 @@ pub(super) const CREDENTIAL: &str = "meanwhile.credential";
 
 /// The settings as saved, with defaults for what is missing or cannot be read.
 pub(super) fn settings() -> Settings {
-    let saved = get(SETTINGS).and_then(|text| json::from_text(&text).ok()).unwrap_or_default();
-    Settings { has_key: key().is_some(), ..saved }
+    let saved: Settings = get(SETTINGS).and_then(|text| json::from_text(&text).ok()).unwrap_or_default();
+    Settings { has_key: key().is_some(), ..saved.of_all_sessions() }
 }
 
 /// Keeps the settings.

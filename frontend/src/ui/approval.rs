@@ -1,43 +1,68 @@
-//! An approval that is waited for. Nothing but a press here, or a key while the focus is here, answers it.
+//! An approval that is waited for. Nothing but a press here, or a key while the focus is here, answers it; what is dangerous is
+//! allowed by a press alone, and nothing is allowed before all of it could be read.
 
 use agent::event::{Decision, UserEvent};
 use agent::settings::Rule;
-use agent::view::{ToolCard, ToolState};
+use agent::view::{Danger, ToolCard, ToolState};
 use leptos::ev;
 use leptos::prelude::*;
+use shared::shown;
+use wasm_bindgen::JsCast;
+use wasm_bindgen::closure::Closure;
 
+use super::shown::Shown;
 use super::tool::Diff;
 use super::{dom, use_dispatch};
-use crate::view::{NodeRef, Says, View, effect, view};
+use crate::view::{NodeRef, View, effect, view};
 
 /// The id of the approval that is asked for, to jump to.
 pub(crate) const ID: &str = "approval";
+
+/// What is asked.
+#[derive(Clone, Default)]
+struct Question {
+    reason: String,
+    always: Vec<Rule>,
+    dangers: Vec<Danger>,
+}
+
+fn question(card: &ToolCard) -> Question {
+    match &card.state {
+        ToolState::Asks { reason, always, dangers } => {
+            Question { reason: reason.clone(), always: always.clone(), dangers: dangers.clone() }
+        }
+        ToolState::Writing
+        | ToolState::Waiting
+        | ToolState::Running { .. }
+        | ToolState::Done
+        | ToolState::Failed
+        | ToolState::Skipped => Question::default(),
+    }
+}
 
 /// The card.
 #[component]
 pub fn Approval(card: RwSignal<ToolCard>) -> View {
     let dispatch = use_dispatch();
     let node = NodeRef::<web_sys::HtmlElement>::new();
+    let end = NodeRef::<web_sys::HtmlElement>::new();
+    let read = once_seen(end);
     let words = RwSignal::new(String::new());
     let explains = RwSignal::new(false);
     let decide = move |decision: Decision| {
+        if !read.get_untracked() && !matches!(decision, Decision::Deny { .. }) {
+            return;
+        }
         let (call, index) = card.with_untracked(|card| (card.call, card.index));
         dispatch.agent(UserEvent::Decide { call, index, decision });
     };
     let deny = move || decide(Decision::Deny { words: words.get_untracked().trim().to_owned() });
-    let asks = move || {
-        card.with(|card| match &card.state {
-            ToolState::Asks { reason, always } => (reason.clone(), always.clone()),
-            ToolState::Writing
-            | ToolState::Waiting
-            | ToolState::Running { .. }
-            | ToolState::Done
-            | ToolState::Failed
-            | ToolState::Skipped => (String::new(), Vec::new()),
-        })
-    };
+    let asks = move || card.with(question);
+    let dangers = move || asks().dangers;
+    let is_dangerous = move || !dangers().is_empty();
+    let unread = move || !read.get();
     let name = card.with_untracked(|card| card.name.clone());
-    let question = match name.as_str() {
+    let ask = match name.as_str() {
         "bash" | "background_run" => "Run this command?",
         "write_file" => "Write this file?",
         "edit_file" => "Change this file?",
@@ -57,40 +82,64 @@ pub fn Approval(card: RwSignal<ToolCard>) -> View {
         if event.ctrl_key() || event.meta_key() || event.alt_key() || dom::is_writing() {
             return;
         }
+        let asks = untrack(asks);
         match event.key().as_str() {
-            "y" | "Y" => decide(Decision::Once),
-            "a" | "A" => {
-                let rule = asks.with_untracked(|(_, always)| always.last().cloned());
-                let Some(rule) = rule else { return };
+            "n" | "N" => deny(),
+            "y" | "Y" if asks.dangers.is_empty() => decide(Decision::Once),
+            // The narrowest: a key makes no rule that covers more than what is seen.
+            "a" | "A" if asks.dangers.is_empty() => {
+                let Some(rule) = asks.always.into_iter().next() else { return };
                 decide(Decision::Always { rule });
             }
-            "n" | "N" => deny(),
             _ => return,
         }
         event.prevent_default();
         event.stop_propagation();
     };
     view! {
-        <section class="approval" id=ID tabindex="-1" node_ref=node role="group" aria-labelledby="approval-question" on:keydown=on_key>
+        <section class="approval" id=ID tabindex="-1" node_ref=node role="group" aria-labelledby="approval-question" data-dangerous=move || is_dangerous().then_some("") on:keydown=on_key>
             <p id="approval-question" role="alert">
-                <strong>{question}</strong>
+                <strong>{ask}</strong>
                 " "
-                <span class="reason">{move || asks.with(|(reason, _)| reason.clone())}</span>
+                <span class="reason">{move || shown::line(&asks().reason)}</span>
+                <Show when=is_dangerous>
+                    " "
+                    <strong class="grave">"It is dangerous:"</strong>
+                </Show>
             </p>
-            <div class="what">
-                <span class="name">{name}</span>
-                <pre tabindex="0"><code>{move || card.with(|card| card.subject.clone())}</code></pre>
-            </div>
-            <Show when=move || card.with(|card| !card.input.is_empty())>
-                <pre class="input" tabindex="0">{move || card.with(|card| card.input.clone())}</pre>
+            <Show when=is_dangerous>
+                <ul class="dangers">
+                    {move || dangers().into_iter().map(|danger| view! { <DangerLine danger/> }).collect::<Vec<View>>()}
+                </ul>
             </Show>
-            <Show when=move || card.with(|card| !card.diff.is_empty())>
-                <Diff diff=Signal::derive(move || card.with(|card| card.diff.clone()))/>
+            <div class="proposal" tabindex="0">
+                <div class="what">
+                    <span class="name">{name}</span>
+                    <pre><code><Shown text=Signal::derive(move || card.with(|card| card.subject.clone()))/></code></pre>
+                </div>
+                <Show when=move || card.with(|card| !card.input.is_empty())>
+                    <pre class="input"><Shown text=Signal::derive(move || card.with(|card| card.input.clone()))/></pre>
+                </Show>
+                <Show when=move || card.with(|card| !card.diff.is_empty())>
+                    <Diff whole=true diff=Signal::derive(move || card.with(|card| card.diff.clone()))/>
+                </Show>
+                <span class="end" node_ref=end></span>
+            </div>
+            <Show when=unread>
+                <p class="unread">"There is more of it: scroll to its end to allow it."</p>
             </Show>
             <div class="answers">
-                <button type="button" class="primary" title="Y" on:click=move |_| decide(Decision::Once)>"Allow once"</button>
-                <For each=move || asks.get().1 key=|rule| format!("{rule:?}") let(rule)>
-                    <Always rule decide/>
+                <button
+                    type="button"
+                    class=move || (!is_dangerous()).then_some("primary")
+                    title=move || (!is_dangerous()).then_some("Y")
+                    disabled=unread
+                    on:click=move |_| decide(Decision::Once)
+                >
+                    "Allow once"
+                </button>
+                <For each=move || asks().always key=|rule| format!("{rule:?}") let(rule)>
+                    <Always rule unread=Signal::derive(unread) decide/>
                 </For>
                 <span class="grow"></span>
                 <button
@@ -126,16 +175,69 @@ pub fn Approval(card: RwSignal<ToolCard>) -> View {
 }
 
 #[component]
-fn Always(rule: Rule, decide: impl Fn(Decision) + 'static) -> View {
+fn DangerLine(danger: Danger) -> View {
+    let what = match danger.what.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, before)) => format!("{} and {last}", before.join(", ")),
+        None => String::new(),
+    };
+    let part = danger.part;
+    view! {
+        <li>
+            {if part.is_empty() { view! { "It" } } else { view! { <code>{part}</code> } }}
+            " "
+            <span>{what}</span>
+        </li>
+    }
+}
+
+#[component]
+fn Always(rule: Rule, unread: Signal<bool>, decide: impl Fn(Decision) + 'static) -> View {
     let words = match &rule {
         Rule::Exact { .. } => view! { "Always allow exactly this" },
         Rule::Prefix { words, .. } => {
             let words = words.join(" ");
-            view! { "Always allow " <code>{words}" …"</code> }
+            view! { "Always allow " <code>{words}" …"</code> ", whatever follows" }
         }
         Rule::Edits { .. } => view! { "Always allow changes of files" },
     };
+    let title = match &rule {
+        Rule::Exact { .. } => "A",
+        Rule::Prefix { .. } => {
+            "Anything may follow these words, but for options that can run another program: those ask again."
+        }
+        Rule::Edits { .. } => "But for files that run something by themselves later: those ask again.",
+    };
     view! {
-        <button type="button" on:click=move |_| decide(Decision::Always { rule: rule.clone() })>{words}</button>
+        <button type="button" title=title disabled=move || unread.get() on:click=move |_| decide(Decision::Always { rule: rule.clone() })>
+            {words}
+        </button>
     }
+}
+
+/// Whether an element was in view once, in all that scrolls around it.
+fn once_seen(node: NodeRef<web_sys::HtmlElement>) -> RwSignal<bool> {
+    let seen = RwSignal::new(false);
+    effect(move |_| {
+        let Some(node) = node.get() else { return };
+        let look = Closure::<dyn FnMut(js_sys::Array)>::new(move |entries: js_sys::Array| {
+            let in_view = entries
+                .iter()
+                .any(|entry| entry.unchecked_into::<web_sys::IntersectionObserverEntry>().is_intersecting());
+            if in_view && seen.try_get_untracked() == Some(false) {
+                seen.set(true);
+            }
+        });
+        // Without an observer nothing could ever be allowed.
+        let Ok(observer) = web_sys::IntersectionObserver::new(look.as_ref().unchecked_ref()) else {
+            seen.set(true);
+            return;
+        };
+        observer.observe(&node);
+        let guard = StoredValue::new_local((observer, look));
+        on_cleanup(move || {
+            guard.try_update_value(|(observer, _)| observer.disconnect());
+        });
+    });
+    seen
 }

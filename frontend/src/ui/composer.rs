@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use agent::event::UserEvent;
-use agent::settings::Mode;
 use agent::view::TurnView;
 use leptos::ev;
 use leptos::leptos_dom::helpers::TimeoutHandle;
 use leptos::prelude::*;
 
 use super::local::use_local;
+use super::mode::ModePicker;
 use super::{Wish, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Ownership;
@@ -187,40 +187,5 @@ fn Doing() -> View {
             // Seconds that pass are not announced.
             <span aria-hidden="true">{countdown}</span>
         </span>
-    }
-}
-
-const MODES: [(Mode, &str); 3] = [
-    (Mode::AskAll, "Asks before everything"),
-    (Mode::AskCommands, "Asks before commands"),
-    (Mode::Auto, "Asks nothing"),
-];
-
-/// The name of a mode.
-pub(crate) fn mode_name(mode: Mode) -> &'static str {
-    MODES.iter().find(|(this, _)| *this == mode).map_or("", |(_, name)| name)
-}
-
-/// What needs an approval.
-#[component]
-pub fn ModePicker() -> View {
-    let page = use_page();
-    let dispatch = use_dispatch();
-    let mode = move || page.settings.with(|settings| settings.mode);
-    let change = move |event: ev::Event| {
-        let name = event_target_value(&event);
-        if let Some((mode, _)) = MODES.iter().find(|(_, this)| *this == name) {
-            let mut settings = page.settings.get_untracked();
-            settings.mode = *mode;
-            dispatch.send(Wish::SaveSettings(settings));
-        }
-    };
-    let options = MODES.map(|(this, name)| {
-        view! { <option value=name selected=move || mode.get() == this>{name}</option> }
-    });
-    view! {
-        <select class="picker" aria-label="What needs your approval" prop:value=move || mode_name(mode.get()) on:change=change>
-            {options}
-        </select>
     }
 }

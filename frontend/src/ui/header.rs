@@ -1,7 +1,7 @@
 //! The top line: the session's title, where commands run, the model, what was spent, and whether the runner is there.
 
 use agent::event::UserEvent;
-use agent::settings::{ModelChoice, Provider};
+use agent::settings::{Mode, ModelChoice, Provider};
 use agent::view::{LinkView, Spent};
 use leptos::ev;
 use leptos::prelude::*;
@@ -9,6 +9,7 @@ use shared::protocol::Confined;
 
 use super::kit::{Glyph, Icon, IconButton, More};
 use super::local::{Dialog, Panel, use_local};
+use super::mode::AllowsAll;
 use super::{Wish, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Ownership;
@@ -30,11 +31,17 @@ pub fn Header() -> View {
         });
     };
     let where_commands_run = move || page.status.with(|status| confinement(status.confined.as_ref()));
+    let wide = move || page.status.with(|status| status.wide.clone().unwrap_or_default());
+    let allows_all = move || page.status.with(|status| status.mode == Mode::Auto).then_some("");
     view! {
-        <header class="top">
+        <header class="top" data-allows-all=allows_all>
             <div class="brand"><Glyph icon=Icon::Mark/>"Meanwhile"</div>
             <Title/>
             <span class="grow"></span>
+            <AllowsAll/>
+            <Show when=move || page.status.with(|status| status.wide.is_some())>
+                <More id="wide" words=|| "not a project's folder".to_owned() more=wide/>
+            </Show>
             <Show when=move || workspace.with(|workspace| !workspace.is_empty())>
                 <span class="workspace" title=where_commands_run><bdi>{move || workspace.get()}</bdi></span>
                 <Show when=move || page.status.with(|status| status.confined.is_some())>

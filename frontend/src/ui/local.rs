@@ -44,6 +44,7 @@ pub(crate) enum Panel {
 pub(crate) enum Dialog {
     Settings,
     Help,
+    AllowAll,
 }
 
 impl Panel {

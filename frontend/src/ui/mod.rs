@@ -15,6 +15,7 @@ mod help;
 mod keys;
 mod kit;
 mod local;
+mod mode;
 mod prose;
 mod queue;
 mod replay;
@@ -22,6 +23,7 @@ mod screen;
 mod screens;
 mod sessions;
 mod settings;
+mod shown;
 mod slips;
 mod stick;
 mod task_card;
@@ -40,6 +42,7 @@ use self::conversation::Conversation;
 use self::header::Header;
 use self::help::HelpDialog;
 use self::local::{Dialog, Local, Panel, use_local};
+use self::mode::AllowAllDialog;
 use self::replay::Replay;
 use self::screens::{Banners, Toasts, Unpaired};
 use self::sessions::SessionsPanel;
@@ -154,6 +157,7 @@ fn Workbench() -> View {
         local.dialog.get().map(|dialog| match dialog {
             Dialog::Settings => view! { <SettingsDialog/> },
             Dialog::Help => view! { <HelpDialog/> },
+            Dialog::AllowAll => view! { <AllowAllDialog/> },
         })
     };
     view! {

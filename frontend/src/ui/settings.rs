@@ -4,10 +4,11 @@ use agent::event::UserEvent;
 use agent::settings::{Provider, Rule, Settings};
 use leptos::ev;
 use leptos::prelude::*;
+use shared::shown;
 
-use super::composer::ModePicker;
 use super::kit::{CopyButton, Modal};
 use super::local::use_local;
+use super::mode::UsualModePicker;
 use super::{Wish, use_dispatch, use_page};
 use crate::format;
 use crate::state::Notifications;
@@ -179,7 +180,7 @@ fn ApprovalSettings() -> View {
     view! {
         <fieldset>
             <legend>"Approvals"</legend>
-            <label class="field"><span>"Mode"</span><ModePicker/></label>
+            <label class="field"><span>"New sessions"</span><UsualModePicker/></label>
             <Show
                 when=move || !rules.with(Vec::is_empty)
                 fallback=|| view! { <p class="none">"Nothing is always allowed yet. An approval offers it."</p> }
@@ -206,7 +207,7 @@ fn ApprovalSettings() -> View {
 
 fn rule_words(rule: &Rule) -> View {
     let (words, code, workspace) = match rule {
-        Rule::Exact { command, workspace } => ("", Some(command.clone()), workspace),
+        Rule::Exact { command, workspace } => ("", Some(shown::line(command)), workspace),
         Rule::Prefix { words, workspace } => ("", Some(format!("{} …", words.join(" "))), workspace),
         Rule::Edits { workspace } => ("changes of files", None, workspace),
     };

@@ -4,6 +4,7 @@ use agent::event::UserEvent;
 use agent::view::Tone;
 use leptos::ev;
 use leptos::prelude::*;
+use shared::shown;
 use shared::task::{Party, Task, TaskState};
 
 use super::local::use_local;
@@ -70,8 +71,8 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
             })
         })
     };
-    let command = move || task.with(|task| task.command.clone());
-    let last = move || task.with(last_words);
+    let command = move || task.with(|task| shown::line(&task.command));
+    let last = move || shown::line(&task.with(last_words));
     let tone = move || task.with(|task| if task.paused { "paused" } else { tone(&task.state) });
     let prompt = move || task.with(|task| task.waits_for_input && task.is_active());
     let ports = move || task.with(|task| if task.is_active() { task.ports.clone() } else { Vec::new() });
@@ -333,7 +334,9 @@ fn facts(task: &Task) -> Vec<(&'static str, String)> {
         facts.push(("Not kept", format::bytes(task.omitted_bytes)));
     }
     let left = task.left_behind.iter();
-    facts.extend(left.map(|process| ("Still runs", format!("{} {}", process.pid, process.command))));
+    facts.extend(
+        left.map(|process| ("Still runs", format!("{} {}", process.pid, shown::line(&process.command)))),
+    );
     facts
 }
 
@@ -343,7 +346,10 @@ fn ports_held(task: &Task) -> Option<String> {
         .ports_held
         .iter()
         .map(|held| match &held.by {
-            Some(process) => format!("port {} by process {} ({})", held.port, process.pid, process.command),
+            Some(process) => {
+                let command = shown::line(&process.command);
+                format!("port {} by process {} ({command})", held.port, process.pid)
+            }
             None => format!("port {}", held.port),
         })
         .collect();

@@ -3,8 +3,8 @@
 use agent::event::UserEvent;
 use agent::view::{Lane, Tone, ToolCard, ToolState};
 use leptos::prelude::*;
-use shared::TaskId;
 use shared::task::Task;
+use shared::{TaskId, shown};
 
 use super::approval::Approval;
 use super::local::use_local;
@@ -154,12 +154,12 @@ fn Card(card: RwSignal<ToolCard>) -> View {
             .join(" · ")
     };
     view! {
-        <article class="tool" data-state=move || state.get() data-task=move || stands.with(|stands| stands.as_ref().map(|stands| stands.tone)) aria-label=move || head.with(|(name, subject)| format!("{name} {subject}"))>
+        <article class="tool" data-state=move || state.get() data-task=move || stands.with(|stands| stands.as_ref().map(|stands| stands.tone)) aria-label=move || head.with(|(name, subject)| format!("{name} {}", shown::block(subject)))>
             <header>
                 <span class="dot" aria-hidden="true"></span>
                 <span class="name">{move || head.with(|(name, _)| name.clone())}</span>
                 {move || {
-                    let text = head.with(|(_, subject)| subject.clone());
+                    let text = head.with(|(_, subject)| shown::block(subject));
                     if is_long(&text) {
                         view! {
                             <button
@@ -270,23 +270,25 @@ fn TaskLink(task: TaskId) -> View {
     }
 }
 
-/// A unified diff, coloured.
+/// A unified diff, coloured. `whole`: not its beginning alone.
 #[component]
-pub fn Diff(diff: Signal<String>) -> View {
-    let all = RwSignal::new(false);
+pub fn Diff(diff: Signal<String>, #[prop(optional)] whole: bool) -> View {
+    let all = RwSignal::new(whole);
     let total = memo(move || diff.with(|diff| diff_lines(diff).count()));
     let lines = move || {
         let limit = if all.get() { usize::MAX } else { DIFF_PREVIEW };
         diff.with(|diff| {
             diff_lines(diff)
                 .take(limit)
-                .map(|(kind, line)| view! { <span class="line" data-kind=kind>{format!("{line}\n")}</span> })
+                .map(|(kind, line)| view! { <span class="line" data-kind=kind>{format!("{}\n", shown::block(line))}</span> })
                 .collect::<Vec<View>>()
         })
     };
     view! {
         <pre class="diff" tabindex="0" aria-label="Changes">{lines}</pre>
-        <More all total preview=DIFF_PREVIEW/>
+        <Show when=move || !whole>
+            <More all total preview=DIFF_PREVIEW/>
+        </Show>
     }
 }
 

@@ -10,7 +10,9 @@ pub const fn status(code: ProblemCode) -> StatusCode {
     match code {
         ProblemCode::Malformed => StatusCode::BAD_REQUEST,
         ProblemCode::Unauthorized => StatusCode::UNAUTHORIZED,
-        ProblemCode::Forbidden | ProblemCode::OutsideWorkspace => StatusCode::FORBIDDEN,
+        ProblemCode::Forbidden | ProblemCode::OutsideWorkspace | ProblemCode::NeedsApproval => {
+            StatusCode::FORBIDDEN
+        }
         ProblemCode::NotFound => StatusCode::NOT_FOUND,
         ProblemCode::Conflict => StatusCode::CONFLICT,
         ProblemCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,

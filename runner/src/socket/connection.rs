@@ -148,6 +148,7 @@ impl Connection {
             relay: self.runner.relay.ready(),
             confined: self.runner.confined.clone(),
             sandboxes: self.runner.tasks.sandboxes(),
+            wide: self.runner.wide.clone(),
             heartbeat_ms: HEARTBEAT_MS,
             now: now(),
         };

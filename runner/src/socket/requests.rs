@@ -89,9 +89,11 @@ async fn reply(runner: &Runner, session: SessionId, id: OpId, op: Op) -> Result<
         Op::ReadFile { path, offset, limit } => {
             Ok(Reply::File(runner.files.read(path, offset, limit).await?))
         }
-        Op::WriteFile { path, content } => change(runner, id, Wish::Write { path, content }).await,
-        Op::EditFile { path, old_text, new_text } => {
-            change(runner, id, Wish::Edit { path, old_text, new_text }).await
+        Op::WriteFile { path, content, approved } => {
+            change(runner, id, Wish::Write { path, content }, approved).await
+        }
+        Op::EditFile { path, old_text, new_text, approved } => {
+            change(runner, id, Wish::Edit { path, old_text, new_text }, approved).await
         }
         Op::Pair => {
             let url = runner.pairing_link().map_err(|error| {
@@ -110,9 +112,9 @@ async fn reply(runner: &Runner, session: SessionId, id: OpId, op: Op) -> Result<
 }
 
 /// Changes a file, announced under the operation's id, by which a later runner knows whether it was done.
-async fn change(runner: &Runner, id: OpId, wish: Wish) -> Result<Reply, Problem> {
+async fn change(runner: &Runner, id: OpId, wish: Wish, approved: bool) -> Result<Reply, Problem> {
     let announce = runner.operations.announce(id);
-    Ok(Reply::Changed(runner.files.change(wish, id.0, announce).await?))
+    Ok(Reply::Changed(runner.files.approved(approved).change(wish, id.0, announce).await?))
 }
 
 fn own(runner: &Runner, session: SessionId, task: &TaskId) -> Result<(), Problem> {

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails by panicking, as a test does")]
 
 mod absence;
+mod approvals;
 mod cli;
 #[cfg(target_os = "linux")]
 mod confine;

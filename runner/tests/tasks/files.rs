@@ -97,9 +97,9 @@ async fn a_link_inside_is_written_through() {
     assert_eq!(fs::read_to_string(folder.path().join("ws/real")).unwrap(), "new\n");
 }
 
-/// By its own name the policy asks for it; a link must not hide that name.
+/// What runs by itself is changed only with an approval, whatever the path looks like.
 #[tokio::test]
-async fn no_link_hides_what_is_gits_own() {
+async fn no_spelling_hides_what_runs_by_itself() {
     let (folder, files) = workspace();
     let work = folder.path().join("ws");
     fs::create_dir_all(work.join(".git/hooks")).unwrap();
@@ -107,18 +107,97 @@ async fn no_link_hides_what_is_gits_own() {
     symlink(".git", work.join("g")).unwrap();
     symlink(".git/config", work.join("c")).unwrap();
     symlink("g", work.join("h")).unwrap();
-    for path in ["g/config", "c", "h/config", "g/hooks/pre-commit", "g/new/deep/file", "a/../g/config"] {
+    fs::create_dir_all(work.join("sub/.github")).unwrap();
+    fs::create_dir(work.join(".husky")).unwrap();
+    symlink("sub/.github", work.join("gh")).unwrap();
+    symlink(".husky", work.join("hooks")).unwrap();
+    symlink("../.bashrc", work.join("sub/b")).unwrap();
+    fs::write(work.join(".bashrc"), "[core]\n").unwrap();
+    let absolute = work.join("g/config").display().to_string();
+    for path in [
+        "g/config",
+        "c",
+        "h/config",
+        "g/hooks/pre-commit",
+        "g/new/deep/file",
+        "a/../g/config",
+        "sub/../.git/config",
+        ".GIT/config",
+        ".git",
+        "gh/workflows/ci.yml",
+        "sub/../gh/./workflows/new/x.yml",
+        "hooks/pre-commit",
+        "sub/b",
+        ".envrc",
+        "sub/.vscode/tasks.json",
+        "sub/.cargo/config.toml",
+        "sub/Jenkinsfile",
+        &absolute,
+    ] {
         let written = files.write(path.into(), "[core]\n\tfsmonitor = x\n".into()).await.unwrap_err();
-        let codes = [ProblemCode::Forbidden, ProblemCode::Malformed];
+        let codes = [ProblemCode::NeedsApproval, ProblemCode::Malformed];
         assert!(codes.contains(&written.code), "{path}: {written}");
-        files.edit(path.into(), "[core]".into(), "[x]".into()).await.unwrap_err();
+        let edited = files.edit(path.into(), "[core]".into(), "[x]".into()).await.unwrap_err();
+        assert!(codes.contains(&edited.code), "{path}: {edited}");
     }
     let refused = files.write("g/config".into(), String::new()).await.unwrap_err();
-    assert_eq!(refused.code, ProblemCode::Forbidden);
-    assert!(refused.message.contains(".git/config"), "{refused}");
+    assert_eq!(refused.code, ProblemCode::NeedsApproval);
+    assert!(refused.message.contains(".git/config through a link"), "{refused}");
     assert_eq!(fs::read_to_string(work.join(".git/config")).unwrap(), "[core]\n");
+    assert_eq!(fs::read_to_string(work.join(".bashrc")).unwrap(), "[core]\n");
     assert!(!work.join(".git/hooks/pre-commit").exists() && !work.join(".git/new").exists());
-    files.write(".git/config".into(), "[user]\n".into()).await.unwrap();
+    assert!(!work.join("sub/.github/workflows").exists() && !work.join(".envrc").exists());
+    let files = files.approved(true);
+    files.write("g/config".into(), "[user]\n".into()).await.unwrap();
+    assert_eq!(fs::read_to_string(work.join(".git/config")).unwrap(), "[user]\n");
+    files.edit("sub/b".into(), "[core]".into(), "[x]".into()).await.unwrap();
+    files.write("sub/.github/workflows/ci.yml".into(), "a\n".into()).await.unwrap();
+}
+
+/// A folder is a repository by what lies in it: whichever of its parts comes last, and its settings after that, are asked for.
+#[tokio::test]
+async fn no_repository_is_made_of_its_parts() {
+    let parts = ["docs/HEAD", "docs/config", "docs/objects/x", "docs/refs/x"];
+    for last in 0..parts.len() {
+        let (_folder, files) = workspace();
+        let order = parts.iter().cycle().skip(last + 1).take(parts.len());
+        let mut refused = Vec::new();
+        for path in order {
+            if let Err(problem) = files.write((*path).to_owned(), "x\n".into()).await {
+                assert_eq!(problem.code, ProblemCode::NeedsApproval, "{path}: {problem}");
+                refused.push(*path);
+            }
+        }
+        assert!(!refused.is_empty(), "{}", parts[last]);
+    }
+    let (folder, files) = workspace();
+    let made = folder.path().join("ws/made");
+    fs::create_dir_all(made.join("objects")).unwrap();
+    fs::create_dir_all(made.join("refs")).unwrap();
+    fs::write(made.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+    for path in
+        ["made/config", "made/hooks/pre-commit", "made/HEAD", "made/commondir", "made/info/attributes"]
+    {
+        let problem = files.write(path.into(), "x\n".into()).await.unwrap_err();
+        assert_eq!(problem.code, ProblemCode::NeedsApproval, "{path}");
+        assert!(problem.message.contains("repository"), "{problem}");
+    }
+    files.write("made/notes".into(), "x\n".into()).await.unwrap();
+    files.write("other/config".into(), "x\n".into()).await.unwrap();
+    files.approved(true).write("made/config".into(), "x\n".into()).await.unwrap();
+}
+
+#[tokio::test]
+async fn in_a_wide_workspace_each_change_is_allowed_first() {
+    let (folder, _) = workspace();
+    let files = Files::open_as(&folder.path().join("ws"), Some("It is your home folder.".into())).unwrap();
+    let problem = files.write("a".into(), "x\n".into()).await.unwrap_err();
+    assert_eq!(
+        (problem.code, problem.message.as_str()),
+        (ProblemCode::NeedsApproval, "It is your home folder.")
+    );
+    files.approved(true).write("a".into(), "x\n".into()).await.unwrap();
+    assert_eq!(files.read("a".into(), None, None).await.unwrap().text, "x\n");
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ use crate::link::{Link, Step};
 use crate::projection::Projection;
 use crate::record::{Entry, Record};
 use crate::session::{Phase, Session};
-use crate::settings::{ModelChoice, Provider, Settings};
+use crate::settings::{Mode, ModelChoice, Provider, Settings};
 use crate::view::{Patch, Status, TurnView, Waiting};
 use crate::{notice, projection};
 
@@ -388,6 +388,11 @@ impl Agent {
         ModelChoice { provider, model }
     }
 
+    /// What needs an approval: as was said in this session, or as is usual.
+    pub(crate) fn mode(&self) -> Mode {
+        self.session.mode.unwrap_or(self.settings.mode)
+    }
+
     fn own_active(&self) -> u32 {
         let own = |task: &&Task| Some(task.session) == self.session.id && task.is_active();
         u32::try_from(self.tasks.values().filter(own).count()).unwrap_or(u32::MAX)
@@ -407,7 +412,7 @@ impl Agent {
         });
         let ends = self.session.queue.ends().iter().map(|end| Waiting::End {
             task: end.task.id.clone(),
-            command: end.task.command.clone(),
+            command: shared::shown::line(&end.task.command),
             label: notice::label(&end.task),
             tone: projection::task_tone(&end.task.state),
         });
@@ -425,7 +430,9 @@ impl Agent {
             confined: welcome.and_then(|welcome| welcome.confined.clone()),
             relay: welcome.map(|welcome| welcome.relay.clone()).unwrap_or_default(),
             model: self.resolved_model(),
-            mode: self.settings.mode,
+            mode: self.mode(),
+            was_auto: self.session.was_auto,
+            wide: welcome.and_then(|welcome| welcome.wide.clone()),
             wake: !self.settings.no_wake,
             budget_left: WAKE_BUDGET.saturating_sub(self.session.self_started),
             spent: self.session.spent,

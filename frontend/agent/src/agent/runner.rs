@@ -4,7 +4,7 @@ use shared::output::{Excerpt, OutputSlice};
 use shared::protocol::{BackgroundedBy, Op, Outcome, Reply, Sandbox, ServerFrame, TaskEvent, Welcome};
 use shared::task::Task;
 use shared::tools::ToolCall;
-use shared::{OpId, Problem, Seq, TaskId};
+use shared::{OpId, Problem, ProblemCode, Seq, TaskId};
 
 use super::user::toast;
 use super::{Agent, Out};
@@ -304,10 +304,12 @@ impl Agent {
 
     fn tool_reply(&mut self, out: &mut Out, id: OpId, outcome: Outcome) {
         let current = self.session.current_use().and_then(|(index, tool)| match &tool.progress {
-            Progress::Began { op, .. } if *op == id => tool.call.clone().ok().map(|call| (index, call)),
+            Progress::Began { op, approved, .. } if *op == id => {
+                tool.call.clone().ok().map(|call| (index, call, *approved))
+            }
             Progress::Began { .. } | Progress::Pending { .. } | Progress::Done(_) => None,
         });
-        let Some((index, call)) = current else {
+        let Some((index, call, approved)) = current else {
             // The reply was stopped meanwhile. What it started goes on, in the background.
             if let Outcome::Ok(Reply::Started { task }) = outcome {
                 let foreground = task.foreground && task.is_active();
@@ -320,6 +322,11 @@ impl Agent {
             return;
         };
         match outcome {
+            Outcome::Err(Problem { code: ProblemCode::NeedsApproval, message, .. }) if !approved => {
+                self.link.forget(id);
+                let call = self.session.call;
+                self.record(out, Record::ToolRefused { call, index, reason: message });
+            }
             Outcome::Err(problem) => self.tool_refused(out, index, &problem),
             Outcome::Ok(reply) => {
                 self.learn(out, &reply);
@@ -398,11 +405,11 @@ impl Agent {
     }
 
     /// The phase is one in which an operation of the log is under way but was not asked for since this boot.
-    pub(super) fn ask_again(&mut self, out: &mut Out, op: OpId, call: &ToolCall, sandbox: Option<Sandbox>) {
+    pub(super) fn ask_again(&mut self, out: &mut Out, op: OpId, wanted: Op) {
         if !self.asked_ops.insert(op) || self.link.is_pending(op) {
             return;
         }
-        if let Some(frame) = self.link.request(op, tools::operation(call, sandbox), Purpose::Tool) {
+        if let Some(frame) = self.link.request(op, wanted, Purpose::Tool) {
             self.send(out, frame);
         }
     }

@@ -15,11 +15,11 @@ use crate::model::answer::ModelEvent;
 use crate::model::anthropic::Stream;
 use crate::model::request::{Request, headers};
 use crate::model::{Stop, Usage, fault};
-use crate::policy::{self, Verdict};
+use crate::policy::{self, Place, Verdict};
 use crate::queue::Drained;
 use crate::record::{Cause, Record};
 use crate::session::{Fixed, Phase, Progress};
-use crate::settings::Provider;
+use crate::settings::{Mode, Provider};
 use crate::{notice, tools};
 
 /// A model that sends nothing for this long, not even a ping, is given up.
@@ -28,6 +28,9 @@ const MODEL_SILENCE_MS: u64 = 300_000;
 const UPSTREAM: &str = "anthropic";
 const MESSAGES_PATH: &str = "/v1/messages";
 const PUBLIC_URL: &str = "https://api.anthropic.com";
+
+/// What tells the operation of a tool use that the runner refused from the one that the person then allowed.
+const AFTER_REFUSAL: u64 = 1 << 32;
 
 /// A call under way.
 #[derive(Debug)]
@@ -302,23 +305,26 @@ impl Agent {
             }
         };
         match progress {
-            Progress::Pending { allowed } => {
+            Progress::Pending { allowed, refused } => {
                 let sandbox = if allowed {
                     None
                 } else {
-                    match self.way(out, index, &tool_call) {
+                    match self.way(out, index, &tool_call, refused.as_deref()) {
                         Way::Asks => return false,
                         Way::Runs(sandbox) => sandbox,
                     }
                 };
                 self.asking = None;
                 let Some(session) = self.session.id else { return false };
-                let op = derived_op(session, call.0, index as u64);
-                self.record(out, Record::ToolBegan { call, index, op, sandbox });
+                // What the runner refused has its answer: with an approval it is another operation.
+                let place = index as u64 + if refused.is_some() { AFTER_REFUSAL } else { 0 };
+                let op = derived_op(session, call.0, place);
+                let approved = allowed || self.mode() == Mode::Auto;
+                self.record(out, Record::ToolBegan { call, index, op, sandbox, approved });
                 true
             }
-            Progress::Began { op, sandbox, .. } => {
-                self.ask_again(out, op, &tool_call, sandbox);
+            Progress::Began { op, sandbox, approved, .. } => {
+                self.ask_again(out, op, tools::operation(&tool_call, sandbox, approved));
                 false
             }
             Progress::Done(_) => false,
@@ -326,9 +332,20 @@ impl Agent {
     }
 
     /// How a tool use that nobody allowed goes on; shows the question if it must wait for an approval.
-    fn way(&mut self, out: &mut Out, index: usize, call: &shared::tools::ToolCall) -> Way {
+    fn way(
+        &mut self,
+        out: &mut Out,
+        index: usize,
+        call: &shared::tools::ToolCall,
+        refused: Option<&str>,
+    ) -> Way {
         let workspace = self.session.fixed.as_ref().map(|fixed| fixed.workspace.clone()).unwrap_or_default();
-        let verdict = policy::decide(call, self.settings.mode, &self.settings.rules, &workspace);
+        let wide = self.link.welcome().and_then(|welcome| welcome.wide.as_deref());
+        let place = Place { workspace: &workspace, wide };
+        let verdict = match refused.filter(|_| self.mode() != Mode::Auto) {
+            Some(reason) => policy::ask_first(call, reason),
+            None => policy::decide(call, self.mode(), &self.settings.rules, place),
+        };
         // The runner that comes back may be another one, which holds less.
         let welcome = self.link.welcome().filter(|_| self.link.is_live());
         let verdict = match (verdict, welcome) {
@@ -346,13 +363,13 @@ impl Agent {
         match verdict {
             Verdict::Allow => Way::Runs(None),
             Verdict::ReadOnly => Way::Runs(Some(Sandbox::ReadOnly)),
-            Verdict::Ask { reason, always } => {
+            Verdict::Ask { reason, always, dangers } => {
                 let asking = Asking { index, always };
                 if self.asking.as_ref() != Some(&asking) {
-                    self.projection.asks(index, &reason, &asking.always, &mut out.patches);
+                    self.projection.asks(index, &reason, &asking.always, dangers, &mut out.patches);
                     if !self.visible {
                         let title = format!("Meanwhile asks: {}", call.name());
-                        let body = notice::cut_head(call.subject(), 120);
+                        let body = notice::cut_head(&shared::shown::line(call.subject()), 120);
                         out.effects.push(Effect::Notify { title, body });
                     }
                     self.asking = Some(asking);

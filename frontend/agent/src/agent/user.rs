@@ -54,6 +54,11 @@ impl Agent {
                     self.request(out, Op::Unwatch { task }, Purpose::Own);
                 }
             }
+            UserEvent::SetMode { mode } => {
+                if self.session.mode != Some(mode) {
+                    self.record(out, Record::ModeSet { mode });
+                }
+            }
             UserEvent::Rename { title } => {
                 let title = crate::notice::cut_head(title.trim(), 200);
                 self.record(out, Record::Titled { title });

@@ -317,7 +317,7 @@ fn is_harmless_git_option(word: &str) -> bool {
 }
 
 /// A word that could name a file must name one inside the workspace.
-fn check_path(word: &Word, workspace: &str) -> Result<(), String> {
+pub(super) fn check_path(word: &Word, workspace: &str) -> Result<(), String> {
     let text = word.text.as_str();
     let path = match (is_operand(word), text.split_once('='), text.find('/')) {
         (true, ..) => text,

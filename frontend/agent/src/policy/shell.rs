@@ -255,7 +255,7 @@ impl Reader<'_> {
     }
 }
 
-fn is_assignment(word: &str) -> bool {
+pub(super) fn is_assignment(word: &str) -> bool {
     let Some((name, _)) = word.split_once('=') else { return false };
     let name = name.trim_end_matches('+');
     let name = name.split('[').next().unwrap_or_default();

@@ -9,6 +9,10 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const HOME: &str = "/home/me/project";
 
+fn place(workspace: &str) -> Place<'_> {
+    Place { workspace, wide: None }
+}
+
 #[test]
 fn harmless_commands_run_unasked() {
     for command in [
@@ -168,7 +172,7 @@ fn everything_else_is_asked_for() {
         match run(command, &[]) {
             Verdict::Allow => panic!("{command}"),
             Verdict::ReadOnly => assert!(reason.is_empty(), "{command}"),
-            Verdict::Ask { reason: got, always } => {
+            Verdict::Ask { reason: got, always, .. } => {
                 assert!(got.contains(reason) && !reason.is_empty(), "{command}: {got}");
                 assert_eq!(always.first(), Some(&exact(command)), "{command}");
             }
@@ -180,6 +184,53 @@ fn everything_else_is_asked_for() {
 fn prefixes_that_are_offered() {
     for (command, expected) in [
         ("npm test -- --watch=false", "npm test"),
+        ("cargo test -p agent --lib -- --nocapture", "cargo test"),
+        ("go test ./... -run Foo -count=1", "go test"),
+        ("pytest -q -k 'a and b' tests/x.py", "pytest"),
+        ("make check -j4", "make check"),
+        ("git commit -am 'a b'", "git commit"),
+        ("cargo test --config x=1", ""),
+        ("cargo --config x=1 test", ""),
+        ("cargo run", ""),
+        ("cargo run -- rm", ""),
+        ("go test -exec sh ./...", ""),
+        ("go test -toolexec=sh", ""),
+        ("go vet -vettool=x", ""),
+        ("go run x.go", ""),
+        ("make check SHELL=x", ""),
+        ("make check -f /tmp/x", ""),
+        ("make check deploy", ""),
+        ("just --shell x y", ""),
+        ("pytest -p evil", ""),
+        ("pytest -c /tmp/x", ""),
+        ("pytest --rootdir=/tmp", ""),
+        ("pytest /tmp/evil.py", ""),
+        ("pytest ../evil.py", ""),
+        ("python3 -m http.server", ""),
+        ("python3 -m pip install x", ""),
+        ("git -c alias.x=!sh x", ""),
+        ("git commit -F a", ""),
+        ("git merge -s sh a", ""),
+        ("git rebase -x sh", ""),
+        ("env npm test", ""),
+        ("xargs npm test", ""),
+        ("find . -exec npm test", ""),
+        ("npm exec x", ""),
+        ("npm test --script-shell=x", ""),
+        ("npm --prefix x test", ""),
+        ("npm run lint x", ""),
+        ("npm test 'a;b'", ""),
+        ("node -e x", ""),
+        ("ssh a npm test", ""),
+        ("docker run a npm test", ""),
+        ("nice npm test", ""),
+        ("timeout 5 npm test", ""),
+        ("time npm test", ""),
+        ("jest --config x", ""),
+        ("tsc -p x", ""),
+        ("mvn test -Dexec=x", ""),
+        ("gradle test -I x", ""),
+        ("ctest -S x", ""),
         ("npm run lint", "npm run lint"),
         ("cargo test -p agent", "cargo test"),
         ("git commit -m 'a b'", "git commit"),
@@ -216,16 +267,11 @@ fn prefixes_that_are_offered() {
 
 #[test]
 fn what_rules_cover() {
+    // The last ones could be made by earlier versions, or are nobody's.
     let rules =
-        [exact("rm a > b"), prefix("npm test"), prefix("python3 -m pytest"), prefix("bash"), prefix("")];
-    for command in [
-        "rm a > b",
-        "npm test",
-        "npm test --watch",
-        "npm 'test'",
-        "npm test '&& rm a'",
-        "python3 -m pytest -q",
-    ] {
+        ["npm test", "python3 -m pytest", "make check", "cargo run", "python3 -m", "bash", ""].map(prefix);
+    let rules: Vec<Rule> = rules.into_iter().chain([exact("rm a > b")]).collect();
+    for command in ["rm a > b", "npm test", "npm test --watch", "npm 'test'", "python3 -m pytest -q"] {
         assert_eq!(run(command, &rules), Verdict::Allow, "{command}");
     }
     for command in [
@@ -244,12 +290,21 @@ fn what_rules_cover() {
         "npm test\nrm a",
         "X=1 npm test",
         "npm t?st",
+        "npm test '&& rm a'",
+        "npm test --script-shell=sh",
+        "npm test --prefix /tmp",
+        "npm test ../x",
+        "npm test $(id)",
+        "cargo run",
+        "cargo run -- x",
+        "make check SHELL=sh",
+        "python3 -m pytest -p x",
         "python3 -m http.server",
         "bash a",
     ] {
         assert!(matches!(run(command, &rules), Verdict::Ask { .. }), "{command}");
     }
-    let elsewhere = decide(&bash("npm test"), Mode::AskCommands, &rules, "/home/me/other");
+    let elsewhere = decide(&bash("npm test"), Mode::AskCommands, &rules, place("/home/me/other"));
     assert!(matches!(elsewhere, Verdict::Ask { .. }));
 }
 
@@ -257,7 +312,7 @@ fn what_rules_cover() {
 fn tools_and_modes() {
     let all = json!({"command": "rm a", "path": "p", "content": "", "old_text": "a", "new_text": "b", "task_id": "t", "text": "x"});
     let asked = |name: &str, mode: Mode, rules: &[Rule]| {
-        decide(&ToolCall::parse(name, &all).unwrap(), mode, rules, HOME) != Verdict::Allow
+        decide(&ToolCall::parse(name, &all).unwrap(), mode, rules, place(HOME)) != Verdict::Allow
     };
     for (name, expected) in [
         ("bash", [true, true, false]),
@@ -279,11 +334,32 @@ fn tools_and_modes() {
     assert!(!asked("write_file", Mode::AskAll, std::slice::from_ref(&edits)));
     assert!(asked("bash", Mode::AskAll, std::slice::from_ref(&edits)));
     assert!(asked("write_file", Mode::AskAll, &[Rule::Edits { workspace: "/other".to_owned() }]));
-    for path in [".git/config", "a/.GIT/hooks/x", "./.git/config"] {
-        let call = ToolCall::parse("write_file", &json!({"path": path, "content": ""})).unwrap();
-        let verdict = decide(&call, Mode::AskCommands, std::slice::from_ref(&edits), HOME);
-        assert!(matches!(verdict, Verdict::Ask { always, .. } if always.is_empty()), "{path}");
+    for path in
+        [".git/config", "a/.GIT/hooks/x", "./.git/config", ".envrc", ".github/workflows/ci.yml", ".bashrc"]
+    {
+        for (name, rest) in
+            [("write_file", json!({})), ("edit_file", json!({"old_text": "a", "new_text": "b"}))]
+        {
+            let mut input = json!({"path": path, "content": ""});
+            input.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+            let call = ToolCall::parse(name, &input).unwrap();
+            for mode in [Mode::AskAll, Mode::AskCommands] {
+                let verdict = decide(&call, mode, std::slice::from_ref(&edits), place(HOME));
+                assert!(
+                    matches!(&verdict, Verdict::Ask { always, dangers, .. } if always.is_empty() && !dangers.is_empty()),
+                    "{path}: {verdict:?}"
+                );
+            }
+            assert_eq!(decide(&call, Mode::Auto, &[], place(HOME)), Verdict::Allow);
+        }
     }
+    let wide = Place { workspace: "/home/me", wide: Some("It is your home folder.") };
+    let call = ToolCall::parse("write_file", &json!({"path": "a", "content": ""})).unwrap();
+    let rule = Rule::Edits { workspace: "/home/me".to_owned() };
+    let verdict = decide(&call, Mode::AskCommands, &[rule], wide);
+    assert!(
+        matches!(verdict, Verdict::Ask { always, reason, .. } if always.is_empty() && reason.contains("home folder"))
+    );
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -423,7 +499,7 @@ fn bash(command: &str) -> ToolCall {
 }
 
 fn run(command: &str, rules: &[Rule]) -> Verdict {
-    decide(&bash(command), Mode::AskCommands, rules, HOME)
+    decide(&bash(command), Mode::AskCommands, rules, place(HOME))
 }
 
 fn exact(command: &str) -> Rule {

@@ -5,12 +5,16 @@
 
 use shared::tools::{EditFile, SendInput, ToolCall, WriteFile};
 
-use crate::view::ToolCard;
+use crate::view::{Danger, ToolCard};
 
 /// At most this many lines of each side are shown.
-const LINES: usize = 400;
+const LINES: usize = 2_000;
 /// At most this many characters of a line.
-const WIDTH: usize = 1_000;
+const WIDTH: usize = 4_000;
+/// At most this many characters of what is sent to a program.
+const INPUT: usize = 100_000;
+/// Begins a line that says what is not shown.
+const CUT: &str = "@@ ";
 
 /// Fills in what the arguments of a tool use say beyond its subject.
 pub(super) fn describe(card: &mut ToolCard, call: &ToolCall) {
@@ -20,7 +24,12 @@ pub(super) fn describe(card: &mut ToolCard, call: &ToolCall) {
             side('-', old_text, &mut card.diff);
             side('+', new_text, &mut card.diff);
         }
-        ToolCall::SendInput(SendInput { text, .. }) => card.input.clone_from(text),
+        ToolCall::SendInput(SendInput { text, .. }) => {
+            card.input = text.chars().take(INPUT).collect();
+            if card.input.len() < text.len() {
+                card.input.push_str(&format!("\n{CUT}{} more characters @@", text.chars().count() - INPUT));
+            }
+        }
         ToolCall::Bash(_)
         | ToolCall::ReadFile(_)
         | ToolCall::BackgroundRun(_)
@@ -32,13 +41,26 @@ pub(super) fn describe(card: &mut ToolCard, call: &ToolCall) {
 fn side(sign: char, text: &str, diff: &mut String) {
     for line in text.lines().take(LINES) {
         diff.push(sign);
-        diff.push_str(&crate::notice::cut_head(line, WIDTH));
+        let shown: String = line.chars().take(WIDTH).collect();
+        diff.push_str(&shown);
         diff.push('\n');
+        if shown.len() < line.len() {
+            let more = line.chars().count() - WIDTH;
+            diff.push_str(&format!("{CUT}{more} more characters in this line @@\n"));
+        }
     }
     let more = text.lines().count().saturating_sub(LINES);
     if more > 0 {
-        diff.push_str(&format!("@@ {more} more lines @@\n"));
+        diff.push_str(&format!("{CUT}{more} more lines @@\n"));
     }
+}
+
+/// What a person must know who can see only a part of it.
+pub(super) fn hides(card: &ToolCard) -> Option<Danger> {
+    let cut =
+        card.diff.lines().any(|line| line.starts_with(CUT)) || card.input.ends_with(" more characters @@");
+    let what = vec!["is too long to be shown whole: a part of it is not seen here".to_owned()];
+    cut.then(|| Danger { part: String::new(), what })
 }
 
 #[cfg(test)]

@@ -40,6 +40,8 @@ pub(crate) struct Rig {
     pub(crate) confined: Option<Confined>,
     /// What it can hold them to.
     pub(crate) sandboxes: Vec<Sandbox>,
+    /// What it says of a workspace that is no project's.
+    pub(crate) wide: Option<String>,
 }
 
 pub(crate) fn settings(mode: Mode) -> Settings {
@@ -72,6 +74,7 @@ impl Rig {
             saving: true,
             confined: None,
             sandboxes: vec![Sandbox::ReadOnly],
+            wide: None,
         };
         rig.boot();
         rig.connect();
@@ -130,6 +133,7 @@ impl Rig {
             relay: Vec::new(),
             confined: self.confined.clone(),
             sandboxes: self.sandboxes.clone(),
+            wide: self.wide.clone(),
             heartbeat_ms: 10_000,
             now: Timestamp(self.now),
         }));

@@ -342,7 +342,11 @@ fn it_says_what_it_is_once_and_when_asked() {
 fn everything_of_the_examples_runs_unasked() {
     for command in [script::LOOK, SLEEPER, "sleep 2", "git log --oneline -n 5", "ls"] {
         let call = ToolCall::parse("bash", &json!({"command": command})).unwrap();
-        assert_eq!(policy::decide(&call, Mode::AskCommands, &[], "/w"), Verdict::ReadOnly, "{command}");
+        assert_eq!(
+            policy::decide(&call, Mode::AskCommands, &[], policy::Place { workspace: "/w", wide: None }),
+            Verdict::ReadOnly,
+            "{command}"
+        );
     }
 }
 

