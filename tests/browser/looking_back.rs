@@ -160,7 +160,7 @@ fn a_bar_is_called_what_it_is() {
         scene.write("go", "");
         page.says("It printed over.").await;
         page.over().await;
-        let over = "const bars = [...document.querySelectorAll('.bar')].map(bar => bar.ariaLabel);
+        let over = "const bars = [...document.querySelectorAll('rect.bar')].map(bar => bar.ariaLabel);
             return bars.length > 3 && bars.every(bar => !bar.includes('goes on') && !bar.includes('so far')) && bars.join('; ')";
         page.until("all are said to have ended", over).await;
     });

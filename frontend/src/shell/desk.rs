@@ -37,9 +37,8 @@ const LINGER: u32 = 10_000;
 /// How long the start waits for the runner's word on the pairing, in milliseconds.
 const PAIRING_TIME: u32 = 5_000;
 
-/// How often, and with what pause in milliseconds, the locks are looked at until one that was given up has gone.
-const LOOKS: usize = 20;
-const LOOK_AGAIN: u32 = 250;
+/// With what pause the locks are looked at again, in milliseconds.
+const LOOK_AGAIN: u32 = 1_000;
 
 /// What all tabs tell each other.
 #[derive(Debug, Serialize, Deserialize)]
@@ -75,6 +74,7 @@ pub(crate) struct Desk {
     /// The draft of the shown session as it is kept.
     kept_draft: RefCell<String>,
     writing: Cell<bool>,
+    looking: Cell<bool>,
 }
 
 impl Desk {
@@ -99,6 +99,7 @@ impl Desk {
                 draft: RefCell::default(),
                 kept_draft: RefCell::default(),
                 writing: Cell::new(false),
+                looking: Cell::new(false),
             }
         });
         let me = desk.me.clone();
@@ -399,26 +400,31 @@ impl Desk {
         self.state.storage_problem.set(self.store.problem());
     }
 
+    /// A lock goes only some time after a tab has given it up or has gone: while others hold any, it is looked again.
     async fn look_at_locks(&self) {
-        for _ in 0..LOOKS {
-            let held = lock::held().await;
-            if *self.held.borrow() != held {
-                self.held.replace(held);
-                self.list();
-            }
-            // A lock that was given up here goes only once this has run to its end.
-            if !self.is_letting_go() {
-                return;
-            }
+        self.see_locks().await;
+        if self.looking.replace(true) {
+            return;
+        }
+        while !hidden() && self.others_hold_any() {
             sleep(LOOK_AGAIN).await;
+            self.see_locks().await;
+        }
+        self.looking.set(false);
+    }
+
+    async fn see_locks(&self) {
+        let held = lock::held().await;
+        if *self.held.borrow() != held {
+            self.held.replace(held);
+            self.list();
         }
     }
 
-    /// Whether the browser still names this tab for a session that it does not drive.
-    fn is_letting_go(&self) -> bool {
-        let (held, seats) = (self.held.borrow(), self.seats.borrow());
-        let own = own_name(&held, &seats);
-        held.iter().any(|(session, name)| Some(name) == own && !seats.contains_key(session))
+    fn others_hold_any(&self) -> bool {
+        let seats = self.seats.borrow();
+        let drives = |session| seats.get(session).is_some_and(|seat| seat.drives());
+        self.held.borrow().keys().any(|session| !drives(session))
     }
 
     /// Tells the page the list of sessions. One that no tab drives is not at work, whatever its last line said.
@@ -494,26 +500,6 @@ impl Desk {
                     }
                 });
             }
-        }
-    }
-
-    /// The page may go before what is under way is written: what the person wrote is kept where that takes no time.
-    fn leave(&self) {
-        for seat in self.seats.borrow().values() {
-            kept::leave_said(seat.session, &seat.unkept());
-        }
-        if let Some(session) = self.shown.get() {
-            let draft = self.state.draft.get_untracked();
-            if *self.kept_draft.borrow() != draft {
-                kept::leave_draft(session, &draft);
-            }
-        }
-    }
-
-    /// The page did not go: what it has under way it goes on with.
-    fn come_back(&self) {
-        for session in self.seats.borrow().keys() {
-            let _ = (kept::take_said(*session), kept::take_draft(*session));
         }
     }
 

@@ -51,10 +51,13 @@ pub enum RowBody {
     },
 }
 
+/// The least bytes of a part, where there are more.
+const PART: usize = 4 * 1024;
+
 /// Text that grows at its end.
 #[derive(Clone, Default)]
 pub struct Stream {
-    /// Blocks that cannot change any more, with the offset each begins at.
+    /// Parts of one or more blocks that cannot change any more, with the offset each begins at.
     pub closed: ArcRwSignal<Vec<(usize, Arc<str>)>>,
     /// The block that still grows.
     pub tail: ArcRwSignal<String>,
@@ -83,11 +86,18 @@ impl Stream {
         }
         let closed = self.tail.try_update(|tail| {
             tail.push_str(text);
-            let (mut closed, mut at) = (Vec::new(), 0);
+            let (mut closed, mut start, mut at) = (Vec::new(), 0, 0);
             let cut = |rest: &str| markdown::closed_prefix(rest).or_else(|| markdown::forced_prefix(rest));
             while let Some(length) = cut(&tail[at..]) {
-                closed.push(Arc::from(&tail[at..at + length]));
                 at += length;
+                // Many small blocks at once make one part: parts are looked at with each frame.
+                if at - start > PART {
+                    closed.push(Arc::from(&tail[start..at]));
+                    start = at;
+                }
+            }
+            if at > start {
+                closed.push(Arc::from(&tail[start..at]));
             }
             tail.drain(..at);
             closed

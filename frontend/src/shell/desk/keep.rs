@@ -4,6 +4,7 @@ use agent::effect::SessionSummary;
 use agent::event::UserEvent;
 use agent::record::{Entry, Record};
 use agent::view::Tone;
+use leptos::prelude::*;
 use shared::json;
 use shared::{SessionId, TaskId};
 use uuid::Uuid;
@@ -136,6 +137,7 @@ impl Desk {
         }
     }
 
+<<<<<<< ours
     /// Shows a task's whole log in a tab of its own; where the browser opens none, it is a download.
     pub(super) async fn open_log(&self, task: &TaskId) -> Result<(), String> {
         let log = ansi::plain(&files::whole_log(&self.pairing, task).await?);
@@ -148,6 +150,29 @@ impl Desk {
         files::download(&format!("{task}.log"), files::TEXT, log.as_bytes()).await
     }
 
+||||||| base
+=======
+    /// The page may go before what is under way is written: what the person wrote is kept where that takes no time.
+    pub(super) fn leave(&self) {
+        for seat in self.seats.borrow().values() {
+            kept::leave_said(seat.session, &seat.unkept());
+        }
+        if let Some(session) = self.shown.get() {
+            let draft = self.state.draft.get_untracked();
+            if *self.kept_draft.borrow() != draft {
+                kept::leave_draft(session, &draft);
+            }
+        }
+    }
+
+    /// The page did not go: what it has under way it goes on with.
+    pub(super) fn come_back(&self) {
+        for session in self.seats.borrow().keys() {
+            let _ = (kept::take_said(*session), kept::take_draft(*session));
+        }
+    }
+
+>>>>>>> theirs
     /// Writes lines and the draft, one after the other and the newest only.
     pub(super) fn write_on(&self) {
         if self.writing.replace(true) {
