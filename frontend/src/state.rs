@@ -78,6 +78,10 @@ pub struct Sessions {
     pub current: Option<SessionId>,
     /// Those that other tabs drive.
     pub elsewhere: Vec<SessionId>,
+    /// How many this tab drives, each with a connection of its own.
+    pub here: usize,
+    /// Those that were deleted; their tasks may go on.
+    pub deleted: Vec<SessionId>,
 }
 
 /// What this tab is to its session.
@@ -90,6 +94,11 @@ pub enum Ownership {
     Driving,
     /// Another tab's agent runs it; this one shows the same.
     Following,
+    /// The session's log cannot be read: nothing can be said in it.
+    Unreadable {
+        /// Why, and what to do.
+        reason: String,
+    },
     /// The browser is not paired with the runner.
     Unpaired {
         /// Why, in a sentence; empty when it never was.

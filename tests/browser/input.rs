@@ -11,7 +11,7 @@ use crate::play::play;
 #[test]
 fn a_task_reads_what_one_sends_and_can_be_run_again_and_forgotten() {
     play("a_task_reads_what_one_sends_and_can_be_run_again_and_forgotten", async |stage| {
-        let command = "while read -r line; do echo \"got $line\"; done; echo over";
+        let command = "printf 'Name: '; read -r name; echo \"hello $name\"; while read -r line; do echo \"got $line\"; done; echo over";
         let model = FakeAnthropic::steps([
             answer().tool("background_run", json!({"command": command, "stdin": true})),
             say("It reads."),
@@ -33,6 +33,12 @@ fn a_task_reads_what_one_sends_and_can_be_run_again_and_forgotten() {
         page.press("Send input").await;
         page.until("one can write at once", "return document.activeElement.matches('.task .input input')")
             .await;
+        let flag =
+            "return document.querySelector('.task').innerText.includes('It may be waiting for input.')";
+        page.until("its question is seen", flag).await;
+        page.tab.type_keys("Ada" + thirtyfour::Key::Enter).await;
+        shows("hello Ada").await;
+        page.until("it does not wait any more", &flag.replace("return ", "return !")).await;
         page.tab.type_keys("one" + thirtyfour::Key::Enter).await;
         shows("got one").await;
         page.tab.type_keys("two").await;

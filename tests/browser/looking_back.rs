@@ -1,8 +1,13 @@
 //! Looking back: a session played again, and the timeline by keys.
 
+use e2e::browser;
+use e2e::fake_anthropic::{FakeAnthropic, answer, say};
+use e2e::gate::Gate;
+use e2e::runner::Options;
 use thirtyfour::Key;
 
-use crate::page::scene;
+use crate::page::{Scene, scene, until_go};
+use crate::play::play;
 
 #[test]
 fn a_session_can_be_played_again_from_any_moment() {
@@ -103,5 +108,60 @@ fn the_timeline_goes_by_keys() {
             "return document.activeElement.matches('.task .open[aria-expanded=true]')",
         )
         .await;
+    });
+}
+
+#[test]
+fn a_replay_stops_nothing_and_goes_with_its_session() {
+    play("a_replay_stops_nothing_and_goes_with_its_session", async |stage| {
+        let held = Gate::new();
+        let model = FakeAnthropic::steps([
+            say("The first answer."),
+            answer().text("This goes on").hold(&held).text(" and comes to its end."),
+        ])
+        .await;
+        let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
+        let page = &scene.page;
+        page.say("One").await;
+        page.says("The first answer.").await;
+        page.idle().await;
+        page.say("Two").await;
+        page.says("This goes on").await;
+        page.press("replay").await;
+        page.tab.find(".film").await;
+        page.tab.type_keys(Key::Escape + "").await;
+        page.press("Back to the session").await;
+        page.says("This goes on").await;
+        held.open();
+        page.says("and comes to its end.").await;
+        page.idle().await;
+        assert_eq!(page.count("You stopped").await, 0);
+        page.press("replay").await;
+        page.tab.find(".film").await;
+        page.tab.click(".sessions button.new").await;
+        page.tab.find(".welcome").await;
+        page.ready().await;
+        page.until("nothing of it is left", "return !document.querySelector('.film')").await;
+        stage.finish().await;
+    });
+}
+
+#[test]
+fn a_bar_is_called_what_it_is() {
+    scene("a_bar_is_called_what_it_is", async |_, scene| {
+        let page = &scene.page;
+        page.mode("Asks nothing").await;
+        page.say(&format!("Run \"{}\" in the background", until_go("over"))).await;
+        page.says("its result comes by itself").await;
+        page.idle().await;
+        let goes_on =
+            "return document.querySelector('.bar[data-kind=task]')?.ariaLabel.includes('· goes on ·')";
+        page.until("it is said to go on", goes_on).await;
+        scene.write("go", "");
+        page.says("It printed over.").await;
+        page.over().await;
+        let over = "const bars = [...document.querySelectorAll('rect.bar')].map(bar => bar.ariaLabel);
+            return bars.length > 3 && bars.every(bar => !bar.includes('goes on') && !bar.includes('so far')) && bars.join('; ')";
+        page.until("all are said to have ended", over).await;
     });
 }

@@ -133,12 +133,24 @@ fn output_can_be_copied_and_taken_whole() {
             "return document.querySelector('.task .screen')?.innerText.includes('last')",
         )
         .await;
-        page.tab.click(".task .actions button:nth-last-of-type(2)").await;
+        page.tab.click(".task .actions button:nth-last-of-type(3)").await;
         let held = "return navigator.clipboard.readText().then((text) => text.trim() === 'red\\nlast')";
         page.until("the clipboard holds it, without its colours", held).await;
+        // The whole in a tab of its own, and as a download: without its colours, too.
+        let watch =
+            "const open = window.open; window.open = (...all) => window.opened = open.apply(window, all);";
+        eval(page, watch).await;
         page.press("Whole log ↗").await;
-        let log = page.until("it is offered", "return window.offered[0]").await;
-        assert_eq!(log.as_str(), Some("\u{1b}[31mred\u{1b}[0m\nlast\n"));
+        let shown = "return window.opened?.document?.body?.innerText.trim() === 'red\\nlast'";
+        page.until("a tab shows it", shown).await;
+        page.press("Download").await;
+        let log = page.until("it is offered", "return window.offered[1]").await;
+        assert_eq!(log.as_str().map(str::trim_end), Some("red\nlast"));
+        eval(page, "window.opened.close()").await;
+        // Where the browser opens none, it is a download.
+        eval(page, "window.open = () => null").await;
+        page.press("Whole log ↗").await;
+        page.until("it is offered all the same", "return window.offered[2]").await;
     });
 }
 
@@ -155,7 +167,7 @@ fn where_there_is_no_clipboard_the_page_says_so() {
         page.tab.script(none, &[]).await;
         page.tab.click(".task .open").await;
         page.until("its output is there", "return document.querySelector('.task .screen .line')").await;
-        page.tab.click(".task .actions button:nth-last-of-type(2)").await;
+        page.tab.click(".task .actions button:nth-last-of-type(3)").await;
         let told = "return document.querySelector('.toasts')?.innerText.includes('does not let this page use the clipboard')";
         page.until("it is said", told).await;
         page.press("Close").await;

@@ -3,7 +3,7 @@
 use e2e::browser::Options;
 use thirtyfour::Key;
 
-use crate::page::{Page, scene};
+use crate::page::{Page, scene, until_go};
 
 /// The titles in the list, the current one marked.
 const TITLES: &str = "return [...document.querySelectorAll('.sessions .item')].map(item =>
@@ -165,5 +165,68 @@ fn many_sessions_can_be_searched() {
         titles(page, "Run \"echo word5\"").await;
         page.tab.click(".sessions .item").await;
         page.says("echo word5 is done (exit 0)").await;
+    });
+}
+
+#[test]
+fn what_is_said_of_other_tabs_and_of_deleted_sessions_is_true() {
+    scene("what_is_said_of_other_tabs_and_of_deleted_sessions_is_true", async |_, scene| {
+        let page = &scene.page;
+        let another = async || {
+            page.tab.click(".sessions button.new").await;
+            page.tab.find(".welcome").await;
+            page.ready().await;
+        };
+        page.mode("Asks nothing").await;
+        page.say("Run \"echo one\"").await;
+        page.says("echo one is done (exit 0)").await;
+        page.idle().await;
+        another().await;
+        page.say(&format!("Run \"{}\" in the background", until_go("over"))).await;
+        page.says("its result comes by itself").await;
+        page.idle().await;
+        another().await;
+        page.say("Run \"echo three\"").await;
+        page.says("echo three is done (exit 0)").await;
+        page.idle().await;
+        // The first is let go after a while; the second works on behind the scenes.
+        let two = "return navigator.locks.query().then(all =>
+            all.held.filter(lock => lock.name.startsWith('meanwhile.session.')).length === 2)";
+        page.until("what is idle is let go", two).await;
+        let says = "return document.querySelector('.sessions').innerText";
+        for _ in 0..10 {
+            let words = page.tab.script(says, &[]).await.to_string();
+            assert!(!words.contains("other tab") && !words.contains("connection"), "{words}");
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        let other = Page { tab: page.tab.browser().new_tab().await };
+        other.open(&scene.runner.origin()).await;
+        other.say("Run \"echo other\"").await;
+        other.says("echo other is done (exit 0)").await;
+        let told = "const words = document.querySelector('.sessions').innerText;
+            return words.includes('other tab') && words.includes('1 other connection')";
+        page.until("the other tab is told", told).await;
+        other.tab.close().await;
+        let alone = "const words = document.querySelector('.sessions').innerText;
+            return !words.includes('other tab') && !words.includes('connection')";
+        page.until("it is alone again", alone).await;
+
+        // What a deleted session leaves running is a deleted session's.
+        let whose = |words: &str| {
+            format!(
+                "return document.querySelector('.task:not([data-own]) .whose')?.innerText.includes('{words}')"
+            )
+        };
+        page.until("the task is another session's", &whose("in the background")).await;
+        let delete = "const one = [...document.querySelectorAll('.sessions li')].find(one => one.innerText.includes('while ['));
+            one?.querySelector('.edit button:last-child').click(); return !!one";
+        page.until("it is to be deleted", delete).await;
+        page.press("Delete").await;
+        page.until("it is a deleted session's", &whose("a deleted session")).await;
+        page.reload().await;
+        page.until("it still is", &whose("a deleted session")).await;
+        scene.write("go", "");
+        page.until("it ends", "return document.querySelector('.task:not([data-own])[data-state=good]')")
+            .await;
     });
 }

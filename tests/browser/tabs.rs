@@ -9,7 +9,8 @@ use crate::page::{Page, ends, scene};
 
 const FOLLOWS: &str =
     "return document.querySelector('.banners')?.innerText.includes('Another tab drives this session')
-    && document.querySelector('#composer').disabled";
+    && document.querySelector('#composer').disabled && document.querySelector('.composer[data-off]')
+    && document.querySelector('#composer').placeholder.includes('take over to write here')";
 const DRIVES: &str = "return !document.querySelector('.banners')?.innerText.trim() && !document.querySelector('#composer').disabled";
 
 /// Both work at once; each has its own tasks and results, and sees the other's tasks as the other's.

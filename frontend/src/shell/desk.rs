@@ -37,6 +37,9 @@ const LINGER: u32 = 10_000;
 /// How long the start waits for the runner's word on the pairing, in milliseconds.
 const PAIRING_TIME: u32 = 5_000;
 
+/// With what pause the locks are looked at again, in milliseconds.
+const LOOK_AGAIN: u32 = 1_000;
+
 /// What all tabs tell each other.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "news", rename_all = "snake_case")]
@@ -59,8 +62,8 @@ pub(crate) struct Desk {
     state: PageState,
     news: Channel<News>,
     lines: RefCell<sorted::Map<SessionId, SessionSummary>>,
-    /// Sessions that some tab drives, this one included.
-    held: RefCell<sorted::Set<SessionId>>,
+    /// Sessions that some tab drives, this one included, with the browser's names for those tabs.
+    held: RefCell<sorted::Map<SessionId, String>>,
     seats: RefCell<sorted::Map<SessionId, Rc<Seat>>>,
     shown: Cell<Option<SessionId>>,
     /// Sessions that are not shown and wait to be closed.
@@ -68,7 +71,10 @@ pub(crate) struct Desk {
     /// Lines and the draft that are to be written; the newest counts.
     unwritten: RefCell<sorted::Map<SessionId, SessionSummary>>,
     draft: RefCell<Option<(SessionId, String)>>,
+    /// The draft of the shown session as it is kept.
+    kept_draft: RefCell<String>,
     writing: Cell<bool>,
+    looking: Cell<bool>,
 }
 
 impl Desk {
@@ -91,7 +97,9 @@ impl Desk {
                 lingering: RefCell::default(),
                 unwritten: RefCell::default(),
                 draft: RefCell::default(),
+                kept_draft: RefCell::default(),
                 writing: Cell::new(false),
+                looking: Cell::new(false),
             }
         });
         let me = desk.me.clone();
@@ -136,12 +144,17 @@ impl Desk {
             }),
             Wish::Export => self.start(|desk| async move { desk.try_it(desk.export().await) }),
             Wish::Replay => self.start(|desk| async move {
+                let session = desk.shown.get();
                 match desk.log().await {
+                    Ok(_) if desk.shown.get() != session => {}
                     Ok(log) => desk.state.replay.set(Some(log)),
                     Err(words) => desk.complain(&words),
                 }
             }),
             Wish::WholeLog(task) => {
+                self.start(|desk| async move { desk.try_it(keep::open_log(&task).await) });
+            }
+            Wish::SaveLog(task) => {
                 self.start(|desk| async move { desk.try_it(keep::save_log(&task).await) });
             }
             Wish::CopyLog(task) => self.start(|desk| async move { desk.copy_log(&task).await }),
@@ -186,6 +199,7 @@ impl Desk {
     pub(super) fn seats_changed(&self) {
         self.start(|desk| async move {
             desk.tell_role();
+            desk.list();
             desk.news.say(&News::Locks);
             desk.look_at_locks().await;
         });
@@ -224,6 +238,8 @@ impl Desk {
         self.state.apply(vec![Patch::Reset]);
         self.state.flush();
         self.state.draft.set(String::new());
+        self.kept_draft.take();
+        self.state.replay.set(None);
         let open = self.seats.borrow().get(&session).cloned();
         if let Some(seat) = open {
             seat.show_whole();
@@ -236,10 +252,19 @@ impl Desk {
         }
         self.seats_changed();
         self.list();
+        let left = kept::take_draft(session);
         self.start(|desk| async move {
-            let draft = desk.store.draft(session).await.unwrap_or_default();
-            if desk.shown.get() == Some(session) && !draft.is_empty() {
-                desk.state.draft.set(draft);
+            let kept = desk.store.draft(session).await.unwrap_or_default();
+            if desk.shown.get() != Some(session) {
+                return;
+            }
+            desk.kept_draft.replace(kept.clone());
+            // Whoever has begun to write meanwhile goes on.
+            if desk.state.draft.with_untracked(String::is_empty) {
+                desk.state.draft.set(left.clone().unwrap_or(kept));
+            }
+            if let Some(left) = left {
+                desk.wish(Wish::SaveDraft(left));
             }
         });
     }
@@ -262,6 +287,18 @@ impl Desk {
                 desk.close(session);
             }
         });
+    }
+
+    /// Opens anew what was halted for nothing.
+    fn open_again(&self, session: SessionId) {
+        self.close(session);
+        if let Some(desk) = self.me.upgrade() {
+            let seat = Seat::open(&desk, session);
+            self.seats.borrow_mut().insert(session, seat);
+        }
+        if self.shown.get() != Some(session) {
+            self.tidy(session);
+        }
     }
 
     fn close(&self, session: SessionId) {
@@ -314,10 +351,23 @@ impl Desk {
             Some(_) | None => seat.ownership(),
         };
         self.state.ownership.set(ownership);
-        self.state.storage_problem.set(seat.failure().or_else(|| self.store.problem()));
+        self.state.storage_problem.set(self.store.problem());
     }
 
+    /// A lock goes only some time after a tab has given it up or has gone: while others hold any, it is looked again.
     async fn look_at_locks(&self) {
+        self.see_locks().await;
+        if self.looking.replace(true) {
+            return;
+        }
+        while !hidden() && self.others_hold_any() {
+            sleep(LOOK_AGAIN).await;
+            self.see_locks().await;
+        }
+        self.looking.set(false);
+    }
+
+    async fn see_locks(&self) {
         let held = lock::held().await;
         if *self.held.borrow() != held {
             self.held.replace(held);
@@ -325,14 +375,21 @@ impl Desk {
         }
     }
 
+    fn others_hold_any(&self) -> bool {
+        let seats = self.seats.borrow();
+        let drives = |session| seats.get(session).is_some_and(|seat| seat.drives());
+        self.held.borrow().keys().any(|session| !drives(session))
+    }
+
     /// Tells the page the list of sessions. One that no tab drives is not at work, whatever its last line said.
     fn list(&self) {
         let held = self.held.borrow();
         let seats = self.seats.borrow();
+        let own = own_name(&held, &seats);
         let here = |session| seats.get(session).is_some_and(|seat| seat.drives());
         let lines = self.lines.borrow();
         let list = lines.values().map(|line| {
-            let runs = held.contains(&line.session) || here(&line.session);
+            let runs = held.contains_key(&line.session) || here(&line.session);
             SessionSummary {
                 busy: line.busy && runs,
                 running: if runs { line.running } else { 0 },
@@ -342,7 +399,13 @@ impl Desk {
         self.state.sessions.set(Sessions {
             list: list.collect(),
             current: self.shown.get(),
-            elsewhere: held.iter().filter(|session| !here(session)).copied().collect(),
+            elsewhere: held
+                .iter()
+                .filter(|(session, name)| Some(*name) != own && !here(session))
+                .map(|(session, _)| *session)
+                .collect(),
+            here: seats.values().filter(|seat| seat.drives()).count(),
+            deleted: kept::deleted(),
         });
     }
 
@@ -363,11 +426,19 @@ impl Desk {
         match moment {
             Moment::Visible => {
                 let visible = !hidden();
+                if visible {
+                    self.come_back();
+                } else {
+                    self.leave();
+                }
                 self.everywhere(|seat| seat.tell(Event::Visible(visible)));
                 self.start(|desk| async move { desk.look_at_locks().await });
             }
             Moment::Online => self.everywhere(|seat| seat.tell(Event::Online)),
-            Moment::Leaves => self.news.say(&News::Locks),
+            Moment::Leaves => {
+                self.leave();
+                self.news.say(&News::Locks);
+            }
             Moment::Settings => self.settings_changed(),
             Moment::Credential => self.pairing.reread(),
             Moment::Address => {
@@ -391,6 +462,16 @@ impl Desk {
             spawn(work(desk));
         }
     }
+}
+
+/// The browser's name for this tab, as it is known by a session that runs here.
+fn own_name<'a>(
+    held: &'a sorted::Map<SessionId, String>,
+    seats: &sorted::Map<SessionId, Rc<Seat>>,
+) -> Option<&'a String> {
+    held.iter()
+        .find(|(session, _)| seats.get(session).is_some_and(|seat| seat.drives()))
+        .map(|(_, name)| name)
 }
 
 fn with(desk: &Weak<Desk>, run: impl FnOnce(&Desk)) {

@@ -1,10 +1,12 @@
-//! What all tabs of this origin share at once: settings, the key for direct calls, the runner's credential.
+//! What all tabs of this origin share at once: settings, the key for direct calls, the runner's credential, and what a page that was left
+//! had not written yet.
 //!
 //! It lies in `localStorage`, which is per origin with its port, and changes elsewhere come as `storage` events. Key and
 //! credential are read where they are used, never kept in a state, never shown, never sent but to where they belong.
 
 use agent::settings::{Rule, Settings};
-use shared::json;
+use shared::SessionId;
+use shared::json::{self, Deserialize, Serialize};
 use web_sys::Storage;
 
 use super::js::{window, words};
@@ -15,6 +17,25 @@ pub(super) const SETTINGS: &str = "meanwhile.settings";
 pub(super) const KEY: &str = "meanwhile.key";
 /// Where the credential for the runner is.
 pub(super) const CREDENTIAL: &str = "meanwhile.credential";
+
+/// Which sessions were deleted.
+const DELETED: &str = "meanwhile.deleted";
+/// What was being written and what was said when the page was left; a session's name follows.
+const LEFT_DRAFT: &str = "meanwhile.left.draft";
+const LEFT_SAID: &str = "meanwhile.left.said";
+/// How many deleted sessions are remembered.
+const MOST_DELETED: usize = 200;
+
+/// Words that were said and may not be in the log yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LeftWords {
+    /// The entry that they are in if they are in the log; 0 if they never came so far.
+    pub(super) n: u64,
+    /// The words.
+    pub(super) text: String,
+    /// Whether they go into the turn under way.
+    pub(super) steer: bool,
+}
 
 /// The settings as saved, with defaults for what is missing or cannot be read.
 pub(super) fn settings() -> Settings {
@@ -63,6 +84,56 @@ pub(super) fn credential() -> Option<String> {
 /// Keeps a credential.
 pub(super) fn save_credential(credential: &str) -> Result<(), String> {
     put(CREDENTIAL, credential)
+}
+
+/// Sessions that were deleted in this browser, so that what they left running can be told from others'.
+pub(super) fn deleted() -> Vec<SessionId> {
+    get(DELETED).and_then(|text| json::from_text(&text).ok()).unwrap_or_default()
+}
+
+/// Remembers that a session was deleted, and forgets what else is left of it here.
+pub(super) fn add_deleted(session: SessionId) {
+    let mut deleted = deleted();
+    deleted.push(session);
+    let excess = deleted.len().saturating_sub(MOST_DELETED);
+    deleted.drain(..excess);
+    // Without it the session's tasks are another browser's.
+    let _ = put(DELETED, &json::to_text(&deleted));
+    remove(&name(LEFT_DRAFT, session));
+    remove(&name(LEFT_SAID, session));
+}
+
+/// Keeps the words that were being written when the page was left.
+pub(super) fn leave_draft(session: SessionId, text: &str) {
+    // There is nobody left to tell.
+    let _ = put(&name(LEFT_DRAFT, session), text);
+}
+
+/// The words that were being written when the page was left, if they differ from what the store has. Gives them once.
+pub(super) fn take_draft(session: SessionId) -> Option<String> {
+    take(&name(LEFT_DRAFT, session))
+}
+
+/// Keeps words that were said and may not be in the log yet.
+pub(super) fn leave_said(session: SessionId, said: &[LeftWords]) {
+    if !said.is_empty() {
+        let _ = put(&name(LEFT_SAID, session), &json::to_text(said));
+    }
+}
+
+/// The words that were said when the page was left. Gives them once.
+pub(super) fn take_said(session: SessionId) -> Vec<LeftWords> {
+    take(&name(LEFT_SAID, session)).and_then(|text| json::from_text(&text).ok()).unwrap_or_default()
+}
+
+fn name(what: &str, session: SessionId) -> String {
+    format!("{what}.{session}")
+}
+
+fn take(name: &str) -> Option<String> {
+    let text = get(name)?;
+    remove(name);
+    Some(text)
 }
 
 /// Whether a text can stand in a header.

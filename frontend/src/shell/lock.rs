@@ -12,7 +12,7 @@ use std::rc::Rc;
 use futures_channel::oneshot;
 use js_sys::{Array, Function, Object, Promise, Reflect};
 use shared::SessionId;
-use shared::sorted::Set;
+use shared::sorted::Map;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, AbortSignal};
@@ -116,15 +116,18 @@ pub(super) async fn acquire(
     wait.await.ok().flatten().map(|release| Hold(Some(release)))
 }
 
-/// The sessions that some tab drives.
-pub(super) async fn held() -> Set<SessionId> {
-    let Some(manager) = manager() else { return Set::new() };
-    let Ok(snapshot) = JsFuture::from(manager.query()).await else { return Set::new() };
-    let Ok(held) = Reflect::get(&snapshot, &"held".into()) else { return Set::new() };
+/// The sessions that some tab drives, each with the browser's name for that tab. A tab that has just given a lock up may still be named.
+pub(super) async fn held() -> Map<SessionId, String> {
+    let Some(manager) = manager() else { return Map::new() };
+    let Ok(snapshot) = JsFuture::from(manager.query()).await else { return Map::new() };
+    let Ok(held) = Reflect::get(&snapshot, &"held".into()) else { return Map::new() };
+    let field = |lock: &JsValue, name: &str| Reflect::get(lock, &name.into()).ok()?.as_string();
     Array::from(&held)
         .iter()
-        .filter_map(|lock| Reflect::get(&lock, &"name".into()).ok()?.as_string())
-        .filter_map(|name| name.strip_prefix(PREFIX)?.parse().ok().map(SessionId))
+        .filter_map(|lock| {
+            let session = field(&lock, "name")?.strip_prefix(PREFIX)?.parse().ok().map(SessionId)?;
+            Some((session, field(&lock, "clientId").unwrap_or_default()))
+        })
         .collect()
 }
 

@@ -13,7 +13,7 @@ use std::rc::{Rc, Weak};
 
 use agent::effect::SessionSummary;
 use agent::event::{Boot, UserEvent};
-use agent::record::Entry;
+use agent::record::{Entry, Record};
 use agent::view::Patch;
 use agent::{Event, Pump};
 use shared::SessionId;
@@ -21,6 +21,7 @@ use shared::json::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::channel::Channel;
+use super::kept::LeftWords;
 use super::lock::{self, Hold, Patience, Want};
 use super::store::StoreError;
 use super::{Browser, Desk, js, kept};
@@ -28,6 +29,32 @@ use crate::state::Ownership;
 
 /// How many wishes are kept while nobody can hear them.
 const UNHEARD: usize = 64;
+
+/// The words in entries that are not saved and to which no answer has come.
+fn unanswered(entries: Vec<Entry>) -> Vec<LeftWords> {
+    let (mut waiting, mut asked) = (Vec::<(u64, LeftWords)>::new(), Vec::new());
+    for entry in entries {
+        if let Record::Said { id, text, steer } = entry.record {
+            waiting.push((id, LeftWords { n: entry.n, text, steer }));
+        } else if let Record::Resaid { id, text, steer, .. } = entry.record {
+            if let Some((_, words)) = waiting.iter_mut().find(|(waits, _)| *waits == id) {
+                (words.text, words.steer) = (text, steer);
+            }
+        } else if let Record::Unsaid { id } = entry.record {
+            waiting.retain(|(waits, _)| *waits != id);
+        } else if let Record::Asked { said, .. } = entry.record {
+            asked.extend(said);
+        } else if matches!(entry.record, Record::Answered { .. }) {
+            waiting.retain(|(waits, _)| !asked.contains(waits));
+        }
+    }
+    waiting.into_iter().map(|(_, words)| words).collect()
+}
+
+/// Whether an entry holds these words, so that they were written after all.
+fn holds(entry: &Entry, words: &LeftWords) -> bool {
+    entry.n == words.n && matches!(&entry.record, Record::Said { text, .. } if *text == words.text)
+}
 
 /// What the tabs of one session say to each other.
 #[derive(Debug, Serialize, Deserialize)]
@@ -157,15 +184,8 @@ impl Seat {
         match &*self.role.borrow() {
             Role::Driving { .. } => Ownership::Driving,
             Role::Following { .. } => Ownership::Following,
-            Role::Starting | Role::Failed(_) | Role::Closed => Ownership::Starting,
-        }
-    }
-
-    /// Why the session cannot be opened.
-    pub(super) fn failure(&self) -> Option<String> {
-        match &*self.role.borrow() {
-            Role::Failed(reason) => Some(reason.clone()),
-            Role::Starting | Role::Driving { .. } | Role::Following { .. } | Role::Closed => None,
+            Role::Failed(reason) => Ownership::Unreadable { reason: reason.clone() },
+            Role::Starting | Role::Closed => Ownership::Starting,
         }
     }
 
@@ -228,6 +248,17 @@ impl Seat {
     /// What the agent has written of the log that may not be kept; nothing if it runs in another tab.
     pub(super) fn unsaved(&self) -> Vec<Entry> {
         self.pump().map(|pump| pump.with(agent::Agent::unsaved)).unwrap_or_default()
+    }
+
+    /// What the person has said and no log holds for certain.
+    pub(super) fn unkept(&self) -> Vec<LeftWords> {
+        let unsaved = unanswered(self.unsaved());
+        let unheard = self.unheard.borrow();
+        let unheard = unheard.iter().filter_map(|(_, wish)| {
+            let UserEvent::Say { text, steer } = wish else { return None };
+            Some(LeftWords { n: 0, text: text.clone(), steer: *steer })
+        });
+        unsaved.into_iter().chain(unheard).collect()
     }
 
     fn pump(&self) -> Option<Pump> {
@@ -298,6 +329,8 @@ impl Seat {
             }
         };
         let floor = log.last().map(|entry| entry.at).unwrap_or_default();
+        let mut left = kept::take_said(self.session);
+        left.retain(|words| !log.iter().any(|entry| holds(entry, words)));
         let browser = Browser::new(self, &self.desk, token, floor);
         let pump = Pump::new(browser.clone());
         self.change(Role::Driving { pump: pump.clone(), browser, _hold: hold });
@@ -311,6 +344,9 @@ impl Seat {
             visible: !js::hidden(),
         }));
         self.say(&Word::Took);
+        for LeftWords { text, steer, .. } in left {
+            pump.send(Event::User(UserEvent::Say { text, steer }));
+        }
         for (_, wish) in self.unheard.take() {
             pump.send(Event::User(wish));
         }

@@ -17,6 +17,8 @@ use crate::view::{NodeRef, Says, View, effect, memo, view};
 
 /// The box's id, to put the focus on.
 pub(crate) const ID: &str = "composer";
+/// From how many bytes on the box does not grow with its words.
+const LONG: usize = 4 * 1024;
 /// How long after a key the draft is saved.
 const SAVE_AFTER: Duration = Duration::from_millis(300);
 
@@ -46,6 +48,9 @@ pub fn Composer() -> View {
     let may_write = move || {
         page.ownership.with(|ownership| matches!(ownership, Ownership::Driving | Ownership::Starting))
     };
+    let invites = move || page.ownership.with(invitation);
+    // What is pasted may be very long: measuring it to fit the box takes longer than to show it.
+    let is_long = memo(move || text.with(|text| text.len() > LONG));
 
     let forget_timer = move || {
         if let Some(handle) = timer.try_update_value(Option::take).flatten() {
@@ -76,6 +81,15 @@ pub fn Composer() -> View {
         }
     });
 
+    // The browser lays out what is pasted before it tells of it.
+    let before_input = move |event: ev::InputEvent| {
+        if event.data().is_some_and(|more| more.len() > LONG)
+            && let Some(node) = node.get_untracked()
+        {
+            // Fails only for names that are none.
+            let _ = node.set_attribute("data-long", "");
+        }
+    };
     let on_input = move |_| {
         forget_timer();
         let save = move || {
@@ -101,11 +115,13 @@ pub fn Composer() -> View {
         }
     };
     let is_blank = move || text.with(|text| text.trim().is_empty());
-    let rows = move || text.with(|text| text.lines().count().clamp(2, 12).to_string());
+    let rows =
+        memo(move || if is_long.get() { 12 } else { text.with(|text| text.lines().count().clamp(2, 12)) });
     view! {
         <form
             class="composer"
             aria-label="Write to the agent"
+            data-off=move || (!may_write.get()).then_some("")
             on:submit=move |event: ev::SubmitEvent| {
                 event.prevent_default();
                 send(false);
@@ -114,11 +130,13 @@ pub fn Composer() -> View {
             <textarea
                 id=ID
                 node_ref=node
-                rows=rows
-                placeholder="Ask, or say what to do next…"
+                rows=move || rows.get().to_string()
+                data-long=move || is_long.get().then_some("")
+                placeholder=invites
                 aria-label="Your words"
                 disabled=move || !may_write.get()
                 bind:value=text
+                on:beforeinput=before_input
                 on:input=on_input
                 on:keydown=on_key
                 on:blur=move |_| save_now()
@@ -128,7 +146,7 @@ pub fn Composer() -> View {
                 <Doing/>
                 <span class="grow"></span>
                 <span class="hint">
-                    {move || if busy.get() { "Enter to queue, Ctrl Enter to steer" } else { "Enter to send, Shift Enter for a new line" }}
+                    {move || if !may_write.get() { "" } else if busy.get() { "Enter to queue, Ctrl Enter to steer" } else { "Enter to send, Shift Enter for a new line" }}
                 </span>
                 <Show when=move || busy.get()>
                     <button type="button" class="stop" title="Ends the reply; tasks go on (Escape)" on:click=move |_| dispatch.agent(UserEvent::StopReply)>
@@ -140,6 +158,16 @@ pub fn Composer() -> View {
                 </button>
             </div>
         </form>
+    }
+}
+
+/// What the empty box says.
+const fn invitation(ownership: &Ownership) -> &'static str {
+    match ownership {
+        Ownership::Driving | Ownership::Starting => "Ask, or say what to do next…",
+        Ownership::Following => "Another tab drives this session: take over to write here.",
+        Ownership::Unreadable { .. } => "This session cannot be read, so nothing can be said in it.",
+        Ownership::Unpaired { .. } => "This browser is not paired with the runner.",
     }
 }
 

@@ -5,6 +5,7 @@ use agent::settings::{ModelChoice, Provider};
 use agent::view::{LinkView, Spent};
 use leptos::ev;
 use leptos::prelude::*;
+use shared::Timestamp;
 use shared::protocol::Confined;
 
 use super::kit::{Glyph, Icon, IconButton, More};
@@ -273,14 +274,7 @@ fn Link() -> View {
     let words = move || match link.get() {
         LinkView::Live => "runner".to_owned(),
         LinkView::Opening => "connecting…".to_owned(),
-        LinkView::Down { retry_at, .. } => {
-            let left = retry_at.since(local.now.get()).div_ceil(1_000);
-            if left == 0 {
-                "runner away, trying…".to_owned()
-            } else {
-                format!("runner away, again in {left} s")
-            }
-        }
+        LinkView::Down { retry_at, .. } => away(retry_at, local.now.get()),
         LinkView::Unpaired => "not paired".to_owned(),
         LinkView::Outdated => "another version".to_owned(),
     };
@@ -309,9 +303,26 @@ fn Link() -> View {
     }
 }
 
+/// A lost connection in words. Where no time is set nothing is tried: another connection has the session.
+fn away(retry_at: Timestamp, now: Timestamp) -> String {
+    match retry_at.since(now).div_ceil(1_000) {
+        _ if retry_at == Timestamp(0) => "taken by another connection".to_owned(),
+        0 => "runner away, trying…".to_owned(),
+        left => format!("runner away, again in {left} s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_tries_is_not_said_to_be_tried() {
+        let now = Timestamp(5_000);
+        assert_eq!(away(Timestamp(6_001), now), "runner away, again in 2 s");
+        assert_eq!(away(Timestamp(4_000), now), "runner away, trying…");
+        assert_eq!(away(Timestamp(0), now), "taken by another connection");
+    }
 
     #[test]
     fn what_commands_may_write_to_is_said() {

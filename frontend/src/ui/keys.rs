@@ -48,7 +48,9 @@ fn act(event: &ev::KeyboardEvent, page: PageState, dispatch: Dispatch, local: Lo
             let elsewhere = dom::is_writing() && !dom::has_focus(composer::ID)
                 // A note that lies over the page goes first.
                 || document().query_selector(":popover-open").is_ok_and(|open| open.is_some());
-            if elsewhere || !page.status.with_untracked(|status| composer::is_busy(&status.turn)) {
+            // Whoever watches a replay changes nothing.
+            let replays = page.replay.with_untracked(Option::is_some);
+            if elsewhere || replays || !page.status.with_untracked(|status| composer::is_busy(&status.turn)) {
                 return false;
             }
             dispatch.agent(UserEvent::StopReply);

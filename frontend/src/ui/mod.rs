@@ -100,8 +100,10 @@ pub enum Wish {
     Export,
     /// Put the session's log into [`PageState::replay`].
     Replay,
-    /// All that is kept of a task's output, in a tab of its own or as a download.
+    /// All that is kept of a task's output in a tab of its own, without colours.
     WholeLog(TaskId),
+    /// The same as a download.
+    SaveLog(TaskId),
     /// All that is kept of a task's output into the clipboard, without colours.
     CopyLog(TaskId),
     /// Keep the words being written.
@@ -131,7 +133,10 @@ pub fn Page() -> View {
     let unpaired = memo(move || {
         page.ownership.with(|ownership| match ownership {
             Ownership::Unpaired { reason } => Some(reason.clone()),
-            Ownership::Starting | Ownership::Driving | Ownership::Following => None,
+            Ownership::Starting
+            | Ownership::Driving
+            | Ownership::Following
+            | Ownership::Unreadable { .. } => None,
         })
     });
     view! {

@@ -67,8 +67,17 @@ pub fn Banners() -> View {
     let dispatch = use_dispatch();
     let follows = move || page.ownership.with(|ownership| *ownership == Ownership::Following);
     let trouble = memo(move || {
+        let unreadable = page.ownership.with(|ownership| match ownership {
+            Ownership::Unreadable { reason } => Some(format!("This session cannot be read: {reason}")),
+            Ownership::Starting | Ownership::Driving | Ownership::Following | Ownership::Unpaired { .. } => {
+                None
+            }
+        });
         let storage = page.storage_problem.get();
-        storage.or_else(|| page.status.with(|status| status.unsaved.clone()))
+        let unsaved = storage.or_else(|| page.status.with(|status| status.unsaved.clone()));
+        unreadable.or_else(|| {
+            unsaved.map(|reason| format!("This session is not saved, and a reload would lose it: {reason}"))
+        })
     });
     view! {
         <div class="banners">
@@ -78,9 +87,9 @@ pub fn Banners() -> View {
                     <button type="button" on:click=move |_| dispatch.send(Wish::TakeOver)>"Take over"</button>
                 </div>
             </Show>
-            {move || trouble.get().map(|reason| view! {
+            {move || trouble.get().map(|words| view! {
                 <div class="banner" data-tone="warn" role="alert">
-                    <p>{format!("This session is not saved, and a reload would lose it: {reason}")}</p>
+                    <p>{words}</p>
                     <button type="button" on:click=move |_| dispatch.send(Wish::Export)>"Export it"</button>
                 </div>
             })}

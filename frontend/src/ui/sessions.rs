@@ -71,10 +71,11 @@ pub fn SessionsPanel() -> View {
 fn Footer() -> View {
     let page = use_page();
     let host = window().location().host().unwrap_or_default();
-    let first = move || match page.stats.get() {
-        // A tab has one for each session that it keeps at work.
-        Some(stats) => format!("{host} · {}", format::count(stats.tabs as usize, "connection")),
-        None => host.clone(),
+    // A tab has a connection for each session that it keeps at work; told are those of others.
+    let here = move || page.sessions.with(|sessions| sessions.here);
+    let first = move || match page.stats.get().map(|stats| (stats.tabs as usize).saturating_sub(here())) {
+        Some(others) if others > 0 => format!("{host} · {}", format::count(others, "other connection")),
+        Some(_) | None => host.clone(),
     };
     let second = move || {
         page.stats.get().map(|stats| {

@@ -59,6 +59,9 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
         (!own).then(|| {
             let session = task.with(|task| task.session);
             page.sessions.with(|sessions| {
+                if sessions.deleted.contains(&session) {
+                    return "a deleted session".to_owned();
+                }
                 let title = sessions
                     .list
                     .iter()
@@ -212,6 +215,7 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> View {
             </Show>
             <button type="button" class="quiet small" on:click=copy>"Copy"</button>
             <span class="grow"></span>
+            <button type="button" class="quiet small" on:click=move |_| dispatch.send(Wish::SaveLog(id.get_value()))>"Download"</button>
             <button type="button" class="quiet small" on:click=move |_| dispatch.send(Wish::WholeLog(id.get_value()))>
                 "Whole log ↗"
             </button>

@@ -202,12 +202,11 @@ fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> Vie
     let of = move |what: fn(&Bar) -> f64| {
         bar.with(|bar| bar.as_ref().map_or_else(String::new, |bar| tenths(what(bar))))
     };
-    let words = move || {
-        let now = local.now.get_untracked();
-        page.spans
-            .with_untracked(|spans| spans.get(&id).map(|span| in_words(span, now.0)))
-            .unwrap_or_default()
+    let span = memo(move || page.spans.with(|spans| spans.get(&id).cloned()));
+    let says = move |now: Option<u64>| {
+        span.with(|span| span.as_ref().map(|span| in_words(span, now))).unwrap_or_default()
     };
+    let words = move || untrack(|| says(Some(local.now.get().0)));
     let task = page.spans.with_untracked(|spans| match spans.get(&id).map(|span| &span.lane) {
         Some(Lane::Task { task }) => Some(task.clone()),
         Some(Lane::Call | Lane::Tool) | None => None,
@@ -223,7 +222,7 @@ fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> Vie
             class="bar mark"
             tabindex="-1"
             role=if show.with_value(Option::is_some) { "button" } else { "img" }
-            aria-label=words
+            aria-label=move || says(None)
             data-kind=move || bar.with(|bar| bar.as_ref().map(|bar| bar.kind))
             data-tone=move || bar.with(|bar| bar.as_ref().map(|bar| tone_str(bar.tone)))
             data-open=move || bar.with(|bar| bar.as_ref().is_some_and(|bar| bar.open).then_some(""))
@@ -269,16 +268,20 @@ fn step_mark(by: i32) {
     }
 }
 
-fn in_words(span: &Span, now: u64) -> String {
+/// What a bar stands for. How long it has gone on is said only where the moment is known: a name that stays must stay true.
+fn in_words(span: &Span, now: Option<u64>) -> String {
     let kind = match &span.lane {
         Lane::Call => "call".to_owned(),
         Lane::Tool => "tool".to_owned(),
         Lane::Task { task } => format!("task {task}"),
     };
-    let end = span.end.map_or(now, |end| end.0);
-    let took = format::took(end.saturating_sub(span.start.0));
-    let state = if span.end.is_none() { "so far " } else { "" };
-    format!("{kind} · {} · {state}{took} · from {}", span.label, dom::time_of_day(span.start))
+    let since = |end: u64| format::took(end.saturating_sub(span.start.0));
+    let took = match (span.end, now) {
+        (Some(end), _) => since(end.0),
+        (None, Some(now)) => format!("so far {}", since(now)),
+        (None, None) => "goes on".to_owned(),
+    };
+    format!("{kind} · {} · {took} · from {}", span.label, dom::time_of_day(span.start))
 }
 
 #[component]

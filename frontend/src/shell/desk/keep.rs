@@ -4,6 +4,7 @@ use agent::effect::SessionSummary;
 use agent::event::UserEvent;
 use agent::record::{Entry, Record};
 use agent::view::Tone;
+use leptos::prelude::*;
 use shared::json;
 use shared::{SessionId, TaskId};
 use uuid::Uuid;
@@ -13,7 +14,7 @@ use crate::ansi;
 use crate::shell::lock::{self, Want};
 use crate::shell::seat::{self, Word};
 use crate::shell::store::StoreError;
-use crate::shell::{clock, files};
+use crate::shell::{clock, files, kept};
 use crate::ui::dom;
 
 impl Desk {
@@ -67,8 +68,10 @@ impl Desk {
         self.unwritten.borrow_mut().remove(&session);
         if let Err(error) = self.store.delete(session).await {
             self.complain(&error.to_string());
+            self.open_again(session);
             return;
         }
+        kept::add_deleted(session);
         self.news.say(&News::Gone { session });
         self.forget(session);
     }
@@ -132,6 +135,26 @@ impl Desk {
         }
     }
 
+    /// The page may go before what is under way is written: what the person wrote is kept where that takes no time.
+    pub(super) fn leave(&self) {
+        for seat in self.seats.borrow().values() {
+            kept::leave_said(seat.session, &seat.unkept());
+        }
+        if let Some(session) = self.shown.get() {
+            let draft = self.state.draft.get_untracked();
+            if *self.kept_draft.borrow() != draft {
+                kept::leave_draft(session, &draft);
+            }
+        }
+    }
+
+    /// The page did not go: what it has under way it goes on with.
+    pub(super) fn come_back(&self) {
+        for session in self.seats.borrow().keys() {
+            let _ = (kept::take_said(*session), kept::take_draft(*session));
+        }
+    }
+
     /// Writes lines and the draft, one after the other and the newest only.
     pub(super) fn write_on(&self) {
         if self.writing.replace(true) {
@@ -148,8 +171,11 @@ impl Desk {
                 if let Some((_, line)) = line {
                     let _ = desk.store.put_summary(&line).await;
                 }
-                if let Some((session, text)) = draft {
-                    let _ = desk.store.put_draft(session, &text).await;
+                if let Some((session, text)) = draft
+                    && desk.store.put_draft(session, &text).await.is_ok()
+                    && desk.shown.get() == Some(session)
+                {
+                    desk.kept_draft.replace(text);
                 }
             }
             desk.writing.set(false);
@@ -157,10 +183,16 @@ impl Desk {
     }
 }
 
+/// Shows a task's whole log in a tab of its own; where the browser opens none, it is a download.
+pub(super) async fn open_log(task: &TaskId) -> Result<(), String> {
+    let log = ansi::plain(&files::whole_log(task).await?);
+    files::open(&format!("{task}.log"), log.as_bytes()).await
+}
+
 /// Offers a task's whole log as a download.
 pub(super) async fn save_log(task: &TaskId) -> Result<(), String> {
-    let log = files::whole_log(task).await?;
-    files::download(&format!("{task}.log"), "text/plain", &log).await
+    let log = ansi::plain(&files::whole_log(task).await?);
+    files::download(&format!("{task}.log"), files::TEXT, log.as_bytes()).await
 }
 
 /// Whether this is a log from its beginning on.
