@@ -5,6 +5,15 @@ pub fn bytes(count: u64) -> String {
     scaled(count, &["B", "kB", "MB", "GB", "TB"], " ")
 }
 
+/// The greatest place in a text up to this one where it can be cut.
+pub fn floor(text: &str, mut at: usize) -> usize {
+    at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
 /// Tokens: `980`, `13.5k`, `2.1M`.
 pub fn tokens(count: u64) -> String {
     scaled(count, &["", "k", "M", "G", "T"], "")

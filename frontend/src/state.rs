@@ -1,12 +1,13 @@
 //! The reactive copy of the agent's view, and what the shell says beyond it.
 //!
 //! The shell hands over patches by [`PageState::apply`]. While the page is visible they wait for the next animation frame and are
-//! taken in together, so that a fast stream costs one rendering a frame; while it is hidden, where no frames come, they are taken in
-//! at once. [`PageState::take_in`] is the plain fold without the waiting.
+//! taken in together, so that a fast stream costs one rendering a frame, and a large answer or a long session is drawn over several;
+//! while it is hidden, where no frames come, they are taken in at once. [`PageState::take_in`] is the plain fold without the waiting.
 //!
 //! A long transcript is a list of handles with a signal each: pushing a row wakes no other row, and a growing row wakes only its
 //! last block. Everything the shell sets itself (sessions, ownership, settings, …) is a plain signal.
 
+mod pending;
 mod rows;
 mod tasks;
 #[cfg(test)]
@@ -26,6 +27,8 @@ use leptos::prelude::*;
 use shared::protocol::Stats;
 use shared::sorted;
 use shared::{SessionId, TaskId, Timestamp};
+
+use pending::Pending;
 
 /// All the page shows. A cheap handle; copies share one state. Make it in the root owner.
 #[derive(Clone, Copy)]
@@ -66,7 +69,7 @@ pub struct PageState {
     /// Set by the shell: whether notifications may still be asked for.
     pub notifications: RwSignal<Notifications>,
 
-    pending: StoredValue<Vec<Patch>>,
+    pending: StoredValue<Pending>,
 }
 
 /// The list of sessions.
@@ -192,20 +195,36 @@ impl PageState {
         }) else {
             return;
         };
-        let hidden = document().visibility_state() == web_sys::VisibilityState::Hidden;
-        if hidden {
+        if is_hidden() {
             self.flush();
         } else if !waiting {
-            let state = *self;
-            request_animation_frame(move || state.flush());
+            self.with_the_next_frame();
         }
     }
 
     /// Takes in at once whatever waits for a frame.
     pub fn flush(&self) {
-        if let Some(patches) = self.pending.try_update_value(std::mem::take) {
-            self.take_in(patches);
+        if let Some(pending) = self.pending.try_update_value(std::mem::take) {
+            self.take_in(pending.all());
         }
+    }
+
+    fn with_the_next_frame(self) {
+        request_animation_frame(move || {
+            if is_hidden() {
+                self.flush();
+                return;
+            }
+            // A row that is there already is not drawn anew.
+            let is_there = |row| self.rows.with_untracked(|rows| rows::find(rows, row).is_ok());
+            let taken =
+                self.pending.try_update_value(|pending| (pending.frame(is_there), pending.is_empty()));
+            let Some((patches, over)) = taken else { return };
+            self.take_in(patches);
+            if !over {
+                self.with_the_next_frame();
+            }
+        });
     }
 
     /// Folds patches in, now.
@@ -269,6 +288,10 @@ impl PageState {
         self.status.set(blank_status());
         self.call_view.set(None);
     }
+}
+
+fn is_hidden() -> bool {
+    document().visibility_state() == web_sys::VisibilityState::Hidden
 }
 
 fn set_if_new<T: PartialEq + Send + Sync + 'static>(signal: RwSignal<T>, value: T) {

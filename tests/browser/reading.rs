@@ -109,3 +109,84 @@ fn who_reads_further_up_is_left_there_and_told_of_news() {
         stage.finish().await;
     });
 }
+
+/// The events of a block of text that come as they are given.
+fn deltas(
+    answer: e2e::fake_anthropic::Answer,
+    deltas: impl Iterator<Item = String>,
+) -> e2e::fake_anthropic::Answer {
+    let begin =
+        json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}});
+    let mut answer = answer.event("content_block_start", begin);
+    for text in deltas {
+        let delta =
+            json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}});
+        answer = answer.event("content_block_delta", delta);
+    }
+    answer.event("content_block_stop", json!({"type": "content_block_stop", "index": 0}))
+}
+
+#[test]
+fn long_answers_are_drawn_as_they_were_written_and_do_not_hold_the_page() {
+    play("long_answers_are_drawn_as_they_were_written_and_do_not_hold_the_page", async |stage| {
+        let paragraph = format!("{}\n\n", "Words that fill a line. ".repeat(8));
+        let huge = paragraph.repeat(5_000_000 / paragraph.len()) + "The huge end.";
+        let line = "let some = code_that_fills(a, line);\n";
+        let code = std::iter::once("```rust\n".to_owned())
+            .chain((0..6_000).map(|_| line.to_owned()))
+            .chain(["```\n\nThe end of code.".to_owned()]);
+        let list = (1..=2_000)
+            .map(|n| format!("{n}. item with some words\n"))
+            .chain(["\nThe end of items.".to_owned()]);
+        let model = FakeAnthropic::steps([
+            say("Takes ~5 min to ~10 min. Costs (~$2.75)"),
+            deltas(answer(), code),
+            deltas(answer(), list),
+            deltas(answer(), std::iter::once(huge)),
+        ])
+        .await;
+        let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
+        let page = &scene.page;
+        let watch = "window.tasks = []; new PerformanceObserver(list => window.tasks.push(...list.getEntries().map(one => one.duration)))
+            .observe({entryTypes: ['longtask']});";
+        page.tab.script(watch, &[]).await;
+        page.say("How long?").await;
+        page.says("Takes ~5 min to ~10 min. Costs (~$2.75)").await;
+        page.idle().await;
+        let mut longest = Vec::new();
+        for (what, end) in
+            [("code", "The end of code."), ("items", "The end of items."), ("much", "The huge end.")]
+        {
+            page.tab.script("window.tasks.length = 0", &[]).await;
+            let began = std::time::Instant::now();
+            page.say(&format!("Write {what}")).await;
+            let is_over = "return document.querySelector('#conversation .prose:last-child > :last-child')?.textContent.includes(arguments[0])";
+            // Five million letters take their time; asking often would take it, too.
+            for _ in 0..400 {
+                if page.tab.script(is_over, &[end.into()]).await == true {
+                    break;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            }
+            assert_eq!(
+                page.tab.script(is_over, &[end.into()]).await,
+                true,
+                "{end:?} never came: {longest:?}"
+            );
+            page.idle().await;
+            let tasks = page.tab.script("return window.tasks", &[]).await;
+            let tasks: Vec<f64> = serde_json::from_value(tasks).expect("they are times");
+            let most = tasks.iter().copied().fold(0.0, f64::max);
+            longest.push((what, began.elapsed().as_secs_f64(), tasks.iter().sum::<f64>(), most));
+        }
+        let _told = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("what, seconds, ms in long tasks, the longest: {longest:.1?}\n"),
+        );
+        let whole = "const pre = document.querySelector('pre'); const items = document.querySelectorAll('ol > li');
+            return [pre.innerText.trim().split('\\n').length, items.length, items[1999].parentElement.start + [...items[1999].parentElement.children].indexOf(items[1999])]";
+        assert_eq!(page.tab.script(whole, &[]).await, json!([6_000, 2_000, 2_000]));
+        assert!(longest.iter().all(|(.., most)| *most < 2_000.0), "{longest:?}");
+        stage.finish().await;
+    });
+}

@@ -190,7 +190,8 @@ impl<'a> Reader<'a> {
     fn run(&mut self, at: usize, mark: u8) -> usize {
         let len = count(self.text, at, mark);
         let end = at + len;
-        if mark == b'~' && len > 2 {
+        // One alone mostly stands for "about".
+        if mark == b'~' && len != 2 {
             return end;
         }
         let before = self.text[..at].chars().next_back();
@@ -198,8 +199,8 @@ impl<'a> Reader<'a> {
         let is_space = |c: Option<char>| c.is_none_or(char::is_whitespace);
         let is_mark = |c: Option<char>| c.is_some_and(is_punctuation);
         let is_word = |c| !is_space(c) && !is_mark(c);
-        // `_` and a single `~` neither open nor close within a word.
-        let within = mark == b'*' || len == 2 && mark == b'~';
+        // `_` neither opens nor closes within a word.
+        let within = mark != b'_';
         let run = Run {
             node: 0,
             mark,
@@ -350,13 +351,10 @@ impl<'a> Reader<'a> {
 
 impl Run {
     fn pairs_with(self, closer: Self) -> bool {
-        let fits = if self.mark == b'~' {
-            self.len == closer.len
-        } else {
-            !(self.closes || closer.opens)
-                || !(self.len + closer.len).is_multiple_of(3)
-                || closer.len.is_multiple_of(3)
-        };
+        let fits = self.mark == b'~'
+            || !(self.closes || closer.opens)
+            || !(self.len + closer.len).is_multiple_of(3)
+            || closer.len.is_multiple_of(3);
         self.mark == closer.mark && fits
     }
 }

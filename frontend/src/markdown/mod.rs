@@ -16,13 +16,13 @@
 //! - Deeper than `DEPTH`, `>` and the marks of items are text, and spans are shown without their dress.
 //! - A paragraph is interrupted by a table only if the table's head begins with a pipe. The line that describes columns has a pipe, as
 //!   has the head.
-//! - A single `~` neither opens nor closes within a word; `~~` opens there whatever follows.
+//! - A single `~` strikes nothing out: models write `~5 min` for "about five minutes". `~~` opens within a word whatever follows.
 //!
 //! The tests hold it against pulldown-cmark, and leave out, since there that parser differs from `CommonMark` or from itself:
 //! - White space at the beginning of a line within code or a tag of several lines, and `>` there: it keeps them. Tabs after a heading, a
 //!   fence or in a table's second line, and before `>` after an empty quotation: it does not take them for white space.
-//! - `\~` before tildes, runs of one and of two tildes in one text, a backslash between two pairs of brackets, and a break at the end of
-//!   a link's text: it mistakes them.
+//! - Single tildes, of which it makes strikethrough; `\~` before tildes, a backslash between two pairs of brackets, and a break at the end
+//!   of a link's text: it mistakes them.
 //! - A definition that goes on lazily on the next line: it takes it for text.
 //! - Tables whose head or rows are indented like code, follow a definition, end with a backslash or contain only escaped pipes, and
 //!   such with spaces between dashes: it accepts other ones. A ticked item that begins with a table: it loses the tick.
@@ -43,6 +43,12 @@ mod tests;
 
 /// How deep blocks and spans may nest together; a list and its item are two.
 const DEPTH: usize = 24;
+/// From how many bytes on a list that grows is cut between its items.
+const LONG_LIST: usize = 8 * 1024;
+/// From how many bytes on any other block is, but for code.
+const LONG_BLOCK: usize = 32 * 1024;
+/// The same for a table.
+const LONG_TABLE: usize = 256 * 1024;
 
 /// A block.
 #[derive(Clone, Debug, PartialEq)]
@@ -202,6 +208,42 @@ pub fn closed_prefix(text: &str) -> Option<usize> {
         }
     }
     None
+}
+
+/// Where a growing text that [`closed_prefix`] cannot cut is cut all the same, since drawing the whole of it anew with each frame takes too
+/// long: a list between two of its items, all but code behind a line or a word.
+pub fn forced_prefix(text: &str) -> Option<usize> {
+    let first = text.lines().next()?;
+    if text.len() <= LONG_LIST || fence_start(first.trim()).is_some() {
+        return None;
+    }
+    if is_item(first)
+        && let Some(end) = last_item(text)
+    {
+        return Some(end);
+    }
+    // What is cut off a table loses its head.
+    let is_column = |c: char| matches!(c, '|' | '-' | ':' | ' ');
+    let is_table = text.lines().nth(1).is_some_and(|line| line.contains('-') && line.chars().all(is_column));
+    let most = if is_table { LONG_TABLE } else { LONG_BLOCK };
+    if text.len() <= most {
+        return None;
+    }
+    let head = &text[..crate::format::floor(text, most)];
+    let end = head.rfind('\n').or_else(|| head.rfind(' ')).map(|end| end + 1);
+    Some(end.filter(|end| *end > most / 2).unwrap_or(head.len()))
+}
+
+/// Where the last item of a list at the margin begins, if enough others lie before it. Whatever an item holds ends where the next begins.
+fn last_item(text: &str) -> Option<usize> {
+    let (mut at, mut found) = (0, None);
+    for line in text.split_inclusive('\n') {
+        if is_item(line.trim_end()) && at >= LONG_LIST / 2 {
+            found = Some(at);
+        }
+        at += line.len();
+    }
+    found
 }
 
 fn fence_start(line: &str) -> Option<(char, usize)> {

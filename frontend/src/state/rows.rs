@@ -51,10 +51,13 @@ pub enum RowBody {
     },
 }
 
+/// The least bytes of a part, where there are more.
+const PART: usize = 4 * 1024;
+
 /// Text that grows at its end.
 #[derive(Clone, Default)]
 pub struct Stream {
-    /// Blocks that cannot change any more, with the offset each begins at.
+    /// Parts of one or more blocks that cannot change any more, with the offset each begins at.
     pub closed: ArcRwSignal<Vec<(usize, Arc<str>)>>,
     /// The block that still grows.
     pub tail: ArcRwSignal<String>,
@@ -83,11 +86,20 @@ impl Stream {
         }
         let closed = self.tail.try_update(|tail| {
             tail.push_str(text);
-            let mut closed = Vec::new();
-            while let Some(end) = markdown::closed_prefix(tail) {
-                let rest = tail.split_off(end);
-                closed.push(Arc::from(std::mem::replace(tail, rest)));
+            let (mut closed, mut start, mut at) = (Vec::new(), 0, 0);
+            let cut = |rest: &str| markdown::closed_prefix(rest).or_else(|| markdown::forced_prefix(rest));
+            while let Some(length) = cut(&tail[at..]) {
+                at += length;
+                // Many small blocks at once make one part: parts are looked at with each frame.
+                if at - start > PART {
+                    closed.push(Arc::from(&tail[start..at]));
+                    start = at;
+                }
             }
+            if at > start {
+                closed.push(Arc::from(&tail[start..at]));
+            }
+            tail.drain(..at);
             closed
         });
         let Some(new) = closed.filter(|new: &Vec<Arc<str>>| !new.is_empty()) else { return };
@@ -114,9 +126,14 @@ impl Stream {
     }
 }
 
+/// Where a row is, or where it would be.
+pub(super) fn find(rows: &[RowHandle], row: u64) -> Result<usize, usize> {
+    rows.binary_search_by_key(&row, |handle| handle.id)
+}
+
 /// Inserts or replaces a row.
 pub(super) fn put(rows: RwSignal<Vec<RowHandle>>, row: Row) {
-    let found = rows.with_untracked(|rows| rows.binary_search_by_key(&row.id, |handle| handle.id));
+    let found = rows.with_untracked(|rows| find(rows, row.id));
     let handle = |kind| RowHandle { id: row.id, serial: super::serial(), at: row.at, body: body(kind) };
     match found {
         Ok(at) => {
@@ -132,7 +149,7 @@ pub(super) fn put(rows: RwSignal<Vec<RowHandle>>, row: Row) {
 /// Adds text to a row.
 pub(super) fn grow(rows: RwSignal<Vec<RowHandle>>, row: u64, text: &str) {
     let body = rows.with_untracked(|rows| {
-        let at = rows.binary_search_by_key(&row, |handle| handle.id).ok()?;
+        let at = find(rows, row).ok()?;
         rows.get(at).map(|handle| handle.body.clone())
     });
     match body {

@@ -16,9 +16,13 @@ use super::slips::{Drained, Notice};
 use super::stick::Stick;
 use super::tool::ToolRow;
 use super::{dom, use_dispatch, use_page};
+use crate::format;
 use crate::markdown;
 use crate::state::{RowBody, RowHandle, Stream};
 use crate::view::{Says, View, effect, view};
+
+/// The most bytes of a message that are read out unasked.
+const SAID: usize = 16 * 1024;
 
 /// The panel in the middle.
 #[component]
@@ -108,6 +112,16 @@ fn Row(row: RowHandle) -> View {
     }
 }
 
+/// The beginning of a long text is enough to be read out unasked; the rest stands in the conversation.
+fn to_be_said(text: &str) -> String {
+    let head = &text[..format::floor(text, SAID)];
+    let mut said = markdown::plain(&markdown::parse(head));
+    if head.len() < text.len() {
+        said.push_str(" … The rest stands in the conversation.");
+    }
+    said
+}
+
 /// The model's words. A finished message is said to screen readers as a whole; a growing one is not.
 #[component]
 fn Said(stream: Stream) -> View {
@@ -117,7 +131,7 @@ fn Said(stream: Stream) -> View {
     effect(move |was: Option<bool>| {
         let is = live.get();
         if was == Some(true) && !is {
-            local.said.set(markdown::plain(&markdown::parse(&untrack(|| spoken.text()))));
+            local.said.set(to_be_said(&untrack(|| spoken.text())));
         }
         is
     });

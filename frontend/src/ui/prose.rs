@@ -112,16 +112,69 @@ fn inline(inline: Inline) -> View {
     }
 }
 
-/// A block of code with a button that copies it.
+/// How many bytes of code make a piece: a browser sets a piece anew as a whole.
+const PIECE: usize = 4 * 1024;
+
+/// A block of code with a button that copies it. Of one that grows only the last piece is set anew.
 #[component]
 pub fn Code(language: String, text: Signal<String>) -> View {
+    let cut = move || text.with(|text| pieces(text));
     view! {
         <div class="code">
             <div class="bar">
                 <span>{language}</span>
                 <CopyButton text=move || text.get_untracked()/>
             </div>
-            <pre tabindex="0"><code>{move || text.get()}</code></pre>
+            <pre tabindex="0">
+                <code>
+                    <For each=cut key=|(start, end)| ((*start as u64) << 1) | u64::from(end.is_some()) let((start, end))>
+                        {match end {
+                            Some(end) => view! { <span class="piece">{text.with_untracked(|text| text.get(start..end).unwrap_or_default().to_owned())}</span> },
+                            None => view! { {move || text.with(|text| text.get(start..).unwrap_or_default().to_owned())} },
+                        }}
+                    </For>
+                </code>
+            </pre>
         </div>
+    }
+}
+
+/// Where the pieces of a code begin and end, without the end of their last lines; the last has no end, and is whatever comes behind them.
+fn pieces(text: &str) -> Vec<(usize, Option<usize>)> {
+    let (mut pieces, mut start, mut at) = (Vec::new(), 0, 0);
+    for line in text.split_inclusive('\n') {
+        at += line.len();
+        // An empty line at the end of a piece would not be seen.
+        if at - start > PIECE && line.ends_with('\n') && !line.trim().is_empty() && at < text.len() {
+            pieces.push((start, Some(at - 1)));
+            start = at;
+        }
+    }
+    pieces.push((start, None));
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_comes_in_pieces_that_make_the_whole() {
+        let line = "x".repeat(100) + "\n";
+        for count in [0, 1, 50, 500] {
+            let text = line.repeat(count) + "end";
+            let pieces = pieces(&text);
+            let whole: String = pieces
+                .iter()
+                .map(|(start, end)| {
+                    end.map_or_else(|| text[*start..].to_owned(), |end| format!("{}\n", &text[*start..end]))
+                })
+                .collect();
+            assert_eq!(whole, text);
+            assert_eq!(pieces.len(), 1 + count / 41, "{count}");
+            // What was closed stays as it was.
+            let before = super::pieces(&text[..text.len() / 2]);
+            assert_eq!(before[..before.len() - 1], pieces[..before.len() - 1]);
+        }
     }
 }

@@ -16,6 +16,8 @@ use crate::view::{Says, View, memo, view};
 
 /// Lines of output that show before one asks for all.
 const PREVIEW: usize = 8;
+/// The most bytes that show of arguments which are being written.
+const INPUT_SHOWN: usize = 4 * 1024;
 /// Lines of a diff that show before one asks for all.
 const DIFF_PREVIEW: usize = 24;
 
@@ -213,13 +215,22 @@ fn Card(card: RwSignal<ToolCard>) -> View {
                     Part::Diff => view! { <Diff diff=Signal::derive(move || card.with(|card| card.diff.clone()))/> },
                     Part::Output => view! { <Output card quiet all/> },
                     Part::Input => view! {
-                        <pre class="output" tabindex="0">{move || card.with(|card| card.input.clone())}</pre>
+                        <pre class="output" tabindex="0">{move || card.with(|card| input_end(&card.input))}</pre>
                     }
                     ,
                 }}
             </For>
         </article>
     }
+}
+
+/// The end of arguments that are being written: it is what moves.
+fn input_end(input: &str) -> String {
+    let start = format::floor(input, input.len().saturating_sub(INPUT_SHOWN));
+    if start == 0 {
+        return input.to_owned();
+    }
+    format!("… {} before …\n{}", format::bytes(start as u64), &input[start..])
 }
 
 /// Whether a subject may not fit into a card's head, which shows a line of it: then it is a button that shows all.
@@ -358,6 +369,16 @@ fn lines_word(total: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_long_arguments_the_end_shows() {
+        assert_eq!(input_end("{}"), "{}");
+        let shown = input_end(&("é".repeat(INPUT_SHOWN) + "end"));
+        assert!(
+            shown.starts_with("… 4") && shown.ends_with("éend") && shown.len() < INPUT_SHOWN + 40,
+            "{shown}"
+        );
+    }
 
     #[test]
     fn a_diff_is_told_apart_line_by_line() {

@@ -198,3 +198,44 @@ fn depth(blocks: &[Block]) -> usize {
 fn words(blocks: &[Block]) -> String {
     format!("{blocks:?}").replace("\\\"", "\"")
 }
+
+#[test]
+fn a_long_list_is_cut_between_its_items() {
+    let items = |count: u32, item: fn(u32) -> String| (1..count).map(item).collect::<Vec<_>>().concat();
+    let numbered = items(2_000, |n| format!("{n}. item {n}\n"));
+    let nested = items(500, |n| format!("- item {n}\n  - below\n    ```\n    - x\n    ```\n"));
+    for (source, first) in [(numbered, Some(1)), (nested, None)] {
+        let (mut rest, mut all, mut cuts) = (source.as_str(), Vec::new(), 0);
+        let mut take = |part: &str| {
+            let mut blocks = parse(part);
+            let Some(Block::List { start, items }) = blocks.pop() else { panic!("{part:?}") };
+            assert!(blocks.is_empty());
+            assert_eq!(start, first.map(|first| first + all.len() as u64));
+            all.extend(items);
+        };
+        while let Some(end) = forced_prefix(rest) {
+            take(&rest[..end]);
+            rest = &rest[end..];
+            cuts += 1;
+        }
+        take(rest);
+        assert!(vec![Block::List { start: first, items: all }] == parse(&source));
+        assert!(cuts >= 1, "{cuts}");
+        assert_eq!(forced_prefix(&source[..4_000]), None);
+    }
+}
+
+#[test]
+fn what_cannot_be_closed_is_cut_when_it_is_long() {
+    let words = "é word\n".repeat(20_000);
+    let one = "é".repeat(60_000);
+    for (text, at_line) in [(words, true), (one, false)] {
+        let end = forced_prefix(&text).expect("it is long");
+        assert!(end <= LONG_BLOCK && end > LONG_BLOCK / 2, "{end}");
+        assert_eq!(text[..end].ends_with('\n'), at_line);
+    }
+    let rows = "| a | b |\n|---|---|\n".to_owned() + &"| 1 | 2 |\n".repeat(5_000);
+    assert_eq!(forced_prefix(&rows), None, "a table keeps its head");
+    let code = "```\n".to_owned() + &"line\n".repeat(50_000);
+    assert_eq!(forced_prefix(&code), None, "code grows by itself");
+}

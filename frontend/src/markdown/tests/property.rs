@@ -150,8 +150,8 @@ fn differs_on_purpose(text: &str) -> bool {
     text.contains("]\\[")
         || text.contains("\\~")
         || text.contains("\\\n]")
-        // Tildes of two lengths.
-        || (text.contains("~~") && bare().contains('~'))
+        // Single tildes.
+        || bare().contains('~')
         // A definition that goes on lazily.
         || text.contains("]:\n")
         // The marks of quotations within a tag of several lines.
