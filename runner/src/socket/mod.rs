@@ -8,6 +8,7 @@
 mod calls;
 mod connection;
 pub mod hub;
+mod listing;
 pub mod operations;
 mod pace;
 pub mod queue;
