@@ -1,13 +1,15 @@
 //! The file tools: reading, writing and editing text inside the workspace, and nowhere else.
 //!
-//! Everything goes through one directory handle, opened once (a capability: neither absolute paths nor `..` nor symbolic
+//! Everything goes through one directory handle (a capability: neither absolute paths nor `..` nor symbolic
 //! links lead out of it; a hard link cannot be told apart). A change is written beside its target, flushed, given the
 //! target's mode, announced with what tells later whether it was made ([`intent`]), and renamed over the target, so that
 //! no reader ever sees half a file; changes are made one at a time. The work runs on threads that may block.
 
 pub mod asks;
 mod diff;
+mod folder;
 pub mod intent;
+mod lines;
 mod words;
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -47,7 +49,9 @@ struct Inner {
     /// What the workspace is, if so much lies in it that a person must allow each change.
     wide: Option<String>,
     dir: Dir,
-    changing: Mutex<()>,
+    changing: Arc<Mutex<()>>,
+    /// The same with a newer handle, once another folder has come to its path.
+    newer: Mutex<Option<Arc<Inner>>>,
 }
 
 /// A change that is wanted.
@@ -87,7 +91,7 @@ impl Files {
     pub fn open_as(workspace: &Path, wide: Option<String>) -> io::Result<Self> {
         let workspace = workspace.canonicalize()?;
         let dir = Dir::open_ambient_dir(&workspace, ambient_authority())?;
-        let inner = Inner { workspace, wide, dir, changing: Mutex::new(()) };
+        let inner = Inner { workspace, wide, dir, changing: Arc::default(), newer: Mutex::default() };
         Ok(Self { inner: Arc::new(inner), approved: false })
     }
 
@@ -181,7 +185,7 @@ impl Files {
         W: FnOnce(&Inner) -> Result<T, Problem> + Send + 'static,
     {
         let inner = Arc::clone(&self.inner);
-        tokio::task::spawn_blocking(move || work(&inner))
+        tokio::task::spawn_blocking(move || work(&*inner.current()?))
             .await
             .unwrap_or_else(|error| Err(Problem::new(ProblemCode::Internal, error.to_string())))
     }
@@ -295,11 +299,7 @@ impl Inner {
             let code = if reason.contains("bytes") { ProblemCode::TooLarge } else { ProblemCode::NotText };
             Problem::new(code, format!("{path} {reason}, so it cannot be edited. Use a command."))
         })?;
-        let at = old.find(old_text).ok_or_else(|| no_match(path, &old, old_text))?;
-        let mut new = String::with_capacity(old.len() - old_text.len() + new_text.len());
-        new.push_str(&old[..at]);
-        new.push_str(new_text);
-        new.push_str(&old[at + old_text.len()..]);
+        let new = lines::edited(&old, old_text, new_text).ok_or_else(|| no_match(path, &old, old_text))?;
         let change = Change::between(&relative, Some(&old), &new).of(&relative, false);
         self.replace(&relative, path, &new, name, |intent| announce(intent, &change))?;
         Ok(change)

@@ -6,6 +6,7 @@
 
 pub mod auth;
 pub mod cli;
+mod clock;
 pub mod config;
 pub mod confine;
 pub mod control;

@@ -73,9 +73,11 @@ impl StateDir {
                 Err(TryLockError::Error(error)) => return Err(system(error)),
             }
         }
-        lock.set_len(0)
-            .and_then(|()| lock.rewind())
-            .and_then(|()| writeln!(lock, "{}", std::process::id()))
+        // In place, so that a full disk has room for it: the file has had a line before.
+        let pid = format!("{}\n", std::process::id());
+        lock.rewind()
+            .and_then(|()| lock.write_all(pid.as_bytes()))
+            .and_then(|()| lock.set_len(pid.len() as u64))
             .map_err(system)?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }

@@ -74,6 +74,9 @@ pub struct Task {
     /// Ports that it listened on and that somebody still listens on although nothing of it is left.
     #[serde(default)]
     pub ports_held: Vec<PortHeld>,
+    /// Whether its end is not on the runner's disk, since the store cannot be written. The event follows once it can.
+    #[serde(default)]
+    pub unsaved: bool,
 }
 
 impl Task {
@@ -112,6 +115,7 @@ impl Task {
             waits_for_input: false,
             ports: Vec::new(),
             ports_held: Vec::new(),
+            unsaved: false,
         }
     }
 

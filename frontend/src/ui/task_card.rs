@@ -108,6 +108,9 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
                 <p class="flag">"It may be waiting for input."</p>
             </Show>
             {move || held.get().map(|words| view! { <p class="flag">{words}</p> })}
+            <Show when=move || task.with(|task| task.unsaved)>
+                <p class="flag">"The runner cannot save its end: is its disk full? The agent hears of it once it can."</p>
+            </Show>
             <Show when=move || !ports.with(Vec::is_empty)>
                 <p class="whose">
                     "Listens on "

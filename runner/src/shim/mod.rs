@@ -12,6 +12,7 @@
 
 mod ends;
 mod start;
+pub(crate) mod tag;
 mod tree;
 pub(crate) mod wire;
 
@@ -30,10 +31,12 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, wait};
 
+use crate::clock::since_boot;
 use ends::{is_read, readable, receive};
 use shared::task::Process;
 pub(crate) use start::lack;
 use start::start;
+use tag::Tags;
 use wire::{Exited, FromShim, Run, ToShim};
 
 /// Between two rounds of KILL when no reaping calls for one.
@@ -42,7 +45,7 @@ const ROUND: Duration = Duration::from_millis(100);
 const MOMENT: Duration = Duration::from_millis(100);
 /// Rounds of STOP. What does not stand still then waits for a device, and does once that answers.
 const ROUNDS: usize = 200;
-/// Looks that find nothing marked before nothing is.
+/// Looks that find nothing before nothing is there.
 const QUIET_ROUNDS: u32 = 3;
 /// How long KILL is given before what still lives is reported.
 const STUCK: Duration = Duration::from_secs(10);
@@ -142,22 +145,23 @@ pub(crate) fn kill_below(shim: u32) {
     tree::wake(pid);
 }
 
-/// Kills, in the runner itself, whatever has one of the marks in its environment: the last resort when shims were
-/// killed. Without `watched`, what has a shim above it is left to that: it may be another runner's, over a copy of the
-/// same store.
-pub(crate) fn kill_marked(marks: &[String], watched: bool) {
+/// Kills, in the runner itself, whatever has one of the tags: the last resort when shims were killed. Gives what could
+/// not be killed. Without `watched`, what has a shim above it is left to that: it may be another runner's, over a copy of
+/// the same store.
+pub(crate) fn kill_tagged(tags: &Tags, watched: bool) -> Vec<Process> {
     let mut quiet = 0;
     // Each round may free others that were being forked; a hundred rounds end even a vicious tree.
     for _ in 0..100 {
-        let marked = tree::marked(marks, watched);
-        // One that is just becoming another program shows no environment for a moment.
-        quiet = if marked.is_empty() { quiet + 1 } else { 0 };
+        let tagged = tree::tagged(tags, watched);
+        // One that is just being forked may be missed by a look.
+        quiet = if tagged.is_empty() { quiet + 1 } else { 0 };
         if quiet == QUIET_ROUNDS {
-            return;
+            return Vec::new();
         }
-        tree::signal(&marked, &[Signal::KILL]);
+        tree::signal(&tagged, &[Signal::KILL]);
         thread::sleep(Duration::from_millis(10));
     }
+    tree::describe(&tree::tagged(tags, watched))
 }
 
 /// The entry: the first argument after `__shim` is the soft limit of open files that commands get.
@@ -227,7 +231,7 @@ impl Shared {
 
     fn work(&self, jobs: &Receiver<Job>) {
         while let Ok((run, descriptors)) = jobs.recv() {
-            let begun = Instant::now();
+            let begun = since_boot();
             match start(&run, descriptors) {
                 Ok((pid, witness)) => {
                     self.state().leader = Some(pid);
@@ -259,7 +263,7 @@ impl Shared {
     fn reap(
         &self,
         leader: Pid,
-        begun: Instant,
+        begun: Duration,
         record: &str,
         mut witness: Option<OwnedFd>,
     ) -> Option<FromShim> {
@@ -301,7 +305,7 @@ impl Shared {
                     code: status.exit_status(),
                     signal: status.terminating_signal(),
                     asked,
-                    ran_us: u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+                    ran_us: u64::try_from(since_boot().saturating_sub(begun).as_micros()).unwrap_or(u64::MAX),
                     left,
                 };
                 let last =

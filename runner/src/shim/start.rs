@@ -11,6 +11,7 @@ use std::thread;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
+use super::tag::Worn;
 use super::wire::{Failure, Run};
 
 /// Bytes that one argument may have: `MAX_ARG_STRLEN` on Linux is 128 KiB with the closing zero.
@@ -53,6 +54,7 @@ pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option
         .stdout(output)
         .stderr(error)
         .process_group(0);
+    let worn = Worn::new(&run.task);
     let child = match &run.writable {
         None => command.spawn(),
         // Rights are given up for good, by one thread and those that it starts.
@@ -70,6 +72,7 @@ pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option
         })?,
     }
     .map_err(|error| explain(run, &error))?;
+    drop(worn);
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| Failure {
         words: "The system gave a process number that is none.".into(),
         passing: false,

@@ -8,6 +8,8 @@
 use rustix::process::{Pid, Signal};
 use shared::task::Process;
 
+use super::tag::Tags;
+
 /// How the command line of a shim begins.
 #[cfg(target_os = "linux")]
 const SHIM: &str = "meanwhile __shim";
@@ -46,9 +48,9 @@ pub(super) fn wake(child: Pid) {
     system::wake(child);
 }
 
-/// Everything alive, anywhere, whose first environment holds one of the marks; what a shim watches over only if `watched`.
-pub(super) fn marked(marks: &[String], watched: bool) -> Vec<Member> {
-    system::marked(marks, watched)
+/// Everything alive, anywhere, that has one of the tags; what a shim watches over only if `watched`.
+pub(super) fn tagged(tags: &Tags, watched: bool) -> Vec<Member> {
+    system::tagged(tags, watched)
 }
 
 /// Sends the signals, in order, to each member that is still the same process.
@@ -93,7 +95,7 @@ mod system {
 
     use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-    use super::Member;
+    use super::{Member, Tags};
 
     pub(super) fn members(_leader: Option<Pid>) -> Vec<Member> {
         below(rustix::process::getpid())
@@ -135,17 +137,16 @@ mod system {
         })
     }
 
-    pub(super) fn marked(marks: &[String], watched: bool) -> Vec<Member> {
-        let has_mark = |pid: Pid| {
-            let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).unwrap_or_default();
-            environment
-                .split(|byte| *byte == 0)
-                .any(|variable| marks.iter().any(|mark| variable == mark.as_bytes()))
-        };
-        all()
-            .filter(|(pid, stat)| stat.alive && has_mark(*pid) && (watched || !is_watched(stat.parent)))
+    pub(super) fn tagged(tags: &Tags, watched: bool) -> Vec<Member> {
+        let mut found: Vec<_> = all()
+            .filter(|(pid, stat)| stat.alive && tags.are_of(*pid) && (watched || !is_watched(stat.parent)))
             .map(|(pid, stat)| Member { pid, start: stat.start })
-            .collect()
+            .collect();
+        // A runner that a task has started gives its own tasks other tags.
+        for place in 0..found.len() {
+            found.extend(below(found[place].pid));
+        }
+        found
     }
 
     pub(super) fn wake(child: Pid) {
@@ -241,7 +242,7 @@ mod system {
 
     use rustix::process::{Pid, Signal, kill_process};
 
-    use super::Member;
+    use super::{Member, Tags};
 
     pub(super) fn members(leader: Option<Pid>) -> Vec<Member> {
         let own = rustix::process::getpid().as_raw_nonzero().get();
@@ -280,8 +281,8 @@ mod system {
         let _gone = kill_process(child, Signal::CONT);
     }
 
-    /// `ps` shows an environment only with flags that differ between systems, so nothing is found.
-    pub(super) fn marked(_marks: &[String], _watched: bool) -> Vec<Member> {
+    /// The system does not tell the limits of another process, so nothing is found.
+    pub(super) fn tagged(_tags: &Tags, _watched: bool) -> Vec<Member> {
         Vec::new()
     }
 

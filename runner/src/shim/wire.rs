@@ -28,6 +28,8 @@ pub(crate) enum ToShim {
 /// What to start.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Run {
+    /// The task's id.
+    pub(crate) task: String,
     /// Absolute path of the shell.
     pub(crate) shell: String,
     /// For `shell -c`.

@@ -25,8 +25,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::calls::Calls;
 use super::hub::{Order, Seat};
+use super::listing;
 use super::pace::{Burst, Paced, STATS};
-use super::queue::{SendQueue, encode};
+use super::queue::SendQueue;
 use super::starts::Starts;
 use super::{refuse, requests, watches};
 use crate::server::{Runner, now};
@@ -103,14 +104,16 @@ impl Connection {
             }
         };
         let tasks = runner.tasks.list();
+        let known = tasks.iter().map(|task| task.id.clone()).collect();
+        let (tasks, later) = listing::split(tasks, hello.session);
         let mut connection = Self {
             client,
             session: hello.session,
             drive: hello.drive,
             cursor,
             burst: Burst::default(),
-            known: tasks.iter().map(|task| task.id.clone()).collect(),
-            changed: BTreeMap::new(),
+            known,
+            changed: later.into_iter().map(|task| (task.id.clone(), Arc::new(task))).collect(),
             stats: Paced::new(STATS),
             tabs: runner.hub.watch_tabs(),
             heartbeat: Instant::now() + HEARTBEAT,
@@ -134,7 +137,7 @@ impl Connection {
     }
 
     fn welcome(&self, resumed: bool, last: Seq, next: Seq, tasks: Vec<Task>) {
-        let mut welcome = Welcome {
+        let welcome = Welcome {
             protocol: PROTOCOL,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             epoch: self.runner.tasks.epoch(),
@@ -154,12 +157,7 @@ impl Connection {
             heartbeat_ms: HEARTBEAT_MS,
             now: now(),
         };
-        let mut text = encode(&ServerFrame::Welcome(Box::new(welcome.clone())));
-        if text.len() > MAX_FRAME_BYTES {
-            shorten(&mut welcome.tasks);
-            text = encode(&ServerFrame::Welcome(Box::new(welcome)));
-        }
-        self.queue.push_text(text);
+        self.queue.push(&ServerFrame::Welcome(Box::new(welcome)));
     }
 
     fn stats_now(&self) -> Stats {
@@ -479,16 +477,4 @@ pub(super) fn revoked() -> Problem {
         ProblemCode::Unauthorized,
         "The runner does not know this client, or it was revoked. `meanwhile pair` prints a link that pairs it again.",
     )
-}
-
-/// Cuts long commands, so that a list of many fits into a frame.
-fn shorten(tasks: &mut [Task]) {
-    const KEPT: usize = 2000;
-    for task in tasks {
-        let chars = task.command.chars().count();
-        if chars > KEPT {
-            let kept: String = task.command.chars().take(KEPT).collect();
-            task.command = format!("{kept} … ({} characters more)", chars - KEPT);
-        }
-    }
 }

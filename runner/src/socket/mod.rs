@@ -8,6 +8,7 @@
 mod calls;
 mod connection;
 pub mod hub;
+mod listing;
 mod meet;
 pub mod operations;
 mod pace;

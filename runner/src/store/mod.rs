@@ -200,19 +200,21 @@ impl Store {
     {
         let (sender, receiver) = oneshot::channel();
         // The caller may have gone: nobody is left to tell.
-        self.submit(Urgency::Now, run, move |outcome| drop(sender.send(outcome)));
+        self.submit(Urgency::Now, run, None, move |outcome| drop(sender.send(outcome)));
         receiver.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    /// Runs `run` inside a transaction, again and again until it succeeds, then `done` on the writer's thread. Jobs
-    /// keep their order. `done` sees an error only when the store closes.
-    pub(crate) fn must_write<T, R, D>(&self, run: R, done: D)
+    /// Runs `run` inside a transaction, again and again while the store cannot be written, then `done` on the writer's
+    /// thread. Jobs keep their order. `held` is called there once, when the job has to wait for that. `done` sees an error
+    /// when the store closes, and when what it says is no lack that may pass.
+    pub(crate) fn must_write<T, R, H, D>(&self, run: R, held: H, done: D)
     where
         T: Send + 'static,
         R: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        H: FnOnce() + Send + 'static,
         D: FnOnce(Result<T, StoreError>) + Send + 'static,
     {
-        self.submit(Urgency::Must, run, done);
+        self.submit(Urgency::Must, run, Some(Box::new(held)), done);
     }
 
     /// Runs `run` inside a transaction of the next moments, then `done` on the writer's thread. Jobs keep their order. For
@@ -223,24 +225,26 @@ impl Store {
         R: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
         D: FnOnce(Result<T, StoreError>) + Send + 'static,
     {
-        self.submit(Urgency::Soon, run, done);
+        self.submit(Urgency::Soon, run, None, done);
     }
 
     /// Runs `done` on the writer's thread behind everything that was submitted before and may not wait. Writes nothing.
-    pub(crate) fn after_all<D>(&self, done: D)
+    /// `held` as for [`Self::must_write`].
+    pub(crate) fn after_all<H, D>(&self, held: H, done: D)
     where
+        H: FnOnce() + Send + 'static,
         D: FnOnce(Result<(), StoreError>) + Send + 'static,
     {
-        self.submit(Urgency::Nothing, |_| Ok(()), done);
+        self.submit(Urgency::Nothing, |_| Ok(()), Some(Box::new(held)), done);
     }
 
-    fn submit<T, R, D>(&self, urgency: Urgency, run: R, done: D)
+    fn submit<T, R, D>(&self, urgency: Urgency, run: R, held: Held, done: D)
     where
         T: Send + 'static,
         R: FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
         D: FnOnce(Result<T, StoreError>) + Send + 'static,
     {
-        let job = Box::new(Typed { urgency, run, value: None, done });
+        let job = Box::new(Typed { urgency, run, held, value: None, done });
         let writer = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let refused: Box<dyn Job> = match writer.as_ref() {
             Some(writer) => match writer.jobs.send(job) {
@@ -282,6 +286,9 @@ enum Urgency {
     Must,
 }
 
+/// Called when a job has to wait.
+type Held = Option<Box<dyn FnOnce() + Send>>;
+
 /// One change, whatever its value.
 trait Job: Send {
     fn urgency(&self) -> Urgency;
@@ -292,12 +299,14 @@ trait Job: Send {
     }
 
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
+    fn held(&mut self);
     fn done(self: Box<Self>, outcome: Result<(), StoreError>);
 }
 
 struct Typed<T, R, D> {
     urgency: Urgency,
     run: R,
+    held: Held,
     value: Option<T>,
     done: D,
 }
@@ -315,6 +324,12 @@ where
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.value = Some((self.run)(connection)?);
         Ok(())
+    }
+
+    fn held(&mut self) {
+        if let Some(held) = self.held.take() {
+            held();
+        }
     }
 
     fn done(self: Box<Self>, outcome: Result<(), StoreError>) {
@@ -418,6 +433,7 @@ fn write_singly(connection: &Connection, jobs: Vec<Box<dyn Job>>) -> Vec<Box<dyn
     let mut again: Vec<Box<dyn Job>> = Vec::new();
     for mut job in jobs {
         if job.must() && !again.is_empty() {
+            job.held();
             again.push(job);
             continue;
         }
@@ -430,6 +446,7 @@ fn write_singly(connection: &Connection, jobs: Vec<Box<dyn Job>>) -> Vec<Box<dyn
                 undo(connection);
                 if job.must() && is_passing(&error) {
                     tracing::error!(%error, "the store cannot be written and is tried again");
+                    job.held();
                     again.push(job);
                 } else {
                     job.done(Err(error.into()));

@@ -68,18 +68,19 @@ fn update(connection: &Connection, task: &Task, end: Option<u64>) -> rusqlite::R
         .map(drop)
 }
 
-/// Writes the event into its session's outbox, and the task that it speaks of, and gives the event's number.
-pub(crate) fn save_event(connection: &Connection, event: &TaskEvent) -> rusqlite::Result<Seq> {
+/// Writes the event into its session's outbox, and the task that it speaks of, and gives the event's number: the next one,
+/// and one after `given`.
+pub(crate) fn save_event(connection: &Connection, event: &TaskEvent, given: Seq) -> rusqlite::Result<Seq> {
     let (task, ends) = match event {
         TaskEvent::Ended { task, .. } => (task, true),
         TaskEvent::Backgrounded { task, .. } => (task, false),
     };
     let seq: u64 = connection
         .prepare_cached(
-            "INSERT INTO sessions (id, last, acknowledged) VALUES (?1, 1, 0)
-             ON CONFLICT (id) DO UPDATE SET last = last + 1 RETURNING last",
+            "INSERT INTO sessions (id, last, acknowledged) VALUES (?1, ?2 + 1, 0)
+             ON CONFLICT (id) DO UPDATE SET last = max(last, ?2) + 1 RETURNING last",
         )?
-        .query_row([task.session.0], |row| row.get(0))?;
+        .query_row(params![task.session.0, given.0], |row| row.get(0))?;
     connection
         .prepare_cached("INSERT INTO outbox (session, seq, event) VALUES (?1, ?2, ?3)")?
         .execute(params![task.session.0, seq, to_json(event)?])?;

@@ -39,11 +39,15 @@ async fn while_the_disk_is_full_what_must_be_waits_and_the_rest_is_refused() {
     let (sender, mut done) = tokio::sync::mpsc::unbounded_channel();
     for number in 0..3 {
         let (order, sender) = (Arc::clone(&order), sender.clone());
-        store.must_write(grow, move |outcome| {
-            outcome.unwrap();
-            order.lock().unwrap().push(number);
-            sender.send(()).unwrap();
-        });
+        store.must_write(
+            grow,
+            || {},
+            move |outcome| {
+                outcome.unwrap();
+                order.lock().unwrap().push(number);
+                sender.send(()).unwrap();
+            },
+        );
     }
     assert!(store.write(grow).await.is_err(), "still full");
     assert!(order.lock().unwrap().is_empty());
@@ -77,7 +81,7 @@ async fn a_job_that_fails_takes_no_other_with_it() {
 async fn closing_writes_what_waits_and_then_refuses() {
     let (_folder, _state, store) = store();
     let (sender, done) = oneshot::channel();
-    store.must_write(grow, move |outcome| sender.send(outcome.is_ok()).unwrap());
+    store.must_write(grow, || {}, move |outcome| sender.send(outcome.is_ok()).unwrap());
     store.close();
     assert!(done.await.unwrap());
     assert!(matches!(store.write(grow).await, Err(StoreError::Closed)));
@@ -88,13 +92,13 @@ async fn what_only_waits_for_those_before_it_goes_well() {
     let (_folder, _state, store) = store();
     let after_all = |store: &Store| {
         let (sender, done) = oneshot::channel();
-        store.after_all(move |outcome| sender.send(outcome).unwrap());
+        store.after_all(|| {}, move |outcome| sender.send(outcome).unwrap());
         done
     };
     // Alone, behind a write that lingers for others, and behind one that does not.
     assert!(after_all(&store).await.unwrap().is_ok());
     store.write_soon(grow, drop);
     assert!(after_all(&store).await.unwrap().is_ok());
-    store.must_write(grow, drop);
+    store.must_write(grow, || {}, drop);
     assert!(after_all(&store).await.unwrap().is_ok());
 }

@@ -13,9 +13,6 @@ use crate::shim::wire::ReadOnly;
 /// Variables with these beginnings are the runner's own or hold its keys.
 const OWN: [&str; 2] = ["MEANWHILE_", "ANTHROPIC_"];
 
-/// Marks every process of a task, so that it can be found should its shim be killed.
-pub(super) const MARK: &str = "MEANWHILE_TASK";
-
 /// Variables that make programs run others, or read other configuration than a person would expect of a command.
 const REFUSED: [&str; 4] = ["BASH_ENV", "ENV", "RIPGREP_CONFIG_PATH", "GIT_EXTERNAL_DIFF"];
 

@@ -1,7 +1,7 @@
 //! What all tasks share, and the two moments that are more than one task's affair: its acceptance and its events.
 //!
 //! A start finds its operation or enters it, takes a place or stands in line, writes the row, and only then lets the
-//! task's own future go. An event is given to the store, whose thread publishes what it tells once it is on the disk.
+//! task's own future go. What becomes of its events is in [`super::ends`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use shared::protocol::{Sandbox, Start, Stats, TaskEvent};
+use shared::protocol::{Sandbox, Start, Stats};
 use shared::task::{Party, Task, TaskState};
 use shared::{OpId, Problem, ProblemCode, SessionId, TaskId};
 use tokio::sync::{Notify, broadcast, mpsc, watch};
@@ -20,14 +20,14 @@ use super::log::Log;
 use super::outbox::Outboxes;
 use super::ports::Ports;
 use super::queue::{Entry, Queue};
-use super::record::{self, Command, Phase, Record};
+use super::record::{Command, Phase, Record};
 use super::retention::Forgotten;
 use super::scarcity::Scarcity;
 use super::shims::Shims;
 use super::supervisor::Supervisor;
 use crate::limits::Limits;
 use crate::shim::wire::ReadOnly;
-use crate::store::{Store, StoreError, rows};
+use crate::store::{Store, rows};
 
 /// News that wait for a slow receiver before it loses the oldest.
 const NEWS: usize = 4_096;
@@ -313,55 +313,6 @@ impl Inner {
             if !state.numbers.contains_key(&id) && !self.logs.join(id.as_str()).exists() {
                 return id;
             }
-        }
-    }
-
-    /// Makes an event durable; then publishes it, the task it speaks of, and for an end the phase.
-    pub(super) fn save_event(self: &Arc<Self>, record: &Arc<Record>, event: TaskEvent) {
-        let ends = matches!(event, TaskEvent::Ended { .. });
-        if !ends {
-            let task = record.publish(record::task_of(&event).clone());
-            self.tell(News::Task(task));
-        }
-        let event = Arc::new(event);
-        let (inner, record, saved) = (Arc::clone(self), Arc::clone(record), Arc::clone(&event));
-        self.store.must_write(
-            move |connection| rows::save_event(connection, &event),
-            move |seq| {
-                let seq = seq.inspect_err(|error| {
-                    tracing::error!(task = %record.id, %error, "an event could not be saved");
-                });
-                // The task stands as its event says before anybody can hear the event.
-                let published = ends.then(|| record.publish(record::task_of(&saved).clone()));
-                if ends {
-                    record.set_end_seq(seq.as_ref().copied().unwrap_or_default());
-                    record.reach(Phase::Ended);
-                }
-                if let Ok(seq) = seq {
-                    inner.outboxes.put(record.session, seq, saved);
-                }
-                if let Some(task) = published {
-                    inner.tell(News::Task(task));
-                }
-            },
-        );
-    }
-
-    /// Nothing of the task is left: writes its row once more if it changed, behind its end.
-    pub(super) fn gone(self: &Arc<Self>, record: &Arc<Record>, row: Option<Task>) {
-        let (inner, record, task) = (Arc::clone(self), Arc::clone(record), row.clone());
-        let done = move |written: Result<(), StoreError>| {
-            if let Err(error) = written {
-                tracing::error!(task = %record.id, %error, "a row could not be written");
-            }
-            if let Some(task) = task {
-                inner.tell(News::Task(record.publish(task)));
-            }
-            record.reach(Phase::Gone);
-        };
-        match row {
-            Some(row) => self.store.must_write(move |connection| rows::update_task(connection, &row), done),
-            None => self.store.after_all(done),
         }
     }
 

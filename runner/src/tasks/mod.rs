@@ -6,6 +6,7 @@
 //! task is on the disk before its process exists, and its end is on the disk, together with the event that tells of it,
 //! before anybody hears of it. On opening, tasks that an earlier runner did not see end become `lost`.
 
+mod ends;
 mod environment;
 mod inner;
 mod input;
@@ -57,6 +58,8 @@ const CHECK_LINES: u32 = 40;
 /// Bytes of events that one read of the outbox gives.
 const EVENTS_BYTES: usize = 1024 * 1024;
 /// How long a stop waits beyond the grace period before it says what does not end.
+/// Characters of one `check`, of all its tasks together: it is one frame.
+const CHECK_CHARS: usize = 1_000_000;
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
 /// How long the end of the runner waits for a look at ports.
 const PORTS_PATIENCE: Duration = Duration::from_secs(1);
@@ -212,12 +215,14 @@ impl Tasks {
         let _gone = record.commands.send(Command::Stop { by, grace }).await;
         let mut phase = record.phase.subscribe();
         let stuck = || record.stuck.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // The store may not be able to write that for long, and says so in the task.
+        let is_over = |phase| phase == Phase::Gone || record.over_unsaved.load(Ordering::Acquire);
         let gone = tokio::time::timeout(
             grace + STOP_PATIENCE,
-            phase.wait_for(|phase| *phase == Phase::Gone || stuck().is_some()),
+            phase.wait_for(|phase| is_over(*phase) || stuck().is_some()),
         );
         match gone.await {
-            Ok(_) if record.phase() == Phase::Gone => Ok(Task::clone(&record.task())),
+            Ok(_) if is_over(record.phase()) => Ok(Task::clone(&record.task())),
             Ok(_) | Err(_) => Err(Problem::retryable(
                 ProblemCode::System,
                 stuck().unwrap_or_else(|| {
@@ -325,11 +330,9 @@ impl Tasks {
             (None, None, true) => CHECK_LINES as usize,
             (None, None, false) => 0,
         };
+        let most = (max_chars as usize).min(CHECK_CHARS / records.len().max(1));
         blocking(move || {
-            records
-                .iter()
-                .map(|record| check_one(record, pattern.as_ref(), lines, max_chars as usize))
-                .collect()
+            records.iter().map(|record| check_one(record, pattern.as_ref(), lines, most)).collect()
         })
         .await
     }
@@ -403,7 +406,8 @@ impl Tasks {
         let after = self.inner.outboxes.sent_through(session, after);
         let read = move |connection: &_| rows::events_after(connection, session, after, limit, EVENTS_BYTES);
         let events = self.inner.store.read(read).await?;
-        Ok(events.into_iter().map(|(seq, event)| (seq, Arc::new(event))).collect())
+        let events = events.into_iter().map(|(seq, event)| (seq, Arc::new(event))).collect();
+        Ok(self.inner.outboxes.with_unsaved(session, after, events, limit))
     }
 
     /// The session's last event; it changes when one is added.

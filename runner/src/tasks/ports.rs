@@ -29,6 +29,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
 pub(super) struct Ports {
+    looking: Mutex<()>,
     state: Mutex<State>,
     wanted: Notify,
 }
@@ -78,26 +79,39 @@ impl Ports {
 
     /// Looks, and gives the tasks whose ports changed. Blocks on `/proc`.
     pub(super) fn look(&self) -> Vec<Arc<Task>> {
+        // Walking takes long on a large machine, and tasks begin and end meanwhile.
+        let _one_at_a_time = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
         let listening = system::listening();
+        let (new, wanted) = {
+            let mut state = self.state();
+            state.owners.retain(|inode, _| listening.contains_key(inode));
+            let known = |inode: &&u64| state.owners.contains_key(*inode);
+            let new: HashSet<u64> = listening.keys().filter(|inode| !known(inode)).copied().collect();
+            let began = std::mem::take(&mut state.began);
+            let look = began || !new.is_empty();
+            let live = state.live.iter().filter(|(_, live)| look && (live.fresh || !new.is_empty()));
+            let wanted: Vec<_> = live.map(|(task, live)| (task.clone(), live.shim, live.fresh)).collect();
+            (new, wanted)
+        };
+        let sockets = |shim| crate::shim::below(shim).into_iter().flat_map(system::sockets).collect();
+        let found: Vec<(TaskId, bool, Vec<u64>)> =
+            wanted.into_iter().map(|(task, shim, fresh)| (task, fresh, sockets(shim))).collect();
         let mut state = self.state();
-        let State { live, owners, began } = &mut *state;
-        owners.retain(|inode, _| listening.contains_key(inode));
-        let new: HashSet<u64> =
-            listening.keys().filter(|inode| !owners.contains_key(inode)).copied().collect();
-        if !new.is_empty() || *began {
-            for (task, live) in live.iter_mut().filter(|(_, live)| live.fresh || !new.is_empty()) {
-                let fresh = std::mem::replace(&mut live.fresh, false);
-                for inode in crate::shim::below(live.shim).into_iter().flat_map(system::sockets) {
-                    let free = fresh && matches!(owners.get(&inode), Some(None));
-                    if new.contains(&inode) || free {
-                        owners.insert(inode, Some(task.clone()));
-                    }
+        let State { live, owners, .. } = &mut *state;
+        for (task, fresh, sockets) in found {
+            if let Some(live) = live.get_mut(&task) {
+                live.fresh = false;
+            }
+            for inode in sockets {
+                let free = fresh && matches!(owners.get(&inode), Some(None));
+                if free || new.contains(&inode) {
+                    owners.insert(inode, Some(task.clone()));
                 }
             }
-            for inode in new {
-                owners.entry(inode).or_insert(None);
-            }
-            *began = false;
+        }
+        // One of a task that has just begun is found to be its when that is looked at.
+        for inode in new {
+            owners.entry(inode).or_insert(None);
         }
         let mut ports: BTreeMap<&TaskId, BTreeSet<u16>> = BTreeMap::new();
         for (inode, owner) in &*owners {

@@ -1,6 +1,6 @@
 //! A task as the runner holds it: what is published of it, its log, and the way to its supervisor.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -67,6 +67,8 @@ pub(super) struct Record {
     pub(super) leader_gone: CancellationToken,
     /// What KILL could not end, in words.
     pub(super) stuck: Mutex<Option<String>>,
+    /// Whether nothing of it is left, though the store cannot write that.
+    pub(super) over_unsaved: AtomicBool,
     task: Mutex<Arc<Task>>,
     end_seq: AtomicU64,
 }
@@ -82,6 +84,7 @@ impl Record {
             input: tokio::sync::Mutex::new(Input::None),
             leader_gone: CancellationToken::new(),
             stuck: Mutex::default(),
+            over_unsaved: AtomicBool::new(false),
             task: Mutex::new(Arc::new(task)),
             end_seq: AtomicU64::new(0),
         }

@@ -8,15 +8,16 @@ use shared::protocol::TaskEvent;
 use shared::task::{Task, TaskState};
 use tokio::sync::mpsc;
 
-use super::environment::MARK;
 use super::inner::Inner;
 use super::log::Log;
 use super::record::{Phase, Record};
+use super::supervisor::stop::names;
 use super::text::signal_name;
 use super::{TasksError, blocking};
 use crate::limits::Limits;
+use crate::shim::tag::Tags;
 use crate::shim::wire::Exited;
-use crate::store::{StoreError, rows};
+use crate::store::rows;
 
 const EXIT: &str = "exit";
 const NOT_BEGUN: &str =
@@ -58,15 +59,24 @@ impl Inner {
                 state.insert(record, op);
             }
         }
-        let marks: Vec<_> = lost.iter().map(|record| format!("{MARK}={}", record.id)).collect();
-        if !marks.is_empty() {
-            // Their shims ended them with the runner, unless these were killed, too.
-            blocking(move || crate::shim::kill_marked(&marks, false)).await.unwrap_or_default();
+        // Shims end what they watch over with the runner, unless they were killed, too: also what ended tasks left behind.
+        let tags = {
+            let state = self.state();
+            Tags::new(state.numbers.keys().map(|task| task.0.as_str()))
+        };
+        let left = blocking(move || crate::shim::kill_tagged(&tags, false)).await.unwrap_or_default();
+        if !left.is_empty() {
+            tracing::warn!(
+                "These processes of tasks of an earlier runner could not be ended, and live on: {}.",
+                names(&left)
+            );
         }
         for record in lost {
-            self.lose(&record).await?;
+            self.lose(&record).await;
         }
-        self.remove_exit_records();
+        if self.saved_or_held().await {
+            self.remove_exit_records();
+        }
         // What was acknowledged long ago may go; a full disk must not keep the runner from starting.
         if let Err(problem) = self.retain().await {
             tracing::warn!(%problem, "old tasks stay listed");
@@ -74,7 +84,23 @@ impl Inner {
         Ok(())
     }
 
-    async fn lose(self: &Arc<Self>, record: &Arc<Record>) -> Result<(), StoreError> {
+    /// Waits until what was submitted is on the disk, or cannot be for now: that must not keep the runner from starting.
+    /// Whether it is there.
+    async fn saved_or_held(&self) -> bool {
+        let (told, mut heard) = mpsc::channel(1);
+        let held = told.clone();
+        // Only the first word counts.
+        let hold = move || {
+            let _full = held.try_send(false);
+        };
+        let done = move |_| {
+            let _full = told.try_send(true);
+        };
+        self.store.after_all(hold, done);
+        heard.recv().await.unwrap_or_default()
+    }
+
+    async fn lose(self: &Arc<Self>, record: &Arc<Record>) {
         let mut task = Task::clone(&record.publish_progress());
         let exited = self.exited(&record.id);
         task.ended = Some(rows::now());
@@ -102,13 +128,7 @@ impl Inner {
             let end = if excerpt.omitted_chars == 0 { &mut excerpt.head } else { &mut excerpt.tail };
             end.push_str(CUT);
         }
-        let event = Arc::new(TaskEvent::Ended { task: Box::new(task.clone()), excerpt });
-        let saved = Arc::clone(&event);
-        let seq = self.store.write(move |connection| rows::save_event(connection, &saved)).await?;
-        record.set_end_seq(seq);
-        record.publish(task);
-        self.outboxes.put(record.session, seq, event);
-        Ok(())
+        self.save_event(record, TaskEvent::Ended { task: Box::new(task), excerpt });
     }
 
     /// How a task ended that the runner did not live to save, as its shim wrote it. Not of one that was being stopped:

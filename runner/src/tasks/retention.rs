@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering;
 
 use shared::{OpId, Problem, TaskId, Timestamp};
 
-use super::News;
 use super::inner::Inner;
 use super::record::{Phase, Record};
+use super::{News, blocking};
 use crate::store::rows;
 
 impl Inner {
@@ -31,9 +31,7 @@ impl Inner {
             }
             removed
         };
-        for record in &removed {
-            record.log.remove();
-        }
+        blocking(move || removed.iter().for_each(|record| record.log.remove())).await?;
         self.tell(News::Cleared(tasks.clone()));
         Ok(tasks)
     }
@@ -82,14 +80,22 @@ impl Inner {
         let abandoned = gone.len().saturating_sub(surplus.len()).saturating_sub(limits.ended_most);
         surplus.extend(open.iter().take(abandoned).map(|record| record.id.clone()));
         self.forget(surplus).await?;
-        for record in done.iter().chain(&open) {
-            if self.disk.load(Ordering::Relaxed) <= limits.logs_total {
-                break;
+        let (disk, most) = (Arc::clone(&self.disk), limits.logs_total);
+        let shortened = blocking(move || {
+            let mut shortened = Vec::new();
+            for record in done.iter().chain(&open) {
+                if disk.load(Ordering::Relaxed) <= most {
+                    break;
+                }
+                if record.log.on_disk() > 0 {
+                    record.log.remove();
+                    shortened.push(record.publish_progress());
+                }
             }
-            if record.log.on_disk() > 0 {
-                record.log.remove();
-                self.tell(News::Task(record.publish_progress()));
-            }
+            shortened
+        });
+        for task in shortened.await? {
+            self.tell(News::Task(task));
         }
         Ok(())
     }

@@ -166,7 +166,7 @@ impl World {
         let task = Task { state, ended: Some(Timestamp(self.now)), ..task };
         let event = TaskEvent::Ended { task: Box::new(task.clone()), excerpt: Excerpt::default() };
         let saved = event.clone();
-        let seq = self.commit(move |store| rows::save_event(store, &saved))?;
+        let seq = self.commit(move |store| rows::save_event(store, &saved, Seq(0)))?;
         let life = self.life();
         life.tasks.insert(task.id.0.clone(), (task, Some(seq)));
         life.outboxes.put(SESSION, seq, std::sync::Arc::new(event));

@@ -10,7 +10,7 @@
 
 mod begin;
 mod hold;
-mod stop;
+pub(super) mod stop;
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -52,6 +52,8 @@ pub(super) struct Supervisor {
     why: Option<Why>,
     /// Whether the shim was told to end the tree.
     stopping: bool,
+    /// Who asked for that.
+    stoppers: Vec<Party>,
     /// Whether its end is on its way to the store: it is told once, whatever happens until it is there.
     end_written: bool,
     /// When the command becomes a background task.
@@ -88,6 +90,7 @@ impl Supervisor {
             commands,
             why: None,
             stopping: false,
+            stoppers: Vec::new(),
             end_written: false,
             foreground_until,
             timeout_at: None,
@@ -158,9 +161,12 @@ impl Supervisor {
                 && (output.is_none() || draining.due() <= Instant::now())
             {
                 self.end(end).await;
+                // What it left behind takes a place as it did.
+                if end.left.is_empty() {
+                    drop(place.take());
+                }
                 exited = None;
                 drain = None;
-                drop(place.take());
             }
             if empty && exited.is_none() {
                 break;
@@ -225,7 +231,7 @@ impl Supervisor {
                         if self.why.is_none() {
                             self.why = Some(Why::Asked(by));
                         }
-                        self.stop(&mut shim, grace).await;
+                        self.stop(&mut shim, Some(by), grace).await;
                     }
                     Some(Command::Background { reply }) => self.background(Some(reply)),
                     Some(Command::Hold { hold, reply }) => self.hold(&mut shim, hold, reply).await,
@@ -243,7 +249,7 @@ impl Supervisor {
                         if self.why.is_none() {
                             self.why = Some(Why::Timeout);
                         }
-                        self.stop(&mut shim, self.inner.limits.grace).await;
+                        self.stop(&mut shim, None, self.inner.limits.grace).await;
                     }
                     if self.overdue.is_some_and(|at| at <= now) {
                         self.kill_past(&shim).await;

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::support::{Runner, SOON, meanwhile};
+use crate::support::{Runner, SOON, binary, meanwhile};
 
 async fn fails(arguments: &[&str]) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -236,4 +236,21 @@ fn hangups_are_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
+/// Whoever starts it may have blocked signals, and a mask is inherited.
+#[tokio::test]
+async fn blocked_signals_reach_neither_the_runner_nor_its_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("work")).unwrap();
+    let program = ["env", "--block-signal=TERM,INT,USR1", "sh"];
+    let runner = Runner::start_after(folder, &program, "", binary()).await;
+    let credential = runner.pair().await;
+    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    for _ in 0..2 {
+        let task = socket.start("grep SigBlk /proc/self/status").await;
+        let ended = socket.find(|frame| frame["event"]["task"]["id"] == task).await;
+        assert_eq!(ended["event"]["excerpt"]["head"], "SigBlk:\t0000000000000000\n");
+    }
+    drop(runner.stop().await);
 }

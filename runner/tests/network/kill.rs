@@ -401,6 +401,34 @@ async fn a_stopped_supervisor_does_not_keep_its_tree_alive_either() {
     timeout(PATIENCE, wait(&|| living(&tasks).is_empty())).await.expect("it lives on");
 }
 
+/// Runner and supervisors are killed at once; what ended tasks had left behind is ended by the next runner.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_ended_tasks_left_behind_is_ended_after_a_crash_of_all() {
+    let mut runner = Runner::start(&[]).await;
+    let credential = runner.pair().await;
+    let session = Uuid::new_v4();
+    let (mut socket, _) = runner.drive(&credential, session).await;
+    let command = "echo $PPID > shim; setsid env -i flock held sleep 300 >/dev/null 2>&1 & while flock -n held true; do :; done";
+    let id = socket.start(command).await;
+    let ended = socket.find(|frame| frame["event"]["task"]["id"] == id).await;
+    assert_eq!(ended["event"]["task"]["state"]["status"], "completed");
+    assert_eq!(ended["event"]["task"]["left_behind"].as_array().map(Vec::len), Some(2), "{ended}");
+    let held = runner.work().join("held");
+    let is_held = || {
+        let file = std::fs::File::open(&held).unwrap();
+        matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock))
+    };
+    runner.signal("STOP");
+    let shim = std::fs::read_to_string(runner.work().join("shim")).unwrap();
+    assert!(std::process::Command::new("kill").args(["-9", shim.trim()]).status().unwrap().success());
+    runner.child.kill().await.unwrap();
+    assert!(is_held(), "nobody was there to end it");
+    let runner = Runner::start_in(runner.folder, &[], &[]).await;
+    assert!(!is_held());
+    drop(runner.stop().await);
+}
+
 /// What a task of this session is found as by the next life of the runner.
 async fn told_later(folder: tempfile::TempDir, credential: &str, session: Uuid, task: &str) -> Value {
     let runner = Runner::start_in(folder, &[], &[]).await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::AsyncBufReadExt as _;
 use uuid::Uuid;
 
 use crate::support::{Runner, SOON, Socket, binary, left_out};
@@ -132,6 +133,7 @@ async fn a_full_disk_refuses_what_is_new_and_loses_no_end() {
     let fill = fill.display();
     let wait = |file: &str| format!("while [ ! -e {file} ]; do sleep 0.02; done");
     let running = socket.start(&format!("{}; echo survived; exit 4", wait("end"))).await;
+    let endless = socket.start("sleep 300").await;
     let filling =
         format!("dd if=/dev/zero of='{fill}' bs=4k 2>/dev/null; touch full; {}; rm '{fill}'", wait("go"));
     socket.start(&filling).await;
@@ -146,13 +148,19 @@ async fn a_full_disk_refuses_what_is_new_and_loses_no_end() {
     socket.send(json!({"type": "alarm", "id": 1, "after_ms": 1500})).await;
     let meanwhile = socket.collect(|frame| frame["type"] == "alarm").await;
     assert!(meanwhile.iter().all(|frame| frame["type"] != "event"), "{meanwhile:?}");
+    let said =
+        meanwhile.iter().find(|frame| frame["task"]["unsaved"] == true).expect("it is shown meanwhile");
+    assert_eq!(said["task"]["state"], json!({"status": "failed", "code": 4}));
+    let stopped = socket.ask(json!({"op": "stop", "task": endless, "by": "user"})).await["task"].clone();
+    assert_eq!((&stopped["state"]["status"], &stopped["unsaved"]), (&json!("stopped"), &json!(true)));
     let (_other, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
-    assert_eq!(welcome["tasks"].as_array().unwrap().len(), 2);
+    assert_eq!(welcome["tasks"].as_array().unwrap().len(), 3);
 
     std::fs::write(work.join("go"), "").unwrap();
     let event = ended(&mut socket, &running).await;
     assert_eq!(event["task"]["state"], json!({"status": "failed", "code": 4}));
     assert_eq!(event["excerpt"]["head"], "survived\n");
+    assert_eq!(ended(&mut socket, &endless).await["task"]["unsaved"], false);
     let task = socket.start("echo again").await;
     assert_eq!(ended(&mut socket, &task).await["excerpt"]["head"], "again\n");
     assert!(!work.join("started").exists(), "it was refused");
@@ -172,4 +180,51 @@ async fn a_task_that_fills_the_disk_with_its_output_still_ends() {
     assert!(event["excerpt"]["tail"].as_str().unwrap().ends_with("x\nLAST\n"));
     let task = socket.start("echo again").await;
     assert_eq!(ended(&mut socket, &task).await["excerpt"]["head"], "again\n");
+}
+
+/// It is killed while a task runs, and there is no room for that task's end when it starts again.
+#[tokio::test]
+async fn a_runner_whose_disk_is_full_starts_and_says_so() {
+    let folder = folder();
+    let state = folder.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    let unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh"];
+    let mount = format!("mount -t tmpfs -o size=4m,mode=700 tmpfs '{}'", state.display());
+    let able = std::process::Command::new(unshare[0]).args(&unshare[1..]).args(["-c", &mount]).output();
+    if !able.is_ok_and(|output| output.status.success()) {
+        println!("LEFT OUT: this system lets nobody mount a file system of their own");
+        return;
+    }
+    let (fill, go) = (state.join("fill"), folder.path().join("work/go"));
+    // The first runner is killed by its command, which has filled the disk; the second one follows it.
+    let lines = format!(
+        "{mount}\n\"$0\" \"$@\"\n(while [ ! -e '{}' ]; do sleep 0.05; done; rm '{}') >/dev/null 2>&1 &",
+        go.display(),
+        fill.display()
+    );
+    let mut runner = Runner::start_after(folder, &unshare, &lines, binary()).await;
+    let credential = runner.pair().await;
+    let session = Uuid::new_v4();
+    let (mut socket, _) = runner.drive(&credential, session).await;
+    let command = format!(
+        "dd if=/dev/zero of='{}' bs=4k 2>/dev/null; kill -9 $(cut -d' ' -f4 /proc/$PPID/stat); sleep 300",
+        fill.display()
+    );
+    let task = socket.start(&command).await;
+    let mut line = String::new();
+    let read = tokio::time::timeout(SOON, runner.stdout.read_line(&mut line)).await;
+    read.expect("it does not start again").unwrap();
+    let address = line.split_once("/#pair=").unwrap_or_else(|| panic!("{line:?}\n{}", runner.log())).0;
+    runner.port = address.rsplit_once(':').unwrap().1.parse().unwrap();
+    assert!(runner.log().contains("the store cannot be written"), "it says so");
+    let (mut socket, welcome) = runner.drive(&credential, session).await;
+    let shown = &welcome["tasks"][0];
+    assert_eq!((&shown["id"], &shown["unsaved"]), (&json!(task), &json!(true)), "{welcome}");
+    assert_eq!(shown["state"]["status"], "lost");
+    std::fs::write(&go, "").unwrap();
+    let event = ended(&mut socket, &task).await;
+    assert_eq!(
+        (&event["task"]["state"]["status"], &event["task"]["unsaved"]),
+        (&json!("lost"), &json!(false))
+    );
 }

@@ -69,6 +69,12 @@ pub(crate) fn living(task: &TaskId) -> Vec<u32> {
     found
 }
 
+/// Whether a process holds the lock of a file: `flock` keeps it in whatever it starts, in any session and environment.
+pub(crate) fn is_held(lock: &Path) -> bool {
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(lock).unwrap();
+    matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock))
+}
+
 /// Waits until the condition holds, and fails if it never does.
 pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     let waiting = async {
@@ -150,10 +156,16 @@ impl Runner {
         self.events().await.into_iter().map(short).collect()
     }
 
+    /// Another connection to its store.
+    pub(crate) fn second_connection(&self) -> rusqlite::Connection {
+        let connection = rusqlite::Connection::open(self.state.path().join("meanwhile.db")).unwrap();
+        connection.busy_timeout(PATIENCE).unwrap();
+        connection
+    }
+
     /// Lets the store write nothing until the lock is dropped, as a full disk does.
     pub(crate) fn hold_store(&self) -> rusqlite::Connection {
-        let lock = rusqlite::Connection::open(self.state.path().join("meanwhile.db")).unwrap();
-        lock.busy_timeout(PATIENCE).unwrap();
+        let lock = self.second_connection();
         lock.execute_batch("BEGIN IMMEDIATE").unwrap();
         lock
     }

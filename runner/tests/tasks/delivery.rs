@@ -454,3 +454,31 @@ async fn a_task_in_place_of_a_command_is_run_again_whole() {
     let gone = runner.tasks.start(runner.session, crate::common::op(), again).await.unwrap_err();
     assert_eq!(gone.code, ProblemCode::NotFound);
 }
+
+/// The store refuses it for good: it is told all the same, once, and what comes later has other numbers.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_the_store_refuses_is_told_and_said_to_be_unsaved() {
+    let runner = Runner::new().await;
+    let store = runner.second_connection();
+    store
+        .execute_batch(
+            "CREATE TRIGGER refuses BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'it refuses'); END",
+        )
+        .unwrap();
+    let (task, excerpt) = runner.finish(start("echo END; exit 3")).await;
+    assert!(task.unsaved);
+    assert_eq!(task.state, TaskState::Failed { code: 3 });
+    assert!(excerpt.head.starts_with("END\n[The runner could not save this end"), "{excerpt:?}");
+    let stopped = runner.start(start("sleep 300")).await;
+    let stopped = runner.tasks.stop(&stopped.id, Party::User, true).await.unwrap();
+    assert!(matches!(stopped.state, TaskState::Stopped { .. }), "{stopped:?}");
+    store.execute_batch("DROP TRIGGER refuses").unwrap();
+    for _ in 0..40 {
+        let (task, _) = runner.finish(start("true")).await;
+        assert!(!task.unsaved);
+    }
+    let events = runner.tasks.events_after(runner.session, Seq(0), 1_000).await.unwrap();
+    assert_eq!(events.iter().map(|(seq, _)| seq.0).collect::<Vec<_>>(), (1..=42).collect::<Vec<_>>());
+    let first = runner.tasks.events_after(runner.session, Seq(0), 5).await.unwrap();
+    assert_eq!(first.iter().map(|(seq, _)| seq.0).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+}

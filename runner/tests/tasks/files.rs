@@ -335,3 +335,53 @@ async fn too_much_is_refused_and_a_long_diff_is_cut() {
     assert!(change.diff.ends_with("more lines)\n"), "{}", &change.diff[change.diff.len() - 40..]);
     assert_eq!(change.added, 100_000);
 }
+
+/// A write through a handle on the old folder would say "Created", and be gone with that.
+#[tokio::test]
+async fn a_workspace_that_is_renamed_and_made_anew_is_the_new_one() {
+    let (folder, files) = workspace();
+    let (ws, old) = (folder.path().join("ws"), folder.path().join("ws.old"));
+    files.write("kept".into(), "old\n".into()).await.unwrap();
+    fs::rename(&ws, &old).unwrap();
+    for _ in 0..2 {
+        let problem = files.write("a".into(), "x\n".into()).await.unwrap_err();
+        assert_eq!(problem.code, ProblemCode::System);
+        assert!(problem.message.contains("no longer there"), "{problem}");
+    }
+    assert!(!old.join("a").exists());
+    fs::create_dir(&ws).unwrap();
+    files.write("a".into(), "x\n".into()).await.unwrap();
+    assert_eq!(fs::read_to_string(ws.join("a")).unwrap(), "x\n");
+    assert_eq!(files.read("kept".into(), None, None).await.unwrap_err().code, ProblemCode::NotFound);
+    fs::remove_dir_all(&old).unwrap();
+    files.edit("a".into(), "x".into(), "y".into()).await.unwrap();
+    assert_eq!(files.read("a".into(), None, None).await.unwrap().text, "y\n");
+    // And back, and a third one.
+    fs::rename(&ws, &old).unwrap();
+    fs::create_dir(&ws).unwrap();
+    assert_eq!(files.read("a".into(), None, None).await.unwrap_err().code, ProblemCode::NotFound);
+    fs::remove_dir(&ws).unwrap();
+    fs::rename(&old, &ws).unwrap();
+    assert_eq!(files.read("a".into(), None, None).await.unwrap().text, "y\n");
+}
+
+#[tokio::test]
+async fn a_workspace_that_becomes_a_link_leads_nowhere() {
+    let (folder, files) = workspace();
+    let ws = folder.path().join("ws");
+    fs::remove_dir(&ws).unwrap();
+    symlink(folder.path(), &ws).unwrap();
+    let problem = files.read("secret".into(), None, None).await.unwrap_err();
+    assert!(problem.message.contains("a link to"), "{problem}");
+}
+
+#[tokio::test]
+async fn an_edit_keeps_the_line_ends_of_the_file() {
+    let (folder, files) = workspace();
+    let path = folder.path().join("ws/a");
+    fs::write(&path, "one\r\ntwo\r\n").unwrap();
+    files.edit("a".into(), "two".into(), "2\n3".into()).await.unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "one\r\n2\r\n3\r\n");
+    files.edit("a".into(), "one\r\n2\r\n".into(), "1\n\n2\n".into()).await.unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "1\r\n\r\n2\r\n3\r\n");
+}

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use shared::task::{Party, TaskState};
 
-use crate::common::{Runner, gone, living, start, until};
+use crate::common::{Runner, gone, is_held, living, start, until};
 
 /// A stop whose shim does not hear takes this long at most: the grace, a second, and a slow machine.
 const LATE: Duration = Duration::from_secs(15);
@@ -53,6 +53,67 @@ async fn one_that_kills_its_supervisor_is_lost_with_all_that_it_started() {
     let (task, _) = runner.finish(start("setsid sleep 300 & kill -KILL $PPID; sleep 300")).await;
     assert!(matches!(task.state, TaskState::Lost { .. }), "{:?}", task.state);
     until("it is gone", || living(&task.id).is_empty()).await;
+}
+
+/// Whatever hides: from a group, a session, an environment, its parents.
+const HIDING: [&str; 4] = [
+    "setsid env -i flock held sleep 300 &",
+    "(setsid nohup flock held env -i sleep 300 >/dev/null 2>&1 &);",
+    "(exec -c setsid flock held sleep 300 >/dev/null 2>&1 &);",
+    "(cd /; exec env -i setsid bash -c 'exec -a x flock \"$0\" sleep 300' \"$OLDPWD/held\" >/dev/null 2>&1 &);",
+];
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_kills_its_supervisor_takes_with_it_what_has_another_environment() {
+    for hiding in HIDING {
+        let runner = Runner::new().await;
+        let held = runner.workspace().join("held");
+        let task = runner
+            .start(start(&format!("{hiding} until [ -e go ]; do sleep 0.01; done; kill -9 $PPID; sleep 300")))
+            .await;
+        until("it holds the lock", || is_held(&held)).await;
+        std::fs::write(runner.workspace().join("go"), "").unwrap();
+        let (ended, _) = runner.end(&task.id).await;
+        assert!(matches!(ended.state, TaskState::Lost { .. }), "{:?}", ended.state);
+        assert!(!is_held(&held), "{hiding} lives");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_behind_ends_with_its_supervisor_whatever_its_environment() {
+    for hiding in HIDING {
+        let runner = Runner::new().await;
+        let held = runner.workspace().join("held");
+        let shim = "echo $PPID > shim";
+        let (task, _) =
+            runner.finish(start(&format!("{shim}; {hiding} while flock -n held true; do :; done"))).await;
+        assert_eq!(task.state, TaskState::Completed);
+        assert!(is_held(&held));
+        let shim = std::fs::read_to_string(runner.workspace().join("shim")).unwrap();
+        assert!(std::process::Command::new("kill").args(["-9", shim.trim()]).status().unwrap().success());
+        until("it is gone", || !is_held(&held)).await;
+    }
+}
+
+/// An editor that a task has called may give its environment to a person's shell.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_bears_the_name_of_a_task_is_left_alone() {
+    let runner = Runner::new().await;
+    let task = runner.start(start("until [ -e go ]; do sleep 0.01; done; kill -9 $PPID; sleep 300")).await;
+    let mut foreign =
+        std::process::Command::new("sleep").arg("300").env("MEANWHILE_TASK", &task.id.0).spawn().unwrap();
+    std::fs::write(runner.workspace().join("go"), "").unwrap();
+    let (ended, _) = runner.end(&task.id).await;
+    assert!(matches!(ended.state, TaskState::Lost { .. }), "{:?}", ended.state);
+    let runner = runner.restart().await;
+    let lives = foreign.try_wait().unwrap().is_none();
+    foreign.kill().unwrap();
+    foreign.wait().unwrap();
+    assert!(lives);
+    drop(runner);
 }
 
 /// Its supervisor may not even have said that it began.

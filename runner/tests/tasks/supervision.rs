@@ -134,6 +134,41 @@ async fn a_second_stop_kills_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stop_of_another_party_leaves_the_grace_of_the_first() {
+    let runner = Runner::with(|config| config.limits.grace = Duration::from_secs(600)).await;
+    let command = "trap 'touch asked; until [ -e go ]; do sleep 0.02; done; echo cleaned; exit 0' TERM; touch ready; \
+                   while :; do sleep 0.05; done";
+    let task = runner.start(start(command)).await;
+    let (ready, asked) = (runner.workspace().join("ready"), runner.workspace().join("asked"));
+    until("it has begun", || ready.exists()).await;
+    let stop = |by| {
+        let (tasks, id) = (runner.tasks.clone(), task.id.clone());
+        tokio::spawn(async move { tasks.stop(&id, by, false).await })
+    };
+    let first = stop(Party::Agent);
+    until("it was asked", || asked.exists()).await;
+    let (second, third) = (stop(Party::User), stop(Party::Runner));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    fs::write(runner.workspace().join("go"), "").unwrap();
+    for stopped in [first, second, third] {
+        let task = tokio::time::timeout(PATIENCE, stopped).await.unwrap().unwrap().unwrap();
+        assert!(matches!(task.state, TaskState::Stopped { by: Party::Agent, .. }), "{:?}", task.state);
+    }
+    let output = runner.end(&task.id).await.1.head;
+    assert!(output.ends_with("cleaned\n"), "{output}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_left_behind_takes_a_place() {
+    let runner = Runner::with(|config| config.limits.running = 1).await;
+    let (left, _) = runner.finish(start("sleep 300 >/dev/null 2>&1 &")).await;
+    let next = runner.start(start("true")).await;
+    assert_eq!(next.state, TaskState::Queued);
+    runner.tasks.stop(&left.id, Party::User, true).await.unwrap();
+    assert_eq!(runner.end(&next.id).await.0.state, TaskState::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn stopping_what_has_ended_changes_nothing() {
     let runner = Runner::new().await;
     let (task, _) = runner.finish(start("exit 3")).await;

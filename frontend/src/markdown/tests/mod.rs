@@ -201,21 +201,9 @@ fn words(blocks: &[Block]) -> String {
 
 #[test]
 fn a_long_list_is_cut_between_its_items() {
-<<<<<<< ours
-    let numbered: String = (1..2_000).map(|n| format!("{n}. item {n}\n")).collect::<Vec<_>>().concat();
-    let nested: String = (1..500)
-        .map(|n| format!("- item {n}\n  - below\n    ```\n    - x\n    ```\n"))
-        .collect::<Vec<_>>()
-        .concat();
-||||||| base
-    let numbered: String = (1..2_000).map(|n| format!("{n}. item {n}\n")).collect();
-    let nested: String =
-        (1..500).map(|n| format!("- item {n}\n  - below\n    ```\n    - x\n    ```\n")).collect();
-=======
     let items = |count: u32, item: fn(u32) -> String| (1..count).map(item).collect::<Vec<_>>().concat();
     let numbered = items(2_000, |n| format!("{n}. item {n}\n"));
     let nested = items(500, |n| format!("- item {n}\n  - below\n    ```\n    - x\n    ```\n"));
->>>>>>> theirs
     for (source, first) in [(numbered, Some(1)), (nested, None)] {
         let (mut rest, mut all, mut cuts) = (source.as_str(), Vec::new(), 0);
         let mut take = |part: &str| {

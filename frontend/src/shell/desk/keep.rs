@@ -137,7 +137,6 @@ impl Desk {
         }
     }
 
-<<<<<<< ours
     /// Shows a task's whole log in a tab of its own; where the browser opens none, it is a download.
     pub(super) async fn open_log(&self, task: &TaskId) -> Result<(), String> {
         let log = ansi::plain(&files::whole_log(&self.pairing, task).await?);
@@ -150,8 +149,6 @@ impl Desk {
         files::download(&format!("{task}.log"), files::TEXT, log.as_bytes()).await
     }
 
-||||||| base
-=======
     /// The page may go before what is under way is written: what the person wrote is kept where that takes no time.
     pub(super) fn leave(&self) {
         for seat in self.seats.borrow().values() {
@@ -172,7 +169,6 @@ impl Desk {
         }
     }
 
->>>>>>> theirs
     /// Writes lines and the draft, one after the other and the newest only.
     pub(super) fn write_on(&self) {
         if self.writing.replace(true) {

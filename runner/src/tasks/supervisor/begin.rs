@@ -14,8 +14,8 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Supervisor, Why};
+use crate::shim::tag::VARIABLE;
 use crate::shim::wire::{FromShim, Run, ToShim};
-use crate::tasks::environment::MARK;
 use crate::tasks::queue::Place;
 use crate::tasks::record::{Command, Input};
 use crate::tasks::restore::exit_record;
@@ -156,10 +156,11 @@ impl Supervisor {
             (Input::None, None)
         };
         let run = ToShim::Run(Run {
+            task: self.record.id.0.clone(),
             shell: self.inner.shell.clone(),
             command: self.start.command.clone(),
             folder: self.task.folder.clone(),
-            env: vec![(MARK.into(), self.record.id.0.clone())],
+            env: vec![(VARIABLE.into(), self.record.id.0.clone())],
             stdin: their_input.is_some(),
             read_only: match self.start.sandbox {
                 Some(Sandbox::ReadOnly) => self.inner.sandboxes.read_only.clone().ok(),
@@ -196,8 +197,8 @@ impl Supervisor {
                 Some(_) => {}
                 None => {
                     // It had read what to start: had it not, the system would say so by an error.
-                    self.kill_marked().await;
-                    return Err(Missed::Over(TaskState::Lost { reason: KILLED_AT_ONCE.into() }));
+                    let reason = KILLED_AT_ONCE.to_owned() + &self.kill_orphans().await;
+                    return Err(Missed::Over(TaskState::Lost { reason }));
                 }
             }
         }

@@ -7,13 +7,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use shared::task::{Process, TaskState};
+use shared::task::{Party, Process, TaskState};
 use tokio::time::Instant;
 
 use super::{Supervisor, Why};
+use crate::shim::tag::Tags;
 use crate::shim::wire::ToShim;
 use crate::store::rows;
-use crate::tasks::environment::MARK;
 use crate::tasks::shims::Shim;
 
 /// How long a stop waits for a look at its ports.
@@ -21,9 +21,28 @@ const LOOK_PATIENCE: Duration = Duration::from_millis(200);
 /// How much longer than the grace a shim may take.
 const OVERDUE: Duration = Duration::from_secs(1);
 
+const SHIM_KILLED: &str = "Its supervisor was killed from outside; what it ran was ended with it.";
+
+/// Processes in one line.
+pub(in crate::tasks) fn names(processes: &[Process]) -> String {
+    let name = |process: &Process| match process.pid {
+        // It stands for those beyond a bound.
+        0 => process.command.clone(),
+        pid => format!("{pid} ({})", process.command),
+    };
+    processes.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
 impl Supervisor {
-    /// Tells the shim to end the tree; the second time at once.
-    pub(super) async fn stop(&mut self, shim: &mut Shim, grace: Duration) {
+    /// Tells the shim to end the tree; at once if the same party asks a second time. What others ask for meanwhile does
+    /// not cut the grace short.
+    pub(super) async fn stop(&mut self, shim: &mut Shim, by: Option<Party>, grace: Duration) {
+        let again = by.is_some_and(|by| self.stoppers.contains(&by));
+        if self.stopping && !again && !grace.is_zero() {
+            self.stoppers.extend(by);
+            return;
+        }
+        self.stoppers.extend(by.filter(|_| !again));
         let grace = if self.stopping { Duration::ZERO } else { grace };
         // A runner that stops has looked once for all.
         if !self.stopping && !self.inner.stopping.load(Ordering::Acquire) {
@@ -57,29 +76,31 @@ impl Supervisor {
 
     /// The shim says what KILL does not end.
     pub(super) fn stuck(&mut self, left: &[Process]) {
-        let names: Vec<_> =
-            left.iter().map(|process| format!("{} ({})", process.pid, process.command)).collect();
-        let words = format!(
-            "The system does not end these processes of task {}: {}.",
-            self.record.id,
-            names.join(", ")
-        );
+        let words =
+            format!("The system does not end these processes of task {}: {}.", self.record.id, names(left));
         tracing::warn!(%words, "stuck");
         *self.record.stuck.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(words);
         // Wakes those who wait, who then look.
         self.record.phase.send_modify(|_| {});
     }
 
-    /// Kills what is left of a task whose shim is no more.
-    pub(super) async fn kill_marked(&self) {
-        let mark = format!("{MARK}={}", self.record.id);
+    /// Kills what is left of a task whose shim is no more. Gives what could not be killed, as a sentence behind others.
+    pub(super) async fn kill_orphans(&self) -> String {
+        let tags = Tags::new([self.record.id.0.as_str()]);
+        let kill = move || crate::shim::kill_tagged(&tags, true);
         // The thread that looks may only fail with the runner.
-        let _failed = tokio::task::spawn_blocking(move || crate::shim::kill_marked(&[mark], true)).await;
+        let left = tokio::task::spawn_blocking(kill).await.unwrap_or_default();
+        if left.is_empty() {
+            return String::new();
+        }
+        let words = format!(" These processes of it could not be ended, and live on: {}.", names(&left));
+        tracing::warn!(task = %self.record.id, "A supervisor was killed.{words}");
+        words
     }
 
-    /// Somebody killed the shim: what it watched over is found by its mark and killed.
+    /// Somebody killed the shim: what it watched over is found by its tag and killed.
     pub(super) async fn shim_died(&mut self, leader_ended: bool) {
-        self.kill_marked().await;
+        let left = self.kill_orphans().await;
         self.record.close_input().await;
         if !leader_ended && !self.end_written {
             self.task.ended = Some(rows::now());
@@ -90,9 +111,7 @@ impl Supervisor {
             self.task.state = match self.why {
                 Some(Why::Timeout) => TaskState::Timeout,
                 Some(Why::Asked(by)) => TaskState::Stopped { by, signal: None },
-                None => TaskState::Lost {
-                    reason: "Its supervisor was killed from outside; what it ran was ended with it.".into(),
-                },
+                None => TaskState::Lost { reason: SHIM_KILLED.to_owned() + &left },
             };
         }
         // Not what is published: a full disk may hold that back for long.
