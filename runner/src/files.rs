@@ -51,7 +51,7 @@ struct Inner {
     dir: Dir,
     changing: Arc<Mutex<()>>,
     /// The same with a newer handle, once another folder has come to its path.
-    newer: Mutex<Option<Arc<Inner>>>,
+    newer: Mutex<Option<Arc<Self>>>,
 }
 
 /// A change that is wanted.

@@ -46,7 +46,7 @@ async fn undecided(page: &Page) {
 
 #[test]
 fn it_cannot_be_allowed_before_all_of_it_was_read() {
-    let lines: String = (0..200).map(|n| format!("echo {n}\n")).collect();
+    let lines = (0..200).map(|n| format!("echo {n}\n")).collect::<Vec<_>>().concat();
     asked("it_cannot_be_allowed_before_all_of_it_was_read", &format!("{lines}touch last"), async |scene| {
         let page = &scene.page;
         for (width, height) in [(390, 844), (1440, 900)] {

@@ -53,7 +53,7 @@ impl Stranger {
         let serving = tokio::task::spawn_local(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let keeps = Rc::clone(&keeps);
-                tokio::task::spawn_local(async move { drop(answer(stream, way, &keeps).await) });
+                tokio::task::spawn_local(async move { drop(Box::pin(answer(stream, way, &keeps)).await) });
             }
         });
         Self { heard, serving }
@@ -91,7 +91,7 @@ async fn head(stream: &TcpStream) -> std::io::Result<String> {
 }
 
 async fn answer(mut stream: TcpStream, way: Way, keeps: &RefCell<Vec<String>>) -> std::io::Result<()> {
-    let asked = head(&stream).await?;
+    let asked = Box::pin(head(&stream)).await?;
     keeps.borrow_mut().push(asked.clone());
     if !asked.starts_with("GET /ws") || matches!(way, Way::Plain) {
         let mut body = [0; 16 * 1024];
@@ -110,6 +110,7 @@ async fn answer(mut stream: TcpStream, way: Way, keeps: &RefCell<Vec<String>>) -
         stream.write_all(format!("{head}{claim}").as_bytes()).await?;
         return stream.shutdown().await;
     }
+    #[expect(clippy::result_large_err, reason = "the library's own type")]
     let agree = |_: &Request, mut response: Response| {
         response.headers_mut().insert("sec-websocket-protocol", "meanwhile.v1".parse().expect("it is plain"));
         Ok(response)

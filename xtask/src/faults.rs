@@ -121,18 +121,11 @@ pub(crate) fn run(names: &[String]) -> anyhow::Result<ExitCode> {
         fs::write(&file, broken(fault, &sound)?)?;
         let found = search(&tree, fault.seeds);
         fs::write(&file, sound)?;
-        match found? {
-            Some(words) => {
-                say::result(format_args!(
-                    "{:8} {:4} s  found: {words}",
-                    fault.name,
-                    began.elapsed().as_secs()
-                ));
-            }
-            None => {
-                missed += 1;
-                say::result(format_args!("{:8} NOT FOUND in {} seeds", fault.name, fault.seeds));
-            }
+        if let Some(words) = found? {
+            say::result(format_args!("{:8} {:4} s  found: {words}", fault.name, began.elapsed().as_secs()));
+        } else {
+            missed += 1;
+            say::result(format_args!("{:8} NOT FOUND in {} seeds", fault.name, fault.seeds));
         }
     }
     Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -6,6 +6,7 @@
 //! Which sessions other tabs drive is read from the locks, which are the truth; a channel of all tabs only says when to look.
 
 mod keep;
+mod locks;
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -29,16 +30,13 @@ use super::pairing::Pairing;
 use super::seat::Seat;
 use super::store::Store;
 use super::{address, kept, notify};
-use crate::state::{CallView, Ownership, PageState, Sessions};
+use crate::state::{CallView, Ownership, PageState};
 use crate::ui::Wish;
 
 /// How long a session that nobody looks at stays open after its work is done, in milliseconds.
 const LINGER: u32 = 10_000;
 /// How long the start waits for the runner's word on the pairing, in milliseconds.
 const PAIRING_TIME: u32 = 5_000;
-
-/// With what pause the locks are looked at again, in milliseconds.
-const LOOK_AGAIN: u32 = 1_000;
 
 /// What all tabs tell each other.
 #[derive(Debug, Serialize, Deserialize)]
@@ -398,61 +396,6 @@ impl Desk {
         };
         self.state.ownership.set(ownership);
         self.state.storage_problem.set(self.store.problem());
-    }
-
-    /// A lock goes only some time after a tab has given it up or has gone: while others hold any, it is looked again.
-    async fn look_at_locks(&self) {
-        self.see_locks().await;
-        if self.looking.replace(true) {
-            return;
-        }
-        while !hidden() && self.others_hold_any() {
-            sleep(LOOK_AGAIN).await;
-            self.see_locks().await;
-        }
-        self.looking.set(false);
-    }
-
-    async fn see_locks(&self) {
-        let held = lock::held().await;
-        if *self.held.borrow() != held {
-            self.held.replace(held);
-            self.list();
-        }
-    }
-
-    fn others_hold_any(&self) -> bool {
-        let seats = self.seats.borrow();
-        let drives = |session| seats.get(session).is_some_and(|seat| seat.drives());
-        self.held.borrow().keys().any(|session| !drives(session))
-    }
-
-    /// Tells the page the list of sessions. One that no tab drives is not at work, whatever its last line said.
-    fn list(&self) {
-        let held = self.held.borrow();
-        let seats = self.seats.borrow();
-        let own = own_name(&held, &seats);
-        let here = |session| seats.get(session).is_some_and(|seat| seat.drives());
-        let lines = self.lines.borrow();
-        let list = lines.values().map(|line| {
-            let runs = held.contains_key(&line.session) || here(&line.session);
-            SessionSummary {
-                busy: line.busy && runs,
-                running: if runs { line.running } else { 0 },
-                ..line.clone()
-            }
-        });
-        self.state.sessions.set(Sessions {
-            list: list.collect(),
-            current: self.shown.get(),
-            elsewhere: held
-                .iter()
-                .filter(|(session, name)| Some(*name) != own && !here(session))
-                .map(|(session, _)| *session)
-                .collect(),
-            here: seats.values().filter(|seat| seat.drives()).count(),
-            deleted: kept::deleted(),
-        });
     }
 
     /// Another tab has news.

@@ -364,7 +364,7 @@ impl Shared {
                     match frame {
                         ToShim::Run(run) => {
                             self.state().busy = true;
-                            if jobs.send((run, descriptors)).is_err() {
+                            if jobs.send((*run, descriptors)).is_err() {
                                 return;
                             }
                         }

@@ -87,7 +87,7 @@ impl Worn {
     /// Where the system allows no such limit, there is no tag.
     pub(super) fn new(task: &str) -> Self {
         let before = getrlimit(Resource::Rttime);
-        let _none = setrlimit(Resource::Rttime, Rlimit { current: Some(of(task)), ..before.clone() });
+        let _none = setrlimit(Resource::Rttime, Rlimit { current: Some(of(task)), ..before });
         Self(before)
     }
 }
@@ -95,7 +95,7 @@ impl Worn {
 #[cfg(target_os = "linux")]
 impl Drop for Worn {
     fn drop(&mut self) {
-        let _unchanged = setrlimit(Resource::Rttime, self.0.clone());
+        let _unchanged = setrlimit(Resource::Rttime, self.0);
     }
 }
 

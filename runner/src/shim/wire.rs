@@ -13,7 +13,7 @@ pub(crate) const MAX_FRAME: usize = 8 * 1024 * 1024;
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToShim {
     /// Start this. Only when nothing of an earlier run is left.
-    Run(Run),
+    Run(Box<Run>),
     /// End the whole tree: TERM and CONT now, KILL after so many milliseconds; 0 kills at once.
     Stop {
         /// In milliseconds.

@@ -155,7 +155,7 @@ impl Supervisor {
         } else {
             (Input::None, None)
         };
-        let run = ToShim::Run(Run {
+        let run = ToShim::Run(Box::new(Run {
             task: self.record.id.0.clone(),
             shell: self.inner.shell.clone(),
             command: self.start.command.clone(),
@@ -168,7 +168,7 @@ impl Supervisor {
             },
             writable: self.inner.sandboxes.writable.clone(),
             record: exit_record(&self.inner.logs, &self.record.id).to_string_lossy().into_owned(),
-        });
+        }));
         let mut descriptors = vec![theirs.as_fd()];
         descriptors.extend(their_input.iter().map(OwnedFd::as_fd));
         let mut shim = self.inner.shims.take()?;
