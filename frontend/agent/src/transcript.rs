@@ -15,7 +15,7 @@ use crate::model::message::{Message, Role, block_type, ends_on_server_tool, is_t
 use crate::notice::{cut_head, cut_tail};
 use crate::record::{Entry, Record};
 
-/// A result that is no longer than this is not cut when a server refuses a request as too large.
+/// A result that is no longer than twice this is not cut when a server refuses a request as too large.
 const SHORT_RESULT: usize = 2_000;
 
 /// The messages so far.
@@ -80,7 +80,7 @@ impl Transcript {
         let last = self.messages.last().filter(|last| last.role == Role::User)?;
         let results = last.content.iter().filter(|block| block_type(block) == "tool_result");
         let longest = results.filter_map(|block| Some(block["content"].as_str()?.chars().count())).max()?;
-        (longest > SHORT_RESULT).then(|| (longest / 4).max(SHORT_RESULT))
+        (longest > 2 * SHORT_RESULT).then(|| (longest / 4).max(SHORT_RESULT))
     }
 
     /// Cuts them. Nobody has taken them in yet.

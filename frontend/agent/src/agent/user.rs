@@ -115,7 +115,7 @@ impl Agent {
             return;
         }
         if self.is_refused() {
-            return self.take_back(out);
+            return toast(out, "Nothing is under way. Take back what was refused, or try again.");
         }
         if self.stop_call(out) {
             return;

@@ -115,8 +115,10 @@ fn the_first_words_of_all_can_be_taken_back() {
     let mut rig = Rig::new();
     rig.say("x");
     refuse(&mut rig, 400, "no");
-    // As Escape does.
+    // Escape stops nothing: the next words would join what is refused.
     rig.user(UserEvent::StopReply);
+    assert!(rig.status.as_ref().unwrap().refused);
+    rig.user(UserEvent::TakeBack);
     assert_eq!(rig.drafts, ["x"]);
     rig.boot();
     rig.connect();
