@@ -90,6 +90,8 @@ pub enum Ownership {
     Driving,
     /// Another tab's agent runs it; this one shows the same.
     Following,
+    /// Its log cannot be read: nobody runs it.
+    Unreadable,
     /// The browser is not paired with the runner.
     Unpaired {
         /// Why, in a sentence; empty when it never was.
@@ -247,6 +249,10 @@ impl PageState {
                 });
             }
             Patch::Toast { tone, text } => self.toast(tone, text),
+            Patch::Draft { text } => self.draft.update(|draft| {
+                let more = if draft.is_empty() { String::new() } else { format!("\n\n{draft}") };
+                *draft = text + &more;
+            }),
             Patch::PairLink { url, expires } => self.pair_link.set(Some(PairLink { url, expires })),
         }
     }
@@ -289,5 +295,6 @@ fn blank_status() -> Status {
         spent: Spent::default(),
         unsaved: None,
         polls: 0,
+        refused: false,
     }
 }

@@ -44,6 +44,8 @@ pub enum ProblemCode {
     NotFound,
     /// It is there already, or is no longer in the state that this needs.
     Conflict,
+    /// The id of this operation was another operation's before. Nothing was done; a new id is needed.
+    IdReused,
     /// A limit of size or number; the message names it.
     TooLarge,
     /// Too many at once, or too fast.

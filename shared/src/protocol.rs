@@ -212,7 +212,7 @@ pub enum Op {
 /// A command to start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
-    /// For `sh -c` (or `bash -c` where there is one), at most 1 MiB.
+    /// For `sh -c` (or `bash -c` where there is one), at most 1 MiB. Empty with `again_of`: that task's command, whole, as it was started.
     pub command: String,
     /// Relative to the workspace; without it the workspace itself.
     #[serde(default)]

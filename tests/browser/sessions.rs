@@ -167,3 +167,39 @@ fn many_sessions_can_be_searched() {
         page.says("echo word5 is done (exit 0)").await;
     });
 }
+
+/// Under its name it would take the results of the browser that has its log, and number its operations like that one.
+#[test]
+fn an_address_of_a_session_whose_log_is_elsewhere_begins_a_new_one() {
+    scene("an_address_of_a_session_whose_log_is_elsewhere_begins_a_new_one", async |_, scene| {
+        let page = &scene.page;
+        let own = page.tab.url().await;
+        page.reload().await;
+        page.ready().await;
+        assert_eq!(
+            page.tab.url().await,
+            own,
+            "a session in which nothing was said yet is this browser's, too"
+        );
+        let elsewhere = "6f9619ff-8b86-4d01-b42d-00cf4fc964ff";
+        let address = format!("{}/#s={elsewhere}", scene.runner.origin());
+        let said = "return [...document.querySelectorAll('.toasts')].some(toast => toast.innerText.includes('log is not in this browser'))";
+        for blank in [false, true] {
+            if blank {
+                page.tab.open("about:blank").await;
+            }
+            page.tab.open(&address).await;
+            page.until("it is said", said).await;
+            page.ready().await;
+            let now = page.tab.url().await;
+            assert!(now.contains("#s=") && !now.contains(elsewhere), "{now}");
+        }
+        page.say("Run \"echo here\"").await;
+        page.says("echo here is done (exit 0)").await;
+        let now = page.tab.url().await;
+        page.tab.open("about:blank").await;
+        page.tab.open(&now).await;
+        page.says("echo here is done (exit 0)").await;
+        assert_eq!(page.tab.url().await, now);
+    });
+}

@@ -68,6 +68,8 @@ impl View {
                 self.drains.push(drain);
             }
             Patch::Toast { tone: _, text } => self.toasts.push(text),
+            // There is no box here to write in.
+            Patch::Draft { text: _ } => {}
             Patch::PairLink { url, expires: _ } => self.pair_link = Some(url),
         }
     }

@@ -106,6 +106,8 @@ pub enum UserEvent {
     StopReply,
     /// Asks the model again after a fault.
     Retry,
+    /// Takes back the last message, which the model's server refused for what it holds.
+    TakeBack,
     /// Answers the pending approval. An answer to any other is ignored.
     Decide {
         /// The call that asked.
@@ -155,11 +157,17 @@ pub enum UserEvent {
     Watch {
         /// Which.
         task: TaskId,
+        /// Who looks: a number of the tab's.
+        #[serde(default)]
+        viewer: u64,
     },
     /// Stops following.
     Unwatch {
         /// Which.
         task: TaskId,
+        /// Who looked.
+        #[serde(default)]
+        viewer: u64,
     },
     /// Gives the session a title; an empty one takes the first words again.
     Rename {
@@ -170,6 +178,17 @@ pub enum UserEvent {
     Pair,
     /// Reconnects now instead of at the end of the countdown.
     Reconnect,
+}
+
+impl UserEvent {
+    /// The same, of a page of this number.
+    #[must_use]
+    pub const fn seen_by(mut self, by: u64) -> Self {
+        if let Self::Watch { viewer, .. } | Self::Unwatch { viewer, .. } = &mut self {
+            *viewer = by;
+        }
+        self
+    }
 }
 
 /// An answer to an approval.

@@ -6,8 +6,10 @@
 
 use shared::protocol::{ClientFrame, Hello, Op, PROTOCOL, Welcome, close};
 use shared::{OpId, SessionId, Timestamp};
+use uuid::Uuid;
 
 use crate::backoff;
+use crate::session::{Session, ToolUse};
 use crate::view::LinkView;
 
 /// The close code by which the shell says that the runner refused the credential.
@@ -258,7 +260,7 @@ impl Link {
     /// A new operation id. Ids of a session's log are made by [`derived_op`] instead, so that a reload makes the same.
     pub fn fresh_op(&mut self) -> OpId {
         self.next_op += 1;
-        op_id(self.seed, self.seed.rotate_left(17), self.next_op)
+        OpId(Uuid::new_v5(&Uuid::from_u64_pair(self.seed, 0), &self.next_op.to_be_bytes()))
     }
 
     /// Keeps a request until its reply comes, and gives the frame to send if there is a socket.
@@ -329,22 +331,13 @@ const fn dies_with_socket(op: &Op) -> bool {
     }
 }
 
-/// The operation of a tool use, named by its place in the log: the same after every reload, another for every other.
+/// The operation of a tool use, named by what it is and where it stands: the same after every reload, another for every other, also where
+/// two logs of one session number alike.
 #[must_use]
-pub fn derived_op(session: SessionId, call: u64, index: u64) -> OpId {
-    let (first, second) = session.0.as_u64_pair();
-    let place = index.wrapping_add(1).wrapping_mul(0x1_0001) ^ call.rotate_left(32);
-    let high = backoff::mix(first ^ backoff::mix(call));
-    let low = backoff::mix(second ^ backoff::mix(place));
-    op_id(high, low, 0)
-}
-
-fn op_id(high: u64, low: u64, number: u64) -> OpId {
-    let high = backoff::mix(high ^ backoff::mix(number));
-    let low = backoff::mix(low ^ high.rotate_left(29));
-    OpId(
-        uuid::Builder::from_u128((u128::from(high) << 64) | u128::from(low))
-            .with_version(uuid::Version::Custom)
-            .into_uuid(),
-    )
+pub fn derived_op(session: &Session, index: usize, tool: &ToolUse) -> OpId {
+    let Session { id, created, call, .. } = session;
+    let ToolUse { id: tool_id, name, input, .. } = tool;
+    let place = format!("{} {} {index}", created.0, call.0);
+    let content = format!("{place} {tool_id:?} {name:?} {}", shared::json::text(input));
+    OpId(Uuid::new_v5(&id.unwrap_or(SessionId(Uuid::nil())).0, content.as_bytes()))
 }

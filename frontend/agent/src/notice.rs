@@ -43,12 +43,14 @@ fn entry(end: &End, now: Timestamp, into: &mut Vec<String>) {
     let task = &end.task;
     let excerpt = &end.excerpt;
     let printed = !excerpt.head.trim().is_empty() || !excerpt.tail.trim().is_empty();
-    let first = match &task.state {
-        TaskState::Error { reason } | TaskState::Lost { reason } if !printed => {
-            format!(" {}", one_line(reason))
-        }
-        _ if !printed && excerpt.omitted_chars == 0 => " (no output)".to_owned(),
-        _ => String::new(),
+    let first = if printed {
+        String::new()
+    } else if let TaskState::Error { reason } | TaskState::Lost { reason } = &task.state {
+        format!(" {}", one_line(reason))
+    } else if excerpt.omitted_chars == 0 {
+        " (no output)".to_owned()
+    } else {
+        String::new()
     };
     into.push(format!("[bg:{}] {}:{first}", task.id, status(task)));
     into.push(format!("(command: {})", one_line(&cut_head(&task.command, 200))));

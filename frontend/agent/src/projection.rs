@@ -90,6 +90,22 @@ impl Projection {
                     self.row(first, entry.at, RowKind::Notice { tone, text, retry }, patches);
                 }
             }
+            Record::Shortened { limit, .. } => {
+                let text = format!(
+                    "The request was larger than the server takes. What tools had read for it was cut to {limit} characters each, and it is made again."
+                );
+                self.row(first, entry.at, RowKind::Notice { tone: Tone::Warn, text, retry: false }, patches);
+            }
+            Record::TakenBack { .. } => {
+                self.settle_retry(patches);
+                let text = if before.unanswered.is_empty() {
+                    "You took back what the server had refused: the results are no longer in the conversation."
+                } else {
+                    "You took your words back: they are no longer in the conversation. What the server refused stands in the box again."
+                };
+                let text = text.to_owned();
+                self.row(first, entry.at, RowKind::Notice { tone: Tone::Plain, text, retry: false }, patches);
+            }
             Record::Decided { index, .. } => {
                 self.card(*index, patches, |card| card.state = ToolState::Waiting);
             }

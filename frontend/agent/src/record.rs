@@ -4,9 +4,9 @@
 //! a record of an unknown kind is kept and passed over.
 
 use serde_json::Value;
-use shared::json::{Deserialize, Serialize};
+use shared::json::{self, Deserialize, JsonError, Serialize};
 use shared::protocol::{Sandbox, TaskEvent};
-use shared::task::Task;
+use shared::task::{Task, TaskState};
 use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
 
 use crate::effect::CallId;
@@ -23,6 +23,55 @@ pub struct Entry {
     /// What.
     #[serde(flatten)]
     pub record: Record,
+}
+
+impl Entry {
+    /// Reads an entry as it is kept. What a later version wrote is read as far as this one knows it, or passed over.
+    ///
+    /// # Errors
+    /// What is no entry of any version.
+    pub fn parse(text: &str) -> Result<Self, JsonError> {
+        json::from_text(text).or_else(|error| {
+            let mut value = json::parse(text)?;
+            soften(&mut value);
+            json::read(value.clone()).or_else(|_| {
+                if !value.get("record").is_some_and(Value::is_string) {
+                    return Err(error);
+                }
+                let Place { n, at } = json::read(value)?;
+                Ok(Self { n, at, record: Record::Unknown })
+            })
+        })
+    }
+}
+
+/// What every entry has.
+#[derive(Deserialize)]
+struct Place {
+    n: u64,
+    at: Timestamp,
+}
+
+/// Puts what is known in place of words of a later version without which the conversation would lose more than those.
+fn soften(value: &mut Value) {
+    if let Some(stop) = value.get_mut("stop")
+        && json::read::<Stop>(stop.clone()).is_err()
+    {
+        let word = stop["stop"].as_str().unwrap_or("unknown").to_owned();
+        *stop = json::to_value(&Stop::Other { word });
+    }
+    if let Some(cause) = value.get_mut("cause")
+        && json::read::<Cause>(cause.clone()).is_err()
+    {
+        *cause = json::to_value(&Cause::Again);
+    }
+    if let Some(state) = value.pointer_mut("/event/task/state")
+        && json::read::<TaskState>(state.clone()).is_err()
+    {
+        let word = state["status"].as_str().unwrap_or("unknown");
+        let reason = format!("It ended in a way that this version of the page does not know: {word}.");
+        *state = json::to_value(&TaskState::Error { reason });
+    }
 }
 
 /// What happened.
@@ -120,6 +169,18 @@ pub enum Record {
         /// Whether some of the answer was shown, and so was taken back.
         #[serde(default)]
         shown: bool,
+    },
+    /// A server had refused the last message as too large: results of tools in it are cut, and the model is asked again.
+    Shortened {
+        /// The call that was refused.
+        call: CallId,
+        /// At most so many characters each.
+        limit: usize,
+    },
+    /// The person took back the last message, which a server had refused.
+    TakenBack {
+        /// The call that was refused.
+        call: CallId,
     },
     /// An approval was given or refused by the person.
     Decided {

@@ -72,6 +72,10 @@ pub struct Session {
     pub last_said: u64,
     /// The same when the last call failed: what was said before that has not been said to it.
     pub said_before_failure: u64,
+    /// The person's words that no answer has come to yet.
+    pub unanswered: Vec<String>,
+    /// Whether they were taken back and the results beside them stayed: if it is refused again, those go, too.
+    pub results_stayed: bool,
     /// Tasks that tool uses of this log began.
     pub begun: Set<TaskId>,
     /// Tokens and dollars.
@@ -173,6 +177,10 @@ impl Session {
     /// each have a turn of their own. What waited when it failed asks for nothing, or a queue would be burnt by one wrong key.
     #[must_use]
     pub fn speaks_after_failure(&self) -> Option<Cause> {
+        // What would be refused again does not become another thing by having more behind it.
+        if matches!(&self.phase, Phase::Failed { fault, retry_at: None } if fault.refuses_content()) {
+            return None;
+        }
         let since = |words: &Words| words.id > self.said_before_failure;
         let words = self.queue.words();
         words.iter().any(since).then(|| match words.iter().find(|words| !words.steer) {
@@ -206,6 +214,8 @@ impl Session {
             Record::Asked { call, cause, append, drained, said, model } => {
                 self.call = *call;
                 self.model = model.clone();
+                let words = self.queue.words().iter().filter(|words| said.contains(&words.id));
+                self.unanswered.extend(words.map(|words| words.text.clone()));
                 self.queue.remove(said, drained);
                 self.owed_results.clear();
                 self.transcript.append(append);
@@ -220,6 +230,16 @@ impl Session {
                 self.failures = if retry_at.is_some() { self.failures + 1 } else { 0 };
                 self.said_before_failure = self.last_said;
                 self.phase = Phase::Failed { fault: fault.clone(), retry_at: *retry_at };
+            }
+            Record::Shortened { limit, .. } => self.transcript.shorten(*limit),
+            Record::TakenBack { .. } => {
+                let words = std::mem::take(&mut self.unanswered);
+                let results = words.is_empty() || self.results_stayed;
+                self.owed_results = self.transcript.take_back(&words, results);
+                self.results_stayed = !results && !self.owed_results.is_empty();
+                // The person goes on with other words, and the model without what it had read.
+                let by_itself = words.is_empty() && !self.owed_results.is_empty();
+                self.phase = if by_itself { Phase::Due(Cause::Tools) } else { Phase::Rest };
             }
             Record::Decided { index, allowed, .. } => {
                 self.progress(*index, Progress::Pending { allowed: *allowed });
@@ -299,6 +319,8 @@ impl Session {
 
     fn answered(&mut self, content: &[Value], stop: &Stop, usage: Usage) {
         self.failures = 0;
+        self.unanswered.clear();
+        self.results_stayed = false;
         self.spend(usage);
         let content = self.transcript.answer(content, &self.model.model);
         let uses: Vec<ToolUse> = tool_uses(&content)

@@ -1,7 +1,8 @@
 //! The conversation, and the only place that builds a request.
 //!
 //! It is append only: a message is made once, when it is first appended, and never changed but by growing while it is the last
-//! and no answer has come. Assistant blocks are kept as they came, but for what no server takes back. A request never holds a call without
+//! and no answer has come, or by being cut or taken back then if a server refused it. Assistant blocks are kept as they came, but for what
+//! no server takes back. A request never holds a call without
 //! its result.
 
 use shared::json::{self, Value};
@@ -11,7 +12,11 @@ use crate::effect::CallId;
 use crate::model::Request;
 use crate::model::answer::{identify, keep};
 use crate::model::message::{Message, Role, block_type, ends_on_server_tool, is_thinking};
+use crate::notice::{cut_head, cut_tail};
 use crate::record::{Entry, Record};
+
+/// A result that is no longer than twice this is not cut when a server refuses a request as too large.
+const SHORT_RESULT: usize = 2_000;
 
 /// The messages so far.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,6 +62,63 @@ impl Transcript {
                 self.makers.push(String::new());
             }
         }
+    }
+
+    /// The text of each result of a tool in the last message, if nobody has answered that.
+    fn last_results(&mut self) -> impl Iterator<Item = &mut String> {
+        let last = self.messages.last_mut().filter(|last| last.role == Role::User);
+        let blocks = last.into_iter().flat_map(|last| &mut last.content);
+        let results = blocks.filter(|block| block_type(block) == "tool_result");
+        results.filter_map(|block| {
+            if let Some(Value::String(text)) = block.get_mut("content") { Some(text) } else { None }
+        })
+    }
+
+    /// To how many characters the results in the last message can be cut, so that it becomes much smaller; `None` if they are short.
+    #[must_use]
+    pub fn shorter(&self) -> Option<usize> {
+        let last = self.messages.last().filter(|last| last.role == Role::User)?;
+        let results = last.content.iter().filter(|block| block_type(block) == "tool_result");
+        let longest = results.filter_map(|block| Some(block["content"].as_str()?.chars().count())).max()?;
+        (longest > 2 * SHORT_RESULT).then(|| (longest / 4).max(SHORT_RESULT))
+    }
+
+    /// Cuts them. Nobody has taken them in yet.
+    pub fn shorten(&mut self, limit: usize) {
+        for text in self.last_results() {
+            let chars = text.chars().count();
+            if chars > limit {
+                let (head, tail) = (cut_head(text, limit * 2 / 3), cut_tail(text, limit / 3));
+                *text = format!(
+                    "{head}\n[… {} characters were left out here: the server refused the request with them as too large. Read what is needed of them in parts. …]\n{tail}",
+                    chars - limit / 3 - limit * 2 / 3
+                );
+            }
+        }
+    }
+
+    /// Removes the last message, which no server took, and gives what of it must stay: all but these words, or the results without their
+    /// texts.
+    pub fn take_back(&mut self, words: &[String], results: bool) -> Vec<Value> {
+        if results {
+            for text in self.last_results() {
+                "(This result was left out: the server refused the request that held it.)".clone_into(text);
+            }
+        }
+        if !self.ends_on_user() {
+            return Vec::new();
+        }
+        self.makers.pop();
+        let mut left = self.messages.pop().map(|last| last.content).unwrap_or_default();
+        for word in words {
+            if let Some(place) = left.iter().position(|block| block["text"].as_str() == Some(word)) {
+                left.remove(place);
+            }
+        }
+        if results {
+            left.retain(|block| block_type(block) == "tool_result");
+        }
+        left
     }
 
     /// An answer in the form in which it can be sent again, after all that is here. One that has that form already stays as it is.
@@ -158,6 +220,11 @@ pub fn request_of_call(log: &[Entry], call: CallId) -> Option<Value> {
             }
             Record::Answered { content, .. } => {
                 transcript.answer(content, &model_of);
+            }
+            Record::Shortened { limit, .. } => transcript.shorten(*limit),
+            Record::TakenBack { .. } => {
+                // What stays of it is in the next call's own.
+                transcript.take_back(&[], true);
             }
             Record::Began { .. }
             | Record::Said { .. }

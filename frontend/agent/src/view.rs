@@ -41,7 +41,8 @@ pub enum Patch {
     Task(Box<Task>),
     /// Tasks that are no longer known.
     TasksGone(Vec<TaskId>),
-    /// Output of a watched task. Pieces come without gaps or overlaps, but for what the runner no longer keeps.
+    /// Output of a watched task. Pieces come without gaps, but for what the runner no longer keeps; and from the beginning again when another
+    /// page begins to look.
     Output {
         /// Which task.
         task: TaskId,
@@ -58,6 +59,11 @@ pub enum Patch {
     Toast {
         /// How grave.
         tone: Tone,
+        /// The words.
+        text: String,
+    },
+    /// Words that were taken back, for the box in which they were written.
+    Draft {
         /// The words.
         text: String,
     },
@@ -268,6 +274,9 @@ pub struct Status {
     pub budget_left: u32,
     /// Tokens of this session.
     pub spent: Spent,
+    /// Whether a server refused what was said last for what it holds: it can be taken back.
+    #[serde(default)]
+    pub refused: bool,
     /// Why the log is not saved, if it is not.
     pub unsaved: Option<String>,
     /// How often the model looked at running tasks instead of waiting to be told.
@@ -465,6 +474,7 @@ mod tests {
             }),
             Patch::Drain(Drain { call: CallId(3), at: Timestamp(4), tasks: vec![task] }),
             Patch::Toast { tone: Tone::Warn, text: "hm".to_owned() },
+            Patch::Draft { text: "words".to_owned() },
             Patch::PairLink { url: "http://127.0.0.1:1/".to_owned(), expires: Timestamp(1) },
         ];
         let text = serde_json::to_string(&patches).expect("every patch can be said");

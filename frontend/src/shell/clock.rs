@@ -1,7 +1,8 @@
 //! The agent's clock and its one alarm.
 //!
 //! The clock is the system's, but never goes back within a session: neither when the system's does, nor behind what the
-//! log says. The alarm is one `setTimeout`; dropping the clock or [`Clock::stop`] ends it.
+//! log says. And it never stands still: where the system's is behind, it goes on by one that only counts. The alarm is one
+//! `setTimeout`; dropping the clock or [`Clock::stop`] ends it.
 
 use std::cell::{Cell, RefCell};
 
@@ -16,7 +17,7 @@ const LONGEST: u64 = i32::MAX as u64;
 
 /// One session's clock.
 pub(super) struct Clock {
-    latest: Cell<Timestamp>,
+    time: Cell<Steady>,
     timer: Cell<Option<i32>>,
     ring: RefCell<Option<Closure<dyn FnMut()>>>,
 }
@@ -24,13 +25,15 @@ pub(super) struct Clock {
 impl Clock {
     /// A clock that never shows less than `floor`.
     pub(super) fn new(floor: Timestamp) -> Self {
-        Self { latest: Cell::new(floor), timer: Cell::new(None), ring: RefCell::new(None) }
+        let time = Steady::new(floor, counted());
+        Self { time: Cell::new(time), timer: Cell::new(None), ring: RefCell::new(None) }
     }
 
     /// The time.
     pub(super) fn now(&self) -> Timestamp {
-        let now = self.latest.get().max(system());
-        self.latest.set(now);
+        let mut time = self.time.get();
+        let now = time.now(system(), counted());
+        self.time.set(time);
         now
     }
 
@@ -61,6 +64,29 @@ impl Clock {
     }
 }
 
+/// Time that never goes back and never stands still, made of the system's and of a count that does neither but may stop while the
+/// machine sleeps. Whichever is further counts.
+#[derive(Clone, Copy, Debug)]
+struct Steady {
+    /// A time, and the count at that moment.
+    from: (u64, u64),
+}
+
+impl Steady {
+    const fn new(floor: Timestamp, counted: u64) -> Self {
+        Self { from: (floor.0, counted) }
+    }
+
+    fn now(&mut self, system: Timestamp, counted: u64) -> Timestamp {
+        let now = self.from.0.saturating_add(counted.saturating_sub(self.from.1));
+        if system.0 > now {
+            self.from = (system.0, counted);
+            return system;
+        }
+        Timestamp(now)
+    }
+}
+
 /// The system's time.
 #[expect(
     clippy::cast_possible_truncation,
@@ -69,4 +95,51 @@ impl Clock {
 )]
 pub(super) fn system() -> Timestamp {
     Timestamp(js_sys::Date::now() as u64)
+}
+
+/// Milliseconds since the page was opened, whatever happens to the system's time.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a page does not live for 2^53 ms"
+)]
+fn counted() -> u64 {
+    window().performance().map_or(0, |performance| performance.now() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_from_a_clock_ahead_does_not_make_time_stand_still() {
+        let ahead = 3_600_000;
+        let mut clock = Steady::new(Timestamp(1_000_000 + ahead), 50);
+        for passed in [0, 1, 999, 30_000] {
+            let now = clock.now(Timestamp(1_000_000 + passed), 50 + passed);
+            assert_eq!(now.0, 1_000_000 + ahead + passed);
+        }
+        // Once the system's is further again, it counts.
+        assert_eq!(clock.now(Timestamp(9_000_000), 40_000).0, 9_000_000);
+    }
+
+    #[test]
+    fn it_goes_on_whatever_the_systems_clock_does() {
+        let mut clock = Steady::new(Timestamp(0), 0);
+        let mut last = clock.now(Timestamp(1_000_000), 0);
+        let mut counted = 0;
+        // Back, ahead, a sleep that is not counted, back again, and a clock that stands.
+        for system in [1_000_010, 400_000, 400_010, 5_000_000, 9_000_000, 1_000, 1_000, 1_000] {
+            counted += 10;
+            let now = clock.now(Timestamp(system), counted);
+            assert!(now.0 >= last.0 + 10, "{system}: {last:?} {now:?}");
+            last = now;
+        }
+        // Looking often makes it no faster.
+        let before = clock.now(Timestamp(1_000), counted);
+        for _ in 0..1_000 {
+            clock.now(Timestamp(1_000), counted);
+        }
+        assert_eq!(clock.now(Timestamp(1_001), counted + 1).0, before.0 + 1);
+    }
 }

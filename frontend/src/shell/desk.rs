@@ -101,14 +101,18 @@ impl Desk {
         let lines = desk.store.summaries().await.unwrap_or_default();
         desk.lines.replace(lines.into_iter().map(|line| (line.session, line)).collect());
         desk.pair(address.code).await;
-        desk.switch(address.session.unwrap_or_else(new_session));
+        match address.session {
+            Some(session) => desk.visit(session).await,
+            None => desk.switch(new_session()),
+        }
         desk
     }
 
     /// Does what the person at the page wants.
     pub(crate) fn wish(&self, wish: Wish) {
         match wish {
-            Wish::Agent(wish) => self.to_agent(wish),
+            Wish::Agent(wish) => self.to_agent(self.shown.get(), wish),
+            Wish::AgentOf(session, wish) => self.to_agent(Some(session), wish),
             Wish::NewSession => self.switch(new_session()),
             Wish::OpenSession(session) => self.switch(session),
             Wish::RenameSession(session, title) => {
@@ -166,6 +170,9 @@ impl Desk {
     /// A session that runs here has a new line.
     pub(super) fn index(&self, line: SessionSummary) {
         let session = line.session;
+        if kept::begun() == Some(session) {
+            kept::set_begun(None);
+        }
         let seat = self.seats.borrow().get(&session).cloned();
         if let Some(seat) = seat {
             seat.index(line.clone());
@@ -196,15 +203,51 @@ impl Desk {
         self.state.toast(Tone::Bad, words.to_owned());
     }
 
-    fn to_agent(&self, wish: UserEvent) {
-        match self.seat() {
+    fn to_agent(&self, session: Option<SessionId>, wish: UserEvent) {
+        let seat = session.and_then(|session| self.seats.borrow().get(&session).cloned());
+        match seat {
             Some(seat) => seat.wish(wish),
+            // Of a session that was closed meanwhile.
+            None if session.is_some() => {}
             None => self.complain("the page has not started yet"),
         }
     }
 
     fn seat(&self) -> Option<Rc<Seat>> {
         self.seats.borrow().get(&self.shown.get()?).cloned()
+    }
+
+    /// Shows the session that an address names. Without its log it would begin anew under the same name, and take the results of
+    /// the browser that has the log: so then another one is begun.
+    async fn visit(&self, session: SessionId) {
+        if self.is_ours(session).await {
+            self.switch(session);
+            return;
+        }
+        self.switch(new_session());
+        self.complain(
+            "The address names a session whose log is not in this browser: it was begun in another one, or deleted. This is a new session.",
+        );
+    }
+
+    async fn is_ours(&self, session: SessionId) -> bool {
+        let open = self.lines.borrow().contains_key(&session) || self.seats.borrow().contains_key(&session);
+        open || kept::begun() == Some(session)
+            || self.store.knows(session).await.unwrap_or_default()
+            || lock::held().await.contains(&session)
+    }
+
+    /// Words that nobody heard go back to where they were written.
+    pub(super) fn give_back(&self, session: SessionId, words: &[String]) {
+        if words.is_empty() || self.shown.get() != Some(session) {
+            return;
+        }
+        let draft = self.state.draft.get_untracked();
+        let words = words.iter().cloned().chain((!draft.is_empty()).then_some(draft));
+        let text = words.collect::<Vec<_>>().join("\n\n");
+        self.state.draft.set(text.clone());
+        self.draft.replace(Some((session, text)));
+        self.write_on();
     }
 
     fn everywhere(&self, tell: impl Fn(&Seat)) {
@@ -373,7 +416,7 @@ impl Desk {
             Moment::Address => {
                 let address = address::take();
                 if let Some(session) = address.session {
-                    self.switch(session);
+                    self.start(|desk| async move { desk.visit(session).await });
                 } else {
                     address::show(self.shown.get());
                 }
@@ -400,5 +443,7 @@ fn with(desk: &Weak<Desk>, run: impl FnOnce(&Desk)) {
 }
 
 fn new_session() -> SessionId {
-    SessionId(Uuid::new_v4())
+    let session = SessionId(Uuid::new_v4());
+    kept::set_begun(Some(session));
+    session
 }

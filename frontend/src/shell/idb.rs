@@ -7,13 +7,27 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use futures_channel::oneshot;
-use js_sys::Array;
+use js_sys::{Array, Object, Reflect};
 use wasm_bindgen::prelude::*;
 use web_sys::{
     Event, IdbDatabase, IdbKeyRange, IdbOpenDbRequest, IdbRequest, IdbTransaction, IdbTransactionMode,
 };
 
 use super::js::{Listener, function};
+
+// web-sys keeps this behind a compiler flag that would bind every user of the workspace.
+#[wasm_bindgen]
+extern "C" {
+    type Durable;
+
+    #[wasm_bindgen(method, catch)]
+    fn transaction(
+        this: &Durable,
+        stores: &Array,
+        mode: &str,
+        options: &Object,
+    ) -> Result<IdbTransaction, JsValue>;
+}
 
 /// Waits for a request and gives its result, or the exception.
 pub(super) async fn settled(request: &IdbRequest) -> Result<JsValue, JsValue> {
@@ -109,11 +123,23 @@ impl Database {
 
     /// Begins a transaction over these stores.
     pub(super) fn begin(&self, stores: &[&str], mode: IdbTransactionMode) -> Result<IdbTransaction, JsValue> {
-        if let Some(why) = *self.lost.borrow() {
-            return Err(JsValue::from_str(why));
-        }
-        let stores: Array = stores.iter().copied().map(JsValue::from_str).collect();
+        let stores = self.named(stores)?;
         self.raw.transaction_with_str_sequence_and_mode(&stores, mode)
+    }
+
+    /// Begins a writing transaction that is on the disk, and not in the system's memory alone, when it is committed.
+    pub(super) fn begin_strict(&self, stores: &[&str]) -> Result<IdbTransaction, JsValue> {
+        let stores = self.named(stores)?;
+        let options = Object::new();
+        Reflect::set(&options, &"durability".into(), &"strict".into())?;
+        self.raw.unchecked_ref::<Durable>().transaction(&stores, "readwrite", &options)
+    }
+
+    fn named(&self, stores: &[&str]) -> Result<Array, JsValue> {
+        match *self.lost.borrow() {
+            Some(why) => Err(JsValue::from_str(why)),
+            None => Ok(stores.iter().copied().map(JsValue::from_str).collect()),
+        }
     }
 }
 

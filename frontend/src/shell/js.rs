@@ -25,6 +25,20 @@ pub(super) fn hidden() -> bool {
     document().hidden()
 }
 
+/// Asks the browser not to clear away what this page keeps when room is short. It may say no, and some ask the person.
+pub(super) fn ask_to_stay() {
+    let Ok(storage) = Reflect::get(&window().navigator(), &"storage".into()) else { return };
+    let Ok(persist) = Reflect::get(&storage, &"persist".into()) else { return };
+    if let Some(persist) = persist.dyn_ref::<Function>()
+        && let Ok(promise) = persist.call0(&storage)
+        && let Ok(promise) = promise.dyn_into::<js_sys::Promise>()
+    {
+        spawn(async move {
+            let _either_way = wasm_bindgen_futures::JsFuture::from(promise).await;
+        });
+    }
+}
+
 /// Begins something that goes on by itself.
 pub(super) fn spawn(work: impl Future<Output = ()> + 'static) {
     // In a box, so that the machinery around a task is compiled once.

@@ -4,6 +4,7 @@
 //! credential are read where they are used, never kept in a state, never shown, never sent but to where they belong.
 
 use agent::settings::{Rule, Settings};
+use shared::SessionId;
 use shared::json;
 use web_sys::Storage;
 
@@ -13,6 +14,8 @@ use super::js::{window, words};
 pub(super) const SETTINGS: &str = "meanwhile.settings";
 /// Where the key for direct calls is.
 pub(super) const KEY: &str = "meanwhile.key";
+/// Where a tab's new session is.
+const BEGUN: &str = "meanwhile.begun";
 /// Where the credential for the runner is.
 pub(super) const CREDENTIAL: &str = "meanwhile.credential";
 
@@ -63,6 +66,24 @@ pub(super) fn credential() -> Option<String> {
 /// Keeps a credential.
 pub(super) fn save_credential(credential: &str) -> Result<(), String> {
     put(CREDENTIAL, credential)
+}
+
+/// The session that this tab began and in which nothing was said yet: it is in no list, and is still this browser's after a reload.
+pub(super) fn begun() -> Option<SessionId> {
+    tab_storage()?.get_item(BEGUN).ok()??.parse().ok().map(SessionId)
+}
+
+/// Keeps or forgets that.
+pub(super) fn set_begun(session: Option<SessionId>) {
+    let Some(storage) = tab_storage() else { return };
+    let _ = match session {
+        Some(session) => storage.set_item(BEGUN, &session.to_string()),
+        None => storage.remove_item(BEGUN),
+    };
+}
+
+fn tab_storage() -> Option<Storage> {
+    window().session_storage().ok()?
 }
 
 /// Whether a text can stand in a header.

@@ -134,6 +134,13 @@ impl Seat {
 
     /// The person at this page wants something of the agent.
     pub(super) fn wish(&self, wish: UserEvent) {
+        let (viewer, _) = self.desk.tab.as_u64_pair();
+        let wish = wish.seen_by(viewer);
+        if let Role::Failed(reason) = &*self.role.borrow() {
+            let words = format!("nobody hears this session: {reason}");
+            self.desk.complain(&words);
+            return;
+        }
         let pump = match &*self.role.borrow() {
             Role::Driving { pump, .. } => Some(pump.clone()),
             Role::Starting | Role::Following { .. } | Role::Failed(_) | Role::Closed => None,
@@ -157,7 +164,8 @@ impl Seat {
         match &*self.role.borrow() {
             Role::Driving { .. } => Ownership::Driving,
             Role::Following { .. } => Ownership::Following,
-            Role::Starting | Role::Failed(_) | Role::Closed => Ownership::Starting,
+            Role::Starting | Role::Closed => Ownership::Starting,
+            Role::Failed(_) => Ownership::Unreadable,
         }
     }
 
@@ -294,6 +302,10 @@ impl Seat {
             Err(StoreError::Unavailable(_)) => Vec::new(),
             Err(error) => {
                 self.change(Role::Failed(error.to_string()));
+                let said = self.unheard.take().into_iter().filter_map(|(_, wish)| {
+                    if let UserEvent::Say { text, .. } = wish { Some(text) } else { None }
+                });
+                self.desk.give_back(self.session, &said.collect::<Vec<_>>());
                 return;
             }
         };

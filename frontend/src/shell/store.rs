@@ -5,6 +5,8 @@
 //! this one. Appending is one transaction, which first looks at the session's claim: a tab that takes a session over puts its
 //! own token there while it reads the log, so that nothing the earlier tab still had on its way can land after that.
 
+use std::cell::Cell;
+
 use agent::effect::SessionSummary;
 use agent::record::Entry;
 use serde_wasm_bindgen::Serializer;
@@ -102,22 +104,27 @@ struct DraftRow {
 }
 
 /// The database, or why there is none.
-pub(super) struct Store(Result<Database, StoreError>);
+pub(super) struct Store {
+    database: Result<Database, StoreError>,
+    /// Whether the browser was asked to keep it.
+    asked: Cell<bool>,
+}
 
 impl Store {
     /// Opens the database. A browser that refuses gets a store that says so at every use.
     pub(super) async fn open() -> Self {
-        Self(Database::open(NAME, VERSION, upgrade).await.map_err(|error| match error {
+        let database = Database::open(NAME, VERSION, upgrade).await.map_err(|error| match error {
             OpenError::Refused(exception) => StoreError::Unavailable(js::words(&exception)),
             OpenError::Blocked => {
                 StoreError::Unavailable("another tab holds an older version: close it and reload".to_owned())
             }
-        }))
+        });
+        Self { database, asked: Cell::new(false) }
     }
 
     /// Why nothing can be kept.
     pub(super) fn problem(&self) -> Option<String> {
-        self.0.as_ref().err().map(ToString::to_string)
+        self.database.as_ref().err().map(ToString::to_string)
     }
 
     /// Takes a log over, and reads it. A log that is not there yet is claimed by its first entry.
@@ -141,13 +148,25 @@ impl Store {
         token: &str,
         entries: &[Entry],
     ) -> Result<(), StoreError> {
-        let transaction = self.write(&[ENTRIES, CLAIMS])?;
+        // What is acknowledged to the runner must outlive a power cut: it forgets it.
+        let transaction = self.database()?.begin_strict(&[ENTRIES, CLAIMS])?;
         let written = write_entries(&transaction, session, token, entries).await;
         if written.is_err() {
             let _ = transaction.abort();
         }
         written?;
-        Ok(committed(&transaction).await?)
+        committed(&transaction).await?;
+        if !self.asked.replace(true) {
+            js::ask_to_stay();
+        }
+        Ok(())
+    }
+
+    /// Whether anything is kept of a session: entries, or words that were not sent yet.
+    pub(super) async fn knows(&self, session: SessionId) -> Result<bool, StoreError> {
+        let transaction = self.read(ENTRIES)?;
+        let last = last_of(&transaction.object_store(ENTRIES)?, session).await?;
+        Ok(last > 0 || !self.draft(session).await?.is_empty())
     }
 
     /// The log as it is kept: one JSON text an entry.
@@ -217,7 +236,7 @@ impl Store {
     }
 
     fn database(&self) -> Result<&Database, StoreError> {
-        self.0.as_ref().map_err(Clone::clone)
+        self.database.as_ref().map_err(Clone::clone)
     }
 }
 
@@ -294,7 +313,7 @@ fn upgrade(database: &IdbDatabase, before: u32) -> Result<(), JsValue> {
 }
 
 fn parse(row: &EntryRow) -> Result<Entry, StoreError> {
-    json::from_text(&row.text).map_err(|error| StoreError::Unreadable { n: row.n, reason: error.to_string() })
+    Entry::parse(&row.text).map_err(|error| StoreError::Unreadable { n: row.n, reason: error.to_string() })
 }
 
 fn key(session: SessionId) -> JsValue {

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use shared::TaskId;
 use shared::output::OutputSlice;
+use shared::sorted::sort_by;
 use shared::task::Task;
 
 use crate::ansi::Screen;
@@ -39,19 +40,19 @@ impl TaskHandle {
 
 /// Takes the full set: handles of tasks that stay keep their output.
 pub(super) fn replace(tasks: RwSignal<Vec<TaskHandle>>, all: Vec<Task>) {
-    let mut handles: Vec<TaskHandle> = tasks.with_untracked(|old| {
-        all.into_iter()
-            .map(|task| match old.iter().find(|handle| handle.id == task.id) {
-                Some(handle) => {
-                    handle.refresh(task);
-                    handle.clone()
-                }
-                None => TaskHandle::new(task),
-            })
-            .collect()
+    let mut old = tasks.get_untracked();
+    sort_by(&mut old, |a, b| a.id.cmp(&b.id));
+    let handles = all.into_iter().map(|task| match old.binary_search_by(|handle| handle.id.cmp(&task.id)) {
+        Ok(place) => {
+            old[place].refresh(task);
+            old[place].clone()
+        }
+        Err(_) => TaskHandle::new(task),
     });
-    shared::sorted::sort_by(&mut handles, |a, b| order(a).cmp(&order(b)));
-    tasks.set(handles);
+    // Each one's place is looked up once, not at each comparison.
+    let mut placed: Vec<_> = handles.map(|handle| (order(&handle), handle)).collect();
+    sort_by(&mut placed, |a, b| a.0.cmp(&b.0));
+    tasks.set(placed.into_iter().map(|(_, handle)| handle).collect());
 }
 
 /// Takes one task, new or changed.
@@ -60,8 +61,9 @@ pub(super) fn put(tasks: RwSignal<Vec<TaskHandle>>, task: Task) {
     match old {
         Some(handle) => handle.refresh(task),
         None => tasks.update(|tasks| {
-            tasks.push(TaskHandle::new(task));
-            shared::sorted::sort_by(tasks, |a, b| order(a).cmp(&order(b)));
+            let new = TaskHandle::new(task);
+            let place = tasks.partition_point(|handle| order(handle) <= order(&new));
+            tasks.insert(place, new);
         }),
     }
 }

@@ -76,6 +76,8 @@ impl Dispatch {
 pub enum Wish {
     /// To the agent, or to the tab that drives it.
     Agent(UserEvent),
+    /// The same of this session, whichever is shown when it arrives.
+    AgentOf(SessionId, UserEvent),
     /// A new session in this tab.
     NewSession,
     /// Another session in this tab.
@@ -131,7 +133,7 @@ pub fn Page() -> View {
     let unpaired = memo(move || {
         page.ownership.with(|ownership| match ownership {
             Ownership::Unpaired { reason } => Some(reason.clone()),
-            Ownership::Starting | Ownership::Driving | Ownership::Following => None,
+            Ownership::Starting | Ownership::Driving | Ownership::Following | Ownership::Unreadable => None,
         })
     });
     view! {

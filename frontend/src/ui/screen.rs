@@ -9,7 +9,7 @@ use shared::task::Task;
 
 use super::local::use_local;
 use super::stick::Stick;
-use super::use_dispatch;
+use super::{Wish, use_dispatch, use_page};
 use crate::ansi::{Chunk, Color, Line, Run, Screen};
 use crate::format;
 use crate::view::{Piece, Says, View, view};
@@ -18,15 +18,23 @@ use crate::view::{Piece, Says, View, view};
 #[component]
 pub fn ScreenView(id: TaskId, serial: u64, screen: RwSignal<Screen>, task: RwSignal<Task>) -> View {
     let dispatch = use_dispatch();
+    let page = use_page();
     let local = use_local();
     let stick = Stick::new();
+    // By the session's own agent, also where another one is shown by the time it ends.
+    let session = page.sessions.with_untracked(|sessions| sessions.current);
+    let tell = move |event: UserEvent| {
+        if let Some(session) = session {
+            dispatch.send(Wish::AgentOf(session, event));
+        }
+    };
     if local.watches(&id, serial) {
         screen.set(Screen::default());
-        dispatch.agent(UserEvent::Watch { task: id.clone() });
+        tell(UserEvent::Watch { task: id.clone(), viewer: 0 });
     }
     on_cleanup(move || {
         if local.watches_no_more(&id) {
-            dispatch.agent(UserEvent::Unwatch { task: id });
+            tell(UserEvent::Unwatch { task: id, viewer: 0 });
         }
     });
 

@@ -66,6 +66,7 @@ pub fn Banners() -> View {
     let page = use_page();
     let dispatch = use_dispatch();
     let follows = move || page.ownership.with(|ownership| *ownership == Ownership::Following);
+    let unreadable = move || page.ownership.with(|ownership| *ownership == Ownership::Unreadable);
     let trouble = memo(move || {
         let storage = page.storage_problem.get();
         storage.or_else(|| page.status.with(|status| status.unsaved.clone()))
@@ -80,7 +81,7 @@ pub fn Banners() -> View {
             </Show>
             {move || trouble.get().map(|reason| view! {
                 <div class="banner" data-tone="warn" role="alert">
-                    <p>{format!("This session is not saved, and a reload would lose it: {reason}")}</p>
+                    <p>{format!("{}: {reason}", if unreadable() { "This session cannot be opened" } else { "This session is not saved, and a reload would lose it" })}</p>
                     <button type="button" on:click=move |_| dispatch.send(Wish::Export)>"Export it"</button>
                 </div>
             })}

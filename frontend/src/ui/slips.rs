@@ -6,7 +6,7 @@ use agent::view::{DrainedLine, Tone};
 use leptos::prelude::*;
 
 use super::local::use_local;
-use super::{Wish, use_dispatch};
+use super::{Wish, use_dispatch, use_page};
 use crate::format;
 use crate::view::{View, view};
 
@@ -61,6 +61,8 @@ pub fn Drained(call: CallId, lines: RwSignal<Vec<DrainedLine>>) -> View {
 #[component]
 pub fn Notice(tone: RwSignal<Tone>, text: RwSignal<String>, retry: RwSignal<bool>) -> View {
     let dispatch = use_dispatch();
+    let page = use_page();
+    let refused = move || page.status.with(|status| status.refused);
     view! {
         <div
             class="notice"
@@ -70,6 +72,9 @@ pub fn Notice(tone: RwSignal<Tone>, text: RwSignal<String>, retry: RwSignal<bool
             <p>{move || text.get()}</p>
             <Show when=move || retry.get()>
                 <button type="button" on:click=move |_| dispatch.agent(UserEvent::Retry)>"Try again"</button>
+            </Show>
+            <Show when=move || retry.get() && refused()>
+                <button type="button" on:click=move |_| dispatch.agent(UserEvent::TakeBack)>"Take it back"</button>
             </Show>
         </div>
     }

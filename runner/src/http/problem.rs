@@ -12,7 +12,7 @@ pub const fn status(code: ProblemCode) -> StatusCode {
         ProblemCode::Unauthorized => StatusCode::UNAUTHORIZED,
         ProblemCode::Forbidden | ProblemCode::OutsideWorkspace => StatusCode::FORBIDDEN,
         ProblemCode::NotFound => StatusCode::NOT_FOUND,
-        ProblemCode::Conflict => StatusCode::CONFLICT,
+        ProblemCode::Conflict | ProblemCode::IdReused => StatusCode::CONFLICT,
         ProblemCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ProblemCode::TooMany => StatusCode::TOO_MANY_REQUESTS,
         ProblemCode::NotText | ProblemCode::NoMatch | ProblemCode::SandboxUnavailable => {

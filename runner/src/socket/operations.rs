@@ -4,23 +4,59 @@
 //! The second then waits for the first's reply. After that the reply is had from the store, also by another life of
 //! the runner. Problems that may go away are not kept, so that trying again tries again.
 //!
+//! An id stands for its content. The same id with another content is not a repetition but somebody's mistake, such as two
+//! pages that number alike: it is refused, and nothing is done.
+//!
 //! A change of a file is announced before it is made, with its reply. Where a runner died between the change and its reply,
 //! the next one looks at the file and keeps the reply, or forgets the announcement.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use shared::files::FileChange;
-use shared::protocol::{Outcome, Reply};
-use shared::{OpId, Problem, ProblemCode};
+use shared::protocol::{Op, Outcome, Reply};
+use shared::{OpId, Problem, ProblemCode, SessionId};
 use tokio::sync::watch;
 
 use crate::files::Files;
 use crate::files::intent::Intent;
 use crate::server::now;
 use crate::store::{Intended, Store, StoreError};
+use crate::tasks::reused;
 
-type UnderWay = Arc<Mutex<HashMap<OpId, watch::Receiver<Option<Outcome>>>>>;
+type UnderWay = Arc<Mutex<HashMap<OpId, (Content, watch::Receiver<Option<Outcome>>)>>>;
+
+/// What an operation is, in short: a digest of it and of its session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Content(String);
+
+impl Content {
+    /// Of this operation. Fields that say nothing do not count, so that a later version with more of them finds the same.
+    ///
+    /// # Panics
+    /// Never: operations are plain data with string keys.
+    pub fn of(session: SessionId, op: &Op) -> Self {
+        let mut value = serde_json::to_value(op).expect("operations are plain data with string keys");
+        if let Some(fields) = value.as_object_mut() {
+            fields.retain(|_, value| !matches!(value, Value::Null | Value::Bool(false)));
+        }
+        let digest = Sha256::digest(format!("{session} {value}"));
+        Self(digest.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
+    }
+}
+
+/// A reply as it is remembered. Those of earlier versions do not say to what.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    #[serde(default)]
+    content: Option<Content>,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
 
 /// All operations under way. A cheap handle.
 #[derive(Clone)]
@@ -60,12 +96,17 @@ impl Operations {
     }
 
     /// What a change of a file tells before it is made. Blocks.
-    pub fn announce(&self, op: OpId) -> impl FnOnce(&Intent, &FileChange) -> Result<(), Problem> + use<> {
+    pub fn announce(
+        &self,
+        op: OpId,
+        content: Option<Content>,
+    ) -> impl FnOnce(&Intent, &FileChange) -> Result<(), Problem> + use<> {
         let store = self.store.clone();
         move |intent, change| {
             let intent = serde_json::to_string(intent)
                 .map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))?;
-            let intended = Intended { op, intent, reply: text(&Outcome::Ok(Reply::Changed(change.clone()))) };
+            let reply = text(content, Outcome::Ok(Reply::Changed(change.clone())));
+            let intended = Intended { op, intent, reply };
             tokio::runtime::Handle::current().block_on(store.save_intent(intended, now()))?;
             Ok(())
         }
@@ -103,48 +144,67 @@ impl Operations {
     }
 
     /// Does something once. `keep`: whether its reply is to be kept here (starting a task is remembered with the task).
-    pub async fn once(&self, id: OpId, keep: bool, perform: impl Future<Output = Outcome>) -> Outcome {
+    pub async fn once(
+        &self,
+        id: OpId,
+        content: Content,
+        keep: bool,
+        perform: impl Future<Output = Outcome>,
+    ) -> Outcome {
         let (sender, receiver) = watch::channel(None);
         let first = {
             let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
             let first = under_way.get(&id).cloned();
             if first.is_none() {
-                under_way.insert(id, receiver);
+                under_way.insert(id, (content.clone(), receiver));
             }
             first
         };
-        if let Some(mut first) = first {
+        if let Some((other, mut first)) = first {
+            if other != content {
+                return Outcome::Err(reused());
+            }
             return match first.wait_for(Option::is_some).await {
                 Ok(outcome) => outcome.clone().unwrap_or_else(|| Outcome::Err(broken())),
                 Err(_) => Outcome::Err(broken()),
             };
         }
         let entry = Entry { id, under_way: Arc::clone(&self.under_way) };
-        let outcome = if keep { self.kept_or(id, perform).await } else { perform.await };
+        let outcome = self.kept_or(id, content, keep, perform).await;
         drop(entry);
         sender.send_replace(Some(outcome.clone()));
         outcome
     }
 
-    async fn kept_or(&self, id: OpId, perform: impl Future<Output = Outcome>) -> Outcome {
+    async fn kept_or(
+        &self,
+        id: OpId,
+        content: Content,
+        keep: bool,
+        perform: impl Future<Output = Outcome>,
+    ) -> Outcome {
         match self.kept(id).await {
             Ok(Some(kept)) => {
-                if let Ok(outcome) = serde_json::from_str(&kept) {
-                    return outcome;
-                }
-                return Outcome::Err(Problem::new(
-                    ProblemCode::Conflict,
-                    "This was done already; its reply can no longer be read.",
-                ));
+                let Ok(kept) = serde_json::from_str::<Kept>(&kept) else {
+                    return Outcome::Err(Problem::new(
+                        ProblemCode::Conflict,
+                        "This was done already; its reply can no longer be read.",
+                    ));
+                };
+                let same = keep && kept.content.is_none_or(|kept| kept == content);
+                return if same { kept.outcome } else { Outcome::Err(reused()) };
             }
             Ok(None) => {}
             Err(problem) => return Outcome::Err(problem),
         }
         let outcome = perform.await;
+        if !keep {
+            return outcome;
+        }
         let kept = if matches!(&outcome, Outcome::Err(problem) if problem.retryable) {
             self.store.drop_intent(id).await
         } else {
-            self.store.save_op_reply(id, text(&outcome), now()).await
+            self.store.save_op_reply(id, text(Some(content), outcome.clone()), now()).await
         };
         if let Err(error) = kept {
             // It was done, and that is what the page must hear. A change of a file was announced, so it is not done again.
@@ -154,8 +214,9 @@ impl Operations {
     }
 }
 
-fn text(outcome: &Outcome) -> String {
-    serde_json::to_string(outcome).expect("replies are plain data with string keys")
+fn text(content: Option<Content>, outcome: Outcome) -> String {
+    let kept = Kept { content, outcome };
+    serde_json::to_string(&kept).expect("replies are plain data with string keys")
 }
 
 fn broken() -> Problem {

@@ -4,9 +4,11 @@ use shared::protocol::{Op, Outcome, Reply};
 use shared::task::Party;
 use shared::{OpId, Problem, ProblemCode, SessionId, TaskId};
 
+use super::operations::Content;
 use crate::files::Wish;
 use crate::pairing::CODE_LIFE;
 use crate::server::{Runner, now};
+use crate::tasks::reused;
 
 /// Whether an operation changes something, so that only a session's driver may ask for it, and once an id.
 pub(super) const fn changes(op: &Op) -> bool {
@@ -35,20 +37,31 @@ pub(super) const fn changes(op: &Op) -> bool {
 pub(super) async fn perform(runner: &Runner, session: SessionId, id: OpId, op: Op) -> Outcome {
     if changes(&op) {
         let keep = !matches!(op, Op::Start(_));
-        runner.operations.once(id, keep, attempt(runner, session, id, op)).await
+        if keep && runner.tasks.was_start(id) {
+            return Outcome::Err(reused());
+        }
+        let content = Content::of(session, &op);
+        let doing = attempt(runner, session, id, op, Some(content.clone()));
+        runner.operations.once(id, content, keep, doing).await
     } else {
-        attempt(runner, session, id, op).await
+        attempt(runner, session, id, op, None).await
     }
 }
 
-async fn attempt(runner: &Runner, session: SessionId, id: OpId, op: Op) -> Outcome {
-    match reply(runner, session, id, op).await {
+async fn attempt(runner: &Runner, session: SessionId, id: OpId, op: Op, content: Option<Content>) -> Outcome {
+    match reply(runner, session, id, op, content).await {
         Ok(reply) => Outcome::Ok(reply),
         Err(problem) => Outcome::Err(problem),
     }
 }
 
-async fn reply(runner: &Runner, session: SessionId, id: OpId, op: Op) -> Result<Reply, Problem> {
+async fn reply(
+    runner: &Runner,
+    session: SessionId,
+    id: OpId,
+    op: Op,
+    what: Option<Content>,
+) -> Result<Reply, Problem> {
     let tasks = &runner.tasks;
     match op {
         Op::Start(start) => Ok(Reply::Started { task: Box::new(tasks.start(session, id, start).await?) }),
@@ -89,9 +102,9 @@ async fn reply(runner: &Runner, session: SessionId, id: OpId, op: Op) -> Result<
         Op::ReadFile { path, offset, limit } => {
             Ok(Reply::File(runner.files.read(path, offset, limit).await?))
         }
-        Op::WriteFile { path, content } => change(runner, id, Wish::Write { path, content }).await,
+        Op::WriteFile { path, content } => change(runner, id, what, Wish::Write { path, content }).await,
         Op::EditFile { path, old_text, new_text } => {
-            change(runner, id, Wish::Edit { path, old_text, new_text }).await
+            change(runner, id, what, Wish::Edit { path, old_text, new_text }).await
         }
         Op::Pair => {
             let url = runner.pairing_link().map_err(|error| {
@@ -110,8 +123,8 @@ async fn reply(runner: &Runner, session: SessionId, id: OpId, op: Op) -> Result<
 }
 
 /// Changes a file, announced under the operation's id, by which a later runner knows whether it was done.
-async fn change(runner: &Runner, id: OpId, wish: Wish) -> Result<Reply, Problem> {
-    let announce = runner.operations.announce(id);
+async fn change(runner: &Runner, id: OpId, content: Option<Content>, wish: Wish) -> Result<Reply, Problem> {
+    let announce = runner.operations.announce(id, content);
     Ok(Reply::Changed(runner.files.change(wish, id.0, announce).await?))
 }
 

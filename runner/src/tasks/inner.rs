@@ -4,7 +4,7 @@
 //! task's own future go. An event is given to the store, whose thread publishes what it tells once it is on the disk.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -165,19 +165,16 @@ impl Inner {
         op: OpId,
         start: Start,
     ) -> Result<Task, Problem> {
+        let start = self.whole(op, start)?;
         let folder = self.fitting(&start)?;
         let written = loop {
             let mut pending = {
                 let mut state = self.state();
                 if let Some(record) = state.ops.get(&op).and_then(|task| state.get(task)) {
-                    if record.session != session {
-                        return Err(Problem::new(
-                            ProblemCode::Conflict,
-                            "This operation belongs to another session.",
-                        ));
-                    }
                     drop(state);
-                    return Ok(Task::clone(&record.task()));
+                    let task = record.task();
+                    let same = record.session == session && is_same(&task, &start, &folder);
+                    return if same { Ok(Task::clone(&task)) } else { Err(reused()) };
                 }
                 if let Some(task) = state.forgotten.get(op) {
                     let words =
@@ -198,6 +195,22 @@ impl Inner {
         self.state().starting.remove(&op);
         drop(written);
         begun.map(|record| Task::clone(&record.task()))
+    }
+
+    /// A start that names another task in place of a command runs all that was asked for then. What the page knows of it may be cut.
+    fn whole(&self, op: OpId, start: Start) -> Result<Start, Problem> {
+        let Some(again_of) = start.again_of.clone().filter(|_| start.command.is_empty()) else {
+            return Ok(start);
+        };
+        let known = self.state().ops.get(&op).cloned();
+        let task = self.record(known.as_ref().unwrap_or(&again_of))?.task();
+        Ok(Start {
+            command: task.command.clone(),
+            folder: Some(task.folder.clone()),
+            timeout_ms: task.timeout_ms,
+            stdin: task.with_stdin,
+            ..start
+        })
     }
 
     /// Looks for what can be refused at once, and gives the folder.
@@ -378,6 +391,31 @@ impl Inner {
         }
         stats
     }
+}
+
+impl super::Tasks {
+    /// Whether this operation started a task.
+    #[must_use]
+    pub fn was_start(&self, op: OpId) -> bool {
+        let state = self.inner.state();
+        state.ops.contains_key(&op) || state.forgotten.get(op).is_some() || state.starting.contains_key(&op)
+    }
+}
+
+/// An id that stands for something else.
+pub(crate) fn reused() -> Problem {
+    Problem::new(
+        ProblemCode::IdReused,
+        "The id of this request was another one's before, so nothing was done. If it is still wanted, ask for it anew.",
+    )
+}
+
+/// Whether a task is what this start asks for.
+fn is_same(task: &Task, start: &Start, folder: &Path) -> bool {
+    task.command == start.command
+        && task.folder == folder.to_string_lossy()
+        && task.with_stdin == start.stdin
+        && task.timeout_ms == start.timeout_ms
 }
 
 /// Tells of the runner as a whole when something changed, at most twice a second, as long as it lives.

@@ -40,6 +40,7 @@ use thiserror::Error;
 use tokio::sync::{broadcast, oneshot, watch};
 
 use self::environment::{environment, read_only, shell};
+pub(crate) use self::inner::reused;
 use self::inner::{Inner, Sandboxes};
 pub(crate) use self::record::task_of;
 use self::record::{Command, Phase, Record};

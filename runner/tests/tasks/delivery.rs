@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use runner::state_dir::StateDir;
 use runner::store::Store;
-use shared::protocol::TaskEvent;
+use shared::protocol::{Start, TaskEvent};
 use shared::task::{Party, TaskState};
-use shared::{ClientId, OpId, ProblemCode, Seq, TaskId, Timestamp};
+use shared::{ClientId, OpId, ProblemCode, Seq, SessionId, TaskId, Timestamp};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -377,4 +377,46 @@ async fn a_task_stands_as_its_event_says_before_the_event_is_heard() {
         let (told, _) = runner.finish(start("true")).await;
         assert_eq!(runner.tasks.get(&told.id).unwrap(), told);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_id_of_a_start_is_refused_to_every_other() {
+    let runner = Runner::new().await;
+    let (task, _) = runner.finish(start("echo x >> ran")).await;
+    let others = [
+        start("echo y >> ran"),
+        Start { stdin: true, ..start("echo x >> ran") },
+        Start { timeout_ms: Some(9_000), ..start("echo x >> ran") },
+        Start { folder: Some("elsewhere".into()), ..start("echo x >> ran") },
+    ];
+    for other in others {
+        let refused = runner.tasks.start(runner.session, task.op, other.clone()).await.unwrap_err();
+        assert_eq!((refused.code, refused.retryable), (ProblemCode::IdReused, false), "{other:?}");
+    }
+    let stranger = SessionId(Uuid::from_u128(99));
+    let refused = runner.tasks.start(stranger, task.op, start("echo x >> ran")).await.unwrap_err();
+    assert_eq!(refused.code, ProblemCode::IdReused);
+    assert!(runner.tasks.was_start(task.op) && !runner.tasks.was_start(crate::common::op()));
+    assert_eq!(fs::read_to_string(runner.workspace().join("ran")).unwrap(), "x\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_in_place_of_a_command_is_run_again_whole() {
+    let runner = Runner::new().await;
+    let long = format!("cat; pwd; echo {}", "x".repeat(5_000));
+    fs::create_dir(runner.workspace().join("sub")).unwrap();
+    let first = Start { folder: Some("sub".into()), timeout_ms: Some(60_000), ..start(&long) };
+    let (first, printed) = runner.finish(first).await;
+    let again = Start { again_of: Some(first.id.clone()), ..start("") };
+    let op = crate::common::op();
+    let second = runner.tasks.start(runner.session, op, again.clone()).await.unwrap();
+    let (second, printed_again) = runner.end(&second.id).await;
+    assert_eq!((&second.command, &second.folder, second.timeout_ms), (&long, &first.folder, Some(60_000)));
+    assert_eq!(printed_again, printed);
+    // A repetition is that task, also when the first is no longer known.
+    runner.tasks.acknowledge(runner.session, Seq(1), |problem| panic!("{problem}"));
+    runner.tasks.clear(runner.session, vec![first.id.clone()]).await.unwrap();
+    assert_eq!(runner.tasks.start(runner.session, op, again.clone()).await.unwrap().id, second.id);
+    let gone = runner.tasks.start(runner.session, crate::common::op(), again).await.unwrap_err();
+    assert_eq!(gone.code, ProblemCode::NotFound);
 }

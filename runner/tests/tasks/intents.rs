@@ -6,15 +6,21 @@ use std::path::Path;
 use std::process::Command;
 
 use runner::files::{Files, Wish};
-use runner::socket::operations::Operations;
+use runner::socket::operations::{Content, Operations};
 use runner::state_dir::StateDir;
 use runner::store::Store;
-use shared::protocol::{Outcome, Reply};
-use shared::{OpId, Problem, ProblemCode};
+use shared::protocol::{Op, Outcome, Reply};
+use shared::{OpId, Problem, ProblemCode, SessionId};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 const OP: OpId = OpId(Uuid::from_u128(0x0123_4567_89ab_cdef));
+
+/// What the edit of this text is.
+fn edit_of(old_text: &str) -> Content {
+    let op = Op::EditFile { path: "file".into(), old_text: old_text.into(), new_text: "two".into() };
+    Content::of(SessionId(Uuid::from_u128(1)), &op)
+}
 
 /// What a runner has, as far as it changes files.
 struct Life {
@@ -35,7 +41,7 @@ impl Life {
     /// Does the edit under its id, and dies where it is told to.
     async fn edit(&self, dies: &'static str) -> Outcome {
         let wish = Wish::Edit { path: "file".into(), old_text: "one".into(), new_text: "two".into() };
-        let announce = self.operations.announce(OP);
+        let announce = self.operations.announce(OP, Some(edit_of("one")));
         let perform = async {
             let announced = move |intent: &_, change: &_| -> Result<(), Problem> {
                 die_at("prepared", dies);
@@ -47,7 +53,7 @@ impl Life {
             die_at("made", dies);
             made.map_or_else(Outcome::Err, |change| Outcome::Ok(Reply::Changed(change)))
         };
-        self.operations.once(OP, true, perform).await
+        self.operations.once(OP, edit_of("one"), true, perform).await
     }
 }
 
@@ -169,7 +175,7 @@ async fn an_operation_of_another_workspace_is_left_alone() {
     let operations = Operations::open(store, files).await.unwrap();
     let done = async { Outcome::Err(Problem::new(ProblemCode::NotFound, "elsewhere")) };
     assert!(
-        matches!(operations.once(OP, true, done).await, Outcome::Err(problem) if problem.message == "elsewhere")
+        matches!(operations.once(OP, edit_of("one"), true, done).await, Outcome::Err(problem) if problem.message == "elsewhere")
     );
 }
 
@@ -195,5 +201,73 @@ async fn a_store_of_an_earlier_format_is_taken_over() {
         let store = Store::open(&state).unwrap();
         assert_eq!((store.epoch(), store.all_intended().await.unwrap()), (epoch, Vec::new()), "{earlier}");
         store.close();
+    }
+}
+
+/// Whether an id that was an edit's is refused to everything else, and nothing of that is done.
+async fn assert_reused(operations: &Operations, other: Content, keep: bool) {
+    let perform = async { panic!("it was done") };
+    let outcome = operations.once(OP, other, keep, perform).await;
+    assert!(
+        matches!(&outcome, Outcome::Err(problem) if problem.code == ProblemCode::IdReused && !problem.retryable),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_comes_with_another_content_is_refused() {
+    let other_session = Content::of(
+        SessionId(Uuid::from_u128(2)),
+        &Op::EditFile { path: "file".into(), old_text: "one".into(), new_text: "two".into() },
+    );
+    for point in ["made", "done"] {
+        let folder = died(if point == "made" { point } else { "prepared" });
+        let life = Life::begin(folder.path()).await;
+        if point == "done" {
+            assert_edited(&life.edit("").await);
+        }
+        assert_reused(&life.operations, edit_of("other"), true).await;
+        assert_reused(&life.operations, other_session.clone(), true).await;
+        // A start, which keeps its reply elsewhere.
+        assert_reused(&life.operations, edit_of("other"), false).await;
+        drop(life);
+        // Also by the next runner; and the first is still remembered for what it was.
+        let life = Life::begin(folder.path()).await;
+        assert_reused(&life.operations, edit_of("other"), true).await;
+        assert_edited(&life.edit("").await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_is_under_way_is_refused_to_another_content_at_once() {
+    let folder = died("prepared");
+    let life = Life::begin(folder.path()).await;
+    let operations = life.operations.clone();
+    let (begun, begins) = tokio::sync::oneshot::channel();
+    let first = tokio::spawn(async move {
+        let perform = async {
+            begun.send(()).unwrap();
+            std::future::pending().await
+        };
+        operations.once(OP, edit_of("one"), true, perform).await
+    });
+    begins.await.unwrap();
+    assert_reused(&life.operations, edit_of("other"), true).await;
+    first.abort();
+}
+
+#[test]
+fn fields_that_say_nothing_are_no_other_content() {
+    let session = SessionId(Uuid::from_u128(1));
+    let of = |op: &str| Content::of(session, &serde_json::from_str(op).unwrap());
+    let start = of(r#"{"op":"start","command":"x"}"#);
+    assert_eq!(start, of(r#"{"op":"start","command":"x","stdin":false,"sandbox":null}"#));
+    for other in [
+        r#"{"op":"start","command":"y"}"#,
+        r#"{"op":"start","command":"x","stdin":true}"#,
+        r#"{"op":"start","command":"x","folder":"a"}"#,
+        r#"{"op":"start","command":"x","sandbox":"read_only"}"#,
+    ] {
+        assert_ne!(start, of(other), "{other}");
     }
 }

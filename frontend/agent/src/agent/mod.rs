@@ -4,6 +4,7 @@
 //! not at the event, and does whatever is due: that is why no wake can be missed. Last, `finish` compares what is shown with what
 //! is true and asks for one alarm at the nearest deadline.
 
+mod refused;
 mod replay;
 mod runner;
 mod turn;
@@ -441,6 +442,7 @@ impl Agent {
             spent: self.session.spent,
             unsaved: self.save_fault.as_ref().map(|(reason, _)| reason.clone()),
             polls: self.session.polls,
+            refused: self.is_refused(),
         }
     }
 

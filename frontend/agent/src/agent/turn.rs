@@ -244,7 +244,9 @@ impl Agent {
                     }
                     None => {
                         let shown = partial.shown;
-                        self.record(out, Record::CallFailed { call, fault, retry_at: None, shown });
+                        if !self.shorten(out, &fault, shown) {
+                            self.record(out, Record::CallFailed { call, fault, retry_at: None, shown });
+                        }
                     }
                 }
             }
@@ -307,6 +309,7 @@ impl Agent {
     fn drive_tool(&mut self, out: &mut Out) -> bool {
         let Some((index, tool)) = self.session.current_use() else { return false };
         let (tool_call, progress) = (tool.call.clone(), tool.progress.clone());
+        let op = derived_op(&self.session, index, tool);
         let call = self.session.call;
         let tool_call = match tool_call {
             Ok(tool_call) => tool_call,
@@ -327,8 +330,6 @@ impl Agent {
                     }
                 };
                 self.asking = None;
-                let Some(session) = self.session.id else { return false };
-                let op = derived_op(session, call.0, index as u64);
                 self.record(out, Record::ToolBegan { call, index, op, sandbox });
                 true
             }

@@ -39,6 +39,7 @@ impl Agent {
             UserEvent::Retry => {
                 self.again = matches!(self.session.phase, Phase::Failed { .. });
             }
+            UserEvent::TakeBack => self.take_back(out),
             UserEvent::Decide { call, index, decision } => self.decide(out, call, index, decision),
             UserEvent::Background { task } => self.wish(out, Op::Background { task }),
             UserEvent::StopTask { task } => {
@@ -50,8 +51,8 @@ impl Agent {
             UserEvent::SendInput { task, text, eof } => self.wish(out, Op::SendInput { task, text, eof }),
             UserEvent::RunAgain { task } => self.run_again(out, &task),
             UserEvent::ClearTasks => self.wish(out, Op::Clear { tasks: Vec::new() }),
-            UserEvent::Watch { task } => self.watch(out, task),
-            UserEvent::Unwatch { task } => self.unwatch(out, task),
+            UserEvent::Watch { task, viewer } => self.watch(out, task, viewer),
+            UserEvent::Unwatch { task, viewer } => self.unwatch(out, task, viewer),
             UserEvent::Rename { title } => {
                 let title = crate::notice::cut_head(title.trim(), 200);
                 self.record(out, Record::Titled { title });
@@ -79,6 +80,12 @@ impl Agent {
         let id = self.session.last_said + 1;
         let steer = steer && self.is_busy();
         self.record(out, Record::Said { id, text, steer });
+        if self.is_refused() {
+            toast(
+                out,
+                "What was said before was refused: take it back, or try again. These words wait until then.",
+            );
+        }
     }
 
     /// Changes waiting words: place, text, steering. Words that were drained meanwhile stay as they were sent.
@@ -101,6 +108,9 @@ impl Agent {
     fn stop_reply(&mut self, out: &mut Out) {
         if !self.is_busy() && !matches!(self.session.phase, Phase::Failed { .. }) {
             return;
+        }
+        if self.is_refused() {
+            return toast(out, "Nothing is under way. Take back what was refused, or try again.");
         }
         if self.stop_call(out) {
             return;
@@ -144,13 +154,15 @@ impl Agent {
     }
 
     fn run_again(&mut self, out: &mut Out, task: &TaskId) {
-        let Some(Task { command, folder, timeout_ms, with_stdin, .. }) = self.tasks.get(task).cloned() else {
+        let Some(Task { with_stdin, .. }) = self.tasks.get(task) else {
             return toast(out, "The runner no longer knows that task.");
         };
+        let with_stdin = *with_stdin;
+        // What is known here of a long command may be its beginning only: the runner has the whole.
         let start = Start {
-            command,
-            folder: Some(folder),
-            timeout_ms,
+            command: String::new(),
+            folder: None,
+            timeout_ms: None,
             foreground_ms: None,
             stdin: with_stdin,
             excerpt_chars: tools::NOTICE_CHARS,

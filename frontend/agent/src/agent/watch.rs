@@ -2,6 +2,7 @@
 
 use shared::output::OutputSlice;
 use shared::protocol::Op;
+use shared::sorted::Set;
 use shared::{OpId, TaskId};
 
 use super::{Agent, Out};
@@ -11,11 +12,14 @@ use crate::view::Patch;
 /// How much of a gap in watched output is read at once.
 const READ_BYTES: u32 = 256 * 1024;
 
+/// How many are remembered who look at one output; tabs that went without a word are among them.
+const MOST_VIEWERS: usize = 64;
+
 /// A task whose output somebody looks at.
 #[derive(Debug, Default)]
 pub(super) struct Watched {
-    /// How many look at it, in this tab and in those that follow.
-    by: u32,
+    /// Who looks at it: this tab, and those that follow.
+    viewers: Set<u64>,
     /// The next offset wanted.
     pub(super) next: u64,
     /// A gap is being read.
@@ -23,18 +27,20 @@ pub(super) struct Watched {
 }
 
 impl Agent {
-    /// One more looks. It knows nothing yet, so all that is kept comes again: whoever knows it passes over it.
-    pub(super) fn watch(&mut self, out: &mut Out, task: TaskId) {
-        let by = self.watched.get(&task).map_or(0, |watched| watched.by) + 1;
-        self.watched.insert(task.clone(), Watched { by, ..Watched::default() });
+    /// Somebody looks, and knows nothing yet: so all that is kept comes again, and whoever knows it passes over it.
+    pub(super) fn watch(&mut self, out: &mut Out, task: TaskId, viewer: u64) {
+        let mut viewers = self.watched.remove(&task).map(|watched| watched.viewers).unwrap_or_default();
+        if viewers.len() < MOST_VIEWERS {
+            viewers.insert(viewer);
+        }
+        self.watched.insert(task.clone(), Watched { viewers, ..Watched::default() });
         self.request(out, Op::Watch { task, from: 0 }, Purpose::Own);
     }
 
-    /// One of those who look does so no longer.
-    pub(super) fn unwatch(&mut self, out: &mut Out, task: TaskId) {
+    /// Somebody looks no longer. The output comes as long as anybody else does.
+    pub(super) fn unwatch(&mut self, out: &mut Out, task: TaskId, viewer: u64) {
         let Some(watched) = self.watched.get_mut(&task) else { return };
-        watched.by = watched.by.saturating_sub(1);
-        if watched.by == 0 {
+        if watched.viewers.remove(&viewer) && watched.viewers.is_empty() {
             self.watched.remove(&task);
             self.request(out, Op::Unwatch { task }, Purpose::Own);
         }

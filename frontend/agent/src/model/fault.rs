@@ -197,12 +197,14 @@ fn advise(status: u16, spent: bool, said: &str) -> String {
             "The spend limit of the account is reached",
             "Raise it in the provider's console, or choose another model.",
         ),
-        400 if said.contains("too long") || said.contains("exceed context") => {
-            ("The conversation no longer fits the model", "Go on in a new session.")
-        }
-        400 | 422 => {
-            ("The server did not accept the request", "If it says so again, go on in a new session.")
-        }
+        400 if said.contains("too long") || said.contains("exceed context") => (
+            "The conversation no longer fits the model",
+            "Take the last message back, or go on in a new session.",
+        ),
+        400 | 422 => (
+            "The server did not accept the request",
+            "Take the last message back and change it, or try again.",
+        ),
         401 => (
             "The key was not accepted",
             "Check the key in the settings, or ANTHROPIC_API_KEY where the runner was started.",
@@ -215,7 +217,10 @@ fn advise(status: u16, spent: bool, said: &str) -> String {
         ),
         408 => ("The server waited too long for the request", "Try again."),
         409 => ("The server is busy with a conflicting request", "Try again."),
-        413 => ("The request is too large for the server", "Go on in a new session."),
+        413 => (
+            "The request is too large for the server",
+            "Take the last message back, or go on in a new session.",
+        ),
         429 => ("Too many requests for this key", "Wait a little, or choose another model."),
         529 => ("The model is overloaded", "Wait a little, or choose another model."),
         500.. => ("The server failed", "Try again."),

@@ -60,6 +60,22 @@ pub struct Usage {
     pub output: u64,
 }
 
+impl Fault {
+    /// Whether the server would refuse the same content whenever it is sent.
+    #[must_use]
+    pub const fn refuses_content(&self) -> bool {
+        !self.retryable && matches!(self.status, Some(400 | 413 | 422))
+    }
+
+    /// Whether it refused it for its size.
+    #[must_use]
+    pub fn is_too_large(&self) -> bool {
+        let said = self.message.to_ascii_lowercase();
+        let size = ["too long", "too large", "exceed context", "maximum context", "context length"];
+        self.refuses_content() && (self.status == Some(413) || size.iter().any(|words| said.contains(words)))
+    }
+}
+
 /// How a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {

@@ -771,7 +771,8 @@ fn a_person_pauses_resumes_and_runs_again() {
     rig.user(UserEvent::RunAgain { task: task.id.clone() });
     let Op::Start(start) = rig.request().1 else { panic!("{:?}", rig.request()) };
     assert!(start.stdin, "as it was started, although an ended task's input is closed");
-    assert_eq!((start.command, start.again_of), (task.command, Some(task.id)));
+    // The runner has the whole of its command; what is known of it here may be cut.
+    assert_eq!((start.command.as_str(), start.again_of), ("", Some(task.id)));
 }
 
 #[test]

@@ -139,7 +139,7 @@ fn what_another_log_acknowledged_is_said_and_told_as_far_as_it_is_known() {
     rig.pass(1_000);
     rig.link(LinkInput::Opened);
     rig.unheard(2);
-    let gone = Task { state: TaskState::Failed { code: 3 }, output_bytes: 7_000, ..task.clone() };
+    let gone = Task { state: TaskState::Failed { code: 3 }, output_bytes: 7_000, ..task };
     rig.welcome_with(|welcome| welcome.tasks = vec![gone]);
     rig.settle();
     assert_eq!(rig.calls.len(), 3, "the end starts a turn");
@@ -337,8 +337,8 @@ fn output_goes_on_while_anybody_watches() {
         total: from + text.len() as u64,
         ..OutputSlice::default()
     };
-    let watch = |rig: &mut Rig| rig.user(UserEvent::Watch { task: task.id.clone() });
-    let unwatch = |rig: &mut Rig| rig.user(UserEvent::Unwatch { task: task.id.clone() });
+    let watch = |rig: &mut Rig, viewer| rig.user(UserEvent::Watch { task: task.id.clone(), viewer });
+    let unwatch = |rig: &mut Rig, viewer| rig.user(UserEvent::Unwatch { task: task.id.clone(), viewer });
     let asked = |rig: &Rig| {
         let watches = rig.sent.iter().filter_map(|frame| match frame {
             ClientFrame::Request { op: Op::Watch { from, .. }, .. } => Some(format!("from {from}")),
@@ -347,23 +347,58 @@ fn output_goes_on_while_anybody_watches() {
         });
         watches.collect::<Vec<_>>()
     };
-    watch(&mut rig);
+    watch(&mut rig, 1);
     rig.frame(ServerFrame::Output { task: task.id.clone(), slice: slice(0, "abc") });
-    watch(&mut rig);
+    watch(&mut rig, 2);
     rig.frame(ServerFrame::Output { task: task.id.clone(), slice: slice(0, "abcdef") });
     assert_eq!(rig.shown.concat(), "abcabcdef", "a second one gets all of it, too");
-    unwatch(&mut rig);
+    unwatch(&mut rig, 2);
+    // Twice, or of one that never looked: a tab that begins anew.
+    unwatch(&mut rig, 2);
+    unwatch(&mut rig, 3);
     rig.frame(ServerFrame::Output { task: task.id.clone(), slice: slice(6, "ghi") });
     assert!(rig.shown.concat().ends_with("ghi"), "one closed its card, and the other stood still");
     assert_eq!(asked(&rig), ["from 0", "from 0"]);
-    unwatch(&mut rig);
-    unwatch(&mut rig);
+    unwatch(&mut rig, 1);
+    unwatch(&mut rig, 1);
     assert_eq!(asked(&rig), ["from 0", "from 0", "no more"]);
     // A new socket goes on where the old one stood.
-    watch(&mut rig);
+    watch(&mut rig, 1);
     rig.frame(ServerFrame::Output { task: task.id.clone(), slice: slice(0, "abc") });
     rig.link(LinkInput::Closed { code: 1006, reason: String::new() });
     rig.pass(1_000);
     rig.connect();
     assert_eq!(asked(&rig).last().unwrap(), "from 3");
+}
+
+/// Which operation a tool use becomes in a log that began then.
+fn op_of(began: u64, uses: &[serde_json::Value]) -> Vec<shared::OpId> {
+    let mut rig = Rig::begun_at(began);
+    rig.say("x");
+    rig.answer(uses);
+    let mut ops = Vec::new();
+    for n in 0..uses.len() {
+        ops.push(rig.request().0);
+        rig.start(&format!("aaaa000{n}"));
+    }
+    ops
+}
+
+#[test]
+fn operations_are_named_by_what_they_are() {
+    let run = |id: &str, command: &str| tool(id, "background_run", json!({ "command": command }));
+    let first = op_of(1_000, &[run("t1", "make")]);
+    assert_eq!(first, op_of(1_000, &[run("t1", "make")]), "the same log names it the same");
+    // A log that was lost and began anew, or another one of the same session, says other things in the same places.
+    for other in [
+        op_of(1_000, &[run("t1", "make install")]),
+        op_of(1_000, &[run("t2", "make")]),
+        op_of(1_000, &[tool("t1", "bash", json!({"command": "make"}))]),
+        op_of(2_000, &[run("t1", "make")]),
+    ] {
+        assert_ne!(first, other);
+    }
+    // Two that are the same are two.
+    let twice = op_of(1_000, &[run("t1", "make"), run("t1", "make"), run("t3", "make")]);
+    assert!(twice[0] != twice[1] && twice[1] != twice[2] && twice[0] != twice[2], "{twice:?}");
 }

@@ -6,6 +6,7 @@
 mod contract;
 mod delivery;
 mod intake;
+mod refused;
 mod rig;
 mod sim;
 mod simulation;

@@ -29,6 +29,8 @@ pub(crate) struct Rig {
     pub(crate) notified: Vec<String>,
     pub(crate) toasts: Vec<String>,
     pub(crate) status: Option<Status>,
+    /// Words that came back to the box in which they were written.
+    pub(crate) drafts: Vec<String>,
     /// Output of watched tasks, as it was shown.
     pub(crate) shown: Vec<String>,
     /// When the agent's one alarm rings; it is gone once it has.
@@ -56,7 +58,22 @@ impl Rig {
     }
 
     pub(crate) fn with(settings: Settings) -> Self {
-        let mut rig = Self {
+        let mut rig = Self::off(settings);
+        rig.boot();
+        rig.connect();
+        rig
+    }
+
+    /// A session whose log begins at this time.
+    pub(crate) fn begun_at(now: u64) -> Self {
+        let mut rig = Self { now, ..Self::off(settings(Mode::Auto)) };
+        rig.boot();
+        rig.connect();
+        rig
+    }
+
+    fn off(settings: Settings) -> Self {
+        Self {
             agent: Agent::new(),
             now: 1_000,
             disk: Vec::new(),
@@ -67,6 +84,7 @@ impl Rig {
             notified: Vec::new(),
             toasts: Vec::new(),
             status: None,
+            drafts: Vec::new(),
             shown: Vec::new(),
             alarm: None,
             connects: 0,
@@ -75,10 +93,7 @@ impl Rig {
             saving: true,
             confined: None,
             sandboxes: vec![Sandbox::ReadOnly],
-        };
-        rig.boot();
-        rig.connect();
-        rig
+        }
     }
 
     /// The runner comes back, and confines its commands to these folders or no longer does.
@@ -210,6 +225,7 @@ impl Rig {
             match patch {
                 Patch::Status(status) => self.status = Some(*status),
                 Patch::Toast { text, .. } => self.toasts.push(text),
+                Patch::Draft { text } => self.drafts.push(text),
                 Patch::Output { slice, .. } => {
                     self.shown.push(String::from_utf8(slice.data.0).unwrap());
                 }

@@ -286,7 +286,7 @@ fn a_list_of_tasks_holds_background_tasks_only_and_is_bounded() {
 
     let long = |n: u32| Task {
         state: if n % 100 == 7 { TaskState::Running } else { TaskState::Completed },
-        command: format!("echo {n} | {}", "x".repeat(if n % 3 == 0 { 9_000 } else { 20 })),
+        command: format!("echo {n} | {}", "x".repeat(if n.is_multiple_of(3) { 9_000 } else { 20 })),
         ..crate::rig::task(&format!("cccc{n:04}"))
     };
     let (rig, told) = list((0..1_000).map(long).collect());

@@ -67,6 +67,13 @@ impl Desk {
         self.unwritten.borrow_mut().remove(&session);
         if let Err(error) = self.store.delete(session).await {
             self.complain(&error.to_string());
+            // Its agent was stopped and does nothing any more: it begins again from its log.
+            drop(hold);
+            self.close(session);
+            if self.shown.get() == Some(session) {
+                self.shown.set(None);
+                self.switch(session);
+            }
             return;
         }
         self.news.say(&News::Gone { session });

@@ -186,7 +186,8 @@ pub(crate) fn layout(
             .enumerate()
             .filter_map(|(nth, task)| {
                 let lane = row(task)?;
-                let ends = spans.values().filter(|span| span.lane == Lane::Task { task: task.clone() });
+                let ends =
+                    spans.values().filter(|span| matches!(&span.lane, Lane::Task { task: of } if of == task));
                 let end = ends
                     .filter_map(|span| span.end)
                     .map(|end| end.0)
