@@ -1,7 +1,5 @@
 //! Delivery: events, cursors, acknowledgements, replay; requests that are repeated; output; slow pages.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 use uuid::Uuid;
 

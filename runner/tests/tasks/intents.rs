@@ -18,7 +18,12 @@ const OP: OpId = OpId(Uuid::from_u128(0x0123_4567_89ab_cdef));
 
 /// What the edit of this text is.
 fn edit_of(old_text: &str) -> Content {
-    let op = Op::EditFile { path: "file".into(), old_text: old_text.into(), new_text: "two".into() };
+    let op = Op::EditFile {
+        path: "file".into(),
+        old_text: old_text.into(),
+        new_text: "two".into(),
+        approved: false,
+    };
     Content::of(SessionId(Uuid::from_u128(1)), &op)
 }
 
@@ -218,7 +223,12 @@ async fn assert_reused(operations: &Operations, other: Content, keep: bool) {
 async fn an_id_that_comes_with_another_content_is_refused() {
     let other_session = Content::of(
         SessionId(Uuid::from_u128(2)),
-        &Op::EditFile { path: "file".into(), old_text: "one".into(), new_text: "two".into() },
+        &Op::EditFile {
+            path: "file".into(),
+            old_text: "one".into(),
+            new_text: "two".into(),
+            approved: false,
+        },
     );
     for point in ["made", "done"] {
         let folder = died(if point == "made" { point } else { "prepared" });

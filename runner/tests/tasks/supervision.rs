@@ -1,7 +1,7 @@
 //! Supervision with real processes: what runs, what ends, what is left, what is told.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shared::ProblemCode;
 use shared::protocol::{Start, TaskEvent};

@@ -94,7 +94,7 @@ fn a_list_has_an_end() {
         all.len() <= LISTED + 2 && all.iter().any(|danger| danger.what[0].contains("cannot be read")),
         "{all:?}"
     );
-    let many: String = (0..40).map(|n| format!("rm a{n};")).collect();
+    let many = (0..40).map(|n| format!("rm a{n};")).collect::<Vec<_>>().concat();
     assert!(
         of(&many, HOME).last().is_some_and(|last| last.what[0].contains("28 more")),
         "{:?}",
