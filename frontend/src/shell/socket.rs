@@ -17,11 +17,16 @@ use futures_util::future::{Either, select};
 use futures_util::{SinkExt as _, StreamExt as _};
 use gloo_net::websocket::{Message, WebSocketError};
 use shared::json;
-use shared::protocol::{ClientFrame, ServerFrame};
+use shared::protocol::{ClientFrame, ServerFrame, close};
 
 use super::greet::{ABNORMAL, End, Greeted, ended, greet};
+use super::identity::Identity;
 use super::js::spawn;
 use super::pairing::Pairing;
+
+/// What is said to a browser that was revoked while it was connected.
+const REVOKED: &str =
+    "This browser was revoked at the runner. `meanwhile pair` prints a link that pairs it again.";
 
 /// One session's connection.
 #[derive(Clone)]
@@ -106,13 +111,7 @@ async fn run(mut outgoing: UnboundedReceiver<String>, gate: &Gate, pairing: &Pai
     // Its token is not needed here.
     let mut socket = match greeted {
         Ok(Greeted { socket, token: _ }) => socket,
-        Err((REFUSED, reason)) => {
-            return if pairing.refused(&identity, &reason).await {
-                (REFUSED, reason)
-            } else {
-                (ABNORMAL, "this browser was paired anew".to_owned())
-            };
-        }
+        Err((REFUSED, reason)) => return unknown(pairing, &identity, reason).await,
         Err(end) => return end,
     };
     gate.report(LinkInput::Opened);
@@ -125,10 +124,24 @@ async fn run(mut outgoing: UnboundedReceiver<String>, gate: &Gate, pairing: &Pai
             }
             Either::Left((None, _)) => return (ABNORMAL, String::new()),
             Either::Right((Some(Ok(message)), _)) => gate.report(read(&message)),
-            Either::Right((Some(Err(WebSocketError::ConnectionClose(close))), _)) => return ended(close),
+            Either::Right((Some(Err(WebSocketError::ConnectionClose(close))), _)) => {
+                return match ended(close) {
+                    (close::REVOKED, _) => unknown(pairing, &identity, REVOKED.to_owned()).await,
+                    end => end,
+                };
+            }
             Either::Right((Some(Err(_)), _)) => {}
             Either::Right((None, _)) => return (ABNORMAL, "the connection broke".to_owned()),
         }
+    }
+}
+
+/// The runner does not know this browser, unless it was paired anew since.
+async fn unknown(pairing: &Pairing, identity: &Identity, reason: String) -> End {
+    if pairing.refused(identity, &reason).await {
+        (REFUSED, reason)
+    } else {
+        (ABNORMAL, "this browser was paired anew".to_owned())
     }
 }
 
