@@ -46,8 +46,8 @@ pub(crate) struct Page {
     pub(crate) retry_due: Option<u64>,
     /// The newest request it made.
     pub(crate) last_body: Option<Value>,
-    /// When it was loaded, and whether a try to connect came to an end since.
-    loaded: u64,
+    /// When it was loaded, by its own clock, and whether a try to connect came to an end since.
+    loaded: Option<u64>,
     tried: bool,
     generation: u64,
     /// The event that comes next on this connection, and the last that waited when it began.
@@ -55,6 +55,8 @@ pub(crate) struct Page {
     waiting: Seq,
     /// Since when the runner talks to it.
     pub(crate) welcomed: Option<u64>,
+    /// The same by its own clock.
+    greeted: u64,
     /// Ends that were handed to it, or to those before it on this log.
     heard: BTreeSet<TaskId>,
     /// The person said something since the last failure.
@@ -105,12 +107,13 @@ impl Page {
             link: None,
             retry_due: None,
             last_body: None,
-            loaded: now,
+            loaded: None,
             tried: false,
             generation: 0,
             next: None,
             waiting: Seq(0),
             welcomed: None,
+            greeted: 0,
             heard,
             urged,
             rules,
@@ -120,7 +123,8 @@ impl Page {
     /// Hands it an event, and looks at what it wants done. Gives the requests that it makes.
     pub(crate) fn handle(&mut self, event: Event, system: u64, now: u64) -> Vec<Effect> {
         let clock = self.clock.now(system, now);
-        self.hear(&event, now);
+        let _loaded = self.loaded.get_or_insert(clock);
+        self.hear(&event, clock, now);
         let effects = self.agent.handle(Timestamp(clock), event);
         for effect in &effects {
             match effect {
@@ -134,7 +138,7 @@ impl Page {
                 }
                 _ => {
                     if let Some(body) = body_of(effect) {
-                        self.judge(body, clock, now);
+                        self.judge(body, clock);
                     }
                 }
             }
@@ -147,7 +151,7 @@ impl Page {
         effects
     }
 
-    fn hear(&mut self, event: &Event, now: u64) {
+    fn hear(&mut self, event: &Event, clock: u64, now: u64) {
         match event {
             Event::User(UserEvent::Say { .. } | UserEvent::Retry | UserEvent::StopReply) => self.urged = true,
             Event::Link { generation, input } if *generation == self.generation => match input {
@@ -156,18 +160,19 @@ impl Page {
                     self.tried = true;
                     (self.next, self.welcomed) = (None, None);
                 }
-                LinkInput::Frame(frame) => self.hear_frame(frame, now),
+                LinkInput::Frame(frame) => self.hear_frame(frame, clock, now),
                 LinkInput::Opened | LinkInput::Garbled { .. } => {}
             },
             _ => {}
         }
     }
 
-    fn hear_frame(&mut self, frame: &ServerFrame, now: u64) {
+    fn hear_frame(&mut self, frame: &ServerFrame, clock: u64, now: u64) {
         match frame {
             ServerFrame::Welcome(welcome) => {
                 self.tried = true;
                 self.welcomed = Some(now);
+                self.greeted = clock;
                 (self.next, self.waiting) = (Some(welcome.next), welcome.last);
             }
             ServerFrame::Event { seq, event } if self.next.is_some_and(|next| *seq == next) => {
@@ -181,7 +186,7 @@ impl Page {
     }
 
     /// A request must keep the rules, say all that the page has heard, and not be made before its time.
-    fn judge(&mut self, body: &str, clock: u64, now: u64) {
+    fn judge(&mut self, body: &str, clock: u64) {
         let body: Value = serde_json::from_str(body).unwrap();
         if let Err(broken) = api::check(&body) {
             panic!("a request breaks a rule: {broken}\n{body:#}");
@@ -204,9 +209,9 @@ impl Page {
             );
         }
         if self.rules.replay_first {
-            let hopes = !self.tried && now < self.loaded + PATIENCE_MS;
+            let hopes = !self.tried && self.loaded.is_some_and(|since| clock < since + PATIENCE_MS);
             assert!(!hopes, "asked before the runner could say what waits");
-            let fresh = self.welcomed.is_some_and(|since| now < since + PATIENCE_MS);
+            let fresh = self.welcomed.is_some() && clock < self.greeted + PATIENCE_MS;
             let missing = fresh && self.next.is_some_and(|next| next <= self.waiting);
             assert!(!missing, "asked while {:?} to {} were on their way", self.next, self.waiting);
         }

@@ -273,7 +273,12 @@ impl Runner {
 
     fn request(&mut self, id: OpId, op: Op, now: u64, chance: &mut Chance) -> Outcome {
         if let Some((asked, known)) = self.ops.get(&id) {
-            assert_eq!(*asked, op, "one operation id for two operations");
+            assert_eq!(what(asked), what(&op), "one operation id for two operations");
+            // The same use in two copies of a log, of which one holds it to reading.
+            if *asked != op {
+                let words = "this id was used for something else";
+                return Outcome::Err(Problem::new(ProblemCode::IdReused, words));
+            }
             return match known {
                 Outcome::Ok(Reply::Started { task }) => {
                     Outcome::Ok(Reply::Started { task: Box::new(self.tasks[&task.id].clone()) })
@@ -413,6 +418,15 @@ impl Runner {
     /// Whether everything was acknowledged.
     pub(crate) fn is_empty(&self) -> bool {
         self.outbox.is_empty()
+    }
+}
+
+/// What an operation that is remembered is about: its command or its file.
+fn what(op: &Op) -> &str {
+    match op {
+        Op::Start(start) => &start.command,
+        Op::WriteFile { path, .. } => path,
+        _ => "",
     }
 }
 

@@ -60,6 +60,8 @@ pub(crate) struct World {
     dead: BTreeSet<u64>,
     /// Until when the runner cannot be reached.
     away_until: u64,
+    /// How often an event was overtaken. A page asks for it again and again, but not for ever.
+    overtaken: BTreeMap<Seq, u32>,
     /// Who acknowledged what: the browser.
     acked: BTreeMap<(u128, Seq), usize>,
     /// The numbers of the events that bore the ends.
@@ -161,6 +163,7 @@ impl World {
             order: 0,
             dead: BTreeSet::new(),
             away_until: 0,
+            overtaken: BTreeMap::new(),
             acked: BTreeMap::new(),
             ends: BTreeMap::new(),
             forgotten: BTreeMap::new(),
@@ -502,7 +505,7 @@ impl World {
     /// In calm: what is due is done in time though timers are late, since the runner's frames are not.
     pub(crate) fn in_time(&self) {
         let page = self.page();
-        let connected = page.welcomed.is_some_and(|since| since + 2_000 < self.now);
+        let connected = page.welcomed.is_some_and(|since| since + 2_000 < self.now) && !self.is_deaf(page);
         if let Some(due) = page.retry_due.filter(|_| connected) {
             assert!(self.now < due + 2_000, "a failed call was due {} ms ago", self.now - due);
         }

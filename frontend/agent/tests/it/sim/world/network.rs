@@ -6,7 +6,7 @@ use agent::record::Record;
 use shared::protocol::{ClientFrame, ServerFrame, TaskEvent, close};
 use shared::{Epoch, Seq};
 
-use super::{Asker, Happening, World};
+use super::{Asker, Happening, Page, World};
 
 /// Sockets of different pages are different sockets.
 const PAGE: u64 = 1_000_000;
@@ -120,7 +120,14 @@ impl World {
             && matches!(frame, ServerFrame::Event { .. } | ServerFrame::Reply { .. })
             && self.chance.one_in(20);
         // Now and then a frame overtakes the one before it, which no socket does: the agent must see the gap.
-        let overtakes = !calm && matches!(frame, ServerFrame::Event { .. }) && self.chance.one_in(8);
+        let overtakes = match &frame {
+            ServerFrame::Event { seq, .. } if !calm && self.chance.one_in(8) => {
+                let times = self.overtaken.entry(*seq).or_default();
+                *times += 1;
+                *times <= 2
+            }
+            _ => false,
+        };
         let late = if overtakes { self.chance.below(400) } else { 0 };
         if twice {
             let more = self.chance.below(100);
@@ -161,6 +168,11 @@ impl World {
         }
         let after = self.delay(100);
         self.plan(after, Happening::ToPage { page: id, socket, input: cut() });
+    }
+
+    /// Whether a page's connection is dead, of which it has not heard.
+    pub(super) fn is_deaf(&self, page: &Page) -> bool {
+        page.socket.is_some_and(|socket| self.dead.contains(&(page.id * PAGE + socket)))
     }
 
     /// The connection of the person's page dies, and neither side hears of it.
