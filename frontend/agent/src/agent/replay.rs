@@ -31,6 +31,13 @@ pub(super) struct Replay {
     tasks: Vec<Task>,
 }
 
+impl Replay {
+    /// Whether the runner has sent all of it once it has sent this. A long one settles more than once on its way.
+    pub(super) fn is_sent(&self, through: Seq) -> bool {
+        self.last.is_some_and(|last| through >= last)
+    }
+}
+
 impl Agent {
     /// A connection is being made.
     pub(super) fn replay_begins(&mut self, now: Timestamp) {

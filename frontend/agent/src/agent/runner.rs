@@ -69,7 +69,9 @@ impl Agent {
                 if self.settling.is_some_and(|(wanted, _)| through >= wanted) {
                     self.settling = None;
                 }
-                self.replay_ends(out);
+                if self.replay.as_ref().is_some_and(|replay| replay.is_sent(through)) {
+                    self.replay_ends(out);
+                }
             }
             ServerFrame::Task { task } => self.task(out, *task),
             ServerFrame::Cleared { tasks } => {

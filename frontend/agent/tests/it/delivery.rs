@@ -92,6 +92,20 @@ fn a_tool_that_ends_in_the_replay_waits_for_the_rest_of_it() {
 }
 
 #[test]
+fn a_long_replay_is_waited_for_although_it_settles_on_its_way() {
+    let (mut rig, task) = reloaded_in_mid_answer();
+    rig.link(LinkInput::Opened);
+    rig.welcome_with(|welcome| welcome.last = Seq(2));
+    let other = crate::rig::task("aaaa0009");
+    rig.event(ended(&other, "one"));
+    rig.settle();
+    assert_eq!(rig.calls.len(), 0, "half of it has come");
+    rig.event(ended(&task, "two"));
+    assert_eq!(rig.calls.len(), 1);
+    assert!(results(&rig).contains("one") && results(&rig).contains("two"));
+}
+
+#[test]
 fn the_wait_for_a_replay_ends_by_itself() {
     // Nothing comes.
     let (mut rig, _) = reloaded_in_mid_answer();
