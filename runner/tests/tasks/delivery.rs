@@ -112,6 +112,7 @@ async fn acknowledged_ends_beyond_the_bound_are_forgotten() {
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     runner.finish(start("true")).await;
     assert_eq!(runner.tasks.list().len(), 7, "what is not acknowledged is kept");
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
     runner.tasks.acknowledge(runner.session, Seq(7), |problem| panic!("{problem}"));
     until("the others that are too many went", || runner.tasks.list().len() == 3).await;
 }

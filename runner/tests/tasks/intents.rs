@@ -198,8 +198,11 @@ async fn a_store_of_an_earlier_format_is_taken_over() {
         "DROP TABLE intents; DROP TABLE forgotten; PRAGMA user_version = 1",
         "DROP TABLE forgotten; PRAGMA user_version = 2",
     ] {
+        let earlier = format!(
+            "ALTER TABLE clients DROP COLUMN key; ALTER TABLE clients DROP COLUMN paired_by; {earlier}"
+        );
         let state = folder.path().join("state");
-        rusqlite::Connection::open(state.join("meanwhile.db")).unwrap().execute_batch(earlier).unwrap();
+        rusqlite::Connection::open(state.join("meanwhile.db")).unwrap().execute_batch(&earlier).unwrap();
         let life = Life::begin(folder.path()).await;
         drop(life);
         let state = StateDir::open(&state).unwrap();

@@ -259,11 +259,15 @@ impl Agent {
 
     fn saved(&mut self, out: &mut Out, through: u64) {
         let before = self.saved_seq;
-        while self.unsaved.front().is_some_and(|entry| entry.n <= through) {
-            if let Some(Entry { record: Record::Arrived { seq, epoch, .. }, .. }) = self.unsaved.pop_front()
-                && Some(epoch) == self.session.epoch
-            {
-                self.saved_seq = seq;
+        while let Some(entry) = self.unsaved.pop_front_if(|entry| entry.n <= through) {
+            let seq = match entry.record {
+                Record::Arrived { seq, epoch, .. } if Some(epoch) == self.session.epoch => seq,
+                Record::Missed { through, .. } => through,
+                _ => continue,
+            };
+            // A store that was put back gives the same numbers to other events.
+            if !self.unsaved.iter().any(|entry| matches!(entry.record, Record::NewEpoch { .. })) {
+                self.saved_seq = self.saved_seq.max(seq);
             }
         }
         if self.unsaved.is_empty() {

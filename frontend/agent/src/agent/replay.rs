@@ -2,7 +2,7 @@
 //!
 //! No model is asked before they are taken in, so that a result that waited is in that very call. The wait ends: with the last of them, with
 //! the connection, or when nothing has come for a while. What another log has acknowledged does not come again; it is told as what
-//! the list of tasks knows of it.
+//! the list of tasks knows of it, also when it had asked for the very same operation.
 
 use shared::output::Excerpt;
 use shared::protocol::Welcome;
@@ -27,6 +27,8 @@ pub(super) struct Replay {
     pub(super) until: Timestamp,
     /// The last event that will not come.
     missed: Option<Seq>,
+    /// Whether events are missing; otherwise the log has them all, and only an end is owed.
+    hole: bool,
     /// The session's tasks as they were when it began.
     tasks: Vec<Task>,
 }
@@ -41,32 +43,90 @@ impl Replay {
 impl Agent {
     /// A connection is being made.
     pub(super) fn replay_begins(&mut self, now: Timestamp) {
-        self.replay =
-            Some(Replay { last: None, until: now.plus(REPLAY_MS), missed: None, tasks: Vec::new() });
+        self.replay = Some(Replay {
+            last: None,
+            until: now.plus(REPLAY_MS),
+            missed: None,
+            hole: false,
+            tasks: Vec::new(),
+        });
     }
 
     /// The runner has said what is to come. `anew`: from a cursor that it gave, not from this log's.
     pub(super) fn replay_goes_on(&mut self, now: Timestamp, welcome: &Welcome, anew: bool) {
         let before = Seq(welcome.next.0.saturating_sub(1));
-        let missed = (!anew && before > self.session.seq).then_some(before);
+        let mut missed = (!anew && before > self.session.seq).then_some(before);
+        let hole = missed.is_some();
+        let own = |task: &&Task| Some(task.session) == self.session.id && task.state.is_end();
+        let tasks: Vec<Task> = welcome.tasks.iter().filter(own).cloned().collect();
         if welcome.last <= self.session.seq && missed.is_none() {
-            self.replay = None;
+            if self.are_told(&tasks) {
+                self.replay = None;
+                return;
+            }
+            missed = Some(self.session.seq);
+        }
+        self.replay =
+            Some(Replay { last: Some(welcome.last), until: now.plus(REPLAY_MS), missed, hole, tasks });
+    }
+
+    /// A task that was just asked for has ended already. Its end comes at once, unless another log, which asked for the same,
+    /// has acknowledged it.
+    pub(super) fn end_is_owed(&mut self, now: Timestamp, task: &Task) {
+        if !task.state.is_end() || self.session.ended.contains(&task.id) {
             return;
         }
-        let own = |task: &&Task| Some(task.session) == self.session.id && task.state.is_end();
-        let tasks = welcome.tasks.iter().filter(own).cloned().collect();
-        self.replay = Some(Replay { last: Some(welcome.last), until: now.plus(REPLAY_MS), missed, tasks });
+        let (until, seq) = (now.plus(REPLAY_MS), self.session.seq);
+        let replay = self.replay.get_or_insert_with(|| Replay {
+            last: None,
+            until,
+            missed: None,
+            hole: false,
+            tasks: Vec::new(),
+        });
+        replay.until = until;
+        replay.missed.get_or_insert(seq);
+        replay.tasks.push(task.clone());
+    }
+
+    /// Whether the log has the ends of all of these that it has begun.
+    fn are_told(&self, tasks: &[Task]) -> bool {
+        tasks
+            .iter()
+            .all(|task| !self.session.begun.contains(&task.id) || self.session.ended.contains(&task.id))
     }
 
     /// An event was taken in.
-    pub(super) fn replayed(&mut self, now: Timestamp) {
+    pub(super) fn replayed(&mut self, out: &mut Out) {
         let seq = self.session.seq;
-        if let Some(replay) = &mut self.replay {
-            replay.until = now.plus(REPLAY_MS);
-            if replay.missed.is_none() && replay.last.is_some_and(|last| seq >= last) {
-                self.replay = None;
-            }
+        let Some(replay) = &mut self.replay else { return };
+        replay.until = out.now.plus(REPLAY_MS);
+        let all = replay.last.is_none_or(|last| seq >= last);
+        let (missed, last) = (replay.missed, replay.last);
+        if !all || (missed.is_some() && last.is_some()) {
+            return;
         }
+        let told = self.replay.as_ref().is_some_and(|replay| self.are_told(&replay.tasks));
+        if told {
+            self.replay = None;
+        } else if let Some(replay) = &mut self.replay {
+            replay.missed.get_or_insert(seq);
+        }
+    }
+
+    /// The runner has sent all up to this. What did not come by now was lost on its way, and is asked for again a few times.
+    pub(super) fn sent(&mut self, out: &mut Out, through: Seq) {
+        let next = Seq(through.0 + 1);
+        match self.expected.filter(|expected| *expected < next) {
+            Some(expected) if self.tries(expected) < TRIES => {
+                self.gap(out, expected, next);
+            }
+            Some(_) | None => self.replay_ends(out),
+        }
+    }
+
+    fn tries(&self, expected: Seq) -> u32 {
+        self.gap.filter(|(at, _)| *at == expected).map_or(0, |(_, tries)| tries)
     }
 
     /// The runner has sent all there was, or nothing came for too long.
@@ -78,6 +138,9 @@ impl Agent {
             .into_iter()
             .filter(|task| self.session.begun.contains(&task.id) && !self.session.ended.contains(&task.id))
             .collect();
+        if ends.is_empty() && !replay.hole {
+            return;
+        }
         self.record(out, Record::Missed { through, ends: ends.clone() });
         for task in ends {
             if let Some(index) = self.awaited(&task) {
@@ -89,7 +152,7 @@ impl Agent {
 
     /// The event `expected` is not there, although a later one is. True if it is given up: then the later one counts.
     pub(super) fn gap(&mut self, out: &mut Out, expected: Seq, seq: Seq) -> bool {
-        let tries = self.gap.filter(|(at, _)| *at == expected).map_or(0, |(_, tries)| tries) + 1;
+        let tries = self.tries(expected) + 1;
         self.gap = Some((expected, tries));
         if tries > TRIES {
             let missed = Some(Seq(seq.0 - 1));
@@ -97,7 +160,7 @@ impl Agent {
             let own = |task: &&Task| Some(task.session) == self.session.id && task.state.is_end();
             let tasks = self.tasks.values().filter(own).cloned().collect();
             let last = replay.and_then(|replay| replay.last).or(Some(seq));
-            self.replay = Some(Replay { last, until: out.now.plus(REPLAY_MS), missed, tasks });
+            self.replay = Some(Replay { last, until: out.now.plus(REPLAY_MS), missed, hole: true, tasks });
             return true;
         }
         // A new connection replays from the cursor; not at once, for the same may come of it.

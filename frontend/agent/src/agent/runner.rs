@@ -27,7 +27,8 @@ impl Agent {
         match input {
             LinkInput::Opened => {
                 let Some(id) = self.session.id else { return };
-                let hello = self.link.opened(out.now, id, self.session.epoch, self.session.seq);
+                // It acknowledges, so it names what is durable and not what was only heard.
+                let hello = self.link.opened(out.now, id, self.session.epoch, self.saved_seq);
                 self.send(out, hello);
             }
             LinkInput::Frame(frame) => {
@@ -70,7 +71,7 @@ impl Agent {
                     self.settling = None;
                 }
                 if self.replay.as_ref().is_some_and(|replay| replay.is_sent(through)) {
-                    self.replay_ends(out);
+                    self.sent(out, through);
                 }
             }
             ServerFrame::Task { task } => self.task(out, *task),
@@ -109,7 +110,8 @@ impl Agent {
         let known = self.session.epoch;
         let other = known != Some(welcome.epoch);
         // A store that was put back from a copy knows less than this log, and gives the same numbers to other events.
-        let rewound = !other && !welcome.resumed && welcome.next <= self.session.seq;
+        let knows_less = !welcome.resumed && welcome.next <= self.session.seq;
+        let rewound = !other && (knows_less || welcome.last < self.session.seq);
         if other || rewound {
             self.record(out, Record::NewEpoch { epoch: welcome.epoch });
             self.saved_seq = Seq(0);
@@ -168,7 +170,7 @@ impl Agent {
         }
         let ended = matches!(event, TaskEvent::Ended { .. });
         self.record(out, Record::Arrived { epoch, seq, event: event.clone() });
-        self.replayed(out.now);
+        self.replayed(out);
         if ended && self.settling.is_none_or(|(wanted, _)| wanted <= seq) {
             self.settling = Some((seq, out.now.plus(SETTLE_MS)));
         }
@@ -319,8 +321,11 @@ impl Agent {
             Outcome::Ok(reply) => {
                 self.learn(out, &reply);
                 if let Reply::Started { task } = &reply {
-                    let task = task.id.clone();
-                    self.record(out, Record::ToolTask { call: self.session.call, index, task });
+                    self.record(
+                        out,
+                        Record::ToolTask { call: self.session.call, index, task: task.id.clone() },
+                    );
+                    self.end_is_owed(out.now, task);
                 }
                 if let (ToolCall::Bash(_), Reply::Started { task }) = (&call, &reply) {
                     return self.foreground_started(out, index, task);

@@ -415,7 +415,7 @@ fn chance_makes_what_the_simulation_is_about() {
         "a return to another browser",
     ];
     let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
-    for seed in 0..300 {
+    for seed in 0..800 {
         let mut world = World::new(seed);
         be_troubled(&mut world, 150);
         let entries = world.browsers.iter().flat_map(|browser| &browser.disk);

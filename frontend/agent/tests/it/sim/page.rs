@@ -9,7 +9,8 @@ use agent::view::{LinkView, Patch, RowKind, ToolState, TurnView};
 use agent::{Agent, CallId, Effect, Event};
 use serde_json::Value;
 use shared::protocol::{ServerFrame, TaskEvent, close};
-use shared::{Seq, TaskId, Timestamp};
+use shared::{Epoch, Seq, TaskId, Timestamp};
+use uuid::Uuid;
 
 use super::clock::Clock;
 use super::told::{self, Told};
@@ -53,6 +54,8 @@ pub(crate) struct Page {
     /// The event that comes next on this connection, and the last that waited when it began.
     next: Option<Seq>,
     waiting: Seq,
+    /// The last event that was handed to it, of this store.
+    known: (Epoch, Seq),
     /// Since when the runner talks to it.
     pub(crate) welcomed: Option<u64>,
     /// The same by its own clock.
@@ -112,6 +115,7 @@ impl Page {
             generation: 0,
             next: None,
             waiting: Seq(0),
+            known: (Epoch(Uuid::nil()), Seq(0)),
             welcomed: None,
             greeted: 0,
             heard,
@@ -174,9 +178,13 @@ impl Page {
                 self.welcomed = Some(now);
                 self.greeted = clock;
                 (self.next, self.waiting) = (Some(welcome.next), welcome.last);
+                if self.known.0 != welcome.epoch {
+                    self.known = (welcome.epoch, Seq(0));
+                }
             }
             ServerFrame::Event { seq, event } if self.next.is_some_and(|next| *seq == next) => {
                 self.next = Some(Seq(seq.0 + 1));
+                self.known.1 = self.known.1.max(*seq);
                 if let TaskEvent::Ended { task, .. } = event {
                     self.heard.insert(task.id.clone());
                 }
@@ -212,7 +220,8 @@ impl Page {
             let hopes = !self.tried && self.loaded.is_some_and(|since| clock < since + PATIENCE_MS);
             assert!(!hopes, "asked before the runner could say what waits");
             let fresh = self.welcomed.is_some() && clock < self.greeted + PATIENCE_MS;
-            let missing = fresh && self.next.is_some_and(|next| next <= self.waiting);
+            let missing =
+                fresh && self.known.1 < self.waiting && self.next.is_some_and(|next| next <= self.waiting);
             assert!(!missing, "asked while {:?} to {} were on their way", self.next, self.waiting);
         }
         self.last_body = Some(body);

@@ -37,11 +37,18 @@ impl World {
         let Some(page) = self.pages.iter_mut().find(|page| page.id == id) else { return };
         if let ClientFrame::Ack { through } = &frame {
             let epoch = page.agent.session().epoch;
-            let on_disk =
-                self.browsers[page.browser].disk.iter().rev().find_map(|entry| match &entry.record {
+            let disk = &self.browsers[page.browser].disk;
+            let on_disk = disk
+                .iter()
+                .rev()
+                .take_while(|entry| !matches!(entry.record, Record::NewEpoch { .. }))
+                .filter_map(|entry| match &entry.record {
                     Record::Arrived { seq, epoch: of, .. } if Some(*of) == epoch => Some(*seq),
+                    // What will not come any more is noted as well.
+                    Record::Missed { through, .. } => Some(*through),
                     _ => None,
-                });
+                })
+                .max();
             assert!(on_disk.unwrap_or(Seq(0)) >= *through, "acknowledged {through} before it was durable");
         }
         if page.socket == Some(socket) {
