@@ -287,6 +287,19 @@ pub fn ended(task: &Task, excerpt: &Excerpt) -> ToolOutcome {
     ToolOutcome { content, is_error: !good, label, task: Some(task.id.clone()), ..ToolOutcome::default() }
 }
 
+/// The result of a `bash` command whose end did not come here, as far as the list of tasks knows it.
+#[must_use]
+pub fn ended_unheard(task: &Task) -> ToolOutcome {
+    let outcome = ended(task, &crate::agent::unknown_output(task));
+    let content = format!(
+        "Task {} is {}. Its output did not come with this; check_background with its id shows it.\n{}",
+        task.id,
+        notice::status(task),
+        outcome.content
+    );
+    ToolOutcome { content: content.trim_end().to_owned(), ..outcome }
+}
+
 /// The result of a `bash` command that goes on in the background.
 #[must_use]
 pub fn backgrounded(task: &Task, by: BackgroundedBy, excerpt: &Excerpt) -> ToolOutcome {

@@ -144,7 +144,7 @@ impl Agent {
         self.record(out, Record::Missed { through, ends: ends.clone() });
         for task in ends {
             if let Some(index) = self.awaited(&task) {
-                let outcome = tools::ended(&task, &unknown_output(&task));
+                let outcome = tools::ended_unheard(&task);
                 self.tool_done(out, index, outcome, vec![task.id.clone()]);
             }
         }
