@@ -13,7 +13,7 @@ use agent::view::TurnView;
 use agent::{CallId, Effect, Event};
 use serde_json::Value;
 use shared::protocol::{ClientFrame, ServerFrame};
-use shared::{Problem, ProblemCode, Seq, SessionId, TaskId};
+use shared::{OpId, Problem, ProblemCode, Seq, SessionId, TaskId};
 use uuid::Uuid;
 
 use super::chance::Chance;
@@ -68,6 +68,8 @@ pub(crate) struct World {
     pub(crate) ends: BTreeMap<TaskId, (u128, Seq)>,
     /// How often something was done of which neither the disk, which was full, nor the runner's store, which was lost, knows.
     pub(crate) forgotten: BTreeMap<String, u32>,
+    /// What was done in stores that were lost.
+    lost: Vec<(OpId, String)>,
     pub(crate) calm: bool,
     pub(crate) words: u32,
     /// What came about, and how often.
@@ -167,6 +169,7 @@ impl World {
             acked: BTreeMap::new(),
             ends: BTreeMap::new(),
             forgotten: BTreeMap::new(),
+            lost: Vec::new(),
             calm: false,
             words: 0,
             seen: BTreeMap::new(),

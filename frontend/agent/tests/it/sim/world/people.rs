@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use agent::event::{Decision, LinkInput, ModelInput, UserEvent};
 use agent::record::{Entry, Record};
 use agent::{Effect, Event};
-use shared::Timestamp;
+use shared::{OpId, Timestamp};
 
 use super::{Browser, Happening, World};
 
@@ -162,6 +162,11 @@ impl World {
         } else {
             "another browser with an old log"
         });
+        // Neither it nor the runner knows what was done in a store that is lost.
+        let begun = begun_on(&disk);
+        for (_, name) in self.lost.iter().filter(|(op, _)| !begun.contains(op)) {
+            *self.forgotten.entry(name.clone()).or_default() += 1;
+        }
         self.browsers.push(Browser { disk, claim: 0, full: false, skew });
         self.room();
         self.open(self.browsers.len() - 1);
@@ -246,21 +251,14 @@ impl World {
     /// The runner's store is lost.
     pub(crate) fn lose_store(&mut self) {
         self.cut();
-        let begun: Vec<BTreeSet<_>> = self
-            .browsers
-            .iter()
-            .map(|browser| {
-                let ops = browser.disk.iter().filter_map(|entry| match &entry.record {
-                    Record::ToolBegan { op, .. } => Some(*op),
-                    _ => None,
-                });
-                ops.collect()
-            })
-            .collect();
-        let unknown = self.runner.done().filter(|(op, _)| begun.iter().any(|begun| !begun.contains(op)));
-        for name in unknown.map(|(_, name)| name.to_owned()).collect::<Vec<_>>() {
-            *self.forgotten.entry(name).or_default() += 1;
+        let done: Vec<(OpId, String)> = self.runner.done().map(|(op, name)| (op, name.to_owned())).collect();
+        let begun: Vec<_> = self.browsers.iter().map(|browser| begun_on(&browser.disk)).collect();
+        for (op, name) in &done {
+            if begun.iter().any(|begun| !begun.contains(op)) {
+                *self.forgotten.entry(name.clone()).or_default() += 1;
+            }
         }
+        self.lost.extend(done);
         self.saw("a lost store");
         self.runner.lose_store();
     }
@@ -300,4 +298,14 @@ impl World {
             self.user(UserEvent::Reconnect);
         }
     }
+}
+
+/// The operations that a log says were begun.
+fn begun_on(disk: &[Entry]) -> BTreeSet<OpId> {
+    disk.iter()
+        .filter_map(|entry| match &entry.record {
+            Record::ToolBegan { op, .. } => Some(*op),
+            _ => None,
+        })
+        .collect()
 }
