@@ -173,7 +173,7 @@ fn nothing_that_runs_unasked_writes_reaches_out_or_reads_a_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "another test starts it"]
+#[ignore = "only as a process of another test"]
 async fn the_corpus() {
     let scene = Scene::new().await;
     assert!(
