@@ -183,7 +183,7 @@ fn long_answers_are_drawn_as_they_were_written_and_do_not_hold_the_page() {
             &mut std::io::stderr(),
             format_args!("what, seconds, ms in long tasks, the longest: {longest:.1?}\n"),
         );
-        let whole = "const pre = document.querySelector('pre'); const items = document.querySelectorAll('ol > li');
+        let whole = "const pre = document.querySelector('pre'); const items = document.querySelectorAll('#conversation .prose ol > li');
             return [pre.innerText.trim().split('\\n').length, items.length, items[1999].parentElement.start + [...items[1999].parentElement.children].indexOf(items[1999])]";
         assert_eq!(page.tab.script(whole, &[]).await, json!([6_000, 2_000, 2_000]));
         assert!(longest.iter().all(|(.., most)| *most < 2_000.0), "{longest:?}");

@@ -201,11 +201,11 @@ fn a_runner_that_does_not_know_the_browser_any_more_says_so() {
         scene.runner.stop();
         std::fs::remove_dir_all(scene.runner.state()).expect("the runner's state can be forgotten");
         scene.runner.start_again().await;
-        page.until("it is not paired", "return document.querySelector('.unpaired')").await;
+        // It has another key, so for the page it is somebody else until the browser is paired with it.
+        page.until("it is said", "return document.querySelector('.banner')?.innerText.includes('is not the runner that this browser was paired with')").await;
         page.until("no fault came of it", "return !document.querySelector('#fault')").await;
-        page.tab.click("#code").await;
-        page.tab.type_keys(scene.runner.link()).await;
-        page.press("Pair").await;
+        let second = Page { tab: page.tab.browser().new_tab().await };
+        second.open(scene.runner.link()).await;
         page.ready().await;
         page.until(
             "the draft is still there",

@@ -214,6 +214,7 @@ fn what_is_said_of_other_tabs_and_of_deleted_sessions_is_true() {
             page.tab.click(".sessions button.new").await;
             page.tab.find(".welcome").await;
             page.ready().await;
+            page.mode("Asks nothing").await;
         };
         page.mode("Asks nothing").await;
         page.say("Run \"echo one\"").await;
