@@ -90,7 +90,7 @@ fn cuts_at_any_time_during_ten_tasks_lose_and_double_nothing() {
         session.until("all is over", over).await;
         let told = model.requests().last().expect("there are requests").notices().join("\n");
         for n in 0..10 {
-            assert_eq!(told.matches(&format!("): end of {n}\n")).count(), 1, "end {n} is told once: {told}");
+            assert_eq!(told.matches(&format!("\n| end of {n}\n")).count(), 1, "end {n} is told once: {told}");
         }
     });
 }

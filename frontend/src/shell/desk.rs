@@ -280,7 +280,10 @@ impl Desk {
         self.state.flush();
         self.state.draft.set(String::new());
         self.kept_draft.take();
-        self.state.replay.set(None);
+        // What hears that there is none makes the box anew, and with it the focus goes.
+        if self.state.replay.with_untracked(Option::is_some) {
+            self.state.replay.set(None);
+        }
         let open = self.seats.borrow().get(&session).cloned();
         if let Some(seat) = open {
             seat.show_whole();
