@@ -259,11 +259,16 @@ impl Agent {
 
     fn saved(&mut self, out: &mut Out, through: u64) {
         let before = self.saved_seq;
-        while let Some(entry) = self.unsaved.pop_front_if(|entry| entry.n <= through) {
-            let seq = match entry.record {
-                Record::Arrived { seq, epoch, .. } if Some(epoch) == self.session.epoch => seq,
-                Record::Missed { through, .. } => through,
-                _ => continue,
+        while self.unsaved.front().is_some_and(|entry| entry.n <= through) {
+            let Some(entry) = self.unsaved.pop_front() else { break };
+            let seq = if let Record::Missed { through, .. } = entry.record {
+                through
+            } else if let Record::Arrived { seq, epoch, .. } = entry.record
+                && Some(epoch) == self.session.epoch
+            {
+                seq
+            } else {
+                continue;
             };
             // A store that was put back gives the same numbers to other events.
             if !self.unsaved.iter().any(|entry| matches!(entry.record, Record::NewEpoch { .. })) {
