@@ -80,7 +80,7 @@ pub struct Session {
     pub unanswered: Vec<String>,
     /// Whether they were taken back and the results beside them stayed: if it is refused again, those go, too.
     pub results_stayed: bool,
-    /// Tasks that tool uses of this log began.
+    /// Tasks that tool uses of this log began or told of.
     pub begun: Set<TaskId>,
     /// Tokens and dollars.
     pub spent: Spent,
@@ -271,6 +271,8 @@ impl Session {
             }
             Record::ToolDone { index, outcome, consumed, .. } => {
                 self.polls += u32::from(outcome.content.contains(crate::tools::STILL_RUNNING));
+                // A command can be moved to the background before the reply to its start has come.
+                self.begun.extend(outcome.task.clone());
                 for task in consumed {
                     self.queue.consume(task);
                     self.consumed.insert(task.clone());

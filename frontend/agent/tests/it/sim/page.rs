@@ -64,21 +64,10 @@ pub(crate) struct Page {
     heard: BTreeSet<TaskId>,
     /// The person said something since the last failure.
     urged: bool,
-    /// What it must heed that is not mended yet.
-    rules: Rules,
-}
-
-/// Rules that can be switched off, for a product in which they are known to be broken.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rules {
-    /// A page that was just loaded hears of all that waits before it asks a model.
-    pub(crate) replay_first: bool,
-    /// A failed call is made again when it is due, and not before.
-    pub(crate) back_off: bool,
 }
 
 impl Page {
-    pub(crate) fn new(id: u64, browser: usize, log: &[Entry], now: u64, rules: Rules) -> Self {
+    pub(crate) fn new(id: u64, browser: usize, log: &[Entry], now: u64) -> Self {
         let mut heard = BTreeSet::new();
         let mut urged = false;
         for entry in log {
@@ -120,7 +109,6 @@ impl Page {
             greeted: 0,
             heard,
             urged,
-            rules,
         }
     }
 
@@ -207,23 +195,19 @@ impl Page {
         if let Some(doubled) = told.doubled() {
             panic!("{doubled}");
         }
-        if self.rules.back_off
-            && let Some(TurnView::BacksOff { until, .. }) = &self.turn
-        {
+        if let Some(TurnView::BacksOff { until, .. }) = &self.turn {
             assert!(
                 until.0 <= clock || self.urged,
                 "asked {} ms before the failed call is due",
                 until.0 - clock
             );
         }
-        if self.rules.replay_first {
-            let hopes = !self.tried && self.loaded.is_some_and(|since| clock < since + PATIENCE_MS);
-            assert!(!hopes, "asked before the runner could say what waits");
-            let fresh = self.welcomed.is_some() && clock < self.greeted + PATIENCE_MS;
-            let missing =
-                fresh && self.known.1 < self.waiting && self.next.is_some_and(|next| next <= self.waiting);
-            assert!(!missing, "asked while {:?} to {} were on their way", self.next, self.waiting);
-        }
+        let hopes = !self.tried && self.loaded.is_some_and(|since| clock < since + PATIENCE_MS);
+        assert!(!hopes, "asked before the runner could say what waits");
+        let fresh = self.welcomed.is_some() && clock < self.greeted + PATIENCE_MS;
+        let missing =
+            fresh && self.known.1 < self.waiting && self.next.is_some_and(|next| next <= self.waiting);
+        assert!(!missing, "asked while {:?} to {} were on their way", self.next, self.waiting);
         self.last_body = Some(body);
     }
 

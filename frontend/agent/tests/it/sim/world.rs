@@ -18,29 +18,9 @@ use uuid::Uuid;
 
 use super::chance::Chance;
 use super::model::{Answer, End, Model};
-use super::page::{Page, Rules};
+use super::page::Page;
 use super::runner::Runner;
 use super::told::{self, Told};
-
-/// What is not mended yet in the product, and so is neither done nor demanded.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Gates {
-    pub(crate) rules: Rules,
-    /// Clocks are set back by hours.
-    pub(crate) clocks_set_back: bool,
-    /// A save can fail, and the page be loaded again before it was made up for.
-    pub(crate) saves_fail: bool,
-    /// Other browsers open the session, with another log or none.
-    pub(crate) other_browsers: bool,
-}
-
-pub(crate) const GATES: Gates = Gates {
-    rules: Rules { replay_first: true, back_off: true },
-    clocks_set_back: true,
-    saves_fail: true,
-    // A log that is older than what its own runner was told holds open questions yet: seed 2929 finds an end that nobody tells.
-    other_browsers: false,
-};
 
 pub(crate) struct World {
     pub(crate) chance: Chance,
@@ -52,8 +32,8 @@ pub(crate) struct World {
     pages: Vec<Page>,
     /// The page at which the person is.
     front: u64,
-    /// How many pages there ever were.
-    loaded: u64,
+    /// The browser of each page that there ever was: what it sent may arrive after it is gone.
+    homes: Vec<usize>,
     /// What will happen, by time and order.
     agenda: BTreeMap<(u64, u64), Happening>,
     order: u64,
@@ -76,7 +56,6 @@ pub(crate) struct World {
     /// What came about, and how often.
     pub(crate) seen: BTreeMap<&'static str, u32>,
     provider: Provider,
-    gates: Gates,
 }
 
 /// What is kept in one browser for the session's address.
@@ -161,7 +140,7 @@ impl World {
             browsers: vec![Browser { disk: Vec::new(), claim: 0, full: false, skew: 0 }],
             pages: Vec::new(),
             front: 0,
-            loaded: 0,
+            homes: Vec::new(),
             agenda: BTreeMap::new(),
             order: 0,
             dead: BTreeSet::new(),
@@ -175,7 +154,6 @@ impl World {
             words: 0,
             seen: BTreeMap::new(),
             provider,
-            gates: GATES,
         };
         world.open(0);
         world
@@ -205,12 +183,12 @@ impl World {
 
     /// A fresh page opens the log of a browser, and the person goes there.
     fn open(&mut self, browser: usize) {
-        self.loaded += 1;
-        let id = self.loaded;
+        self.homes.push(browser);
+        let id = self.homes.len() as u64;
         self.front = id;
         self.browsers[browser].claim = id;
         let log = self.browsers[browser].disk.clone();
-        self.pages.push(Page::new(id, browser, &log, self.now, self.gates.rules));
+        self.pages.push(Page::new(id, browser, &log, self.now));
         let settings = Settings {
             model: ModelChoice { provider: self.provider, model: String::new() },
             mode: if self.chance.one_in(3) { Mode::AskCommands } else { Mode::Auto },
@@ -260,7 +238,6 @@ impl World {
                 page.writing = true;
                 let browser = page.browser;
                 let fails = self.browsers[browser].full || !self.calm && self.chance.one_in(60);
-                let fails = fails && self.gates.saves_fail;
                 let after = self.delay(20);
                 self.plan(after, Happening::Written { page: id, entries, fails });
             }

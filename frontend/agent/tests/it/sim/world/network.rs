@@ -68,10 +68,10 @@ impl World {
             ClientFrame::Hello(hello) if hello.epoch == Some(self.runner.epoch) => hello.after,
             _ => Seq(0),
         };
-        let browser = self.get(socket / PAGE).map(|page| page.browser);
+        let home = self.homes[usize::try_from(socket / PAGE).unwrap() - 1];
         let Epoch(epoch) = self.runner.epoch;
         for seq in self.runner.acked.0 + 1..=through.0 {
-            self.acked.extend(browser.map(|browser| ((epoch.as_u128(), Seq(seq)), browser)));
+            self.acked.insert((epoch.as_u128(), Seq(seq)), home);
         }
         let (now, calm) = (self.now, self.calm);
         self.runner.frame(socket, frame, now, &mut self.chance, calm);

@@ -146,7 +146,7 @@ impl World {
     /// The session's address is opened in another browser, which has no log of it, or an old copy. The page here stays, and only
     /// the runner can tell it.
     pub(crate) fn other_browser(&mut self) {
-        if !self.gates.other_browsers || self.browsers.len() > 2 {
+        if self.browsers.len() > 2 {
             return;
         }
         let disk = if self.chance.one_in(2) {
@@ -156,7 +156,6 @@ impl World {
             let kept = self.chance.index(log.len() as u64 + 1);
             log.into_iter().take(kept).collect()
         };
-        let skew = if self.gates.clocks_set_back { 0 } else { self.browsers[self.page().browser].skew };
         self.saw(if disk.is_empty() {
             "another browser without the log"
         } else {
@@ -167,7 +166,7 @@ impl World {
         for (_, name) in self.lost.iter().filter(|(op, _)| !begun.contains(op)) {
             *self.forgotten.entry(name.clone()).or_default() += 1;
         }
-        self.browsers.push(Browser { disk, claim: 0, full: false, skew });
+        self.browsers.push(Browser { disk, claim: 0, full: false, skew: 0 });
         self.room();
         self.open(self.browsers.len() - 1);
     }
@@ -219,7 +218,7 @@ impl World {
     pub(crate) fn set_clock(&mut self) {
         let browser = self.page().browser;
         let step = [5, 800, 4_000, 90_000, 10_000_000][self.chance.index(5)];
-        let back = self.chance.one_in(2) && (step <= 4_000 || self.gates.clocks_set_back);
+        let back = self.chance.one_in(2);
         self.browsers[browser].skew += if back { -step } else { step };
         self.saw(match (back, step > 4_000) {
             (true, true) => "a clock that is set back far",
