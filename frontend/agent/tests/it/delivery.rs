@@ -8,7 +8,7 @@ use agent::settings::{Mode, ModelChoice, Provider, Settings};
 use agent::view::{LinkView, RowKind, TurnView};
 use serde_json::json;
 use shared::output::{Excerpt, OutputSlice};
-use shared::protocol::{ClientFrame, Op, ServerFrame, TaskEvent, close};
+use shared::protocol::{BackgroundedBy, ClientFrame, Op, ServerFrame, TaskEvent, close};
 use shared::task::{Task, TaskState};
 use shared::{Problem, ProblemCode, Seq, Timestamp};
 
@@ -185,6 +185,25 @@ fn a_command_that_is_waited_for_ends_although_its_event_went_elsewhere() {
     assert_eq!(rig.calls.len(), 2);
     let content = rig.last_message()[0]["content"].as_str().unwrap().to_owned();
     assert!(content.contains("50 characters omitted; check_background"), "{content}");
+}
+
+#[test]
+fn an_end_that_another_log_acknowledged_is_told_also_if_its_start_was_never_answered() {
+    let mut rig = Rig::new();
+    rig.say("x");
+    rig.answer(&[tool("t1", "bash", json!({"command": "make"}))]);
+    let op = rig.request().0;
+    let task = Task { op, command: "make".to_owned(), ..crate::rig::task("aaaa0001") };
+    rig.background(&task, BackgroundedBy::Time);
+    rig.answer(&[text("meanwhile")]);
+    rig.link(LinkInput::Closed { code: 1006, reason: String::new() });
+    rig.pass(1_000);
+    rig.link(LinkInput::Opened);
+    rig.unheard(1);
+    rig.welcome_with(|welcome| welcome.tasks = vec![Task { state: TaskState::Completed, ..task }]);
+    rig.settle();
+    assert_eq!(rig.calls.len(), 3, "the end starts a turn");
+    assert!(results(&rig).contains("[bg:aaaa0001] completed"), "{}", results(&rig));
 }
 
 #[test]
