@@ -13,6 +13,7 @@ pub mod control;
 pub mod files;
 #[doc(hidden)]
 pub mod fuzzing;
+mod homes;
 pub mod http;
 pub mod identity;
 mod keys;

@@ -23,6 +23,7 @@ use crate::config::{Config, DEFAULT_ANTHROPIC};
 use crate::confine::{Confine, ConfineError};
 use crate::control;
 use crate::files::{Files, asks};
+use crate::homes::homes;
 use crate::http::gate::Gate;
 use crate::http::headers::Policy;
 use crate::http::{self, accept};
@@ -160,7 +161,7 @@ pub async fn run(
         confine: confine.clone(),
         limits,
     };
-    let wide = asks::wide(&config.workspace, etcetera::home_dir().ok().as_deref());
+    let wide = asks::wide(&config.workspace, &homes(std::env::var_os("HOME").as_deref()));
     if let Some(words) = &wide {
         tracing::warn!("{words} Start the runner in a project's folder, or name one with --workspace DIR.");
     }

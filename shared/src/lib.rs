@@ -20,6 +20,7 @@ pub mod output;
 pub mod problem;
 pub mod proof;
 pub mod protocol;
+mod sandbox;
 pub mod shown;
 pub mod sorted;
 pub mod task;

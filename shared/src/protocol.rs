@@ -7,6 +7,7 @@ pub use crate::confined::Confined;
 use crate::files::{FileChange, FileText};
 use crate::json::{Deserialize, Serialize};
 use crate::output::{Bytes, Excerpt, OutputSlice};
+pub use crate::sandbox::Sandbox;
 use crate::sorted::Map;
 use crate::task::{Party, Task};
 pub use crate::welcome::{Stats, Welcome};
@@ -246,19 +247,6 @@ pub struct Start {
     /// `sandbox_unavailable`, never weakened.
     #[serde(default)]
     pub sandbox: Option<Sandbox>,
-}
-
-/// What the kernel holds a command to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Sandbox {
-    /// To nothing but the user's own rights.
-    Open,
-    /// It writes only to the workspace, a temporary folder and what `--writable` names.
-    Workspace,
-    /// It reads the workspace and the system, writes nothing but `/dev/null`, and reaches neither the network nor other
-    /// processes. What the policy lets pass without a question runs so.
-    ReadOnly,
 }
 
 const fn default_excerpt() -> u32 {

@@ -2,6 +2,7 @@
 
 use crate::json::{Deserialize, Serialize};
 
+use crate::sandbox::Sandbox;
 use crate::{OpId, SessionId, TaskId, Timestamp};
 
 /// A task as it stands. The whole of it is sent at every change; the newest replaces the older.
@@ -29,6 +30,9 @@ pub struct Task {
     /// Whether it was started with its standard input open, as running it again does.
     #[serde(default)]
     pub with_stdin: bool,
+    /// What it was asked to be held to, as running it again is; null: as the runner was started.
+    #[serde(default)]
+    pub sandbox: Option<Sandbox>,
     /// After how many milliseconds of running the tree is ended with status `timeout`.
     #[serde(default)]
     pub timeout_ms: Option<u64>,
@@ -100,6 +104,7 @@ impl Task {
             foreground: false,
             stdin: false,
             with_stdin: false,
+            sandbox: None,
             timeout_ms: None,
             created,
             started: None,

@@ -1,7 +1,8 @@
 //! The runner's first words on a socket, and how it fares.
 
+use crate::confined::Confined;
 use crate::json::{Deserialize, Serialize};
-use crate::protocol::{Confined, Sandbox};
+use crate::sandbox::Sandbox;
 use crate::task::Task;
 use crate::{Epoch, Seq, Timestamp};
 

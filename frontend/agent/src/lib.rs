@@ -14,6 +14,7 @@ pub mod backoff;
 pub mod clock;
 pub mod effect;
 pub mod event;
+pub mod held;
 pub mod link;
 pub mod model;
 pub mod notice;

@@ -8,6 +8,7 @@ use shared::output::Excerpt;
 use shared::task::{Task, TaskState};
 use shared::{TaskId, Timestamp};
 
+use crate::held;
 use crate::queue::End;
 
 /// How many characters of output an entry holds: the lesson's number.
@@ -55,6 +56,9 @@ fn entry(end: &End, now: Timestamp, into: &mut Vec<String>) {
     into.push(format!("[bg:{}] {}:{first}", task.id, status(task)));
     into.push(format!("(command: {})", one_line(&cut_head(&task.command, 200))));
     into.extend(remarks(task).iter().map(|remark| format!("({})", one_line(remark))));
+    if held::was_refused(task, excerpt) {
+        into.push(format!("({})", held::REFUSED));
+    }
     if let Some(ended) = task.ended
         && now.since(ended) > AGE_MS
     {

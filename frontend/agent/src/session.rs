@@ -14,6 +14,7 @@ use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
 
 use crate::agent::unknown_output;
 use crate::effect::CallId;
+use crate::held;
 use crate::model::message::ends_on_server_tool;
 use crate::model::{Fault, Stop, Usage};
 use crate::prices;
@@ -281,8 +282,8 @@ impl Session {
                     && let Phase::Tools(uses) = &self.phase
                     && let Some(Ok(call)) = uses.get(*index).map(|used| &used.call)
                 {
-                    self.refused.truncate(REFUSED - 1);
-                    self.refused.push_front(call.subject().to_owned());
+                    let command = call.subject().to_owned();
+                    self.was_refused(command);
                 }
                 self.progress(*index, Progress::Done(outcome.clone()));
                 self.finish_tools();
@@ -330,8 +331,19 @@ impl Session {
         }
     }
 
+    fn was_refused(&mut self, command: String) {
+        self.refused.truncate(REFUSED - 1);
+        self.refused.push_front(command);
+    }
+
     fn ended(&mut self, task: &Task, excerpt: &Excerpt) {
-        if self.ended.insert(task.id.clone()) && !self.consumed.contains(&task.id) {
+        if !self.ended.insert(task.id.clone()) {
+            return;
+        }
+        if held::was_refused(task, excerpt) {
+            self.was_refused(task.command.clone());
+        }
+        if !self.consumed.contains(&task.id) {
             self.queue.end(End { task: task.clone(), excerpt: excerpt.clone() });
         }
     }

@@ -9,8 +9,8 @@ use shared::tools::{
 };
 use shared::{Problem, TaskId};
 
-use crate::notice;
 use crate::record::ToolOutcome;
+use crate::{held, notice};
 
 /// How many characters of output a `bash` result holds.
 const BASH_CHARS: u32 = 30_000;
@@ -28,24 +28,12 @@ const LISTED: usize = 40;
 /// How `check_background` says that a task has not ended.
 pub const STILL_RUNNING: &str = "(still running; once it has ended, its result comes before your next call)";
 
-/// What programs say when the kernel refuses them something. It decides what is told and asked, and nothing of what is allowed.
-const REFUSALS: [&str; 6] = [
-    "Permission denied",
-    "permission denied",
-    "Operation not permitted",
-    "Function not implemented",
-    "Read-only file system",
-    "File too large",
-];
-/// What the model is told then.
-const REFUSED: &str = "\n[It ran without a question, so it could only read, in the workspace and the system's own folders, without the network. If that is why it failed, run it once more: the user is asked then, and it runs without that limit.]";
-
 /// The outcome of a command that was held to reading, with the way out if that may be why it failed.
 #[must_use]
 pub fn held(mut outcome: ToolOutcome) -> ToolOutcome {
-    outcome.refused = outcome.is_error && REFUSALS.iter().any(|refusal| outcome.content.contains(refusal));
+    outcome.refused = held::is_refused(outcome.is_error, &outcome.content);
     if outcome.refused {
-        outcome.content.push_str(REFUSED);
+        outcome.content.push_str(&format!("\n[{}]", held::REFUSED));
     }
     outcome
 }

@@ -4,6 +4,7 @@ use agent::event::UserEvent;
 use agent::view::Tone;
 use leptos::ev;
 use leptos::prelude::*;
+use shared::protocol::Sandbox;
 use shared::shown;
 use shared::task::{Party, Task, TaskState};
 
@@ -326,6 +327,11 @@ fn unsaid(task: &Task) -> &'static str {
 fn facts(task: &Task) -> Vec<(&'static str, String)> {
     let mut facts = vec![("Task", task.id.to_string()), ("Folder", task.folder.clone())];
     facts.extend(task.pid.map(|pid| ("Process", pid.to_string())));
+    facts.extend(match task.sandbox {
+        Some(Sandbox::ReadOnly) => Some(("Held to", "reading, since it was not asked for".to_owned())),
+        Some(Sandbox::Workspace) => Some(("Held to", "writing in the workspace".to_owned())),
+        Some(Sandbox::Open) | None => None,
+    });
     if let TaskState::Stopped { by, signal } = &task.state {
         let who = match by {
             Party::User => "you",

@@ -3,7 +3,7 @@
 //! The page asks by the path as it is written; here the path is followed. A link, another spelling or a repository under
 //! another name hides nothing.
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use cap_std::fs::Dir;
 use shared::by_itself::{self, BARE, BARE_OWN};
@@ -13,12 +13,15 @@ use super::Wish;
 
 /// What the workspace is, as a sentence, if so much lies in it that each change of a file is to be allowed.
 #[must_use]
-pub fn wide(workspace: &Path, home: Option<&Path>) -> Option<String> {
-    let what = match home.map(|home| home.canonicalize().unwrap_or_else(|_| home.to_owned())) {
-        _ if workspace.parent().is_none() => "all there is on this machine",
-        Some(home) if home == workspace => "your home folder",
-        Some(home) if home.starts_with(workspace) => "a folder that holds your home folder",
-        Some(_) | None => return None,
+pub fn wide(workspace: &Path, homes: &[PathBuf]) -> Option<String> {
+    let what = if workspace.parent().is_none() {
+        "all there is on this machine"
+    } else if homes.iter().any(|home| home == workspace) {
+        "your home folder"
+    } else if homes.iter().any(|home| home.starts_with(workspace)) {
+        "a folder that holds your home folder"
+    } else {
+        return None;
     };
     Some(format!("The workspace is {what}, not a project's: each change of a file in it is asked for."))
 }
@@ -91,12 +94,14 @@ mod tests {
 
     #[test]
     fn a_home_folder_and_all_there_is_are_wide() {
-        let home = Some(Path::new("/nowhere/me"));
-        assert!(wide(Path::new("/"), home).is_some_and(|words| words.contains("all there is")));
-        assert!(wide(Path::new("/"), None).is_some());
-        assert!(wide(Path::new("/nowhere/me"), home).is_some_and(|words| words.contains("your home folder")));
-        assert!(wide(Path::new("/nowhere"), home).is_some_and(|words| words.contains("holds your home")));
-        assert_eq!(wide(Path::new("/nowhere/me/project"), home), None);
-        assert_eq!(wide(Path::new("/nowhere/me/project"), None), None);
+        let homes = ["/somewhere".into(), "/nowhere/me".into()];
+        assert!(wide(Path::new("/"), &homes).is_some_and(|words| words.contains("all there is")));
+        assert!(wide(Path::new("/"), &[]).is_some());
+        assert!(
+            wide(Path::new("/nowhere/me"), &homes).is_some_and(|words| words.contains("your home folder"))
+        );
+        assert!(wide(Path::new("/nowhere"), &homes).is_some_and(|words| words.contains("holds your home")));
+        assert_eq!(wide(Path::new("/nowhere/me/project"), &homes), None);
+        assert_eq!(wide(Path::new("/nowhere/me/project"), &[]), None);
     }
 }

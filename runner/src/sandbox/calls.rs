@@ -22,7 +22,8 @@ macro_rules! calls {
     ($($name:ident)*) => { [$(libc::$name),*] };
 }
 
-/// Reading, memory, time, waiting, starting programs. Those that would change a file system are Landlock's to refuse.
+/// Reading, memory, time, waiting, starting programs. Not those that tell of files that may not be read: extended attributes and
+/// changes (`inotify`) are beyond Landlock. Those that would change a file system are Landlock's to refuse.
 const ALWAYS: &[i64] = &calls! {
     SYS_read SYS_write SYS_close SYS_fstat SYS_lseek SYS_mmap SYS_mprotect SYS_munmap SYS_brk SYS_mremap SYS_msync
     SYS_mincore SYS_madvise SYS_mlock SYS_munlock SYS_membarrier SYS_memfd_create
@@ -34,13 +35,13 @@ const ALWAYS: &[i64] = &calls! {
     SYS_gettimeofday SYS_getrlimit SYS_getrusage SYS_sysinfo SYS_times SYS_getuid SYS_getgid SYS_geteuid SYS_getegid
     SYS_setpgid SYS_getppid SYS_setsid SYS_getpgid SYS_getsid SYS_getgroups SYS_getresuid SYS_getresgid SYS_capget
     SYS_statfs SYS_fstatfs SYS_getpriority SYS_sched_getparam SYS_sched_getscheduler SYS_sched_getaffinity
-    SYS_sched_get_priority_max SYS_sched_get_priority_min SYS_prctl SYS_gettid SYS_readahead SYS_getxattr
-    SYS_lgetxattr SYS_fgetxattr SYS_listxattr SYS_llistxattr SYS_flistxattr SYS_futex SYS_set_tid_address
+    SYS_sched_get_priority_max SYS_sched_get_priority_min SYS_prctl SYS_gettid SYS_readahead
+    SYS_futex SYS_set_tid_address
     SYS_set_robust_list SYS_get_robust_list SYS_restart_syscall SYS_fadvise64 SYS_timer_create SYS_timer_settime
     SYS_timer_gettime SYS_timer_delete SYS_timer_getoverrun SYS_clock_gettime SYS_clock_getres SYS_epoll_create1
     SYS_epoll_ctl SYS_epoll_pwait SYS_epoll_pwait2 SYS_openat SYS_newfstatat SYS_faccessat SYS_faccessat2
     SYS_pselect6 SYS_ppoll SYS_splice SYS_tee SYS_timerfd_create SYS_timerfd_settime SYS_timerfd_gettime SYS_eventfd2
-    SYS_signalfd4 SYS_inotify_init1 SYS_inotify_add_watch SYS_inotify_rm_watch SYS_pipe2 SYS_getcpu SYS_getrandom
+    SYS_signalfd4 SYS_pipe2 SYS_getcpu SYS_getrandom
     SYS_copy_file_range SYS_statx SYS_rseq SYS_close_range SYS_openat2 SYS_getdents64 SYS_recvfrom SYS_recvmsg
     SYS_shutdown SYS_getsockopt SYS_getsockname SYS_getpeername SYS_mkdirat SYS_unlinkat SYS_renameat2 SYS_linkat
     SYS_symlinkat SYS_mknodat
@@ -50,7 +51,7 @@ const ALWAYS: &[i64] = &calls! {
 const OLDER: &[i64] = &calls! {
     SYS_open SYS_stat SYS_lstat SYS_poll SYS_access SYS_pipe SYS_select SYS_dup2 SYS_alarm SYS_pause SYS_fork
     SYS_vfork SYS_getdents SYS_readlink SYS_rename SYS_renameat SYS_mkdir SYS_rmdir SYS_creat SYS_link SYS_unlink
-    SYS_symlink SYS_mknod SYS_time SYS_epoll_create SYS_epoll_wait SYS_eventfd SYS_signalfd SYS_inotify_init
+    SYS_symlink SYS_mknod SYS_time SYS_epoll_create SYS_epoll_wait SYS_eventfd SYS_signalfd
     SYS_getpgrp SYS_arch_prctl
 };
 #[cfg(not(target_arch = "x86_64"))]

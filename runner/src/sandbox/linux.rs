@@ -1,19 +1,23 @@
 //! Landlock, a filter of system calls, and a limit of processes.
 
 use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, LandlockStatus, Ruleset,
-    RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus, Scope, path_beneath_rules,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, LandlockStatus,
+    PathBeneath, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus, Scope,
 };
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use rustix::process::{Resource, getuid};
 
 use super::{Spec, calls};
 
 /// Processes and threads that the user may have more than when it began.
 const MORE_PROCESSES: u64 = 512;
+const MISSING: &str = "this kernel has no Landlock (it takes Linux 6.2), or it was switched off at boot";
 
 /// This very program, whatever was put in its place since.
 pub(crate) fn program() -> &'static OsStr {
@@ -53,26 +57,39 @@ fn hold(spec: &Spec) -> Result<(), String> {
         // Before the third version (Linux 6.2) a file could still be emptied.
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::from_all(ABI::V3))
-        .map(|ruleset| ruleset.set_compatibility(CompatLevel::BestEffort))
-        .and_then(|ruleset| ruleset.handle_access(AccessFs::from_all(ABI::V5)))
+        .map_err(|_| MISSING.to_owned())?
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(ABI::V5))
         .and_then(|ruleset| ruleset.handle_access(AccessNet::from_all(ABI::V4)))
         .and_then(|ruleset| ruleset.scope(Scope::from_all(ABI::V6)))
         .and_then(Ruleset::create)
-        .and_then(|ruleset| ruleset.add_rules(path_beneath_rules(&spec.read, look)))
-        .and_then(|ruleset| ruleset.add_rules(path_beneath_rules(&spec.run, look | AccessFs::Execute)))
-        .and_then(|ruleset| ruleset.add_rules(path_beneath_rules(["/dev/null"], device)))
+        .and_then(|ruleset| ruleset.add_rules(beneath(&spec.read, look)))
+        .and_then(|ruleset| ruleset.add_rules(beneath(&spec.run, look | AccessFs::Execute)))
+        .and_then(|ruleset| ruleset.add_rules(beneath(&["/dev/null".into()], device)))
         .and_then(landlock::RulesetCreated::restrict_self)
         .map_err(|error| failed(&error))?;
     let abi = match (status.ruleset, status.landlock) {
         (RulesetStatus::NotEnforced, _)
         | (_, LandlockStatus::NotEnabled | LandlockStatus::NotImplemented) => {
-            return Err(
-                "this kernel has no Landlock (it takes Linux 6.2), or it was switched off at boot".into()
-            );
+            return Err(MISSING.into());
         }
         (_, LandlockStatus::Available { effective_abi, .. }) => effective_abi,
     };
     calls::restrict(abi >= ABI::V6).map_err(|error| failed(&error))
+}
+
+/// Rules for real paths: what was put in the place of one since, or of a folder above it, is passed over if it is a link.
+fn beneath(
+    paths: &[PathBuf],
+    access: BitFlags<AccessFs>,
+) -> impl Iterator<Item = Result<PathBeneath<OwnedFd>, RulesetError>> {
+    paths.iter().filter_map(move |path| {
+        let how = OFlags::PATH | OFlags::CLOEXEC;
+        let there = openat2(CWD, path, how, Mode::empty(), ResolveFlags::NO_SYMLINKS).ok()?;
+        let kind = FileType::from_raw_mode(fstat(&there).ok()?.st_mode);
+        let fits = if kind == FileType::Directory { access } else { access & AccessFs::from_file(ABI::V5) };
+        Some(Ok(PathBeneath::new(there, fits)))
+    })
 }
 
 /// Tries whether this system holds it.

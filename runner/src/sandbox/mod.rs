@@ -9,6 +9,7 @@
 
 #[cfg(target_os = "linux")]
 mod calls;
+mod git;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(not(target_os = "linux"))]
@@ -28,7 +29,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use linux as system;
 #[cfg(not(target_os = "linux"))]
 use macos as system;
-pub(crate) use spec::{Spec, environment};
+pub(crate) use spec::{Ground, Spec};
 pub(crate) use system::{program, tried};
 
 /// The hidden subcommand.

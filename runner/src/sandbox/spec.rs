@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::git;
+use crate::homes::homes;
+
 /// Where systems keep programs and what these need.
 const SYSTEM: [&str; 15] = [
     "/usr",
@@ -163,32 +166,64 @@ pub(crate) struct Spec {
     pub(super) run: Vec<PathBuf>,
 }
 
-impl Spec {
+/// What decides what commands of a runner may read. What follows from it is looked at anew for each: files come and go.
+pub(crate) struct Ground {
+    workspace: PathBuf,
+    state: PathBuf,
+    shell: PathBuf,
+    environment: BTreeMap<OsString, OsString>,
+    settings: git::Settings,
+}
+
+impl Ground {
     /// For commands in this workspace, started by this shell, of a runner with this environment and state folder.
-    ///
-    /// # Errors
-    /// Reading the workspace would be reading what must stay hidden; why, as part of a sentence.
     pub(crate) fn new(
         workspace: &Path,
         state: &Path,
         shell: &Path,
         environment: &BTreeMap<OsString, OsString>,
-    ) -> Result<Self, String> {
-        let of = |name: &str| environment.get(OsStr::new(name)).map(PathBuf::from);
-        let home = of("HOME").and_then(|home| fs::canonicalize(home).ok());
+    ) -> Self {
         let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let (workspace, state) = (real(workspace), real(state));
-        if state.starts_with(&workspace) {
+        Self {
+            workspace: real(workspace),
+            state: real(state),
+            shell: shell.to_owned(),
+            environment: environment.clone(),
+            settings: git::Settings::default(),
+        }
+    }
+
+    /// The environment of a command.
+    pub(crate) fn environment(&self) -> Vec<(String, String)> {
+        environment(&self.environment, &self.workspace)
+    }
+
+    /// What a command may read that begins now.
+    ///
+    /// # Errors
+    /// Reading the workspace would be reading what must stay hidden; why, as part of a sentence.
+    pub(crate) fn spec(&self) -> Result<Spec, String> {
+        let Self { workspace, state, .. } = self;
+        let of = |name: &str| self.environment.get(OsStr::new(name)).map(PathBuf::from);
+        let homes = homes(self.environment.get(OsStr::new("HOME")).map(OsString::as_os_str));
+        if homes.is_empty() {
+            return Err("it is not known where the home folder is, and so what must stay secret".into());
+        }
+        if state.starts_with(workspace) {
             return Err("the runner's own state lies in the workspace".into());
         }
-        if home.as_ref().is_some_and(|home| home.starts_with(&workspace)) {
+        if homes.iter().any(|home| home.starts_with(workspace)) {
             return Err("the workspace holds the home folder, and with it what must stay secret".into());
         }
-        let hides =
-            |path: &Path| state.starts_with(path) || home.as_ref().is_some_and(|home| home.starts_with(path));
+        let hides = |path: &Path| {
+            state.starts_with(path)
+                || path.starts_with(state)
+                || homes.iter().any(|home| home.starts_with(path))
+        };
         let known = |path: PathBuf| fs::canonicalize(path).ok().filter(|path| !hides(path));
         let below = |names: &'static [&'static str]| {
-            home.iter()
+            homes
+                .iter()
                 .flat_map(move |home| names.iter().map(move |name| home.join(name)))
                 .collect::<Vec<_>>()
         };
@@ -196,12 +231,12 @@ impl Spec {
         let searched = std::env::split_paths(&path).filter(|path| path.is_absolute());
         let mut run: Vec<PathBuf> =
             SYSTEM.iter().map(PathBuf::from).chain(searched).chain(below(&TOOLS)).collect();
-        run.push(shell.to_owned());
+        run.push(self.shell.clone());
         run.extend(of("RUSTUP_HOME"));
         run.extend(of("CARGO_HOME").iter().flat_map(|cargo| [cargo.join("bin"), cargo.join("registry")]));
-        let mut run: Vec<PathBuf> = run.into_iter().filter_map(known).collect();
+        let run = run.into_iter().filter_map(known);
         // What lies in the workspace may come from the model: it is read, and not run.
-        run.retain(|path| !path.starts_with(&workspace));
+        let mut run: Vec<PathBuf> = run.flat_map(|path| beside(path, workspace)).collect();
         let mut read: Vec<PathBuf> = HARMLESS.iter().map(PathBuf::from).chain(below(&SETTINGS)).collect();
         read.extend(
             of("CARGO_HOME").iter().flat_map(|cargo| [cargo.join("config.toml"), cargo.join("config")]),
@@ -209,43 +244,36 @@ impl Spec {
         read.extend(of("XDG_CONFIG_HOME").iter().flat_map(|settings| {
             ["config", "ignore", "attributes"].map(|name| settings.join("git").join(name))
         }));
+        if let Some(home) = homes.first() {
+            read.extend(self.settings.files(self.environment(), home, workspace));
+        }
         let mut read: Vec<PathBuf> = read.into_iter().filter_map(known).collect();
-        read.extend(repository(&workspace).into_iter().filter(|path| !hides(path)));
-        read.push(workspace);
+        read.extend(git::repository(workspace).into_iter().filter(|path| !hides(path)));
+        read.push(workspace.clone());
         for paths in [&mut run, &mut read] {
             paths.sort();
             paths.dedup();
         }
-        Ok(Self { read, run })
+        Ok(Spec { read, run })
     }
 }
 
-/// Git's own folders of a workspace that is a part of a repository, or a further tree of one.
-fn repository(workspace: &Path) -> Vec<PathBuf> {
-    let Some(git) = workspace.ancestors().map(|folder| folder.join(".git")).find(|git| git.exists()) else {
+/// A folder, or what lies in it beside this one if it holds it; nothing, if it lies in it.
+fn beside(folder: PathBuf, inner: &Path) -> Vec<PathBuf> {
+    if folder.starts_with(inner) {
         return Vec::new();
-    };
-    let mut found = Vec::from([git.clone()]);
-    if let Ok(pointer) = fs::read_to_string(&git) {
-        let target = pointer.strip_prefix("gitdir:").map(|target| git.with_file_name("").join(target.trim()));
-        // A pointer that names anything else than a folder of git's own grants nothing.
-        let target = target.and_then(|target| fs::canonicalize(target).ok());
-        if let Some(target) = target.filter(|target| target.join("HEAD").is_file() && is_below_git(target)) {
-            let common = fs::read_to_string(target.join("commondir")).ok();
-            let common = common.and_then(|common| fs::canonicalize(target.join(common.trim())).ok());
-            found.extend(common.filter(|common| is_below_git(common)));
-            found.push(target);
-        }
     }
-    found
-}
-
-fn is_below_git(path: &Path) -> bool {
-    path.components().any(|part| part.as_os_str() == ".git")
+    if !inner.starts_with(&folder) {
+        return vec![folder];
+    }
+    let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+    // A link leads where it leads, and that is granted if it is.
+    let real = entries.filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_symlink()));
+    real.flat_map(|entry| beside(entry.path(), inner)).collect()
 }
 
 /// The environment of a command that is held to reading.
-pub(crate) fn environment(shims: &BTreeMap<OsString, OsString>, workspace: &Path) -> Vec<(String, String)> {
+fn environment(shims: &BTreeMap<OsString, OsString>, workspace: &Path) -> Vec<(String, String)> {
     let text = |value: &OsString| value.to_str().map(str::to_owned);
     let mut environment: Vec<(String, String)> = VARIABLES
         .iter()
@@ -265,4 +293,38 @@ pub(crate) fn environment(shims: &BTreeMap<OsString, OsString>, workspace: &Path
         environment.push((format!("GIT_CONFIG_VALUE_{place}"), (*value).into()));
     }
     environment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_folder_is_known_whatever_the_environment_says() {
+        let state = tempfile::tempdir().unwrap();
+        let home = homes(None).first().cloned().unwrap();
+        for named in [None, Some(""), Some("/nonexistent"), Some("/tmp")] {
+            let environment = named.map(|named| ("HOME".into(), named.into())).into_iter().collect();
+            let ground = Ground::new(&home, state.path(), Path::new("/bin/sh"), &environment);
+            let refused = ground.spec().unwrap_err();
+            assert!(refused.contains("home"), "{named:?}: {refused}");
+        }
+    }
+
+    #[test]
+    fn nothing_in_the_workspace_can_be_run_where_it_lies_among_programs() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        for there in ["bin", "src/work/bin", "src/other"] {
+            fs::create_dir_all(root.join(there)).unwrap();
+        }
+        let granted = |inner: &str| {
+            let mut granted = beside(root.clone(), &root.join(inner));
+            granted.sort();
+            granted
+        };
+        assert_eq!(granted("src/work"), [root.join("bin"), root.join("src/other")]);
+        assert_eq!(beside(root.join("src/work/bin"), &root.join("src/work")), Vec::<PathBuf>::new());
+        assert_eq!(beside(root.join("bin"), &root.join("src")), [root.join("bin")]);
+    }
 }

@@ -5,9 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::TasksError;
+use crate::sandbox::Ground;
 use crate::shim::wire::ReadOnly;
 
 /// Variables with these beginnings are the runner's own or hold its keys.
@@ -74,17 +77,25 @@ pub(super) fn shell(wanted: Option<&Path>) -> Result<String, TasksError> {
     }
 }
 
-/// How commands of this runner are held to reading, or why they cannot be, as part of a sentence.
-pub(super) fn read_only(
+/// What holds commands of this runner to reading, or why nothing can, as part of a sentence.
+pub(super) fn ground(
     workspace: &Path,
     state: &Path,
     shell: &str,
     environment: &BTreeMap<OsString, OsString>,
-) -> Result<ReadOnly, String> {
-    let spec = crate::sandbox::Spec::new(workspace, state, Path::new(shell), environment)?;
-    crate::sandbox::tried(&spec)?;
-    let spec = serde_json::to_string(&spec).map_err(|error| error.to_string())?;
-    Ok(ReadOnly { spec, env: crate::sandbox::environment(environment, workspace) })
+) -> Result<Arc<Ground>, String> {
+    let ground = Ground::new(workspace, state, Path::new(shell), environment);
+    crate::sandbox::tried(&ground.spec()?)?;
+    Ok(Arc::new(ground))
+}
+
+/// How a command that begins now is held to reading.
+///
+/// # Errors
+/// It cannot be any more, since folders were moved.
+pub(super) fn read_only(ground: &Ground) -> io::Result<ReadOnly> {
+    let spec = ground.spec().map_err(io::Error::other)?;
+    Ok(ReadOnly { spec: serde_json::to_string(&spec)?, env: ground.environment() })
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use super::scarcity::Scarcity;
 use super::shims::Shims;
 use super::supervisor::Supervisor;
 use crate::limits::Limits;
-use crate::shim::wire::ReadOnly;
+use crate::sandbox::Ground;
 use crate::store::{Store, rows};
 
 /// News that wait for a slow receiver before it loses the oldest.
@@ -39,7 +39,7 @@ pub(super) struct Sandboxes {
     /// The only paths that commands may write to, if they are confined.
     pub(super) writable: Option<Vec<String>>,
     /// How a command is held to reading, or why none can be.
-    pub(super) read_only: Result<ReadOnly, String>,
+    pub(super) read_only: Result<Arc<Ground>, String>,
 }
 
 pub(super) struct Inner {
@@ -209,6 +209,8 @@ impl Inner {
             folder: Some(task.folder.clone()),
             timeout_ms: task.timeout_ms,
             stdin: task.with_stdin,
+            // Whoever runs it again allowed the command, and not more than it had.
+            sandbox: start.sandbox.or(task.sandbox),
             ..start
         })
     }
@@ -270,6 +272,7 @@ impl Inner {
             foreground: start.foreground_ms.is_some(),
             stdin: start.stdin,
             with_stdin: start.stdin,
+            sandbox: start.sandbox,
             timeout_ms: start.timeout_ms,
             again_of: start.again_of.clone().filter(|task| self.state().numbers.contains_key(task)),
             ..Task::new(
@@ -366,6 +369,7 @@ fn is_same(task: &Task, start: &Start, folder: &Path) -> bool {
     task.command == start.command
         && task.folder == folder.to_string_lossy()
         && task.with_stdin == start.stdin
+        && task.sandbox == start.sandbox
         && task.timeout_ms == start.timeout_ms
 }
 

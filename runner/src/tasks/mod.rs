@@ -40,7 +40,7 @@ use shared::{Epoch, OpId, Problem, ProblemCode, Seq, SessionId, TaskId};
 use thiserror::Error;
 use tokio::sync::{broadcast, oneshot, watch};
 
-use self::environment::{environment, read_only, shell};
+use self::environment::{environment, ground, shell};
 pub(crate) use self::inner::reused;
 use self::inner::{Inner, Sandboxes};
 pub(crate) use self::record::task_of;
@@ -152,7 +152,7 @@ impl Tasks {
             environment.insert("TMPDIR".into(), confine.temporary().into());
         }
         let writable = config.confine.as_ref().map(Confine::folders);
-        let read_only = read_only(&workspace, store.dir(), &shell, &environment);
+        let read_only = ground(&workspace, store.dir(), &shell, &environment);
         if let Err(why) = &read_only {
             tracing::warn!("No command runs without a question, since none can be held to reading: {why}.");
         }

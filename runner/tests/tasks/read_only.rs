@@ -260,3 +260,86 @@ async fn what_cannot_be_held_is_not_started() {
     assert!(refused.message.contains("state"), "{refused}");
     tokio::time::timeout(Duration::from_secs(5), runner.finish(start("true"))).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_in_the_place_of_a_repository_opens_nothing() {
+    let outside = tempfile::tempdir().unwrap();
+    fs::write(outside.path().join("secret"), SECRET).unwrap();
+    let folder = std::sync::Arc::new(tempfile::tempdir().unwrap());
+    let root = folder.path().canonicalize().unwrap();
+    let work = root.join("above/workspace");
+    fs::create_dir_all(&work).unwrap();
+    let of = work.clone();
+    let runner = Runner::at(folder, |config| config.workspace = of).await;
+    let by_itself = format!("cat {}/secret", outside.path().display());
+    for git in [work.join(".git"), root.join("above/.git")] {
+        let git = git.as_path();
+        let look = format!("ls {0}/; cat {0}/secret; {by_itself}", git.display());
+        for kind in ["a link that was there", "a link in the place of a repository", "a repository"] {
+            let made = match kind {
+                "a repository" | "a link in the place of a repository" => {
+                    let init = Command::new("git").arg("init").arg("-q").arg(git.parent().unwrap()).status();
+                    assert!(init.unwrap().success());
+                    let (_, told) = runner.finish(read_only(&format!("cat {}/HEAD", git.display()))).await;
+                    assert!(told.head.starts_with("ref: "), "{kind} {}: {told:?}", git.display());
+                    kind == "a link in the place of a repository"
+                }
+                _ => true,
+            };
+            if made {
+                // It may not be there yet.
+                let _none = fs::remove_dir_all(git);
+                symlink(outside.path(), git).unwrap();
+            }
+            let (_, told) = runner.finish(read_only(&look)).await;
+            assert!(!format!("{told:?}").contains(SECRET), "{kind} {}: {told:?}", git.display());
+            if made {
+                fs::remove_file(git).unwrap();
+            } else {
+                fs::remove_dir_all(git).unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_again_is_held_as_before() {
+    let runner = Runner::new().await;
+    let first = runner.start(read_only("touch made; cat made")).await;
+    assert_eq!(first.sandbox, Some(Sandbox::ReadOnly));
+    let again = Start { again_of: Some(first.id.clone()), ..start("") };
+    let (again, _) = runner.finish(again).await;
+    assert_eq!((again.sandbox, again.again_of), (Some(Sandbox::ReadOnly), Some(first.id)));
+    assert!(matches!(again.state, TaskState::Failed { .. }) && !runner.workspace().join("made").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_stands_for_what_a_command_is_held_to_as_well() {
+    let runner = Runner::new().await;
+    for (first, second) in [(Some(Sandbox::ReadOnly), None), (None, Some(Sandbox::ReadOnly))] {
+        let op = op();
+        let held = |sandbox| Start { sandbox, ..start("true") };
+        runner.tasks.start(runner.session, op, held(first)).await.unwrap();
+        runner.tasks.start(runner.session, op, held(first)).await.unwrap();
+        let refused = runner.tasks.start(runner.session, op, held(second)).await.unwrap_err();
+        assert_eq!(refused.code, ProblemCode::IdReused);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_tells_of_files_beside_reading_them_is_closed() {
+    let runner = Runner::new().await;
+    // `getxattr`, `listxattr`, `inotify_init`, `inotify_init1`, `fanotify_init`.
+    for call in [
+        "191, my $p = \"/etc/passwd\", my $n = \"user.a\", my $b = \"\", 0",
+        "194, my $p = \"/etc/passwd\", my $b = \"\", 0",
+        "253",
+        "294, 0",
+        "300, 0, 0",
+    ] {
+        let (task, told) =
+            runner.finish(read_only(&format!("perl -e 'print syscall({call}), \" \", $! + 0'"))).await;
+        assert_eq!(told.head, format!("-1 {}", rustix::io::Errno::NOSYS.raw_os_error()), "{call}: {task:?}");
+    }
+}

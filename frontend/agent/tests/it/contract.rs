@@ -420,6 +420,23 @@ fn l9_what_failed_because_it_was_held_is_asked_for_when_it_comes_again() {
 }
 
 #[test]
+fn l9_a_background_command_that_was_refused_is_asked_for_when_it_comes_again() {
+    let mut rig = Rig::with(settings(Mode::AskCommands));
+    rig.say("x");
+    rig.answer(&[tool("t1", "background_run", json!({"command": "sort a | tail -n 1"}))]);
+    let Op::Start(start) = rig.request().1 else { panic!("{:?}", rig.request()) };
+    assert_eq!(start.sandbox, Some(Sandbox::ReadOnly));
+    let task = Task { sandbox: start.sandbox, ..rig.start("aaaa0001") };
+    rig.answer(&[text("ok")]);
+    let output = "sort: cannot create temporary file in '/tmp': Permission denied\n";
+    rig.end(&task, TaskState::Completed, output);
+    let block = results_of(&rig.last_message()).unwrap();
+    assert!(block.contains("\n(It ran without a question"), "{block}");
+    rig.answer(&[tool("t2", "background_run", json!({"command": "sort a | tail -n 1"}))]);
+    assert!(matches!(rig.cards().last().unwrap().state, ToolState::Asks { .. }));
+}
+
+#[test]
 fn l9_where_nothing_can_be_held_to_reading_everything_is_asked_for() {
     for command in ["ls", "sleep 1", "git status", "cat a | head", "true"] {
         let mut rig = Rig::with(settings(Mode::AskCommands));

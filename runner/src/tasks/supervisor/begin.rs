@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{Supervisor, Why};
 use crate::shim::tag::VARIABLE;
 use crate::shim::wire::{FromShim, Run, ToShim};
+use crate::tasks::environment::read_only;
 use crate::tasks::queue::Place;
 use crate::tasks::record::{Command, Input};
 use crate::tasks::restore::exit_record;
@@ -155,6 +156,17 @@ impl Supervisor {
         } else {
             (Input::None, None)
         };
+        let ground = self.inner.sandboxes.read_only.as_ref().ok().cloned();
+        let read_only = match (self.start.sandbox, ground) {
+            (Some(Sandbox::ReadOnly), Some(ground)) => {
+                let held = tokio::task::spawn_blocking(move || read_only(&ground));
+                Some(held.await.map_err(io::Error::other)??)
+            }
+            (Some(Sandbox::ReadOnly), None) => {
+                return Err(io::Error::other("it cannot be held to reading").into());
+            }
+            (Some(Sandbox::Open | Sandbox::Workspace) | None, _) => None,
+        };
         let run = ToShim::Run(Box::new(Run {
             task: self.record.id.0.clone(),
             shell: self.inner.shell.clone(),
@@ -162,10 +174,7 @@ impl Supervisor {
             folder: self.task.folder.clone(),
             env: vec![(VARIABLE.into(), self.record.id.0.clone())],
             stdin: their_input.is_some(),
-            read_only: match self.start.sandbox {
-                Some(Sandbox::ReadOnly) => self.inner.sandboxes.read_only.clone().ok(),
-                Some(Sandbox::Open | Sandbox::Workspace) | None => None,
-            },
+            read_only,
             writable: self.inner.sandboxes.writable.clone(),
             record: exit_record(&self.inner.logs, &self.record.id).to_string_lossy().into_owned(),
         }));
