@@ -2,7 +2,7 @@
 //!
 //! A page that lost a reply sends the request again, perhaps over another socket and while the first is still under way.
 //! The second then waits for the first's reply. After that the reply is had from the store, also by another life of
-//! the runner. Problems that may go away are not kept, so that trying again tries again.
+//! the runner; from memory, where the store could not be written. Problems that may go away are not kept, so that trying again tries again.
 //!
 //! An id stands for its content. The same id with another content is not a repetition but somebody's mistake, such as two
 //! pages that number alike: it is refused, and nothing is done.
@@ -10,7 +10,7 @@
 //! A change of a file is announced before it is made, with its reply. Where a runner died between the change and its reply,
 //! the next one looks at the file and keeps the reply, or forgets the announcement.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,9 @@ use crate::files::intent::Intent;
 use crate::server::now;
 use crate::store::{Intended, Store, StoreError};
 use crate::tasks::reused;
+
+/// How many replies are remembered without the store, while it cannot be written.
+const UNSAVED: usize = 1_000;
 
 type UnderWay = Arc<Mutex<HashMap<OpId, (Content, watch::Receiver<Option<Outcome>>)>>>;
 
@@ -62,6 +65,8 @@ struct Kept {
 #[derive(Clone)]
 pub struct Operations {
     under_way: UnderWay,
+    /// Replies that the store did not take, the oldest first, at most [`UNSAVED`].
+    unsaved: Arc<Mutex<VecDeque<(OpId, String)>>>,
     store: Store,
     files: Files,
 }
@@ -84,7 +89,7 @@ impl Operations {
     /// # Errors
     /// The store cannot be read or written.
     pub async fn open(store: Store, files: Files) -> Result<Self, StoreError> {
-        let operations = Self { under_way: Arc::default(), store, files };
+        let operations = Self { under_way: Arc::default(), unsaved: Arc::default(), store, files };
         for intended in operations.store.all_intended().await? {
             let op = intended.op;
             if let Err(problem) = operations.settle(intended).await {
@@ -133,7 +138,15 @@ impl Operations {
         }
     }
 
+    fn unsaved(&self, id: OpId) -> Option<String> {
+        let unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+        unsaved.iter().find(|(op, _)| *op == id).map(|(_, reply)| reply.clone())
+    }
+
     async fn kept(&self, id: OpId) -> Result<Option<String>, Problem> {
+        if let Some(unsaved) = self.unsaved(id) {
+            return Ok(Some(unsaved));
+        }
         if let Some(kept) = self.store.op_reply(id).await? {
             return Ok(Some(kept));
         }
@@ -201,14 +214,21 @@ impl Operations {
         if !keep {
             return outcome;
         }
-        let kept = if matches!(&outcome, Outcome::Err(problem) if problem.retryable) {
-            self.store.drop_intent(id).await
-        } else {
-            self.store.save_op_reply(id, text(Some(content), outcome.clone()), now()).await
-        };
-        if let Err(error) = kept {
-            // It was done, and that is what the page must hear. A change of a file was announced, so it is not done again.
-            tracing::error!("The reply of a request could not be kept: {error}");
+        if matches!(&outcome, Outcome::Err(problem) if problem.retryable) {
+            if let Err(error) = self.store.drop_intent(id).await {
+                tracing::error!("What was announced and not done could not be taken back: {error}");
+            }
+            return outcome;
+        }
+        let reply = text(Some(content), outcome.clone());
+        if let Err(error) = self.store.save_op_reply(id, reply.clone(), now()).await {
+            // It was done, and that is what the page must hear, now and if it asks again.
+            tracing::error!("The reply of a request could not be kept on the disk: {error}");
+            let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+            unsaved.push_back((id, reply));
+            if unsaved.len() > UNSAVED {
+                unsaved.pop_front();
+            }
         }
         outcome
     }

@@ -17,6 +17,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::output::Excerpt;
 use shared::protocol::{BackgroundedBy, Sandbox, Start, TaskEvent};
 use shared::task::{Party, Process, Task, TaskState};
 use shared::{Problem, ProblemCode};
@@ -233,7 +234,7 @@ impl Supervisor {
                         }
                         self.stop(&mut shim, Some(by), grace).await;
                     }
-                    Some(Command::Background { reply }) => self.background(Some(reply)),
+                    Some(Command::Background { reply }) => self.background(Some(reply)).await,
                     Some(Command::Hold { hold, reply }) => self.hold(&mut shim, hold, reply).await,
                     Some(Command::Answered { at, closed }) => self.answered(at, closed),
                     // The record lives as long as this future, and so does its sender.
@@ -242,7 +243,7 @@ impl Supervisor {
                 () = &mut timer, if due.is_some() => {
                     let now = Instant::now();
                     if self.foreground_until.is_some_and(|at| at <= now) {
-                        self.background(None);
+                        self.background(None).await;
                     }
                     if self.timeout_at.is_some_and(|at| at <= now) {
                         self.timeout_at = None;
@@ -311,16 +312,21 @@ impl Supervisor {
         self.write_end().await;
     }
 
-    async fn write_end(&mut self) {
-        self.end_written = true;
-        self.figures();
+    /// The beginning and the end of the output. A long one is read from the disk, which may take its time.
+    async fn excerpt(&self) -> Excerpt {
         let record = Arc::clone(&self.record);
         let most = self.start.excerpt_chars.min(50_000) as usize;
-        let excerpt = if self.task.output_bytes <= CHUNK as u64 {
+        if self.task.output_bytes <= CHUNK as u64 {
             record.log.excerpt(most)
         } else {
             tokio::task::spawn_blocking(move || record.log.excerpt(most)).await.unwrap_or_default()
-        };
+        }
+    }
+
+    async fn write_end(&mut self) {
+        self.end_written = true;
+        self.figures();
+        let excerpt = self.excerpt().await;
         self.inner.save_event(&self.record, TaskEvent::Ended { task: Box::new(self.task.clone()), excerpt });
     }
 
@@ -328,10 +334,7 @@ impl Supervisor {
         self.task.state = state;
         self.task.ended = Some(rows::now());
         self.task.stdin = false;
-        let event = TaskEvent::Ended {
-            task: Box::new(self.task.clone()),
-            excerpt: shared::output::Excerpt::default(),
-        };
+        let event = TaskEvent::Ended { task: Box::new(self.task.clone()), excerpt: Excerpt::default() };
         self.inner.save_event(&self.record, event);
         self.gone().await;
     }
@@ -345,7 +348,7 @@ impl Supervisor {
     }
 
     /// Makes it a background task, once, and answers whoever asked.
-    fn background(&mut self, reply: Option<oneshot::Sender<Result<Task, Problem>>>) {
+    async fn background(&mut self, reply: Option<oneshot::Sender<Result<Task, Problem>>>) {
         let outcome = if self.task.state.is_end() {
             Err(Problem::new(ProblemCode::Conflict, format!("Task {} has ended.", self.record.id)))
         } else {
@@ -353,7 +356,7 @@ impl Supervisor {
                 let by = if reply.is_some() { BackgroundedBy::Request } else { BackgroundedBy::Time };
                 self.task.foreground = false;
                 self.figures();
-                let excerpt = self.record.log.excerpt(self.start.excerpt_chars.min(50_000) as usize);
+                let excerpt = self.excerpt().await;
                 let event = TaskEvent::Backgrounded { task: Box::new(self.task.clone()), by, excerpt };
                 self.inner.save_event(&self.record, event);
             }

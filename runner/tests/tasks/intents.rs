@@ -284,3 +284,26 @@ fn fields_that_say_nothing_are_no_other_content() {
         assert_ne!(start, of(other), "{other}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_done_while_the_store_takes_nothing_is_not_done_again() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("ws")).unwrap();
+    let life = Life::begin(folder.path()).await;
+    let full = rusqlite::Connection::open(folder.path().join("state/meanwhile.db")).unwrap();
+    full.execute_batch(
+        "CREATE TRIGGER full BEFORE INSERT ON ops BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END",
+    )
+    .unwrap();
+    let mut done = 0;
+    for _ in 0..2 {
+        let perform = async {
+            done += 1;
+            Outcome::Ok(Reply::Done)
+        };
+        let outcome = life.operations.once(OP, edit_of("one"), true, perform).await;
+        assert!(matches!(outcome, Outcome::Ok(Reply::Done)), "{outcome:?}");
+    }
+    assert_eq!(done, 1);
+    assert_reused(&life.operations, edit_of("another"), true).await;
+}

@@ -75,14 +75,14 @@ impl Supervisor {
                         self.inner.queue.forget_gone();
                         return None;
                     }
-                    Some(Command::Background { reply }) => self.background(Some(reply)),
+                    Some(Command::Background { reply }) => self.background(Some(reply)).await,
                     Some(Command::Hold { reply, .. }) => self.not_yet(reply),
                     // It has no input yet.
                     Some(Command::Answered { .. }) => {}
                     None => return None,
                 },
                 place = &mut waiting => return place.ok(),
-                () = at(foreground_until) => self.background(None),
+                () = at(foreground_until) => self.background(None).await,
             }
         }
     }
@@ -133,7 +133,7 @@ impl Supervisor {
                         Some(Command::Stop { by, .. }) => {
                             return Err(TaskState::Stopped { by, signal: None });
                         }
-                        Some(Command::Background { reply }) => self.background(Some(reply)),
+                        Some(Command::Background { reply }) => self.background(Some(reply)).await,
                         Some(Command::Hold { reply, .. }) => self.not_yet(reply),
                         Some(Command::Answered { .. }) => {}
                         None => return Err(TaskState::Stopped { by: Party::Runner, signal: None }),
