@@ -95,6 +95,13 @@ const FAULTS: &[Fault] = &[
         seeds: 500,
     },
     Fault {
+        name: "begun",
+        what: "a command moved to the background before its start was answered is not known to have begun",
+        file: "frontend/agent/src/session.rs",
+        change: ("self.begun.extend(outcome.task.clone());", "let _ = &outcome.task;"),
+        seeds: 9_000,
+    },
+    Fault {
         name: "silence",
         what: "a connection that died without a word is never given up",
         file: "frontend/agent/src/link.rs",
