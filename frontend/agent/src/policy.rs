@@ -7,6 +7,7 @@
 mod danger;
 mod harmless;
 mod prefix;
+mod scripts;
 mod shell;
 mod split;
 
@@ -76,13 +77,15 @@ pub fn ask_unheld(call: &ToolCall, workspace: &str) -> Verdict {
 /// The question in place of [`Verdict::ReadOnly`] for a command that failed when it was held to reading.
 #[must_use]
 pub fn ask_refused(call: &ToolCall, workspace: &str) -> Verdict {
+    let tried = "tried what reading does not need, and was refused".to_owned();
+    let tried = Danger { part: String::new(), what: vec![tried] };
     let exact = Rule::Exact { command: call.subject().to_owned(), workspace: workspace.to_owned() };
     Verdict::Ask {
         reason:
             "It seems only to read, but failed when it was held to that. Now it would run without that limit."
                 .to_owned(),
         always: vec![exact],
-        dangers: danger::of(call.subject(), workspace),
+        dangers: [tried].into_iter().chain(danger::of(call.subject(), workspace)).collect(),
     }
 }
 

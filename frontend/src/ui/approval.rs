@@ -60,6 +60,8 @@ pub fn Approval(card: RwSignal<ToolCard>) -> View {
     let asks = move || card.with(question);
     let dangers = move || asks().dangers;
     let is_dangerous = move || !dangers().is_empty();
+    // What is dangerous is asked for each time.
+    let always = move || asks().always.into_iter().filter(|_| !is_dangerous()).collect::<Vec<Rule>>();
     let unread = move || !read.get();
     let name = card.with_untracked(|card| card.name.clone());
     let ask = match name.as_str() {
@@ -79,7 +81,8 @@ pub fn Approval(card: RwSignal<ToolCard>) -> View {
         }
     });
     let on_key = move |event: ev::KeyboardEvent| {
-        if event.ctrl_key() || event.meta_key() || event.alt_key() || dom::is_writing() {
+        // A key that is held down has answered the question before, and not this one.
+        if event.repeat() || event.ctrl_key() || event.meta_key() || event.alt_key() || dom::is_writing() {
             return;
         }
         let asks = untrack(asks);
@@ -138,7 +141,7 @@ pub fn Approval(card: RwSignal<ToolCard>) -> View {
                 >
                     "Allow once"
                 </button>
-                <For each=move || asks().always key=|rule| format!("{rule:?}") let(rule)>
+                <For each=always key=|rule| format!("{rule:?}") let(rule)>
                     <Always rule unread=Signal::derive(unread) decide/>
                 </For>
                 <span class="grow"></span>

@@ -4,6 +4,7 @@
 //!
 //! A program that is not in [`check_program`] is asked for, and so is an option that is not known where options can do harm.
 
+use super::scripts;
 use super::shell::{Script, Word};
 
 /// Whether a script may run unasked; if not, why, in a short sentence.
@@ -29,18 +30,24 @@ fn check_program(program: &str, arguments: &[Word]) -> Result<(), String> {
         "true" | "false" | "pwd" | "whoami" | "sleep" | "seq" | "echo" | "basename" | "dirname" | "uname"
         | "nproc" | "ls" | "cat" | "head" | "tail" | "cut" | "tr" | "nl" | "tac" | "stat" | "grep"
         | "egrep" | "fgrep" | "which" | "cmp" | "diff" | "id" | "uptime" | "jq" | "rev" | "fold" | "comm"
-        | "join" | "paste" | "expand" | "column" | "tree" | "xxd" | "od" | "hexdump" | "strings"
-        | "base64" | "cksum" | "realpath" | "readlink" | "awk" => return Ok(()),
+        | "join" | "paste" | "expand" | "column" | "od" | "hexdump" | "strings" | "base64" | "cksum"
+        | "realpath" | "readlink" => return Ok(()),
+        // Others of its options write to a file, or to one in each folder.
+        "tree" => only(arguments, |option| cluster(option, "adfpsughDFLIPCnrtvcUiqxJX")),
+        // The second file that it is given is written to.
+        "xxd" => {
+            only(arguments, |option| cluster(option, "abdeipuclsgo"))
+                && arguments.iter().all(|word| word.glob.is_none())
+                && operands_but_values(arguments, &["-c", "-l", "-s", "-g", "-o"]) <= 1
+        }
+        "awk" => is_printing_awk(arguments),
         // Others of their options take the names of files from a file.
         "wc" => arguments.iter().all(|word| is_operand(word) || is_wc_option(&word.text)),
         "du" => arguments.iter().all(|word| is_operand(word) || is_du_option(&word.text)),
         "md5sum" | "sha1sum" | "sha256sum" => {
             only(arguments, |option| matches!(option, "-b" | "-t" | "--binary" | "--text" | "--tag"))
         }
-        "sed" => only(arguments, |option| {
-            cluster(option, "nEersuz")
-                || matches!(option, "--quiet" | "--silent" | "--regexp-extended" | "--expression")
-        }),
+        "sed" => is_printing_sed(arguments),
         "cargo" => match arguments {
             [verb, options @ ..] if matches!(verb.text.as_str(), "tree" | "metadata") => {
                 options.iter().any(|word| word.text == "--offline") && only(options, is_cargo_option)
@@ -94,6 +101,9 @@ fn check_program(program: &str, arguments: &[Word]) -> Result<(), String> {
         "sha1sum",
         "sha256sum",
         "sed",
+        "awk",
+        "tree",
+        "xxd",
         "cargo",
     ]
     .contains(&program);
@@ -132,6 +142,61 @@ fn reads_files(program: &str) -> bool {
 /// Whether all options are known. What a glob at the beginning of a word stands for could be an option too.
 fn only(arguments: &[Word], known: impl Fn(&str) -> bool) -> bool {
     arguments.iter().all(|word| word.glob != Some(0) && (is_operand(word) || known(&word.text)))
+}
+
+/// Whether a program for `sed` is one of the plain forms: others write to files and run commands.
+fn is_printing_sed(arguments: &[Word]) -> bool {
+    let plain = |program: &str| scripts::sed(program).is_some_and(|read| read.plain);
+    let mut given = false;
+    let mut operands = Vec::new();
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        let text = word.text.as_str();
+        let fits = if let Some(program) = text.strip_prefix("--expression=") {
+            given = true;
+            plain(program)
+        } else if cluster(text, "nErsuz") || matches!(text, "--quiet" | "--silent" | "--regexp-extended") {
+            true
+        } else if text.strip_suffix('e').is_some_and(|set| set == "-" || cluster(set, "nErsuz")) {
+            given = true;
+            words.next().is_some_and(|program| program.glob.is_none() && plain(&program.text))
+        } else {
+            operands.push(word);
+            is_operand(word) && word.glob != Some(0)
+        };
+        if !fits {
+            return false;
+        }
+    }
+    given || operands.first().is_some_and(|program| program.glob.is_none() && plain(&program.text))
+}
+
+/// Whether a program for `awk` stands among its words, and only prints.
+fn is_printing_awk(arguments: &[Word]) -> bool {
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        match word.text.as_str() {
+            "-F" | "-v" => {
+                if words.next().is_none_or(|value| value.glob.is_some()) {
+                    return false;
+                }
+            }
+            text if text.starts_with("-F") => {}
+            text => {
+                return !text.starts_with('-')
+                    && word.glob.is_none()
+                    && scripts::awk_only_prints(text)
+                    && words.all(|word| is_operand(word) && word.glob != Some(0));
+            }
+        }
+    }
+    false
+}
+
+/// How many operands there are that are not the values of these options.
+fn operands_but_values(arguments: &[Word], valued: &[&str]) -> usize {
+    let is_value = |at: usize| at > 0 && valued.contains(&arguments[at - 1].text.as_str());
+    (0..arguments.len()).filter(|at| is_operand(&arguments[*at]) && !is_value(*at)).count()
 }
 
 fn is_operand(word: &Word) -> bool {

@@ -1,12 +1,22 @@
 //! Splits a command into all that it runs, to name what is dangerous in each part.
 //!
-//! Unlike [`super::shell`] it never gives up: what nobody can read for certain is marked [`Split::unclear`], and the parts
-//! that were found are there all the same. Substitutions are parts of their own, and know whose words they are put into.
+//! Unlike [`super::shell`] it never gives up: what nobody can read for certain is marked [`Split::unclear`] or [`Part::unclear`],
+//! and the parts that were found are there all the same. Substitutions are parts of their own, and know whose words they are put
+//! into. The shell may be bash or dash: what the two read differently is unclear.
+
+mod heredoc;
+mod text;
+
+use self::heredoc::Heredoc;
 
 /// No more parts than this are told apart.
 const PARTS: usize = 500;
 /// Not deeper than this.
 const DEPTH: usize = 12;
+
+/// Words before a program that are none.
+const RESERVED: &[&str] =
+    &["if", "then", "else", "elif", "do", "while", "until", "!", "{", "time", "coproc", "fi", "done", "esac"];
 
 /// A word after quotes were taken off.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,11 +46,50 @@ pub(super) struct Part {
     pub(super) words: Vec<Word>,
     /// What its output is written to.
     pub(super) writes: Vec<Word>,
+    /// Whether one of these is emptied first.
+    pub(super) empties: bool,
     /// What it reads that stands in the command itself.
     pub(super) input: Vec<String>,
+    /// Whether it reads from a file or from the command itself.
+    pub(super) fed: bool,
     /// Whether it reads what another prints.
     pub(super) piped: bool,
     pub(super) into: Option<Into>,
+    /// Whether it stands directly behind a group.
+    pub(super) behind: bool,
+    /// Whether it is no command: a pattern of `case`, or the values of an array.
+    pub(super) data: bool,
+    /// Whether it could not be read for certain.
+    pub(super) unclear: bool,
+}
+
+impl Part {
+    /// Whether it ends a group, so that its redirections are those of the group.
+    pub(super) fn closes(&self) -> bool {
+        let ends = |word: &Word| matches!(word.text.as_str(), "}" | "done" | "fi" | "esac") && !word.quoted;
+        self.behind || self.words.first().is_some_and(ends)
+    }
+
+    /// Its words without those of the shell's own language before the program.
+    pub(super) fn command(&self) -> &[Word] {
+        let mut words = self.words.as_slice();
+        while let [first, rest @ ..] = words {
+            let is = |word: &Word, known: &str| !word.quoted && word.text == known;
+            let after = match rest {
+                [_, after @ ..] if is(first, "function") => after,
+                [option, after @ ..] if is(first, "time") && option.text.starts_with('-') => after,
+                [_, second, ..] if is(first, "coproc") && is_reserved(second) => &rest[1..],
+                _ if is_reserved(first) => rest,
+                _ => break,
+            };
+            words = after;
+        }
+        words
+    }
+}
+
+fn is_reserved(word: &Word) -> bool {
+    !word.quoted && RESERVED.contains(&word.text.as_str())
 }
 
 /// All parts, inner ones before those that they are put into.
@@ -61,7 +110,7 @@ pub(super) fn split(command: &str) -> Split {
         split: Split::default(),
     };
     splitter.script(None, None, 0);
-    splitter.split.unclear |= !splitter.heredocs.is_empty() || splitter.at < splitter.signs.len();
+    splitter.split.unclear |= splitter.at < splitter.signs.len();
     splitter.split
 }
 
@@ -73,19 +122,14 @@ struct Splitter {
     split: Split,
 }
 
-struct Heredoc {
-    part: usize,
-    end: String,
-    strips: bool,
-    literal: bool,
-}
-
 /// What the next word is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     Word,
     Written,
+    Appended,
     Read,
+    Copied,
     Given,
 }
 
@@ -95,6 +139,31 @@ struct Open {
     word: Option<Word>,
     next: Next,
     begins: usize,
+    /// How many words stood before `&>`, which ends the command for dash.
+    ampersand: Option<usize>,
+}
+
+impl Open {
+    fn is_empty(&self) -> bool {
+        self.word.is_none() && self.part.command().is_empty()
+    }
+}
+
+/// What parentheses mean.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Group,
+    Array,
+    /// `case … esac`, and whether a pattern comes next.
+    Case(bool),
+}
+
+/// A script that is being read: what its parts have in common.
+struct Frame {
+    into: Option<Into>,
+    levels: Vec<Level>,
+    /// Whether a group before reads what another prints: then so may all that follows.
+    piped: bool,
 }
 
 impl Splitter {
@@ -117,39 +186,68 @@ impl Splitter {
 
     /// Reads up to `end`, which is taken, or to the end of all.
     fn script(&mut self, end: Option<char>, into: Option<Into>, depth: usize) {
-        let piped = matches!(into, Some(Into::Reads(_)));
-        let mut open = self.open(piped, into);
-        let mut groups = 0_usize;
         if depth > DEPTH {
             self.split.unclear = true;
             self.at = self.signs.len();
             return;
         }
+        // Whose lines they are that follow within is not the same to all shells.
+        let waiting = std::mem::take(&mut self.heredocs);
+        self.split.unclear |= !waiting.is_empty();
+        let piped = matches!(into, Some(Into::Reads(_)));
+        let mut frame = Frame { into, levels: Vec::new(), piped };
+        let closed = self.parts(end, &mut frame, depth);
+        self.split.unclear |=
+            (end.is_some() && !closed) || !frame.levels.is_empty() || !self.heredocs.is_empty();
+        self.heredocs = waiting;
+    }
+
+    fn parts(&mut self, end: Option<char>, frame: &mut Frame, depth: usize) -> bool {
+        let mut open = self.open(false, frame);
         while let Some(sign) = self.peek(0) {
-            if Some(sign) == end && groups == 0 {
-                self.close(&mut open);
-                self.at += 1;
-                return;
-            }
             match sign {
                 ' ' | '\t' | '\r' => {
                     self.at += 1;
                     end_word(&mut open);
                 }
                 '\n' => {
-                    self.close(&mut open);
+                    self.close(&mut open, frame);
                     self.at += 1;
                     self.bodies(depth);
-                    open = self.open(false, into);
+                    open = self.open(false, frame);
                 }
-                ';' | '&' | '|' => self.operator(sign, &mut open, into),
-                '(' | ')' => {
-                    groups = if sign == '(' { groups + 1 } else { groups.saturating_sub(1) };
-                    // What goes into a group goes into the first of it.
-                    let piped = open.part.piped && sign == '(';
-                    self.close(&mut open);
+                ';' | '&' | '|' => self.operator(sign, &mut open, frame),
+                '(' if open.is_empty() && frame.levels.last() == Some(&Level::Case(true)) => self.at += 1,
+                '(' if open.is_empty() && self.is_sum() && self.arithmetic() => {}
+                '(' => {
+                    let is_array = open.word.as_ref().is_some_and(|word| {
+                        word.text.ends_with('=') && super::shell::is_assignment(&word.text)
+                    });
+                    let was_pattern = frame.levels.last() == Some(&Level::Case(true));
+                    frame.piped |= open.part.piped;
+                    self.close(&mut open, frame);
+                    match frame.levels.last() {
+                        Some(Level::Case(true)) if !was_pattern => {}
+                        _ if is_array => frame.levels.push(Level::Array),
+                        _ => frame.levels.push(Level::Group),
+                    }
                     self.at += 1;
-                    open = self.open(piped, into);
+                    open = self.open(false, frame);
+                }
+                ')' => {
+                    self.close(&mut open, frame);
+                    self.at += 1;
+                    let mut behind = false;
+                    match frame.levels.last_mut() {
+                        Some(Level::Case(pattern)) if *pattern => *pattern = false,
+                        Some(Level::Group | Level::Array) => {
+                            behind = frame.levels.pop() == Some(Level::Group);
+                        }
+                        Some(Level::Case(_)) | None if end == Some(')') => return true,
+                        Some(Level::Case(_)) | None => self.split.unclear = true,
+                    }
+                    open = self.open(false, frame);
+                    open.part.behind = behind;
                 }
                 '<' | '>' => self.redirect(sign, &mut open, depth),
                 '#' if open.word.is_none() => {
@@ -160,22 +258,34 @@ impl Splitter {
                 _ => self.sign(sign, &mut open, depth),
             }
         }
-        self.split.unclear |= end.is_some() || groups > 0;
-        self.close(&mut open);
+        self.close(&mut open, frame);
+        false
     }
 
-    fn open(&mut self, piped: bool, into: Option<Into>) -> Open {
-        let part = Part { id: self.id(), piped, into, ..Part::default() };
-        Open { part, word: None, next: Next::Word, begins: self.at }
+    fn open(&mut self, piped: bool, frame: &Frame) -> Open {
+        let part = Part { id: self.id(), piped: piped || frame.piped, into: frame.into, ..Part::default() };
+        Open { part, word: None, next: Next::Word, begins: self.at, ampersand: None }
     }
 
-    fn close(&mut self, open: &mut Open) {
+    fn close(&mut self, open: &mut Open, frame: &mut Frame) {
         end_word(open);
         let mut part = std::mem::take(&mut open.part);
         self.split.unclear |= open.next != Next::Word;
-        if part.words.is_empty() && part.writes.is_empty() {
+        if part.words.is_empty() && part.writes.is_empty() && !part.fed && !part.unclear {
             return;
         }
+        part.unclear |= open.ampersand.is_some_and(|before| part.words.len() > before);
+        let is =
+            |word: Option<&Word>, known: &str| word.is_some_and(|word| !word.quoted && word.text == known);
+        match frame.levels.last() {
+            Some(Level::Case(_)) if is(part.words.first(), "esac") => {
+                frame.levels.pop();
+            }
+            Some(Level::Case(true) | Level::Array) => part.data = true,
+            _ if is(part.command().first(), "case") => frame.levels.push(Level::Case(true)),
+            _ => {}
+        }
+        frame.piped |= part.piped && part.words.first().is_some_and(is_reserved);
         if self.split.parts.len() >= PARTS {
             self.split.unclear = true;
             return;
@@ -184,23 +294,28 @@ impl Splitter {
         self.split.parts.push(part);
     }
 
-    fn operator(&mut self, sign: char, open: &mut Open, into: Option<Into>) {
+    fn operator(&mut self, sign: char, open: &mut Open, frame: &mut Frame) {
         if sign == '&' && self.peek(1) == Some('>') {
             end_word(open);
             self.at += 2;
-            let _appends = self.skip(">");
-            open.next = Next::Written;
+            let appends = self.skip(">");
+            open.next = if appends { Next::Appended } else { Next::Written };
+            open.ampersand.get_or_insert(open.part.words.len());
             return;
         }
         let pipes = sign == '|' && self.peek(1) != Some('|');
-        self.close(open);
+        self.close(open, frame);
         self.at += 1;
+        let ends_case = sign == ';' && matches!(self.peek(0), Some(';' | '&'));
         let _second = match sign {
             '|' => self.skip("|") || self.skip("&"),
             '&' => self.skip("&"),
-            _ => self.skip(";"),
+            _ => self.skip(";&") || self.skip(";") || (ends_case && self.skip("&")),
         };
-        *open = self.open(pipes, into);
+        if let Some(Level::Case(pattern)) = frame.levels.last_mut() {
+            *pattern |= ends_case;
+        }
+        *open = self.open(pipes, frame);
     }
 
     fn redirect(&mut self, sign: char, open: &mut Open, depth: usize) {
@@ -223,242 +338,29 @@ impl Splitter {
         end_word(open);
         self.at += 1;
         if sign == '>' {
-            let _kind = self.skip(">") || self.skip("|");
-            let copies =
-                self.skip("&") && self.peek(0).is_some_and(|next| next.is_ascii_digit() || next == '-');
-            open.next = if copies { Next::Read } else { Next::Written };
+            let appends = self.skip(">");
+            let forced = !appends && self.skip("|");
+            let copies = !appends
+                && !forced
+                && self.skip("&")
+                && self.peek(0).is_some_and(|next| next.is_ascii_digit() || next == '-');
+            open.next = match (copies, appends) {
+                (true, _) => Next::Copied,
+                (_, true) => Next::Appended,
+                _ => Next::Written,
+            };
         } else if self.skip("<<") {
+            open.part.fed = true;
             open.next = Next::Given;
         } else if self.skip("<") {
+            open.part.fed = true;
             let strips = self.skip("-");
-            self.heredoc(open.part.id, strips);
+            self.heredoc(open, strips);
         } else {
             let both = self.skip(">");
             let _copies = self.skip("&");
-            open.next = if both { Next::Written } else { Next::Read };
+            open.next = if both { Next::Appended } else { Next::Read };
         }
-    }
-
-    fn heredoc(&mut self, part: usize, strips: bool) {
-        while matches!(self.peek(0), Some(' ' | '\t')) {
-            self.at += 1;
-        }
-        let (mut end, mut literal) = (String::new(), false);
-        while let Some(sign) = self.peek(0).filter(|sign| !" \t\n;|&<>()".contains(*sign)) {
-            self.at += 1;
-            if matches!(sign, '\'' | '"' | '\\') {
-                literal = true;
-            } else {
-                end.push(sign);
-            }
-        }
-        self.heredocs.push(Heredoc { part, end, strips, literal });
-    }
-
-    /// After a line's end: what the line's here-documents hold.
-    fn bodies(&mut self, depth: usize) {
-        for heredoc in std::mem::take(&mut self.heredocs) {
-            let mut body = String::new();
-            let mut ended = false;
-            while self.at < self.signs.len() && !ended {
-                let rest = &self.signs[self.at..];
-                let length = rest.iter().position(|sign| *sign == '\n').unwrap_or(rest.len());
-                let line: String = rest[..length].iter().collect();
-                self.at += (length + 1).min(rest.len());
-                let told = if heredoc.strips { line.trim_start_matches('\t') } else { &line };
-                ended = told == heredoc.end;
-                if !ended {
-                    body.push_str(told);
-                    body.push('\n');
-                }
-            }
-            self.split.unclear |= !ended;
-            if !heredoc.literal && (body.contains("$(") || body.contains('`')) {
-                self.inner(&body, Into::Words(heredoc.part), depth);
-            }
-            if let Some(part) = self.split.parts.iter_mut().find(|part| part.id == heredoc.part) {
-                part.input.push(body);
-            } else {
-                self.split.unclear = true;
-            }
-        }
-    }
-
-    /// What is put into a text that is not read as words.
-    fn inner(&mut self, text: &str, into: Into, depth: usize) {
-        let outer = std::mem::replace(&mut self.signs, text.chars().collect());
-        let at = std::mem::take(&mut self.at);
-        let Into::Words(host) = into else { return };
-        let mut open = self.open(false, None);
-        open.part.id = host;
-        while let Some(sign) = self.peek(0) {
-            match sign {
-                '$' | '`' | '\\' => self.expansion(sign, &mut open, depth),
-                _ => self.at += 1,
-            }
-        }
-        self.signs = outer;
-        self.at = at;
-    }
-
-    fn sign(&mut self, sign: char, open: &mut Open, depth: usize) {
-        match sign {
-            '\'' => {
-                self.at += 1;
-                word(open).quoted = true;
-                self.single(open);
-            }
-            '"' => {
-                self.at += 1;
-                word(open).quoted = true;
-                self.double(open, depth);
-            }
-            '$' if self.peek(1) == Some('\'') => {
-                // What its escapes become is not worked out here.
-                self.at += 2;
-                let word = word(open);
-                word.quoted = true;
-                word.open = true;
-                while let Some(sign) = self.peek(0) {
-                    self.at += 1;
-                    match sign {
-                        '\'' => return,
-                        '\\' => {
-                            word.text.push('\\');
-                            word.text.extend(self.signs.get(self.at));
-                            self.at = (self.at + 1).min(self.signs.len());
-                        }
-                        _ => word.text.push(sign),
-                    }
-                }
-                self.split.unclear = true;
-            }
-            '$' if self.peek(1) == Some('"') => self.at += 1,
-            '$' | '`' | '\\' => self.expansion(sign, open, depth),
-            '*' | '?' | '[' | '{' => {
-                self.at += 1;
-                let word = word(open);
-                word.open |= sign != '{'
-                    || !word.text.is_empty()
-                    || self.signs.get(self.at).is_some_and(|next| !next.is_whitespace());
-                word.text.push(sign);
-            }
-            _ => {
-                self.at += 1;
-                word(open).text.push(sign);
-            }
-        }
-    }
-
-    fn single(&mut self, open: &mut Open) {
-        while let Some(sign) = self.peek(0) {
-            self.at += 1;
-            if sign == '\'' {
-                return;
-            }
-            word(open).text.push(sign);
-        }
-        self.split.unclear = true;
-    }
-
-    fn double(&mut self, open: &mut Open, depth: usize) {
-        while let Some(sign) = self.peek(0) {
-            match sign {
-                '"' => {
-                    self.at += 1;
-                    return;
-                }
-                '\\' if !matches!(self.peek(1), Some('$' | '`' | '"' | '\\' | '\n')) => {
-                    self.at += 1;
-                    word(open).text.push('\\');
-                }
-                '$' | '`' | '\\' => self.expansion(sign, open, depth),
-                _ => {
-                    self.at += 1;
-                    word(open).text.push(sign);
-                }
-            }
-        }
-        self.split.unclear = true;
-    }
-
-    /// At `$`, a backquote or a backslash.
-    fn expansion(&mut self, sign: char, open: &mut Open, depth: usize) {
-        let into = Some(Into::Words(open.part.id));
-        self.at += 1;
-        match (sign, self.peek(0)) {
-            ('\\', Some('\n')) => self.at += 1,
-            ('\\', Some(next)) => {
-                self.at += 1;
-                let word = word(open);
-                word.text.push(next);
-                word.quoted = true;
-            }
-            ('\\', None) => self.split.unclear = true,
-            ('`', _) => {
-                self.script(Some('`'), into, depth + 1);
-                word(open).text.push_str("`…`");
-                word(open).open = true;
-            }
-            (_, Some('(')) if self.arithmetic() => word(open).open = true,
-            (_, Some('(')) => {
-                self.at += 1;
-                self.script(Some(')'), into, depth + 1);
-                word(open).text.push_str("$(…)");
-                word(open).open = true;
-            }
-            (_, Some('{')) => self.braces(open, depth),
-            (_, Some(next)) if next.is_alphanumeric() || "_@*#?$!-".contains(next) => {
-                let word = word(open);
-                word.open = true;
-                word.text.push('$');
-            }
-            _ => word(open).text.push('$'),
-        }
-    }
-
-    /// At the parenthesis after `$`: skips a sum, if it is one in which nothing is put in.
-    fn arithmetic(&mut self) -> bool {
-        if self.peek(1) != Some('(') {
-            return false;
-        }
-        let inside = &self.signs[self.at + 2..];
-        let plain = |sign: &char| sign.is_ascii_alphanumeric() || " \t_+-*/%<>=&|^!~?:,".contains(*sign);
-        let length = inside.iter().take_while(|sign| plain(sign)).count();
-        let fits = inside.get(length) == Some(&')') && inside.get(length + 1) == Some(&')');
-        if fits {
-            self.at += length + 4;
-        }
-        fits
-    }
-
-    /// At the brace of `${`: what is put in within it counts.
-    fn braces(&mut self, open: &mut Open, depth: usize) {
-        let begins = self.at + 1;
-        let mut level = 0_usize;
-        while let Some(sign) = self.peek(0) {
-            self.at += 1;
-            match sign {
-                '{' => level += 1,
-                '}' => level -= 1,
-                '\\' => self.at = (self.at + 1).min(self.signs.len()),
-                _ => {}
-            }
-            if level == 0 {
-                break;
-            }
-        }
-        self.split.unclear |= level > 0;
-        let end = self.at.min(self.signs.len()).saturating_sub(1).max(begins.min(self.signs.len()));
-        let text: String = self.signs[begins.min(end)..end].iter().collect();
-        if depth < DEPTH && (text.contains("$(") || text.contains('`') || text.contains("${")) {
-            let outer = self.at;
-            self.inner(&text, Into::Words(open.part.id), depth + 1);
-            self.at = outer;
-        }
-        let word = word(open);
-        word.open = true;
-        word.text.push_str(&format!("${{{text}}}"));
     }
 }
 
@@ -470,8 +372,13 @@ fn end_word(open: &mut Open) {
     let Some(word) = open.word.take() else { return };
     match std::mem::replace(&mut open.next, Next::Word) {
         Next::Word => open.part.words.push(word),
-        Next::Written => open.part.writes.push(word),
+        Next::Written => {
+            open.part.empties = true;
+            open.part.writes.push(word);
+        }
+        Next::Appended => open.part.writes.push(word),
         Next::Given => open.part.input.push(word.text),
-        Next::Read => {}
+        Next::Read => open.part.fed |= !matches!(word.text.as_str(), "/dev/null" | "-"),
+        Next::Copied => {}
     }
 }

@@ -28,6 +28,12 @@ fn harmless_commands_run_unasked() {
         "printf '%5.2f%%\\n' 3",
         "wc -l *.rs; du -sh -d1 .; sha256sum a",
         "sed -n 1,5p f",
+        "sed -n '5,$p;/a/d' f",
+        "sed -e s/a/b/g -ne '10q' f",
+        "sed 's/[^/]*$//' f",
+        "awk -F, -v x=1 '$1 ~ /a/ {print $1, NR}' f",
+        "tree -L 2 -I node_modules src",
+        "xxd -l 64 f",
         "git grep -n x",
         "ls # just looking\npwd",
         "rg -n x src | head",
@@ -145,6 +151,24 @@ fn everything_else_is_asked_for() {
         ("ps eww -C meanwhile", "runs ps"),
         ("sed -i s/a/b/ f", "sed with"),
         ("sed -ni s/a/b/ f", "sed with"),
+        ("sed -n '1e ls' f", "sed with"),
+        ("sed s/a/b/e f", "sed with"),
+        ("sed -n 'w g' f", "sed with"),
+        ("sed -ne 'w g' f", "sed with"),
+        ("sed -n --expression='w g' f", "sed with"),
+        ("sed 's/a/b/w g' f", "sed with"),
+        ("sed -f x f", "sed with"),
+        ("awk '{print > \"g\"}' f", "awk with"),
+        ("awk '{print | \"ls\"}' f", "awk with"),
+        ("awk 'BEGIN{system(\"ls\")}'", "awk with"),
+        ("awk -f x f", "awk with"),
+        ("awk -i inplace x f", "awk with"),
+        ("tree -o g", "tree with"),
+        ("tree -aog", "tree with"),
+        ("tree -R -H . -L 1", "tree with"),
+        ("xxd a g", "xxd with"),
+        ("xxd -r a g", "xxd with"),
+        ("xxd a*", "xxd with"),
         ("cargo tree", "cargo with"),
         ("cargo test", "cargo with"),
         ("cargo tree --offline --config x", "cargo with"),
@@ -177,6 +201,17 @@ fn everything_else_is_asked_for() {
                 assert_eq!(always.first(), Some(&exact(command)), "{command}");
             }
         }
+    }
+}
+
+#[test]
+fn what_was_refused_is_dangerous() {
+    for command in ["cat a", "sed -n 1p a"] {
+        assert_eq!(run(command, &[]), Verdict::ReadOnly);
+        let Verdict::Ask { dangers, .. } = ask_refused(&bash(command), HOME) else { panic!("{command}") };
+        assert!(dangers[0].what[0].contains("was refused"), "{dangers:?}");
+        let Verdict::Ask { dangers, .. } = ask_unheld(&bash(command), HOME) else { panic!("{command}") };
+        assert_eq!(dangers, []);
     }
 }
 

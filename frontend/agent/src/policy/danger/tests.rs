@@ -3,7 +3,12 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+use serde_json::json;
+use shared::tools::ToolCall;
+
 use super::*;
+use crate::policy::{Place, Verdict, decide};
+use crate::settings::Mode;
 
 const HOME: &str = "/home/me/project";
 
@@ -20,6 +25,11 @@ fn said(command: &str) -> Vec<&'static str> {
         ("opens the network", "net"),
         ("puts in what another command prints", "subst"),
         ("runs code that is not looked into here", "code"),
+        ("runs what it has just written", "written"),
+        ("overwrites", "over"),
+        ("ends other programs", "ends"),
+        ("changes who may use many files", "permits"),
+        ("changes what others use", "public"),
     ];
     let is = |words: &str| all.iter().any(|danger| danger.what.iter().any(|what| what == words));
     let mut said: Vec<&str> = short.iter().filter(|(words, _)| is(words)).map(|(_, short)| *short).collect();
@@ -77,6 +87,46 @@ fn the_corpus() {
     assert!(count >= 150, "{count}");
 }
 
+fn commands(file: &str) -> impl Iterator<Item = &str> {
+    file.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+/// As in the corpus, but more may be said.
+#[test]
+fn what_hides_is_found() {
+    let mut wrong = Vec::new();
+    for line in commands(include_str!("found.txt")) {
+        let (expected, command) = line.split_once(": ").expect("each line says what, then the command");
+        let command = command.replace("\\n", "\n");
+        let got = said(&command);
+        let fits = |expected: &str| match expected {
+            "any" => !got.is_empty(),
+            _ => got.contains(&expected),
+        };
+        if !expected.split_whitespace().all(fits) {
+            wrong.push(format!("{command:?}: expected {expected:?}, got {got:?}"));
+        }
+        let call = ToolCall::parse("bash", &json!({"command": command})).unwrap();
+        let verdict = decide(&call, Mode::AskCommands, &[], Place { workspace: HOME, wide: None });
+        if !matches!(&verdict, Verdict::Ask { dangers, .. } if !dangers.is_empty()) {
+            wrong.push(format!("{command:?}: {verdict:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn nothing_is_said_of_what_is_run_every_day() {
+    let mut wrong = Vec::new();
+    for line in commands(include_str!("everyday.txt")) {
+        let got = of(&line.replace("\\n", "\n"), HOME);
+        if !got.is_empty() {
+            wrong.push(format!("{line:?}: {got:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn input_for_a_program_is_read_as_a_shell_would() {
     let words =
@@ -100,6 +150,11 @@ fn a_list_has_an_end() {
         "{:?}",
         of(&many, HOME)
     );
+    let light = |count: usize| (0..count).map(|n| format!("echo $(ls {n});")).collect::<Vec<_>>().concat();
+    let last = of(&format!("{}sudo ls", light(20)), HOME);
+    assert!(last[0].what[0] == "needs root" && last[LISTED].what[0].contains("puts in"), "{last:?}");
+    let rest = of(&format!("{}{many}", light(9)), HOME);
+    assert_eq!(rest[LISTED].what.len(), 2, "all kinds in the rest are named: {rest:?}");
     let deep = format!("{}x{}", "$(".repeat(2_000), ")".repeat(2_000));
     assert!(said(&deep).contains(&"unclear"));
 }
