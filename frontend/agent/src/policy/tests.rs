@@ -61,6 +61,10 @@ fn harmless_commands_run_unasked() {
         "which cargo; command -v npm",
         "file -b a; stat a; du -sh .; uname -a",
         "true &&\n pwd",
+        "cargo -V; rustc --version && node -v",
+        "python3 --version",
+        "go version",
+        "java -version",
     ] {
         assert_eq!(run(command, &[]), Verdict::ReadOnly, "{command}");
     }
@@ -70,6 +74,11 @@ fn harmless_commands_run_unasked() {
 fn everything_else_is_asked_for() {
     for (command, reason) in [
         ("npm test", "runs npm"),
+        ("node -v x", "runs node"),
+        ("bash -v", "runs bash"),
+        ("python3 --version x.py", "runs python3"),
+        ("./python3 --version", "runs ./python3"),
+        ("yarn --version", "runs yarn"),
         ("rm -rf .", "runs rm"),
         ("echo a > b", "redirection"),
         ("echo a >> b", "redirection"),
