@@ -124,6 +124,12 @@ fn decide_command(command: &str, rules: &[Rule], workspace: &str) -> Verdict {
         return Verdict::Allow;
     }
     let read = shell::read(command);
+    let dangers = danger::of(command, workspace);
+    let words = read.as_ref().ok().and_then(shell::Script::plain).filter(|_| dangers.is_empty());
+    // What was allowed for good is not held to reading as well.
+    if words.is_some_and(|words| rules.iter().any(|rule| prefix::covers(rule, words, workspace))) {
+        return Verdict::Allow;
+    }
     let reason = match &read {
         Ok(script) => match harmless::check(script, workspace) {
             Ok(()) => return Verdict::ReadOnly,
@@ -131,11 +137,6 @@ fn decide_command(command: &str, rules: &[Rule], workspace: &str) -> Verdict {
         },
         Err(trouble) => trouble.to_string(),
     };
-    let dangers = danger::of(command, workspace);
-    let words = read.as_ref().ok().and_then(shell::Script::plain).filter(|_| dangers.is_empty());
-    if words.is_some_and(|words| rules.iter().any(|rule| prefix::covers(rule, words, workspace))) {
-        return Verdict::Allow;
-    }
     let offered = words
         .and_then(|words| prefix::offer(words, workspace))
         .map(|words| Rule::Prefix { words, workspace: workspace.to_owned() });
