@@ -11,6 +11,7 @@
 use std::sync::Arc;
 
 use shared::output::OutputSlice;
+use shared::shown;
 use vte::{Params, Parser, Perform};
 
 use crate::format;
@@ -291,7 +292,12 @@ impl Sheet {
 impl Perform for Sheet {
     fn print(&mut self, c: char) {
         // The parser takes them for characters where a piece ends before them, and drops them elsewhere.
-        if !c.is_control() {
+        if c.is_control() {
+            return;
+        }
+        if shown::misleads(c) {
+            shown::escape(c).chars().for_each(|c| self.put(c));
+        } else {
             self.put(c);
         }
     }

@@ -2,6 +2,8 @@
 //!
 //! A sign that would is drawn as an escape, such as `\u{202e}`, and long runs of blanks are counted.
 
+use std::borrow::Cow;
+
 /// More empty lines in a row than this are counted instead.
 const EMPTY_LINES: usize = 3;
 /// More spaces and tabs in a row than this are counted instead.
@@ -59,6 +61,42 @@ const HIDDEN: [(u32, u32); 31] = [
 /// Marks that stand on the sign before them.
 const STACKED: [(u32, u32); 5] =
     [(0x300, 0x36f), (0x1ab0, 0x1aff), (0x1dc0, 0x1dff), (0x20d0, 0x20ff), (0xfe20, 0xfe2f)];
+
+/// Hidden signs that are at home in what programs print: spaces of other kinds, joiners and variants of signs, and the
+/// empty pattern of braille, with which bars are drawn.
+const AT_HOME: [(u32, u32); 8] = [
+    (0xa0, 0xa0),
+    (0x2000, 0x200a),
+    (0x200c, 0x200d),
+    (0x202f, 0x202f),
+    (0x205f, 0x205f),
+    (0x2800, 0x2800),
+    (0x3000, 0x3000),
+    (0xfe00, 0xfe0f),
+];
+
+/// Whether a sign in what a program printed moves others about, or hides among them.
+#[must_use]
+pub fn misleads(sign: char) -> bool {
+    is_hidden(sign) && !within(&AT_HOME, sign)
+}
+
+/// What a program printed, without its commands to a terminal: signs that mislead are escapes, and all else stays as it is.
+#[must_use]
+pub fn output(text: &str) -> Cow<'_, str> {
+    if !text.contains(misleads) {
+        return Cow::Borrowed(text);
+    }
+    let drawn = text.chars().fold(String::with_capacity(text.len() + 16), |mut drawn, sign| {
+        if misleads(sign) {
+            drawn.push_str(&escape(sign));
+        } else {
+            drawn.push(sign);
+        }
+        drawn
+    });
+    Cow::Owned(drawn)
+}
 
 /// Whether a sign cannot be seen as what it is.
 #[must_use]
@@ -119,7 +157,9 @@ pub fn pieces(text: &str) -> Vec<Piece> {
     pieces
 }
 
-fn escape(sign: char) -> String {
+/// A sign in ASCII, such as `\u{202e}`.
+#[must_use]
+pub fn escape(sign: char) -> String {
     if sign == '\r' { "\\r".to_owned() } else { sign.escape_unicode().to_string() }
 }
 
@@ -177,6 +217,17 @@ pub fn line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn output_keeps_what_belongs_there_and_shows_what_misleads() {
+        let plain =
+            "a\tb\n ⚠\u{fe0f} \u{1f469}\u{200d}\u{1f4bb} \u{a0}\u{2800}█ \u{3000}日本 می\u{200c}خواهم";
+        assert_eq!(output(plain), plain);
+        assert_eq!(
+            output("a\u{202e}b\u{2066}c\u{200b}d\u{e0041}"),
+            "a\\u{202e}b\\u{2066}c\\u{200b}d\\u{e0041}"
+        );
+    }
 
     #[test]
     fn what_cannot_be_seen_is_an_escape() {

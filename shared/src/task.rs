@@ -124,6 +124,12 @@ impl Task {
         }
     }
 
+    /// How many processes it left running.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.left_behind.iter().map(Process::stands_for).sum()
+    }
+
     /// Whether anything of it may still be running by itself: it is queued or its leader lives.
     #[must_use]
     pub const fn is_active(&self) -> bool {
@@ -138,6 +144,23 @@ pub struct Process {
     pub pid: u32,
     /// Its command line, at most 200 characters.
     pub command: String,
+}
+
+impl Process {
+    /// Stands for so many processes that are not told one by one.
+    #[must_use]
+    pub fn others(more: usize) -> Self {
+        Self { pid: 0, command: format!("and {more} more processes") }
+    }
+
+    /// How many processes it stands for.
+    #[must_use]
+    pub fn stands_for(&self) -> usize {
+        if self.pid != 0 {
+            return 1;
+        }
+        self.command.split(' ').nth(1).and_then(|more| more.parse().ok()).unwrap_or(1)
+    }
 }
 
 /// A port that outlived the task that listened on it.

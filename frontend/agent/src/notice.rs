@@ -21,6 +21,8 @@ const SOURCE: &str =
 const LAST_CHARS: usize = 200;
 /// An end older than this is told with its age.
 const AGE_MS: u64 = 60_000;
+/// Processes that are named, of those that a task left running.
+const NAMED: usize = 5;
 
 /// The text block for these ends; `None` for none.
 #[must_use]
@@ -157,12 +159,15 @@ pub fn remarks(task: &Task) -> Vec<String> {
         let processes: Vec<String> = task
             .left_behind
             .iter()
-            .take(5)
+            .filter(|left| left.pid != 0)
+            .take(NAMED)
             .map(|left| format!("pid {} {}", left.pid, left.command))
             .collect();
+        let more = task.left().saturating_sub(processes.len());
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         remarks.push(format!(
-            "it left {} running: {}; stop_background ends them",
-            count(task.left_behind.len() as u64, "process", "processes"),
+            "it left {} running: {}{more}; stop_background ends them",
+            count(task.left() as u64, "process", "processes"),
             processes.join(", ")
         ));
     }

@@ -89,10 +89,14 @@ pub fn ask_refused(call: &ToolCall, workspace: &str) -> Verdict {
     }
 }
 
-/// The question after the runner refused to change a file that nobody was asked about: a link may have hidden what it is.
+/// The question after the runner refused what nobody was asked about: a change of a file, since a link may have hidden what it is,
+/// or a command that it could not hold to reading any more.
 #[must_use]
-pub fn ask_first(call: &ToolCall, reason: &str) -> Verdict {
-    Verdict::Ask { reason: reason.to_owned(), always: Vec::new(), dangers: vec![by_itself(call.subject())] }
+pub fn ask_first(call: &ToolCall, reason: &str, workspace: &str) -> Verdict {
+    let is_command = matches!(call, ToolCall::Bash(_) | ToolCall::BackgroundRun(_));
+    let subject = call.subject();
+    let dangers = if is_command { danger::of(subject, workspace) } else { vec![by_itself(subject)] };
+    Verdict::Ask { reason: reason.to_owned(), always: Vec::new(), dangers }
 }
 
 fn by_itself(path: &str) -> Danger {

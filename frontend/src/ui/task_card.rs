@@ -297,12 +297,17 @@ pub(crate) fn label(state: &TaskState) -> String {
     }
 }
 
+/// Process ids that are told in a line.
+const PIDS: usize = 8;
+
 /// The line below the command: what it left running, why it could not start, or its last output.
 fn last_words(task: &Task) -> String {
     if !task.left_behind.is_empty() {
-        let pids: Vec<_> = task.left_behind.iter().map(|process| process.pid.to_string()).collect();
-        let (noun, pid) = if pids.len() == 1 { ("process", "pid") } else { ("processes", "pids") };
-        return format!("left {} {noun} running ({pid} {})", pids.len(), pids.join(", "));
+        let told = task.left_behind.iter().filter(|process| process.pid != 0).take(PIDS);
+        let pids: Vec<_> = told.map(|process| process.pid.to_string()).collect();
+        let more = if task.left() > pids.len() { ", …" } else { "" };
+        let (noun, pid) = if task.left() == 1 { ("process", "pid") } else { ("processes", "pids") };
+        return format!("left {} {noun} running ({pid} {}{more})", task.left(), pids.join(", "));
     }
     match &task.state {
         TaskState::Lost { reason } | TaskState::Error { reason } => reason.clone(),
@@ -347,9 +352,10 @@ fn facts(task: &Task) -> Vec<(&'static str, String)> {
         facts.push(("Not kept", format::bytes(task.omitted_bytes)));
     }
     let left = task.left_behind.iter();
-    facts.extend(
-        left.map(|process| ("Still runs", format!("{} {}", process.pid, shown::line(&process.command)))),
-    );
+    facts.extend(left.map(|process| {
+        let pid = if process.pid == 0 { String::new() } else { format!("{} ", process.pid) };
+        ("Still runs", format!("{pid}{}", shown::line(&process.command)))
+    }));
     facts
 }
 

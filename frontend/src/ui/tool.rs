@@ -327,12 +327,12 @@ fn Output(card: RwSignal<ToolCard>, quiet: bool, all: RwSignal<bool>) -> View {
     let text = move || {
         card.with(|card| {
             let limit = if all.get() || quiet { usize::MAX } else { PREVIEW };
-            if failed() {
-                let skip = total.get().saturating_sub(limit);
-                card.output.lines().skip(skip).collect::<Vec<_>>().join("\n")
+            let lines: Vec<&str> = if failed() {
+                card.output.lines().skip(total.get().saturating_sub(limit)).collect()
             } else {
-                card.output.lines().take(limit).collect::<Vec<_>>().join("\n")
-            }
+                card.output.lines().take(limit).collect()
+            };
+            shown::output(&lines.join("\n")).into_owned()
         })
     };
     view! {

@@ -72,7 +72,7 @@ pub(super) fn describe(members: &[Member]) -> Vec<Process> {
         .iter()
         .take(DESCRIBED)
         .map(|member| Process { pid: member.number(), command: shortened(&system::command(member.pid)) })
-        .chain((more > 0).then(|| Process { pid: 0, command: format!("and {more} more processes") }))
+        .chain((more > 0).then(|| Process::others(more)))
         .collect()
 }
 

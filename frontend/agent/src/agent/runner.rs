@@ -312,7 +312,11 @@ impl Agent {
             return;
         };
         match outcome {
-            Outcome::Err(Problem { code: ProblemCode::NeedsApproval, message, .. }) if !approved => {
+            Outcome::Err(Problem {
+                code: ProblemCode::NeedsApproval | ProblemCode::SandboxUnavailable,
+                message,
+                ..
+            }) if !approved => {
                 self.link.forget(id);
                 let call = self.session.call;
                 self.record(out, Record::ToolRefused { call, index, reason: message });

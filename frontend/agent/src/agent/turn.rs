@@ -354,7 +354,7 @@ impl Agent {
         let wide = self.link.welcome().and_then(|welcome| welcome.wide.as_deref());
         let place = Place { workspace: &workspace, wide };
         let verdict = match refused.filter(|_| self.mode() != Mode::Auto) {
-            Some(reason) => policy::ask_first(call, reason),
+            Some(reason) => policy::ask_first(call, reason, &workspace),
             None => policy::decide(call, self.mode(), &self.settings.rules, place),
         };
         // The runner that comes back may be another one, which holds less.

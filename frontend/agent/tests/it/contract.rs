@@ -467,6 +467,22 @@ fn l9_what_only_reads_waits_for_the_runner_to_say_what_it_can_hold() {
 }
 
 #[test]
+fn l9_what_the_runner_can_no_longer_hold_when_it_begins_is_asked_for() {
+    let mut rig = Rig::with(settings(Mode::AskCommands));
+    rig.say("x");
+    rig.answer(&[tool("t1", "bash", json!({"command": "ls"}))]);
+    let (op, Op::Start(start)) = rig.request() else { panic!("{:?}", rig.request()) };
+    assert_eq!(start.sandbox, Some(Sandbox::ReadOnly));
+    let problem = Problem::new(ProblemCode::SandboxUnavailable, "It cannot be held as asked for.");
+    rig.reply(op, Outcome::Err(problem));
+    let ToolState::Asks { reason, .. } = rig.cards()[0].state.clone() else { panic!("it does not ask") };
+    assert_eq!(reason, "It cannot be held as asked for.");
+    rig.user(UserEvent::Decide { call: CallId(1), index: 0, decision: Decision::Once });
+    let Op::Start(start) = rig.request().1 else { panic!("{:?}", rig.request()) };
+    assert_eq!((start.command.as_str(), start.sandbox), ("ls", None));
+}
+
+#[test]
 fn l9_a_rule_that_was_not_offered_is_not_made() {
     let mut rig = Rig::with(settings(Mode::AskCommands));
     rig.say("x");
