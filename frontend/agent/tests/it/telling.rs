@@ -81,11 +81,12 @@ fn left_behind(task: &Task, count: u32) -> Task {
 #[test]
 fn what_a_task_left_running_is_told_with_its_end() {
     let (mut rig, task) = Rig::with_background_task();
-    let task = left_behind(&task, 7);
+    let mut task = left_behind(&task, 7);
+    task.left_behind.push(Process::others(968));
     rig.event(TaskEvent::Ended { task: Box::new(task), excerpt: Excerpt::default() });
     rig.settle();
     let told = block(&rig);
-    let expected = "it left 7 processes running: pid 1 sleep 1, pid 2 sleep 2, pid 3 sleep 3, pid 4 sleep 4, pid 5 sleep 5; stop_background ends them";
+    let expected = "it left 975 processes running: pid 1 sleep 1, pid 2 sleep 2, pid 3 sleep 3, pid 4 sleep 4, pid 5 sleep 5 and 970 more; stop_background ends them";
     assert!(told.contains(expected), "{told}");
 }
 
