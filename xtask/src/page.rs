@@ -24,7 +24,7 @@ use bundle::{Bundle, digest};
 use source::{Asset, Source};
 
 /// How much WebAssembly, scripts and styles may weigh together after compression, in bytes: it is fetched at every first opening.
-const BUDGET: usize = 400_000;
+const BUDGET: usize = 500_000;
 
 /// Part of the stamp; to be raised when this code makes another page of the same sources.
 const FORMAT: &str = "2";
