@@ -315,7 +315,7 @@ mod tests {
     fn nothing_in_the_workspace_can_be_run_where_it_lies_among_programs() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
-        for there in ["bin", "src/work/bin", "src/other"] {
+        for there in ["bin", "src/inner/bin", "src/other"] {
             fs::create_dir_all(root.join(there)).unwrap();
         }
         let granted = |inner: &str| {
@@ -323,8 +323,8 @@ mod tests {
             granted.sort();
             granted
         };
-        assert_eq!(granted("src/work"), [root.join("bin"), root.join("src/other")]);
-        assert_eq!(beside(root.join("src/work/bin"), &root.join("src/work")), Vec::<PathBuf>::new());
+        assert_eq!(granted("src/inner"), [root.join("bin"), root.join("src/other")]);
+        assert_eq!(beside(root.join("src/inner/bin"), &root.join("src/inner")), Vec::<PathBuf>::new());
         assert_eq!(beside(root.join("bin"), &root.join("src")), [root.join("bin")]);
     }
 }
