@@ -65,6 +65,8 @@ pub struct Session {
     pub call: CallId,
     /// The model of the last call.
     pub model: ModelChoice,
+    /// The model whose context the last answer filled: it cannot take in another word.
+    pub full: Option<String>,
     /// Failed tries since the last answer.
     pub failures: u32,
     /// Pauses of the server in a row.
@@ -352,6 +354,7 @@ impl Session {
         self.failures = 0;
         self.unanswered.clear();
         self.results_stayed = false;
+        self.full = (*stop == Stop::ContextFull).then(|| self.model.model.clone());
         self.spend(usage);
         let content = self.transcript.answer(content, &self.model.model);
         let uses: Vec<ToolUse> = tool_uses(&content)

@@ -86,7 +86,7 @@ pub type Told = (ToolOutcome, Vec<TaskId>);
 
 /// What the model reads of a reply. `None`: a `bash` command began, and how it goes on is the result.
 #[must_use]
-pub fn told(call: &ToolCall, reply: Reply, known: &[Task]) -> Option<Told> {
+pub fn told<'a>(call: &ToolCall, reply: Reply, known: impl Iterator<Item = &'a Task>) -> Option<Told> {
     match (call, reply) {
         (ToolCall::Bash(_), Reply::Started { .. }) => None,
         (_, Reply::Started { task }) => Some((started(&task, known), Vec::new())),
@@ -144,7 +144,7 @@ pub fn told(call: &ToolCall, reply: Reply, known: &[Task]) -> Option<Told> {
 }
 
 /// The result of `background_run`.
-fn started(task: &Task, known: &[Task]) -> ToolOutcome {
+fn started<'a>(task: &Task, mut known: impl Iterator<Item = &'a Task>) -> ToolOutcome {
     if let TaskState::Error { reason } = &task.state {
         return failed(&format!("The command could not be started: {reason}"));
     }
@@ -152,7 +152,7 @@ fn started(task: &Task, known: &[Task]) -> ToolOutcome {
     if task.state == TaskState::Queued {
         content.push_str("It waits for a place: as many tasks as may run at once are running.\n");
     }
-    let twin = known.iter().find(|other| {
+    let twin = known.find(|other| {
         other.id != task.id
             && other.is_active()
             && other.command == task.command

@@ -329,6 +329,8 @@ pub enum TurnView {
     },
     /// A failed call waits for the person.
     Failed,
+    /// Words wait, but the conversation fills the model's context.
+    Full,
 }
 
 /// The runner, for people.

@@ -31,7 +31,7 @@ pub(crate) const fn is_busy(turn: &TurnView) -> bool {
         | TurnView::Tools
         | TurnView::BacksOff { .. } => true,
         TurnView::WaitsForRunner { in_turn } => *in_turn,
-        TurnView::Idle | TurnView::Failed => false,
+        TurnView::Idle | TurnView::Failed | TurnView::Full => false,
     }
 }
 
@@ -186,6 +186,7 @@ fn Doing() -> View {
         TurnView::Tools => "Running tools…".to_owned(),
         TurnView::BacksOff { reason, .. } => reason,
         TurnView::Failed => "The last call failed".to_owned(),
+        TurnView::Full => "The model's context is full".to_owned(),
     };
     let state = move || {
         turn.with(|turn| match turn {
@@ -193,7 +194,7 @@ fn Doing() -> View {
             TurnView::WaitsForRunner { .. } | TurnView::Asks => "waits",
             TurnView::BacksOff { .. } => "retries",
             TurnView::Asking | TurnView::Streaming | TurnView::Tools => "busy",
-            TurnView::Failed => "failed",
+            TurnView::Failed | TurnView::Full => "failed",
         })
     };
     let countdown = move || {
@@ -205,7 +206,8 @@ fn Doing() -> View {
             | TurnView::Streaming
             | TurnView::Asks
             | TurnView::Tools
-            | TurnView::Failed => None,
+            | TurnView::Failed
+            | TurnView::Full => None,
         });
         until.map(|until| format!(" Tries again in {}", format::elapsed(until.since(local.now.get()) + 999)))
     };

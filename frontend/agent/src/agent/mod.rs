@@ -468,6 +468,7 @@ impl Agent {
     fn turn_view(&self) -> TurnView {
         match &self.session.phase {
             Phase::Rest if self.session.queue.words().is_empty() => TurnView::Idle,
+            Phase::Rest if self.is_full(&self.resolved_model()) => TurnView::Full,
             Phase::Rest => TurnView::WaitsForRunner { in_turn: false },
             Phase::Due(_) => TurnView::WaitsForRunner { in_turn: true },
             Phase::Asked => match &self.calling {

@@ -334,8 +334,7 @@ impl Agent {
                 if let (ToolCall::Bash(_), Reply::Started { task }) = (&call, &reply) {
                     return self.foreground_started(out, index, task);
                 }
-                let known: Vec<Task> = self.tasks.values().cloned().collect();
-                if let Some((outcome, consumed)) = tools::told(&call, reply, &known) {
+                if let Some((outcome, consumed)) = tools::told(&call, reply, self.tasks.values()) {
                     self.tool_done(out, index, outcome, consumed);
                 }
             }

@@ -119,6 +119,9 @@ impl Agent {
             return false;
         }
         let model = self.resolved_model();
+        if self.is_full(&model) {
+            return false;
+        }
         let relayed = model.provider == Provider::Relay;
         // Which way there is to a model only the runner's welcome says: until then the demo must not step in for a real one.
         let unknown = self.settings.model.provider == Provider::Auto && self.link.welcome().is_none();
@@ -257,7 +260,8 @@ impl Agent {
     fn notify_end(&self, out: &mut Out) {
         let queue = &self.session.queue;
         let wakes = queue.wakes() && !self.settings.no_wake && self.session.self_started < WAKE_BUDGET;
-        let goes_on = wakes || !queue.words().is_empty() || self.has_active_tasks();
+        let asks = (wakes || !queue.words().is_empty()) && !self.is_full(&self.resolved_model());
+        let goes_on = asks || self.has_active_tasks();
         if matches!(self.session.phase, Phase::Rest) && !self.visible && !goes_on {
             let title = "Meanwhile is done".to_owned();
             out.effects.push(Effect::Notify { title, body: self.session.title().to_owned() });

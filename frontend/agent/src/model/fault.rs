@@ -183,7 +183,7 @@ impl Head {
         let spent = status == 429 && json::text(event).contains("enforced_spend_limit_reached");
         Fault {
             message: advise(status, spent, &said),
-            status: self.status,
+            status: Some(status),
             request_id: self.request_id().or_else(|| Some(event["request_id"].as_str()?.to_owned())),
             retryable: matches!(status, 408 | 429 | 500..) && !spent,
             retry_after_ms: self.retry_after_ms(),

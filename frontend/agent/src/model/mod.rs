@@ -81,7 +81,7 @@ impl Fault {
 pub struct Fault {
     /// In words: what happened and what to do.
     pub message: String,
-    /// HTTP status, if one came.
+    /// HTTP status, if one came; of an error within a stream, the status that it would have been told with.
     #[serde(default)]
     pub status: Option<u16>,
     /// The server's name of the request, if it gave one.

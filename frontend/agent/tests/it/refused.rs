@@ -3,8 +3,9 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use agent::event::{ModelInput, UserEvent};
+use agent::event::{Event, ModelInput, UserEvent};
 use agent::record::{Entry, Record};
+use agent::settings::{Mode, ModelChoice, Provider};
 use agent::transcript::request_of_call;
 use agent::view::TurnView;
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use shared::files::FileText;
 use shared::protocol::{Outcome, Reply};
 use shared::task::TaskState;
 
-use crate::rig::{Rig, head, text, tool};
+use crate::rig::{Rig, head, settings, text, tool};
 
 /// The newest call is answered with this status.
 fn refuse(rig: &mut Rig, status: u16, message: &str) {
@@ -232,4 +233,44 @@ fn a_log_of_a_later_version_is_read_as_far_as_it_is_known() {
         assert!(of(&broken).is_err(), "{broken}");
     }
     assert!(Entry::parse("{\"n\": 6").is_err());
+}
+
+#[test]
+fn what_is_refused_within_a_stream_can_be_taken_back_too() {
+    let mut rig = Rig::new();
+    rig.say("no");
+    let call = rig.calls[0].0;
+    let error = r#"{"type":"error","error":{"type":"invalid_request_error","message":"not allowed"}}"#;
+    rig.model(call, head(200));
+    rig.model(call, ModelInput::Data(format!("event: error\ndata: {error}\n\n").into_bytes()));
+    rig.model(call, ModelInput::End);
+    assert!(rig.status.as_ref().unwrap().refused, "{:?}", rig.status);
+    rig.user(UserEvent::TakeBack);
+    assert_eq!(rig.drafts, ["no"]);
+}
+
+/// Neither words nor ends are put behind an answer that filled the context, until there is a model that can take them.
+#[test]
+fn nothing_is_added_to_a_conversation_that_fills_its_model() {
+    let (mut rig, task) = Rig::with_background_task();
+    rig.say("tell me all");
+    rig.answer_and_stop(&[text("All of it is")], "model_context_window_exceeded");
+    let calls = rig.calls.len();
+    rig.say("go on");
+    rig.end(&task, TaskState::Completed, "made");
+    rig.pass(60_000);
+    assert_eq!((rig.calls.len(), &rig.status.as_ref().unwrap().turn), (calls, &TurnView::Full));
+    rig.boot();
+    rig.connect();
+    assert_eq!((rig.calls.len(), &rig.status.as_ref().unwrap().turn), (calls, &TurnView::Full));
+    let mut larger = settings(Mode::Auto);
+    larger.model = ModelChoice { provider: Provider::Direct, model: "a-larger-one".to_owned() };
+    rig.send(Event::Settings(larger));
+    assert_eq!(rig.calls.len(), calls + 1);
+    let words = words_of(&rig);
+    assert!(
+        words.iter().any(|words| words == "go on") && words.iter().any(|words| words.contains("made")),
+        "{words:?}"
+    );
+    the_log_knows(&mut rig);
 }

@@ -199,11 +199,11 @@ fn without_a_reason_and_a_good_bye_it_is_truncated() {
 
 #[test]
 fn an_error_in_mid_stream() {
-    for (kind, retryable) in [
-        ("overloaded_error", true),
-        ("api_error", true),
-        ("rate_limit_error", true),
-        ("invalid_request_error", false),
+    for (kind, retryable, status) in [
+        ("overloaded_error", true, 529),
+        ("api_error", true, 500),
+        ("rate_limit_error", true, 429),
+        ("invalid_request_error", false, 400),
     ] {
         let error = format!(r#"{{"type":"error","error":{{"type":"{kind}","message":"Sorry"}}}}"#);
         let body = stream(&[
@@ -215,7 +215,7 @@ fn an_error_in_mid_stream() {
         ]);
         let (partial, fault) = failed(&body);
         assert_eq!(partial.content, [json!({"type": "text", "text": "a"})]);
-        assert_eq!((fault.retryable, fault.status), (retryable, Some(200)), "{kind}");
+        assert_eq!((fault.retryable, fault.status), (retryable, Some(status)), "{kind}");
         assert!(fault.message.contains("Sorry."), "{}", fault.message);
     }
 }

@@ -582,7 +582,7 @@ impl World {
         if self.broken {
             return tools::failed("disk on fire");
         }
-        let told = |reply: Reply| tools::told(&call, reply, &[]).unwrap().0;
+        let told = |reply: Reply| tools::told(&call, reply, std::iter::empty()).unwrap().0;
         match &call {
             ToolCall::Bash(bash) if self.slow => {
                 let task = self.start(&bash.command);
