@@ -13,3 +13,4 @@ mod rig;
 mod sim;
 mod simulation;
 mod telling;
+mod turns;
