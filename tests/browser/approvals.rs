@@ -17,7 +17,7 @@ async fn decided(page: &Page) -> usize {
 
 /// Says to run a command, and waits until it was done so often.
 async fn runs(page: &Page, command: &str, times: usize) {
-    page.say(&format!("Run \"{command}\"")).await;
+    page.say(&format!("$ {command}")).await;
     done(page, command, times).await;
 }
 
@@ -71,24 +71,24 @@ fn what_is_always_allowed_is_not_asked_again_until_the_rule_is_removed() {
     scene("what_is_always_allowed_is_not_asked_again_until_the_rule_is_removed", async |_, scene| {
         let page = &scene.page;
         scene.write("Makefile", "hello:\n\t@echo hello $(NAME)\n");
-        page.say("Run \"touch one\"").await;
+        page.say("$ touch one").await;
         page.tab.find("#approval").await;
         page.press("Always allow exactly this").await;
         done(page, "touch one", 1).await;
         runs(page, "touch one", 2).await;
         assert_eq!(decided(page).await, 1, "the same is not asked again");
-        page.say("Run \"touch one two\"").await;
+        page.say("$ touch one two").await;
         page.tab.find("#approval").await;
         page.press("Deny").await;
         page.idle().await;
         assert_eq!(scene.read("two"), None, "another is");
-        page.say("Run \"make hello\"").await;
+        page.say("$ make hello").await;
         page.tab.find("#approval").await;
         page.press("Always allow make hello …, whatever follows").await;
         done(page, "make hello", 1).await;
         runs(page, "make hello -s", 1).await;
         assert_eq!(decided(page).await, 3, "what begins so is not asked");
-        page.say("Run \"make hello SHELL=./evil\"").await;
+        page.say("$ make hello SHELL=./evil").await;
         page.tab.find("#approval").await;
         page.press("Deny").await;
         page.idle().await;
@@ -111,7 +111,7 @@ fn what_is_always_allowed_is_not_asked_again_until_the_rule_is_removed() {
         .await;
         page.press("Close").await;
         for command in ["touch one", "make hello"] {
-            page.say(&format!("Run \"{command}\"")).await;
+            page.say(&format!("$ {command}")).await;
             page.tab.find("#approval").await;
             page.press("Deny").await;
             page.until("it is answered", "return !document.querySelector('#approval')").await;

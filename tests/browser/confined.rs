@@ -21,7 +21,7 @@ fn a_confined_runner_says_so_and_is() {
         let workspace = scene.runner.workspace().display().to_string();
         assert!(words.as_str().is_some_and(|words| words.contains(&workspace)), "{words} names {workspace}");
         let outside = scene.runner.workspace().with_extension("outside");
-        page.say(&format!("Run \"touch inside; touch {}\"", outside.display())).await;
+        page.say(&format!("$ touch inside; touch {}", outside.display())).await;
         page.says("failed").await;
         page.idle().await;
         assert!(scene.read("inside").is_some());

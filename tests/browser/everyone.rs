@@ -16,11 +16,11 @@ fn what_a_pointer_would_show_is_there_without_one() {
         page.mode("Asks nothing").await;
         let end = "and this is how it ends";
         page.say(&format!(
-            "Run \"echo a command that is longer than what one line of a card can hold: {}{end}\"",
+            "$ echo a command that is longer than what one line of a card can hold: {}{end}",
             "on ".repeat(30)
         ))
         .await;
-        page.says("is done (exit 0)").await;
+        page.says("is done (exit 0").await;
         page.idle().await;
         // When one said it stands beside the words, and is said with them.
         let time = "return /^\\d\\d:\\d\\d$/.test(document.querySelector('.me time').innerText)";

@@ -47,7 +47,7 @@ fn a_session_needs_no_pointer() {
         keys("/".into()).await;
         focus_is_on(page, "#composer").await;
         let time = format!("300.{:09}", uuid::Uuid::new_v4().as_u128() % 1_000_000_000);
-        keys(format!("Run \"touch there; sleep {time}\" in the background") + Key::Enter).await;
+        keys(format!("& touch there; sleep {time}") + Key::Enter).await;
         page.tab.find("#approval").await;
         assert_eq!(scene.read("there"), None);
         keys(Key::Control + ".").await;
@@ -88,7 +88,7 @@ fn a_session_needs_no_pointer() {
         page.ready().await;
         // A new session can be written in at once.
         focus_is_on(page, "#composer").await;
-        keys("Run \"echo fresh\"" + Key::Enter).await;
+        keys("$ echo fresh" + Key::Enter).await;
         page.says("echo fresh is done (exit 0)").await;
     });
 }

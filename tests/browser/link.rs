@@ -23,7 +23,7 @@ fn a_cut_line_loses_and_doubles_nothing() {
         page.tab.browser().expect_console("net::ERR_");
         page.tab.browser().expect_console("WebSocket connection to");
         page.mode("Asks nothing").await;
-        page.say(&format!("Run \"{}; touch ended\" in the background", until_go("over"))).await;
+        page.say(&format!("& {}; touch ended", until_go("over"))).await;
         page.says("its result comes by itself").await;
         page.idle().await;
 
@@ -56,7 +56,7 @@ fn a_runner_that_comes_back_tells_what_was_lost() {
         page.tab.browser().expect_console("net::ERR_");
         page.tab.browser().expect_console("WebSocket connection to");
         page.mode("Asks nothing").await;
-        page.say(&format!("Run \"{}\" in the background", until_go("over"))).await;
+        page.say(&format!("& {}", until_go("over"))).await;
         page.says("its result comes by itself").await;
         page.idle().await;
 
@@ -75,13 +75,13 @@ fn a_runner_that_comes_back_tells_what_was_lost() {
 
         // It starts no turn by itself, and goes into the next one, once.
         page.until("its end waits", "return document.querySelectorAll('.shelf .chip').length === 1").await;
-        page.say("Run \"echo next\"").await;
+        page.say("$ echo next").await;
         page.says("echo over was ").await;
         page.says("echo next is done (exit 0)").await;
         page.over().await;
         page.reload().await;
         page.tasks("ended", 1).await;
-        page.say("Run \"echo last\"").await;
+        page.say("$ echo last").await;
         page.says("echo last is done (exit 0)").await;
         page.over().await;
         assert_eq!(

@@ -15,7 +15,7 @@ fn a_session_can_be_played_again_from_any_moment() {
         let page = &scene.page;
         page.mode("Asks nothing").await;
         for word in ["one", "two"] {
-            page.say(&format!("Run \"echo {word}\"")).await;
+            page.say(&format!("$ echo {word}")).await;
             page.says(&format!("echo {word} is done (exit 0)")).await;
             page.idle().await;
         }
@@ -60,7 +60,7 @@ fn a_session_can_be_played_again_from_any_moment() {
         page.press("Back to the session").await;
         page.ready().await;
         page.shows(&rows).await;
-        page.say("Run \"echo three\"").await;
+        page.say("$ echo three").await;
         page.says("echo three is done (exit 0)").await;
     });
 }
@@ -70,7 +70,7 @@ fn the_timeline_goes_by_keys() {
     scene("the_timeline_goes_by_keys", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say("Run \"sleep 0.3; echo over\" in the background").await;
+        page.say("& sleep 0.3; echo over").await;
         page.says("It printed over.").await;
         page.over().await;
         page.tab.type_keys(Key::Alt + "4").await;
@@ -151,7 +151,7 @@ fn a_bar_is_called_what_it_is() {
     scene("a_bar_is_called_what_it_is", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say(&format!("Run \"{}\" in the background", until_go("over"))).await;
+        page.say(&format!("& {}", until_go("over"))).await;
         page.says("its result comes by itself").await;
         page.idle().await;
         let goes_on =

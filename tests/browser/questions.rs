@@ -209,7 +209,7 @@ fn a_mode_belongs_to_its_session() {
         page.tab.resize(1440, 900).await;
         page.press("Allow everything in this session").await;
         shows("auto", 1).await;
-        page.say("Run \"touch one\"").await;
+        page.say("$ touch one").await;
         scene.until_file("one").await;
         page.over().await;
         draw(page, "allows-all").await;
@@ -220,7 +220,7 @@ fn a_mode_belongs_to_its_session() {
         // A new one inherits nothing, and the browser keeps nothing of it.
         page.tab.click(".sessions button.new").await;
         shows("ask_commands", 0).await;
-        page.say("Run \"touch two\"").await;
+        page.say("$ touch two").await;
         page.tab.find("#approval").await;
         page.press("Deny").await;
         page.idle().await;

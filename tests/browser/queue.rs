@@ -20,9 +20,9 @@ async fn press_at(page: &Page, place: usize, label: &str) {
 fn words_that_wait_can_be_moved_edited_taken_back_and_steered() {
     scene("words_that_wait_can_be_moved_edited_taken_back_and_steered", async |_, scene| {
         let page = &scene.page;
-        let (first, second, third) = ("Run \"echo first\"", "Run \"echo second\"", "Run \"echo third\"");
+        let (first, second, third) = ("$ echo first", "$ echo second", "$ echo third");
         page.mode("Asks nothing").await;
-        page.say(&format!("Run \"{}\"", until_go("over"))).await;
+        page.say(&format!("$ {}", until_go("over"))).await;
         page.tab.find(".tool[data-state=running]").await;
         for words in [first, second, third] {
             page.say(words).await;
@@ -42,7 +42,7 @@ fn words_that_wait_can_be_moved_edited_taken_back_and_steered() {
         press_at(page, 1, "Edit").await;
         page.until("one can write again", "return document.activeElement.matches('.shelf textarea')").await;
         page.tab.type_keys(Key::Control + "a").await;
-        let edited = "Run \"echo edited\"";
+        let edited = "$ echo edited";
         page.tab.type_keys(edited.to_owned() + Key::Enter).await;
         wait_for(page, &[(edited, "next turn"), (first, "next turn"), (second, "next turn")]).await;
 

@@ -27,7 +27,7 @@ fn while_a_task_runs() {
     scene("while_a_task_runs", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say(&format!("Run \"{}\" in the background", until_go("over"))).await;
+        page.say(&format!("& {}", until_go("over"))).await;
         page.says("its result comes by itself").await;
         page.idle().await;
         page.tasks("running", 1).await;
@@ -83,7 +83,7 @@ fn while_an_answer_streams() {
 fn while_a_command_is_waited_for() {
     scene("while_a_command_is_waited_for", async |_, scene| {
         let page = &scene.page;
-        page.say("Run \"sleep 8 && echo hi\"").await;
+        page.say("$ sleep 8 && echo hi").await;
         page.tab.find(".tool[data-state=running]").await;
         page.reload().await;
         page.tab.find(".tool[data-state=running]").await;
@@ -103,14 +103,14 @@ fn while_a_command_is_waited_for() {
 fn while_an_approval_waits() {
     scene("while_an_approval_waits", async |_, scene| {
         let page = &scene.page;
-        page.say("Run \"date >> times.txt; cat times.txt\"").await;
+        page.say("$ date >> times.txt; cat times.txt").await;
         page.tab.find("#approval").await;
         page.reload().await;
         page.tab.find("#approval").await;
         page.reload().await;
         assert_eq!(scene.read("times.txt"), None, "nothing runs before it is allowed");
         page.press("Allow once").await;
-        page.says("is done (exit 0)").await;
+        page.says("is done (exit 0").await;
         page.idle().await;
         stays(page).await;
         let times = scene.read("times.txt").expect("it ran");
@@ -126,12 +126,12 @@ fn between_an_end_and_the_next_call() {
     scene("between_an_end_and_the_next_call", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say(&format!("Run \"{}\" in the background", until_go("over"))).await;
+        page.say(&format!("& {}", until_go("over"))).await;
         page.says("its result comes by itself").await;
         page.idle().await;
         // An approval holds the turn; the end comes and waits.
         page.mode("Asks before commands").await;
-        page.say("Run \"touch there\"").await;
+        page.say("$ touch there").await;
         page.tab.find("#approval").await;
         scene.write("go", "");
         let waits = "return document.querySelectorAll('.shelf .chip').length === 1";

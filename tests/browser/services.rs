@@ -42,7 +42,7 @@ fn without_a_store_the_page_works_and_says_what_would_be_lost() {
         )
         .await;
         page.mode("Asks nothing").await;
-        page.say(&format!("Run \"{}\" in the background", until_go("over"))).await;
+        page.say(&format!("& {}", until_go("over"))).await;
         page.says("its result comes by itself").await;
         scene.write("go", "");
         page.says("It printed over.").await;
@@ -69,12 +69,12 @@ fn a_store_that_is_full_loses_nothing_once_there_is_room_again() {
             IDBObjectStore.prototype.add = function (...all) { check(); return add.apply(this, all); };";
         before(page, full).await;
         page.mode("Asks nothing").await;
-        page.say("Run \"echo one\"").await;
+        page.say("$ echo one").await;
         page.says("echo one is done (exit 0)").await;
         page.idle().await;
         let saved = page.log().await.len();
         eval(page, "window.full = true").await;
-        page.say("Run \"echo two\"").await;
+        page.say("$ echo two").await;
         page.until(
             "it is said",
             "return document.querySelector('.banner[data-tone=warn]')?.innerText.includes('not saved')",
@@ -84,7 +84,7 @@ fn a_store_that_is_full_loses_nothing_once_there_is_room_again() {
         eval(page, "window.full = false").await;
         page.says("echo two is done (exit 0)").await;
         page.idle().await;
-        page.say("Run \"echo three\"").await;
+        page.say("$ echo three").await;
         page.says("echo three is done (exit 0)").await;
         page.idle().await;
         page.until("all is saved again", "return !document.querySelector('.banner')").await;
@@ -108,13 +108,13 @@ fn a_page_that_nobody_looks_at_notifies() {
             Object.defineProperty(document, 'visibilityState', {get: () => window.away ? 'hidden' : 'visible'});
             Object.defineProperty(document, 'hidden', {get: () => !!window.away});";
         before(page, watched).await;
-        page.say("Run \"touch one\"").await;
+        page.say("$ touch one").await;
         page.tab.find("#approval").await;
         assert_eq!(eval(page, "return window.raised").await, json!([]), "someone looks at it");
         page.press("Allow once").await;
-        page.says("is done (exit 0)").await;
+        page.says("is done (exit 0").await;
         page.idle().await;
-        page.say(&format!("Run \"{}\" in the background", until_go("over"))).await;
+        page.say(&format!("& {}", until_go("over"))).await;
         page.press("Allow once").await;
         page.says("its result comes by itself").await;
         page.idle().await;
@@ -135,7 +135,7 @@ fn output_can_be_copied_and_taken_whole() {
         let allowed = json!({"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": scene.runner.origin()});
         page.tab.cdp("Browser.grantPermissions", allowed).await;
         page.mode("Asks nothing").await;
-        page.say("Run \"printf '\\033[31mred\\033[0m\\nlast\\n'\" in the background").await;
+        page.say("& printf '\\033[31mred\\033[0m\\nlast\\n'").await;
         page.tasks("good", 1).await;
         page.over().await;
         page.tab.click(".task .open").await;
@@ -170,7 +170,7 @@ fn where_there_is_no_clipboard_the_page_says_so() {
     scene("where_there_is_no_clipboard_the_page_says_so", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say("Run \"echo one; printf 'long line\\rshort'\" in the background").await;
+        page.say("& echo one; printf 'long line\\rshort'").await;
         page.tasks("good", 1).await;
         page.over().await;
         // As over plain HTTP from another machine.

@@ -18,7 +18,7 @@ async fn titles(page: &Page, expected: &str) {
 fn sessions_are_named_left_found_again_and_deleted() {
     scene("sessions_are_named_left_found_again_and_deleted", async |_, scene| {
         let page = &scene.page;
-        page.say("Run \"echo first\"").await;
+        page.say("$ echo first").await;
         page.says("echo first is done (exit 0)").await;
         page.idle().await;
         let rows = page.rows().await;
@@ -31,22 +31,22 @@ fn sessions_are_named_left_found_again_and_deleted() {
         page.tab.click(".sessions button.new").await;
         page.tab.find(".welcome").await;
         page.ready().await;
-        page.say("Run \"echo second\"").await;
+        page.say("$ echo second").await;
         page.says("echo second is done (exit 0)").await;
         page.idle().await;
         let second = page.tab.url().await;
-        titles(page, "> Run \"echo second\" | The first").await;
+        titles(page, "> $ echo second | The first").await;
         page.reload().await;
         page.says("echo second is done (exit 0)").await;
 
         page.tab.click(".sessions li:nth-child(2) .item").await;
         page.shows(&rows).await;
-        titles(page, "Run \"echo second\" | > The first").await;
+        titles(page, "$ echo second | > The first").await;
         assert_eq!(page.tab.url().await, first, "the address names the session");
 
         // Renamed from the list, and deleted after a question that can be answered with no.
         page.tab.point_at(".sessions li:nth-child(1) .item").await;
-        page.press("Rename Run \"echo second\"").await;
+        page.press("Rename $ echo second").await;
         page.tab.type_keys(Key::Control + "a").await;
         page.tab.type_keys("The second" + Key::Enter).await;
         titles(page, "The second | > The first").await;
@@ -71,7 +71,7 @@ fn sessions_are_named_left_found_again_and_deleted() {
 fn a_draft_and_settings_last() {
     scene("a_draft_and_settings_last", async |_, scene| {
         let page = &scene.page;
-        page.say("Run \"echo first\"").await;
+        page.say("$ echo first").await;
         page.says("echo first is done (exit 0)").await;
         page.idle().await;
         page.mode("Asks nothing").await;
@@ -127,7 +127,7 @@ fn a_strange_browser_is_paired_by_a_link_from_the_settings() {
         strange.tab.type_keys(link.to_owned() + Key::Enter).await;
         strange.ready().await;
         assert!(!strange.tab.url().await.contains("pair="), "the code does not stay in the address");
-        strange.say("Run \"echo let in\"").await;
+        strange.say("$ echo let in").await;
         strange.says("echo let in is done (exit 0)").await;
 
         // The link works once.
@@ -148,7 +148,7 @@ fn many_sessions_can_be_searched() {
                 page.tab.find(".welcome").await;
                 page.ready().await;
             }
-            page.say(&format!("Run \"echo word{n}\"")).await;
+            page.say(&format!("$ echo word{n}")).await;
             page.says(&format!("echo word{n} is done (exit 0)")).await;
             page.idle().await;
             let fields =
@@ -157,14 +157,14 @@ fn many_sessions_can_be_searched() {
         }
         page.tab.click(".sessions .search").await;
         page.tab.type_keys("WORD3").await;
-        titles(page, "Run \"echo word3\"").await;
+        titles(page, "$ echo word3").await;
         page.tab.type_keys("4").await;
         titles(page, "").await;
         page.until("it is said", "return document.querySelector('.sessions .none')?.innerText.includes('No session has these words')")
             .await;
         page.tab.type_keys(Key::Control + "a").await;
         page.tab.type_keys("word5").await;
-        titles(page, "Run \"echo word5\"").await;
+        titles(page, "$ echo word5").await;
         page.tab.click(".sessions .item").await;
         page.says("echo word5 is done (exit 0)").await;
     });
@@ -196,7 +196,7 @@ fn an_address_of_a_session_whose_log_is_elsewhere_begins_a_new_one() {
             let now = page.tab.url().await;
             assert!(now.contains("#s=") && !now.contains(elsewhere), "{now}");
         }
-        page.say("Run \"echo here\"").await;
+        page.say("$ echo here").await;
         page.says("echo here is done (exit 0)").await;
         let now = page.tab.url().await;
         page.tab.open("about:blank").await;
@@ -217,15 +217,15 @@ fn what_is_said_of_other_tabs_and_of_deleted_sessions_is_true() {
             page.mode("Asks nothing").await;
         };
         page.mode("Asks nothing").await;
-        page.say("Run \"echo one\"").await;
+        page.say("$ echo one").await;
         page.says("echo one is done (exit 0)").await;
         page.idle().await;
         another().await;
-        page.say(&format!("Run \"{}\" in the background", until_go("over"))).await;
+        page.say(&format!("& {}", until_go("over"))).await;
         page.says("its result comes by itself").await;
         page.idle().await;
         another().await;
-        page.say("Run \"echo three\"").await;
+        page.say("$ echo three").await;
         page.says("echo three is done (exit 0)").await;
         page.idle().await;
         // The first is let go after a while; the second works on behind the scenes.
@@ -240,7 +240,7 @@ fn what_is_said_of_other_tabs_and_of_deleted_sessions_is_true() {
         }
         let other = Page { tab: page.tab.browser().new_tab().await };
         other.open(&scene.runner.origin()).await;
-        other.say("Run \"echo other\"").await;
+        other.say("$ echo other").await;
         other.says("echo other is done (exit 0)").await;
         let told = "const words = document.querySelector('.sessions').innerText;
             return words.includes('other tab') && words.includes('1 other connection')";

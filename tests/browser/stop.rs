@@ -32,7 +32,7 @@ fn output_is_live_and_coloured() {
         let page = &scene.page;
         page.mode("Asks nothing").await;
         let command = format!("printf 'plain \\033[31mred\\033[0m\\n'; {}", until_go("over"));
-        page.say(&format!("Run \"{command}\" in the background")).await;
+        page.say(&format!("& {command}")).await;
         page.says("its result comes by itself").await;
         page.idle().await;
         open_task(page).await;
@@ -53,7 +53,7 @@ fn a_task_ends_with_its_children() {
         let page = &scene.page;
         let time = odd_time();
         page.mode("Asks nothing").await;
-        page.say(&format!("Run \"sh -c 'sleep {time} & sleep {time} & wait'\" in the background")).await;
+        page.say(&format!("& sh -c 'sleep {time} & sleep {time} & wait'")).await;
         page.says("its result comes by itself").await;
         page.idle().await;
         wait::until("both children are there", || (process::with_argument(&time).len() == 2).then_some(()))
@@ -74,7 +74,7 @@ fn a_task_that_does_not_listen_is_killed_at_the_second_press() {
         let time = odd_time();
         page.mode("Asks nothing").await;
         let deaf = format!("trap '' TERM; touch deaf; while :; do sleep 0.1; done; sleep {time}");
-        page.say(&format!("Run \"{deaf}\" in the background")).await;
+        page.say(&format!("& {deaf}")).await;
         page.says("its result comes by itself").await;
         page.idle().await;
         scene.until_file("deaf").await;
@@ -95,10 +95,10 @@ fn stopping_the_reply_keeps_the_tasks() {
     scene("stopping_the_reply_keeps_the_tasks", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say(&format!("Run \"{}\" in the background", until_go("over"))).await;
+        page.say(&format!("& {}", until_go("over"))).await;
         page.says("its result comes by itself").await;
         page.idle().await;
-        page.say(&format!("Run \"{}\"", until_go("waited"))).await;
+        page.say(&format!("$ {}", until_go("waited"))).await;
         page.tab.find(".tool[data-state=running]").await;
         page.tasks("running", 1).await;
         page.press("Stop reply").await;
@@ -119,8 +119,7 @@ fn a_command_that_escape_left_running_says_so_shows_its_output_and_can_be_stoppe
         async |_, scene| {
             let page = &scene.page;
             page.mode("Asks nothing").await;
-            page.say("Run \"echo first; while [ ! -e go ]; do sleep 0.1; done; echo second; sleep 300\"")
-                .await;
+            page.say("$ echo first; while [ ! -e go ]; do sleep 0.1; done; echo second; sleep 300").await;
             page.tab.find(".tool[data-state=running]").await;
             page.tab.click("#composer").await;
             page.tab.type_keys(Key::Escape + "").await;
@@ -157,7 +156,7 @@ fn a_background_task_that_failed_is_not_green_where_it_was_started() {
     scene("a_background_task_that_failed_is_not_green_where_it_was_started", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say(&format!("Run \"{}; exit 3\" in the background", until_go("over"))).await;
+        page.say(&format!("& {}; exit 3", until_go("over"))).await;
         page.tab.find(".tool[data-state=done][data-task=running]").await;
         scene.write("go", "");
         page.tab.find(".tool[data-task=bad]").await;
@@ -179,11 +178,11 @@ fn only_what_went_to_the_background_is_a_task_of_its_own() {
     scene("only_what_went_to_the_background_is_a_task_of_its_own", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say("Run \"echo quick\"").await;
+        page.say("$ echo quick").await;
         page.says("echo quick is done (exit 0)").await;
         page.idle().await;
         assert_eq!(page.cards_and_lanes().await, (0, 0), "a command is no task");
-        page.say(&format!("Run \"{}\"", until_go("over"))).await;
+        page.say(&format!("$ {}", until_go("over"))).await;
         page.tab.find(".tool[data-state=running]").await;
         assert_eq!(page.cards_and_lanes().await, (0, 0), "nor is one that is waited for");
         page.press("Send to background").await;
@@ -202,7 +201,7 @@ fn a_paused_task_stands_still_until_it_is_resumed() {
     scene("a_paused_task_stands_still_until_it_is_resumed", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say(&format!("Run \"{}\" in the background", until_go("over"))).await;
+        page.say(&format!("& {}", until_go("over"))).await;
         page.says("its result comes by itself").await;
         page.idle().await;
         open_task(page).await;

@@ -165,7 +165,7 @@ async fn returns(scene: &mut Scene) {
     scene.runner.start_again().await;
     page.ready().await;
     page.until("nothing is said any more", "return !document.querySelector('.banner')").await;
-    page.say("Run \"echo again\"").await;
+    page.say("$ echo again").await;
     page.says("echo again is done (exit 0)").await;
 }
 

@@ -15,8 +15,8 @@ const DRIVES: &str = "return !document.querySelector('.banners')?.innerText.trim
 
 /// Both work at once; each has its own tasks and results, and sees the other's tasks as the other's.
 async fn never_cross(apples: &Page, pears: &Page) {
-    apples.say("Run \"sleep 3; echo apples\" in the background").await;
-    pears.say("Run \"sleep 3; echo pears\" in the background").await;
+    apples.say("& sleep 3; echo apples").await;
+    pears.say("& sleep 3; echo pears").await;
     for (page, own, other) in [(apples, "apples", "pears"), (pears, "pears", "apples")] {
         page.says(&format!("It printed {own}.")).await;
         page.over().await;
@@ -56,7 +56,7 @@ fn two_browsers_do_not_cross() {
 fn one_session_in_two_tabs_is_driven_by_one() {
     scene("one_session_in_two_tabs_is_driven_by_one", async |_, scene| {
         let first = scene.page.clone();
-        first.say("Run \"echo one\"").await;
+        first.say("$ echo one").await;
         first.says("echo one is done (exit 0)").await;
         first.idle().await;
         let second = Page { tab: first.tab.browser().new_tab().await };
@@ -65,7 +65,7 @@ fn one_session_in_two_tabs_is_driven_by_one() {
         second.shows(&first.rows().await).await;
 
         // What happens in the first is seen live in the second: while it runs, and when it is over.
-        first.say("Run \"sleep 6 && echo two\"").await;
+        first.say("$ sleep 6 && echo two").await;
         second.tab.find(".tool[data-state=running]").await;
         second.says("echo two is done (exit 0)").await;
         first.idle().await;
@@ -74,7 +74,7 @@ fn one_session_in_two_tabs_is_driven_by_one() {
         second.press("Take over").await;
         second.until("the second tab drives", DRIVES).await;
         first.until("the first tab follows", FOLLOWS).await;
-        second.say("Run \"sleep 1; echo three\" in the background").await;
+        second.say("& sleep 1; echo three").await;
         first.says("It printed three.").await;
         second.over().await;
         first.shows(&second.rows().await).await;
@@ -84,7 +84,7 @@ fn one_session_in_two_tabs_is_driven_by_one() {
         second.tab.close().await;
         first.until("the first tab drives again", DRIVES).await;
         first.shows(&rows).await;
-        first.say("Run \"echo four\"").await;
+        first.say("$ echo four").await;
         first.says("echo four is done (exit 0)").await;
         first.idle().await;
         let log = first.log().await;

@@ -21,7 +21,7 @@ fn an_idle_session_is_woken_once() {
     scene("an_idle_session_is_woken_once", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say(&format!("Run \"{}\" in the background", until_go("over"))).await;
+        page.say(&format!("& {}", until_go("over"))).await;
         page.says("its result comes by itself").await;
         page.idle().await;
         assert_eq!(causes(&page.log().await), [Cause::User, Cause::Tools]);
@@ -30,7 +30,7 @@ fn an_idle_session_is_woken_once() {
         page.over().await;
         // Another turn, and a reload: neither tells it again.
         page.reload().await;
-        page.say("Run \"echo again\"").await;
+        page.say("$ echo again").await;
         page.says("echo again is done (exit 0)").await;
         page.over().await;
         let log = page.log().await;
@@ -45,7 +45,8 @@ fn ten_ends_at_once_make_one_turn() {
     scene("ten_ends_at_once_make_one_turn", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say(&format!("Start 10 tasks: \"{}; echo one >> ended\"", until_go("over"))).await;
+        let commands = vec![format!("\"{}; echo one >> ended\"", until_go("over")); 10].join(", ");
+        page.say(&format!("Start 10 background tasks: {commands}. Check their status.")).await;
         page.says("the results come by themselves").await;
         page.idle().await;
         page.tasks("running", 10).await;
@@ -60,7 +61,11 @@ fn ten_ends_at_once_make_one_turn() {
         page.tasks("good", 10).await;
         let log = page.log().await;
         assert_eq!(ends(&log, "over").len(), 10);
-        assert_eq!(causes(&log), [Cause::User, Cause::Tools, Cause::Wake], "all ten make one turn");
+        assert_eq!(
+            causes(&log),
+            [Cause::User, Cause::Tools, Cause::Tools, Cause::Wake],
+            "all ten make one turn"
+        );
         assert_eq!(page.drained().await, (1, 10));
         each_end_is_in_the_next_call(&log);
     });

@@ -5,6 +5,7 @@ use shared::protocol::ClientFrame;
 use shared::sorted::Map;
 use shared::{SessionId, Timestamp};
 
+use crate::model::demo;
 use crate::record::Entry;
 use crate::settings::Rule;
 use crate::view::Patch;
@@ -76,8 +77,8 @@ pub struct ModelCall {
 /// Who answers a call that the shell makes itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// [`crate::model::demo::answer`], played by the shell with its pauses.
-    Demo,
+    /// Nobody: the demo's answer is played by the shell with its pauses.
+    Demo(Vec<demo::Chunk>),
     /// `POST` to this URL. The shell adds the key from the settings as `x-api-key`.
     Http {
         /// The whole address.

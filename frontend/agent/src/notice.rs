@@ -231,6 +231,15 @@ fn hides_codes(command: &str) -> bool {
 /// A status with its code or signal and duration, such as `completed (exit 0, 41.2s)`.
 #[must_use]
 pub fn status(task: &Task) -> String {
+    match facts(task).join(", ") {
+        facts if facts.is_empty() => task.state.word().to_owned(),
+        facts => format!("{} ({facts})", task.state.word()),
+    }
+}
+
+/// The code or signal, and the duration, as far as there are any.
+#[must_use]
+pub fn facts(task: &Task) -> Vec<String> {
     let mut facts = Vec::new();
     match &task.state {
         TaskState::Completed => facts.push("exit 0".to_owned()),
@@ -244,11 +253,7 @@ pub fn status(task: &Task) -> String {
         TaskState::Queued | TaskState::Running | TaskState::Lost { .. } | TaskState::Error { .. } => {}
     }
     facts.extend(task.duration_ms.map(duration));
-    if facts.is_empty() {
-        task.state.word().to_owned()
-    } else {
-        format!("{} ({})", task.state.word(), facts.join(", "))
-    }
+    facts
 }
 
 /// The same for a chip or a card: `completed · exit 0 · 41.2s`.

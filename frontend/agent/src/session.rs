@@ -15,6 +15,7 @@ use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
 use crate::agent::unknown_output;
 use crate::effect::CallId;
 use crate::held;
+use crate::model::demo::Facts;
 use crate::model::message::ends_on_server_tool;
 use crate::model::{Fault, Stop, Usage};
 use crate::prices;
@@ -89,6 +90,8 @@ pub struct Session {
     pub spent: Spent,
     /// How often the model looked at tasks that were still running.
     pub polls: u32,
+    /// What the demo knows.
+    pub demo: Facts,
     /// Commands that failed when they were held to reading, the newest first.
     pub refused: VecDeque<String>,
 }
@@ -204,6 +207,7 @@ impl Session {
     pub fn apply(&mut self, entry: &Entry) {
         self.last = entry.n;
         self.updated = entry.at;
+        self.demo.apply(&entry.record);
         match &entry.record {
             Record::Began { session, .. } => {
                 self.id = Some(*session);

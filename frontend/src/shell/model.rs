@@ -8,10 +8,10 @@ use std::rc::Rc;
 
 use agent::effect::{ModelCall, Target};
 use agent::event::ModelInput;
+use agent::model::demo::Chunk;
 use agent::{CallId, Event, Pump};
 use gloo_net::http::{Request, Response};
 use js_sys::{Reflect, Uint8Array};
-use shared::json;
 use shared::sorted::Map;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
@@ -42,7 +42,10 @@ impl Calls {
         let report = Report { calls: self.clone(), call: call.call, abort, pump: pump.clone() };
         spawn(async move {
             let end = match call.target {
-                Target::Demo => play(&call.body, &report).await,
+                Target::Demo(answer) => {
+                    play(answer, &report).await;
+                    Ok(())
+                }
                 Target::Http { url, headers } => fetch(&url, &headers, call.body, key, &report).await,
             };
             report.say(end.map_or_else(|reason| ModelInput::Lost { reason }, |()| ModelInput::End));
@@ -89,18 +92,16 @@ impl Report {
 }
 
 /// Plays the demo's answer: with its pauses where someone looks, without where nobody does.
-async fn play(body: &str, report: &Report) -> Result<(), String> {
-    let request = json::parse(body).map_err(|error| error.to_string())?;
+async fn play(answer: Vec<Chunk>, report: &Report) {
     let headers = Map::from([("content-type".to_owned(), "text/event-stream".to_owned())]);
     report.say(ModelInput::Head { status: 200, headers });
-    for chunk in agent::model::demo::answer(&request) {
+    for chunk in answer {
         pause(chunk.delay_ms).await;
         if !report.live() {
             break;
         }
         report.say(ModelInput::Data(chunk.bytes));
     }
-    Ok(())
 }
 
 /// Posts the request and passes the answer on as it comes. Redirects are refused: they would carry the key elsewhere.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use agent::effect::{ModelCall, Target};
 use agent::event::ModelInput;
-use agent::model::demo;
+use agent::model::rules;
 use agent::{Event, Pump};
 use futures_util::StreamExt as _;
 use shared::sorted::Map;
@@ -20,11 +20,12 @@ pub(super) async fn make(call: ModelCall, pump: Pump) {
                 tell(ModelInput::Lost { reason: error.to_string() });
             }
         }
-        Target::Demo => {
+        Target::Demo(answer) => {
             let request = serde_json::from_str(&call.body).expect("the agent writes JSON");
+            rules::check(&request).expect("a request obeys the rules");
             let kind = ("content-type".to_owned(), "text/event-stream".to_owned());
             tell(ModelInput::Head { status: 200, headers: Map::from([kind]) });
-            for chunk in demo::answer(&request) {
+            for chunk in answer {
                 tokio::time::sleep(Duration::from_millis(chunk.delay_ms.into())).await;
                 tell(ModelInput::Data(chunk.bytes));
             }

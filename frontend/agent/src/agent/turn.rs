@@ -14,7 +14,7 @@ use crate::link::{Purpose, derived_op};
 use crate::model::answer::ModelEvent;
 use crate::model::anthropic::Stream;
 use crate::model::request::{Request, headers};
-use crate::model::{Stop, Usage, fault};
+use crate::model::{Stop, Usage, demo, fault};
 use crate::policy::{self, Place, Verdict};
 use crate::queue::Drained;
 use crate::record::{Cause, Record};
@@ -154,7 +154,7 @@ impl Agent {
             Some(Calling { call, relayed, answering: false, stream: Stream::new(), heard: out.now });
         let target = match model.provider {
             Provider::Relay => return self.ask_relay(out, call, body),
-            Provider::Demo | Provider::Auto => Target::Demo,
+            Provider::Demo | Provider::Auto => Target::Demo(demo::answer(&self.session.demo)),
             Provider::Direct => Target::Http { url: self.messages_url(), headers: headers() },
         };
         out.effects.push(Effect::Call(ModelCall { call, target, body }));

@@ -1,25 +1,17 @@
 //! The demo: a scripted model that needs no key and no network, and says that it is one.
 //!
-//! [`answer`] is a function of the request alone. [`story`] reads the conversation: what was wished, which steps were taken since, which tasks
-//! are known and how they ended. [`wishes`] understands the wish, [`script`] chooses the next step, [`report`] words what results say and nothing else,
-//! and [`stream`] writes the answer as the events that a real server would send, so that it comes through the very same reader.
-//! Each script takes every step once, so a turn ends after a handful of calls whatever the results are.
+//! [`Facts`] is a fold over the session's log: what was wished, which steps were taken since, which tasks are known and how they ended.
+//! [`script`] chooses the next step from it, [`say`] words what happened, and [`stream`] writes the answer as the events that a real
+//! server would send, so that it comes through the very same reader. No step is taken twice, so every turn ends.
 
-mod clauses;
-mod commands;
-mod phrase;
-mod report;
+mod facts;
+mod project;
+mod say;
 mod script;
-mod story;
 mod stream;
-mod times;
-mod tokens;
-mod wishes;
-mod writing;
 
-use serde_json::Value;
-
-use super::rules;
+pub use facts::Facts;
+use shared::json::Value;
 
 /// A piece of an answer, and how long to wait before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,19 +50,17 @@ pub const fn examples() -> [Example; 3] {
     ]
 }
 
-/// The answer to a request in the form of Anthropic's Messages, as a stream of its events with status 200.
-/// In a build for tests, a request that breaks the rules is answered with the error that a real server would give.
-#[must_use]
-pub fn answer(request: &Value) -> Vec<Chunk> {
-    // What the page sends was held against the rules when it was tested; there the check would be dead weight.
-    if cfg!(debug_assertions)
-        && let Err(message) = rules::check(request)
-    {
-        return stream::error(&message);
-    }
-    let story = story::read(request);
-    stream::write(&script::next(&story), &story)
+/// What the demo answers: words, then tool uses.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Reply {
+    /// Paragraphs of Markdown; there are some if there are no tools.
+    said: Vec<String>,
+    /// Names and arguments.
+    tools: Vec<(&'static str, Value)>,
 }
 
-#[cfg(test)]
-mod tests;
+/// The answer to the call under way, as a stream of the Messages API.
+#[must_use]
+pub fn answer(facts: &Facts) -> Vec<Chunk> {
+    stream::write(&script::next(facts), facts)
+}

@@ -7,6 +7,7 @@ mod api;
 mod approvals;
 mod contract;
 mod delivery;
+mod demo;
 mod intake;
 mod refused;
 mod rig;

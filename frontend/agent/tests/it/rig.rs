@@ -1,7 +1,8 @@
 //! A bench for one agent: everything goes well unless the test says otherwise, and each step is the test's.
 
-use agent::effect::CallId;
+use agent::effect::{CallId, Target};
 use agent::event::{Boot, LinkInput, ModelInput, UserEvent};
+use agent::model::demo::Chunk;
 use agent::record::Entry;
 use agent::settings::{Mode, ModelChoice, Provider, Settings};
 use agent::view::{Patch, Row, RowKind, Status, ToolCard};
@@ -23,6 +24,8 @@ pub(crate) struct Rig {
     pub(crate) settings: Settings,
     /// Requests to the model, newest last.
     pub(crate) calls: Vec<(CallId, Value)>,
+    /// What the demo answers to the newest.
+    demo: Vec<Chunk>,
     pub(crate) cancelled: Vec<CallId>,
     /// Frames to the runner since they were last taken.
     pub(crate) sent: Vec<ClientFrame>,
@@ -81,6 +84,7 @@ impl Rig {
             disk: Vec::new(),
             settings,
             calls: Vec::new(),
+            demo: Vec::new(),
             cancelled: Vec::new(),
             sent: Vec::new(),
             notified: Vec::new(),
@@ -209,6 +213,9 @@ impl Rig {
                     let body: Value = serde_json::from_str(&call.body).unwrap();
                     crate::api::check(&body).unwrap();
                     self.calls.push((call.call, body));
+                    if let Target::Demo(answer) = call.target {
+                        self.demo = answer;
+                    }
                 }
                 Effect::CancelCall(call) => self.cancelled.push(call),
                 Effect::Connect { generation } => {
@@ -236,6 +243,16 @@ impl Rig {
                 _ => {}
             }
         }
+    }
+
+    /// The demo answers the newest call.
+    pub(crate) fn demo(&mut self) {
+        let call = self.calls.last().unwrap().0;
+        self.model(call, head(200));
+        for chunk in std::mem::take(&mut self.demo) {
+            self.model(call, ModelInput::Data(chunk.bytes));
+        }
+        self.model(call, ModelInput::End);
     }
 
     /// The model answers the newest call with these blocks.

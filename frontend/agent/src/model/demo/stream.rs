@@ -2,46 +2,33 @@
 
 use std::iter;
 
-use shared::json::{self, Value};
+use shared::json;
 
-use super::Chunk;
-use super::story::Story;
-
-/// What the demo answers: words, then tool uses.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Reply {
-    /// Markdown; never blank if there are no tools.
-    pub(super) text: String,
-    /// Names and arguments.
-    pub(super) tools: Vec<(&'static str, Value)>,
-    /// Which part of the wish the tools are used for; their ids carry it.
-    pub(super) part: usize,
-}
+use super::facts::Facts;
+use super::{Chunk, Reply};
 
 const FIRST_PAUSE_MS: u32 = 150;
 const WORDS_A_PIECE: usize = 3;
 
-pub(super) fn write(reply: &Reply, story: &Story) -> Vec<Chunk> {
+pub(super) fn write(reply: &Reply, facts: &Facts) -> Vec<Chunk> {
     let mut writer = Writer::default();
     writer.event(
         FIRST_PAUSE_MS,
         "message_start",
         &format!(
             r#""message":{{"id":"msg_demo_{}","type":"message","role":"assistant","model":"demo","content":[],"stop_reason":null,"stop_sequence":null,"usage":{{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}}}"#,
-            story.messages
+            facts.answers + 1
         ),
     );
     writer.event(0, "ping", "");
     let mut index = 0;
-    if !reply.text.trim().is_empty() {
-        writer.block(index, r#"{"type":"text","text":""}"#, r#""text_delta","text""#, &pieces(&reply.text));
+    let text = reply.said.join("\n\n");
+    if !text.is_empty() {
+        writer.block(index, r#"{"type":"text","text":""}"#, r#""text_delta","text""#, &pieces(&text));
         index += 1;
     }
-    for (place, (name, input)) in reply.tools.iter().enumerate() {
-        let id = story.tool_uses + place + 1;
-        let part = reply.part;
-        let block =
-            format!(r#"{{"type":"tool_use","id":"toolu_demo_{id}_{part}","name":"{name}","input":{{}}}}"#);
+    for (n, (name, input)) in (facts.tools + 1..).zip(&reply.tools) {
+        let block = format!(r#"{{"type":"tool_use","id":"toolu_demo_{n}","name":"{name}","input":{{}}}}"#);
         let input = json::text(input);
         // As servers do, the first piece is empty.
         let pieces: Vec<&str> = iter::once("").chain(pieces(&input)).collect();
@@ -57,13 +44,6 @@ pub(super) fn write(reply: &Reply, story: &Story) -> Vec<Chunk> {
         ),
     );
     writer.event(0, "message_stop", "");
-    writer.0
-}
-
-pub(super) fn error(message: &str) -> Vec<Chunk> {
-    let mut writer = Writer::default();
-    let message = json::to_text(message);
-    writer.event(0, "error", &format!(r#""error":{{"type":"invalid_request_error","message":{message}}}"#));
     writer.0
 }
 
