@@ -16,6 +16,7 @@ pub(crate) mod tests;
 pub use rows::{RowBody, RowHandle, Stream};
 pub use tasks::TaskHandle;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use agent::CallId;
@@ -25,7 +26,6 @@ use agent::settings::{Mode, ModelChoice, Settings};
 use agent::view::{Drain, LinkView, Patch, Span, Spent, Status, Tone, TurnView, Waiting};
 use leptos::prelude::*;
 use shared::protocol::Stats;
-use shared::sorted;
 use shared::{SessionId, TaskId, Timestamp};
 
 use pending::Pending;
@@ -44,9 +44,9 @@ pub struct PageState {
     /// The runner as a whole, once known.
     pub stats: RwSignal<Option<Stats>>,
     /// Bars of the timeline.
-    pub spans: RwSignal<sorted::Map<u64, Span>>,
+    pub spans: RwSignal<BTreeMap<u64, Span>>,
     /// Drains of the timeline, by call.
-    pub drains: RwSignal<sorted::Map<CallId, Drain>>,
+    pub drains: RwSignal<BTreeMap<CallId, Drain>>,
     /// Things said in passing that still show.
     pub toasts: RwSignal<Vec<Toast>>,
     /// A link that pairs another browser.
@@ -287,8 +287,8 @@ impl PageState {
         self.rows.update(Vec::clear);
         self.tasks.update(Vec::clear);
         self.queue.update(Vec::clear);
-        self.spans.update(sorted::Map::clear);
-        self.drains.update(sorted::Map::clear);
+        self.spans.update(BTreeMap::clear);
+        self.drains.update(BTreeMap::clear);
         self.status.set(blank_status());
         self.call_view.set(None);
     }

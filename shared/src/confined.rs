@@ -1,6 +1,6 @@
 //! What keeps commands from writing elsewhere.
 
-use crate::json::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize};
 
 /// How the runner confines its commands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! What the file tools answer. Paths are relative to the workspace or absolute within it.
 
-use crate::json::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize};
 
 /// A part of a text file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

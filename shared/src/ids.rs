@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::json::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Milliseconds since the Unix epoch, by the clock of whoever wrote it. A JSON number below 2^53.

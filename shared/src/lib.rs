@@ -22,7 +22,6 @@ pub mod proof;
 pub mod protocol;
 mod sandbox;
 pub mod shown;
-pub mod sorted;
 pub mod task;
 pub mod tools;
 mod welcome;

@@ -1,9 +1,12 @@
 //! Output on the wire: raw bytes at offsets for people, cleaned text for the model.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use std::borrow::Cow;
 
-use crate::json::{Deserialize, FromJson, Serialize, ToJson, Trouble, Value};
+use base64::Engine as _;
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Bytes inside JSON: base64 (RFC 4648, with padding).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,21 +18,16 @@ impl From<Vec<u8>> for Bytes {
     }
 }
 
-impl ToJson for Bytes {
-    fn write(&self, into: &mut Value) {
-        *into = Value::String(STANDARD.encode(&self.0));
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&Base64Display::new(&self.0, &STANDARD))
     }
 }
 
-impl FromJson for Bytes {
-    fn from_json(value: Option<&mut Value>, trouble: &mut Trouble) -> Self {
-        let Some(value) = value else { return Self::default() };
-        if let Some(Ok(bytes)) = value.as_str().map(|text| STANDARD.decode(text)) {
-            Self(bytes)
-        } else {
-            trouble.unfit(value, "bytes in base64");
-            Self::default()
-        }
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <Cow<'de, str>>::deserialize(deserializer)?;
+        STANDARD.decode(text.as_bytes()).map(Self).map_err(D::Error::custom)
     }
 }
 

@@ -1,6 +1,6 @@
 //! One form for everything that can be refused or go wrong, over HTTP and over the socket.
 
-use crate::json::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// What went wrong, in a word for programs and a sentence for people.

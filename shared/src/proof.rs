@@ -9,9 +9,9 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::json::{Deserialize, Serialize};
 use crate::output::Bytes;
 use crate::{ClientId, Problem};
+use serde::{Deserialize, Serialize};
 
 /// Begins the subprotocol by which a page asks the runner to prove itself: `proof.<client>.<nonce>`. Never echoed.
 pub const OFFER_PREFIX: &str = "proof.";

@@ -5,13 +5,13 @@
 
 pub use crate::confined::Confined;
 use crate::files::{FileChange, FileText};
-use crate::json::{Deserialize, Serialize};
 use crate::output::{Bytes, Excerpt, OutputSlice};
 pub use crate::sandbox::Sandbox;
-use crate::sorted::Map;
 use crate::task::{Party, Task};
 pub use crate::welcome::{Stats, Welcome};
 use crate::{Epoch, OpId, Problem, Seq, SessionId, TaskId, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The major version.
 pub const PROTOCOL: u32 = 1;
@@ -264,7 +264,7 @@ pub struct ModelCall {
     pub path: String,
     /// Only `anthropic-version` and `anthropic-beta` are passed on.
     #[serde(default)]
-    pub headers: Map<String, String>,
+    pub headers: BTreeMap<String, String>,
     /// The request's body, byte for byte.
     pub body: String,
 }
@@ -322,7 +322,7 @@ pub enum ServerFrame {
         /// HTTP status of the upstream.
         status: u16,
         /// Of the upstream: `content-type`, `retry-after`, `retry-after-ms`, `x-should-retry`, `request-id`.
-        headers: Map<String, String>,
+        headers: BTreeMap<String, String>,
     },
     /// A piece of its body, as it came.
     ModelData {

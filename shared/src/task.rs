@@ -1,6 +1,6 @@
 //! What the runner says of a task.
 
-use crate::json::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::sandbox::Sandbox;
 use crate::{OpId, SessionId, TaskId, Timestamp};

@@ -3,7 +3,10 @@
 //! The definitions are fixed for a conversation: a request repeats them byte for byte, or the prompt cache is lost and
 //! signed thinking blocks are refused.
 
-use crate::json::{self, Deserialize, FromJson, Serialize, Value};
+use crate::json;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Seconds that a `bash` call waits before its command goes on in the background.
 pub const BASH_TIMEOUT_S: u64 = 120;
@@ -126,7 +129,7 @@ impl ToolCall {
     /// # Errors
     /// A sentence for the model: no such tool, or which argument is missing or of the wrong kind.
     pub fn parse(name: &str, input: &Value) -> Result<Self, String> {
-        fn read<T: FromJson>(name: &str, input: &Value) -> Result<T, String> {
+        fn read<T: DeserializeOwned>(name: &str, input: &Value) -> Result<T, String> {
             if input.get(UNREADABLE).is_some() {
                 return Err(format!(
                     "{name}: the arguments are not a JSON object, so nothing was done. Call it again with arguments that fit its schema."
@@ -195,7 +198,7 @@ pub const NAMES: [&str; 8] = [
 /// The tool definitions in the form of Anthropic's Messages: `name`, `description`, `input_schema`.
 #[must_use]
 pub fn definitions() -> Value {
-    json::parse(include_str!("tools.json")).expect("a test reads it")
+    serde_json::from_str(include_str!("tools.json")).expect("a test reads it")
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! The runner's first words on a socket, and how it fares.
 
 use crate::confined::Confined;
-use crate::json::{Deserialize, Serialize};
 use crate::sandbox::Sandbox;
 use crate::task::Task;
 use crate::{Epoch, Seq, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// The runner introduces itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

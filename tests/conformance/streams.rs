@@ -65,7 +65,7 @@ fn known() -> Vec<Known> {
 fn read(pieces: &[&[u8]]) -> (Vec<ModelEvent>, Outcome) {
     let mut stream = Stream::new();
     let kind = ("content-type".to_owned(), "text/event-stream".to_owned());
-    stream.head(200, &shared::sorted::Map::from([kind]));
+    stream.head(200, &BTreeMap::from([kind]));
     let mut events = Vec::new();
     for piece in pieces {
         events.extend(stream.data(piece));

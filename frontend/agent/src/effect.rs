@@ -1,9 +1,9 @@
 //! Everything an agent can ask for. The shell performs effects in order and decides nothing.
 
-use shared::json::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize};
 use shared::protocol::ClientFrame;
-use shared::sorted::Map;
 use shared::{SessionId, Timestamp};
+use std::collections::BTreeMap;
 
 use crate::model::demo;
 use crate::record::Entry;
@@ -84,7 +84,7 @@ pub enum Target {
         /// The whole address.
         url: String,
         /// All other headers.
-        headers: Map<String, String>,
+        headers: BTreeMap<String, String>,
     },
 }
 

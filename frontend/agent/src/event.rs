@@ -1,9 +1,9 @@
 //! Everything that can happen to an agent. The enum is closed: one loop, one match, each event handled to completion.
 
-use shared::json::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize};
 use shared::protocol::ServerFrame;
-use shared::sorted::Map;
 use shared::{SessionId, TaskId};
+use std::collections::BTreeMap;
 
 use crate::effect::CallId;
 use crate::record::Entry;
@@ -223,7 +223,7 @@ pub enum ModelInput {
         /// HTTP status.
         status: u16,
         /// Header names in lower case; those a page may read.
-        headers: Map<String, String>,
+        headers: BTreeMap<String, String>,
     },
     /// A piece of its body, cut anywhere.
     Data(Vec<u8>),

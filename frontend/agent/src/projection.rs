@@ -6,12 +6,11 @@ mod proposal;
 mod words;
 
 use serde_json::Value;
-use shared::json;
 use shared::protocol::TaskEvent;
-use shared::sorted::Map;
 use shared::task::{Task, TaskState};
 use shared::tools::ToolCall;
 use shared::{TaskId, Timestamp, shown};
+use std::collections::BTreeMap;
 
 use crate::effect::CallId;
 use crate::model::Stop;
@@ -37,9 +36,9 @@ const TASK_SPANS: u64 = 1 << 48;
 /// What the page shows of the conversation and the timeline.
 #[derive(Debug, Default)]
 pub struct Projection {
-    rows: Map<u64, Row>,
-    spans: Map<u64, Span>,
-    drains: Map<CallId, Drain>,
+    rows: BTreeMap<u64, Row>,
+    spans: BTreeMap<u64, Span>,
+    drains: BTreeMap<CallId, Drain>,
     /// The current call and the first row of its answer.
     call: CallId,
     first: u64,
@@ -441,7 +440,7 @@ fn describe(card: &mut ToolCard, input: &Value) {
             call.subject().clone_into(&mut card.subject);
             proposal::describe(card, &call);
         }
-        Err(_) => card.input = json::pretty(input),
+        Err(_) => card.input = format!("{input:#}"),
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! An end enters once and leaves by being drained into a call or by being shown in a tool's result, whichever is first.
 
+use serde_json::{Value, json};
 use shared::TaskId;
-use shared::json::{self, Value};
 use shared::output::Excerpt;
 use shared::task::{Task, TaskState};
 
@@ -60,7 +60,7 @@ impl Drained {
     #[must_use]
     pub fn blocks(&self, results: Option<String>) -> Vec<Value> {
         let words = self.words.iter().map(|words| words.text.clone());
-        words.chain(results).map(|text| json::object(&[("type", &"text"), ("text", &text)])).collect()
+        words.chain(results).map(|text| json!({"type": "text", "text": text})).collect()
     }
 }
 

@@ -3,8 +3,9 @@
 //! A record says what happened, never what to show. Records are versioned by addition: new fields have defaults, and
 //! a record of an unknown kind is kept and passed over.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::json::{self, Deserialize, JsonError, Serialize};
+use shared::json::{self, JsonError};
 use shared::protocol::{Sandbox, TaskEvent};
 use shared::task::{Task, TaskState};
 use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
@@ -32,7 +33,7 @@ impl Entry {
     /// What is no entry of any version.
     pub fn parse(text: &str) -> Result<Self, JsonError> {
         json::from_text(text).or_else(|error| {
-            let mut value = json::parse(text)?;
+            let mut value = json::from_text(text)?;
             soften(&mut value);
             json::read(value.clone()).or_else(|_| {
                 if !value.get("record").is_some_and(Value::is_string) {

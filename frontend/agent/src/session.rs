@@ -2,12 +2,12 @@
 //!
 //! It holds what must survive a reload, and nothing else; sockets, streams and timers are the agent's.
 
+use std::collections::BTreeSet;
 use std::collections::VecDeque;
 
 use serde_json::Value;
 use shared::output::Excerpt;
 use shared::protocol::{Sandbox, TaskEvent};
-use shared::sorted::Set;
 use shared::task::Task;
 use shared::tools::ToolCall;
 use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
@@ -59,9 +59,9 @@ pub struct Session {
     /// The last durable event taken in.
     pub seq: Seq,
     /// Tasks whose end was taken in.
-    pub ended: Set<TaskId>,
+    pub ended: BTreeSet<TaskId>,
     /// Tasks whose end was shown by a tool's result, perhaps before the event came.
-    pub consumed: Set<TaskId>,
+    pub consumed: BTreeSet<TaskId>,
     /// The last call.
     pub call: CallId,
     /// The model of the last call.
@@ -85,7 +85,7 @@ pub struct Session {
     /// Whether they were taken back and the results beside them stayed: if it is refused again, those go, too.
     pub results_stayed: bool,
     /// Tasks that tool uses of this log began or told of.
-    pub begun: Set<TaskId>,
+    pub begun: BTreeSet<TaskId>,
     /// Tokens and dollars.
     pub spent: Spent,
     /// How often the model looked at tasks that were still running.

@@ -1,6 +1,6 @@
 //! What the person has set, for all sessions of this browser. The shell keeps it; the agent only reads it.
 
-use shared::json::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize};
 
 /// The settings. Missing fields take their defaults, so that older ones still open.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

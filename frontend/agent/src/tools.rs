@@ -218,7 +218,7 @@ fn list<'a>(all: &[&'a Checked]) -> Vec<(&'a Checked, String)> {
         left = rest;
         shown.push((place, *checked, checked_text));
     }
-    shared::sorted::sort_by(&mut shown, |a, b| a.0.cmp(&b.0));
+    shown.sort_by(|a, b| a.0.cmp(&b.0));
     shown.into_iter().map(|(_, checked, text)| (checked, text)).collect()
 }
 

@@ -5,8 +5,8 @@
 //! no server takes back. A request never holds a call without
 //! its result.
 
-use shared::json::{self, Value};
-use shared::sorted::Set;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 use crate::effect::CallId;
 use crate::model::Request;
@@ -25,7 +25,7 @@ pub struct Transcript {
     /// Which model made the message at the same place; empty for the user's.
     makers: Vec<String>,
     /// The ids of all tool uses.
-    ids: Set<String>,
+    ids: BTreeSet<String>,
 }
 
 impl Transcript {
@@ -156,9 +156,7 @@ impl Transcript {
             if message.role == Role::Assistant && maker != model {
                 message.content.retain(|block| !is_thinking(block));
                 if message.content.is_empty() {
-                    message
-                        .content
-                        .push(json::object(&[("type", &"text"), ("text", &"(thought without words)")]));
+                    message.content.push(json!({"type": "text", "text": "(thought without words)"}));
                 }
             }
             messages.push(message);
@@ -192,7 +190,7 @@ pub fn tool_uses(content: &[Value]) -> Vec<(String, String, Value)> {
 #[must_use]
 pub fn tool_result(id: &str, content: &str, is_error: bool) -> Value {
     let content = if content.trim().is_empty() { "(no output)" } else { content };
-    let mut block = json::object(&[("type", &"tool_result"), ("tool_use_id", &id), ("content", &content)]);
+    let mut block = json!({"type": "tool_result", "tool_use_id": id, "content": content});
     if is_error {
         block["is_error"] = Value::Bool(true);
     }
@@ -215,7 +213,7 @@ pub fn request_of_call(log: &[Entry], call: CallId) -> Option<Value> {
                     let messages = transcript.for_model(&model_of);
                     let request =
                         Request { model: &model_of, system, tools, messages: &messages, stream: true };
-                    return json::parse(&request.body()).ok();
+                    return serde_json::from_str(&request.body()).ok();
                 }
             }
             Record::Answered { content, .. } => {

@@ -2,7 +2,7 @@
 //!
 //! Patches are serializable, since tabs that follow a session get the very patches of the tab that drives it.
 
-use shared::json::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize};
 use shared::output::OutputSlice;
 use shared::protocol::{Confined, Stats};
 use shared::task::Task;

@@ -2,7 +2,9 @@
 
 use std::marker::PhantomData;
 
-use shared::json::{self, FromJson, ToJson};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use shared::json;
 use wasm_bindgen::prelude::*;
 use web_sys::{BroadcastChannel, MessageEvent};
 
@@ -15,7 +17,7 @@ pub(super) struct Channel<T> {
     words: PhantomData<T>,
 }
 
-impl<T: ToJson + FromJson> Channel<T> {
+impl<T: Serialize + DeserializeOwned> Channel<T> {
     /// Joins a channel. Words that cannot be read, such as those of a tab with a newer page, are passed over.
     pub(super) fn join(name: &str, on: impl Fn(T) + 'static) -> Self {
         let raw = BroadcastChannel::new(name).ok();

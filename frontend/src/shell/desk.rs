@@ -9,6 +9,7 @@ mod keep;
 mod locks;
 
 use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
 
 use agent::Event;
@@ -17,9 +18,8 @@ use agent::event::UserEvent;
 use agent::settings::Rule;
 use agent::view::{Patch, Tone};
 use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
 use shared::SessionId;
-use shared::json::{Deserialize, Serialize};
-use shared::sorted;
 use uuid::Uuid;
 
 use super::channel::Channel;
@@ -59,15 +59,15 @@ pub(crate) struct Desk {
     me: Weak<Self>,
     state: PageState,
     news: Channel<News>,
-    lines: RefCell<sorted::Map<SessionId, SessionSummary>>,
+    lines: RefCell<BTreeMap<SessionId, SessionSummary>>,
     /// Sessions that some tab drives, this one included, with the browser's names for those tabs.
-    held: RefCell<sorted::Map<SessionId, String>>,
-    seats: RefCell<sorted::Map<SessionId, Rc<Seat>>>,
+    held: RefCell<BTreeMap<SessionId, String>>,
+    seats: RefCell<BTreeMap<SessionId, Rc<Seat>>>,
     shown: Cell<Option<SessionId>>,
     /// Sessions that are not shown and wait to be closed.
-    lingering: RefCell<sorted::Set<SessionId>>,
+    lingering: RefCell<BTreeSet<SessionId>>,
     /// Lines and the draft that are to be written; the newest counts.
-    unwritten: RefCell<sorted::Map<SessionId, SessionSummary>>,
+    unwritten: RefCell<BTreeMap<SessionId, SessionSummary>>,
     draft: RefCell<Option<(SessionId, String)>>,
     /// The draft of the shown session as it is kept.
     kept_draft: RefCell<String>,
@@ -458,8 +458,8 @@ impl Desk {
 
 /// The browser's name for this tab, as it is known by a session that runs here.
 fn own_name<'a>(
-    held: &'a sorted::Map<SessionId, String>,
-    seats: &sorted::Map<SessionId, Rc<Seat>>,
+    held: &'a BTreeMap<SessionId, String>,
+    seats: &BTreeMap<SessionId, Rc<Seat>>,
 ) -> Option<&'a String> {
     held.iter()
         .find(|(session, _)| seats.get(session).is_some_and(|seat| seat.drives()))

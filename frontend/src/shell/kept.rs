@@ -5,8 +5,9 @@
 //! where it is used, never kept in a state, never shown, never sent but to where it belongs.
 
 use agent::settings::{Rule, Settings};
+use serde::{Deserialize, Serialize};
 use shared::SessionId;
-use shared::json::{self, Deserialize, Serialize};
+use shared::json;
 use web_sys::Storage;
 
 use super::js::{window, words};

@@ -7,12 +7,12 @@
 //! one, waiting never ends, and the store and the runner fence the earlier tab.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
 use js_sys::{Array, Function, Object, Promise, Reflect};
 use shared::SessionId;
-use shared::sorted::Map;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{AbortController, AbortSignal};
@@ -117,10 +117,10 @@ pub(super) async fn acquire(
 }
 
 /// The sessions that some tab drives, each with the browser's name for that tab. A tab that has just given a lock up may still be named.
-pub(super) async fn held() -> Map<SessionId, String> {
-    let Some(manager) = manager() else { return Map::new() };
-    let Ok(snapshot) = JsFuture::from(manager.query()).await else { return Map::new() };
-    let Ok(held) = Reflect::get(&snapshot, &"held".into()) else { return Map::new() };
+pub(super) async fn held() -> BTreeMap<SessionId, String> {
+    let Some(manager) = manager() else { return BTreeMap::new() };
+    let Ok(snapshot) = JsFuture::from(manager.query()).await else { return BTreeMap::new() };
+    let Ok(held) = Reflect::get(&snapshot, &"held".into()) else { return BTreeMap::new() };
     let field = |lock: &JsValue, name: &str| Reflect::get(lock, &name.into()).ok()?.as_string();
     Array::from(&held)
         .iter()

@@ -4,6 +4,7 @@
 //! find no entry and go nowhere.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use agent::effect::{ModelCall, Target};
@@ -12,7 +13,6 @@ use agent::model::demo::Chunk;
 use agent::{CallId, Event, Pump};
 use gloo_net::http::{Request, Response};
 use js_sys::{Reflect, Uint8Array};
-use shared::sorted::Map;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
@@ -23,7 +23,7 @@ use super::js::{pause, spawn, words};
 
 /// The calls under way.
 #[derive(Clone, Default)]
-pub(super) struct Calls(Rc<RefCell<Map<CallId, AbortController>>>);
+pub(super) struct Calls(Rc<RefCell<BTreeMap<CallId, AbortController>>>);
 
 impl Calls {
     /// Makes a call. `key` is what this browser keeps for direct calls.
@@ -93,7 +93,7 @@ impl Report {
 
 /// Plays the demo's answer: with its pauses where someone looks, without where nobody does.
 async fn play(answer: Vec<Chunk>, report: &Report) {
-    let headers = Map::from([("content-type".to_owned(), "text/event-stream".to_owned())]);
+    let headers = BTreeMap::from([("content-type".to_owned(), "text/event-stream".to_owned())]);
     report.say(ModelInput::Head { status: 200, headers });
     for chunk in answer {
         pause(chunk.delay_ms).await;
@@ -107,7 +107,7 @@ async fn play(answer: Vec<Chunk>, report: &Report) {
 /// Posts the request and passes the answer on as it comes. Redirects are refused: they would carry the key elsewhere.
 async fn fetch(
     url: &str,
-    headers: &Map<String, String>,
+    headers: &BTreeMap<String, String>,
     body: String,
     key: Option<String>,
     report: &Report,
@@ -147,6 +147,6 @@ async fn fetch(
     }
 }
 
-fn readable(response: &Response) -> Map<String, String> {
+fn readable(response: &Response) -> BTreeMap<String, String> {
     response.headers().entries().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect()
 }

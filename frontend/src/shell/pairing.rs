@@ -4,8 +4,9 @@ use std::cell::RefCell;
 
 use agent::link::{REFUSED, STRANGER};
 use gloo_net::http::{Request, RequestBuilder, Response};
+use serde::de::DeserializeOwned;
 use shared::Problem;
-use shared::json::{self, FromJson};
+use shared::json;
 use shared::proof::{Introduction, PagePaired, PairRequest};
 use wasm_bindgen::JsValue;
 use web_sys::{ReferrerPolicy, RequestCache, RequestCredentials, RequestRedirect};
@@ -216,7 +217,7 @@ fn refusal(status: u16) -> String {
     }
 }
 
-async fn body<T: FromJson>(response: &Response) -> Result<T, String> {
+async fn body<T: DeserializeOwned>(response: &Response) -> Result<T, String> {
     let text = response.text().await.map_err(|error| error.to_string())?;
     json::from_text(&text).map_err(|error| error.to_string())
 }

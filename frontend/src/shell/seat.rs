@@ -16,8 +16,8 @@ use agent::event::{Boot, UserEvent};
 use agent::record::{Entry, Record};
 use agent::view::Patch;
 use agent::{Event, Pump};
+use serde::{Deserialize, Serialize};
 use shared::SessionId;
-use shared::json::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::channel::Channel;

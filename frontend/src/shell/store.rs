@@ -9,9 +9,11 @@ use std::cell::Cell;
 
 use agent::effect::SessionSummary;
 use agent::record::Entry;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_wasm_bindgen::Serializer;
 use shared::SessionId;
-use shared::json::{self, Deserialize, FromJson, Serialize, ToJson};
+use shared::json;
 use wasm_bindgen::prelude::*;
 use web_sys::{
     IdbCursor, IdbCursorDirection, IdbDatabase, IdbObjectStore, IdbObjectStoreParameters, IdbTransaction,
@@ -324,13 +326,13 @@ fn range(session: SessionId) -> Result<JsValue, JsValue> {
     range_of(&session.to_string()).map(JsValue::from)
 }
 
-fn value(row: &impl ToJson) -> Result<JsValue, StoreError> {
+fn value(row: &impl Serialize) -> Result<JsValue, StoreError> {
     // As plain objects and numbers, which the key paths of the stores look into.
-    serde::Serialize::serialize(&json::to_value(row), &Serializer::json_compatible())
+    serde::Serialize::serialize(&json::to_value(&row), &Serializer::json_compatible())
         .map_err(|error| StoreError::Failed(error.to_string()))
 }
 
-fn read<T: FromJson>(row: JsValue) -> Result<T, StoreError> {
+fn read<T: DeserializeOwned>(row: JsValue) -> Result<T, StoreError> {
     let value = serde_wasm_bindgen::from_value(row).map_err(|error| StoreError::Failed(error.to_string()))?;
     json::read(value).map_err(|error| StoreError::Failed(error.to_string()))
 }

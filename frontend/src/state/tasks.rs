@@ -3,7 +3,6 @@
 use leptos::prelude::*;
 use shared::TaskId;
 use shared::output::OutputSlice;
-use shared::sorted::sort_by;
 use shared::task::Task;
 
 use crate::ansi::Screen;
@@ -41,7 +40,7 @@ impl TaskHandle {
 /// Takes the full set: handles of tasks that stay keep their output.
 pub(super) fn replace(tasks: RwSignal<Vec<TaskHandle>>, all: Vec<Task>) {
     let mut old = tasks.get_untracked();
-    sort_by(&mut old, |a, b| a.id.cmp(&b.id));
+    old.sort_by(|a, b| a.id.cmp(&b.id));
     let handles = all.into_iter().map(|task| match old.binary_search_by(|handle| handle.id.cmp(&task.id)) {
         Ok(place) => {
             old[place].refresh(task);
@@ -51,7 +50,7 @@ pub(super) fn replace(tasks: RwSignal<Vec<TaskHandle>>, all: Vec<Task>) {
     });
     // Each one's place is looked up once, not at each comparison.
     let mut placed: Vec<_> = handles.map(|handle| (order(&handle), handle)).collect();
-    sort_by(&mut placed, |a, b| a.0.cmp(&b.0));
+    placed.sort_by(|a, b| a.0.cmp(&b.0));
     tasks.set(placed.into_iter().map(|(_, handle)| handle).collect());
 }
 

@@ -27,7 +27,7 @@ pub fn CallDialog(view: CallView) -> View {
 
 #[component]
 fn Request(request: Value) -> View {
-    let json = shared::json::pretty(&request);
+    let json = format!("{request:#}");
     let model = request.get("model").and_then(Value::as_str).unwrap_or_default().to_owned();
     let messages = request.get("messages").and_then(Value::as_array).cloned().unwrap_or_default();
     let tools = request.get("tools").and_then(Value::as_array).map_or(0, Vec::len);
@@ -69,7 +69,7 @@ fn Message(message: Value) -> View {
     let role = message.get("role").and_then(Value::as_str).unwrap_or("unknown").to_owned();
     let blocks = match message.get("content") {
         Some(Value::Array(blocks)) => blocks.clone(),
-        Some(Value::String(text)) => vec![shared::json::object(&[("type", &"text"), ("text", text)])],
+        Some(Value::String(text)) => vec![json!({"type": "text", "text": text})],
         Some(other) => vec![other.clone()],
         None => Vec::new(),
     };
@@ -131,5 +131,5 @@ fn text_of(content: &Value) -> String {
 }
 
 fn pretty(value: &Value) -> String {
-    shared::json::pretty(value)
+    format!("{value:#}")
 }

@@ -1,9 +1,9 @@
 //! What only the page itself knows: which panels and dialogs are open, what has the focus, what time it is.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use leptos::prelude::*;
-use shared::sorted;
 use shared::{TaskId, Timestamp};
 
 /// How often clocks on the page move.
@@ -15,9 +15,9 @@ pub(crate) struct Local {
     /// Which panel a narrow page shows.
     pub(crate) panel: RwSignal<Panel>,
     /// Which side panels a wide page hides.
-    pub(crate) hidden: RwSignal<sorted::Set<Panel>>,
+    pub(crate) hidden: RwSignal<BTreeSet<Panel>>,
     /// Tasks whose output is open.
-    pub(crate) open_tasks: RwSignal<sorted::Set<TaskId>>,
+    pub(crate) open_tasks: RwSignal<BTreeSet<TaskId>>,
     /// A task that is to be brought into view; counts up so that asking twice works.
     pub(crate) focus_task: RwSignal<Option<(TaskId, u64)>>,
     /// The dialog that is open.
@@ -27,7 +27,7 @@ pub(crate) struct Local {
     /// The page's clock.
     pub(crate) now: RwSignal<Timestamp>,
     /// Whose screen shows each task's output, and in how many places.
-    pub(crate) watched: StoredValue<sorted::Map<TaskId, (u64, usize)>>,
+    pub(crate) watched: StoredValue<BTreeMap<TaskId, (u64, usize)>>,
 }
 
 /// A part of the page.
@@ -92,7 +92,7 @@ impl Local {
 
     /// A handle's screen is shown in one place more; says whether the output must be asked for.
     pub(crate) fn watches(self, task: &TaskId, serial: u64) -> bool {
-        let count = |watched: &mut sorted::Map<TaskId, (u64, usize)>| {
+        let count = |watched: &mut BTreeMap<TaskId, (u64, usize)>| {
             let (of, count) = watched.get(task).copied().unwrap_or_default();
             watched.insert(task.clone(), (serial, count + 1));
             count == 0 || of != serial
@@ -102,7 +102,7 @@ impl Local {
 
     /// It is shown in one place less; says whether that was the last.
     pub(crate) fn watches_no_more(self, task: &TaskId) -> bool {
-        let count = |watched: &mut sorted::Map<TaskId, (u64, usize)>| match watched.get(task).copied() {
+        let count = |watched: &mut BTreeMap<TaskId, (u64, usize)>| match watched.get(task).copied() {
             Some((serial, count)) if count > 1 => {
                 watched.insert(task.clone(), (serial, count - 1));
                 false

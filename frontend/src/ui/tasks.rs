@@ -2,8 +2,8 @@
 
 use agent::event::UserEvent;
 use leptos::prelude::*;
-use shared::sorted;
 use shared::{SessionId, TaskId};
+use std::collections::BTreeSet;
 
 use super::local::{Panel, use_local};
 use super::task_card::TaskCard;
@@ -95,7 +95,7 @@ pub fn TasksPanel() -> View {
 
 /// What stands in the panel: whatever went to the background. A command that the agent waits for, or waited for, is part of the
 /// conversation, and stands here only once someone asked to see it, or if it left something running.
-fn listed<'a>(tasks: &'a [TaskHandle], open: &sorted::Set<TaskId>) -> Vec<&'a TaskHandle> {
+fn listed<'a>(tasks: &'a [TaskHandle], open: &BTreeSet<TaskId>) -> Vec<&'a TaskHandle> {
     let is_listed = |handle: &&TaskHandle| {
         handle.task.with(|task| !task.foreground || !task.left_behind.is_empty()) || open.contains(&handle.id)
     };
@@ -113,7 +113,7 @@ fn ordered(tasks: &[&TaskHandle], current: Option<SessionId>) -> (Vec<u64>, Vec<
             })
         })
         .collect();
-    sorted::sort_by(&mut keys, |a, b| a.0.cmp(&b.0));
+    keys.sort_by(|a, b| a.0.cmp(&b.0));
     let (mine, theirs): (Vec<_>, Vec<_>) = keys.into_iter().partition(|(.., own)| *own);
     let serials = |keys: Vec<(_, u64, bool)>| keys.into_iter().map(|(_, serial, _)| serial).collect();
     (serials(mine), serials(theirs))

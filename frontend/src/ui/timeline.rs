@@ -6,6 +6,7 @@ use agent::CallId;
 use agent::view::{Lane, Span};
 use leptos::ev;
 use leptos::prelude::*;
+use std::collections::BTreeMap;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 
@@ -80,7 +81,7 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> View {
         }
         event.prevent_default();
     };
-    let is_empty = move || page.spans.with(shared::sorted::Map::is_empty);
+    let is_empty = move || page.spans.with(BTreeMap::is_empty);
     let buttons = CHOICES.map(|(name, choice)| {
         view! {
             <button

@@ -5,7 +5,7 @@
 
 use leptos::prelude::*;
 use shared::TaskId;
-use shared::sorted;
+use std::collections::{BTreeMap, BTreeSet};
 use web_sys::Node;
 
 use super::follow;
@@ -125,7 +125,7 @@ struct List {
     outer: Option<Owner>,
     start: Node,
     end: Node,
-    items: sorted::Map<Key, Item>,
+    items: BTreeMap<Key, Item>,
     /// As they stand.
     order: Vec<Key>,
 }
@@ -135,13 +135,13 @@ impl List {
         let (all, start, end) = (fragment(), mark(), mark());
         attached(&all.append_child(&start));
         attached(&all.append_child(&end));
-        let (items, order) = (sorted::Map::new(), Vec::new());
+        let (items, order) = (BTreeMap::new(), Vec::new());
         (View::new(all), Self { outer: Owner::current(), start, end, items, order })
     }
 
     #[inline(never)]
     fn update(&mut self, keys: Vec<Key>, make: &mut dyn FnMut(usize) -> View) {
-        let mut wanted = sorted::Set::new();
+        let mut wanted = BTreeSet::new();
         for key in &keys {
             wanted.insert(key.clone());
         }
@@ -158,7 +158,7 @@ impl List {
         let same = self.order.iter().zip(&keys).take_while(|(old, new)| old == new).count();
         let last = same.checked_sub(1).and_then(|last| self.items.get(&keys[last]));
         let mut place = last.map_or(&self.start, |item| &item.last).next_sibling();
-        let mut placed = sorted::Set::new();
+        let mut placed = BTreeSet::new();
         for key in &keys[..same] {
             placed.insert(key.clone());
         }

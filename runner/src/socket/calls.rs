@@ -3,12 +3,12 @@
 //! Each call is a task that reads the upstream's answer no faster than the page takes it. Aborting the task drops the
 //! answer, which aborts the upstream's request; that is what cancelling does, and what the end of the socket does.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use shared::output::Bytes;
 use shared::protocol::{ModelCall, ServerFrame};
-use shared::sorted::Map;
 use shared::{Problem, ProblemCode};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -95,7 +95,7 @@ impl Prepared {
     async fn run(self, relay: &Relay, queue: &SendQueue) -> Result<(), Problem> {
         let Self { call: ModelCall { call, upstream, path, headers: _, body }, method, headers } = self;
         let mut answer = relay.call(&upstream, method, &path, &headers, body.into()).await?;
-        let headers: Map<String, String> = answer
+        let headers: BTreeMap<String, String> = answer
             .headers()
             .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
             .collect();

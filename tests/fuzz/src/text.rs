@@ -3,7 +3,7 @@
 use agent::model::Stream;
 use agent::model::sse::Parser;
 use shared::output::{Bytes, OutputSlice};
-use shared::sorted::Map;
+use std::collections::BTreeMap;
 
 use crate::ansi::Screen;
 use crate::choice;
@@ -71,7 +71,7 @@ pub(crate) fn stream(bytes: &[u8]) {
     assert_eq!(events(step), events(usize::MAX));
     let read = |step: usize| {
         let mut stream = Stream::new();
-        stream.head(200, &Map::new());
+        stream.head(200, &BTreeMap::new());
         for piece in rest.chunks(step.max(1)) {
             stream.data(piece);
         }

@@ -1,5 +1,6 @@
 //! Model calls that the page makes itself: over HTTP with its own key, or to the demo.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use agent::effect::{ModelCall, Target};
@@ -7,7 +8,6 @@ use agent::event::ModelInput;
 use agent::model::rules;
 use agent::{Event, Pump};
 use futures_util::StreamExt as _;
-use shared::sorted::Map;
 
 use crate::fake_anthropic::KEY;
 
@@ -24,7 +24,7 @@ pub(super) async fn make(call: ModelCall, pump: Pump) {
             let request = serde_json::from_str(&call.body).expect("the agent writes JSON");
             rules::check(&request).expect("a request obeys the rules");
             let kind = ("content-type".to_owned(), "text/event-stream".to_owned());
-            tell(ModelInput::Head { status: 200, headers: Map::from([kind]) });
+            tell(ModelInput::Head { status: 200, headers: BTreeMap::from([kind]) });
             for chunk in answer {
                 tokio::time::sleep(Duration::from_millis(chunk.delay_ms.into())).await;
                 tell(ModelInput::Data(chunk.bytes));
@@ -36,7 +36,7 @@ pub(super) async fn make(call: ModelCall, pump: Pump) {
 
 async fn over_http(
     url: &str,
-    headers: &Map<String, String>,
+    headers: &BTreeMap<String, String>,
     body: String,
     tell: impl Fn(ModelInput),
 ) -> Result<(), reqwest::Error> {

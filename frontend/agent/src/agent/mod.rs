@@ -12,10 +12,10 @@ mod user;
 mod watch;
 
 use shared::protocol::ClientFrame;
-use shared::sorted::{self, Map, Set};
 use shared::task::Task;
 use shared::{OpId, Seq, TaskId, Timestamp};
 use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::effect::{Effect, SessionSummary};
 use crate::event::{Boot, Event};
@@ -55,7 +55,7 @@ pub struct Agent {
     /// The tool use that waits for an approval, as shown.
     asking: Option<Asking>,
     /// Operations of the log that were asked for since this boot.
-    asked_ops: Set<OpId>,
+    asked_ops: BTreeSet<OpId>,
     /// An end was taken in, and more may follow: no turn is started until this number is settled, or then.
     settling: Option<(Seq, Timestamp)>,
     /// The events that are to come before a model is asked.
@@ -64,11 +64,11 @@ pub struct Agent {
     gap: Option<(Seq, u32)>,
     /// The person wants the failed call made again.
     again: bool,
-    tasks: Map<TaskId, Task>,
+    tasks: BTreeMap<TaskId, Task>,
     /// Tasks whose stop was asked for.
-    stopping: Set<TaskId>,
+    stopping: BTreeSet<TaskId>,
     /// Watched tasks.
-    watched: Map<TaskId, Watched>,
+    watched: BTreeMap<TaskId, Watched>,
     /// Entries that are not known to be durable.
     unsaved: VecDeque<Entry>,
     /// Whether the log is written at all: a session in which nothing happened yet leaves no trace.
@@ -127,14 +127,14 @@ impl Agent {
             visible: true,
             calling: None,
             asking: None,
-            asked_ops: Set::new(),
+            asked_ops: BTreeSet::new(),
             settling: None,
             replay: None,
             gap: None,
             again: false,
-            tasks: Map::new(),
-            stopping: Set::new(),
-            watched: Map::new(),
+            tasks: BTreeMap::new(),
+            stopping: BTreeSet::new(),
+            watched: BTreeMap::new(),
             unsaved: VecDeque::new(),
             keeping: false,
             save_fault: None,
@@ -423,7 +423,7 @@ impl Agent {
 
     fn tasks_in_order(&self) -> Vec<Task> {
         let mut tasks: Vec<Task> = self.tasks.values().cloned().collect();
-        sorted::sort_by(&mut tasks, |a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+        tasks.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
         tasks
     }
 

@@ -2,8 +2,8 @@
 
 use shared::output::OutputSlice;
 use shared::protocol::Op;
-use shared::sorted::Set;
 use shared::{OpId, TaskId};
+use std::collections::BTreeSet;
 
 use super::{Agent, Out};
 use crate::link::Purpose;
@@ -19,7 +19,7 @@ const MOST_VIEWERS: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Watched {
     /// Who looks at it: this tab, and those that follow.
-    viewers: Set<u64>,
+    viewers: BTreeSet<u64>,
     /// The next offset wanted.
     pub(super) next: u64,
     /// A gap is being read.

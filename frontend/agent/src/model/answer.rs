@@ -2,9 +2,8 @@
 //!
 //! [`keep`] and [`identify`] are where an answer is normalised, once, when it first enters the conversation; afterwards it is sent back as it is.
 
-use serde_json::Value;
-use shared::json;
-use shared::sorted::Set;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 use super::message::{block_type, is_thinking};
 use super::{Fault, Stop, Usage};
@@ -121,7 +120,7 @@ pub fn keep(blocks: impl IntoIterator<Item = Value>) -> Vec<Value> {
 }
 
 /// Gives every tool use an id that can be sent and that no other has; `taken` are those of the conversation so far. Good ids stay as they are.
-pub fn identify(blocks: &mut [Value], taken: &mut Set<String>) {
+pub fn identify(blocks: &mut [Value], taken: &mut BTreeSet<String>) {
     for block in blocks.iter_mut().filter(|block| block_type(block) == "tool_use") {
         let id = block["id"].as_str().unwrap_or_default();
         let mut made = id.to_owned();
@@ -147,7 +146,7 @@ fn named(mut block: Value) -> Value {
         block["name"] = plain(name, "unnamed").into();
     }
     if !block["input"].is_object() {
-        block["input"] = json::object(&[]);
+        block["input"] = json!({});
     }
     block
 }
@@ -217,7 +216,7 @@ mod tests {
     #[test]
     fn ids_and_names_can_be_sent_and_ids_are_unique() {
         let long = "x".repeat(129);
-        let mut taken = Set::new();
+        let mut taken = BTreeSet::new();
         taken.insert("t1".to_owned());
         let tool = |id: Value, name: &str| json!({"type": "tool_use", "id": id, "name": name, "input": {}});
         let mut blocks = keep([
@@ -242,7 +241,7 @@ mod tests {
         ];
         assert_eq!(blocks, expected.map(|(id, name)| tool(json!(id), name)));
         let again = blocks.clone();
-        identify(&mut blocks, &mut Set::new());
+        identify(&mut blocks, &mut BTreeSet::new());
         assert_eq!(blocks, again, "what was made once stays");
     }
 

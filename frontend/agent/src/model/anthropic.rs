@@ -5,11 +5,10 @@
 //! if it gave the reason of its end, and truncated otherwise, however complete it looks. A server that answers with one message instead of a
 //! stream is read too.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::Timestamp;
-use shared::json;
-use shared::sorted::Map;
 use shared::tools::UNREADABLE;
+use std::collections::BTreeMap;
 
 use super::answer::{Answer, ModelEvent, Outcome, Partial, keep};
 use super::fault::{self, Form, Head};
@@ -44,7 +43,7 @@ pub struct Stream {
 #[derive(Debug)]
 struct Block {
     index: u64,
-    fields: json::Map<String, Value>,
+    fields: serde_json::Map<String, Value>,
     text: String,
     json: String,
     /// The first half of a character whose second half may come.
@@ -60,7 +59,7 @@ impl Stream {
     }
 
     /// The head came. Header names are in lower case.
-    pub fn head(&mut self, status: u16, headers: &Map<String, String>) {
+    pub fn head(&mut self, status: u16, headers: &BTreeMap<String, String>) {
         self.head = Head { status: Some(status), headers: headers.clone(), now: self.head.now };
     }
 
@@ -159,7 +158,7 @@ impl Stream {
     /// One message instead of a stream: the same as its events.
     fn message(&mut self, message: &Value, out: &mut Vec<ModelEvent>) {
         for (index, block) in message["content"].as_array().into_iter().flatten().enumerate() {
-            let begin = json::object(&[("index", &(index as u64)), ("content_block", block)]);
+            let begin = json!({"index": index, "content_block": block});
             self.block_start(&begin, out);
             self.block_stop(&begin, out);
         }
@@ -431,11 +430,11 @@ impl Block {
             let input = match parse(&self.json) {
                 Some(input @ Value::Object(_)) => input,
                 // The API takes nothing but an object here, and the model shall see what it wrote.
-                _ => json::object(&[(UNREADABLE, &self.json)]),
+                _ => json!({UNREADABLE: self.json}),
             };
             fields.insert("input".to_owned(), input);
         } else if kind == "tool_use" && !matches!(fields.get("input"), Some(Value::Object(_))) {
-            fields.insert("input".to_owned(), json::object(&[]));
+            fields.insert("input".to_owned(), json!({}));
         }
         Value::Object(fields)
     }

@@ -11,7 +11,7 @@ mod script;
 mod stream;
 
 pub use facts::Facts;
-use shared::json::Value;
+use serde_json::Value;
 
 /// A piece of an answer, and how long to wait before it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 use shared::Timestamp;
-use shared::json;
-use shared::sorted::Map;
+use std::collections::BTreeMap;
 
 use super::Fault;
 
@@ -75,7 +74,7 @@ pub(super) fn broken(head: &Head, message: String, retryable: bool) -> Fault {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Head {
     pub(super) status: Option<u16>,
-    pub(super) headers: Map<String, String>,
+    pub(super) headers: BTreeMap<String, String>,
     /// When, by the page's clock.
     pub(super) now: Option<Timestamp>,
 }
@@ -137,7 +136,7 @@ impl Head {
     pub(super) fn fault(&self, body: &[u8]) -> Fault {
         let status = self.status.unwrap_or_default();
         let body = String::from_utf8_lossy(body);
-        let json: Option<Value> = json::parse(&body).ok();
+        let json: Option<Value> = serde_json::from_str(&body).ok();
         let said = json.as_ref().and_then(words).unwrap_or_else(|| quote(&body));
         let spent = status == 429 && body.contains("enforced_spend_limit_reached");
         let ours = matches!(status, 408 | 409 | 429 | 500..) && !spent;
@@ -167,7 +166,7 @@ impl Head {
     pub(super) fn fault_in_stream(&self, event: &Value) -> Fault {
         let error = &event["error"];
         let kind = error["type"].as_str().unwrap_or_default();
-        let said = words(event).unwrap_or_else(|| quote(&json::text(event)));
+        let said = words(event).unwrap_or_else(|| quote(&event.to_string()));
         let status = match kind {
             "overloaded_error" => 529,
             "rate_limit_error" => 429,
@@ -180,7 +179,7 @@ impl Head {
             "request_too_large" => 413,
             _ => 500,
         };
-        let spent = status == 429 && json::text(event).contains("enforced_spend_limit_reached");
+        let spent = status == 429 && event.to_string().contains("enforced_spend_limit_reached");
         Fault {
             message: advise(status, spent, &said),
             status: Some(status),

@@ -1,7 +1,7 @@
 //! A conversation's messages in the form of Anthropic's Messages. Blocks are raw JSON, so that what a model sent goes back as it came.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::json::{Deserialize, Serialize};
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,7 +16,7 @@ pub use fault::backoff_ms;
 pub use message::{Message, Role, strip_thinking};
 pub use request::Request;
 
-use shared::json::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize};
 
 /// Why an answer ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,8 +3,12 @@
 //! The same conversation gives the same bytes, and a longer one begins with the bytes of the shorter one but for the cache markers: on that rest
 //! the prompt cache and the signatures of thinking blocks.
 
-use shared::json::{self, ToJson, Value};
-use shared::sorted::Map;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use shared::json;
 
 use super::message::{Message, Role, block_type};
 use crate::prices;
@@ -35,53 +39,55 @@ impl Request<'_> {
     /// The body: JSON. It is written piece by piece, so that the conversation need not be copied.
     #[must_use]
     pub fn body(&self) -> String {
-        let mut body = format!(
-            r#"{{"model":{},"max_tokens":{},"stream":{}"#,
-            json::to_text(self.model),
-            max_tokens(self.model),
-            self.stream
-        );
-        let mut field = |name: &str, value: &Value| {
-            body.push_str(",\"");
-            body.push_str(name);
-            body.push_str("\":");
-            json::append(value, &mut body);
-        };
-        if thinks(self.model) {
-            field("thinking", &json::object(&[("type", &"adaptive"), ("display", &"summarized")]));
-        }
-        if !self.system.trim().is_empty() {
-            let text: [(&str, &dyn ToJson); 3] =
-                [("type", &"text"), ("text", &self.system), ("cache_control", &ephemeral())];
-            field("system", &Value::Array(vec![json::object(&text)]));
-        }
-        if self.tools.as_array().is_some_and(|list| !list.is_empty()) {
-            field("tools", self.tools);
-        }
         // Servers look back some twenty blocks from a marker, which two messages with many tools exceed: so what was the end of the request
         // before bears one too.
         let last = self.messages.len().saturating_sub(1);
         let before = self.messages[..last].iter().rposition(|message| message.role == Role::User);
-        body.push_str(",\"messages\":[");
-        for (n, message) in self.messages.iter().enumerate() {
-            body.push_str(if n > 0 { ",{\"role\":" } else { "{\"role\":" });
-            json::append(&json::to_value(&message.role), &mut body);
-            body.push_str(",\"content\":");
-            if n == last || Some(n) == before {
-                json::append(&Value::Array(marked(&message.content)), &mut body);
+        let messages = self.messages.iter().enumerate().map(|(n, message)| Sent {
+            role: message.role,
+            content: if n == last || Some(n) == before {
+                Cow::Owned(marked(&message.content))
             } else {
-                json::append_all(&message.content, &mut body);
-            }
-            body.push('}');
-        }
-        body.push_str("]}");
-        body
+                Cow::Borrowed(&message.content)
+            },
+        });
+        let system = json!([{"type": "text", "text": self.system, "cache_control": ephemeral()}]);
+        json::to_text(&Body {
+            model: self.model,
+            max_tokens: max_tokens(self.model),
+            stream: self.stream,
+            thinking: thinks(self.model).then(|| json!({"type": "adaptive", "display": "summarized"})),
+            system: (!self.system.trim().is_empty()).then_some(system),
+            tools: self.tools.as_array().filter(|list| !list.is_empty()),
+            messages: messages.collect(),
+        })
     }
+}
+
+/// The body, with its fields in the order in which a server's cache reads them.
+#[derive(Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    max_tokens: u64,
+    stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tools: Option<&'a Vec<Value>>,
+    messages: Vec<Sent<'a>>,
+}
+
+#[derive(Serialize)]
+struct Sent<'a> {
+    role: Role,
+    content: Cow<'a, [Value]>,
 }
 
 /// The headers of a direct call, without the key.
 #[must_use]
-pub fn headers() -> Map<String, String> {
+pub fn headers() -> BTreeMap<String, String> {
     [
         ("content-type", "application/json"),
         ("anthropic-version", ANTHROPIC_VERSION),
@@ -105,7 +111,7 @@ fn thinks(model: &str) -> bool {
 }
 
 fn ephemeral() -> Value {
-    json::object(&[("type", &"ephemeral")])
+    json!({"type": "ephemeral"})
 }
 
 /// The blocks with a cache marker on the last that can bear one.

@@ -4,7 +4,7 @@
 //! would refuse fails it.
 
 use serde_json::Value;
-use shared::sorted::Set;
+use std::collections::BTreeSet;
 
 use super::message::{block_type, ends_on_server_tool, is_thinking};
 
@@ -59,8 +59,8 @@ fn check_system(system: &Value) -> Result<(), String> {
     })
 }
 
-fn check_tools(tools: &Value) -> Result<Set<&str>, String> {
-    let mut names = Set::new();
+fn check_tools(tools: &Value) -> Result<BTreeSet<&str>, String> {
+    let mut names = BTreeSet::new();
     for (n, tool) in tools.as_array().into_iter().flatten().enumerate() {
         let name = tool["name"].as_str().unwrap_or_default();
         if !is_identifier(name) {
@@ -78,7 +78,7 @@ fn check_tools(tools: &Value) -> Result<Set<&str>, String> {
     Ok(names)
 }
 
-fn check_messages(messages: &Value, tools: &Set<&str>) -> Result<(), String> {
+fn check_messages(messages: &Value, tools: &BTreeSet<&str>) -> Result<(), String> {
     let Some(messages) = messages.as_array() else {
         return Err("messages: Field required".to_owned());
     };
@@ -87,7 +87,7 @@ fn check_messages(messages: &Value, tools: &Set<&str>) -> Result<(), String> {
     }
     let mut before: Option<&str> = None;
     let mut open: Vec<&str> = Vec::new();
-    let mut seen = Set::new();
+    let mut seen = BTreeSet::new();
     for (n, message) in messages.iter().enumerate() {
         let role = message["role"].as_str().unwrap_or_default();
         if !matches!(role, "user" | "assistant") {
@@ -132,7 +132,7 @@ fn check_messages(messages: &Value, tools: &Set<&str>) -> Result<(), String> {
 }
 
 fn check_user(n: usize, blocks: &[Value], open: &[&str]) -> Result<(), String> {
-    let mut answered = Set::new();
+    let mut answered = BTreeSet::new();
     let mut others = false;
     for (m, block) in blocks.iter().enumerate() {
         let place = format!("messages.{n}.content.{m}");
@@ -173,8 +173,8 @@ fn check_user(n: usize, blocks: &[Value], open: &[&str]) -> Result<(), String> {
 fn check_assistant<'a>(
     n: usize,
     blocks: &'a [Value],
-    tools: &Set<&str>,
-    seen: &mut Set<&'a str>,
+    tools: &BTreeSet<&str>,
+    seen: &mut BTreeSet<&'a str>,
 ) -> Result<Vec<&'a str>, String> {
     let mut open = Vec::new();
     for (m, block) in blocks.iter().enumerate() {

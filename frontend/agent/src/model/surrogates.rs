@@ -1,7 +1,6 @@
 //! Halves of surrogate pairs, which are no characters: some servers cut a text between the two, and send each in a piece of its own.
 
 use serde_json::Value;
-use shared::json;
 
 /// The halves at the ends of a piece, whose other halves may be in the pieces beside it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,13 +13,14 @@ pub(super) struct Halves {
 
 /// Reads JSON; halves that are alone are replaced.
 pub(super) fn parse(text: &str) -> Option<Value> {
-    json::parse(text).or_else(|_| json::parse(&mend(text, None))).ok()
+    serde_json::from_str(text).or_else(|_| serde_json::from_str(&mend(text, None))).ok()
 }
 
 /// Reads JSON that holds a piece of a text. Halves at the ends of strings are taken out and given beside it.
 pub(super) fn parse_piece(text: &str) -> Option<(Value, Halves)> {
     let mut halves = Halves::default();
-    let value = json::parse(text).or_else(|_| json::parse(&mend(text, Some(&mut halves)))).ok()?;
+    let value =
+        serde_json::from_str(text).or_else(|_| serde_json::from_str(&mend(text, Some(&mut halves)))).ok()?;
     Some((value, halves))
 }
 

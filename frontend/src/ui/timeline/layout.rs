@@ -1,11 +1,11 @@
 //! Where everything of the timeline stands, in pixels. Pure: spans, drains and a window of time in; bars and lines out.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use agent::CallId;
 use agent::view::{Drain, Lane, Span, Tone};
 use shared::TaskId;
-use shared::sorted;
 
 use crate::format::tenths;
 
@@ -52,9 +52,9 @@ pub(crate) struct Layout {
     /// The lanes below the agent's, in order.
     pub(crate) lanes: Vec<LaneView>,
     /// The bars by their spans.
-    pub(crate) bars: sorted::Map<u64, Bar>,
+    pub(crate) bars: BTreeMap<u64, Bar>,
     /// The drains by their calls.
-    pub(crate) drains: sorted::Map<CallId, DrainView>,
+    pub(crate) drains: BTreeMap<CallId, DrainView>,
     /// Where times are written, and which.
     pub(crate) ticks: Vec<(f64, u64)>,
     /// Where now is, if something goes on and it is in view.
@@ -110,7 +110,7 @@ pub(crate) struct DrainView {
 }
 
 /// The stretch of time that a window means: its beginning and its length.
-pub(crate) fn stretch(window: Window, spans: &sorted::Map<u64, Span>, now: u64) -> (u64, u64) {
+pub(crate) fn stretch(window: Window, spans: &BTreeMap<u64, Span>, now: u64) -> (u64, u64) {
     let first = spans.values().map(|span| span.start.0).min().unwrap_or(now);
     let goes_on = spans.values().any(|span| span.end.is_none());
     let last = spans.values().filter_map(|span| span.end).map(|end| end.0).max().unwrap_or(now);
@@ -130,8 +130,8 @@ pub(crate) fn stretch(window: Window, spans: &sorted::Map<u64, Span>, now: u64) 
 
 /// Lays everything out for a drawing of this width.
 pub(crate) fn layout(
-    spans: &sorted::Map<u64, Span>,
-    drains: &sorted::Map<CallId, Drain>,
+    spans: &BTreeMap<u64, Span>,
+    drains: &BTreeMap<CallId, Drain>,
     window: Window,
     now: u64,
     width: f64,
@@ -144,9 +144,9 @@ pub(crate) fn layout(
     let sight = |span: &Span| span.start.0 <= to && span.end.is_none_or(|end| end.0 >= from);
 
     let mut lanes: Vec<LaneView> = Vec::new();
-    let mut seen = sorted::Set::new();
+    let mut seen = BTreeSet::new();
     let mut by_start: Vec<(&u64, &Span)> = spans.iter().filter(|(_, span)| sight(span)).collect();
-    sorted::sort_by(&mut by_start, |a, b| (a.1.start, a.0).cmp(&(b.1.start, b.0)));
+    by_start.sort_by(|a, b| (a.1.start, a.0).cmp(&(b.1.start, b.0)));
     for (_, span) in &by_start {
         if let Lane::Task { task } = &span.lane
             && seen.insert(task.clone())
@@ -156,7 +156,7 @@ pub(crate) fn layout(
     }
     let row = |task: &TaskId| lanes.iter().position(|lane| lane.task == *task);
 
-    let mut bars = sorted::Map::new();
+    let mut bars = BTreeMap::new();
     for (id, span) in by_start {
         let (kind, lane) = match &span.lane {
             Lane::Call => ("call", 0),
@@ -176,7 +176,7 @@ pub(crate) fn layout(
         bars.insert(*id, bar);
     }
 
-    let mut views = sorted::Map::new();
+    let mut views = BTreeMap::new();
     let mut free_from = f64::MIN;
     for drain in drains.values().filter(|drain| (from..=to).contains(&drain.at.0)) {
         let dot = (x(drain.at.0), lane_top(0) + LANE / 2.0);
@@ -320,7 +320,7 @@ mod tests {
             (3, task("a"), 400, Some(700)),
         ]);
         let names = |window| {
-            let layout = layout(&spans, &sorted::Map::new(), window, 10_000, 1_000.0);
+            let layout = layout(&spans, &BTreeMap::new(), window, 10_000, 1_000.0);
             layout.lanes.into_iter().map(|lane| lane.task.0).collect::<Vec<_>>()
         };
         assert_eq!(names(Window::Fit), ["a", "b"]);
@@ -330,7 +330,7 @@ mod tests {
     #[test]
     fn now_is_never_before_what_has_happened() {
         let spans = spans(&[(1, Lane::Call, 0, Some(10_400)), (2, task("a"), 500, None)]);
-        let layout = layout(&spans, &sorted::Map::new(), Window::Fit, 10_000, 1_000.0);
+        let layout = layout(&spans, &BTreeMap::new(), Window::Fit, 10_000, 1_000.0);
         let call = layout.bars.get(&1).unwrap();
         let now = layout.now.unwrap();
         assert!(now + 0.1 >= call.x + call.width, "{now} is left of {} + {}", call.x, call.width);
@@ -343,7 +343,7 @@ mod tests {
             (2, task("a"), 1_500, None),
             (3, Lane::Tool, 2_000, Some(2_000)),
         ]);
-        let layout = layout(&spans, &sorted::Map::new(), Window::Fixed(1_000, 4_000), 3_000, 400.0);
+        let layout = layout(&spans, &BTreeMap::new(), Window::Fixed(1_000, 4_000), 3_000, 400.0);
         let bar = |id| &layout.bars[&id];
         assert!((bar(1).x - 0.0).abs() < 0.01 && (bar(1).width - 100.0).abs() < 0.01);
         assert!((bar(2).x - 50.0).abs() < 0.01 && (bar(2).width - 150.0).abs() < 0.01 && bar(2).open);
@@ -364,7 +364,7 @@ mod tests {
             at: Timestamp(3_000),
             tasks: vec![TaskId("a".into()), TaskId("b".into())],
         };
-        let drains = sorted::Map::from([(CallId(7), drain)]);
+        let drains = BTreeMap::from([(CallId(7), drain)]);
         let layout = layout(&spans, &drains, Window::Fixed(0, 4_000), 4_000, 400.0);
         let view = &layout.drains[&CallId(7)];
         assert_eq!(view.count, 2);
@@ -391,7 +391,7 @@ mod tests {
         Lane::Task { task: TaskId(name.to_owned()) }
     }
 
-    fn spans(of: &[(u64, Lane, u64, Option<u64>)]) -> sorted::Map<u64, Span> {
+    fn spans(of: &[(u64, Lane, u64, Option<u64>)]) -> BTreeMap<u64, Span> {
         let span = |(id, lane, start, end): &(u64, Lane, u64, Option<u64>)| Span {
             id: *id,
             lane: lane.clone(),

@@ -1,5 +1,7 @@
 //! Streams as servers send them, cut at every byte.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::*;
@@ -390,7 +392,7 @@ fn kinds_of_content_in_any_case_and_unsaid() {
         assert!(stream.result().is_ok(), "{kind}");
     }
     let mut stream = Stream::new();
-    stream.head(200, &Map::default());
+    stream.head(200, &BTreeMap::default());
     stream.data(body.as_bytes());
     assert!(stream.result().is_ok(), "no kind at all");
 }

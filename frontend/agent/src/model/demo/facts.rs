@@ -176,7 +176,7 @@ impl Facts {
         self.steps.clear();
     }
 
-    fn answered(&mut self, uses: &[(String, String, shared::json::Value)]) {
+    fn answered(&mut self, uses: &[(String, String, serde_json::Value)]) {
         self.answers += u32::from(self.is_asked);
         self.turns += u32::from(self.is_asked && uses.is_empty());
         self.tools += uses.len() as u64;

@@ -1,6 +1,6 @@
 //! What the demo does next: three stories and two signs, each a row of steps of which none is taken twice.
 
-use shared::json::{self, ToJson};
+use serde_json::{Value, json};
 use shared::tools::ToolCall;
 
 use super::facts::{Facts, Known, Step, Trigger};
@@ -99,7 +99,7 @@ fn take(reply: &mut Reply, facts: &Facts, wish: &Wish<'_>) {
         Wish::Run(command) => match facts.steps.first() {
             None => {
                 reply.say(format!("I run {}.", say::code(command)));
-                reply.take("bash", &[("command", command)]);
+                reply.take("bash", json!({"command": command}));
             }
             Some(step) => reply.say(say::ran(facts, step)),
         },
@@ -133,7 +133,7 @@ fn background(reply: &mut Reply, facts: &Facts, commands: &[&str]) -> bool {
     if starts.is_empty() {
         reply.say(format!("I start {} in the background.", say::list(commands)));
         for command in commands {
-            reply.take("background_run", &[("command", command)]);
+            reply.take("background_run", json!({"command": command}));
         }
         return false;
     }
@@ -160,7 +160,7 @@ fn write_meanwhile(reply: &mut Reply, facts: &Facts) {
             let content =
                 format!("This file was written by the demo while these ran in the background:\n{running}");
             reply.say(format!("{} {}.", meanwhile(facts, "write"), say::code(FILE)));
-            reply.take("write_file", &[("path", &FILE), ("content", &content)]);
+            reply.take("write_file", json!({"path": FILE, "content": content}));
         }
         Some(step) => {
             reply.say(say::wrote(step));
@@ -173,7 +173,7 @@ fn look_at_all(reply: &mut Reply, facts: &Facts) {
     match taken(facts, |call| matches!(call, ToolCall::CheckBackground(_))).first() {
         None => {
             reply.say("Now I look at how they stand.");
-            reply.take("check_background", &[]);
+            reply.take("check_background", json!({}));
         }
         Some(step) if step.failed => reply.say(say::failure(step)),
         Some(_) => {
@@ -190,7 +190,7 @@ fn run_tests(reply: &mut Reply, facts: &Facts) {
     };
     let Some(look) = bash(LOOK) else {
         reply.say("I look which tests this workspace has.");
-        return reply.take("bash", &[("command", &LOOK)]);
+        return reply.take("bash", json!({"command": LOOK}));
     };
     if look.failed {
         return reply.say(say::failure(look));
@@ -214,15 +214,15 @@ fn run_tests(reply: &mut Reply, facts: &Facts) {
     if read.is_none() && listed.is_none() {
         if has("README.md") {
             reply.say(format!("{also} README.md."));
-            return reply.take("read_file", &[("path", &"README.md"), ("limit", &60_u64)]);
+            return reply.take("read_file", json!({"path": "README.md", "limit": 60}));
         }
         reply.say(format!("{also} what else is here."));
-        return reply.take("bash", &[("command", &"ls")]);
+        return reply.take("bash", json!({"command": "ls"}));
     }
     let commits = bash(COMMITS);
     if has(".git") && commits.is_none() {
         reply.say(format!("{also} the last commits too."));
-        return reply.take("bash", &[("command", &COMMITS)]);
+        return reply.take("bash", json!({"command": COMMITS}));
     }
     reply.said.extend(read.map(say::headings));
     reply.said.extend(listed.into_iter().chain(commits).map(|step| say::ran(facts, step)));
@@ -251,7 +251,7 @@ impl Reply {
         self.said.push(text.into());
     }
 
-    fn take(&mut self, name: &'static str, input: &[(&str, &dyn ToJson)]) {
-        self.tools.push((name, json::object(input)));
+    fn take(&mut self, name: &'static str, input: Value) {
+        self.tools.push((name, input));
     }
 }

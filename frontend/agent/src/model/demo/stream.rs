@@ -29,7 +29,7 @@ pub(super) fn write(reply: &Reply, facts: &Facts) -> Vec<Chunk> {
     }
     for (n, (name, input)) in (facts.tools + 1..).zip(&reply.tools) {
         let block = format!(r#"{{"type":"tool_use","id":"toolu_demo_{n}","name":"{name}","input":{{}}}}"#);
-        let input = json::text(input);
+        let input = input.to_string();
         // As servers do, the first piece is empty.
         let pieces: Vec<&str> = iter::once("").chain(pieces(&input)).collect();
         writer.block(index, &block, r#""input_json_delta","partial_json""#, &pieces);
