@@ -51,7 +51,8 @@ fn a_home_folder_is_said_at_the_start_and_each_change_in_it_is_asked_for() {
         let options = Options { at_home: true, ..Options::default() }.relay(&model);
         let scene = Scene::open(stage, options, &browser::Options::default()).await;
         let page = &scene.page;
-        let words = "The workspace is your home folder, not a project's: each change of a file in it is asked for.";
+        let words =
+            "The workspace is your home folder, not a project's: each change of a file in it is asked for.";
         page.says(words).await;
         draw(page, "home").await;
         page.tab.resize(1440, 900).await;
@@ -61,7 +62,8 @@ fn a_home_folder_is_said_at_the_start_and_each_change_in_it_is_asked_for() {
         // Two changes, one after the other: what was allowed for one is not for the next, and for good it cannot be.
         page.say("Write and change").await;
         let asks = async |question: &str| {
-            let body = "return document.querySelector('#approval-question strong')?.innerText === arguments[0]";
+            let body =
+                "return document.querySelector('#approval-question strong')?.innerText === arguments[0]";
             page.tab.until("it is asked", body, &[question.into()]).await;
             let always = "return [...document.querySelectorAll('#approval .answers button')].map(one => one.innerText).filter(one => one.startsWith('Always'))";
             assert_eq!(page.tab.script(always, &[]).await, json!([]));

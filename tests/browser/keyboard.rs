@@ -109,7 +109,10 @@ fn keys_that_go_through_a_list_choose_nothing_yet() {
         };
         let list = async |shown: &str| {
             let body = "return document.querySelector('select.model').selectedOptions[0].innerText";
-            assert!(page.tab.script(body, &[]).await.as_str().is_some_and(|text| text.starts_with(shown)), "{shown}");
+            assert!(
+                page.tab.script(body, &[]).await.as_str().is_some_and(|text| text.starts_with(shown)),
+                "{shown}"
+            );
             assert_eq!(page.tab.script("return !!document.querySelector('dialog[open]')", &[]).await, false);
         };
         let press = async |selector: &str, key: Key| {
@@ -153,15 +156,26 @@ fn keys_that_go_through_a_list_choose_nothing_yet() {
         assert_eq!(page.tab.script(mode, &[]).await, serde_json::json!(["Asks nothing", "ask_commands"]));
         press(modes, Key::Tab).await;
         list("my-own-model").await;
-        assert_eq!(page.tab.script(mode, &[]).await, serde_json::json!(["Asks before commands", "ask_commands"]));
+        assert_eq!(
+            page.tab.script(mode, &[]).await,
+            serde_json::json!(["Asks before commands", "ask_commands"])
+        );
         press(modes, Key::Up).await;
         press(modes, Key::Enter).await;
-        page.until("it is chosen", "return document.querySelector('.composer select.mode').dataset.mode === 'ask_all'").await;
+        page.until(
+            "it is chosen",
+            "return document.querySelector('.composer select.mode').dataset.mode === 'ask_all'",
+        )
+        .await;
         press(modes, Key::End).await;
         press(modes, Key::Enter).await;
         page.tab.find("dialog[open]").await;
         page.press("Keep asking").await;
-        page.until("the field says what is", "return document.querySelector('.composer select.mode').value === 'Asks before everything'").await;
+        page.until(
+            "the field says what is",
+            "return document.querySelector('.composer select.mode').value === 'Asks before everything'",
+        )
+        .await;
         let kept = "return document.querySelector('#composer').value";
         assert_eq!(page.tab.script(kept, &[]).await, "half a thought", "no Enter has sent it");
     });

@@ -199,9 +199,7 @@ fn long_answers_are_drawn_as_they_were_written_and_do_not_hold_the_page() {
 #[test]
 fn what_misleads_in_an_output_is_drawn_as_escapes() {
     play("what_misleads_in_an_output_is_drawn_as_escapes", async |stage| {
-        let line = |name: &str| {
-            json!({"command": format!("printf '{name} \\342\\200\\256desrever\\342\\200\\254 a\\342\\200\\213b \\342\\201\\246c\\342\\201\\251\\n'")})
-        };
+        let line = |name: &str| json!({"command": format!("printf '{name} \\342\\200\\256desrever\\342\\200\\254 a\\342\\200\\213b \\342\\201\\246c\\342\\201\\251\\n'")});
         let model = FakeAnthropic::by(move |request| match request.n {
             1 => answer().tool("bash", line("first")).tool("background_run", line("second")),
             _ => say("It printed."),
@@ -217,7 +215,9 @@ fn what_misleads_in_an_output_is_drawn_as_escapes() {
         let seen = r"\u{202e}desrever\u{202c} a\u{200b}b \u{2066}c\u{2069}";
         page.says(&format!("first {seen}")).await;
         let holds = |selector: &str| {
-            format!("return [...document.querySelectorAll('{selector}')].some(one => one.innerText.includes(arguments[0]))")
+            format!(
+                "return [...document.querySelectorAll('{selector}')].some(one => one.innerText.includes(arguments[0]))"
+            )
         };
         let second = format!("second {seen}");
         page.tab.until("the card's last line", &holds(".task .last"), &[second.as_str().into()]).await;
@@ -268,7 +268,11 @@ fn what_is_selected_in_a_growing_answer_stays_selected() {
         page.says("let one = 1;").await;
         page.tab.until("it is there", select, &["#conversation .prose pre".into(), "one".into()]).await;
         code.open();
-        page.until("the code goes on", "return document.querySelector('.prose pre')?.innerText.includes('let two')").await;
+        page.until(
+            "the code goes on",
+            "return document.querySelector('.prose pre')?.innerText.includes('let two')",
+        )
+        .await;
         page.says("The end.").await;
         page.idle().await;
         assert_eq!(page.count("One two three. Four five.").await, 1, "{:?}", page.rows().await);

@@ -172,7 +172,7 @@ fn output_can_be_copied_and_taken_whole() {
         page.tab.click(".task[aria-label^=seq] .open").await;
         let cut = "return document.querySelector('.task .screen')?.innerText.includes('earlier lines')";
         page.until("the screen has its end", cut).await;
-        page.press("Copy").await;
+        page.tab.click(".task[aria-label^=seq] .actions button:nth-last-of-type(3)").await;
         page.press("Download").await;
         let log = page.until("it is offered", "return window.offered[3]").await;
         assert!(log.as_str().is_some_and(|log| log.starts_with("1\n") && log.ends_with("7000\nshortline\n")));

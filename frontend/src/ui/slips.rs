@@ -91,7 +91,13 @@ pub fn Full() -> View {
     let page = use_page();
     let dispatch = use_dispatch();
     let go_on = move |_| {
-        dispatch.send(Wish::GoOnAnew(untrack(|| left_unsaid(page))));
+        let words = untrack(|| left_unsaid(page));
+        for waiting in page.queue.get_untracked() {
+            if let Waiting::Words { id, .. } = waiting {
+                dispatch.agent(UserEvent::Unsay { id });
+            }
+        }
+        dispatch.send(Wish::GoOnAnew(words));
         dom::focus_id(composer::ID);
     };
     view! {
