@@ -6,6 +6,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use agent::Event;
 use agent::event::{ModelInput, UserEvent};
 use agent::record::{Entry, Record};
+use agent::settings::{ModelChoice, Provider};
 use agent::transcript::request_of_call;
 use agent::view::TurnView;
 use serde_json::{Value, json};
@@ -252,7 +253,7 @@ fn a_conversation_that_fills_the_context_gets_nothing_more() {
     assert_eq!(rig.calls.len(), calls);
     assert!(rig.status.as_ref().unwrap().full);
     // Another model may have room.
-    rig.settings.model.model = "larger".to_owned();
+    rig.settings.model = ModelChoice { provider: Provider::Direct, model: "larger".to_owned() };
     rig.send(Event::Settings(rig.settings.clone()));
     assert_eq!(rig.calls.len(), calls + 1);
     let words = words_of(&rig);
