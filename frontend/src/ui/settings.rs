@@ -253,7 +253,7 @@ fn WakeSettings() -> View {
                 />
                 <span>
                     <strong>"Wake the agent"</strong>
-                    <small>"A result that finds it idle starts a turn. Otherwise it waits for your next words."</small>
+                    <small>"A result that finds it idle starts a turn. Otherwise, and for what was stopped or lost, it waits for your next words."</small>
                 </span>
             </label>
             <p class="row">

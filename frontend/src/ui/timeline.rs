@@ -281,7 +281,8 @@ fn in_words(span: &Span, now: Option<u64>) -> String {
         (None, Some(now)) => format!("so far {}", since(now)),
         (None, None) => "goes on".to_owned(),
     };
-    format!("{kind} · {} · {took} · from {}", span.label, dom::time_of_day(span.start))
+    let failed = if span.end.is_some() && span.tone == Tone::Bad { " · failed" } else { "" };
+    format!("{kind} · {} · {took}{failed} · from {}", span.label, dom::time_of_day(span.start))
 }
 
 #[component]
