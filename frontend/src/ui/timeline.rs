@@ -3,7 +3,7 @@
 pub(crate) mod layout;
 
 use agent::CallId;
-use agent::view::{Lane, Span};
+use agent::view::{Lane, Span, Tone};
 use leptos::ev;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
