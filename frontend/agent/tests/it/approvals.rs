@@ -36,6 +36,7 @@ fn changed(path: &str) -> Outcome {
         added: 1,
         removed: 0,
         diff: String::new(),
+        note: None,
     }))
 }
 

@@ -637,6 +637,7 @@ impl World {
                     added: 1,
                     removed: 0,
                     diff: String::new(),
+                    note: None,
                 }))
             }
             ToolCall::EditFile(_) | ToolCall::SendInput(_) => panic!("the demo has no use for {name}"),
