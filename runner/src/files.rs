@@ -258,17 +258,19 @@ impl Inner {
             Err(problem) if problem.code == ProblemCode::NotFound => None,
             Err(problem) => return Err(problem),
         };
+        let old = before.as_ref().and_then(|old| old.as_deref().ok());
+        let (content, note) = lines::fitted(old.unwrap_or_default(), content);
         let diff = match &before {
-            None => Change::between(&relative, None, content),
-            Some(Ok(old)) => Change::between(&relative, Some(old), content),
+            None => Change::between(&relative, None, &content),
+            Some(Ok(old)) => Change::between(&relative, Some(old), &content),
             Some(Err(reason)) => Change {
                 added: content.lines().count() as u64,
                 removed: 0,
                 diff: format!("(No diff: what was there {reason}.)\n"),
             },
         };
-        let change = diff.of(&relative, before.is_none());
-        self.replace(&relative, path, content, name, |intent| announce(intent, &change))?;
+        let change = diff.of(&relative, before.is_none(), note);
+        self.replace(&relative, path, &content, name, |intent| announce(intent, &change))?;
         Ok(change)
     }
 
@@ -300,7 +302,7 @@ impl Inner {
             Problem::new(code, format!("{path} {reason}, so it cannot be edited. Use a command."))
         })?;
         let new = lines::edited(&old, old_text, new_text).ok_or_else(|| no_match(path, &old, old_text))?;
-        let change = Change::between(&relative, Some(&old), &new).of(&relative, false);
+        let change = Change::between(&relative, Some(&old), &new).of(&relative, false, None);
         self.replace(&relative, path, &new, name, |intent| announce(intent, &change))?;
         Ok(change)
     }

@@ -8,6 +8,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use ring::agreement::{self, ECDH_P256, EphemeralPrivateKey, agree_ephemeral};
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, UnparsedPublicKey,
@@ -85,8 +86,10 @@ pub struct PublicKey(pub [u8; KEY_BYTES]);
 impl PublicKey {
     /// A key as a page sends it; `None` if it has not the form of one.
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        // The mark of a point that is not compressed. One that is none verifies nothing.
-        bytes.try_into().ok().filter(|bytes: &[u8; KEY_BYTES]| bytes[0] == 4).map(Self)
+        // Verifying a signature does not say whether the key was wrong or the signature; an agreement fails for a wrong key alone.
+        let own = EphemeralPrivateKey::generate(&ECDH_P256, &SystemRandom::new()).ok()?;
+        agree_ephemeral(own, &agreement::UnparsedPublicKey::new(&ECDH_P256, bytes), |_| ()).ok()?;
+        bytes.try_into().ok().map(Self)
     }
 
     /// Whether this key's owner signed the text.
@@ -155,6 +158,8 @@ mod tests {
         let mut nowhere = key;
         nowhere.0[40] ^= 1;
         assert!(!nowhere.verifies("a text", &signature));
+        assert_eq!(PublicKey::read(&nowhere.0), None, "it is no point of the curve");
+        assert_eq!(PublicKey::read(&[4; KEY_BYTES]), None);
         assert_eq!(PublicKey::read(&identity.public()[1..]), None);
     }
 

@@ -35,6 +35,11 @@ pub struct Limits {
     pub ended_most: usize,
     /// How long acknowledged ones stay listed.
     pub ended_age: Duration,
+    /// Sessions whose events are numbered. Beyond it those of which nothing is left are forgotten, and no others begin
+    /// tasks.
+    pub sessions: usize,
+    /// Events of one session that wait for its page. Beyond it no task of it begins.
+    pub untaken: u64,
     /// Time between TERM and KILL.
     pub grace: Duration,
     /// How long an end waits for a pipe that others hold open but nobody writes to.
@@ -64,6 +69,8 @@ impl Default for Limits {
             ended_kept: 1_000,
             ended_most: 20_000,
             ended_age: Duration::from_secs(7 * 24 * 60 * 60),
+            sessions: 20_000,
+            untaken: 20_000,
             grace: Duration::from_secs(5),
             drain_quiet: Duration::from_millis(250),
             drain_most: Duration::from_secs(2),

@@ -11,6 +11,8 @@ use std::time::Duration;
 use ring::hmac;
 use shared::ClientId;
 
+// A code of yesterday evening is not good this morning, though the machine slept.
+use crate::clock::since_boot as clock;
 use crate::secret::{Secret, SecretHash};
 
 /// How long a code is good.
@@ -97,16 +99,6 @@ impl Pairing {
 
 fn key(code: &Secret) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, code.expose().as_bytes())
-}
-
-/// A clock that nobody sets and that goes on while the machine sleeps: a code of yesterday evening is not good this morning.
-fn clock() -> Duration {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    let which = rustix::time::ClockId::Boottime;
-    // Where there is no such clock this one counts sleep.
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    let which = rustix::time::ClockId::Monotonic;
-    rustix::time::clock_gettime(which).try_into().unwrap_or_default()
 }
 
 #[cfg(test)]

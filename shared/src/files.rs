@@ -28,4 +28,7 @@ pub struct FileChange {
     pub removed: u64,
     /// A unified diff with three lines of context, at most 32 KiB; the last line says so if it was cut.
     pub diff: String,
+    /// How what was written differs from what was asked for, as a sentence.
+    #[serde(default)]
+    pub note: Option<String>,
 }

@@ -56,7 +56,8 @@ pub struct Excerpt {
     /// The end; empty if `omitted_chars` is 0.
     #[serde(default)]
     pub tail: String,
-    /// How many characters (or, where the store had dropped them, bytes) lie between head and tail.
+    /// How many characters, as they were printed, lie between head and tail. Of what a log of an earlier life of the runner
+    /// had dropped, bytes: how many characters those were is not known any more.
     #[serde(default)]
     pub omitted_chars: u64,
 }

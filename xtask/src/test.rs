@@ -275,12 +275,15 @@ fn counts_in(line: &str) -> Option<Counts> {
     Some(Counts { passed: number(" passed;")?, failed: number(" failed;")?, left_out: 0 })
 }
 
-/// Property tests begin from the same seed in every run, so that a change is judged by itself and not by the luck of the draw.
-/// `cargo test` draws a new one each time, and so does this with another seed in the environment.
+/// What is drawn in tests begins from the same seed in every run, so that a change is judged by itself and not by the luck of
+/// the draw. `cargo test` draws a new one each time, and this takes another that is in the environment.
 fn test(args: &[&str]) -> anyhow::Result<Outcome> {
-    const SEED: &str = "PROPTEST_RNG_SEED";
-    let seed = env::var_os(SEED).unwrap_or_else(|| "8".into());
-    command(cargo::cargo().args(["test", "--no-fail-fast"]).args(args).env(SEED, seed))
+    let mut cargo = cargo::cargo();
+    cargo.args(["test", "--no-fail-fast"]).args(args);
+    for name in ["PROPTEST_RNG_SEED", "MEANWHILE_FIRST_SEED"] {
+        cargo.env(name, env::var_os(name).unwrap_or_else(|| "8".into()));
+    }
+    command(&mut cargo)
 }
 
 /// A step without tests has not shown anything.
@@ -389,7 +392,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_command_is_judged_by_its_status_and_by_its_tests() {
+    fn a_cargois_judged_by_its_status_and_by_its_tests() {
         let shell = |script: &str| watch(Command::new("sh").args(["-c", script]), &mut io::sink());
         let counts = |outcome: anyhow::Result<Outcome>| match outcome {
             Ok(Outcome::Ran(counts)) => Ok(counts),

@@ -27,7 +27,8 @@ pub enum Verdict {
     Ask {
         /// Why, in a short sentence.
         reason: String,
-        /// What "always" can mean here: exactly this, then a safe prefix if there is one. Empty if it can mean nothing.
+        /// What "always" can mean here: exactly this, then a safe prefix if there is one. Empty if it can mean nothing, and for what is
+        /// dangerous.
         always: Vec<Rule>,
         /// What is dangerous in it, part by part.
         dangers: Vec<Danger>,
@@ -67,11 +68,8 @@ pub fn decide(call: &ToolCall, mode: Mode, rules: &[Rule], place: Place<'_>) -> 
 #[must_use]
 pub fn ask_unheld(call: &ToolCall, workspace: &str) -> Verdict {
     let exact = Rule::Exact { command: call.subject().to_owned(), workspace: workspace.to_owned() };
-    Verdict::Ask {
-        reason: "It seems only to read, but this system cannot hold it to that.".to_owned(),
-        always: vec![exact],
-        dangers: danger::of(call.subject(), workspace),
-    }
+    let reason = "It seems only to read, but this system cannot hold it to that.";
+    ask(reason.to_owned(), vec![exact], danger::of(call.subject(), workspace))
 }
 
 /// The question in place of [`Verdict::ReadOnly`] for a command that failed when it was held to reading.
@@ -79,14 +77,13 @@ pub fn ask_unheld(call: &ToolCall, workspace: &str) -> Verdict {
 pub fn ask_refused(call: &ToolCall, workspace: &str) -> Verdict {
     let tried = "tried what reading does not need, and was refused".to_owned();
     let tried = Danger { part: String::new(), what: vec![tried] };
-    let exact = Rule::Exact { command: call.subject().to_owned(), workspace: workspace.to_owned() };
-    Verdict::Ask {
-        reason:
-            "It seems only to read, but failed when it was held to that. Now it would run without that limit."
-                .to_owned(),
-        always: vec![exact],
-        dangers: [tried].into_iter().chain(danger::of(call.subject(), workspace)).collect(),
-    }
+    let reason =
+        "It seems only to read, but failed when it was held to that. Now it would run without that limit.";
+    ask(
+        reason.to_owned(),
+        Vec::new(),
+        [tried].into_iter().chain(danger::of(call.subject(), workspace)).collect(),
+    )
 }
 
 /// The question after the runner refused what nobody was asked about: a change of a file, since a link may have hidden what it is,
@@ -96,7 +93,15 @@ pub fn ask_first(call: &ToolCall, reason: &str, workspace: &str) -> Verdict {
     let is_command = matches!(call, ToolCall::Bash(_) | ToolCall::BackgroundRun(_));
     let subject = call.subject();
     let dangers = if is_command { danger::of(subject, workspace) } else { vec![by_itself(subject)] };
-    Verdict::Ask { reason: reason.to_owned(), always: Vec::new(), dangers }
+    ask(reason.to_owned(), Vec::new(), dangers)
+}
+
+/// A question; what is dangerous is asked for each time.
+fn ask(reason: String, mut always: Vec<Rule>, dangers: Vec<Danger>) -> Verdict {
+    if !dangers.is_empty() {
+        always.clear();
+    }
+    Verdict::Ask { reason, always, dangers }
 }
 
 fn by_itself(path: &str) -> Danger {
@@ -144,7 +149,7 @@ fn decide_command(command: &str, rules: &[Rule], workspace: &str) -> Verdict {
     let offered = words
         .and_then(|words| prefix::offer(words, workspace))
         .map(|words| Rule::Prefix { words, workspace: workspace.to_owned() });
-    Verdict::Ask { reason, always: [exact].into_iter().chain(offered).collect(), dangers }
+    ask(reason, [exact].into_iter().chain(offered).collect(), dangers)
 }
 
 #[cfg(test)]

@@ -66,8 +66,8 @@ pub struct Session {
     pub call: CallId,
     /// The model of the last call.
     pub model: ModelChoice,
-    /// The model whose context the last answer filled: it cannot take in another word.
-    pub full: Option<String>,
+    /// Whether its last answer ended because the conversation filled that model's context.
+    pub full: bool,
     /// Failed tries since the last answer.
     pub failures: u32,
     /// Pauses of the server in a row.
@@ -356,9 +356,9 @@ impl Session {
 
     fn answered(&mut self, content: &[Value], stop: &Stop, usage: Usage) {
         self.failures = 0;
+        self.full = *stop == Stop::ContextFull;
         self.unanswered.clear();
         self.results_stayed = false;
-        self.full = (*stop == Stop::ContextFull).then(|| self.model.model.clone());
         self.spend(usage);
         let content = self.transcript.answer(content, &self.model.model);
         let uses: Vec<ToolUse> = tool_uses(&content)

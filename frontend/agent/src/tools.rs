@@ -112,12 +112,15 @@ pub fn told<'a>(call: &ToolCall, reply: Reply, known: impl Iterator<Item = &'a T
         }
         (_, Reply::Changed(change)) => {
             let verb = if change.created { "Created" } else { "Changed" };
-            let content = format!(
+            let mut content = format!(
                 "{verb} {}: {} added, {} removed.",
                 change.path,
                 notice::count(change.added, "line", "lines"),
                 change.removed
             );
+            if let Some(note) = &change.note {
+                content.push_str(&format!(" {note}"));
+            }
             let label = match (change.added, change.removed) {
                 (added, 0) => format!("+{added}"),
                 (0, removed) => format!("−{removed}"),

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use crate::effect::CallId;
 use crate::model::Request;
-use crate::model::answer::{identify, keep};
+use crate::model::answer::{identify, is_known, keep};
 use crate::model::message::{Message, Role, block_type, ends_on_server_tool, is_thinking};
 use crate::notice::{cut_head, cut_tail};
 use crate::record::{Entry, Record};
@@ -97,7 +97,7 @@ impl Transcript {
         }
     }
 
-    /// Removes the last message, which no server took, and gives what of it must stay: all but these words, or the results without their
+    /// Removes the last message, which no server took, and what the answer before it holds that not every server knows, and gives what of it must stay: all but these words, or the results without their
     /// texts.
     pub fn take_back(&mut self, words: &[String], results: bool) -> Vec<Value> {
         if results {
@@ -110,6 +110,17 @@ impl Transcript {
         }
         self.makers.pop();
         let mut left = self.messages.pop().map(|last| last.content).unwrap_or_default();
+        // That answer has not been sent back before: it may be what was refused.
+        if let Some(answer) = self.messages.last_mut() {
+            answer.content.retain(is_known);
+            while answer.content.last().is_some_and(is_thinking) {
+                answer.content.pop();
+            }
+            if answer.content.is_empty() {
+                self.messages.pop();
+                self.makers.pop();
+            }
+        }
         for word in words {
             if let Some(place) = left.iter().position(|block| block["text"].as_str() == Some(word)) {
                 left.remove(place);

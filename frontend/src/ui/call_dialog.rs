@@ -1,7 +1,7 @@
 //! The exact messages of a call as they were sent, what the runner put in marked.
 
 use leptos::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::kit::{CopyButton, Modal};
 use super::use_page;

@@ -39,7 +39,8 @@ pub fn HelpDialog() -> View {
             <p>
                 "The agent runs inside this page and calls the model. Commands run on your machine, in the runner. A command in \
                  the background does not hold the agent up: when it ends, its result is pushed into the queue above the box, and the \
-                 whole queue goes into the agent's next call. If the agent is idle, a result starts a turn by itself."
+                 whole queue goes into the agent's next call. If the agent is idle, a result starts a turn by itself; a task that you stopped, or that the \
+                 runner lost, waits for your next words."
             </p>
             <p>
                 <strong>"Stop reply"</strong>

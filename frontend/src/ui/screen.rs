@@ -34,8 +34,8 @@ pub fn ScreenView(id: TaskId, serial: u64, screen: RwSignal<Screen>, task: RwSig
     }
     on_cleanup(move || {
         if local.watches_no_more(&id) {
-            // What nobody looks at is not kept: it is read again when it is opened.
-            let _gone_with_its_card = screen.try_set(Screen::default());
+            // It comes again whole when it is looked at again.
+            let _ = screen.try_set(Screen::default());
             tell(UserEvent::Unwatch { task: id, viewer: 0 });
         }
     });

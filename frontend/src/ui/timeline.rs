@@ -3,7 +3,7 @@
 pub(crate) mod layout;
 
 use agent::CallId;
-use agent::view::{Lane, Span};
+use agent::view::{Lane, Span, Tone};
 use leptos::ev;
 use leptos::prelude::*;
 use std::collections::BTreeMap;
@@ -282,7 +282,8 @@ fn in_words(span: &Span, now: Option<u64>) -> String {
         (None, Some(now)) => format!("so far {}", since(now)),
         (None, None) => "goes on".to_owned(),
     };
-    format!("{kind} · {} · {took} · from {}", span.label, dom::time_of_day(span.start))
+    let failed = if span.end.is_some() && span.tone == Tone::Bad { " · failed" } else { "" };
+    format!("{kind} · {} · {took}{failed} · from {}", span.label, dom::time_of_day(span.start))
 }
 
 #[component]

@@ -124,6 +124,15 @@ fn Card(card: RwSignal<ToolCard>) -> View {
         let runs = stands.with(|stands| stands.as_ref().is_some_and(|stands| stands.runs_here));
         card.with(|card| card.task.clone()).filter(|_| runs && moved())
     });
+    // A task that was left to itself goes on after its tool is done.
+    let spoken = move || {
+        stands.with(|stands| match stands.as_ref().map(|stands| stands.tone) {
+            Some("good") => "done",
+            Some("bad") => "failed",
+            Some(tone) => tone,
+            None => state.get(),
+        })
+    };
     let parts = move || card.with(parts);
     let all = RwSignal::new(false);
     let whole = RwSignal::new(false);
@@ -177,7 +186,7 @@ fn Card(card: RwSignal<ToolCard>) -> View {
                         view! { <code class="subject">{text}</code> }
                     }
                 }}
-                <span class="unseen">{move || state.get()}</span>
+                <span class="unseen">{spoken}</span>
                 <span class="result">{result}</span>
                 {move || task.get().map(|task| view! { <TaskLink task/> })}
                 <Show when=hides>

@@ -29,9 +29,9 @@ impl Change {
         Self { added, removed, diff: cut_diff(text) }
     }
 
-    pub(super) fn of(self, path: &Path, created: bool) -> FileChange {
+    pub(super) fn of(self, path: &Path, created: bool, note: Option<String>) -> FileChange {
         let Self { added, removed, diff } = self;
-        FileChange { path: path.to_string_lossy().into_owned(), created, added, removed, diff }
+        FileChange { path: path.to_string_lossy().into_owned(), created, added, removed, diff, note }
     }
 }
 

@@ -33,15 +33,11 @@ pub(super) fn system(path: &str, error: &io::Error) -> Problem {
 
 /// Says what is nearly there.
 pub(super) fn no_match(path: &str, old: &str, wanted: &str) -> Problem {
-    let hint = if old.contains("\r\n") && old.replace("\r\n", "\n").contains(&wanted.replace("\r\n", "\n")) {
-        " It is there with other line ends: the file has \\r\\n.".to_owned()
-    } else {
-        let first = wanted.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-        let near = old.lines().position(|line| !first.is_empty() && line.trim() == first);
-        near.map_or_else(String::new, |at| {
-            format!(" Line {} is like its first line; the rest or the spaces differ.", at + 1)
-        })
-    };
+    let first = wanted.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let near = old.lines().position(|line| !first.is_empty() && line.trim() == first);
+    let hint = near.map_or_else(String::new, |at| {
+        format!(" Line {} is like its first line; the rest or the spaces differ.", at + 1)
+    });
     let words =
         format!("The text to replace is not in {path}.{hint} Read the file again and give the text exactly.");
     Problem::new(ProblemCode::NoMatch, words)

@@ -1,15 +1,18 @@
 //! The relay over HTTP, for programs that speak a provider's own protocol: official libraries with the runner as their
 //! base address and a client's credential as their key.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
-use futures_util::{StreamExt as _, stream};
-use http_body_util::{BodyExt as _, Limited};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use shared::{Problem, ProblemCode};
 
+use super::BODY_TIME;
 use super::problem::Refusal;
 use crate::relay::{ANTHROPIC, MAX_BODY_BYTES};
 use crate::server::Runner;
@@ -27,13 +30,15 @@ pub(super) async fn anthropic(State(runner): State<Arc<Runner>>, request: Reques
     let declared = axum::http::header::CONTENT_LENGTH;
     let declared = parts.headers.get(declared).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > MAX_BODY_BYTES) {
-        return too_large().into_response();
+        return Refusal::from(too_large()).into_response();
     }
-    let body = reqwest::Body::wrap_stream(Limited::new(body, MAX_BODY_BYTES).into_data_stream());
+    let fault = Arc::new(OnceLock::new());
+    let body = reqwest::Body::wrap_stream(arriving(body, Arc::clone(&fault)));
     let answer = runner.relay.call(ANTHROPIC, parts.method, target, &parts.headers, body).await;
     let answer = match answer {
         Ok(answer) => answer,
-        Err(problem) => return Refusal::from(problem).into_response(),
+        // What was wrong with the request has broken the call off.
+        Err(problem) => return Refusal::from(fault.get().cloned().unwrap_or(problem)).into_response(),
     };
     let status = StatusCode::from_u16(answer.status()).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = Response::new(Body::empty());
@@ -52,6 +57,27 @@ pub(super) async fn anthropic(State(runner): State<Arc<Runner>>, request: Reques
     response
 }
 
-fn too_large() -> Refusal {
-    Refusal::new(shared::ProblemCode::TooLarge, format!("The body is larger than {MAX_BODY_BYTES} bytes."))
+/// The body as it comes, each piece of it in time. The model may think as long as it likes, but not the caller, whose request
+/// holds a place. What is wrong with it is put into `fault`.
+fn arriving(body: Body, fault: Arc<OnceLock<Problem>>) -> impl Stream<Item = Result<Bytes, &'static str>> {
+    let pieces = Limited::new(body, MAX_BODY_BYTES).into_data_stream();
+    stream::unfold(Some((pieces, fault)), async |state| {
+        let (mut pieces, fault) = state?;
+        let problem = match tokio::time::timeout(BODY_TIME, pieces.next()).await {
+            Ok(Some(Ok(piece))) => return Some((Ok(piece), Some((pieces, fault)))),
+            Ok(None) => return None,
+            Ok(Some(Err(error))) if error.is::<LengthLimitError>() => too_large(),
+            Ok(Some(Err(error))) => {
+                Problem::retryable(ProblemCode::Malformed, format!("The body broke off: {error}."))
+            }
+            Err(_) => Problem::retryable(ProblemCode::Malformed, "The body did not come in time."),
+        };
+        // It is the first: nothing follows it.
+        let _first = fault.set(problem);
+        Some((Err("the request is not whole"), None))
+    })
+}
+
+fn too_large() -> Problem {
+    Problem::new(ProblemCode::TooLarge, format!("The body is larger than {MAX_BODY_BYTES} bytes."))
 }

@@ -300,7 +300,9 @@ impl Shared {
                 let read = witness.take().map(|output| is_read(&output));
                 let asked = self.state().mode != Mode::Free;
                 let alone = cfg!(target_os = "linux") && all;
-                let left = if alone { Vec::new() } else { tree::describe(&tree::members(Some(leader))) };
+                // What is being ended is not left behind, though some of it may take a moment longer than its leader.
+                let left =
+                    if alone || asked { Vec::new() } else { tree::describe(&tree::members(Some(leader))) };
                 let exited = Exited {
                     code: status.exit_status(),
                     signal: status.terminating_signal(),

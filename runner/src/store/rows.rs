@@ -143,6 +143,18 @@ pub(crate) fn acknowledge(
     Ok(Seq(acknowledged))
 }
 
+/// Forgets sessions of which nothing is left.
+pub(crate) fn forget_sessions(connection: &Connection, sessions: &[SessionId]) -> rusqlite::Result<()> {
+    let mut forget = connection.prepare_cached(
+        "DELETE FROM sessions WHERE id = ?1 AND acknowledged = last
+         AND NOT EXISTS (SELECT 1 FROM outbox WHERE session = ?1)",
+    )?;
+    for session in sessions {
+        forget.execute([session.0])?;
+    }
+    Ok(())
+}
+
 /// How long the start of a task that is no longer known is remembered, in milliseconds: one day.
 pub(crate) const FORGOTTEN_MS: u64 = 24 * 60 * 60 * 1_000;
 /// How many of them at most.

@@ -257,6 +257,7 @@ impl Inner {
         start: Start,
         folder: PathBuf,
     ) -> Result<Arc<Record>, Problem> {
+        self.make_room(session)?;
         let (place, waits) = match self.queue.enter(session) {
             Entry::Now(place) => (Ok(place), false),
             Entry::Later(line) => (Err(line), true),
@@ -309,11 +310,12 @@ impl Inner {
         Ok(record)
     }
 
+    /// The disk is looked at without the lock.
     fn fresh_id(&self) -> TaskId {
-        let state = self.state();
         loop {
             let id = TaskId::from_uuid(Uuid::new_v4());
-            if !state.numbers.contains_key(&id) && !self.logs.join(id.as_str()).exists() {
+            let known = self.state().numbers.contains_key(&id);
+            if !known && !self.logs.join(id.as_str()).exists() {
                 return id;
             }
         }

@@ -39,11 +39,27 @@ pub(super) struct Log {
 struct State {
     file: Option<File>,
     recent: Vec<u8>,
-    lines: u64,
+    /// Of all that was ever printed; not known of a log of an earlier life.
+    counted: Option<Counted>,
     on_disk: u64,
     spare: Option<Spare>,
     /// Nothing is kept any more.
     removed: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Counted {
+    lines: u64,
+    characters: u64,
+}
+
+/// The two ends of an output.
+struct Ends {
+    head: Vec<u8>,
+    /// Nothing if all of it is in the head.
+    tail: Option<Vec<u8>>,
+    /// Characters between the two.
+    between: u64,
 }
 
 /// After a failure of the disk.
@@ -69,7 +85,8 @@ impl Kept {
 
 impl Log {
     pub(super) fn new(path: PathBuf, head: u64, tail: u64, disk: Arc<AtomicU64>) -> Self {
-        Self { path, head, tail: tail.max(1), total: watch::Sender::new(0), state: Mutex::default(), disk }
+        let state = Mutex::new(State { counted: Some(Counted::default()), ..State::default() });
+        Self { path, head, tail: tail.max(1), total: watch::Sender::new(0), state, disk }
     }
 
     /// The log of an earlier life of the runner. `total` is what its record says, if the task's end was recorded.
@@ -86,6 +103,7 @@ impl Log {
         let wrapped = on_disk >= log.head + log.tail;
         let mut state = log.state();
         state.on_disk = on_disk;
+        state.counted = None;
         let total = match total {
             Some(total) if wrapped => total.max(on_disk),
             Some(total) => {
@@ -148,7 +166,10 @@ impl Log {
             spare.bytes.drain(..surplus);
             spare.bytes.extend(chunk);
         }
-        state.lines += memchr::memchr_iter(b'\n', chunk).count() as u64;
+        if let Some(counted) = &mut state.counted {
+            counted.lines += memchr::memchr_iter(b'\n', chunk).count() as u64;
+            counted.characters += text::characters(chunk);
+        }
         if chunk.len() >= RECENT {
             state.recent.clear();
         } else {
@@ -234,7 +255,7 @@ impl Log {
     /// Deletes what is kept.
     pub(super) fn remove(&self) {
         let mut state = self.state();
-        *state = State { removed: true, lines: state.lines, on_disk: state.on_disk, ..State::default() };
+        *state = State { removed: true, counted: state.counted, on_disk: state.on_disk, ..State::default() };
         match std::fs::remove_file(&self.path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -245,6 +266,12 @@ impl Log {
 
     pub(super) fn on_disk(&self) -> u64 {
         self.state().on_disk
+    }
+
+    /// Whether all of it is in memory.
+    pub(super) fn is_at_hand(&self) -> bool {
+        let state = self.state();
+        state.recent.len() as u64 == self.total()
     }
 
     pub(super) fn last_line(&self) -> String {
@@ -320,12 +347,15 @@ impl Log {
         Ok(())
     }
 
-    /// The first bytes and the last, as many as asked for of each, and how many lie between.
-    fn ends(&self, window: u64) -> io::Result<(Vec<u8>, Vec<u8>, u64)> {
-        let kept = self.kept();
+    /// The first bytes and the last, as many as asked for of each.
+    fn ends(&self, window: u64) -> io::Result<Ends> {
+        let (kept, counted) = {
+            let state = self.state();
+            (self.kept_of(&state), state.counted)
+        };
         let window = window.max(WINDOW);
         if kept.omitted() == 0 && kept.total <= 2 * window {
-            return Ok((self.range(0, kept.total)?.0, Vec::new(), 0));
+            return Ok(Ends { head: self.range(0, kept.total)?.0, tail: None, between: 0 });
         }
         let head_end = kept.head_end.min(window);
         // Where nothing is lost, what is kept is in one piece, and where its parts meet does not bound the end.
@@ -333,7 +363,32 @@ impl Log {
         let tail_start = kept.total.saturating_sub(window).max(kept_from);
         let (head, _) = self.range(0, head_end)?;
         let (tail, tail_start) = self.range(tail_start, kept.total)?;
-        Ok((head, tail, tail_start.saturating_sub(head_end)))
+        let between = match counted {
+            Some(counted) => {
+                counted.characters.saturating_sub(text::characters(&head) + text::characters(&tail))
+            }
+            None => {
+                self.characters(head_end, kept.head_end.min(tail_start))?
+                    + kept.omitted()
+                    + self.characters(kept.tail_start.max(head_end), tail_start)?
+            }
+        };
+        Ok(Ends { head, tail: Some(tail), between })
+    }
+
+    /// The characters from `from` up to `to`, all kept.
+    fn characters(&self, mut from: u64, to: u64) -> io::Result<u64> {
+        let mut count = 0;
+        while from < to {
+            let most = usize::try_from(to - from).unwrap_or(usize::MAX).min(1024 * 1024);
+            let slice = self.read(from, most)?;
+            if slice.data.0.is_empty() {
+                break;
+            }
+            count += text::characters(&slice.data.0);
+            from = slice.from + slice.data.0.len() as u64;
+        }
+        Ok(count)
     }
 
     /// The bytes from `from` up to `to`, all kept, and where they begin in the end.
@@ -359,10 +414,11 @@ impl Log {
     /// Text for the model: the first and last half of `most` characters. Blocks on the disk.
     pub(super) fn excerpt(&self, most: usize) -> Excerpt {
         match self.ends(4 * most as u64) {
-            Ok((all, tail, 0)) if tail.is_empty() => text::cut(text::clean(&all), most),
-            Ok((head, tail, between)) => {
-                let (tail, before) = text::clean_tail(&tail);
-                text::join(&text::clean(&head), &tail, between + before as u64, most)
+            Ok(Ends { head, tail: None, .. }) => text::cut(text::clean(&head), most),
+            Ok(Ends { head, tail: Some(tail), between }) => {
+                let (shown, before) = text::clean_tail(&tail);
+                let between = between + text::characters(&tail[..before]);
+                text::join(&text::clean(&head), &shown, between, most)
             }
             Err(error) => unreadable(&error),
         }
@@ -374,8 +430,8 @@ impl Log {
             return Excerpt::default();
         }
         match self.ends(8 * most as u64) {
-            Ok((all, tail, _)) => {
-                let text = if tail.is_empty() { text::clean(&all) } else { text::clean_tail(&tail).0 };
+            Ok(Ends { head, tail, .. }) => {
+                let text = tail.map_or_else(|| text::clean(&head), |tail| text::clean_tail(&tail).0);
                 text::cut(text::last_lines(&text, lines).to_owned(), most)
             }
             Err(error) => unreadable(&error),
@@ -394,13 +450,13 @@ impl Log {
         };
         if tail_start == kept.head_end {
             head.extend_from_slice(&tail);
-            let (found, matches) = text::matching(&text::clean(&head), pattern, 1, lines);
+            let (found, matches) = text::matching(&text::clean(&head), pattern, Some(1), lines);
             return (text::cut(found, most), matches);
         }
-        let (mut found, matches) = text::matching(&text::clean(&head), pattern, 1, lines);
+        let (mut found, matches) = text::matching(&text::clean(&head), pattern, Some(1), lines);
         let (tail, _) = text::clean_tail(&tail);
         let ends = tail.bytes().filter(|byte| *byte == b'\n').count() as u64;
-        let first = self.state().lines.saturating_sub(ends) + 1;
+        let first = self.state().counted.map(|counted| counted.lines.saturating_sub(ends) + 1);
         let (found_tail, matches_tail) = text::matching(&tail, pattern, first, lines);
         found.push_str(&found_tail);
         (text::cut(text::last_lines(&found, lines).to_owned(), most), matches + matches_tail)

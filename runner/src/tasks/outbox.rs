@@ -2,21 +2,26 @@
 //!
 //! An event is saved first and put here afterwards, on the store's thread; that wakes whoever delivers it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use shared::protocol::TaskEvent;
 use shared::{Seq, SessionId};
 use tokio::sync::watch;
 
-/// Events of one session that are held in memory.
+/// Events of one session that are held in memory while somebody listens to it.
 const RECENT: usize = 32;
+/// Sessions that are known before those are dropped in which nothing has happened and which nobody listens to.
+const SWEEP: usize = 1_024;
 /// Events of one session that are nowhere but in memory.
 const UNSAVED: usize = 1_000;
 
 #[derive(Default)]
 pub(super) struct Outboxes {
     sessions: Mutex<HashMap<SessionId, Outbox>>,
+    /// How many there were after the last sweep.
+    swept: AtomicUsize,
 }
 
 struct Outbox {
@@ -37,6 +42,18 @@ impl Outbox {
             unsaved: VecDeque::new(),
         }
     }
+
+    fn newest(&self) -> Seq {
+        *self.last.borrow()
+    }
+
+    fn is_heard(&self) -> bool {
+        self.last.receiver_count() > 0
+    }
+
+    fn untaken(&self) -> u64 {
+        self.newest().0.saturating_sub(self.acknowledged.0)
+    }
 }
 
 impl Outboxes {
@@ -55,6 +72,10 @@ impl Outboxes {
             outbox.recent.pop_front();
         }
         outbox.recent.push_back((seq, event));
+        if !outbox.is_heard() {
+            // Whoever comes reads them from the store.
+            outbox.recent.clear();
+        }
         outbox.last.send_replace(seq);
     }
 
@@ -98,7 +119,41 @@ impl Outboxes {
     }
 
     pub(super) fn last(&self, session: SessionId) -> watch::Receiver<Seq> {
-        self.sessions().entry(session).or_insert_with(|| Outbox::new(Seq(0), Seq(0))).last.subscribe()
+        let mut sessions = self.sessions();
+        // Whoever connects may name any session, and another one each time.
+        if sessions.len() >= SWEEP.max(2 * self.swept.load(Ordering::Relaxed)) {
+            sessions.retain(|_, outbox| outbox.newest() > Seq(0) || outbox.is_heard());
+            self.swept.store(sessions.len(), Ordering::Relaxed);
+        }
+        sessions.entry(session).or_insert_with(|| Outbox::new(Seq(0), Seq(0))).last.subscribe()
+    }
+
+    /// How many events wait for the session's page.
+    pub(super) fn untaken(&self, session: SessionId) -> u64 {
+        self.sessions().get(&session).map_or(0, Outbox::untaken)
+    }
+
+    /// Whether the session has numbered events, or may begin to while at most `most` have.
+    pub(super) fn has_place(&self, session: SessionId, most: usize) -> bool {
+        let sessions = self.sessions();
+        let numbered = |outbox: &&Outbox| outbox.newest() > Seq(0);
+        let known = sessions.get(&session).as_ref().is_some_and(numbered);
+        known || sessions.values().filter(numbered).count() < most
+    }
+
+    /// Forgets the sessions of which nothing is left: all is acknowledged, nobody listens, and no task of theirs is listed.
+    /// Gives them. One that comes back begins to count anew, and its page is told so.
+    pub(super) fn forget(&self, listed: &HashSet<SessionId>) -> Vec<SessionId> {
+        let mut sessions = self.sessions();
+        let empty = |session: &SessionId, outbox: &Outbox| {
+            outbox.untaken() == 0 && !outbox.is_heard() && !listed.contains(session)
+        };
+        let gone: Vec<_> =
+            sessions.iter().filter(|(session, outbox)| empty(session, outbox)).map(|(id, _)| *id).collect();
+        for session in &gone {
+            sessions.remove(session);
+        }
+        gone
     }
 
     pub(super) fn acknowledged(&self, session: SessionId) -> Seq {
@@ -138,5 +193,51 @@ impl Outboxes {
             outbox.recent.retain(|(seq, _)| *seq > through);
             outbox.unsaved.retain(|(seq, _)| *seq > through);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn session(number: u128) -> SessionId {
+        SessionId(Uuid::from_u128(number))
+    }
+
+    #[test]
+    fn sessions_that_are_only_named_take_no_room() {
+        let outboxes = Outboxes::default();
+        outboxes.restore(session(0), Seq(7), Seq(7));
+        let heard = outboxes.last(session(1));
+        for number in 2..100_000 {
+            drop(outboxes.last(session(number)));
+        }
+        assert!(outboxes.sessions().len() <= SWEEP + 1, "{}", outboxes.sessions().len());
+        assert_eq!(*outboxes.last(session(0)).borrow(), Seq(7), "what has happened stays");
+        assert!(heard.has_changed().is_ok(), "what is listened to stays");
+        let many: Vec<_> = (0..5_000).map(|number| outboxes.last(session(number))).collect();
+        drop(many);
+        for number in 100_000..110_000 {
+            drop(outboxes.last(session(number)));
+        }
+        assert!(outboxes.sessions().len() < 10_003, "{}", outboxes.sessions().len());
+    }
+
+    #[test]
+    fn a_session_of_which_nothing_is_left_makes_room() {
+        let outboxes = Outboxes::default();
+        for number in 0..4 {
+            outboxes.restore(session(number), Seq(3), Seq(if number == 1 { 2 } else { 3 }));
+        }
+        let heard = outboxes.last(session(2));
+        assert!(outboxes.has_place(session(0), 4) && !outboxes.has_place(session(9), 4));
+        assert_eq!(outboxes.untaken(session(1)), 1);
+        assert_eq!(outboxes.forget(&HashSet::from([session(3)])), [session(0)]);
+        assert!(outboxes.has_place(session(9), 4));
+        assert_eq!(*outboxes.last(session(0)).borrow(), Seq(0));
+        drop(heard);
+        assert_eq!(outboxes.forget(&HashSet::from([session(0), session(3)])), [session(2)]);
     }
 }

@@ -1,58 +1,138 @@
 //! Reading what a task prints: always, in turns with other tasks, through one buffer a thread; and how long after the
 //! leader's end.
+//!
+//! The log is a file, and a disk may take its time, so it is written on threads that may block. Meanwhile more is read, up
+//! to a bound; then the task waits for the disk, and nobody else does.
 
 use std::cell::RefCell;
-use std::future::pending;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::unix::pipe;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::record::Record;
 use crate::limits::Limits;
 
 /// Bytes read at once.
-pub(super) const CHUNK: usize = 64 * 1024;
-/// Reads in a row before others get their turn.
-const READS: usize = 16;
+const CHUNK: usize = 64 * 1024;
+/// Bytes that wait for the disk before no more are read.
+const WAITING: usize = 128 * 1024;
+/// Rounds of reading what is left once nobody of the task should write any more.
+const ROUNDS: usize = 64;
 thread_local! {
     /// One buffer for all tasks that a thread reads for.
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; CHUNK]);
 }
 
-/// Waits for output and takes what is there. 0 at the end, which also closes it.
-pub(super) async fn read(output: &mut Option<pipe::Receiver>, record: &Record) -> usize {
-    let Some(pipe) = output.as_mut() else { return pending().await };
-    if pipe.readable().await.is_err() {
-        *output = None;
-        return 0;
-    }
-    read_ready(output, record)
+/// What a task prints, on its way into its log.
+pub(super) struct Output {
+    record: Arc<Record>,
+    pipe: Option<pipe::Receiver>,
+    /// Read, and not yet being written.
+    waiting: Vec<u8>,
+    /// So many bytes are being written.
+    writing: Option<(usize, JoinHandle<()>)>,
 }
 
-/// Takes what is there now.
-pub(super) fn read_ready(output: &mut Option<pipe::Receiver>, record: &Record) -> usize {
-    let mut taken = 0;
-    BUFFER.with_borrow_mut(|buffer| {
-        for _ in 0..READS {
-            let Some(pipe) = output.as_mut() else { break };
-            match pipe.try_read(buffer) {
-                Ok(0) => *output = None,
-                Ok(count) => {
-                    taken += count;
-                    record.log.append(&buffer[..count]);
+impl Output {
+    pub(super) fn new(record: Arc<Record>, pipe: pipe::Receiver) -> Self {
+        Self { record, pipe: Some(pipe), waiting: Vec::new(), writing: None }
+    }
+
+    /// Whether its end was read and all of it is in the log.
+    pub(super) fn is_over(&self) -> bool {
+        self.pipe.is_none() && self.is_written()
+    }
+
+    /// Whether all that was read is in the log.
+    pub(super) fn is_written(&self) -> bool {
+        self.writing.is_none() && self.waiting.is_empty()
+    }
+
+    /// Waits until there is output or some was written, and goes on with it. Gives how much more is in the log now. Must
+    /// not be called once it is over. Nothing is lost if the future is dropped.
+    pub(super) async fn step(&mut self) -> usize {
+        let Self { pipe, waiting, writing, .. } = self;
+        let written = tokio::select! {
+            biased;
+            written = finished(writing), if writing.is_some() => written,
+            ready = readable(pipe.as_ref()), if pipe.is_some() && waiting.len() < WAITING => {
+                match ready {
+                    Ok(()) => { self.take(); }
+                    Err(_) => self.pipe = None,
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    tracing::warn!(task = %record.id, %error, "the output cannot be read");
-                    *output = None;
-                }
+                0
+            }
+        };
+        self.write();
+        written
+    }
+
+    /// Takes what is there now, and waits until all is written: nobody of the task writes any more, or should.
+    pub(super) async fn rest(&mut self) {
+        for _ in 0..ROUNDS {
+            let taken = self.take();
+            while !self.is_written() {
+                self.write();
+                finished(&mut self.writing).await;
+            }
+            if taken == 0 {
+                break;
             }
         }
-    });
-    taken
+    }
+
+    /// Takes what is there now, as far as there is room for it.
+    fn take(&mut self) -> usize {
+        let Self { record, pipe, waiting, .. } = self;
+        let before = waiting.len();
+        BUFFER.with_borrow_mut(|buffer| {
+            while waiting.len() < WAITING {
+                let Some(open) = pipe.as_mut() else { break };
+                match open.try_read(buffer) {
+                    Ok(0) => *pipe = None,
+                    Ok(count) => waiting.extend_from_slice(&buffer[..count]),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => {
+                        tracing::warn!(task = %record.id, %error, "the output cannot be read");
+                        *pipe = None;
+                    }
+                }
+            }
+        });
+        waiting.len() - before
+    }
+
+    /// Has what waits written, if nothing is being written.
+    fn write(&mut self) {
+        if self.writing.is_none() && !self.waiting.is_empty() {
+            let (record, bytes) = (Arc::clone(&self.record), std::mem::take(&mut self.waiting));
+            let count = bytes.len();
+            let written = tokio::task::spawn_blocking(move || record.log.append(&bytes));
+            self.writing = Some((count, written));
+        }
+    }
+}
+
+/// Waits until what is being written is, and gives how much that was.
+async fn finished(writing: &mut Option<(usize, JoinHandle<()>)>) -> usize {
+    let Some((count, written)) = writing else { return 0 };
+    let count = *count;
+    // The thread that writes may only fail with the runner.
+    let _failed = written.await;
+    *writing = None;
+    count
+}
+
+async fn readable(pipe: Option<&pipe::Receiver>) -> io::Result<()> {
+    match pipe {
+        Some(pipe) => pipe.readable().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The wait for the last output after the leader's end.

@@ -4,11 +4,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use shared::{OpId, Problem, TaskId, Timestamp};
+use shared::{OpId, Problem, ProblemCode, SessionId, TaskId, Timestamp};
 
 use super::inner::Inner;
 use super::record::{Phase, Record};
 use super::{News, blocking};
+use crate::limits::Limits;
 use crate::store::rows;
 
 impl Inner {
@@ -36,7 +37,42 @@ impl Inner {
         Ok(tasks)
     }
 
-    /// The same in a task of its own, if it is due.
+    /// Whether a session may begin a task. Where too many have, those of which nothing is left are forgotten.
+    pub(super) fn make_room(&self, session: SessionId) -> Result<(), Problem> {
+        let Limits { sessions: most, untaken, .. } = self.limits;
+        if self.outboxes.untaken(session) >= untaken {
+            let words = format!(
+                "{untaken} results of this conversation wait for its page to take them, and that is the limit: nothing \
+                 more is started for it. Open it in the browser that it belongs to."
+            );
+            return Err(Problem::retryable(ProblemCode::TooMany, words));
+        }
+        if self.outboxes.has_place(session, most) {
+            return Ok(());
+        }
+        let listed = self.state().order.values().map(|record| record.session).collect();
+        let gone = self.outboxes.forget(&listed);
+        if !gone.is_empty() {
+            self.store.write_soon(
+                move |connection| rows::forget_sessions(connection, &gone),
+                |written| {
+                    if let Err(error) = written {
+                        tracing::warn!(%error, "old sessions are forgotten at the next start at the earliest");
+                    }
+                },
+            );
+        }
+        if self.outboxes.has_place(session, most) {
+            return Ok(());
+        }
+        let words = format!(
+            "{most} conversations have tasks or results here, and that is the limit. Open older ones so that they take \
+             their results, and clear their tasks."
+        );
+        Err(Problem::retryable(ProblemCode::TooMany, words))
+    }
+
+    /// [`Self::retain`] in a task of its own, if it is due.
     pub(super) fn retain_soon(self: &Arc<Self>) {
         if !self.retention_is_due(rows::now().0) {
             return;

@@ -30,11 +30,14 @@ use super::inner::Inner;
 use super::ports;
 use super::prompt;
 use super::queue::Place;
-use super::reader::{CHUNK, Drain, read, read_ready};
+use super::reader::{Drain, Output};
 use super::record::{Command, Phase, Record};
 use super::text::signal_name;
 use crate::shim::wire::{Exited, FromShim};
 use crate::store::rows;
+
+/// How long an end waits for the command lines of what was left behind.
+const NAMES_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why a tree is being ended.
 #[derive(Clone, Copy)]
@@ -131,7 +134,8 @@ impl Supervisor {
     }
 
     async fn supervise(&mut self, running: Running, place: Place) {
-        let Running { mut shim, mut output, pid } = running;
+        let Running { mut shim, output, pid } = running;
+        let mut output = Output::new(Arc::clone(&self.record), output);
         let began = Instant::now();
         self.task.state = TaskState::Running;
         self.task.started = Some(rows::now());
@@ -159,7 +163,7 @@ impl Supervisor {
         let mut timer = pin!(sleep(Duration::ZERO));
         loop {
             if let (Some(end), Some(draining)) = (&exited, &drain)
-                && (output.is_none() || draining.due() <= Instant::now())
+                && (output.is_over() || (output.is_written() && draining.due() <= Instant::now()))
             {
                 self.end(end).await;
                 // What it left behind takes a place as it did.
@@ -178,7 +182,7 @@ impl Supervisor {
                 self.overdue,
                 self.progress_at,
                 self.prompt.due,
-                drain.as_ref().map(Drain::due),
+                drain.as_ref().filter(|_| output.is_written()).map(Drain::due),
             ]
             .into_iter()
             .flatten()
@@ -214,12 +218,12 @@ impl Supervisor {
                     Ok(Some(FromShim::Held(held))) => self.held(held),
                     Ok(Some(FromShim::Started { .. } | FromShim::Failed(_))) => {}
                     Ok(None) | Err(_) => {
-                        self.shim_died(exited.is_some()).await;
+                        self.shim_died(exited.is_some(), &mut output).await;
                         return;
                     }
                 },
-                read = read(&mut output, &self.record), if output.is_some() => {
-                    if read > 0 {
+                written = output.step(), if !output.is_over() => {
+                    if written > 0 {
                         if let Some(drain) = &mut drain {
                             drain.heard();
                         }
@@ -265,7 +269,7 @@ impl Supervisor {
             }
         }
         // Nobody of this task can write any more; what is in the pipe is all.
-        while output.is_some() && read_ready(&mut output, &self.record) > 0 {}
+        output.rest().await;
         self.gone().await;
         let (shims, record) = (Arc::clone(&self.inner.shims), Arc::clone(&self.record));
         let held = self.start.sandbox == Some(Sandbox::ReadOnly);
@@ -302,8 +306,7 @@ impl Supervisor {
     /// The leader has ended and its output is drained.
     async fn end(&mut self, end: &Exited) {
         self.progress_at = None;
-        self.task.left_behind.clone_from(&end.left);
-        crate::shim::name_again(&mut self.task.left_behind);
+        self.task.left_behind = named_again(end.left.clone()).await;
         if end.left.is_empty() {
             self.record.publish_ports(Vec::new());
         } else {
@@ -316,7 +319,7 @@ impl Supervisor {
     async fn excerpt(&self) -> Excerpt {
         let record = Arc::clone(&self.record);
         let most = self.start.excerpt_chars.min(50_000) as usize;
-        if self.task.output_bytes <= CHUNK as u64 {
+        if record.log.is_at_hand() {
             record.log.excerpt(most)
         } else {
             tokio::task::spawn_blocking(move || record.log.excerpt(most)).await.unwrap_or_default()
@@ -448,5 +451,21 @@ impl Supervisor {
     fn publish(&self) {
         let task = self.record.publish(self.task.clone());
         self.inner.tell(News::Task(task));
+    }
+}
+
+/// The processes with their command lines as they are now. A system in which one cannot be read for long keeps the older.
+async fn named_again(processes: Vec<Process>) -> Vec<Process> {
+    if processes.is_empty() {
+        return processes;
+    }
+    let mut again = processes.clone();
+    let looking = tokio::task::spawn_blocking(move || {
+        crate::shim::name_again(&mut again);
+        again
+    });
+    match tokio::time::timeout(NAMES_PATIENCE, looking).await {
+        Ok(Ok(again)) => again,
+        Ok(Err(_)) | Err(_) => processes,
     }
 }

@@ -242,7 +242,7 @@ pub(super) fn cut(text: String, most: usize) -> Excerpt {
     }
 }
 
-/// The first characters of `head` and the last of `tail`, between which `between` bytes were not looked at.
+/// The first characters of `head` and the last of `tail`, between which `between` characters were not looked at.
 pub(super) fn join(head: &str, tail: &str, between: u64, most: usize) -> Excerpt {
     let (head_most, tail_most) = (most / 2, most - most / 2);
     let (kept_head, kept_tail) = (first(head, head_most), last(tail, tail_most));
@@ -253,6 +253,11 @@ pub(super) fn join(head: &str, tail: &str, between: u64, most: usize) -> Excerpt
         tail: kept_tail.to_owned(),
         omitted_chars: between + dropped as u64,
     }
+}
+
+/// How many characters begin in the bytes.
+pub(super) fn characters(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|byte| **byte & 0b1100_0000 != 0b1000_0000).count() as u64
 }
 
 fn first(text: &str, characters: usize) -> &str {
@@ -273,11 +278,17 @@ pub(super) fn last_lines(text: &str, count: usize) -> &str {
     if count == 0 { "" } else { &text[start..] }
 }
 
-/// The lines that match, each with its number behind which a colon stands; the last `tail` of them, and how many there were.
-pub(super) fn matching(text: &str, pattern: &regex::Regex, first_number: u64, tail: usize) -> (String, u64) {
+/// The lines that match, each with its number (a question mark if that of the first is not known) and a colon; the last
+/// `tail` of them, and how many there were.
+pub(super) fn matching(
+    text: &str,
+    pattern: &regex::Regex,
+    first_number: Option<u64>,
+    tail: usize,
+) -> (String, u64) {
     let mut found = VecDeque::new();
     let mut matches = 0;
-    for (number, line) in (first_number..).zip(text.lines()) {
+    for (number, line) in (0..).zip(text.lines()) {
         if pattern.is_match(line) {
             matches += 1;
             if found.len() == tail {
@@ -288,6 +299,7 @@ pub(super) fn matching(text: &str, pattern: &regex::Regex, first_number: u64, ta
     }
     let mut lines = String::new();
     for (number, line) in found {
+        let number: String = first_number.map_or_else(|| "?".into(), |first| (first + number).to_string());
         lines.push_str(&format!("{number}: {line}\n"));
     }
     (lines, matches)
@@ -394,6 +406,7 @@ mod tests {
     #[test]
     fn matches_are_numbered_and_counted() {
         let pattern = regex::Regex::new("[ac]").unwrap();
-        assert_eq!(matching("a\nb\nc\na\n", &pattern, 1, 2), ("3: c\n4: a\n".into(), 3));
+        assert_eq!(matching("a\nb\nc\na\n", &pattern, Some(1), 2), ("3: c\n4: a\n".into(), 3));
+        assert_eq!(matching("a\nb\n", &pattern, None, 2), ("?: a\n".into(), 1));
     }
 }

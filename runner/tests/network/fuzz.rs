@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use uuid::Uuid;
 
-use crate::kill::{Chance, number};
+use crate::kill::{Chance, seed};
 use crate::support::{Runner, SOON};
 
 /// What mutations put in: structure, numbers at the edges, and characters that parsers stumble over.
@@ -96,9 +96,7 @@ fn assert_harmless(answer: &str) {
 
 #[tokio::test]
 async fn mangled_frames_are_answered_or_end_their_own_socket() {
-    let seed = number("MEANWHILE_SEED").unwrap_or_else(|| Uuid::new_v4().as_u64_pair().0);
-    println!("MEANWHILE_SEED={seed}");
-    let mut chance = Chance(seed);
+    let mut chance = Chance(seed());
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
     let (mut good, _) = runner.drive(&credential, Uuid::new_v4()).await;
@@ -150,9 +148,7 @@ async fn mangled_frames_are_answered_or_end_their_own_socket() {
 
 #[tokio::test]
 async fn mangled_requests_are_refused_and_the_next_is_served() {
-    let seed = number("MEANWHILE_SEED").unwrap_or_else(|| Uuid::new_v4().as_u64_pair().0);
-    println!("MEANWHILE_SEED={seed}");
-    let mut chance = Chance(seed);
+    let mut chance = Chance(seed());
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
     let origin = runner.origin();

@@ -2,7 +2,8 @@
 //! was running ends once as lost, nothing runs twice, no change of a file is made twice, and no process is left.
 //!
 //! Two pages with a disk of their own each start, repeat, edit, clear, acknowledge late or not at all, and lose their
-//! sockets and their last save. `MEANWHILE_SEED` plays the pages' choices again, `MEANWHILE_KILLS` says how many times.
+//! sockets and their last save. `MEANWHILE_SEED` plays the pages' choices again, which a failure prints; `MEANWHILE_KILLS` says
+//! how many times.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -304,11 +305,18 @@ pub(crate) fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
+/// What this run's choices follow from. `cargo xtask test` begins from the same in every run; otherwise it is a new one.
+pub(crate) fn seed() -> u64 {
+    let seed = number("MEANWHILE_SEED").or_else(|| number("MEANWHILE_FIRST_SEED"));
+    let seed = seed.unwrap_or_else(|| Uuid::new_v4().as_u64_pair().0);
+    // Shown if the test fails.
+    println!("again: MEANWHILE_SEED={seed}");
+    seed
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
-    let seed = number("MEANWHILE_SEED").unwrap_or_else(|| Uuid::new_v4().as_u64_pair().0);
-    println!("MEANWHILE_SEED={seed}");
-    let mut chance = Chance(seed);
+    let mut chance = Chance(seed());
     let mut pages = [Page::new(chance.next(), "one"), Page::new(chance.next(), "two")];
     let mut runner = Runner::start(&[]).await;
     for page in &pages {

@@ -17,6 +17,7 @@ mod fuzz;
 mod gate;
 mod keyed;
 mod kill;
+mod long;
 mod pairing;
 mod proof;
 mod relay;
@@ -25,3 +26,5 @@ mod revoked;
 mod scarce;
 mod socket;
 mod support;
+#[cfg(target_os = "linux")]
+mod unseen;

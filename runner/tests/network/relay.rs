@@ -395,6 +395,72 @@ async fn a_body_that_is_too_large_is_refused() {
     assert!(upstream.asked.lock().await.try_recv().is_err(), "the upstream was asked");
 }
 
+/// How long the model takes is its own affair; how long the request does is not.
+#[tokio::test]
+async fn a_request_that_is_not_sent_to_its_end_is_closed_and_a_slow_answer_is_not() {
+    let upstream = Upstream::start().await;
+    let runner = upstream.runner().await;
+    let credential = runner.pair().await;
+    let head = format!(
+        "POST /relay/anthropic/v1/messages HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nX-Api-Key: {credential}\r\nContent-Type: \
+         application/json\r\nConnection: close\r\n",
+        runner.port
+    );
+    let half = [
+        format!("{head}Content-Length: 100\r\n\r\n"),
+        format!("{head}Content-Length: 100\r\n\r\n{{\"a\""),
+        format!("{head}Transfer-Encoding: chunked\r\n\r\n4\r\n{{\"a\"\r\n"),
+    ];
+    let whole = format!("{head}Content-Length: 2\r\n\r\n{{}}");
+    let begun = std::time::Instant::now();
+    let closed = async {
+        for answer in futures_util::future::join_all(half.iter().map(|half| runner.raw(half))).await {
+            assert_eq!(answer.status, 400, "{answer:?}");
+            assert!(answer.body.contains("in time"), "{answer:?}");
+        }
+        begun.elapsed()
+    };
+    let slow = async {
+        let mut asked = upstream.next().await;
+        tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+        asked.begin("200 OK", "").await;
+        asked.end().await;
+    };
+    let (after, (), answer) = tokio::join!(closed, slow, runner.raw(&whole));
+    assert!(after < std::time::Duration::from_secs(10), "{after:?}");
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+/// One that does not say how long it is.
+#[tokio::test]
+async fn a_body_that_becomes_too_large_is_refused() {
+    let upstream = Upstream::start().await;
+    let runner = upstream.runner().await;
+    let credential = runner.pair().await;
+    let mut stream = TcpStream::connect(("127.0.0.1", runner.port)).await.unwrap();
+    let head = format!(
+        "POST /relay/anthropic/v1/messages HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nX-Api-Key: {credential}\r\nContent-Type: \
+         application/json\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n",
+        runner.port
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (mut read, mut write) = stream.into_split();
+    let sending = async move {
+        let piece = [b"100000\r\n", "x".repeat(0x10_0000).as_bytes(), b"\r\n"].concat();
+        for _ in 0..34 {
+            if write.write_all(&piece).await.is_err() {
+                break;
+            }
+        }
+        write
+    };
+    let mut answer = Vec::new();
+    let (_write, read) =
+        timeout(SOON, async { tokio::join!(sending, read.read_to_end(&mut answer)) }).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer} {read:?}");
+}
+
 fn decode(value: &serde_json::Value) -> String {
     use base64::Engine as _;
     let bytes = base64::engine::general_purpose::STANDARD.decode(value.as_str().unwrap()).unwrap();

@@ -192,7 +192,7 @@ async fn a_runner_whose_disk_is_full_starts_and_says_so() {
     let mount = format!("mount -t tmpfs -o size=4m,mode=700 tmpfs '{}'", state.display());
     let able = std::process::Command::new(unshare[0]).args(&unshare[1..]).args(["-c", &mount]).output();
     if !able.is_ok_and(|output| output.status.success()) {
-        println!("LEFT OUT: this system lets nobody mount a file system of their own");
+        left_out("this system lets nobody mount a file system of their own");
         return;
     }
     let (fill, go) = (state.join("fill"), folder.path().join("work/go"));

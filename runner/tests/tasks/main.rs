@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics, in its helpers too")]
 #![expect(clippy::print_stdout, reason = "one test speaks to another over it")]
 
+mod bounds;
 mod common;
 mod delivery;
 mod files;

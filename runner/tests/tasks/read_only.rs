@@ -1,8 +1,8 @@
 //! What runs without a question is held to reading by the kernel: judged from outside, by what is there afterwards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,11 +12,18 @@ use shared::ProblemCode;
 use shared::protocol::{Sandbox, Start};
 use shared::task::TaskState;
 
-use crate::common::{PROGRAM, Runner, gone, op, start};
+use crate::common::{PROGRAM, Runner, gone, left_out, op, start};
 
 /// Attacks, and what only reads, one a line; `#` begins a remark.
 const CORPUS: &str = include_str!("read_only.txt");
 const SECRET: &str = "mw-planted-secret-5417";
+
+fn corpus() -> Vec<&'static str> {
+    let lines: Vec<&str> =
+        CORPUS.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")).collect();
+    assert!(lines.len() >= 200, "{}", lines.len());
+    lines
+}
 
 fn read_only(command: &str) -> Start {
     Start { sandbox: Some(Sandbox::ReadOnly), timeout_ms: Some(20_000), ..start(command) }
@@ -39,11 +46,25 @@ fn picture(folders: &[&Path]) -> BTreeMap<PathBuf, String> {
     picture
 }
 
+/// What else lies where everybody may write, and is this user's or has a name that the corpus gives.
+fn litter() -> BTreeSet<PathBuf> {
+    let own = rustix::process::geteuid();
+    let entries = ["/tmp", "/var/tmp", "/dev/shm"].iter().filter_map(|folder| fs::read_dir(folder).ok());
+    let ours = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let mine = !own.is_root() && path.symlink_metadata().is_ok_and(|file| file.uid() == own.as_raw());
+        mine || name.contains("PWNED") || name.ends_with("-mw")
+    };
+    entries.flatten().map(|entry| entry.unwrap().path()).filter(ours).collect()
+}
+
 struct Scene {
     runner: Runner,
     outside: tempfile::TempDir,
     victim: Child,
     listener: TcpListener,
+    /// On the same port.
+    datagrams: UdpSocket,
 }
 
 impl Scene {
@@ -87,9 +108,29 @@ impl Scene {
         assert!(made.status.success(), "{made:?}");
         let victim =
             Command::new("sleep").arg("600").env("PLANTED", SECRET).stdin(Stdio::null()).spawn().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (listener, datagrams) = loop {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            // That port may be taken for datagrams.
+            if let Ok(datagrams) = UdpSocket::bind(listener.local_addr().unwrap()) {
+                break (listener, datagrams);
+            }
+        };
         listener.set_nonblocking(true).unwrap();
-        Self { runner, outside, victim, listener }
+        datagrams.set_nonblocking(true).unwrap();
+        Self { runner, outside, victim, listener, datagrams }
+    }
+
+    /// All of the victim that another process may change: whether it runs, its priority, processors, limits.
+    fn victim(&self) -> String {
+        let of =
+            |name: &str| fs::read_to_string(format!("/proc/{}/{name}", self.victim.id())).unwrap_or_default();
+        let (stat, status) = (of("stat"), of("status"));
+        // Behind the name, which may hold anything: the state first, then from the 14th word on priority and niceness.
+        let stat: Vec<_> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+        let state = if stat.first() == Some(&"R") { "S" } else { stat.first().copied().unwrap_or("gone") };
+        let allowed: Vec<_> = status.lines().filter(|line| line.starts_with("Cpus_allowed:")).collect();
+        let nice = stat.get(15..17).unwrap_or_default();
+        format!("{state} {nice:?} {allowed:?} {} {}", of("limits"), of("oom_score_adj"))
     }
 
     /// Puts in the places that only this run knows.
@@ -181,12 +222,12 @@ async fn the_corpus() {
         "this system cannot hold a command to reading; see the runner's log"
     );
     let work = scene.runner.workspace().to_path_buf();
-    let watched = [work.as_path(), scene.outside.path()];
-    let before = picture(&watched);
-    let lines: Vec<&str> =
-        CORPUS.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")).collect();
-    assert!(lines.len() >= 200, "{}", lines.len());
-    for line in lines {
+    let home = PathBuf::from(std::env::var_os("HOME").unwrap());
+    let watched = [work.as_path(), scene.outside.path(), &home];
+    let (before, litter_before, victim) = (picture(&watched), litter(), scene.victim());
+    assert!(victim.starts_with('S') && victim.contains("Max open files"), "{victim}");
+    assert!(before.keys().any(|path| path.ends_with("home/.netrc")), "{before:?}");
+    for line in corpus() {
         let command = scene.filled(line);
         let (_, output) = scene.runner.finish(read_only(&command)).await;
         let told = format!("{}{}", output.head, output.tail);
@@ -201,8 +242,11 @@ async fn the_corpus() {
                 .collect();
             panic!("{command} changed {changed:?}: {told}");
         }
+        assert_eq!(litter(), litter_before, "{command} left something");
         assert!(!gone(scene.victim.id()), "{command} ended a process");
+        assert_eq!(scene.victim(), victim, "{command} changed a process");
         assert!(scene.listener.accept().is_err(), "{command} made a connection");
+        assert!(scene.datagrams.recv_from(&mut [0; 16]).is_err(), "{command} sent a datagram");
     }
 }
 
@@ -342,4 +386,249 @@ async fn what_tells_of_files_beside_reading_them_is_closed() {
             runner.finish(read_only(&format!("perl -e 'print syscall({call}), \" \", $! + 0'"))).await;
         assert_eq!(told.head, format!("-1 {}", rustix::io::Errno::NOSYS.raw_os_error()), "{call}: {task:?}");
     }
+}
+
+/// This thread, and what it starts, finds these system calls missing; of `prctl` alone what would begin a filter.
+fn without(calls: &[i64]) {
+    use seccompiler::{
+        SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    };
+    let filters = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, 22).unwrap();
+    let rules = calls.iter().map(|call| match *call {
+        libc::SYS_prctl => (*call, vec![SeccompRule::new(vec![filters.clone()]).unwrap()]),
+        call => (call, Vec::new()),
+    });
+    let missing = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
+    let architecture = std::env::consts::ARCH.try_into().unwrap();
+    let filter = SeccompFilter::new(rules.collect(), SeccompAction::Allow, missing, architecture).unwrap();
+    let program: seccompiler::BpfProgram = filter.try_into().unwrap();
+    seccompiler::apply_filter(&program).unwrap();
+}
+
+/// As on a system that has no Landlock, or no filters of system calls: the page is told so, and asks (see the agent's tests);
+/// and what is started all the same is refused.
+#[test]
+fn without_landlock_or_without_filters_nothing_is_held_and_nothing_runs() {
+    let landlock = [libc::SYS_landlock_create_ruleset];
+    for missing in [&landlock[..], &[libc::SYS_seccomp, libc::SYS_prctl]] {
+        let calls = missing.to_vec();
+        let system = std::thread::spawn(move || {
+            without(&calls);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let scene = Scene::new().await;
+                assert_eq!(scene.runner.tasks.sandboxes(), [], "{calls:?}");
+                let (runner, before) = (&scene.runner, picture(&[scene.runner.workspace()]));
+                for line in corpus() {
+                    let command = scene.filled(line);
+                    let refused =
+                        runner.tasks.start(runner.session, op(), read_only(&command)).await.unwrap_err();
+                    assert_eq!(refused.code, ProblemCode::SandboxUnavailable, "{command}");
+                }
+                assert_eq!(runner.tasks.list(), [], "nothing was begun");
+                assert_eq!(picture(&[runner.workspace()]), before);
+                let (task, output) = runner.finish(start("echo open")).await;
+                assert_eq!((task.state, output.head.as_str()), (TaskState::Completed, "open\n"));
+            });
+        });
+        system.join().unwrap();
+    }
+}
+
+/// Whether a program is installed; if not, that is told.
+fn installed(program: &str) -> bool {
+    let found =
+        Command::new("sh").args(["-c", "command -v \"$0\"", program]).output().unwrap().status.success();
+    if !found {
+        left_out(&format!("{program} is not installed"));
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_hold_what_only_reads() {
+    let runner = Runner::new().await;
+    let (_, told) = runner.finish(read_only("ulimit -Hf; ulimit -Hc; ulimit -Ht; ulimit -Hu")).await;
+    let limits: Vec<_> = told.head.lines().collect();
+    assert_eq!(limits[..3], ["0", "0", "600"], "{told:?}");
+    let processes: u64 = limits[3].parse().expect("it is bounded");
+    assert!((512..100_000).contains(&processes), "{processes}");
+    let (_, told) = runner.finish(read_only("ulimit -f 1 2>&1 || ulimit -t 601 2>&1 || echo refused")).await;
+    assert!(told.head.ends_with("refused\n"), "no limit is raised again: {told:?}");
+}
+
+/// A call that is not on the list is not there at all, whatever its arguments: these would do no harm if it were.
+#[cfg(target_arch = "x86_64")]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_reaches_other_processes_the_kernel_or_the_network_is_no_call() {
+    if !installed("perl") {
+        return;
+    }
+    let runner = Runner::new().await;
+    let missing = libc::ENOSYS;
+    let mut calls: Vec<(&str, String)> = [
+        ("io_uring_setup", "425, 0, 0"),
+        ("io_uring_enter", "426, -1, 0, 0, 0, 0"),
+        ("process_vm_readv", "310, 1, 0, 0, 0, 0, 0"),
+        ("process_vm_writev", "311, 1, 0, 0, 0, 0, 0"),
+        ("ptrace", "101, 16, 2147483647, 0, 0"),
+        ("bpf", "321, 0, 0, 0"),
+        ("keyctl", "250, 0, -3, 0, 0, 0"),
+        ("add_key", "248, 0, 0, 0, 0, 0"),
+        ("request_key", "249, 0, 0, 0, 0"),
+        ("mount", "165, 0, 0, 0, 0, 0"),
+        ("umount2", "166, 0, 0"),
+        ("pivot_root", "155, 0, 0"),
+        ("chroot", "161, 0"),
+        ("unshare", "272, 0"),
+        ("setns", "308, -1, 0"),
+        ("clone3", "435, 0, 0"),
+        ("pidfd_open", "434, 1, 0"),
+        ("pidfd_getfd", "438, -1, 0, 0"),
+        ("pidfd_send_signal", "424, -1, 0, 0, 0"),
+        ("perf_event_open", "298, 0, 0, 0, -1, 0"),
+        ("userfaultfd", "323, 0"),
+        ("open_by_handle_at", "304, -1, 0, 0"),
+        ("name_to_handle_at", "303, -1, 0, 0, 0, 0"),
+        ("connect", "42, -1, 0, 0"),
+        ("bind", "49, -1, 0, 0"),
+        ("listen", "50, -1, 0"),
+        ("accept", "43, -1, 0, 0"),
+        ("sendmsg", "46, -1, 0, 0"),
+        ("sendmmsg", "307, -1, 0, 0, 0"),
+        ("setpriority", "141, 0, 0, 0"),
+        ("sched_setaffinity", "203, 1, 0, 0"),
+        ("sched_setscheduler", "144, 1, 0, 0"),
+        ("ioprio_set", "251, 1, 1, 0"),
+        ("prlimit64 of another", "302, 1, 7, 0, 0"),
+        ("chmod", "90, 0, 0"),
+        ("fchmodat", "268, -1, 0, 0"),
+        ("chown", "92, 0, -1, -1"),
+        ("utimensat", "280, -1, 0, 0, 0"),
+        ("setxattr", "188, 0, 0, 0, 0, 0"),
+        ("setuid", "105, -1"),
+        ("setgroups", "116, -1, 0"),
+        ("personality", "135, 4294967295"),
+        ("modify_ldt", "154, 0, 0, 0"),
+        ("shmget", "29, 0, 0, 0"),
+        ("msgget", "68, 0, 0"),
+        ("semget", "64, 0, 0, 0"),
+        ("mq_open", "240, 0, 0, 0, 0"),
+        ("landlock_restrict_self", "446, -1, 0"),
+        ("seccomp", "317, 9, 0, 0"),
+        ("a call that there is not yet", "2000"),
+        ("getpid of x32", "1073741863"),
+        ("write of x32", "1073741825, 1, 0, 0"),
+        ("ptrace of x32", "1073742345, 16, 2147483647, 0, 0"),
+    ]
+    .map(|(name, call)| (name, call.to_owned()))
+    .to_vec();
+    // Families: local, IPv4, IPv6, netlink, packet, Bluetooth, of virtual machines; kinds: stream, datagram, raw, in packets.
+    for family in [1, 2, 10, 16, 17, 31, 40] {
+        for kind in [1, 2, 3, 5] {
+            calls.push(("socket", format!("41, {family}, {kind}, 0")));
+        }
+    }
+    for (family, kind) in [(1, 2), (1, 5), (1, 3), (2, 1), (2, 2), (10, 1)] {
+        calls.push(("socketpair", format!("53, {family}, {kind}, 0, my $b = \"\\0\" x 8")));
+    }
+    let print = |(_, call): &(&str, String)| format!("print syscall({call}), \" \", $! + 0, \"\\n\";");
+    let script = calls.iter().map(print).collect::<Vec<_>>().concat();
+    let (task, told) =
+        runner.finish(Start { excerpt_chars: 50_000, ..read_only(&format!("perl -e '{script}'")) }).await;
+    assert_eq!(task.state, TaskState::Completed, "{told:?}");
+    let answers: Vec<_> = told.head.lines().collect();
+    assert_eq!(answers.len(), calls.len(), "{told:?}");
+    for ((name, call), answer) in calls.iter().zip(answers) {
+        assert_eq!(answer, format!("-1 {missing}"), "{name}: {call}");
+    }
+    let pair = "perl -e 'my $b = \"\\0\" x 8; print syscall(53, 1, 1, 0, $b)'";
+    assert_eq!(runner.finish(read_only(pair)).await.1.head, "0", "a pair of pipes is nothing but that");
+}
+
+/// As the same user, who may do all of it to its own processes otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_process_of_the_user_is_not_signalled() {
+    let scene = Scene::new().await;
+    let (victim, pid) = (scene.victim(), scene.victim.id());
+    for signal in ["0", "STOP", "CONT", "USR1", "TERM", "KILL"] {
+        let command = format!(
+            "kill -s {signal} {pid} 2>/dev/null && echo sent; kill -s {signal} $PPID 2>/dev/null && echo sent"
+        );
+        let (task, told) = scene.runner.finish(read_only(&command)).await;
+        assert_eq!((told.head.as_str(), scene.victim()), ("", victim.clone()), "{signal}: {:?}", task.state);
+    }
+    let (_, told) =
+        scene.runner.finish(read_only("sleep 60 & kill -s STOP $! && kill -s KILL $! && echo its own")).await;
+    assert_eq!(told.head, "its own\n");
+    let (_, told) = scene.runner.finish(start(&format!("kill -s STOP {pid} && echo sent"))).await;
+    assert_eq!(told.head, "sent\n", "it is the sandbox that refuses");
+    assert!(scene.victim().starts_with('T'), "{}", scene.victim());
+}
+
+/// What people expect to work at once does.
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_that_read_work() {
+    let scene = Scene::new().await;
+    let work = scene.runner.workspace();
+    let mut unset = Command::new("git");
+    unset.args(["config", "--unset", "filter.x.clean"]).current_dir(work);
+    assert!(unset.status().unwrap().success());
+    // It names a program of the workspace for some files, which git runs, and which may not do what it does.
+    fs::remove_file(work.join(".gitattributes")).unwrap();
+    let package = "[package]\nname = \"held\"\nversion = \"0.1.0\"\nedition = \"2021\"\n";
+    for (name, text) in [("p/Cargo.toml", package), ("p/src/lib.rs", "//! Nothing.\n")] {
+        fs::create_dir_all(work.join(name).parent().unwrap()).unwrap();
+        fs::write(work.join(name), text).unwrap();
+    }
+    if installed("cargo") {
+        let mut lock = Command::new("cargo");
+        lock.args(["generate-lockfile", "--offline", "--quiet"]).current_dir(work.join("p"));
+        assert!(lock.status().unwrap().success());
+    } else {
+        fs::write(work.join("p/Cargo.lock"), "").unwrap();
+    }
+    let mut wrong = Vec::new();
+    for (program, command, expected) in [
+        ("rg", "rg -n two a.txt", "2:two"),
+        ("rg", "rg -l one . | sort", "./a.txt"),
+        ("rg", "rg --files p | sort", "p/Cargo.lock\np/Cargo.toml\np/src/lib.rs"),
+        ("jq", "jq -c .a x.json", "[1,2]"),
+        ("jq", "jq '.a | add' < x.json", "3"),
+        ("awk", "awk -F, '{ print $2 }' b.csv | sort", "a\nb"),
+        ("awk", "awk '/two/ { print NR }' a.txt", "2"),
+        ("cargo", "cd p && cargo tree --offline | cut -d' ' -f1,2", "held v0.1.0"),
+        (
+            "cargo",
+            "cd p && cargo metadata --offline --no-deps --format-version 1 | grep -c '\"name\":\"held\"'",
+            "1",
+        ),
+        ("git", "git log --stat --format=%s | grep -c '|'", "2"),
+        ("git", "git log --stat", ""),
+        ("git", "git diff --stat | tail -n 1", " 1 file changed, 1 insertion(+)"),
+        ("git", "git show --format=%s --name-only", "one\n\na.txt\nb.csv"),
+        ("git", "git blame -s a.txt | grep -c one", "1"),
+        ("find", "find . -name '*.rs' -newer Cargo.none 2>/dev/null; find p -type f | wc -l", "3"),
+        ("find", "find . -maxdepth 2 -name '*.toml'", "./p/Cargo.toml"),
+        ("tree", "tree --noreport p/src", "p/src\n\u{2514}\u{2500}\u{2500} lib.rs"),
+        ("wc", "wc -l a.txt b.csv | tail -n 1", " 6 total"),
+        ("perl", "perl -ne 'print if /two/' a.txt", "two"),
+        ("python3", "python3 -c 'print(open(\"x.json\").read().count(\"1\"))'", "1"),
+        ("sort", "sort -t, -k2 b.csv | head -n 1", "1,a"),
+        ("diff", "diff a.txt b.csv | wc -l | grep -c .", "1"),
+        ("file", "file -b a.txt", "ASCII text"),
+        ("stat", "stat -c %s x.json", "14"),
+    ] {
+        if !installed(program) {
+            continue;
+        }
+        let (task, output) = scene.runner.finish(read_only(command)).await;
+        let told = output.head.trim_end();
+        let works =
+            if expected.is_empty() { told.contains("2 files changed") } else { told == expected.trim_end() };
+        if task.state != TaskState::Completed || !works {
+            wrong.push(format!("{command}: {:?} {output:?}", task.state));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -117,6 +117,18 @@ async fn a_stopped_task_tells_by_whom_and_by_which_signal() {
     }
 }
 
+/// Some of a tree that is being ended takes longer than its leader: that is not left behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_being_ended_is_not_called_left_behind() {
+    let runner = Runner::with(|config| config.limits.grace = Duration::from_millis(500)).await;
+    let task =
+        runner.start(start("sh -c 'trap : TERM; touch ready; while :; do sleep 0.05; done' & wait")).await;
+    until("it is deaf", || runner.workspace().join("ready").exists()).await;
+    runner.tasks.stop(&task.id, Party::User, false).await.unwrap();
+    let (ended, _) = runner.end(&task.id).await;
+    assert_eq!(ended.left_behind, [], "{ended:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_stop_kills_at_once() {
     let runner = Runner::with(|config| config.limits.grace = Duration::from_secs(600)).await;

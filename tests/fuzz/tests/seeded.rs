@@ -98,7 +98,8 @@ fn hold(target: &Target) {
     }
     let inputs = (number("MEANWHILE_FUZZ").unwrap_or(INPUTS) / u64::from(target.weight)).max(20);
     let first = number("MEANWHILE_SEED");
-    let begin = first.unwrap_or_else(|| u64::from(std::process::id()) << 32);
+    let begin = first.or_else(|| number("MEANWHILE_FIRST_SEED"));
+    let begin = begin.unwrap_or_else(|| u64::from(std::process::id()) << 32);
     for seed in begin..begin + if first.is_some() { 1 } else { inputs } {
         let input = Chance(seed).mangled(&seeds);
         let held = catch_unwind(AssertUnwindSafe(|| (target.run)(&input))).is_ok();

@@ -462,13 +462,13 @@ impl Agent {
             unsaved: self.save_fault.as_ref().map(|(reason, _)| reason.clone()),
             polls: self.session.polls,
             refused: self.is_refused(),
+            full: self.is_full(),
         }
     }
 
     fn turn_view(&self) -> TurnView {
         match &self.session.phase {
-            Phase::Rest if self.session.queue.words().is_empty() => TurnView::Idle,
-            Phase::Rest if self.is_full(&self.resolved_model()) => TurnView::Full,
+            Phase::Rest if self.session.queue.words().is_empty() || self.is_full() => TurnView::Idle,
             Phase::Rest => TurnView::WaitsForRunner { in_turn: false },
             Phase::Due(_) => TurnView::WaitsForRunner { in_turn: true },
             Phase::Asked => match &self.calling {

@@ -7,18 +7,21 @@ use super::{Agent, Out};
 use crate::model::Fault;
 use crate::record::Record;
 use crate::session::Phase;
-use crate::settings::ModelChoice;
 use crate::view::Patch;
 
 impl Agent {
-    /// Whether the conversation fills this model's context: whatever else is said to it would be refused.
-    pub(super) fn is_full(&self, model: &ModelChoice) -> bool {
-        self.session.full.as_ref() == Some(&model.model)
-    }
-
     /// Whether what was said last was refused for what it holds, and waits for the person.
     pub(super) fn is_refused(&self) -> bool {
         matches!(&self.session.phase, Phase::Failed { fault, retry_at: None } if fault.refuses_content())
+    }
+
+    /// Whether the conversation no longer fits the model: nothing is added to it, unless another model is chosen.
+    pub(super) fn is_full(&self) -> bool {
+        match &self.session.phase {
+            Phase::Failed { fault, retry_at: None } => fault.is_too_large(),
+            Phase::Rest => self.session.full && self.session.model == self.resolved_model(),
+            Phase::Failed { .. } | Phase::Asked | Phase::Tools(_) | Phase::Due(_) => false,
+        }
     }
 
     /// Takes back what was refused.

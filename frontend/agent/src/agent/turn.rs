@@ -58,6 +58,8 @@ impl Agent {
     fn advance_once(&mut self, out: &mut Out) -> bool {
         let words = !self.session.queue.words().is_empty();
         match &self.session.phase {
+            // What waits would be refused with all that is there.
+            Phase::Rest if self.is_full() => false,
             Phase::Rest if words => self.ask(out, Cause::User),
             Phase::Rest => self.wake(out),
             Phase::Asked if self.calling.is_none() => self.ask(out, Cause::Again),
@@ -119,9 +121,6 @@ impl Agent {
             return false;
         }
         let model = self.resolved_model();
-        if self.is_full(&model) {
-            return false;
-        }
         let relayed = model.provider == Provider::Relay;
         // Which way there is to a model only the runner's welcome says: until then the demo must not step in for a real one.
         let unknown = self.settings.model.provider == Provider::Auto && self.link.welcome().is_none();
@@ -260,7 +259,7 @@ impl Agent {
     fn notify_end(&self, out: &mut Out) {
         let queue = &self.session.queue;
         let wakes = queue.wakes() && !self.settings.no_wake && self.session.self_started < WAKE_BUDGET;
-        let asks = (wakes || !queue.words().is_empty()) && !self.is_full(&self.resolved_model());
+        let asks = (wakes || !queue.words().is_empty()) && !self.is_full();
         let goes_on = asks || self.has_active_tasks();
         if matches!(self.session.phase, Phase::Rest) && !self.visible && !goes_on {
             let title = "Meanwhile is done".to_owned();

@@ -57,7 +57,7 @@ pub enum ModelEvent {
 /// A whole answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// Its blocks as they came, unknown ones and unknown fields too. May be empty: then nothing enters the conversation.
+    /// Its blocks as they came, unknown ones too; known ones with the fields that they may be sent back with. May be empty: then nothing enters the conversation.
     pub content: Vec<Value>,
     /// Why it ended.
     pub stop: Stop,
@@ -84,6 +84,23 @@ const MADE_CHARS: usize = 64;
 /// The most characters that servers take of either.
 const MOST_CHARS: usize = 128;
 
+/// The fields that a block of a known kind may have when it is sent back: servers refuse any other. `None`: the kind is not known here.
+pub(super) fn fields_of(kind: &str) -> Option<&'static [&'static str]> {
+    Some(match kind {
+        "text" => &["type", "text", "citations"],
+        "thinking" => &["type", "thinking", "signature"],
+        "redacted_thinking" => &["type", "data"],
+        "tool_use" => &["type", "id", "name", "input", "caller"],
+        _ => return None,
+    })
+}
+
+/// Whether a block is of a kind that is known here, and so can be sent to whoever speaks this protocol.
+#[must_use]
+pub fn is_known(block: &Value) -> bool {
+    fields_of(block_type(block)).is_some()
+}
+
 /// The blocks that may enter the conversation: without what servers refuse to be sent, that is blank text, unsigned or trailing thinking and
 /// blocks that are no model's, and with the text before the first tool use, since nothing but results may follow those.
 #[must_use]
@@ -93,9 +110,14 @@ pub fn keep(blocks: impl IntoIterator<Item = Value>) -> Vec<Value> {
         if let Value::Object(fields) = &mut block {
             // Ours to set: a request may bear four in all.
             fields.remove("cache_control");
+            let kind = fields.get("type").and_then(Value::as_str).and_then(fields_of);
+            fields.retain(|name, value| {
+                let fits = name != "citations" || value.is_array();
+                fits && kind.is_none_or(|known| known.contains(&name.as_str()))
+            });
         }
         match block_type(&block) {
-            "" | "tool_result" => {}
+            "" | "tool_result" | "image" | "document" => {}
             "text" if is_blank(&block["text"]) => {}
             "thinking" if is_blank(&block["signature"]) || !block["thinking"].is_string() => {}
             "redacted_thinking" if is_blank(&block["data"]) => {}

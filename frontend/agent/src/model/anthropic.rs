@@ -10,7 +10,7 @@ use shared::Timestamp;
 use shared::tools::UNREADABLE;
 use std::collections::BTreeMap;
 
-use super::answer::{Answer, ModelEvent, Outcome, Partial, keep};
+use super::answer::{Answer, ModelEvent, Outcome, Partial, fields_of, keep};
 use super::fault::{self, Form, Head};
 use super::message::block_type;
 use super::sse::{MAX_EVENT_BYTES, Parser, SseEvent};
@@ -231,6 +231,12 @@ impl Stream {
             return;
         }
         let Some((data, halves)) = Self::read(&event.data) else {
+            // What it is called says that nothing is to be read in it.
+            if !matches!(event.event.as_str(), "" | "message" | "error")
+                && !OF_ANSWERS.contains(&event.event.as_str())
+            {
+                return;
+            }
             let shown: String = event.data.chars().take(80).collect();
             self.fail(format!("The answer cannot be read: an event is no JSON: {shown:?}. Try again, or check the base URL."), false, out);
             return;
@@ -319,8 +325,21 @@ impl Stream {
     fn block_delta(&mut self, data: &Value, halves: Halves, out: &mut Vec<ModelEvent>) {
         let delta = &data["delta"];
         let piece = |name: &str| delta[name].as_str().unwrap_or_default();
+        let kind = delta["type"].as_str().unwrap_or_default();
+        // Words that belong to no block, or to one that cannot hold any, make a block of their own: they were said.
+        let own = match kind {
+            "text_delta" => Some("text"),
+            "thinking_delta" => Some("thinking"),
+            _ => None,
+        };
+        if let Some(own) = own
+            && self.find(data).is_none_or(|(_, open)| open.kind() != own)
+        {
+            let begin = json!({"index": data["index"], "content_block": {"type": own}});
+            self.block_start(&begin, out);
+        }
         let Some((block, open)) = self.find(data) else { return };
-        match delta["type"].as_str().unwrap_or_default() {
+        match kind {
             "text_delta" => {
                 let text = open.joined(piece("text"), halves);
                 self.say(block, false, &text, out);
@@ -336,10 +355,10 @@ impl Stream {
                     out.push(ModelEvent::ToolArgsDelta { block, text });
                 }
             }
-            "signature_delta" => {
+            "signature_delta" if open.kind() == "thinking" => {
                 open.fields.insert("signature".to_owned(), piece("signature").into());
             }
-            "citations_delta" => {
+            "citations_delta" if open.kind() == "text" => {
                 let citations = open.fields.entry("citations").or_insert(Value::Null);
                 if let Value::Array(list) = citations {
                     list.push(delta["citation"].clone());
@@ -347,7 +366,8 @@ impl Stream {
                     *citations = Value::Array(vec![delta["citation"].clone()]);
                 }
             }
-            _ => open.take_unknown(delta),
+            _ if fields_of(open.kind()).is_none() => open.take_unknown(delta),
+            _ => {}
         }
     }
 
@@ -400,8 +420,17 @@ impl Stream {
 }
 
 const TOOL_USE: &str = "tool_use";
+/// The events that an answer is made of.
+const OF_ANSWERS: [&str; 6] = [
+    "message_start",
+    "content_block_start",
+    "content_block_delta",
+    "content_block_stop",
+    "message_delta",
+    "message_stop",
+];
 const TOO_LARGE: &str = "The answer is larger than this page can hold. Ask for something smaller.";
-const TRUNCATED: &str = "The answer broke off before its end. Try again.";
+const TRUNCATED: &str = "The answer broke off before its end.";
 
 impl Block {
     fn kind(&self) -> &str {
@@ -426,7 +455,7 @@ impl Block {
             let text: String = self.text.chars().chain(join(self.half, None)).collect();
             fields.insert(kind.to_owned(), text.into());
         }
-        if !self.json.is_empty() {
+        if !self.json.is_empty() && (kind == TOOL_USE || fields_of(kind).is_none()) {
             let input = match parse(&self.json) {
                 Some(input @ Value::Object(_)) => input,
                 // The API takes nothing but an object here, and the model shall see what it wrote.

@@ -10,11 +10,15 @@ mod place;
 mod program;
 mod table;
 mod taken;
+mod variables;
+mod words;
 mod written;
 
 use shared::shown;
 
 use self::table::{Kind, lists};
+use self::words::{base, name};
+use super::shell::is_assignment;
 use super::split::{Into, Part, Word, split};
 use crate::view::Danger;
 
@@ -25,12 +29,18 @@ const SHOWN: usize = 100;
 /// Commands within words of commands are followed so deep.
 const DEPTH: usize = 6;
 /// So many bytes are read in all, with what is read again as a command within a command.
-const READ: usize = 4 << 20;
+const READ: usize = 1 << 20;
+/// So many parts, and so many files, are kept in mind.
+const KEPT: usize = 200;
+/// Among so many words of a wrapper its program is looked for.
+const WRAPPED: usize = 32;
+/// So many words of a part are looked at.
+const WORDS: usize = 1_000;
 
 /// What is dangerous in a command, in its order; if there is too much of it, the gravest first.
 pub(super) fn of(command: &str, workspace: &str) -> Vec<Danger> {
     let mut found = Found::new(workspace);
-    found.script(command, Within { depth: 0, is_last: true, is_fed: false });
+    found.script(command, Within { depth: 0, only_reads_follow: true, is_fed: false });
     if shown::hidden(command) > 0 {
         found.add("", Kind::Hidden);
     }
@@ -40,11 +50,12 @@ pub(super) fn of(command: &str, workspace: &str) -> Vec<Danger> {
 /// What is dangerous in text that a running program reads, which may be a shell.
 pub(super) fn of_input(text: &str, workspace: &str) -> Vec<Danger> {
     let mut found = Found::new(workspace);
-    found.script(text, Within { depth: 0, is_last: true, is_fed: false });
+    found.script(text, Within { depth: 0, only_reads_follow: true, is_fed: false });
     for (_, kinds) in &mut found.list {
         kinds.retain(|kind| *kind != Kind::Unclear);
     }
     found.list.retain(|(_, kinds)| !kinds.is_empty());
+    found.more.retain(|kind| *kind != Kind::Unclear);
     if shown::hidden(text) > 0 {
         found.add("", Kind::Hidden);
     }
@@ -55,8 +66,8 @@ pub(super) fn of_input(text: &str, workspace: &str) -> Vec<Danger> {
 #[derive(Clone, Copy)]
 struct Within {
     depth: usize,
-    /// Whether nothing follows it.
-    is_last: bool,
+    /// Whether nothing follows it but what only reads.
+    only_reads_follow: bool,
     /// Whether what it reads comes from elsewhere.
     is_fed: bool,
 }
@@ -70,19 +81,46 @@ struct Around<'a> {
     fed: bool,
 }
 
-impl Around<'_> {
+impl<'a> Around<'a> {
     /// A script in one of the part's words.
     fn within(self, part: &Part) -> Within {
         let is_fed = self.fed || part.fed || part.piped;
         Within { depth: self.within.depth + 1, is_fed, ..self.within }
     }
+
+    /// The part before, if it is piped into this one.
+    fn before(self, part: &Part) -> Option<&'a Part> {
+        let mut before = self.all.iter().rev().skip_while(|other| other.id != part.id).skip(1);
+        before.find(|other| other.into == part.into).filter(|_| part.piped)
+    }
+
+    /// What a part reads, as far as it stands in the command.
+    fn given(self, part: &Part) -> Vec<String> {
+        let mut given = part.input.clone();
+        if let Some(before) = self.before(part) {
+            match before.command() {
+                [program, words @ ..] if lists("echo printf", &name(program)) => {
+                    let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+                    given.push(words.join(" ").replace("\\n", "\n"));
+                }
+                [program] if name(program) == "cat" => given.extend(before.input.iter().cloned()),
+                _ => {}
+            }
+        }
+        given
+    }
 }
 
 struct Found<'a> {
     list: Vec<(String, Vec<Kind>)>,
+    /// What parts do that are not in the list, since it is full.
+    more: Vec<Kind>,
+    more_parts: usize,
     workspace: &'a str,
     /// Whether something before this has downloaded.
     downloads: bool,
+    /// Whether that was taken apart, so that the names of its files are not known.
+    unpacked: bool,
     /// What was downloaded may be in these.
     files: Vec<String>,
     /// What was written may be in these, with the text if it is known.
@@ -95,8 +133,11 @@ impl<'a> Found<'a> {
     fn new(workspace: &'a str) -> Self {
         Self {
             list: Vec::new(),
+            more: Vec::new(),
+            more_parts: 0,
             workspace,
             downloads: false,
+            unpacked: false,
             files: Vec::new(),
             written: Vec::new(),
             left: READ,
@@ -108,18 +149,24 @@ impl<'a> Found<'a> {
             if !kinds.contains(&kind) {
                 kinds.push(kind);
             }
-        } else {
+        } else if self.list.len() < KEPT {
             self.list.push((part.to_owned(), vec![kind]));
+        } else {
+            self.more_parts += 1;
+            if !self.more.contains(&kind) {
+                self.more.push(kind);
+            }
         }
     }
 
     fn listed(mut self) -> Vec<Danger> {
-        let more = self.list.len().saturating_sub(LISTED);
+        let more = self.list.len().saturating_sub(LISTED) + self.more_parts;
         if more > 0 {
             self.list.sort_by_key(|(_, kinds)| kinds.iter().min().copied());
         }
         let mut rest: Vec<Kind> =
             self.list.iter().skip(LISTED).flat_map(|(_, kinds)| kinds.iter().copied()).collect();
+        rest.append(&mut self.more);
         rest.sort_unstable();
         rest.dedup();
         let mut listed: Vec<Danger> = self
@@ -140,20 +187,20 @@ impl<'a> Found<'a> {
     }
 
     fn script(&mut self, command: &str, within: Within) {
-        let Within { depth, is_last, is_fed } = within;
+        let Within { depth, only_reads_follow, is_fed } = within;
         let Some(left) = self.left.checked_sub(command.len()).filter(|_| depth <= DEPTH) else {
             self.add("", Kind::Unclear);
             return;
         };
         self.left = left;
         let split = split(command);
-        if split.unclear {
+        if split.unclear || calls_itself(command) {
             self.add("", Kind::Unclear);
         }
         let fed = is_fed || split.parts.iter().any(|part| part.fed && part.closes());
-        let last = split.parts.len().saturating_sub(1);
+        let acts = split.parts.iter().rposition(|part| !only_reads(part)).unwrap_or_default();
         for (at, part) in split.parts.iter().enumerate() {
-            let within = Within { depth, is_last: is_last && at == last, is_fed };
+            let within = Within { depth, only_reads_follow: only_reads_follow && at >= acts, is_fed };
             self.part(part, Around { all: &split.parts, within, fed });
         }
     }
@@ -166,6 +213,9 @@ impl<'a> Found<'a> {
         for word in &part.writes {
             self.redirected(&part.text, word);
         }
+        if part.reads.iter().any(|word| is_socket(&word.text)) {
+            add(self, Kind::Network);
+        }
         if around
             .all
             .iter()
@@ -176,22 +226,27 @@ impl<'a> Found<'a> {
         if part.data {
             return;
         }
-        let mut words = part.command();
-        while let Some((first, rest)) =
-            words.split_first().filter(|(first, _)| super::shell::is_assignment(&first.text))
-        {
+        let all = part.command();
+        let mut words = &all[..all.len().min(WORDS)];
+        if words.len() < all.len() {
+            add(self, Kind::Unclear);
+        }
+        while let Some((first, rest)) = words.split_first().filter(|(first, _)| is_assignment(&first.text)) {
             // `IFS=, read a b` takes a line apart, and no more.
             let splits =
                 first.text.starts_with("IFS=") && rest.first().is_some_and(|word| word.text == "read");
-            if table::loads_code(&first.text) && !splits {
+            if self.loads_code(&first.text) && !splits {
                 add(self, Kind::Code);
             }
             self.quoted(part, first, around);
             words = rest;
         }
-        if part.empties && !part.closes() && prints_nothing(words) {
-            let empties = |word: &&Word| !place::is_stream(&word.text);
-            if part.writes.iter().any(|word| empties(&word)) {
+        if part.empties && !part.closes() {
+            let is_lost = |word: &&Word| {
+                !place::is_stream(&word.text)
+                    && (prints_no_content(words) || reads_itself(part, &word.text, around))
+            };
+            if part.writes.iter().any(|word| is_lost(&word)) {
                 add(self, Kind::Overwrites);
             }
         }
@@ -201,10 +256,13 @@ impl<'a> Found<'a> {
 
     fn command(&mut self, part: &Part, words: &[Word], around: Around<'_>) {
         let Some(program) = words.first() else { return };
-        let name = name(program);
+        let name = &name(program);
         let is_set = name != "printf" || words.iter().any(|word| word.text.starts_with("-v"));
         if lists(table::EVALUATES, name) && is_set && words.iter().any(evaluates) {
             self.add(&part.text, Kind::Unclear);
+        }
+        if lists(table::SETS, name) && words[1..].iter().any(|word| self.loads_code(&word.text)) {
+            self.add(&part.text, Kind::Code);
         }
         if matches!(program.text.as_str(), "for" | "case" | "select" | "[" | "[[" | "}") {
             return;
@@ -215,8 +273,11 @@ impl<'a> Found<'a> {
             self.add(&part.text, Kind::Unclear);
         }
         let wraps = lists(table::WRAPPERS, name) || program::is_loader(name);
-        for at in 0..if wraps { words.len() } else { 1 } {
+        for at in 0..if wraps { words.len().min(WRAPPED) } else { 1 } {
             self.program(part, &words[at..], at, around);
+        }
+        if wraps && words.len() > WRAPPED {
+            self.add(&part.text, Kind::Unclear);
         }
         if lists(table::PREFIXES, name) && taken::inner(words).is_some_and(|at| words[at].open) {
             self.add(&part.text, Kind::Unclear);
@@ -243,55 +304,97 @@ impl<'a> Found<'a> {
             within.script(text.trim_start_matches(['+', '!', ':', '|', ' ', '@']), around.within(part));
         }
         self.left = within.left;
-        for (_, kinds) in within.list {
-            for kind in kinds.into_iter().filter(|kind| GRAVE.contains(kind)) {
-                self.add(&part.text, kind);
-            }
+        let kinds = within.list.into_iter().flat_map(|(_, kinds)| kinds).chain(within.more);
+        for kind in kinds.filter(|kind| GRAVE.contains(kind)) {
+            self.add(&part.text, kind);
         }
     }
 
     /// What is written by a redirection.
     fn redirected(&mut self, part: &str, word: &Word) {
         let text = word.text.as_str();
-        if text.starts_with("/dev/tcp/") || text.starts_with("/dev/udp/") {
+        if is_socket(text) {
             self.add(part, Kind::Network);
         } else if self.is_outside(word) {
             self.add(part, Kind::WritesOutside);
         }
-        if shared::by_itself::what(text).is_some() {
+        if place::runs_by_itself(word) {
             self.add(part, Kind::ByItself);
         }
     }
 
     /// Keeps in mind which files a part has written, and what, if it is seen.
     fn remember(&mut self, part: &Part, words: &[Word]) {
-        let program = words.first().map(name).unwrap_or_default();
-        let text = (program == "cat").then(|| part.input.first().cloned()).flatten();
+        let is_cat = words.first().is_some_and(|program| name(program) == "cat");
+        let text = is_cat.then(|| part.input.first().cloned()).flatten();
         let mut files: Vec<&Word> = part.writes.iter().collect();
-        for (at, word) in words.iter().enumerate() {
-            match name(word) {
-                "tee" | "sponge" => files.extend(&words[at + 1..]),
-                "dd" => files.extend(words.iter().filter(|word| word.text.starts_with("of="))),
-                "cp" | "mv" | "ln" | "install" if at == 0 => {
-                    let known = words.iter().map(base).any(|file| {
-                        self.files.contains(&file) || self.written.iter().any(|(known, _)| *known == file)
-                    });
-                    files.extend(words.last().filter(|_| known));
-                }
-                _ => {}
+        if let Some(at) = words.iter().position(|word| lists("tee sponge", &name(word))) {
+            files.extend(&words[at + 1..]);
+        }
+        files.extend(words.iter().filter(|word| word.text.starts_with("of=")));
+        if words.first().is_some_and(|program| lists("cp mv ln install", &name(program))) {
+            let sources: Vec<String> = words.iter().map(base).collect();
+            let target = words.last();
+            if sources.iter().any(|file| self.files.contains(file)) {
+                self.files.extend(target.map(base));
+            }
+            // A program under another name is run like one that was written here.
+            let known = |file: &String| self.written.iter().any(|(known, _)| known == file);
+            if sources.iter().any(known) || words.iter().any(|word| word.text.contains("bin/")) {
+                files.extend(target);
             }
         }
-        let files = files.into_iter().filter(|word| !word.text.starts_with("/dev/")).map(base);
-        self.written.extend(files.filter(|file| !file.is_empty()).map(|file| (file, text.clone())));
+        let files: Vec<String> =
+            files.into_iter().filter(|word| !word.text.starts_with("/dev/")).map(base).collect();
+        if self.downloads && part.piped {
+            self.files.extend(files.iter().cloned());
+        }
+        self.written
+            .extend(files.into_iter().filter(|file| !file.is_empty()).map(|file| (file, text.clone())));
+        if self.written.len() > KEPT || self.files.len() > KEPT {
+            self.written.truncate(KEPT);
+            self.files.truncate(KEPT);
+            self.add("", Kind::Unclear);
+        }
     }
 }
 
-/// Whether what a command prints is nothing, so that what it is written to is only emptied.
-fn prints_nothing(words: &[Word]) -> bool {
+/// Whether a name is that of a connection, to bash.
+fn is_socket(file: &str) -> bool {
+    file.starts_with("/dev/tcp/") || file.starts_with("/dev/udp/")
+}
+
+/// Whether a part reads and changes nothing.
+fn only_reads(part: &Part) -> bool {
+    part.writes.is_empty()
+        && (part.data || part.command().first().is_none_or(|program| lists(table::READS, &name(program))))
+}
+
+/// Whether a command reads the file that it is written to, which is empty by then.
+fn reads_itself(part: &Part, file: &str, around: Around<'_>) -> bool {
+    let reads = |part: &Part| part.words.iter().skip(1).chain(&part.reads).any(|word| word.text == file);
+    let prints = part.words.first().is_some_and(|program| lists("echo printf touch", &name(program)));
+    !prints && (reads(part) || around.before(part).is_some_and(reads))
+}
+
+/// Whether a function starts itself twice: `f() { f | f & }`.
+fn calls_itself(command: &str) -> bool {
+    let dense: String = command.split_whitespace().collect();
+    dense.match_indices("(){").take(KEPT).any(|(at, sign)| {
+        let name = dense[..at].rsplit([';', '&', '|', '}', '\n']).next().unwrap_or_default();
+        let body = dense[at + sign.len()..].split('}').next().unwrap_or_default();
+        !name.is_empty() && ["|", "&"].iter().any(|join| body.contains(&format!("{name}{join}{name}")))
+    })
+}
+
+/// Whether what a command prints is nothing, or without end: what it is written to is only lost.
+fn prints_no_content(words: &[Word]) -> bool {
     let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
     match texts.as_slice() {
         [] | [":" | "true" | "false" | "echo" | "printf", ..] if texts.len() < 2 => true,
         [":" | "true" | "false", ..] | ["echo", "-n" | ""] | ["printf", ""] => true,
+        ["yes", ..] | ["cat", "/dev/zero" | "/dev/urandom" | "/dev/random", ..] => true,
+        ["head", "-c" | "-n", "0", ..] => true,
         ["cat" | "head" | "tail", files @ ..] => {
             !files.is_empty() && files.iter().all(|file| *file == "/dev/null")
         }
@@ -303,22 +406,6 @@ fn prints_nothing(words: &[Word]) -> bool {
 fn evaluates(word: &Word) -> bool {
     let inside = word.text.split_once('[').map(|(_, inside)| inside);
     inside.is_some_and(|inside| inside.contains("$(") || inside.contains('`'))
-}
-
-/// What a program is called, wherever it lies.
-fn name(word: &Word) -> &str {
-    word.text.rsplit('/').next().unwrap_or_default()
-}
-
-/// What an option is set to, or the word itself.
-fn value(text: &str) -> &str {
-    let begins = text.starts_with('-') || super::shell::is_assignment(text);
-    begins.then(|| text.split_once('=')).flatten().map_or(text, |(_, value)| value)
-}
-
-fn base(word: &Word) -> String {
-    let file = value(&word.text).rsplit('/').next().unwrap_or_default();
-    if file.starts_with('-') { String::new() } else { file.to_owned() }
 }
 
 #[cfg(test)]

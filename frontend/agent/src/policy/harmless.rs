@@ -2,10 +2,93 @@
 //! something, on paths inside the workspace. What passes is held to reading by the kernel, so this list decides what is
 //! worth a question, and not what is safe.
 //!
-//! A program that is not in [`check_program`] is asked for, and so is an option that is not known where options can do harm.
+//! A program that is not listed is asked for, and so is an option that is not listed where options can do harm.
+
+mod git;
+
+pub(super) use self::git::READS as GIT_READS;
 
 use super::scripts;
 use super::shell::{Script, Word};
+
+/// A row: programs, the short options that may stand together, and the others. `x*`: what begins so.
+type Row = (&'static str, &'static str, &'static str);
+
+/// What only reads, with options that are known, since others would write or run something.
+const TABLE: &[Row] = &[
+    (
+        "tree",
+        "adfpsughDFLIPCnrtvcUiqxJX",
+        "--gitignore --noreport --dirsfirst --du --prune --sort* --filelimit --charset* --matchdirs --ignore-case",
+    ),
+    ("xxd", "abdeipuclsgo", ""),
+    ("wc", "cmlLw", "--bytes --chars --lines --words --max-line-length"),
+    (
+        "du",
+        "abchHklLmsSxd0123456789",
+        "--all --apparent-size --human-readable --summarize --total --max-depth* --exclude=*",
+    ),
+    ("md5sum sha1sum sha224sum sha256sum sha384sum sha512sum b2sum", "bt", "--binary --text --tag"),
+    (
+        "sort",
+        "bdfghinrsuVzRMckt",
+        "-k* -t* --key* --field-separator* --unique --reverse --numeric-sort --human-numeric-sort --version-sort --ignore-case --stable --check",
+    ),
+    (
+        "uniq",
+        "cdiuzfsw0123456789",
+        "--count --repeated --unique --ignore-case --skip-fields* --skip-chars* --check-chars*",
+    ),
+    ("file", "biLhk", "--brief --mime*"),
+    ("date", "uIRd", "--utc --iso-8601* --date=*"),
+    ("df", "ahHiklmPTx", "--human-readable --total"),
+    ("nm", "aABCDgnoprSu", "--demangle --defined-only --undefined-only"),
+    ("objdump", "dDsStTxhrRCpfgwM", "--disassemble* --syms --section-headers"),
+    ("readelf", "aehlSsdrnVWx", "--all --wide --headers"),
+    (
+        "rg",
+        "abcehilnopqsuvwxABCEgjmMNHIFPSTULtr.0123456789",
+        "-A* -B* -C* -g* -t* -T* -m* -e* -r* -M* -E* -j* -d* --files --hidden --ignore-case --smart-case --case-sensitive --fixed-strings --word-regexp --line-regexp \
+         --regexp* --line-number --no-line-number --no-heading --heading --count --count-matches --glob* --iglob* --type --type=* --type-not* \
+         --type-list --files-with-matches --files-without-match --max-count* --context* --before-context* --after-context* --no-ignore* \
+         --no-config --multiline --multiline-dotall --only-matching --sort* --color* --colors* --max-depth* --max-columns* --max-filesize* \
+         --stats --json --vimgrep --column --trim --null --follow --no-filename --with-filename --passthru --replace* --invert-match \
+         --pcre2 --engine* --text --unrestricted --quiet --no-messages --crlf --encoding* --pretty --threads* --debug --one-file-system",
+    ),
+    (
+        "fd fdfind",
+        "HIEaesgitdLpFu0nSo1",
+        "--extension* --type* --hidden --no-ignore* --max-depth* --min-depth* --exclude* --full-path --absolute-path --glob --print0 --follow --color* --size* --changed-*",
+    ),
+    (
+        "find",
+        "",
+        "-name -iname -path -ipath -wholename -lname -type -xtype -maxdepth -mindepth -size -mtime -mmin -ctime -cmin -atime -amin \
+         -newer* -samefile -inum -empty -print -print0 -not -o -a -or -and -prune -perm -user -group -nouser -nogroup -regex -iregex \
+         -regextype -readable -writable -executable -links -ls -quit -depth -xdev -mount -printf -true -false -L -H -P -E -follow \
+         -daystart -0* -1* -2* -3* -4* -5* -6* -7* -8* -9*",
+    ),
+    (
+        "test [ [[",
+        "",
+        "-e -f -d -r -w -x -s -L -h -n -z -b -c -p -S -t -u -g -k -O -G -N -o -a -eq -ne -lt -le -gt -ge -nt -ot -ef -1",
+    ),
+    ("unzip", "lvZ12ptzq", ""),
+    ("xargs", "0rt", ""),
+];
+
+/// What only reads, whatever its options.
+const READERS: &str = "true false pwd whoami sleep seq echo basename dirname uname nproc ls cat head tail cut tr nl tac stat grep egrep \
+    fgrep which type cmp diff id uptime jq rev fold comm join paste expand unexpand column od hexdump strings base64 cksum realpath readlink \
+    zcat expr arch groups";
+/// Programs whose words are not paths, or that do nothing with a file's content.
+const WORDS: &str = "true false pwd whoami sleep seq echo printf basename dirname uname nproc tr which type command date uptime id expr arch \
+    groups";
+/// Programs in the table whose words are often made of a pattern of file names.
+const FILES_ONLY: &str =
+    "wc du file nm objdump readelf md5sum sha1sum sha224sum sha256sum sha384sum sha512sum b2sum";
+/// Programs whose first operand is a text, and not a file, if no option gives that text.
+const TEXT_FIRST: &str = "grep egrep fgrep rg sed awk jq fd fdfind";
 
 /// Whether a script may run unasked; if not, why, in a short sentence.
 pub(super) fn check(script: &Script, workspace: &str) -> Result<(), String> {
@@ -18,11 +101,49 @@ pub(super) fn check(script: &Script, workspace: &str) -> Result<(), String> {
             return Err(format!("It takes {}, an option that file names fill in.", shown(&word.text)));
         }
         check_program(&program.text, arguments)?;
-        if reads_files(&program.text) {
-            arguments.iter().try_for_each(|word| check_path(word, workspace))?;
+        if lists(WORDS, &program.text) {
+            return Ok(());
         }
-        Ok(())
+        let mut paths = arguments.iter().zip(texts(&program.text, arguments)).filter(|(_, is_text)| !is_text);
+        paths.try_for_each(|(word, _)| check_path(word, workspace))
     })
+}
+
+fn lists(list: &str, word: &str) -> bool {
+    list.split_whitespace().any(|known| known == word)
+}
+
+/// Of each argument, whether it is a pattern, a program or a sign that parts fields, and so no path.
+fn texts(program: &str, arguments: &[Word]) -> Vec<bool> {
+    let words: Vec<&str> = arguments.iter().map(|word| word.text.as_str()).collect();
+    let before = |at: usize| at.checked_sub(1).map_or("", |before| words[before]);
+    let is_text = |at: usize| match program {
+        // `cut -d/`, `cut -d /`
+        "cut" | "sort" | "awk" | "column" | "paste" | "join" => {
+            let parts = ["-d", "-t", "-F", "-s"];
+            words[at] == "/" && parts.contains(&before(at))
+                || words[at].strip_suffix('/').is_some_and(|option| parts.contains(&option))
+        }
+        "grep" | "egrep" | "fgrep" | "rg" => before(at) == "-e",
+        // `git log -S'/path'`
+        "git" => words[at].starts_with("-S") || words[at].starts_with("-G"),
+        _ => false,
+    };
+    let mut texts: Vec<bool> = (0..words.len()).map(is_text).collect();
+    let given = ["-e", "-f", "--regexp", "--expression", "--file"];
+    let is_given = words.iter().any(|word| given.iter().any(|option| word.starts_with(option)));
+    let (program, from) =
+        if program == "git" && words.first() == Some(&"grep") { ("grep", 1) } else { (program, 0) };
+    if lists(TEXT_FIRST, program) && !is_given {
+        let first = match program {
+            "awk" => scripts::awk_program(&words),
+            _ => (from..words.len()).find(|at| is_operand(&arguments[*at])),
+        };
+        if let Some(first) = first {
+            texts[first] = true;
+        }
+    }
+    texts
 }
 
 /// Whether all that a program is asked for is its version.
@@ -41,89 +162,58 @@ fn asks_version(program: &str, arguments: &[Word]) -> bool {
 }
 
 fn check_program(program: &str, arguments: &[Word]) -> Result<(), String> {
-    if asks_version(program, arguments) {
+    if lists(READERS, program) || asks_version(program, arguments) {
         return Ok(());
     }
+    if program == "git" {
+        return git::check(arguments);
+    }
+    let row = TABLE.iter().find(|(programs, ..)| lists(programs, program));
+    let only_known = || row.is_some_and(|(_, letters, whole)| only(arguments, letters, whole));
+    let operands = || arguments.iter().filter(|word| is_operand(word)).count();
+    let no_glob = || arguments.iter().all(|word| word.glob.is_none());
     let fits = match program {
-        "true" | "false" | "pwd" | "whoami" | "sleep" | "seq" | "echo" | "basename" | "dirname" | "uname"
-        | "nproc" | "ls" | "cat" | "head" | "tail" | "cut" | "tr" | "nl" | "tac" | "stat" | "grep"
-        | "egrep" | "fgrep" | "which" | "cmp" | "diff" | "id" | "uptime" | "jq" | "rev" | "fold" | "comm"
-        | "join" | "paste" | "expand" | "column" | "od" | "hexdump" | "strings" | "base64" | "cksum"
-        | "realpath" | "readlink" => return Ok(()),
-        // Others of its options write to a file, or to one in each folder.
-        "tree" => only(arguments, |option| cluster(option, "adfpsughDFLIPCnrtvcUiqxJX")),
-        // The second file that it is given is written to.
+        // The second file that these are given is written to.
         "xxd" => {
-            only(arguments, |option| cluster(option, "abdeipuclsgo"))
-                && arguments.iter().all(|word| word.glob.is_none())
-                && operands_but_values(arguments, &["-c", "-l", "-s", "-g", "-o"]) <= 1
+            only_known() && no_glob() && operands_but_values(arguments, &["-c", "-l", "-s", "-g", "-o"]) <= 1
+        }
+        "uniq" => only_known() && no_glob() && operands() <= 1,
+        "test" | "[" | "[[" => only_known() && no_glob(),
+        // A date as an operand is set.
+        "date" => {
+            let is_told = |at: usize| at > 0 && arguments[at - 1].text == "-d";
+            let shows = |at: usize| is_told(at) || arguments[at].text.starts_with(['-', '+']);
+            only_known() && (0..arguments.len()).all(shows)
+        }
+        "find" => is_reading_find(arguments),
+        "xargs" => is_reading_xargs(arguments),
+        "tar" => is_listing_tar(arguments),
+        "unzip" => {
+            only_known() && arguments.first().is_some_and(|first| first.text.contains(['l', 'v', 'Z', 'p']))
         }
         "awk" => is_printing_awk(arguments),
-        // Others of their options take the names of files from a file.
-        "wc" => arguments.iter().all(|word| is_operand(word) || is_wc_option(&word.text)),
-        "du" => arguments.iter().all(|word| is_operand(word) || is_du_option(&word.text)),
-        "md5sum" | "sha1sum" | "sha256sum" => {
-            only(arguments, |option| matches!(option, "-b" | "-t" | "--binary" | "--text" | "--tag"))
-        }
         "sed" => is_printing_sed(arguments),
         "cargo" => match arguments {
             [verb, options @ ..] if matches!(verb.text.as_str(), "tree" | "metadata") => {
-                options.iter().any(|word| word.text == "--offline") && only(options, is_cargo_option)
+                options.iter().any(|word| word.text == "--offline") && only(options, "dpie", CARGO)
             }
             _ => false,
         },
         "cd" => matches!(arguments, [folder] if !folder.text.starts_with('-') && !folder.text.is_empty()),
-        "command" => arguments.first().is_some_and(|first| first.text == "-v"),
+        "command" => arguments.first().is_some_and(|first| matches!(first.text.as_str(), "-v" | "-V")),
         "printf" => {
-            only(arguments, |option| option == "--")
+            only(arguments, "", "--")
                 && arguments.iter().all(|word| word.glob.is_none() && only_prints(&word.text))
         }
-        "test" | "[" => {
-            arguments.iter().all(|word| word.glob.is_none() && !matches!(word.text.as_str(), "-v" | "-R"))
-        }
-        "date" => {
-            only(arguments, |option| matches!(option, "-u" | "-I" | "-R" | "--utc" | "--iso-8601"))
-                && arguments.iter().all(|word| word.text.starts_with(['-', '+']))
-        }
-        "sort" => only(arguments, is_sort_option),
-        "uniq" => {
-            only(arguments, |option| cluster(option, "cdiuz"))
-                && arguments.iter().filter(|word| is_operand(word)).count() <= 1
-                && arguments.iter().all(|word| word.glob.is_none())
-        }
-        "file" => only(arguments, |option| cluster(option, "biL") || option.starts_with("--mime")),
-        "rg" => only(arguments, is_rg_option),
-        "find" => only(arguments, is_find_option),
-        "git" => return check_git(arguments),
-        _ => false,
+        _ if lists(FILES_ONLY, program) => row.is_some_and(|(_, letters, whole)| {
+            arguments.iter().all(|word| is_operand(word) || knows(&word.text, letters, whole))
+        }),
+        _ => only_known(),
     };
     if fits {
         return Ok(());
     }
-    let known = [
-        "cd",
-        "command",
-        "printf",
-        "test",
-        "[",
-        "date",
-        "sort",
-        "uniq",
-        "file",
-        "rg",
-        "find",
-        "wc",
-        "du",
-        "md5sum",
-        "sha1sum",
-        "sha256sum",
-        "sed",
-        "awk",
-        "tree",
-        "xxd",
-        "cargo",
-    ]
-    .contains(&program);
+    let known = row.is_some() && program != "xargs" || lists("cd command printf sed awk cargo tar", program);
     Err(if known {
         format!("It runs {program} with options that are not known to be harmless.")
     } else {
@@ -131,34 +221,72 @@ fn check_program(program: &str, arguments: &[Word]) -> Result<(), String> {
     })
 }
 
-/// Programs whose words are not paths, or that do nothing with a file's content.
-fn reads_files(program: &str) -> bool {
-    !matches!(
-        program,
-        "true"
-            | "false"
-            | "pwd"
-            | "whoami"
-            | "sleep"
-            | "seq"
-            | "echo"
-            | "printf"
-            | "basename"
-            | "dirname"
-            | "uname"
-            | "nproc"
-            | "tr"
-            | "which"
-            | "command"
-            | "date"
-            | "uptime"
-            | "id"
-    )
-}
+const CARGO: &str = "--offline --locked --frozen --workspace --all-features --no-deps --duplicates --package --invert --edges* --depth* \
+    --format-version* --prefix*";
 
 /// Whether all options are known. What a glob at the beginning of a word stands for could be an option too.
-fn only(arguments: &[Word], known: impl Fn(&str) -> bool) -> bool {
-    arguments.iter().all(|word| word.glob != Some(0) && (is_operand(word) || known(&word.text)))
+fn only(arguments: &[Word], letters: &str, whole: &str) -> bool {
+    arguments
+        .iter()
+        .all(|word| word.glob != Some(0) && (is_operand(word) || knows(&word.text, letters, whole)))
+}
+
+fn knows(option: &str, letters: &str, whole: &str) -> bool {
+    let is = |known: &str| known.strip_suffix('*').map_or(option == known, |begin| option.starts_with(begin));
+    cluster(option, letters) || whole.split_whitespace().any(is)
+}
+
+/// Whether `find` only shows, or hands what it found to what only reads.
+fn is_reading_find(arguments: &[Word]) -> bool {
+    let Some((_, _, options)) = TABLE.iter().find(|(programs, ..)| *programs == "find") else { return false };
+    let mut rest = arguments;
+    while let Some(at) = rest.iter().position(|word| matches!(word.text.as_str(), "-exec" | "-execdir")) {
+        let (before, runs) = rest.split_at(at);
+        let end = runs.iter().position(|word| matches!(word.text.as_str(), ";" | "+"));
+        let Some(end) = end.filter(|end| only(before, "", options) && hands_on(&runs[1..*end])) else {
+            return false;
+        };
+        rest = &runs[end + 1..];
+    }
+    only(rest, "", options)
+}
+
+/// Whether `xargs` hands what it reads to what only reads.
+fn is_reading_xargs(arguments: &[Word]) -> bool {
+    let mut at = 0;
+    while let Some(text) =
+        arguments.get(at).map(|word| word.text.as_str()).filter(|text| text.starts_with('-'))
+    {
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
+        at += match text {
+            "-n" | "-L" | "-P" | "-I" | "-d" => 2,
+            "--null" | "--no-run-if-empty" | "-I{}" => 1,
+            _ if cluster(text, "0rt")
+                || ["-n", "-L", "-P"].iter().any(|known| text.strip_prefix(known).is_some_and(is_number)) =>
+            {
+                1
+            }
+            _ => return false,
+        };
+    }
+    hands_on(arguments.get(at..).unwrap_or_default())
+}
+
+/// Whether a program reads what others hand to it: which files these are the kernel decides.
+fn hands_on(words: &[Word]) -> bool {
+    let [program, arguments @ ..] = words else { return false };
+    let reads = lists(READERS, &program.text)
+        || lists("wc du file rg md5sum sha1sum sha256sum sha512sum", &program.text);
+    reads && program.glob.is_none() && check_program(&program.text, arguments).is_ok()
+}
+
+/// Whether `tar` only lists: `tar tf a`, `tar -tzvf a`. What `:` stands in lies on another machine.
+fn is_listing_tar(arguments: &[Word]) -> bool {
+    let [first, rest @ ..] = arguments else { return false };
+    let letters = first.text.strip_prefix('-').unwrap_or(&first.text);
+    letters.contains('t')
+        && letters.chars().all(|letter| "tvfzjJ".contains(letter))
+        && rest.iter().all(|word| is_operand(word) && !word.text.contains(':'))
 }
 
 /// Whether a program for `sed` is one of the plain forms: others write to files and run commands.
@@ -190,24 +318,13 @@ fn is_printing_sed(arguments: &[Word]) -> bool {
 
 /// Whether a program for `awk` stands among its words, and only prints.
 fn is_printing_awk(arguments: &[Word]) -> bool {
-    let mut words = arguments.iter();
-    while let Some(word) = words.next() {
-        match word.text.as_str() {
-            "-F" | "-v" => {
-                if words.next().is_none_or(|value| value.glob.is_some()) {
-                    return false;
-                }
-            }
-            text if text.starts_with("-F") => {}
-            text => {
-                return !text.starts_with('-')
-                    && word.glob.is_none()
-                    && scripts::awk_only_prints(text)
-                    && words.all(|word| is_operand(word) && word.glob != Some(0));
-            }
-        }
-    }
-    false
+    let words: Vec<&str> = arguments.iter().map(|word| word.text.as_str()).collect();
+    let Some(at) = scripts::awk_program(&words) else { return false };
+    let is_option = |word: &&str| !word.starts_with('-') || word.starts_with("-F") || *word == "-v";
+    words[..at].iter().all(is_option)
+        && arguments[..=at].iter().all(|word| word.glob.is_none())
+        && scripts::awk(words[at]).plain
+        && arguments[at + 1..].iter().all(|word| is_operand(word) && word.glob != Some(0))
 }
 
 /// How many operands there are that are not the values of these options.
@@ -239,163 +356,6 @@ fn only_prints(format: &str) -> bool {
             after.trim_start_matches(|sign: char| "-+ #'.*hlLjzt".contains(sign) || sign.is_ascii_digit());
         conversion.chars().next().is_none_or(|sign| "diouxXeEfFgGaAcsbqQ(".contains(sign))
     })
-}
-
-fn is_wc_option(option: &str) -> bool {
-    cluster(option, "cmlLw")
-        || matches!(option, "--bytes" | "--chars" | "--lines" | "--words" | "--max-line-length")
-}
-
-fn is_cargo_option(option: &str) -> bool {
-    matches!(
-        option,
-        "--offline"
-            | "--locked"
-            | "--frozen"
-            | "--workspace"
-            | "--all-features"
-            | "--no-deps"
-            | "--duplicates"
-            | "-d"
-            | "-p"
-            | "--package"
-            | "-i"
-            | "--invert"
-            | "--depth"
-            | "-e"
-            | "--edges"
-    ) || ["--depth=", "--format-version", "--prefix", "--edges="]
-        .iter()
-        .any(|known| option.starts_with(known))
-}
-
-fn is_du_option(option: &str) -> bool {
-    cluster(option, "abchHklLmsSx")
-        || option
-            .strip_prefix("-d")
-            .or_else(|| option.strip_prefix("--max-depth="))
-            .is_some_and(|depth| depth.chars().all(|digit| digit.is_ascii_digit()))
-        || matches!(option, "--all" | "--apparent-size" | "--human-readable" | "--summarize" | "--total")
-}
-
-fn is_sort_option(option: &str) -> bool {
-    cluster(option, "bdfghinrsuVzRMc")
-        || ["-k", "-t"].iter().any(|known| option.starts_with(known))
-        || matches!(
-            option,
-            "--unique"
-                | "--reverse"
-                | "--numeric-sort"
-                | "--human-numeric-sort"
-                | "--version-sort"
-                | "--ignore-case"
-        )
-}
-
-fn is_rg_option(option: &str) -> bool {
-    if option.starts_with("--") {
-        let name = option.split('=').next().unwrap_or_default();
-        return matches!(
-            name,
-            "--files"
-                | "--hidden"
-                | "--ignore-case"
-                | "--smart-case"
-                | "--fixed-strings"
-                | "--word-regexp"
-                | "--line-number"
-                | "--no-heading"
-                | "--count"
-                | "--glob"
-                | "--type"
-                | "--files-with-matches"
-                | "--max-count"
-                | "--context"
-                | "--no-ignore"
-                | "--multiline"
-                | "--only-matching"
-                | "--sort"
-                | "--color"
-                | "--max-depth"
-                | "--stats"
-        );
-    }
-    !option.contains('z')
-}
-
-fn is_find_option(option: &str) -> bool {
-    matches!(
-        option,
-        "-name"
-            | "-iname"
-            | "-path"
-            | "-ipath"
-            | "-wholename"
-            | "-type"
-            | "-maxdepth"
-            | "-mindepth"
-            | "-size"
-            | "-mtime"
-            | "-mmin"
-            | "-newer"
-            | "-empty"
-            | "-print"
-            | "-print0"
-            | "-not"
-            | "-o"
-            | "-a"
-            | "-or"
-            | "-and"
-            | "-prune"
-            | "-perm"
-            | "-user"
-            | "-group"
-            | "-regex"
-            | "-iregex"
-            | "-readable"
-            | "-writable"
-            | "-executable"
-            | "-links"
-            | "-ls"
-            | "-quit"
-            | "-depth"
-            | "-xdev"
-            | "-mount"
-            | "-printf"
-            | "-true"
-            | "-false"
-    ) || option[1..].starts_with(|digit: char| digit.is_ascii_digit())
-}
-
-fn check_git(arguments: &[Word]) -> Result<(), String> {
-    let mut words = arguments.iter().map(|word| word.text.as_str()).skip_while(|word| *word == "--no-pager");
-    let Some(verb) = words.next() else { return Ok(()) };
-    let rest: Vec<&str> = words.collect();
-    let fits = match verb {
-        "status" | "log" | "diff" | "show" | "ls-files" | "rev-parse" | "blame" | "describe" | "shortlog"
-        | "grep" | "ls-tree" | "cat-file" | "rev-list" | "merge-base" | "for-each-ref" => {
-            arguments.iter().all(|word| word.glob != Some(0))
-                && rest.iter().all(|word| is_harmless_git_option(word))
-        }
-        "branch" => rest.iter().all(|word| {
-            matches!(*word, "-a" | "-r" | "-v" | "-vv" | "--list" | "--all" | "--remotes" | "--show-current")
-        }),
-        "remote" => matches!(rest.as_slice(), [] | ["-v"]),
-        "stash" => matches!(rest.as_slice(), ["list"]),
-        "--version" | "version" => rest.is_empty(),
-        _ => return Err(format!("It runs git {}, which is not known to be harmless.", shown(verb))),
-    };
-    if fits {
-        Ok(())
-    } else {
-        Err(format!("It runs git {verb} with options that are not known to be harmless."))
-    }
-}
-
-/// Git takes any unambiguous beginning of an option, so beginnings are refused: of `--output`, `--ext-diff`, `--exec`, `--textconv`, `--no-index`.
-fn is_harmless_git_option(word: &str) -> bool {
-    let Some(name) = word.strip_prefix("--") else { return !word.starts_with("-O") };
-    !["ou", "ex", "textc", "no-i", "contents", "open"].iter().any(|begin| name.starts_with(begin))
 }
 
 /// A word that could name a file must name one inside the workspace.

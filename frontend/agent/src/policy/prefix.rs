@@ -42,7 +42,7 @@ const TABLE: &[Row] = &[
         Operands::Names,
         "-v -q -f -b --verbose --quiet --failfast : -k",
     ),
-    (&["npm|pnpm|yarn|bun test", "jest", "vitest"], Operands::Names, SCRIPT),
+    (&["npm|pnpm|yarn|bun test", "jest", "vitest run"], Operands::Names, SCRIPT),
     (&["npm|pnpm|yarn|bun run *", "npm|pnpm|yarn|bun build|lint|start"], Operands::None, SCRIPT),
     (&["tsc"], Operands::None, "--noEmit --watch --pretty -w -b --build : --incremental"),
     (
@@ -151,7 +151,10 @@ fn follows(words: &[Word], operands: Operands, options: &str, workspace: &str) -
 
 /// Whether a word is only a name, whoever reads it.
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|sign| sign.is_alphanumeric() || "-_./:@,+".contains(sign))
+    // Behind `@` many programs read options from a file.
+    !text.is_empty()
+        && !text.starts_with('@')
+        && text.chars().all(|sign| sign.is_alphanumeric() || "-_./:@,+".contains(sign))
 }
 
 /// Whether the value of an option is only a pattern or a number.

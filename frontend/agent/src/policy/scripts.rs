@@ -194,25 +194,99 @@ impl SedReader<'_> {
     }
 }
 
-/// Whether a program for `awk` only prints: nothing in it could write, run or read more.
-pub(super) fn awk_only_prints(program: &str) -> bool {
-    !program.contains(['|', '>', '@'])
-        && !["system", "getline", "close"].iter().any(|word| program.contains(word))
+/// Which of the words of `awk` is the program, if it is not in a file.
+pub(super) fn awk_program(words: &[&str]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        match *words.get(at)? {
+            "-F" | "-v" => at += 2,
+            "-e" | "--source" => return Some(at + 1).filter(|at| *at < words.len()),
+            word if word.starts_with("-f") || word.starts_with("--file") => return None,
+            word if word.starts_with('-') => at += 1,
+            _ => return Some(at),
+        }
+    }
 }
 
-/// Whether a program for `awk` may run another.
-pub(super) fn awk_runs(program: &str) -> bool {
-    program.replace("||", "").contains(['|', '@'])
-        || ["system", "getline"].iter().any(|word| program.contains(word))
+/// What a program for `awk` does besides printing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Awk {
+    /// Whether all of it is known: statements, sums, and functions of texts and numbers.
+    pub(super) plain: bool,
+    pub(super) writes: Vec<String>,
+    pub(super) runs: bool,
 }
 
-/// What a program for `awk` writes to: the names that follow `>` where something is printed.
-pub(super) fn awk_writes(program: &str) -> Vec<String> {
-    let printed = program.split([';', '\n', '{', '}']).filter_map(|statement| statement.split_once("print"));
-    printed
-        .filter_map(|(_, printed)| printed.rsplit_once('>'))
-        .map(|(_, name)| name.trim().trim_matches('"').to_owned())
-        .collect()
+/// So many signs of a file's name are read.
+const NAME: usize = 200;
+/// Its functions, and its own words before a parenthesis.
+const AWK_KNOWN: &str = "if while for in print printf return exit length substr index split sub gsub gensub match sprintf tolower \
+    toupper int sqrt exp log sin cos atan2 rand srand strftime systime mktime and or xor lshift rshift compl strtonum asort asorti";
+/// Behind these a value follows, so that a slash begins an expression.
+const AWK_OPENS: &str = "print printf return in else do exit case";
+
+/// Reads a program.
+pub(super) fn awk(program: &str) -> Awk {
+    let mut read = Awk { plain: true, ..Awk::default() };
+    let mut rest = program;
+    // Whether a value stands before; how deep the parentheses are, and how deep they were where a statement began to print.
+    let (mut valued, mut depth, mut prints) = (false, 0_usize, None);
+    while let Some(sign) = rest.chars().next() {
+        let word = rest.len() - rest.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_').len();
+        let length = match sign {
+            '"' => quoted(rest, '"'),
+            '/' if !valued => quoted(rest, '/'),
+            '#' => Some(rest.find('\n').unwrap_or(rest.len())),
+            _ => Some(word.max(sign.len_utf8())),
+        };
+        let Some(length) = length else {
+            read.plain = false;
+            read.runs = true;
+            return read;
+        };
+        let (token, after) = rest.split_at(length);
+        rest = after;
+        if word > 0 {
+            let calls = rest.trim_start().starts_with('(');
+            match token {
+                "print" | "printf" => prints = Some(depth),
+                "getline" => read.plain = false,
+                _ => read.plain &= !calls || AWK_KNOWN.split_whitespace().any(|known| known == token),
+            }
+            read.runs |= token == "system";
+            valued = !AWK_OPENS.split_whitespace().any(|known| known == token);
+            continue;
+        }
+        match sign {
+            '|' if rest.starts_with('|') => rest = &rest[1..],
+            '|' | '@' => (read.plain, read.runs) = (false, true),
+            '>' if prints == Some(depth) => {
+                let end = rest.char_indices().nth(NAME).map_or(rest.len(), |(at, _)| at);
+                let name = rest[..end].trim_start_matches('>').split([';', '\n', '}']).next();
+                let name = name.unwrap_or_default().trim().trim_matches('"');
+                read.writes.push(name.to_owned());
+                (read.plain, prints) = (false, None);
+            }
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            ';' | '\n' | '{' | '}' => prints = None,
+            _ => {}
+        }
+        valued = matches!(sign, '"' | '/' | ')' | ']') && length > 0 && (sign != '/' || length > 1)
+            || valued && sign.is_whitespace() && sign != '\n';
+    }
+    read
+}
+
+/// How long what stands between two of a sign is, with both.
+fn quoted(text: &str, quote: char) -> Option<usize> {
+    let mut escaped = false;
+    let ends = text.char_indices().skip(1).find(|(_, sign)| {
+        let ends = *sign == quote && !escaped;
+        escaped = *sign == '\\' && !escaped;
+        ends
+    });
+    ends.map(|(at, _)| at + 1).filter(|end| !text[..*end].contains('\n'))
 }
 
 #[cfg(test)]
@@ -272,13 +346,45 @@ mod tests {
 
     #[test]
     fn what_a_program_for_awk_does() {
-        assert!(awk_only_prints("{print $1, $2}") && !awk_runs("$1 > 2 || $2"));
-        for program in
-            ["{print | \"a\"}", "{print > \"a\"}", "{system(\"a\")}", "{getline x < \"a\"}", "@load \"a\""]
-        {
-            assert!(!awk_only_prints(program), "{program}");
+        for program in [
+            "{print $1, $2}",
+            "$1 > 2 || $2",
+            "NR>=10 && NR<=20",
+            "/a|b/ {print}",
+            "$1 ~ /x\\/y/ && !/z/",
+            "{print $1 \"|\" $2, \"a > b\"}",
+            "{ if ($1 > 5) print $2 }",
+            "length($0) > 80 {print FILENAME\": \"$0}",
+            "$1 == \"system\"",
+            "{s+=$1} END {print s/NR, s/2}",
+            "{print ($1 > 2)}",
+            "BEGIN{for(i=0;i<3;i++) print i} # > f",
+        ] {
+            assert_eq!(awk(program), Awk { plain: true, ..Awk::default() }, "{program}");
         }
-        assert_eq!(awk_writes("{print $1 > \"/etc/x\"}"), ["/etc/x"]);
-        assert_eq!(awk_writes("$1 > 5 {print $1}"), Vec::<String>::new());
+        for program in [
+            "{print | \"a\"}",
+            "{print |& \"a\"}",
+            "{print > \"a\"}",
+            "{print($1) >> \"a\"}",
+            "{printf \"%s\", $1 > $2}",
+            "{print (1>2) > \"a\"}",
+            "{if (1) print $1 > \"a\"}",
+            "/\"/ {print > \"x\"} /\"/",
+            "{system(\"a\")}",
+            "{system (\"a\")}",
+            "{getline x < \"a\"}",
+            "@load \"a\"",
+            "BEGIN{f=\"system\"; @f(\"a\")}",
+            "{other(1)}",
+            "{print \"",
+        ] {
+            assert!(!awk(program).plain, "{program}");
+        }
+        assert_eq!(awk("{print $1 > \"/etc/x\"}").writes, ["/etc/x"]);
+        assert_eq!(awk("{print >> \"a\" $1; print 2}").writes, ["a\" $1"]);
+        assert!(awk("{print | \"a\"}").runs && awk("{system (1)}").runs && !awk("{getline x < \"a\"}").runs);
+        assert_eq!(awk_program(&["-F", "|", "-v", "a=1", "{print}", "f"]), Some(4));
+        assert_eq!(awk_program(&["-F|", "-f", "x"]), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Reads a small part of the shell's language: simple commands, joined by `&&`, `||`, `;`, `|` or line ends, of words and quotes.
 //!
-//! Everything else is [`Trouble`]: better to ask once too often than to misread. `2>&1` and discarding into `/dev/null` are read as well.
+//! Everything else is [`Trouble`]: better to ask once too often than to misread. `2>&1`, discarding into `/dev/null`, `$?` and `{}` are read as well.
 
 /// Why a command cannot be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,8 +103,10 @@ impl Reader<'_> {
                 '&' => return Err(Trouble::Background),
                 '>' => self.redirect()?,
                 '<' => return Err(Trouble::Redirection),
+                // What `find -exec` and `xargs -I` fill in.
+                '{' if self.skip("}") => self.word().text.push_str("{}"),
                 '(' | ')' | '{' | '}' => return Err(Trouble::Grouping),
-                '$' => return Err(Trouble::Expansion),
+                '$' => self.dollar(&[' ', '\t', '\n', ';', '|', '&'])?,
                 '#' if self.word.is_none() => self.comment()?,
                 '\'' => self.single_quoted()?,
                 '"' => self.double_quoted()?,
@@ -199,7 +201,10 @@ impl Reader<'_> {
         loop {
             let sign = match self.next().ok_or(Trouble::Unclear)? {
                 '"' => return Ok(()),
-                '$' => return Err(Trouble::Expansion),
+                '$' => {
+                    self.dollar(&['"', ' ', '|', ')', '\\'])?;
+                    continue;
+                }
                 '\\' => match self.next().ok_or(Trouble::Unclear)? {
                     '\n' => return Err(Trouble::Unclear),
                     sign @ ('$' | '"' | '\\') => sign,
@@ -215,6 +220,18 @@ impl Reader<'_> {
             }
             self.word().text.push(sign);
         }
+    }
+
+    /// At `$`: how the last command ended, which is a number, or only the sign, where these follow.
+    fn dollar(&mut self, plain: &[char]) -> Result<(), Trouble> {
+        if self.skip("?") {
+            self.word().text.push('0');
+        } else if self.rest.is_empty() || self.rest.starts_with(plain) {
+            self.word().text.push('$');
+        } else {
+            return Err(Trouble::Expansion);
+        }
+        Ok(())
     }
 
     /// After `>`: the word before it may be the number of what is redirected.

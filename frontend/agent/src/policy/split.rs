@@ -48,6 +48,8 @@ pub(super) struct Part {
     pub(super) writes: Vec<Word>,
     /// Whether one of these is emptied first.
     pub(super) empties: bool,
+    /// What it reads by redirection.
+    pub(super) reads: Vec<Word>,
     /// What it reads that stands in the command itself.
     pub(super) input: Vec<String>,
     /// Whether it reads from a file or from the command itself.
@@ -77,6 +79,8 @@ impl Part {
             let is = |word: &Word, known: &str| !word.quoted && word.text == known;
             let after = match rest {
                 [_, after @ ..] if is(first, "function") => after,
+                // `for x do` goes through what the script was given.
+                [_, second, after @ ..] if is(first, "for") && is(second, "do") => after,
                 [option, after @ ..] if is(first, "time") && option.text.starts_with('-') => after,
                 [_, second, ..] if is(first, "coproc") && is_reserved(second) => &rest[1..],
                 _ if is_reserved(first) => rest,
@@ -378,7 +382,10 @@ fn end_word(open: &mut Open) {
         }
         Next::Appended => open.part.writes.push(word),
         Next::Given => open.part.input.push(word.text),
-        Next::Read => open.part.fed |= !matches!(word.text.as_str(), "/dev/null" | "-"),
+        Next::Read => {
+            open.part.fed |= !matches!(word.text.as_str(), "/dev/null" | "-");
+            open.part.reads.push(word);
+        }
         Next::Copied => {}
     }
 }

@@ -136,6 +136,7 @@ fn assistants(n: usize, turn: &Turn, last: bool, ids: &mut BTreeSet<String>) -> 
     for (k, block) in turn.blocks.iter().enumerate() {
         let at = format!("messages.{n}.content.{k}");
         let filled = |field: &str| block[field].as_str().is_some_and(|text| !text.is_empty());
+        extra(&at, block)?;
         match kind(block) {
             "" => return Err(format!("{at}.type: Field required")),
             "text" => {
@@ -181,6 +182,25 @@ fn assistants(n: usize, turn: &Turn, last: bool, ids: &mut BTreeSet<String>) -> 
             uses.join(", ")
         )),
         _ => Ok(uses),
+    }
+}
+
+/// A block of a model's that is known has no field but its own.
+fn extra(at: &str, block: &Value) -> Result<(), String> {
+    let own: &[&str] = match kind(block) {
+        "text" => &["type", "text", "citations", "cache_control"],
+        "thinking" => &["type", "thinking", "signature"],
+        "redacted_thinking" => &["type", "data"],
+        "tool_use" => &["type", "id", "name", "input", "caller", "cache_control"],
+        _ => return Ok(()),
+    };
+    let names = block.as_object().into_iter().flat_map(|fields| fields.keys());
+    if let Some(name) = names.into_iter().find(|name| !own.contains(&name.as_str())) {
+        return Err(format!("{at}.{}.{name}: Extra inputs are not permitted", kind(block)));
+    }
+    match block.get("citations") {
+        Some(list) if !list.is_array() => Err(format!("{at}.text.citations: Input should be a valid list")),
+        _ => Ok(()),
     }
 }
 

@@ -36,6 +36,7 @@ fn changed(path: &str) -> Outcome {
         added: 1,
         removed: 0,
         diff: String::new(),
+        note: None,
     }))
 }
 
@@ -58,7 +59,7 @@ fn a_question_names_what_is_dangerous_by_its_parts() {
     let (_, always, dangers) = question(&rig);
     let parts: Vec<&str> = dangers.iter().map(|danger| danger.part.as_str()).collect();
     assert_eq!(parts, ["rm -rf build", "curl https://x", "bash", "git push --force"]);
-    assert_eq!(always.len(), 1, "exactly this and no prefix");
+    assert!(always.is_empty(), "what is dangerous is asked for each time");
     rig.boot();
     rig.connect();
     assert_eq!(question(&rig).2, dangers, "after a reload too");

@@ -57,9 +57,11 @@ fn l2_results_come_first_then_words_then_the_block() {
         added: 1,
         removed: 0,
         diff: String::new(),
+        note: Some("Its lines end otherwise.".to_owned()),
     };
     rig.reply(op, Outcome::Ok(Reply::Changed(change)));
     let blocks = rig.last_message();
+    assert_eq!(blocks[0]["content"], "Created a: 1 line added, 0 removed. Its lines end otherwise.");
     let kinds: Vec<&str> = blocks.iter().map(|block| block["type"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["tool_result", "text", "text"]);
     assert_eq!(blocks[1]["text"], "and hurry");
@@ -438,7 +440,20 @@ fn l9_a_background_command_that_was_refused_is_asked_for_when_it_comes_again() {
 
 #[test]
 fn l9_where_nothing_can_be_held_to_reading_everything_is_asked_for() {
-    for command in ["ls", "sleep 1", "git status", "cat a | head", "true"] {
+    // All that the runner is tried with, the places in it filled in somehow.
+    let corpus = include_str!("../../../../runner/tests/tasks/read_only.txt");
+    let corpus: Vec<String> = corpus
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with("# "))
+        .map(|line| {
+            let places =
+                [("@OUT@", "/out"), ("@PID@", "71"), ("@RUNNER@", "72"), ("@PORT@", "73"), ("@STATE@", "/s")];
+            places.iter().fold(line.replace("\\n", "\n"), |line, (place, filled)| line.replace(place, filled))
+        })
+        .collect();
+    assert!(corpus.len() > 200, "{}", corpus.len());
+    let reads = ["ls", "sleep 1", "git status", "cat a | head", "true"];
+    for command in reads.into_iter().chain(corpus.iter().map(String::as_str)) {
         let mut rig = Rig::with(settings(Mode::AskCommands));
         rig.sandboxes = Vec::new();
         rig.boot();

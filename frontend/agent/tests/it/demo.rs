@@ -101,7 +101,8 @@ impl World {
             Op::WriteFile { path, content, .. } => {
                 self.used.push(format!("write_file {path}"));
                 assert!(content.contains("background"), "{content}");
-                let change = FileChange { path, created: true, added: 2, removed: 0, diff: String::new() };
+                let change =
+                    FileChange { path, created: true, added: 2, removed: 0, diff: String::new(), note: None };
                 self.rig.reply(id, Outcome::Ok(Reply::Changed(change)));
             }
             Op::ReadFile { path, .. } => {

@@ -82,6 +82,76 @@ fn a_log_that_was_written_with_such_ids_goes_on() {
     assert_eq!(ids, ["functions_shell_3", "functions_shell_3_2"]);
 }
 
+/// Words that came for no block, or for one that holds none, were said all the same.
+#[test]
+fn words_without_a_block_are_kept() {
+    for begun in [
+        "",
+        "data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"redacted_thinking\",\"data\":\"d\"}}\n\n",
+    ] {
+        let mut rig = Rig::new();
+        rig.say("x");
+        let call = rig.calls[0].0;
+        let said = "data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hel\"}}\n\n";
+        let end = "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\ndata: {\"type\":\"message_stop\"}\n\n";
+        rig.model(call, head(200));
+        rig.model(
+            call,
+            ModelInput::Data(format!("{begun}{said}{}{end}", said.replace("Hel", "lo")).into_bytes()),
+        );
+        let is_said =
+            |row: &agent::view::Row| matches!(&row.kind, RowKind::Text { text, .. } if text == "Hello");
+        assert!(rig.rows().iter().any(is_said), "{begun}: {:?}", rig.rows());
+        rig.say("y");
+        goes_on(&mut rig);
+    }
+}
+
+/// What is no part of an answer need not be JSON.
+#[test]
+fn events_that_nobody_knows_are_passed_over() {
+    for odd in ["event: ping\ndata: keepalive\n\n", "event: x-trace\ndata: {broken\n\n"] {
+        let mut rig = Rig::new();
+        rig.say("x");
+        let call = rig.calls[0].0;
+        let answer = crate::sim::model::stream(&[text("Hello")], "end_turn");
+        rig.model(call, head(200));
+        rig.model(call, ModelInput::Data(format!("{odd}{answer}").into_bytes()));
+        rig.model(call, ModelInput::End);
+        assert_eq!(rig.status.as_ref().unwrap().turn, TurnView::Idle, "{odd}");
+    }
+}
+
+/// A server may refuse what it sent itself: taking back takes that back, too.
+#[test]
+fn an_answer_that_its_own_server_refuses_is_taken_back() {
+    for odd in [
+        json!({"type": "hologram", "x": 1}),
+        json!({"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {}}),
+    ] {
+        for blocks in [vec![odd.clone()], vec![text("See:"), odd]] {
+            let mut rig = Rig::new();
+            rig.say("x");
+            rig.answer_and_stop(&blocks, "end_turn");
+            rig.say("go on");
+            let refused = |rig: &Rig| {
+                rig.calls.last().unwrap().1["messages"].to_string().contains("hologram\"")
+                    || rig.calls.last().unwrap().1["messages"].to_string().contains("server_tool_use")
+            };
+            assert!(refused(&rig));
+            let call = rig.calls.last().unwrap().0;
+            rig.model(call, head(400));
+            rig.model(call, ModelInput::Data(b"{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"unexpected tag\"}}".to_vec()));
+            rig.model(call, ModelInput::End);
+            rig.user(UserEvent::TakeBack);
+            rig.say("go on");
+            assert!(!refused(&rig), "{:#}", rig.calls.last().unwrap().1);
+            goes_on(&mut rig);
+            rig.answer(&[text("ok")]);
+        }
+    }
+}
+
 /// What was read and has gone is said, also after a reload.
 #[test]
 fn an_answer_that_broke_off_and_is_asked_for_again_leaves_a_mark() {
@@ -167,6 +237,7 @@ mod property {
             "tool_use",
             "tool_use",
             "tool_result",
+            "image",
             "odd",
             "",
         ]);
@@ -180,10 +251,11 @@ mod property {
             field("id"),
             field("name"),
             field("input"),
+            field("citations"),
         );
-        (kinds, fields, prop::bool::weighted(0.1)).prop_map(|(kind, (a, b, c, d, e, f, g), marked)| {
+        (kinds, fields, prop::bool::weighted(0.1)).prop_map(|(kind, (a, b, c, d, e, f, g, h), marked)| {
             let mut block = json!({"type": kind});
-            for (name, value) in [a, b, c, d, e, f, g] {
+            for (name, value) in [a, b, c, d, e, f, g, h] {
                 if let Some(value) = value {
                     block[name] = value;
                 }
@@ -203,6 +275,8 @@ mod property {
             ("signature_delta", "signature"),
             ("input_json_delta", "partial_json"),
             ("odd_delta", "id"),
+            ("odd_delta", "confidence"),
+            ("citations_delta", "citation"),
         ]);
         let grown = prop::collection::vec((piece, anything()), 0..3);
         let blocks = prop::collection::vec((block(), grown, prop::bool::weighted(0.8)), 0..5);

@@ -3,9 +3,10 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use agent::event::{Event, ModelInput, UserEvent};
+use agent::Event;
+use agent::event::{ModelInput, UserEvent};
 use agent::record::{Entry, Record};
-use agent::settings::{Mode, ModelChoice, Provider};
+use agent::settings::{ModelChoice, Provider};
 use agent::transcript::request_of_call;
 use agent::view::TurnView;
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use shared::files::FileText;
 use shared::protocol::{Outcome, Reply};
 use shared::task::TaskState;
 
-use crate::rig::{Rig, head, settings, text, tool};
+use crate::rig::{Rig, head, text, tool};
 
 /// The newest call is answered with this status.
 fn refuse(rig: &mut Rig, status: u16, message: &str) {
@@ -249,28 +250,28 @@ fn what_is_refused_within_a_stream_can_be_taken_back_too() {
     assert_eq!(rig.drafts, ["no"]);
 }
 
-/// Neither words nor ends are put behind an answer that filled the context, until there is a model that can take them.
 #[test]
-fn nothing_is_added_to_a_conversation_that_fills_its_model() {
+fn a_conversation_that_fills_the_context_gets_nothing_more() {
     let (mut rig, task) = Rig::with_background_task();
-    rig.say("tell me all");
-    rig.answer_and_stop(&[text("All of it is")], "model_context_window_exceeded");
-    let calls = rig.calls.len();
     rig.say("go on");
+    assert!(!rig.status.as_ref().unwrap().full);
+    rig.answer_and_stop(&[text("as far as it goes")], "model_context_window_exceeded");
+    assert!(rig.status.as_ref().unwrap().full);
+    let calls = rig.calls.len();
     rig.end(&task, TaskState::Completed, "made");
+    rig.say("and more");
     rig.pass(60_000);
-    assert_eq!((rig.calls.len(), &rig.status.as_ref().unwrap().turn), (calls, &TurnView::Full));
-    rig.boot();
-    rig.connect();
-    assert_eq!((rig.calls.len(), &rig.status.as_ref().unwrap().turn), (calls, &TurnView::Full));
-    let mut larger = settings(Mode::Auto);
-    larger.model = ModelChoice { provider: Provider::Direct, model: "a-larger-one".to_owned() };
-    rig.send(Event::Settings(larger));
+    assert_eq!(rig.calls.len(), calls, "it would be refused with all that is there");
+    assert_eq!(rig.status.as_ref().unwrap().turn, TurnView::Idle);
+    the_log_knows(&mut rig);
+    assert_eq!(rig.calls.len(), calls);
+    assert!(rig.status.as_ref().unwrap().full);
+    // Another model may have room.
+    rig.settings.model = ModelChoice { provider: Provider::Direct, model: "larger".to_owned() };
+    rig.send(Event::Settings(rig.settings.clone()));
     assert_eq!(rig.calls.len(), calls + 1);
     let words = words_of(&rig);
-    assert!(
-        words.iter().any(|words| words == "go on") && words.iter().any(|words| words.contains("made")),
-        "{words:?}"
-    );
-    the_log_knows(&mut rig);
+    assert!(words[0] == "and more" && words[1].contains("made"), "{words:?}");
+    rig.answer(&[text("ok")]);
+    assert!(!rig.status.as_ref().unwrap().full);
 }

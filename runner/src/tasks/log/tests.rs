@@ -224,3 +224,56 @@ fn the_last_bytes_printed_are_read_whatever_the_size_and_the_bound() {
         }
     }
 }
+
+/// What is shown and what is said to lie between are all of it, whatever a character takes.
+#[test]
+fn what_lies_between_is_counted_in_characters() {
+    const HEAD: u64 = 200_000;
+    const TAIL: u64 = 300_000;
+    let folder = tempfile::tempdir().unwrap();
+    let signs = ["a", "\u{e4}", "\u{6f22}", "\u{1f600}", "\u{e4}a\n\u{6f22}"];
+    for (number, (sign, size)) in signs
+        .iter()
+        .flat_map(|sign| [140_000, 300_000, 450_000, 1_500_000].map(|size| (sign, size)))
+        .enumerate()
+    {
+        let text = sign.repeat(size / sign.len());
+        let all = text.chars().count() as u64;
+        let path = folder.path().join(number.to_string());
+        let log = Log::new(path.clone(), HEAD, TAIL, Arc::default());
+        // Characters are cut apart on their way.
+        text.as_bytes().chunks(65_535).for_each(|chunk| log.append(chunk));
+        let again = Log::restored(path, HEAD, TAIL, Arc::default(), Some(text.len() as u64));
+        for most in [100, 4_000, 50_000] {
+            let shown =
+                |excerpt: &Excerpt| (excerpt.head.chars().count() + excerpt.tail.chars().count()) as u64;
+            let excerpt = log.excerpt(most);
+            assert_eq!(shown(&excerpt) + excerpt.omitted_chars, all, "{sign:?} {size} {most}");
+            let excerpt = again.excerpt(most);
+            let said = shown(&excerpt) + excerpt.omitted_chars;
+            if again.kept().omitted() == 0 {
+                assert_eq!(said, all, "{sign:?} {size} {most}, restored");
+            } else {
+                // Bytes of what is kept no more.
+                let lost = again.kept().omitted();
+                assert!(
+                    (all..=all + lost).contains(&said),
+                    "{sign:?} {size} {most}, restored: {said} of {all}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_line_whose_number_is_not_known_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let log = Log::new(path.clone(), 1_000, 5_000, Arc::default());
+    for number in 1..=10_000 {
+        log.append(format!("line {number}\n").as_bytes());
+    }
+    let again = Log::restored(path, 1_000, 5_000, Arc::default(), Some(log.total()));
+    let (found, matches) = again.grep(&regex::Regex::new("^line (7|9999)$").unwrap(), 10, 1_000);
+    assert_eq!((found.head.as_str(), matches), ("7: line 7\n?: line 9999\n", 2));
+}

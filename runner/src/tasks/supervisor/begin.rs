@@ -56,7 +56,7 @@ impl From<io::Error> for Missed {
 pub(super) struct Running {
     pub(super) shim: Shim,
     /// `None` after its end.
-    pub(super) output: Option<pipe::Receiver>,
+    pub(super) output: pipe::Receiver,
     pub(super) pid: u32,
 }
 
@@ -193,7 +193,7 @@ impl Supervisor {
                     let shims = Arc::clone(&self.inner.shims);
                     tokio::spawn(async move { shims.prepare() });
                     *self.record.input.lock().await = input;
-                    return Ok(Running { shim, output: Some(output), pid });
+                    return Ok(Running { shim, output, pid });
                 }
                 Some(FromShim::Failed(failure)) => {
                     self.inner.shims.give_back(shim);

@@ -14,6 +14,7 @@ use super::{Supervisor, Why};
 use crate::shim::tag::Tags;
 use crate::shim::wire::ToShim;
 use crate::store::rows;
+use crate::tasks::reader::Output;
 use crate::tasks::shims::Shim;
 
 /// How long a stop waits for a look at its ports.
@@ -99,9 +100,11 @@ impl Supervisor {
     }
 
     /// Somebody killed the shim: what it watched over is found by its tag and killed.
-    pub(super) async fn shim_died(&mut self, leader_ended: bool) {
+    pub(super) async fn shim_died(&mut self, leader_ended: bool, output: &mut Output) {
         let left = self.kill_orphans().await;
         self.record.close_input().await;
+        // What they had printed by then.
+        output.rest().await;
         if !leader_ended && !self.end_written {
             self.task.ended = Some(rows::now());
             self.task.pid = None;

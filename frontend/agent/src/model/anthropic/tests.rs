@@ -85,7 +85,7 @@ fn interleaved_tools_and_thinking() {
 }
 
 #[test]
-fn unknown_blocks_fields_and_reasons_are_kept() {
+fn unknown_blocks_and_reasons_are_kept_and_fields_that_known_blocks_cannot_have_are_not() {
     let body = stream(&[
         start(),
         block(0, r#"{"type":"odd","a":"x","deep":{"b":[1.5]}}"#),
@@ -104,7 +104,7 @@ fn unknown_blocks_fields_and_reasons_are_kept() {
         &json!([
             {"type": "odd", "a": "xy", "deep": {"b": [1.5]}, "c": true},
             {"type": "server_tool_use", "id": "s1", "name": "web", "input": {"q": 1}},
-            {"type": "text", "text": "ok", "later": 1},
+            {"type": "text", "text": "ok"},
         ]),
         &Stop::Other { word: "bored".to_owned() },
     );

@@ -82,9 +82,9 @@ const TABLE: &[Interpreter] = &[
         "-",
     ),
     row(
-        "osascript guile swipl groovy scala clojure clj elixir erl racket sbcl",
+        "osascript guile swipl groovy scala clojure clj elixir erl racket sbcl tsx ts-node crystal kotlin ghc runghc ocaml gjs hy",
         Style::Words,
-        "-e -c -g -t -x --eval -eval -run --execute",
+        "-e -c -g -t -x --eval -eval eval -run --execute",
         "-l --load -m --main -s -f --script",
         "-",
     ),

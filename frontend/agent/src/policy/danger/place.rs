@@ -1,7 +1,8 @@
 //! Where a command writes: whether a word may name a file outside of the workspace.
 
 use super::super::split::Word;
-use super::{Found, value};
+use super::Found;
+use super::words::value;
 
 impl Found<'_> {
     /// Whether a word of a program may name a file outside of the workspace.
@@ -17,9 +18,8 @@ impl Found<'_> {
 
     /// Whether braces and patterns of file names may make of it what lies outside.
     fn may_leave(&self, text: &str) -> bool {
-        let mut texts = vec![text.to_owned()];
-        alternatives(text, &mut texts);
-        texts.iter().any(|text| self.leaves(text) || text.split('/').any(is_up))
+        let texts = alternatives(text);
+        texts.len() > ALTERNATIVES || texts.iter().any(|text| self.leaves(text) || text.split('/').any(is_up))
     }
 
     /// Whether a path leads out of the workspace.
@@ -49,19 +49,35 @@ impl Found<'_> {
     }
 }
 
-/// What braces may make of a word.
-fn alternatives(text: &str, into: &mut Vec<String>) {
-    const MOST: usize = 64;
-    let opens = text.match_indices('{').map(|(at, _)| at).find(|at| !text[..*at].ends_with('$'));
-    let Some(opens) = opens else { return };
-    let Some(closes) = text[opens..].find('}').map(|at| opens + at) else { return };
-    for one in text[opens + 1..closes].split(',') {
-        let one = format!("{}{one}{}", &text[..opens], &text[closes + 1..]);
-        if into.len() < MOST && one.len() < text.len() {
-            alternatives(&one, into);
-            into.push(one);
-        }
+/// More words than this are not made of one.
+const ALTERNATIVES: usize = 128;
+
+/// What braces may make of a word, or too many.
+fn alternatives(text: &str) -> Vec<String> {
+    let mut made = vec![text.to_owned()];
+    let mut at = 0;
+    while let Some(text) = made.get(at).cloned().filter(|_| made.len() <= ALTERNATIVES) {
+        at += 1;
+        let opens = text.match_indices('{').map(|(at, _)| at).find(|at| !text[..*at].ends_with('$'));
+        let Some(opens) = opens else { continue };
+        let Some(closes) = text[opens..].find('}').map(|at| opens + at) else { continue };
+        let one = |one: &str| format!("{}{one}{}", &text[..opens], &text[closes + 1..]);
+        made.extend(text[opens + 1..closes].split(',').take(ALTERNATIVES).map(one));
     }
+    made
+}
+
+/// Whether a word may name what makes something run later.
+pub(super) fn runs_by_itself(word: &Word) -> bool {
+    let text = value(&word.text);
+    // What begins with a dot can be any of those, with a pattern in it.
+    let any =
+        |text: &str| text.split('/').any(|part| part.starts_with('.') && part.contains(['*', '?', '[']));
+    let what = |text: &str| shared::by_itself::what(text).is_some();
+    if is_url(text) {
+        return false;
+    }
+    what(text) || word.open && alternatives(text).iter().any(|text| what(text) || any(text))
 }
 
 /// Whether a name with patterns in it can be `..`.

@@ -2,9 +2,9 @@
 
 use super::super::split::{Part, Word};
 use super::interpreter;
-use super::program::values;
 use super::table::{self, Kind, lists};
-use super::{Around, Found, name};
+use super::words::{name, values};
+use super::{Around, Found};
 
 impl Found<'_> {
     pub(super) fn find(&mut self, part: &Part, program: &str, arguments: &[Word]) {
@@ -20,7 +20,7 @@ impl Found<'_> {
             if runs.open {
                 self.add(&part.text, Kind::Unclear);
             }
-            changes |= !lists(table::READS, name(runs));
+            changes |= !lists(table::READS, &name(runs));
         }
         let written =
             arguments.windows(2).filter(|two| two[0].text.starts_with("-fprint") || two[0].text == "-fls");
@@ -69,7 +69,7 @@ impl Found<'_> {
             self.add(&part.text, Kind::Unclear);
         }
         let mut at = 0;
-        while words.get(at).is_some_and(|word| lists(table::PREFIXES, name(word)) || name(word) == "xargs") {
+        while words.get(at).is_some_and(|word| lists(table::PREFIXES, &name(word)) || name(word) == "xargs") {
             match inner(&words[at..]) {
                 Some(next) => at += next,
                 None => at = words.len(),
@@ -80,7 +80,7 @@ impl Found<'_> {
             replaced.iter().any(|sign| !sign.is_empty() && text.contains(sign.as_str()))
                 || program != "xargs" && text.contains("{}")
         };
-        let row = runs.and_then(|word| interpreter::of(name(word), name(word)));
+        let row = runs.and_then(|word| interpreter::of(&name(word), &name(word)));
         let computed = match (runs, row) {
             (None, _) => true,
             (Some(word), None) => is_filled(&word.text),
@@ -102,9 +102,12 @@ impl Found<'_> {
             }
         };
         if computed {
-            self.add(&part.text, Kind::RunsOutput);
+            self.add(&part.text, if self.downloads { Kind::RunsDownload } else { Kind::RunsOutput });
         }
-        let reads = runs.is_some_and(|word| lists(table::READS, name(word)));
+        if runs.is_some_and(|word| name(word) == "kill") {
+            self.add(&part.text, Kind::Ends);
+        }
+        let reads = runs.is_some_and(|word| lists(table::READS, &name(word)));
         if part.piped && !reads && self.comes_from_outside(part, around.all) {
             self.add(&part.text, Kind::WritesOutside);
         }

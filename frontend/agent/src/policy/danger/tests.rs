@@ -30,6 +30,7 @@ fn said(command: &str) -> Vec<&'static str> {
         ("ends other programs", "ends"),
         ("changes who may use many files", "permits"),
         ("changes what others use", "public"),
+        ("skips checks, or hides changes from them", "evades"),
     ];
     let is = |words: &str| all.iter().any(|danger| danger.what.iter().any(|what| what == words));
     let mut said: Vec<&str> = short.iter().filter(|(words, _)| is(words)).map(|(_, short)| *short).collect();
@@ -62,6 +63,55 @@ fn every_part_says_what_it_does() {
         assert!(what.iter().all(|what| one.contains(what)) && one.len() == what.len(), "{part}: {one:?}");
     }
     assert_eq!(got.len(), expected.len(), "{got:?}");
+}
+
+/// What is said belongs to the part that does it.
+#[test]
+fn the_right_part_is_named() {
+    for (command, part, what) in [
+        ("ls; cd .git/hooks && echo x > pre-commit", "cd .git/hooks", "changes what runs by itself later"),
+        ("cd /etc && ls && touch x", "cd /etc", "may write outside the workspace"),
+        ("curl -O https://x/i.sh; ls; sh i.sh", "sh i.sh", "pipes a download into a shell"),
+        ("git clone https://x/y && cd y && make", "make", "pipes a download into a shell"),
+        ("true && git commit -nm x; ls", "git commit -nm x", "skips checks, or hides changes from them"),
+        ("export PATH=.:x; make", "export PATH=.:x", "runs code that is not looked into here"),
+        ("pgrep x | xargs kill", "xargs kill", "ends other programs"),
+        ("ls; sort f > f; ls", "sort f > f", "overwrites"),
+    ] {
+        let all = of(command, HOME);
+        let named = |danger: &&Danger| danger.what.iter().any(|one| one == what);
+        let parts: Vec<&str> = all.iter().filter(named).map(|danger| danger.part.as_str()).collect();
+        assert_eq!(parts, [part], "{command}: {all:?}");
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+#[test]
+fn long_commands_are_read_in_time() {
+    let many = |text: &str, count: usize| text.repeat(count);
+    for command in [
+        format!("env {}", many("a ", 100_000)),
+        format!("xargs {}", many("sh ", 100_000)),
+        many("tee ", 50_000),
+        format!("touch {}{}", many("{", 50_000), many("}", 50_000)),
+        format!("touch {}", many("{a,b}", 10_000)),
+        format!("touch {}", many("{a,b", 10_000)),
+        many(&format!("sh -c '{}';", many("touch /x;", 300)), 400),
+        many(&format!("sh -c '{}';", many(">a;", 300)), 400),
+        many("curl -o a b; sh a;", 20_000),
+        many("f(){", 50_000),
+        many("a() { a | a & }; ", 20_000),
+        many("\n<<E", 50_000),
+        many("echo \"$(", 50_000),
+        format!("git push {}", many("+a ", 100_000)),
+        format!("awk '{}'", many("print > ", 50_000)),
+        format!("sed '{}'", many("s/a/b/;", 50_000)),
+    ] {
+        let begins = std::time::Instant::now();
+        let _listed = of(&command, HOME);
+        let took = begins.elapsed();
+        assert!(took < std::time::Duration::from_secs(20), "{}: {took:?}", &command[..40]);
+    }
 }
 
 /// A line a command: what is said of it, then `:`, then the command, in which `\n` is a line end.

@@ -1,16 +1,16 @@
 //! What a program writes to besides its output: by its operands, its options, or its script.
 
 use super::super::split::{Part, Word};
-use super::program::values;
 use super::table::{self, Kind};
-use super::{Found, place, value};
+use super::words::{value, values};
+use super::{Found, place};
 use crate::policy::scripts;
 
 impl Found<'_> {
     /// What a program writes to besides its output.
     pub(super) fn writes(&mut self, part: &Part, is: &dyn Fn(&str) -> bool, arguments: &[Word]) {
         let texts: Vec<&str> = arguments.iter().map(|word| word.text.as_str()).collect();
-        let takes_urls = is(table::DOWNLOADS) || is("git");
+        let takes_urls = is(table::DOWNLOADS);
         let mut leaves = false;
         let mut targets: Vec<&Word> = Vec::new();
         if is("perl ruby") {
@@ -24,12 +24,7 @@ impl Found<'_> {
                     .map(|(_, word)| word),
             );
         } else if is(table::WRITES) && !is("sed") {
-            // A message of git is only text.
-            let is_message = |at: usize| {
-                let option = at.checked_sub(1).map_or("", |before| texts[before]);
-                is("git") && (option == "--message" || option.starts_with('-') && option.ends_with('m'))
-            };
-            targets.extend((0..arguments.len()).filter(|at| !is_message(*at)).map(|at| &arguments[at]));
+            targets.extend(arguments);
         }
         let operands: Vec<usize> =
             (0..texts.len()).filter(|at| !texts[*at].starts_with('-') || texts[*at] == "-").collect();
@@ -45,7 +40,14 @@ impl Found<'_> {
             let mixed = operands
                 .first()
                 .is_some_and(|first| texts[*first..].iter().any(|text| text.starts_with('-')));
-            let from = if mixed { 1 } else { operands.len().saturating_sub(1) };
+            // A link to what lies outside leads all that is written to it there.
+            let from = if is("ln") {
+                0
+            } else if mixed {
+                1
+            } else {
+                operands.len().saturating_sub(1)
+            };
             targets.extend(operands.iter().skip(from).map(|at| &arguments[*at]));
         }
         if is(table::WRITES_SECOND) {
@@ -69,13 +71,20 @@ impl Found<'_> {
             let outputs: Vec<&str> = table::OUTPUTS.split_whitespace().collect();
             leaves |= values(&texts, &outputs).iter().any(|to| self.leaves(to));
         }
-        for (programs, options) in table::FOLDERS {
+        let mut by_itself = targets.iter().any(|word| place::runs_by_itself(word))
+            || (is("sed") || is(table::WRITES_LAST)) && arguments.iter().any(place::runs_by_itself);
+        for (_, options) in table::FOLDERS.iter().filter(|(programs, _)| is(programs)) {
             let options: Vec<&str> = options.split_whitespace().collect();
-            leaves |= is(programs) && values(&texts, &options).iter().any(|to| self.leaves(to));
+            for folder in values(&texts, &options) {
+                // `-v folder:inside`, `--mount type=bind,source=folder`
+                let source = folder
+                    .split(',')
+                    .find_map(|pair| pair.strip_prefix("source=").or(pair.strip_prefix("src=")));
+                let folder = source.or(folder.split(':').next()).unwrap_or_default();
+                leaves |= self.leaves(folder);
+                by_itself |= shared::by_itself::what(folder).is_some();
+            }
         }
-        let by_itself = targets.iter().any(|word| shared::by_itself::what(value(&word.text)).is_some())
-            || (is("sed") || is(table::WRITES_LAST))
-                && arguments.iter().any(|word| shared::by_itself::what(value(&word.text)).is_some());
         let outside =
             |word: &Word| self.is_outside(word) && !(takes_urls && place::is_url(value(&word.text)));
         leaves |= targets.iter().any(|word| outside(word));
@@ -153,16 +162,20 @@ impl Found<'_> {
         if in_place && arguments.iter().any(|word| self.is_outside(word)) {
             self.add(&part.text, Kind::WritesOutside);
         }
-        for word in arguments.iter().filter(|word| word.quoted) {
-            if scripts::awk_runs(&word.text) {
-                self.add(&part.text, Kind::Code);
+        if in_place && arguments.iter().any(place::runs_by_itself) {
+            self.add(&part.text, Kind::ByItself);
+        }
+        let texts: Vec<&str> = arguments.iter().map(|word| word.text.as_str()).collect();
+        let Some(program) = scripts::awk_program(&texts) else { return };
+        let read = scripts::awk(texts[program]);
+        if read.runs {
+            self.add(&part.text, Kind::Code);
+        }
+        for file in read.writes {
+            if !place::is_stream(&file) {
+                self.add(&part.text, Kind::Overwrites);
             }
-            for file in scripts::awk_writes(&word.text) {
-                if !place::is_stream(&file) {
-                    self.add(&part.text, Kind::Overwrites);
-                }
-                self.redirected(&part.text, &Word { text: file, ..Word::default() });
-            }
+            self.redirected(&part.text, &Word { text: file, ..Word::default() });
         }
     }
 }

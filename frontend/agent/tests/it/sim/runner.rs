@@ -310,6 +310,7 @@ impl Runner {
                     added: 1,
                     removed: 0,
                     diff: "+x".to_owned(),
+                    note: None,
                 };
                 Outcome::Ok(Reply::Changed(change))
             }
