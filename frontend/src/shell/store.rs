@@ -328,7 +328,8 @@ fn range(session: SessionId) -> Result<JsValue, JsValue> {
 
 fn value(row: &impl Serialize) -> Result<JsValue, StoreError> {
     // As plain objects and numbers, which the key paths of the stores look into.
-    json::to_value(row).serialize(&Serializer::json_compatible())
+    json::to_value(row)
+        .serialize(&Serializer::json_compatible())
         .map_err(|error| StoreError::Failed(error.to_string()))
 }
 

@@ -1,15 +1,21 @@
-//! The same blocks out of the events of pulldown-cmark, against which ours are held.
+//! Blocks out of pulldown-cmark's events.
 
-use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
+use pulldown_cmark::{Alignment, CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag};
 
-use crate::markdown::{Alignment, Block, DEPTH, Inline, Item};
+use super::links::{self, linked};
+use super::{Block, Inline, Item};
+
+/// How deep blocks and spans may nest; what is deeper is drawn without its dress.
+pub(super) const DEPTH: usize = 24;
+/// How much of a target is shown that is no link.
+const TARGET_CHARS: usize = 200;
 
 /// Parses a text.
-pub(super) fn parse(text: &str) -> Vec<Block> {
+pub fn parse(text: &str) -> Vec<Block> {
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS;
     let mut builder = Builder::default();
-    for event in Parser::new_ext(text, options) {
-        builder.event(event);
+    for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
+        builder.event(event, &text[range]);
     }
     builder.finish()
 }
@@ -50,8 +56,10 @@ enum Kind {
     Emphasis,
     Strong,
     Struck,
-    Link(Option<String>),
-    Image(Option<String>),
+    /// Between single ones, which are text.
+    Tildes,
+    Link(String),
+    Image(String),
     Cell,
 }
 
@@ -66,13 +74,13 @@ impl Default for Builder {
 }
 
 impl Builder {
-    fn event(&mut self, event: Event<'_>) {
+    fn event(&mut self, event: Event<'_>, source: &str) {
         match event {
             Event::Start(tag) => {
-                let frame = self.begin(tag);
+                let frame = self.begin(tag, source);
                 self.frames.push(frame);
             }
-            Event::End(end) => self.end(end),
+            Event::End(_) => self.end(),
             Event::Text(text) | Event::Html(text) | Event::InlineHtml(text) => self.text(&text),
             Event::Code(text) | Event::InlineMath(text) | Event::DisplayMath(text) => {
                 self.inline(Inline::Code(text.into_string()));
@@ -91,7 +99,7 @@ impl Builder {
         }
     }
 
-    fn begin(&self, tag: Tag<'_>) -> Frame {
+    fn begin(&self, tag: Tag<'_>, source: &str) -> Frame {
         if self.frames.len() > DEPTH {
             return Frame::Nothing;
         }
@@ -111,18 +119,16 @@ impl Builder {
             }
             Tag::List(start) => Frame::List { start, items: Vec::new() },
             Tag::Item => Frame::Item { ticked: None, blocks: Vec::new(), loose: Vec::new() },
-            Tag::Table(alignments) => {
-                let alignments = alignments.into_iter().map(alignment).collect();
-                Frame::Table { alignments, head: Vec::new(), rows: Vec::new() }
-            }
+            Tag::Table(alignments) => Frame::Table { alignments, head: Vec::new(), rows: Vec::new() },
             Tag::TableHead => Frame::Row { is_head: true, cells: Vec::new() },
             Tag::TableRow => Frame::Row { is_head: false, cells: Vec::new() },
             Tag::TableCell => inline(Kind::Cell),
             Tag::Emphasis => inline(Kind::Emphasis),
             Tag::Strong => inline(Kind::Strong),
-            Tag::Strikethrough => inline(Kind::Struck),
-            Tag::Link { dest_url, .. } => inline(Kind::Link(safe(&dest_url))),
-            Tag::Image { dest_url, .. } => inline(Kind::Image(safe(&dest_url))),
+            Tag::Strikethrough if source.starts_with("~~") => inline(Kind::Struck),
+            Tag::Strikethrough => inline(Kind::Tildes),
+            Tag::Link { dest_url, .. } => inline(Kind::Link(dest_url.into_string())),
+            Tag::Image { dest_url, .. } => inline(Kind::Image(dest_url.into_string())),
             Tag::FootnoteDefinition(_)
             | Tag::DefinitionList
             | Tag::DefinitionListTitle
@@ -133,7 +139,7 @@ impl Builder {
         }
     }
 
-    fn end(&mut self, _end: TagEnd) {
+    fn end(&mut self) {
         let Some(frame) = self.frames.pop() else { return };
         match frame {
             Frame::Nothing => {}
@@ -167,14 +173,15 @@ impl Builder {
             Kind::Emphasis => self.inline(Inline::Emphasis(inlines)),
             Kind::Strong => self.inline(Inline::Strong(inlines)),
             Kind::Struck => self.inline(Inline::Struck(inlines)),
-            Kind::Link(Some(href)) => self.inline(Inline::Link { href, inlines }),
-            Kind::Image(Some(href)) => {
-                let inlines =
-                    if inlines.is_empty() { vec![Inline::Text("image".to_owned())] } else { inlines };
-                self.inline(Inline::Link { href, inlines });
-            }
-            Kind::Link(None) | Kind::Image(None) => {
+            Kind::Tildes => {
+                self.text("~");
                 self.inlines(inlines);
+                self.text("~");
+            }
+            Kind::Link(target) => self.link(&target, inlines),
+            Kind::Image(target) => {
+                let is_bare = inlines.is_empty();
+                self.link(&target, if is_bare { vec![Inline::Text("image".to_owned())] } else { inlines });
             }
             Kind::Cell => {
                 let inlines = linked(inlines);
@@ -185,6 +192,22 @@ impl Builder {
                 }
             }
             Kind::Paragraph => self.block(Block::Paragraph(linked(inlines))),
+        }
+    }
+
+    fn link(&mut self, target: &str, inlines: Vec<Inline>) {
+        if let Some(href) = links::address(target) {
+            return self.inline(Inline::Link { href, inlines });
+        }
+        let is_target =
+            matches!(inlines.as_slice(), [Inline::Text(text) | Inline::Code(text)] if text == target);
+        self.inlines(inlines);
+        if !is_target && !target.is_empty() {
+            let mut shown: String = target.chars().take(TARGET_CHARS).collect();
+            if shown.len() < target.len() {
+                shown.push('…');
+            }
+            self.text(&format!(" ({shown})"));
         }
     }
 
@@ -260,20 +283,11 @@ fn settle(blocks: &mut Vec<Block>, loose: Vec<Inline>) {
 }
 
 /// Adds a span; text joins the text before it.
-fn push(inlines: &mut Vec<Inline>, inline: Inline) {
+pub(super) fn push(inlines: &mut Vec<Inline>, inline: Inline) {
     if let (Some(Inline::Text(before)), Inline::Text(text)) = (inlines.last_mut(), &inline) {
         before.push_str(text);
     } else {
         inlines.push(inline);
-    }
-}
-
-fn alignment(alignment: pulldown_cmark::Alignment) -> Alignment {
-    match alignment {
-        pulldown_cmark::Alignment::None => Alignment::None,
-        pulldown_cmark::Alignment::Left => Alignment::Left,
-        pulldown_cmark::Alignment::Center => Alignment::Center,
-        pulldown_cmark::Alignment::Right => Alignment::Right,
     }
 }
 
@@ -285,54 +299,5 @@ fn heading(level: HeadingLevel) -> u8 {
         HeadingLevel::H4 => 4,
         HeadingLevel::H5 => 5,
         HeadingLevel::H6 => 6,
-    }
-}
-
-/// The address, if a page may lead there.
-fn safe(href: &CowStr<'_>) -> Option<String> {
-    let lower = href.trim_start().get(..8).unwrap_or(href).to_ascii_lowercase();
-    (lower.starts_with("http://") || lower.starts_with("https://")).then(|| href.trim().to_owned())
-}
-
-/// Makes bare addresses in text links.
-fn linked(inlines: Vec<Inline>) -> Vec<Inline> {
-    let mut out = Vec::with_capacity(inlines.len());
-    for inline in inlines {
-        match inline {
-            Inline::Text(text) => link_text(&text, &mut out),
-            Inline::Emphasis(inner) => out.push(Inline::Emphasis(linked(inner))),
-            Inline::Strong(inner) => out.push(Inline::Strong(linked(inner))),
-            Inline::Struck(inner) => out.push(Inline::Struck(linked(inner))),
-            other @ (Inline::Code(_) | Inline::Link { .. } | Inline::Break) => out.push(other),
-        }
-    }
-    out
-}
-
-fn link_text(text: &str, out: &mut Vec<Inline>) {
-    let mut rest = text;
-    while let Some(at) = ["https://", "http://"].iter().filter_map(|scheme| rest.find(scheme)).min() {
-        let address = &rest[at..];
-        let end = address
-            .find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '`'))
-            .unwrap_or(address.len());
-        let mut href = address[..end].trim_end_matches(['.', ',', ';', ':', '!', '?', '\'', '*', '_']);
-        while href.ends_with(')') && href.matches(')').count() > href.matches('(').count() {
-            href = &href[..href.len() - 1];
-        }
-        let before = &rest[..at];
-        if !before.is_empty() {
-            out.push(Inline::Text(before.to_owned()));
-        }
-        rest = &address[href.len()..];
-        if href.ends_with("://") {
-            push(out, Inline::Text(href.to_owned()));
-        } else {
-            let inlines = vec![Inline::Text(href.to_owned())];
-            out.push(Inline::Link { href: href.to_owned(), inlines });
-        }
-    }
-    if !rest.is_empty() {
-        push(out, Inline::Text(rest.to_owned()));
     }
 }

@@ -1,10 +1,9 @@
 //! What becomes of texts: by example, against the reference, and whatever comes.
 
-mod examples;
-mod hostile;
-mod property;
-mod reference;
+use proptest::prelude::*;
 
+use super::growing::{LONG_BLOCK, LONG_LIST};
+use super::reader::DEPTH;
 use super::*;
 
 #[test]
@@ -102,10 +101,27 @@ fn only_web_links_are_links_and_images_are_not_fetched() {
     for bad in
         ["javascript:alert(1)", "data:text/html,x", "/settings", "file:///etc/passwd", "//evil.example"]
     {
-        assert_eq!(inlines(&format!("[x]({bad})")), [text("x")], "{bad}");
+        assert_eq!(inlines(&format!("[x]({bad})")), [text(&format!("x ({bad})"))], "{bad}");
     }
     assert_eq!(inlines("![a cat](https://a.b/cat.png)"), [link("https://a.b/cat.png", "a cat")]);
     assert_eq!(inlines("![](https://a.b/cat.png)"), [link("https://a.b/cat.png", "image")]);
+    assert_eq!(inlines("![](docs/cat.png)"), [text("image (docs/cat.png)")]);
+    assert_eq!(inlines("see [`src/a.rs`](src/a.rs)"), [text("see "), Inline::Code("src/a.rs".into())]);
+    assert_eq!(inlines("[me](mailto:a@b.c)"), [link("mailto:a@b.c", "me")]);
+}
+
+#[test]
+fn single_tildes_are_text() {
+    for source in ["Takes ~5 min to ~10 min. Costs (~$2.75)", "~a~", "a ~b~ c", "~~~x"] {
+        let shown = words(&parse(source));
+        assert_eq!(
+            shown.matches('~').count(),
+            if source == "~~~x" { 0 } else { source.matches('~').count() },
+            "{shown}"
+        );
+        assert!(!shown.contains("Struck"), "{shown}");
+    }
+    assert!(words(&parse("a ~~b~~ c")).contains("Struck"));
 }
 
 #[test]
@@ -121,7 +137,13 @@ fn bare_addresses_are_links() {
     );
     assert_eq!(inlines("(https://a.b/c_(d))"), [text("("), link("https://a.b/c_(d)"), text(")")]);
     assert_eq!(inlines("`http://a.b`"), [Inline::Code("http://a.b".into())]);
-    assert_eq!(inlines("http:// and é"), [text("http:// and é")]);
+    assert_eq!(inlines("http:// and é, main.rs or e.g. this"), [text("http:// and é, main.rs or e.g. this")]);
+    let named = |href: &str, words| Inline::Link { href: href.into(), inlines: vec![text(words)] };
+    assert_eq!(
+        inlines("at www.a.org, or"),
+        [text("at "), named("https://www.a.org", "www.a.org"), text(", or")]
+    );
+    assert_eq!(inlines("to me@a.org."), [text("to "), named("mailto:me@a.org", "me@a.org"), text(".")]);
 }
 
 #[test]
@@ -238,4 +260,91 @@ fn what_cannot_be_closed_is_cut_when_it_is_long() {
     assert_eq!(forced_prefix(&rows), None, "a table keeps its head");
     let code = "```\n".to_owned() + &"line\n".repeat(50_000);
     assert_eq!(forced_prefix(&code), None, "code grows by itself");
+}
+
+#[test]
+fn nesting_is_bounded_whatever_nests() {
+    for (open, close) in [
+        ("> ", ""),
+        ("- ", ""),
+        ("1. ", ""),
+        ("> - ", ""),
+        ("*a **b ", ""),
+        ("**a ", " b**"),
+        ("*a _b ", " b_ a*"),
+        ("~a ", " a~"),
+        ("![", "](http://b)"),
+    ] {
+        let source = format!("{}end{}", open.repeat(3_000), close.repeat(3_000));
+        let blocks = parse(&source);
+        assert!(deepest(&blocks) <= DEPTH + 1, "{} of {open:?}", deepest(&blocks));
+        assert!(words(&blocks).contains("end"));
+    }
+}
+
+#[test]
+fn little_text_does_not_become_much() {
+    let long = "x".repeat(20_000);
+    let source = format!("[a]: http://{long}\n\n{}", "[a] ".repeat(20_000));
+    assert!(words(&parse(&source)).len() < 1_000_000);
+    let source = format!("|{}\n|{}\n{}", "a|".repeat(5_000), "-|".repeat(5_000), "a\n".repeat(5_000));
+    let [Block::Table { rows, .. }] = &parse(&source)[..] else { panic!("no table") };
+    assert!(rows.iter().map(Vec::len).sum::<usize>() < 100_000);
+}
+
+/// How many elements deep the page draws this.
+fn deepest(blocks: &[Block]) -> usize {
+    let mut most = 0;
+    for block in blocks {
+        most = most.max(match block {
+            Block::Paragraph(inlines) | Block::Plain(inlines) | Block::Heading { inlines, .. } => {
+                deepest_span(inlines)
+            }
+            Block::Quote(inner) => 1 + deepest(inner),
+            Block::List { items, .. } => {
+                2 + items.iter().map(|item| deepest(&item.blocks)).max().unwrap_or(0)
+            }
+            Block::Table { .. } | Block::Code { .. } | Block::Rule => 1,
+        });
+    }
+    most
+}
+
+fn deepest_span(inlines: &[Inline]) -> usize {
+    let mut most = 0;
+    for inline in inlines {
+        if let Inline::Emphasis(inner)
+        | Inline::Strong(inner)
+        | Inline::Struck(inner)
+        | Inline::Link { inlines: inner, .. } = inline
+        {
+            most = most.max(1 + deepest_span(inner));
+        }
+    }
+    most
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever grows in whatever steps: no text panics, and cut apart it holds the same words.
+    #[test]
+    fn no_text_panics_or_loses_its_words(text in "([A-Z]{1,3}|[ \n*_~`<>&#|()\\[\\]!+=.1-]|\n> |\n- |\n1. |  \n|\\*\\*|\n\n|    ){0,60}") {
+        let capitals = |blocks: &[Block]| plain(blocks).chars().filter(char::is_ascii_uppercase).collect::<String>();
+        let whole = parse(&text);
+        prop_assume!(!text.contains("```") && !text.contains("~~~") && !text.contains('|') && !text.contains("]("));
+        prop_assume!(!text.contains("    "));
+        let (mut rest, mut apart) = (text.as_str(), Vec::new());
+        while let Some(end) = closed_prefix(rest) {
+            apart.extend(parse(&rest[..end]));
+            rest = &rest[end..];
+        }
+        apart.extend(parse(rest));
+        prop_assert_eq!(capitals(&whole), capitals(&apart));
+    }
+
+    #[test]
+    fn no_text_panics(text in any::<String>()) {
+        let _ = (plain(&parse(&text)), closed_prefix(&text), forced_prefix(&text), open_fence(&text));
+    }
 }
