@@ -29,22 +29,43 @@ pub(super) fn linked(inlines: Vec<Inline>) -> Vec<Inline> {
 }
 
 fn link_text(text: &str, out: &mut Vec<Inline>) {
-    let mut finder = LinkFinder::new();
-    finder.url_must_have_scheme(false);
-    for span in finder.spans(text) {
+    for span in LinkFinder::new().spans(text) {
         let words = span.as_str();
         let href = match span.kind() {
             Some(LinkKind::Email) => Some(format!("mailto:{words}")),
-            // `main.rs` is a name of the web too, and not meant.
-            Some(LinkKind::Url) if words.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("www.")) => {
-                Some(format!("https://{words}"))
-            }
             Some(LinkKind::Url) => address(words),
-            _ => None,
+            _ => {
+                www(words, out);
+                continue;
+            }
         };
-        match href {
-            Some(href) => out.push(Inline::Link { href, inlines: vec![Inline::Text(words.to_owned())] }),
-            None => push(out, Inline::Text(words.to_owned())),
-        }
+        link(href, words, out);
+    }
+}
+
+/// Finds `www.` addresses: those without a scheme that are meant as such, since `main.rs` is a name of the web too.
+fn www(text: &str, out: &mut Vec<Inline>) {
+    let mut rest = text;
+    while let Some(at) = rest.find("www.") {
+        let (before, found) = rest.split_at(at);
+        let begins = !before.ends_with(|sign: char| sign.is_alphanumeric() || sign == '.');
+        let href = format!("https://{found}");
+        let end = LinkFinder::new()
+            .links(&href)
+            .next()
+            .filter(|link| begins && link.start() == 0)
+            .map(|link| link.end());
+        push(out, Inline::Text(before.to_owned()));
+        let length = end.map_or("www.".len(), |end| end - "https://".len());
+        link(end.map(|end| href[..end].to_owned()), &found[..length], out);
+        rest = &found[length..];
+    }
+    push(out, Inline::Text(rest.to_owned()));
+}
+
+fn link(href: Option<String>, words: &str, out: &mut Vec<Inline>) {
+    match href {
+        Some(href) => out.push(Inline::Link { href, inlines: vec![Inline::Text(words.to_owned())] }),
+        None => push(out, Inline::Text(words.to_owned())),
     }
 }

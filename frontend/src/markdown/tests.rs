@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::growing::{LONG_BLOCK, LONG_LIST};
+use super::growing::LONG_BLOCK;
 use super::reader::DEPTH;
 use super::*;
 
@@ -135,7 +135,7 @@ fn bare_addresses_are_links() {
         inlines("see http://localhost:5173/."),
         [text("see "), link("http://localhost:5173/"), text(".")]
     );
-    assert_eq!(inlines("(https://a.b/c_(d))"), [text("("), link("https://a.b/c_(d)"), text(")")]);
+    assert_eq!(inlines("(https://a.org/c_(d))"), [text("("), link("https://a.org/c_(d)"), text(")")]);
     assert_eq!(inlines("`http://a.b`"), [Inline::Code("http://a.b".into())]);
     assert_eq!(inlines("http:// and é, main.rs or e.g. this"), [text("http:// and é, main.rs or e.g. this")]);
     let named = |href: &str, words| Inline::Link { href: href.into(), inlines: vec![text(words)] };
@@ -287,9 +287,6 @@ fn little_text_does_not_become_much() {
     let long = "x".repeat(20_000);
     let source = format!("[a]: http://{long}\n\n{}", "[a] ".repeat(20_000));
     assert!(words(&parse(&source)).len() < 1_000_000);
-    let source = format!("|{}\n|{}\n{}", "a|".repeat(5_000), "-|".repeat(5_000), "a\n".repeat(5_000));
-    let [Block::Table { rows, .. }] = &parse(&source)[..] else { panic!("no table") };
-    assert!(rows.iter().map(Vec::len).sum::<usize>() < 100_000);
 }
 
 /// How many elements deep the page draws this.
@@ -329,11 +326,15 @@ proptest! {
 
     /// Whatever grows in whatever steps: no text panics, and cut apart it holds the same words.
     #[test]
-    fn no_text_panics_or_loses_its_words(text in "([A-Z]{1,3}|[ \n*_~`<>&#|()\\[\\]!+=.1-]|\n> |\n- |\n1. |  \n|\\*\\*|\n\n|    ){0,60}") {
+    fn no_text_panics_or_loses_its_words(text in r"([A-Z]{1,3}|[ *_<>&#!+=.1-]|
+|
+> |
+- |
+1. |\*\*|
+
+|`){0,40}") {
         let capitals = |blocks: &[Block]| plain(blocks).chars().filter(char::is_ascii_uppercase).collect::<String>();
         let whole = parse(&text);
-        prop_assume!(!text.contains("```") && !text.contains("~~~") && !text.contains('|') && !text.contains("]("));
-        prop_assume!(!text.contains("    "));
         let (mut rest, mut apart) = (text.as_str(), Vec::new());
         while let Some(end) = closed_prefix(rest) {
             apart.extend(parse(&rest[..end]));
