@@ -392,10 +392,9 @@ fn prints_no_content(words: &[Word]) -> bool {
     let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
     match texts.as_slice() {
         [] | [":" | "true" | "false" | "echo" | "printf", ..] if texts.len() < 2 => true,
-        [":" | "true" | "false", ..]
+        [":" | "true" | "false" | "yes", ..]
         | ["echo", "-n" | ""]
         | ["printf", ""]
-        | ["yes", ..]
         | ["cat", "/dev/zero" | "/dev/urandom" | "/dev/random", ..]
         | ["head", "-c" | "-n", "0", ..] => true,
         ["cat" | "head" | "tail", files @ ..] => {
