@@ -328,5 +328,6 @@ fn blank_status() -> Status {
         unsaved: None,
         polls: 0,
         refused: false,
+        full: false,
     }
 }

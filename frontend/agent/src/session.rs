@@ -65,6 +65,8 @@ pub struct Session {
     pub call: CallId,
     /// The model of the last call.
     pub model: ModelChoice,
+    /// Whether its last answer ended because the conversation filled that model's context.
+    pub full: bool,
     /// Failed tries since the last answer.
     pub failures: u32,
     /// Pauses of the server in a row.
@@ -350,6 +352,7 @@ impl Session {
 
     fn answered(&mut self, content: &[Value], stop: &Stop, usage: Usage) {
         self.failures = 0;
+        self.full = *stop == Stop::ContextFull;
         self.unanswered.clear();
         self.results_stayed = false;
         self.spend(usage);

@@ -8,6 +8,8 @@ use shared::json::{Deserialize, Serialize};
 pub struct Settings {
     /// Which model new calls go to.
     pub model: ModelChoice,
+    /// Models that were typed by name and then left for another, the last ones.
+    pub typed: Vec<ModelChoice>,
     /// What needs an approval in sessions that were not told otherwise.
     pub mode: Mode,
     /// Whether completions do *not* start a turn by themselves.

@@ -295,6 +295,9 @@ pub struct Status {
     /// Whether a server refused what was said last for what it holds: it can be taken back.
     #[serde(default)]
     pub refused: bool,
+    /// Whether the conversation no longer fits the model, so that nothing is added to it.
+    #[serde(default)]
+    pub full: bool,
     /// Why the log is not saved, if it is not.
     pub unsaved: Option<String>,
     /// How often the model looked at running tasks instead of waiting to be told.

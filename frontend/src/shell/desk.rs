@@ -120,6 +120,11 @@ impl Desk {
             Wish::Agent(wish) => self.to_agent(self.shown.get(), wish),
             Wish::AgentOf(session, wish) => self.to_agent(Some(session), wish),
             Wish::NewSession => self.switch(new_session()),
+            Wish::GoOnAnew(words) => {
+                self.switch(new_session());
+                self.state.draft.set(words.clone());
+                self.wish(Wish::SaveDraft(words));
+            }
             Wish::OpenSession(session) => self.switch(session),
             Wish::RenameSession(session, title) => {
                 self.start(|desk| async move { desk.rename(session, title).await });
@@ -254,7 +259,7 @@ impl Desk {
         if words.is_empty() || self.shown.get() != Some(session) {
             return;
         }
-        let draft = self.state.draft.get_untracked();
+        let draft = self.written();
         let words = words.iter().cloned().chain((!draft.is_empty()).then_some(draft));
         let text = words.collect::<Vec<_>>().join("\n\n");
         self.state.draft.set(text.clone());

@@ -7,6 +7,7 @@ use agent::view::TurnView;
 use leptos::ev;
 use leptos::leptos_dom::helpers::TimeoutHandle;
 use leptos::prelude::*;
+use wasm_bindgen::JsCast;
 
 use super::local::use_local;
 use super::mode::ModePicker;
@@ -35,6 +36,12 @@ pub(crate) const fn is_busy(turn: &TurnView) -> bool {
     }
 }
 
+/// The words in the box, also those that were not taken in yet; nothing where there is no box.
+pub(crate) fn written() -> Option<String> {
+    let node = document().get_element_by_id(ID)?.dyn_into::<web_sys::HtmlTextAreaElement>().ok()?;
+    Some(node.value())
+}
+
 /// The composer.
 #[component]
 pub fn Composer() -> View {
@@ -49,17 +56,30 @@ pub fn Composer() -> View {
         page.ownership.with(|ownership| matches!(ownership, Ownership::Driving | Ownership::Starting))
     };
     let invites = move || page.ownership.with(invitation);
+    // Long words are taken in when the keys rest, and not with each key: till then they are in the box alone.
+    let late = RwSignal::new(false);
     // What is pasted may be very long: measuring it to fit the box takes longer than to show it.
-    let is_long = memo(move || text.with(|text| text.len() > LONG));
+    let is_long = memo(move || late.get() || text.with(|text| text.len() > LONG));
 
     let forget_timer = move || {
         if let Some(handle) = timer.try_update_value(Option::take).flatten() {
             handle.clear();
         }
     };
+    let take_in = move || {
+        let written = node.get_untracked().map(|node| node.value());
+        let is_new = |written: &String| text.try_with_untracked(|text| text != written) == Some(true);
+        if let Some(written) = written.filter(is_new) {
+            text.set(written);
+        }
+        let _ = late.try_set(false);
+    };
     // Removing a box that has the focus is a blur too, and finds no text any more.
     let save_now = move || {
         forget_timer();
+        if late.try_get_untracked() == Some(true) {
+            take_in();
+        }
         if let Some(text) = text.try_get_untracked() {
             dispatch.send(Wish::SaveDraft(text));
         }
@@ -69,6 +89,7 @@ pub fn Composer() -> View {
     effect(move |_| {
         session.track();
         forget_timer();
+        late.set(false);
     });
     on_cleanup(forget_timer);
     // Whoever opens the page with a keyboard at hand can write at once.
@@ -92,14 +113,32 @@ pub fn Composer() -> View {
     };
     let on_input = move |_| {
         forget_timer();
+        if node.get_untracked().is_none_or(|node| node.text_length() as usize <= LONG) {
+            take_in();
+        } else if !late.get_untracked() {
+            late.set(true);
+        }
         let save = move || {
+            if late.try_get_untracked() == Some(true) {
+                take_in();
+            }
             if let Some(text) = text.try_get_untracked() {
                 dispatch.send(Wish::SaveDraft(text));
             }
         };
         timer.set_value(set_timeout_with_handle(save, SAVE_AFTER).ok());
     };
+    // What is written from elsewhere. Setting what is there already would move the caret.
+    effect(move |_| {
+        let written = text.get();
+        if let Some(node) = node.get()
+            && node.value() != written
+        {
+            node.set_value(&written);
+        }
+    });
     let send = move |steer: bool| {
+        take_in();
         let words = text.get_untracked();
         if words.trim().is_empty() || !may_write.get_untracked() {
             return;
@@ -114,7 +153,7 @@ pub fn Composer() -> View {
             send(event.ctrl_key() || event.meta_key());
         }
     };
-    let is_blank = move || text.with(|text| text.trim().is_empty());
+    let is_blank = move || !late.get() && text.with(|text| text.trim().is_empty());
     let rows =
         memo(move || if is_long.get() { 12 } else { text.with(|text| text.lines().count().clamp(2, 12)) });
     view! {
@@ -135,7 +174,6 @@ pub fn Composer() -> View {
                 placeholder=invites
                 aria-label="Your words"
                 disabled=move || !may_write.get()
-                bind:value=text
                 on:beforeinput=before_input
                 on:input=on_input
                 on:keydown=on_key

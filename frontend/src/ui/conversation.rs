@@ -12,14 +12,14 @@ use super::composer::Composer;
 use super::local::{Panel, use_local};
 use super::prose::Prose;
 use super::queue::Shelf;
-use super::slips::{Drained, Notice};
+use super::slips::{Drained, Full, Notice};
 use super::stick::Stick;
 use super::tool::ToolRow;
 use super::{dom, use_dispatch, use_page};
 use crate::format;
 use crate::markdown;
 use crate::state::{RowBody, RowHandle, Stream};
-use crate::view::{Says, View, effect, view};
+use crate::view::{Says, View, effect, memo, view};
 
 /// The most bytes of a message that are read out unasked.
 const SAID: usize = 16 * 1024;
@@ -38,6 +38,7 @@ pub fn Conversation() -> View {
         >
             <Transcript welcomes=true/>
             <div class="foot">
+                <Full/>
                 <Shelf/>
                 <Composer/>
             </div>
@@ -171,6 +172,7 @@ fn Welcome() -> View {
             Provider::Direct => format!("{} answers, with the key kept in this browser.", status.model.model),
         })
     };
+    let wide = memo(move || page.status.with(|status| status.wide.clone()));
     let examples = examples().map(|example| view! { <Try example/> });
     view! {
         <section class="welcome" aria-labelledby="welcome">
@@ -180,6 +182,7 @@ fn Welcome() -> View {
                  pushed into a queue here, and the queue goes into the agent's next call."
             </p>
             <p class="who">{who}</p>
+            {move || wide.get().map(|words| view! { <p class="wide">{words}</p> })}
             <h3>"Try the lesson"</h3>
             <ul>{examples}</ul>
             <Show when=move || page.queue.with(|queue| queue.iter().any(|waiting| matches!(waiting, Waiting::Words { .. })))>

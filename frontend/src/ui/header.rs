@@ -1,14 +1,14 @@
 //! The top line: the session's title, where commands run, the model, what was spent, and whether the runner is there.
 
 use agent::event::UserEvent;
-use agent::settings::{Mode, ModelChoice, Provider};
+use agent::settings::{Mode, ModelChoice, Provider, Settings};
 use agent::view::{LinkView, Spent};
 use leptos::ev;
 use leptos::prelude::*;
 use shared::Timestamp;
 use shared::protocol::Confined;
 
-use super::kit::{Glyph, Icon, IconButton, More};
+use super::kit::{Glyph, Icon, IconButton, More, Picking};
 use super::local::{Dialog, Panel, use_local};
 use super::mode::AllowsAll;
 use super::{Wish, dom, use_dispatch, use_page};
@@ -161,23 +161,26 @@ fn ModelPicker() -> View {
             page.status.with(|status| !status.relay.is_empty()),
             page.settings.with(|settings| settings.has_key),
         );
-        choices(ways.0, ways.1, &chosen.get())
+        page.settings.with(|settings| choices(ways.0, ways.1, settings))
     });
     let name = move |choice: &ModelChoice| match choice.provider {
         Provider::Auto => format!("Automatic: {}", model_name(&resolved.get())),
         Provider::Demo | Provider::Relay | Provider::Direct => model_name(choice),
     };
-    let change = move |event: ev::Event| {
-        let at = event_target_value(&event).parse::<usize>().ok();
+    let choose = move |to: String, left: bool| {
+        let at = to.parse::<usize>().ok();
         let choice = at.and_then(|at| choices.with_untracked(|choices| choices.get(at).cloned()));
         let Some(model) = choice else {
-            local.dialog.set(Some(Dialog::Settings));
+            if !left {
+                local.dialog.set(Some(Dialog::Settings));
+            }
             // The field still shows "more"; what is chosen is what the settings say.
             page.settings.notify();
             return;
         };
         let mut settings = page.settings.get_untracked();
-        settings.model = model;
+        let before = std::mem::replace(&mut settings.model, model);
+        super::settings::remember(&mut settings.typed, before);
         dispatch.send(Wish::SaveSettings(settings));
     };
     let selected = move || {
@@ -187,8 +190,17 @@ fn ModelPicker() -> View {
             .unwrap_or(0)
             .to_string()
     };
+    let picking = Picking::new(selected, choose);
     view! {
-        <select class="picker model" aria-label="The model" prop:value=selected on:change=change>
+        <select
+            class="picker model"
+            aria-label="The model"
+            prop:value=selected
+            on:keydown=move |event| picking.key(&event)
+            on:keyup=move |_| picking.key_up()
+            on:change=move |event| picking.change(&event)
+            on:blur=move |_| picking.left()
+        >
             {move || {
                 choices
                     .get()
@@ -206,8 +218,8 @@ fn ModelPicker() -> View {
     }
 }
 
-/// The models that can be chosen at once: automatic, demo, what is chosen now, and the known ones by each way there is.
-fn choices(relay: bool, direct: bool, chosen: &ModelChoice) -> Vec<ModelChoice> {
+/// The models that can be chosen at once: automatic, demo, the known ones by each way there is, those that were typed, and what is chosen now.
+fn choices(relay: bool, direct: bool, settings: &Settings) -> Vec<ModelChoice> {
     let mut choices =
         vec![ModelChoice::default(), ModelChoice { provider: Provider::Demo, model: String::new() }];
     for (way, provider) in [(relay, Provider::Relay), (direct, Provider::Direct)] {
@@ -216,8 +228,10 @@ fn choices(relay: bool, direct: bool, chosen: &ModelChoice) -> Vec<ModelChoice> 
             choices.extend(known.into_iter().map(|model| ModelChoice { provider, model: model.to_owned() }));
         }
     }
-    if !choices.contains(chosen) {
-        choices.push(chosen.clone());
+    for choice in settings.typed.iter().chain([&settings.model]) {
+        if !choices.contains(choice) {
+            choices.push(choice.clone());
+        }
     }
     choices
 }

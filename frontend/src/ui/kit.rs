@@ -110,6 +110,69 @@ pub fn CopyButton(text: impl Fn() -> String + 'static, #[prop(optional, into)] l
     }
 }
 
+/// A list to choose from. A key that goes through it while it is closed changes what it shows at every step, and that is no choice yet:
+/// Enter makes it one, and so does going on to elsewhere; Escape takes it back.
+#[derive(Clone, Copy)]
+pub(crate) struct Picking<C, S> {
+    /// What is done with a choice; told whether the focus has left, when nothing may open.
+    choose: C,
+    /// What is chosen, as the list names it.
+    chosen: S,
+    stepped: StoredValue<bool>,
+    /// What the keys have come to.
+    at: StoredValue<Option<String>>,
+}
+
+impl<C: Fn(String, bool) + Copy, S: Says<String>> Picking<C, S> {
+    pub(crate) fn new(chosen: S, choose: C) -> Self {
+        Self { choose, chosen, stepped: StoredValue::new(false), at: StoredValue::new(None) }
+    }
+
+    pub(crate) fn key(self, event: &ev::KeyboardEvent) {
+        match event.key().as_str() {
+            "Enter" => {
+                // Nor does it send the form around it.
+                event.prevent_default();
+                self.settle(false);
+            }
+            "Escape" if self.at.with_value(Option::is_some) => {
+                event.stop_propagation();
+                event.prevent_default();
+                self.at.set_value(None);
+                let list: web_sys::HtmlSelectElement = event_target(event);
+                list.set_value(&self.chosen.get_untracked());
+            }
+            // These open it.
+            " " | "F4" => {}
+            _ => self.stepped.set_value(!event.alt_key() && !event.ctrl_key() && !event.meta_key()),
+        }
+    }
+
+    pub(crate) fn key_up(self) {
+        self.stepped.set_value(false);
+    }
+
+    pub(crate) fn change(self, event: &ev::Event) {
+        let to = event_target_value(event);
+        if self.stepped.get_value() {
+            self.at.set_value(Some(to));
+        } else {
+            self.at.set_value(None);
+            (self.choose)(to, false);
+        }
+    }
+
+    pub(crate) fn left(self) {
+        self.settle(true);
+    }
+
+    fn settle(self, left: bool) {
+        if let Some(Some(to)) = self.at.try_update_value(Option::take) {
+            (self.choose)(to, left);
+        }
+    }
+}
+
 /// A modal dialog of the platform's own: it keeps the focus and closes on Escape.
 #[component]
 pub fn Modal(

@@ -7,7 +7,7 @@
 
 mod approval;
 mod call_dialog;
-mod composer;
+pub(crate) mod composer;
 mod conversation;
 pub(crate) mod dom;
 mod header;
@@ -83,6 +83,8 @@ pub enum Wish {
     AgentOf(SessionId, UserEvent),
     /// A new session in this tab.
     NewSession,
+    /// A new session in this tab, with these words in its box.
+    GoOnAnew(String),
     /// Another session in this tab.
     OpenSession(SessionId),
     /// A session's title; an empty one takes the first words again.

@@ -5,7 +5,7 @@ use agent::settings::Mode;
 use leptos::ev;
 use leptos::prelude::*;
 
-use super::kit::Modal;
+use super::kit::{Modal, Picking};
 use super::local::{Dialog, use_local};
 use super::{Wish, use_dispatch, use_page};
 use crate::view::{View, view};
@@ -40,15 +40,18 @@ pub fn ModePicker() -> View {
     let local = use_local();
     let dispatch = use_dispatch();
     let mode = move || page.status.with(|status| status.mode);
-    let change = move |event: ev::Event| match named(&event_target_value(&event)) {
+    let choose = move |to: String, left: bool| match named(&to) {
         Some(Mode::Auto) if !page.status.with_untracked(|status| status.was_auto) => {
-            local.dialog.set(Some(Dialog::AllowAll));
+            if !left {
+                local.dialog.set(Some(Dialog::AllowAll));
+            }
             // It is not so yet, and the field says what is.
             page.status.notify();
         }
         Some(mode) => dispatch.agent(UserEvent::SetMode { mode }),
         None => {}
     };
+    let picking = Picking::new(move || name(mode()).to_owned(), choose);
     view! {
         <select
             class="picker mode"
@@ -59,7 +62,10 @@ pub fn ModePicker() -> View {
             }
             aria-label="What needs your approval in this session"
             prop:value=move || name(mode())
-            on:change=change
+            on:keydown=move |event| picking.key(&event)
+            on:keyup=move |_| picking.key_up()
+            on:change=move |event| picking.change(&event)
+            on:blur=move |_| picking.left()
         >
             {options(&MODES, mode)}
         </select>

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use super::kit::CopyButton;
 use crate::markdown::{self, Alignment, Block, Inline, Item};
 use crate::state::Stream;
-use crate::view::{Piece, View, memo, view};
+use crate::view::{Piece, View, growing, memo, view};
 
 /// A text that grows: closed blocks are drawn once, the last one whenever it grows.
 #[component]
@@ -25,7 +25,7 @@ pub fn Prose(stream: Stream) -> View {
             </For>
             {move || match language.get() {
                 Some(language) => view! { <Code language text=code/> },
-                None => view! { {move || tail.with(|tail| blocks(markdown::parse(tail)))} },
+                None => growing(move || tail.with(|tail| blocks(markdown::parse(tail))).view()),
             }}
         </div>
     }

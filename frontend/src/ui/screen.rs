@@ -34,6 +34,8 @@ pub fn ScreenView(id: TaskId, serial: u64, screen: RwSignal<Screen>, task: RwSig
     }
     on_cleanup(move || {
         if local.watches_no_more(&id) {
+            // It comes again whole when it is looked at again.
+            let _ = screen.try_set(Screen::default());
             tell(UserEvent::Unwatch { task: id, viewer: 0 });
         }
     });

@@ -1,7 +1,7 @@
 //! The settings: the model and the way to it, what needs an approval, what is always allowed, other browsers.
 
 use agent::event::UserEvent;
-use agent::settings::{Provider, Rule, Settings};
+use agent::settings::{ModelChoice, Provider, Rule, Settings};
 use leptos::ev;
 use leptos::prelude::*;
 use shared::shown;
@@ -17,6 +17,19 @@ use crate::view::{Says, View, view};
 /// The ids of the models that are known by name, the recommended one first.
 pub(crate) fn known_models() -> Vec<&'static str> {
     agent::prices::TABLE.iter().map(|row| row.id).collect()
+}
+
+/// How many typed models are remembered.
+const TYPED: usize = 8;
+
+/// Keeps a model that was typed by name among the choices, once another is chosen.
+pub(crate) fn remember(typed: &mut Vec<ModelChoice>, left: ModelChoice) {
+    let by_name = matches!(left.provider, Provider::Relay | Provider::Direct) && !left.model.is_empty();
+    if by_name && !known_models().contains(&left.model.as_str()) && !typed.contains(&left) {
+        typed.push(left);
+        let excess = typed.len().saturating_sub(TYPED);
+        typed.drain(..excess);
+    }
 }
 
 const PROVIDERS: [(Provider, &str, &str); 4] = [

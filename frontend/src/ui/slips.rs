@@ -2,12 +2,13 @@
 
 use agent::CallId;
 use agent::event::UserEvent;
-use agent::view::{DrainedLine, Tone};
+use agent::view::{DrainedLine, Tone, Waiting};
 use leptos::prelude::*;
 
 use super::local::use_local;
-use super::{Wish, use_dispatch, use_page};
+use super::{Wish, composer, dom, use_dispatch, use_page};
 use crate::format;
+use crate::state::{PageState, RowBody};
 use crate::view::{View, view};
 
 /// A tone as the attribute that styles go by.
@@ -63,6 +64,10 @@ pub fn Notice(tone: RwSignal<Tone>, text: RwSignal<String>, retry: RwSignal<bool
     let dispatch = use_dispatch();
     let page = use_page();
     let refused = move || page.status.with(|status| status.refused);
+    let take_back = move |_| {
+        dispatch.agent(UserEvent::TakeBack);
+        dom::focus_id(composer::ID);
+    };
     view! {
         <div
             class="notice"
@@ -74,8 +79,52 @@ pub fn Notice(tone: RwSignal<Tone>, text: RwSignal<String>, retry: RwSignal<bool
                 <button type="button" on:click=move |_| dispatch.agent(UserEvent::Retry)>"Try again"</button>
             </Show>
             <Show when=move || retry.get() && refused()>
-                <button type="button" on:click=move |_| dispatch.agent(UserEvent::TakeBack)>"Take it back"</button>
+                <button type="button" on:click=take_back>"Take it back"</button>
             </Show>
         </div>
     }
+}
+
+/// The way on where the conversation no longer fits the model.
+#[component]
+pub fn Full() -> View {
+    let page = use_page();
+    let dispatch = use_dispatch();
+    let go_on = move |_| {
+        let words = untrack(|| left_unsaid(page));
+        for waiting in page.queue.get_untracked() {
+            if let Waiting::Words { id, .. } = waiting {
+                dispatch.agent(UserEvent::Unsay { id });
+            }
+        }
+        dispatch.send(Wish::GoOnAnew(words));
+        dom::focus_id(composer::ID);
+    };
+    view! {
+        <Show when=move || page.status.with(|status| status.full)>
+            <div class="notice full" data-tone="warn" role="status">
+                <p>"This conversation no longer fits the model, so nothing more is added to it. Your last words go along into a new one."</p>
+                <button type="button" on:click=go_on>"Go on in a new session"</button>
+            </div>
+        </Show>
+    }
+}
+
+/// The person's last words, and those that wait behind them.
+fn left_unsaid(page: PageState) -> String {
+    let last = page.rows.with(|rows| {
+        rows.iter().rev().find_map(|row| match &row.body {
+            RowBody::User(words) => Some(words.get()),
+            RowBody::Text(_)
+            | RowBody::Thinking(_)
+            | RowBody::Tool(_)
+            | RowBody::Drained { .. }
+            | RowBody::Notice { .. } => None,
+        })
+    });
+    let waiting = page.queue.get().into_iter().filter_map(|waiting| match waiting {
+        Waiting::Words { text, .. } => Some(text),
+        Waiting::End { .. } => None,
+    });
+    last.into_iter().chain(waiting).collect::<Vec<_>>().join("\n\n")
 }

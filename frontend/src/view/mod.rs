@@ -14,7 +14,7 @@ mod tests;
 
 pub(crate) use element::{NodeRef, drawn, element, group};
 pub(crate) use list::each;
-pub(crate) use node::{Children, Piece, View, show, show_or};
+pub(crate) use node::{Children, Piece, View, growing, show, show_or};
 pub(crate) use view_macro::view;
 
 use leptos::prelude::*;

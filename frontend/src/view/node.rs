@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
-use web_sys::Node;
+use web_sys::{Element, Node, Text};
 
 use super::follow;
 
@@ -88,6 +88,73 @@ fn changing(mut now: Box<dyn FnMut() -> View>) -> View {
     View::new(all)
 }
 
+/// What a closure makes, each time more of the same: what is as before stays where it is, so that what is selected in it stays selected.
+/// What can be pressed is made anew, for it goes with the run that made it.
+pub(crate) fn growing(mut now: impl FnMut() -> View + 'static) -> View {
+    let (all, start, end) = (fragment(), mark(), mark());
+    attached(&all.append_child(&start));
+    attached(&all.append_child(&end));
+    follow(Box::new(move || {
+        let new = fragment();
+        now().append_to(&new);
+        if let Some(parent) = start.parent_node() {
+            merge(&parent, start.next_sibling(), Some(&end), &new);
+        }
+    }));
+    View::new(all)
+}
+
+/// Makes the children from `old` to before `end` the same as the new ones.
+fn merge(parent: &Node, mut old: Option<Node>, end: Option<&Node>, new: &Node) {
+    while let Some(next) = new.first_child() {
+        let Some(there) = old.clone().filter(|old| Some(old) != end) else {
+            attached(&parent.insert_before(&next, end));
+            continue;
+        };
+        old = there.next_sibling();
+        let done = if grows_to(&there, &next) {
+            new.remove_child(&next)
+        } else {
+            parent.replace_child(&next, &there)
+        };
+        attached(&done);
+    }
+    while let Some(there) = old.filter(|old| Some(old) != end) {
+        old = there.next_sibling();
+        attached(&parent.remove_child(&there));
+    }
+}
+
+/// Makes a node the same as the new one, if they are of one kind.
+fn grows_to(there: &Node, next: &Node) -> bool {
+    if let (Some(text), Some(now)) = (there.dyn_ref::<Text>(), next.dyn_ref::<Text>()) {
+        let now = now.data();
+        say(text, &text.data(), &now);
+        return true;
+    }
+    let (Some(element), Some(_)) = (there.dyn_ref::<Element>(), next.dyn_ref::<Element>()) else {
+        return false;
+    };
+    let (Ok(one), Ok(other)) = (there.clone_node(), next.clone_node()) else { return false };
+    let alike = one.is_equal_node(Some(&other)) && matches!(element.query_selector("button"), Ok(None));
+    if alike {
+        merge(there, there.first_child(), None, next);
+    }
+    alike
+}
+
+/// Lets a text node say something else; what it said before is not touched if it only says more.
+fn say(node: &Text, last: &str, words: &str) {
+    match words.strip_prefix(last) {
+        Some("") => {}
+        Some(more) => {
+            let added = node.append_data(more);
+            debug_assert!(added.is_ok(), "{added:?}");
+        }
+        None => node.set_data(words),
+    }
+}
+
 impl Piece for View {
     fn view(self) -> View {
         self
@@ -130,10 +197,8 @@ fn words(mut now: Box<dyn FnMut() -> Cow<'static, str>>) -> View {
     let mut last = Cow::Borrowed("");
     follow(Box::new(move || {
         let words = now();
-        if words != last {
-            text.set_data(&words);
-            last = words;
-        }
+        say(&text, &last, &words);
+        last = words;
     }));
     View::new(node.unchecked_into())
 }

@@ -23,7 +23,7 @@ use crate::link::{Link, Step};
 use crate::projection::Projection;
 use crate::record::{Entry, Record};
 use crate::session::{Phase, Session};
-use crate::settings::{Mode, ModelChoice, Provider, Settings};
+use crate::settings::{ModelChoice, Provider, Settings};
 use crate::view::{Patch, Status, TurnView, Waiting};
 use crate::{notice, projection};
 
@@ -411,11 +411,6 @@ impl Agent {
         ModelChoice { provider, model }
     }
 
-    /// What needs an approval: as was said in this session, or as is usual.
-    pub(crate) fn mode(&self) -> Mode {
-        self.session.mode.unwrap_or(self.settings.mode)
-    }
-
     fn own_active(&self) -> u32 {
         let own = |task: &&Task| Some(task.session) == self.session.id && task.is_active();
         u32::try_from(self.tasks.values().filter(own).count()).unwrap_or(u32::MAX)
@@ -462,12 +457,13 @@ impl Agent {
             unsaved: self.save_fault.as_ref().map(|(reason, _)| reason.clone()),
             polls: self.session.polls,
             refused: self.is_refused(),
+            full: self.is_full(),
         }
     }
 
     fn turn_view(&self) -> TurnView {
         match &self.session.phase {
-            Phase::Rest if self.session.queue.words().is_empty() => TurnView::Idle,
+            Phase::Rest if self.session.queue.words().is_empty() || self.is_full() => TurnView::Idle,
             Phase::Rest => TurnView::WaitsForRunner { in_turn: false },
             Phase::Due(_) => TurnView::WaitsForRunner { in_turn: true },
             Phase::Asked => match &self.calling {

@@ -15,6 +15,15 @@ impl Agent {
         matches!(&self.session.phase, Phase::Failed { fault, retry_at: None } if fault.refuses_content())
     }
 
+    /// Whether the conversation no longer fits the model: nothing is added to it, unless another model is chosen.
+    pub(super) fn is_full(&self) -> bool {
+        match &self.session.phase {
+            Phase::Failed { fault, retry_at: None } => fault.is_too_large(),
+            Phase::Rest => self.session.full && self.session.model == self.resolved_model(),
+            Phase::Failed { .. } | Phase::Asked | Phase::Tools(_) | Phase::Due(_) => false,
+        }
+    }
+
     /// Takes back what was refused.
     pub(super) fn take_back(&mut self, out: &mut Out) {
         if !self.is_refused() {

@@ -58,6 +58,8 @@ impl Agent {
     fn advance_once(&mut self, out: &mut Out) -> bool {
         let words = !self.session.queue.words().is_empty();
         match &self.session.phase {
+            // What waits would be refused with all that is there.
+            Phase::Rest if self.is_full() => false,
             Phase::Rest if words => self.ask(out, Cause::User),
             Phase::Rest => self.wake(out),
             Phase::Asked if self.calling.is_none() => self.ask(out, Cause::Again),

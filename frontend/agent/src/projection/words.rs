@@ -24,7 +24,7 @@ pub(super) fn stop_words(stop: &Stop, empty: bool, over: bool) -> Option<(Tone, 
             (Tone::Warn, "The answer reached the model's limit of length. Say “go on” to have the rest.".to_owned())
         }
         Stop::Refusal => (Tone::Bad, "The model refused to answer. Its tools were not run. Put it in other words, or begin a new session.".to_owned()),
-        Stop::ContextFull => (Tone::Bad, "The conversation no longer fits into the model's context. Begin a new session.".to_owned()),
+        Stop::ContextFull => (Tone::Bad, "The conversation no longer fits into the model's context. Go on in a new session, or choose a model with a larger one.".to_owned()),
         Stop::Stopped => (Tone::Plain, "You stopped the reply. Tasks go on.".to_owned()),
         Stop::Cut { reason } => {
             (Tone::Bad, format!("The answer broke off: {reason} What had come is kept. Say “go on” to continue."))

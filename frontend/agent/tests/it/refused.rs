@@ -3,8 +3,10 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
+use agent::Event;
 use agent::event::{ModelInput, UserEvent};
 use agent::record::{Entry, Record};
+use agent::settings::{ModelChoice, Provider};
 use agent::transcript::request_of_call;
 use agent::view::TurnView;
 use serde_json::{Value, json};
@@ -232,4 +234,30 @@ fn a_log_of_a_later_version_is_read_as_far_as_it_is_known() {
         assert!(of(&broken).is_err(), "{broken}");
     }
     assert!(Entry::parse("{\"n\": 6").is_err());
+}
+
+#[test]
+fn a_conversation_that_fills_the_context_gets_nothing_more() {
+    let (mut rig, task) = Rig::with_background_task();
+    rig.say("go on");
+    assert!(!rig.status.as_ref().unwrap().full);
+    rig.answer_and_stop(&[text("as far as it goes")], "model_context_window_exceeded");
+    assert!(rig.status.as_ref().unwrap().full);
+    let calls = rig.calls.len();
+    rig.end(&task, TaskState::Completed, "made");
+    rig.say("and more");
+    rig.pass(60_000);
+    assert_eq!(rig.calls.len(), calls, "it would be refused with all that is there");
+    assert_eq!(rig.status.as_ref().unwrap().turn, TurnView::Idle);
+    the_log_knows(&mut rig);
+    assert_eq!(rig.calls.len(), calls);
+    assert!(rig.status.as_ref().unwrap().full);
+    // Another model may have room.
+    rig.settings.model = ModelChoice { provider: Provider::Direct, model: "larger".to_owned() };
+    rig.send(Event::Settings(rig.settings.clone()));
+    assert_eq!(rig.calls.len(), calls + 1);
+    let words = words_of(&rig);
+    assert!(words[0] == "and more" && words[1].contains("made"), "{words:?}");
+    rig.answer(&[text("ok")]);
+    assert!(!rig.status.as_ref().unwrap().full);
 }

@@ -15,7 +15,7 @@ use crate::shell::lock::{self, Want};
 use crate::shell::seat::{self, Word};
 use crate::shell::store::StoreError;
 use crate::shell::{clock, files, kept};
-use crate::ui::dom;
+use crate::ui::{composer, dom};
 
 impl Desk {
     /// Gives a session a title: through its agent, if one runs somewhere, otherwise in its log.
@@ -155,11 +155,16 @@ impl Desk {
             kept::leave_said(seat.session, &seat.unkept());
         }
         if let Some(session) = self.shown.get() {
-            let draft = self.state.draft.get_untracked();
+            let draft = self.written();
             if *self.kept_draft.borrow() != draft {
                 kept::leave_draft(session, &draft);
             }
         }
+    }
+
+    /// The words that are being written.
+    pub(super) fn written(&self) -> String {
+        composer::written().unwrap_or_else(|| self.state.draft.get_untracked())
     }
 
     /// The page did not go: what it has under way it goes on with.
