@@ -92,3 +92,91 @@ fn a_session_needs_no_pointer() {
         page.says("echo fresh is done (exit 0)").await;
     });
 }
+
+#[test]
+fn keys_that_go_through_a_list_choose_nothing_yet() {
+    scene("keys_that_go_through_a_list_choose_nothing_yet", async |_, scene| {
+        let page = &scene.page;
+        // A model that no list knows.
+        page.press("Settings").await;
+        page.tab.click(".choice:nth-of-type(4) input").await;
+        page.tab.click("input[list=models]").await;
+        page.tab.type_keys(Key::Control + "a").await;
+        page.tab.type_keys("my-own-model" + Key::Tab).await;
+        let model = async |name: &str| {
+            let body = "return JSON.parse(localStorage['meanwhile.settings']).model.model === arguments[0]";
+            page.tab.until(&format!("the model is {name:?}"), body, &[name.into()]).await;
+        };
+        let list = async |shown: &str| {
+            let body = "return document.querySelector('select.model').selectedOptions[0].innerText";
+            assert!(
+                page.tab.script(body, &[]).await.as_str().is_some_and(|text| text.starts_with(shown)),
+                "{shown}"
+            );
+            assert_eq!(page.tab.script("return !!document.querySelector('dialog[open]')", &[]).await, false);
+        };
+        let press = async |selector: &str, key: Key| {
+            page.tab.script("document.querySelector(arguments[0]).focus()", &[selector.into()]).await;
+            page.tab.type_keys(key + "").await;
+        };
+        let (models, modes) = ("select.model", ".composer select.mode");
+        model("my-own-model").await;
+        page.press("Close").await;
+        page.tab.click("#composer").await;
+        page.tab.type_keys("half a thought").await;
+        list("my-own-model").await;
+        press(models, Key::Up).await;
+        list("Demo").await;
+        model("my-own-model").await;
+        press(models, Key::End).await;
+        list("More in the settings").await;
+        press(models, Key::Escape).await;
+        list("my-own-model").await;
+        press(models, Key::Up).await;
+        press(models, Key::Enter).await;
+        list("Demo").await;
+        model("").await;
+        // What was typed is still there, and going on to elsewhere chooses it.
+        press(models, Key::Down).await;
+        list("my-own-model").await;
+        press(models, Key::Tab).await;
+        model("my-own-model").await;
+        press(models, Key::End).await;
+        press(models, Key::Tab).await;
+        list("my-own-model").await;
+        press(models, Key::End).await;
+        press(models, Key::Enter).await;
+        page.tab.find("dialog[open]").await;
+        page.press("Close").await;
+        page.until("it is closed", "return !document.querySelector('dialog[open]')").await;
+        list("my-own-model").await;
+
+        let mode = "return [document.querySelector('.composer select.mode').value, document.querySelector('.composer select.mode').dataset.mode]";
+        press(modes, Key::Down).await;
+        assert_eq!(page.tab.script(mode, &[]).await, serde_json::json!(["Asks nothing", "ask_commands"]));
+        press(modes, Key::Tab).await;
+        list("my-own-model").await;
+        assert_eq!(
+            page.tab.script(mode, &[]).await,
+            serde_json::json!(["Asks before commands", "ask_commands"])
+        );
+        press(modes, Key::Up).await;
+        press(modes, Key::Enter).await;
+        page.until(
+            "it is chosen",
+            "return document.querySelector('.composer select.mode').dataset.mode === 'ask_all'",
+        )
+        .await;
+        press(modes, Key::End).await;
+        press(modes, Key::Enter).await;
+        page.tab.find("dialog[open]").await;
+        page.press("Keep asking").await;
+        page.until(
+            "the field says what is",
+            "return document.querySelector('.composer select.mode').value === 'Asks before everything'",
+        )
+        .await;
+        let kept = "return document.querySelector('#composer').value";
+        assert_eq!(page.tab.script(kept, &[]).await, "half a thought", "no Enter has sent it");
+    });
+}

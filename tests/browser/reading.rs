@@ -195,3 +195,87 @@ fn long_answers_are_drawn_as_they_were_written_and_do_not_hold_the_page() {
         stage.finish().await;
     });
 }
+
+#[test]
+fn what_misleads_in_an_output_is_drawn_as_escapes() {
+    play("what_misleads_in_an_output_is_drawn_as_escapes", async |stage| {
+        let line = |name: &str| json!({"command": format!("printf '{name} \\342\\200\\256desrever\\342\\200\\254 a\\342\\200\\213b \\342\\201\\246c\\342\\201\\251\\n'")});
+        let model = FakeAnthropic::by(move |request| match request.n {
+            1 => answer().tool("bash", line("first")).tool("background_run", line("second")),
+            _ => say("It printed."),
+        })
+        .await;
+        let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
+        let page = &scene.page;
+        page.mode("Asks nothing").await;
+        page.say("Print").await;
+        page.says("It printed.").await;
+        page.tasks("good", 1).await;
+        page.over().await;
+        let seen = r"\u{202e}desrever\u{202c} a\u{200b}b \u{2066}c\u{2069}";
+        page.says(&format!("first {seen}")).await;
+        let holds = |selector: &str| {
+            format!(
+                "return [...document.querySelectorAll('{selector}')].some(one => one.innerText.includes(arguments[0]))"
+            )
+        };
+        let second = format!("second {seen}");
+        page.tab.until("the card's last line", &holds(".task .last"), &[second.as_str().into()]).await;
+        page.tab.click(".task .open").await;
+        page.tab.until("its output", &holds(".task .screen .line"), &[second.as_str().into()]).await;
+        let hidden = "return [...document.body.textContent].filter(sign => /[\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u2069\\ufeff]/.test(sign)).length
+            + [...document.querySelectorAll('[title], [aria-label]')].filter(one => /[\\u200b\\u202e\\u2066]/.test(one.title + one.ariaLabel)).length";
+        assert_eq!(page.tab.script(hidden, &[]).await, json!(0));
+        stage.finish().await;
+    });
+}
+
+#[test]
+fn what_is_selected_in_a_growing_answer_stays_selected() {
+    play("what_is_selected_in_a_growing_answer_stays_selected", async |stage| {
+        let [words, fence, code] = [Gate::new(), Gate::new(), Gate::new()];
+        let model = FakeAnthropic::steps([answer()
+            .text("One *two* three.")
+            .hold(&words)
+            .text(" Four **five**.")
+            .hold(&fence)
+            .text("\n\n```rust\nlet one = 1;\n")
+            .hold(&code)
+            .text("let two = 2;\n```\n\nThe end.")])
+        .await;
+        let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
+        let page = &scene.page;
+        page.say("Write").await;
+        let select = "const [selector, word] = arguments;
+            const walk = document.createTreeWalker(document.querySelector(selector), NodeFilter.SHOW_TEXT);
+            for (let node = walk.nextNode(); node; node = walk.nextNode()) {
+                const at = node.data.indexOf(word);
+                if (at >= 0) { getSelection().setBaseAndExtent(node, at, node, at + word.length); return true; }
+            }
+            return false;";
+        let selected = async |word: &str| {
+            assert_eq!(page.tab.script("return getSelection().toString()", &[]).await, word);
+        };
+        page.says("One two three.").await;
+        for word in ["two", "three"] {
+            page.tab.until("it is there", select, &["#conversation .prose".into(), word.into()]).await;
+            selected(word).await;
+        }
+        words.open();
+        page.says("Four five.").await;
+        selected("three").await;
+        fence.open();
+        page.says("let one = 1;").await;
+        page.tab.until("it is there", select, &["#conversation .prose pre".into(), "one".into()]).await;
+        code.open();
+        page.until(
+            "the code goes on",
+            "return document.querySelector('.prose pre')?.innerText.includes('let two')",
+        )
+        .await;
+        page.says("The end.").await;
+        page.idle().await;
+        assert_eq!(page.count("One two three. Four five.").await, 1, "{:?}", page.rows().await);
+        stage.finish().await;
+    });
+}

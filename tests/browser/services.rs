@@ -135,7 +135,9 @@ fn output_can_be_copied_and_taken_whole() {
         let allowed = json!({"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": scene.runner.origin()});
         page.tab.cdp("Browser.grantPermissions", allowed).await;
         page.mode("Asks nothing").await;
-        page.say("Run \"printf '\\033[31mred\\033[0m\\nlast\\n'\" in the background").await;
+        let command = "printf '\\033[31mred\\033[0m\\nlong line\\rshort\\nabc\\b\\bX\\nlast\\n'";
+        let text = "red\nshortline\naXc\nlast";
+        page.say(&format!("Run \"{command}\" in the background")).await;
         page.tasks("good", 1).await;
         page.over().await;
         page.tab.click(".task .open").await;
@@ -145,23 +147,37 @@ fn output_can_be_copied_and_taken_whole() {
         )
         .await;
         page.tab.click(".task .actions button:nth-last-of-type(3)").await;
-        let held = "return navigator.clipboard.readText().then((text) => text.trim() === 'red\\nlast')";
-        page.until("the clipboard holds it, without its colours", held).await;
+        let held = "return navigator.clipboard.readText().then((text) => text.trim() === arguments[0])";
+        page.tab.until("the clipboard holds it, without its colours", held, &[text.into()]).await;
         // The whole in a tab of its own, and as a download: without its colours, too.
         let watch =
             "const open = window.open; window.open = (...all) => window.opened = open.apply(window, all);";
         eval(page, watch).await;
         page.press("Whole log ↗").await;
-        let shown = "return window.opened?.document?.body?.innerText.trim() === 'red\\nlast'";
-        page.until("a tab shows it", shown).await;
+        let shown = "return window.opened?.document?.body?.innerText.trim() === arguments[0]";
+        page.tab.until("a tab shows it", shown, &[text.into()]).await;
         page.press("Download").await;
         let log = page.until("it is offered", "return window.offered[1]").await;
-        assert_eq!(log.as_str().map(str::trim_end), Some("red\nlast"));
+        assert_eq!(log.as_str().map(str::trim_end), Some(text));
         eval(page, "window.opened.close()").await;
         // Where the browser opens none, it is a download.
         eval(page, "window.open = () => null").await;
         page.press("Whole log ↗").await;
         page.until("it is offered all the same", "return window.offered[2]").await;
+        // Of what is longer than the screen keeps, the copy is the same as the whole.
+        page.tab.click(".task .open").await;
+        page.say("Run \"seq 1 7000; printf 'long line\\rshort\\n'\" in the background").await;
+        page.tasks("good", 2).await;
+        page.over().await;
+        page.tab.click(".task[aria-label^=seq] .open").await;
+        let cut = "return document.querySelector('.task .screen')?.innerText.includes('earlier lines')";
+        page.until("the screen has its end", cut).await;
+        page.tab.click(".task[aria-label^=seq] .actions button:nth-last-of-type(3)").await;
+        page.press("Download").await;
+        let log = page.until("it is offered", "return window.offered[3]").await;
+        assert!(log.as_str().is_some_and(|log| log.starts_with("1\n") && log.ends_with("7000\nshortline\n")));
+        let held = "return navigator.clipboard.readText().then((text) => text === arguments[0])";
+        page.tab.until("the clipboard holds the same", held, &[log]).await;
     });
 }
 

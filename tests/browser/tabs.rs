@@ -93,3 +93,61 @@ fn one_session_in_two_tabs_is_driven_by_one() {
         assert_eq!((said, ends(&log, "three").len()), (4, 1));
     });
 }
+
+#[test]
+fn two_tabs_that_watch_one_task_do_not_freeze_each_other() {
+    scene("two_tabs_that_watch_one_task_do_not_freeze_each_other", async |_, scene| {
+        let first = scene.page.clone();
+        first.mode("Asks nothing").await;
+        // A line for each file that is made.
+        let lines = "n=1; while [ ! -e go ]; do if [ -e $n ]; then echo line $n; n=$((n+1)); else sleep 0.05; fi; done; echo over";
+        first.say(&format!("Run \"{lines}\" in the background")).await;
+        first.says("its result comes by itself").await;
+        first.idle().await;
+        let follower = async || {
+            let tab = Page { tab: first.tab.browser().new_tab().await };
+            tab.tab.open(&first.tab.url().await).await;
+            tab.until("it follows", FOLLOWS).await;
+            tab
+        };
+        let opens = async |page: &Page| {
+            page.tab.click(".task .open").await;
+            page.tab.find(".task .screen").await;
+        };
+        let closes = async |page: &Page| {
+            page.tab.click(".task .open").await;
+            page.until("it is closed", "return !document.querySelector('.task .screen')").await;
+        };
+        let line = async |n: u32, pages: &[&Page]| {
+            scene.write(&n.to_string(), "");
+            for page in pages {
+                let body = "const lines = [...document.querySelectorAll('.task .screen .line')].map(one => one.innerText).filter(one => one);
+                    return JSON.stringify(lines) === JSON.stringify(Array.from({length: arguments[0]}, (_, n) => 'line ' + (n + 1)))";
+                page.tab.until(&format!("lines to {n} are there, each once"), body, &[n.into()]).await;
+            }
+        };
+        let second = follower().await;
+        opens(&first).await;
+        opens(&second).await;
+        line(1, &[&first, &second]).await;
+        closes(&second).await;
+        line(2, &[&first]).await;
+        opens(&second).await;
+        line(3, &[&first, &second]).await;
+        closes(&first).await;
+        line(4, &[&second]).await;
+        // Nor does a tab that goes without a word, or one that comes.
+        let third = follower().await;
+        opens(&third).await;
+        line(5, &[&second, &third]).await;
+        second.tab.close().await;
+        line(6, &[&third]).await;
+        opens(&first).await;
+        line(7, &[&first, &third]).await;
+        third.tab.close().await;
+        line(8, &[&first]).await;
+        scene.write("go", "");
+        first.says("is done (exit 0").await;
+        first.over().await;
+    });
+}

@@ -33,6 +33,8 @@ pub struct Options {
     pub environment: BTreeMap<String, String>,
     /// Further arguments.
     pub arguments: Vec<String>,
+    /// Whether its workspace is its home folder.
+    pub at_home: bool,
     /// Parts of `ERROR` lines that the test brings about on purpose.
     pub expected_errors: Vec<String>,
 }
@@ -301,6 +303,9 @@ async fn launch(
 fn command(folder: &Path, options: &Options, port: u16) -> Command {
     let mut command = Command::new(binary());
     place(&mut command, folder);
+    if options.at_home {
+        command.env("HOME", folder.join("workspace"));
+    }
     command
         .args(["--port", &port.to_string(), "--no-open", "--log", "info"])
         .args(&options.arguments)

@@ -15,6 +15,7 @@ pub struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) before: Option<Gate>,
+    pub(super) message: Option<String>,
     pub(super) pieces: Vec<Piece>,
     stop: Option<&'static str>,
 }
@@ -62,7 +63,14 @@ pub fn say(text: &str) -> Answer {
 
 /// An answer without content yet.
 pub fn answer() -> Answer {
-    Answer { status: StatusCode::OK, headers: Vec::new(), before: None, pieces: Vec::new(), stop: None }
+    Answer {
+        status: StatusCode::OK,
+        headers: Vec::new(),
+        before: None,
+        message: None,
+        pieces: Vec::new(),
+        stop: None,
+    }
 }
 
 /// A refused request, with the API's usual words for this status.
@@ -144,6 +152,13 @@ impl Answer {
     #[must_use]
     pub fn stop(mut self, reason: &'static str) -> Self {
         self.stop = Some(reason);
+        self
+    }
+
+    /// Why it is refused, where it is not for the usual reason of the status.
+    #[must_use]
+    pub fn because(mut self, message: &str) -> Self {
+        self.message = Some(message.to_owned());
         self
     }
 

@@ -280,6 +280,7 @@ async fn messages(state: &Shared, headers: &HeaderMap, body: &Bytes) -> Result<R
         let mut inner = state.lock();
         let n = inner.requests.len() + 1;
         let request = Request { n, at: Instant::now(), headers: headers.clone(), body };
+        let before = inner.conversations.clone();
         let verdict = api::check(&request.body).and_then(|()| inner.conversations.check(&request));
         let answer = match (&verdict, &mut inner.script) {
             (Err(words), _) => Err(invalid(words)),
@@ -288,6 +289,10 @@ async fn messages(state: &Shared, headers: &HeaderMap, body: &Bytes) -> Result<R
                 steps.pop_front().ok_or_else(|| invalid("the script has no more steps"))
             }
         };
+        // What is refused is no part of a conversation: it may be taken back.
+        if answer.as_ref().is_ok_and(|answer| answer.status != StatusCode::OK) {
+            inner.conversations = before;
+        }
         let tokens = estimate(&request.body);
         if answer.is_ok() {
             inner.requests.push(request);
@@ -327,7 +332,7 @@ fn respond(
 ) -> Response {
     let mut response = if answer.status != StatusCode::OK {
         let (kind, message) = usual_words(answer.status);
-        problem(answer.status, kind, message, n)
+        problem(answer.status, kind, answer.message.as_deref().unwrap_or(message), n)
     } else if streamed {
         let wire = Rest { wire: answer.wire(n, model, tokens).into(), hang_ups };
         let body = stream::unfold(wire, |mut wire| async move {

@@ -101,7 +101,7 @@ fn texts(blocks: &[Value]) -> String {
 /// Newer models sign what came before their thinking: a conversation may grow at its end, and nothing in it may change.
 ///
 /// Holds the newest request of each conversation. Conversations that begin alike are told apart as they grow.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Conversations(Vec<Normal>);
 
 impl Conversations {
@@ -128,6 +128,7 @@ impl Conversations {
     }
 }
 
+#[derive(Clone)]
 struct Normal {
     system: Value,
     tools: Value,
