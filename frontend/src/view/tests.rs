@@ -10,7 +10,7 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen_test::{wasm_bindgen_test as test, wasm_bindgen_test_configure};
 use web_sys::{Element, HtmlElement, HtmlInputElement, HtmlSelectElement};
 
-use super::{Piece as _, View, growing, memo, mount, view};
+use super::{View, memo, mount, view};
 
 wasm_bindgen_test_configure!(run_in_browser);
 
@@ -220,34 +220,4 @@ async fn a_memo_tells_only_what_is_new() {
     number.set(8);
     settled().await;
     assert_eq!((said(&stage).as_str(), runs.get_untracked()), ("even", 2));
-}
-
-#[test]
-async fn what_grows_keeps_what_is_as_before() {
-    let words = RwSignal::new(String::from("one|two"));
-    let stage = mounted(move || {
-        growing(move || {
-            let part =
-                |part: &str| view! { <p><em>{part.to_owned()}</em><button type="button">"b"</button></p> };
-            let plain = |part: &str| view! { <p class=part.len().to_string()>{part.to_owned()}</p> };
-            let words = words.get();
-            let mut all: Vec<View> = words.split('|').map(plain).collect();
-            all.extend(words.contains('!').then(|| part("pressed")));
-            all.view()
-        })
-    });
-    settled().await;
-    let first: Element = find(&stage, "p:nth-of-type(1)");
-    let text = first.first_child().expect("its words");
-    for (now, same) in
-        [("one|two", true), ("one|too!", true), ("one", true), ("one more|x", false), ("", false)]
-    {
-        words.set(now.to_owned());
-        settled().await;
-        let wanted = now.replace('|', "") + if now.contains('!') { "pressedb" } else { "" };
-        assert_eq!(said(&stage), wanted);
-        let there = stage.query_selector("p").expect("a selector");
-        assert_eq!(there.as_ref() == Some(&first), same, "{now}");
-        assert_eq!(text.is_connected(), same, "{now}");
-    }
 }
