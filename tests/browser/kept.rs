@@ -184,13 +184,13 @@ fn words_for_a_session_that_cannot_be_read_come_back() {
         page.tab.find("#composer:enabled").await;
         page.tab.click("#composer").await;
         page.tab.type_keys("words that nobody hears" + Key::Enter).await;
-        let empty = "return document.querySelector('#composer').value === ''";
+        let empty = "return document.querySelector('#composer')?.value === ''";
         page.until("they were sent", empty).await;
         page.tab.type_keys("and half a").await;
         page.tab.script("window.free = true", &[]).await;
         let back =
-            "return document.querySelector('#composer').value === 'words that nobody hears\\n\\nand half a'
-            && document.querySelector('#composer').disabled
+            "return document.querySelector('#composer')?.value === 'words that nobody hears\\n\\nand half a'
+            && document.querySelector('#composer')?.disabled
             && document.querySelector('.banner[data-tone=warn]')?.innerText.includes('cannot be read')";
         page.until("they are in the box again", back).await;
         page.press("Export it").await;

@@ -124,6 +124,11 @@ fn what_is_dangerous_is_named_by_its_parts_and_has_no_key() {
         page.tab.type_keys(Key::Enter + "").await;
         undecided(page).await;
         draw(page, "dangerous").await;
+        page.tab.resize(390, 844).await;
+        let whole = "const list = document.querySelector('select.model'), pen = document.createElement('canvas').getContext('2d');
+            pen.font = getComputedStyle(list).font;
+            return pen.measureText(list.selectedOptions[0].innerText).width <= list.clientWidth";
+        page.until("the model's name is whole", whole).await;
         page.tab.resize(1440, 900).await;
         page.tab.script("document.querySelector('#approval').focus()", &[]).await;
         page.tab.type_keys("n").await;

@@ -11,7 +11,7 @@ use crate::play::play;
 
 /// What the box holds.
 async fn box_holds(page: &Page, words: &str) {
-    let body = "return document.querySelector('#composer').value === arguments[0]";
+    let body = "return document.querySelector('#composer')?.value === arguments[0]";
     page.tab.until(&format!("the box holds {words:?}"), body, &[words.into()]).await;
 }
 

@@ -158,9 +158,18 @@ fn a_background_task_that_failed_is_not_green_where_it_was_started() {
         page.mode("Asks nothing").await;
         page.say(&format!("& {}; exit 3", until_go("over"))).await;
         page.tab.find(".tool[data-state=done][data-task=running]").await;
+        // Who does not see its colour hears how it stands, of the card and of the bar.
+        let heard =
+            "return document.querySelector('.tool > header > .unseen').textContent === arguments[0]";
+        let bar = "const says = [...document.querySelectorAll('.lanes svg [aria-label^=task]')].map(bar => bar.getAttribute('aria-label'));
+            return says.length === 1 && says[0].includes(arguments[0]) && says[0].includes(' · failed') === arguments[1]";
+        page.tab.until("a running one is heard as running", heard, &["running".into()]).await;
+        page.tab.until("its bar goes on", bar, &["goes on".into(), false.into()]).await;
         scene.write("go", "");
         page.tab.find(".tool[data-task=bad]").await;
         page.over().await;
+        page.tab.until("a failed one is heard as failed", heard, &["failed".into()]).await;
+        page.tab.until("its bar failed", bar, &["task".into(), true.into()]).await;
         let says =
             "return document.querySelector('.tool[data-task=bad] .result').innerText.includes('exit 3')";
         page.until("its card says how it ended", says).await;

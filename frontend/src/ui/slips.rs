@@ -103,7 +103,7 @@ pub fn Full() -> View {
     view! {
         <Show when=move || page.status.with(|status| status.full)>
             <div class="notice full" data-tone="warn" role="status">
-                <p>"This conversation no longer fits the model, so nothing more is added to it. Your last words go along into a new one."</p>
+                <p>"This conversation no longer fits the model, so nothing more is added to it. A new session starts with your last words, ready to be sent."</p>
                 <button type="button" on:click=go_on>"Go on in a new session"</button>
             </div>
         </Show>

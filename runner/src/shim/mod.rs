@@ -11,6 +11,7 @@
 //! the shim at the latest when that one is reaped, and every reaping is followed by another round.
 
 mod ends;
+mod reap;
 mod start;
 pub(crate) mod tag;
 mod tree;
@@ -19,7 +20,6 @@ pub(crate) mod wire;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
@@ -28,30 +28,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, wait};
+use rustix::process::{Pid, Signal};
 
 use crate::clock::since_boot;
-use ends::{is_read, readable, receive};
+use ends::{readable, receive};
+use reap::{Last, Leader};
 use shared::task::Process;
 pub(crate) use start::lack;
 use start::start;
 use tag::Tags;
-use wire::{Exited, FromShim, Run, ToShim};
+use wire::{FromShim, Run, ToShim};
 
 /// Between two rounds of KILL when no reaping calls for one.
 const ROUND: Duration = Duration::from_millis(100);
-/// How long before the runner's death a leader with an open input must have ended for its end to be its own.
-const MOMENT: Duration = Duration::from_millis(100);
 /// Rounds of STOP. What does not stand still then waits for a device, and does once that answers.
 const ROUNDS: usize = 200;
 /// Looks that find nothing before nothing is there.
 const QUIET_ROUNDS: u32 = 3;
 /// How long KILL is given before what still lives is reported.
 const STUCK: Duration = Duration::from_secs(10);
-/// The most that are reaped before the tree is looked at: others may die all the time.
-const BATCH: usize = 1000;
-
 /// Signals that the shim catches and drops: it must outlive them, and what it starts must find them at their defaults,
 /// which a caught signal returns to and an inherited "ignore" does not.
 const CAUGHT: [i32; 14] = {
@@ -81,15 +76,6 @@ struct State {
     leader: Option<Pid>,
     /// Whether a run is on, from its frame to its last process.
     busy: bool,
-}
-
-/// How a leader ended, and where to write it.
-struct Last {
-    record: String,
-    exited: Exited,
-    at: Instant,
-    /// Whether somebody still read its output then; not known of one with an open input.
-    read: Option<bool>,
 }
 
 struct Shared {
@@ -238,7 +224,7 @@ impl Shared {
                     self.say(&FromShim::Started { pid: pid.as_raw_nonzero().get().unsigned_abs() });
                     // A stop that came before the start found nobody.
                     self.go_on_stopping(true);
-                    let last = self.reap(pid, begun, &run.record, witness);
+                    let last = self.reap(Leader { pid, begun, record: &run.record, witness });
                     self.rest();
                     let frames = last.iter().chain([&FromShim::Empty]);
                     self.say_all(&frames.collect::<Vec<_>>());
@@ -251,94 +237,8 @@ impl Shared {
         }
     }
 
-    fn take_last(&self) -> Option<Last> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
     fn rest(&self) {
         *self.state() = State { mode: Mode::Free, leader: None, busy: false };
-    }
-
-    /// Waits until there is nothing to wait for. Gives what is still to be said, if the leader was the last.
-    fn reap(
-        &self,
-        leader: Pid,
-        begun: Duration,
-        record: &str,
-        mut witness: Option<OwnedFd>,
-    ) -> Option<FromShim> {
-        let mut ended = false;
-        loop {
-            let mut reaped = match wait(WaitOptions::empty()) {
-                Ok(Some(reaped)) => reaped,
-                Ok(None) | Err(Errno::INTR) => continue,
-                Err(_) => break,
-            };
-            // All that are dead by now before the tree is looked at, for that costs as much as the tree is wide.
-            let mut leaders = None;
-            let mut all = false;
-            for count in 0.. {
-                // Later a process left behind may get its number.
-                if reaped.0 == leader && !ended && leaders.is_none() {
-                    leaders = Some(reaped.1);
-                }
-                if count == BATCH {
-                    break;
-                }
-                match wait(WaitOptions::NOHANG) {
-                    Ok(Some(next)) => reaped = next,
-                    Err(Errno::INTR) => {}
-                    Ok(None) => break,
-                    Err(_) => {
-                        all = true;
-                        break;
-                    }
-                }
-            }
-            if let Some(status) = leaders {
-                ended = true;
-                let read = witness.take().map(|output| is_read(&output));
-                let asked = self.state().mode != Mode::Free;
-                let alone = cfg!(target_os = "linux") && all;
-                // What is being ended is not left behind, though some of it may take a moment longer than its leader.
-                let left =
-                    if alone || asked { Vec::new() } else { tree::describe(&tree::members(Some(leader))) };
-                let exited = Exited {
-                    code: status.exit_status(),
-                    signal: status.terminating_signal(),
-                    asked,
-                    ran_us: u64::try_from(since_boot().saturating_sub(begun).as_micros()).unwrap_or(u64::MAX),
-                    left,
-                };
-                let last =
-                    Last { record: record.to_owned(), exited: exited.clone(), at: Instant::now(), read };
-                *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
-                if alone {
-                    return Some(FromShim::Exited(exited));
-                }
-                self.say(&FromShim::Exited(exited));
-            } else if ended && !all {
-                let begun = Instant::now();
-                self.say(&FromShim::Left(tree::describe(&tree::members(Some(leader)))));
-                // A wide tree whose processes end one by one takes a fifth of a processor, not all of one.
-                if self.state().mode == Mode::Free {
-                    thread::sleep((begun.elapsed() * 4).min(ROUND));
-                }
-            }
-            self.go_on_stopping(false);
-        }
-        #[cfg(not(target_os = "linux"))]
-        self.watch_group(leader);
-        None
-    }
-
-    /// Where there is no subreaper, the rest of the group can only be looked at now and then.
-    #[cfg(not(target_os = "linux"))]
-    fn watch_group(&self, leader: Pid) {
-        while !tree::members(Some(leader)).is_empty() {
-            self.go_on_stopping(false);
-            thread::sleep(ROUND);
-        }
     }
 
     /// Another round of what a stop has come to.
@@ -376,30 +276,13 @@ impl Shared {
                             self.hold(hold);
                             self.say(&FromShim::Held(hold));
                         }
-                        ToShim::Saved => drop(self.take_last()),
+                        ToShim::Saved => self.saved(),
                     }
                 }
                 Ok(false) => {}
                 Err(_) => return,
             }
             deadline = self.next_step();
-        }
-    }
-
-    /// The runner has died, and may not have saved how the newest leader ended. One that ended when nobody read its output
-    /// any more, or just after its input did, may have ended of that.
-    fn leave_record(&self) {
-        if let Some(Last { record, exited, at, read }) = self.take_last()
-            && read.unwrap_or_else(|| at.elapsed() > MOMENT)
-            && let Ok(text) = serde_json::to_vec(&exited)
-        {
-            // Without it the task is lost, which is said.
-            let _unsaid = fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(record)
-                .and_then(|mut file| file.write_all(&text));
         }
     }
 

@@ -30,6 +30,9 @@ pub(super) struct Log {
     head: u64,
     tail: u64,
     total: watch::Sender<u64>,
+    /// Held while the file is written to, which may take as long as the disk does. Before `state`, if both are.
+    file: Mutex<Option<File>>,
+    /// Never held as long as that.
     state: Mutex<State>,
     /// Bytes of all logs of this runner.
     disk: Arc<AtomicU64>,
@@ -37,8 +40,9 @@ pub(super) struct Log {
 
 #[derive(Default)]
 struct State {
-    file: Option<File>,
     recent: Vec<u8>,
+    /// The output's length once what is being written is there: of the ring, that is written over already.
+    coming: u64,
     /// Of all that was ever printed; not known of a log of an earlier life.
     counted: Option<Counted>,
     on_disk: u64,
@@ -86,7 +90,8 @@ impl Kept {
 impl Log {
     pub(super) fn new(path: PathBuf, head: u64, tail: u64, disk: Arc<AtomicU64>) -> Self {
         let state = Mutex::new(State { counted: Some(Counted::default()), ..State::default() });
-        Self { path, head, tail: tail.max(1), total: watch::Sender::new(0), state, disk }
+        let (tail, total) = (tail.max(1), watch::Sender::new(0));
+        Self { path, head, tail, total, file: Mutex::default(), state, disk }
     }
 
     /// The log of an earlier life of the runner. `total` is what its record says, if the task's end was recorded.
@@ -126,6 +131,10 @@ impl Log {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn file(&self) -> MutexGuard<'_, Option<File>> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn length(&self) -> watch::Receiver<u64> {
         self.total.subscribe()
     }
@@ -145,20 +154,31 @@ impl Log {
             Some(spare) => (spare.from, total - (spare.bytes.len() as u64).min(total - spare.from)),
             None => {
                 let head_end = total.min(self.head);
-                (head_end, head_end.max(total.saturating_sub(self.tail)))
+                let overwritten = state.coming.max(total).saturating_sub(self.tail);
+                (head_end, overwritten.clamp(head_end, total))
             }
         };
         Kept { head_end, tail_start, total }
     }
 
+    /// Blocks on the disk.
     pub(super) fn append(&self, chunk: &[u8]) {
-        let mut state = self.state();
+        let mut file = self.file();
         let from = self.total();
-        if state.spare.is_none()
-            && let Err(error) = self.write(&mut state, from, chunk)
-        {
+        let spared = {
+            let mut state = self.state();
+            state.coming = from + chunk.len() as u64;
+            state.spare.is_some()
+        };
+        let written = if spared { Ok(()) } else { self.write(&mut file, from, chunk) };
+        let mut state = self.state();
+        if let Err(error) = written {
             tracing::warn!(path = %self.path.display(), %error, "the log ends here, the task goes on");
             state.spare = Some(self.give_back(&mut state, from));
+        } else if !spared {
+            let size = state.coming.min(self.head + self.tail).max(state.on_disk);
+            self.disk.fetch_add(size - state.on_disk, Ordering::Relaxed);
+            state.on_disk = size;
         }
         if let Some(spare) = &mut state.spare {
             let chunk = &chunk[chunk.len().saturating_sub(SPARE)..];
@@ -181,8 +201,7 @@ impl Log {
         self.total.send_replace(from + chunk.len() as u64);
     }
 
-    fn write(&self, state: &mut State, from: u64, chunk: &[u8]) -> io::Result<()> {
-        let State { file, on_disk, .. } = state;
+    fn write(&self, file: &mut Option<File>, from: u64, chunk: &[u8]) -> io::Result<()> {
         let file = match file {
             Some(file) => file,
             None => file.insert(
@@ -203,11 +222,6 @@ impl Log {
             file.write_all_at(now, place)?;
             at += now.len() as u64;
             rest = later;
-        }
-        let size = at.min(self.head + self.tail);
-        if size > *on_disk {
-            self.disk.fetch_add(size - *on_disk, Ordering::Relaxed);
-            *on_disk = size;
         }
         Ok(())
     }
@@ -248,20 +262,24 @@ impl Log {
 
     /// Lets go of the file. More output opens it again.
     pub(super) fn rest(&self) {
-        let mut state = self.state();
-        state.file = None;
+        *self.file() = None;
     }
 
     /// Deletes what is kept.
     pub(super) fn remove(&self) {
-        let mut state = self.state();
-        *state = State { removed: true, counted: state.counted, on_disk: state.on_disk, ..State::default() };
+        let mut file = self.file();
+        *file = None;
+        let on_disk = {
+            let mut state = self.state();
+            let counted = state.counted;
+            std::mem::replace(&mut *state, State { removed: true, counted, ..State::default() }).on_disk
+        };
         match std::fs::remove_file(&self.path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => tracing::warn!(path = %self.path.display(), %error, "the log stays"),
         }
-        self.disk.fetch_sub(std::mem::take(&mut state.on_disk), Ordering::Relaxed);
+        self.disk.fetch_sub(on_disk, Ordering::Relaxed);
     }
 
     pub(super) fn on_disk(&self) -> u64 {

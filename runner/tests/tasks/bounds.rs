@@ -73,15 +73,23 @@ fn a_log_that_cannot_be_written_for_long_holds_up_nobody_else() {
     let (release, released) = tokio::sync::oneshot::channel::<()>();
     let other = runtime.spawn(async move {
         let runner = Runner::new().await;
-        let slow = runner.start(start("until [ -e go ]; do sleep 0.01; done; echo said; exit 3")).await;
+        let waits = |name: &str| format!("until [ -e {name} ]; do sleep 0.01; done");
+        let command = format!("{}; echo said; touch printed; {}; exit 3", waits("go"), waits("over"));
+        let slow = runner.start(Start { foreground_ms: Some(600_000), ..start(&command) }).await;
         let log = runner.workspace().with_file_name("state").join("logs").join(slow.id.as_str());
         assert!(std::process::Command::new("mkfifo").arg(&log).status().unwrap().success());
         fs::write(runner.workspace().join("go"), "").unwrap();
-        until("it has ended", || slow.pid.is_none_or(crate::common::gone)).await;
+        until("it has printed", || runner.workspace().join("printed").exists()).await;
         for _ in 0..3 {
-            let (task, output) = runner.finish(Start { ..start("echo other") }).await;
+            let (task, output) = runner.finish(start("echo other")).await;
             assert_eq!((task.state, output.head.as_str()), (TaskState::Completed, "other\n"));
         }
+        // Itself it can be looked at, too.
+        let there = runner.tasks.background(&slow.id).await.unwrap();
+        assert_eq!((there.foreground, there.output_bytes), (false, 0));
+        assert_eq!(runner.tasks.check(runner.session, None, None, None, 100).await.unwrap().len(), 4);
+        fs::write(runner.workspace().join("over"), "").unwrap();
+        until("it has ended", || slow.pid.is_none_or(crate::common::gone)).await;
         told.send(log).unwrap();
         released.await.unwrap();
         let (task, output) = runner.end(&slow.id).await;

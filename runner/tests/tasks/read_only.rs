@@ -16,13 +16,16 @@ use crate::common::{PROGRAM, Runner, gone, left_out, op, start};
 
 /// Attacks, and what only reads, one a line; `#` begins a remark.
 const CORPUS: &str = include_str!("read_only.txt");
+/// What the page's policy lets pass, a line each behind `read: `.
+const PASSED: &str = include_str!("../../../frontend/agent/src/policy/verdicts.txt");
 const SECRET: &str = "mw-planted-secret-5417";
 
 fn corpus() -> Vec<&'static str> {
-    let lines: Vec<&str> =
-        CORPUS.lines().filter(|line| !line.is_empty() && !line.starts_with("# ")).collect();
-    assert!(lines.len() >= 200, "{}", lines.len());
-    lines
+    let lines = CORPUS.lines().filter(|line| !line.is_empty() && !line.starts_with("# "));
+    let passed = PASSED.lines().filter_map(|line| line.strip_prefix("read: "));
+    let all: Vec<&str> = lines.chain(passed).collect();
+    assert!(all.len() >= 400, "{}", all.len());
+    all
 }
 
 fn read_only(command: &str) -> Start {

@@ -23,7 +23,7 @@ use crate::link::{Link, Step};
 use crate::projection::Projection;
 use crate::record::{Entry, Record};
 use crate::session::{Phase, Session};
-use crate::settings::{Mode, ModelChoice, Provider, Settings};
+use crate::settings::{ModelChoice, Provider, Settings};
 use crate::view::{Patch, Status, TurnView, Waiting};
 use crate::{notice, projection};
 
@@ -409,11 +409,6 @@ impl Agent {
             (_, model) => model.to_owned(),
         };
         ModelChoice { provider, model }
-    }
-
-    /// What needs an approval: as was said in this session, or as is usual.
-    pub(crate) fn mode(&self) -> Mode {
-        self.session.mode.unwrap_or(self.settings.mode)
     }
 
     fn own_active(&self) -> u32 {

@@ -11,6 +11,7 @@ use crate::event::{Decision, UserEvent};
 use crate::link::Purpose;
 use crate::record::Record;
 use crate::session::{Phase, Progress};
+use crate::settings::Mode;
 use crate::tools;
 use crate::view::{Patch, Tone};
 
@@ -91,6 +92,11 @@ impl Agent {
                 "What was said before was refused: take it back, or try again. These words wait until then.",
             );
         }
+    }
+
+    /// What needs an approval: as was said in this session, or as is usual.
+    pub(crate) fn mode(&self) -> Mode {
+        self.session.mode.unwrap_or(self.settings.mode)
     }
 
     /// Changes waiting words: place, text, steering. Words that were drained meanwhile stay as they were sent.

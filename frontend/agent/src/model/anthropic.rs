@@ -5,16 +5,18 @@
 //! if it gave the reason of its end, and truncated otherwise, however complete it looks. A server that answers with one message instead of a
 //! stream is read too.
 
+mod block;
+
 use serde_json::{Value, json};
 use shared::Timestamp;
-use shared::tools::UNREADABLE;
 use std::collections::BTreeMap;
 
+use self::block::{Block, TOOL_USE};
 use super::answer::{Answer, ModelEvent, Outcome, Partial, fields_of, keep};
 use super::fault::{self, Form, Head};
 use super::message::block_type;
 use super::sse::{MAX_EVENT_BYTES, Parser, SseEvent};
-use super::surrogates::{Halves, join, parse, parse_piece};
+use super::surrogates::{Halves, parse, parse_piece};
 use super::{Fault, Stop, Usage};
 
 /// The most bytes of an answer.
@@ -37,18 +39,6 @@ pub struct Stream {
     wants_tools: bool,
     shown: bool,
     end: Option<Result<(), Fault>>,
-}
-
-/// A block as far as it came.
-#[derive(Debug)]
-struct Block {
-    index: u64,
-    fields: serde_json::Map<String, Value>,
-    text: String,
-    json: String,
-    /// The first half of a character whose second half may come.
-    half: Option<u16>,
-    done: bool,
 }
 
 impl Stream {
@@ -419,7 +409,6 @@ impl Stream {
     }
 }
 
-const TOOL_USE: &str = "tool_use";
 /// The events that an answer is made of.
 const OF_ANSWERS: [&str; 6] = [
     "message_start",
@@ -431,67 +420,6 @@ const OF_ANSWERS: [&str; 6] = [
 ];
 const TOO_LARGE: &str = "The answer is larger than this page can hold. Ask for something smaller.";
 const TRUNCATED: &str = "The answer broke off before its end.";
-
-impl Block {
-    fn kind(&self) -> &str {
-        self.fields.get("type").and_then(Value::as_str).unwrap_or_default()
-    }
-
-    /// A piece with the half before it and its own, and without one whose other half may come.
-    fn joined(&mut self, piece: &str, halves: Halves) -> String {
-        if piece.is_empty() && halves == Halves::default() {
-            return String::new();
-        }
-        let first = join(self.half.take(), halves.low);
-        self.half = halves.high;
-        first.into_iter().chain(piece.chars()).collect()
-    }
-
-    /// The block as it is sent back.
-    fn value(&self) -> Value {
-        let mut fields = self.fields.clone();
-        let kind = self.kind();
-        if matches!(kind, "text" | "thinking") {
-            let text: String = self.text.chars().chain(join(self.half, None)).collect();
-            fields.insert(kind.to_owned(), text.into());
-        }
-        if !self.json.is_empty() && (kind == TOOL_USE || fields_of(kind).is_none()) {
-            let input = match parse(&self.json) {
-                Some(input @ Value::Object(_)) => input,
-                // The API takes nothing but an object here, and the model shall see what it wrote.
-                _ => json!({UNREADABLE: self.json}),
-            };
-            fields.insert("input".to_owned(), input);
-        } else if kind == "tool_use" && !matches!(fields.get("input"), Some(Value::Object(_))) {
-            fields.insert("input".to_owned(), json!({}));
-        }
-        Value::Object(fields)
-    }
-
-    /// Whether the block can stay if the answer was `cut` off: text always, other blocks if they are whole. Of a whole answer all do:
-    /// some servers do not say where blocks end.
-    fn may_stay(&self, cut: bool) -> bool {
-        let is_object = || parse(&self.json).is_some_and(|input| input.is_object());
-        match self.kind() {
-            "text" => true,
-            TOOL_USE if cut => self.done && (self.json.is_empty() || is_object()),
-            _ => self.done || !cut,
-        }
-    }
-
-    /// Deltas of kinds that came after this was written: text grows, all else replaces.
-    fn take_unknown(&mut self, delta: &Value) {
-        let Value::Object(delta) = delta else { return };
-        for (name, piece) in delta.iter().filter(|(name, _)| *name != "type") {
-            match (self.fields.get_mut(name), piece) {
-                (Some(Value::String(text)), Value::String(more)) => text.push_str(more),
-                _ => {
-                    self.fields.insert(name.clone(), piece.clone());
-                }
-            }
-        }
-    }
-}
 
 fn stop(word: &str) -> Stop {
     match word {

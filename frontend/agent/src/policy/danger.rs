@@ -392,9 +392,11 @@ fn prints_no_content(words: &[Word]) -> bool {
     let texts: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
     match texts.as_slice() {
         [] | [":" | "true" | "false" | "echo" | "printf", ..] if texts.len() < 2 => true,
-        [":" | "true" | "false", ..] | ["echo", "-n" | ""] | ["printf", ""] => true,
-        ["yes", ..] | ["cat", "/dev/zero" | "/dev/urandom" | "/dev/random", ..] => true,
-        ["head", "-c" | "-n", "0", ..] => true,
+        [":" | "true" | "false" | "yes", ..]
+        | ["echo", "-n" | ""]
+        | ["printf", ""]
+        | ["cat", "/dev/zero" | "/dev/urandom" | "/dev/random", ..]
+        | ["head", "-c" | "-n", "0", ..] => true,
         ["cat" | "head" | "tail", files @ ..] => {
             !files.is_empty() && files.iter().all(|file| *file == "/dev/null")
         }

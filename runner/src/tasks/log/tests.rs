@@ -85,7 +85,7 @@ fn where_the_disk_refuses_the_end_is_kept_in_memory_and_the_loss_counted() {
 
 /// As on a full disk: what was written stays readable, and nothing more can be written.
 fn refuse_writing(log: &Log) {
-    log.state().file = Some(File::open(&log.path).unwrap());
+    *log.file() = Some(File::open(&log.path).unwrap());
 }
 
 #[test]
@@ -276,4 +276,18 @@ fn a_line_whose_number_is_not_known_has_none() {
     let again = Log::restored(path, 1_000, 5_000, Arc::default(), Some(log.total()));
     let (found, matches) = again.grep(&regex::Regex::new("^line (7|9999)$").unwrap(), 10, 1_000);
     assert_eq!((found.head.as_str(), matches), ("7: line 7\n?: line 9999\n", 2));
+}
+
+/// While a part of the ring is being written over, nobody takes what lies there for what lay there.
+#[test]
+fn what_is_being_written_over_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = at(folder.path().join("log"));
+    log.append(&letters(30));
+    assert_eq!(all(&log, 10).0, 10);
+    log.state().coming = 35;
+    assert_eq!(log.kept(), Kept { head_end: 10, tail_start: 15, total: 30 });
+    assert_eq!(all(&log, 10), (15, letters(30)[15..].to_vec()));
+    log.state().coming = 1_000;
+    assert_eq!((log.kept().tail_start, all(&log, 10).1), (30, Vec::new()));
 }

@@ -54,12 +54,10 @@ impl Found<'_> {
         match *name {
             "clone" => (self.downloads, self.unpacked) = (true, true),
             "commit" if rest.iter().any(|text| skips_hooks(text)) => self.add(&part.text, Kind::Evades),
-            "config" => {
-                if !reads_settings(rest) {
-                    self.add(&part.text, Kind::ByItself);
-                    if has(&["--global", "--system"]) {
-                        self.add(&part.text, Kind::WritesOutside);
-                    }
+            "config" if !reads_settings(rest) => {
+                self.add(&part.text, Kind::ByItself);
+                if has(&["--global", "--system"]) {
+                    self.add(&part.text, Kind::WritesOutside);
                 }
             }
             "bisect" if rest.first() == Some(&"run") => {

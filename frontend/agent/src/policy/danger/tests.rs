@@ -85,9 +85,10 @@ fn the_right_part_is_named() {
     }
 }
 
+/// Each of these takes seconds with bounds, and minutes without.
 #[cfg(not(target_arch = "wasm32"))]
 #[test]
-fn long_commands_are_read_in_time() {
+fn long_commands_end() {
     let many = |text: &str, count: usize| text.repeat(count);
     for command in [
         format!("env {}", many("a ", 100_000)),
@@ -107,10 +108,7 @@ fn long_commands_are_read_in_time() {
         format!("awk '{}'", many("print > ", 50_000)),
         format!("sed '{}'", many("s/a/b/;", 50_000)),
     ] {
-        let begins = std::time::Instant::now();
-        let _listed = of(&command, HOME);
-        let took = begins.elapsed();
-        assert!(took < std::time::Duration::from_secs(20), "{}: {took:?}", &command[..40]);
+        assert!(of(&command, HOME).len() <= LISTED + 1);
     }
 }
 
