@@ -371,7 +371,7 @@ pub fn derived_op(session: &Session, index: usize, tool: &ToolUse) -> OpId {
     // What the runner refused has its answer: with an approval it is another operation.
     let again = if matches!(progress, Progress::Pending { refused: Some(_), .. }) { " again" } else { "" };
     let place = format!("{} {} {index}{again}", created.0, call.0);
-    let content = format!("{place} {tool_id:?} {name:?} {}", input.to_string());
+    let content = format!("{place} {tool_id:?} {name:?} {input}");
     OpId(Uuid::new_v5(&id.unwrap_or(SessionId(Uuid::nil())).0, content.as_bytes()))
 }
 

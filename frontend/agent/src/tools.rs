@@ -221,7 +221,7 @@ fn list<'a>(all: &[&'a Checked]) -> Vec<(&'a Checked, String)> {
         left = rest;
         shown.push((place, *checked, checked_text));
     }
-    shown.sort_by(|a, b| a.0.cmp(&b.0));
+    shown.sort_by_key(|shown| shown.0);
     shown.into_iter().map(|(_, checked, text)| (checked, text)).collect()
 }
 

@@ -252,7 +252,7 @@ fn grouped(
         .cloned()
         .collect();
     // New ones stand first and stay where they are while they work: nothing jumps under the pointer.
-    list.sort_by(|a, b| b.created.cmp(&a.created));
+    list.sort_by_key(|session| std::cmp::Reverse(session.created));
     list.into_iter().partition(|session| {
         let is_here = workspace.is_empty() || session.workspace.is_empty() || session.workspace == workspace;
         let is_alive = session.running > 0 || session.asks || session.busy;

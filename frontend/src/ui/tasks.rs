@@ -113,7 +113,7 @@ fn ordered(tasks: &[&TaskHandle], current: Option<SessionId>) -> (Vec<u64>, Vec<
             })
         })
         .collect();
-    keys.sort_by(|a, b| a.0.cmp(&b.0));
+    keys.sort_by_key(|key| key.0);
     let (mine, theirs): (Vec<_>, Vec<_>) = keys.into_iter().partition(|(.., own)| *own);
     let serials = |keys: Vec<(_, u64, bool)>| keys.into_iter().map(|(_, serial, _)| serial).collect();
     (serials(mine), serials(theirs))

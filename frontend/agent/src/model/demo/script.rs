@@ -123,7 +123,7 @@ fn take(reply: &mut Reply, facts: &Facts, wish: &Wish<'_>) {
     }
 }
 
-fn taken<'a>(facts: &'a Facts, fits: impl Fn(&ToolCall) -> bool) -> Vec<&'a Step> {
+fn taken(facts: &Facts, fits: impl Fn(&ToolCall) -> bool) -> Vec<&Step> {
     facts.steps.iter().filter(|step| fits(&step.call)).collect()
 }
 
@@ -155,10 +155,12 @@ fn meanwhile(facts: &Facts, does: &str) -> String {
 fn write_meanwhile(reply: &mut Reply, facts: &Facts) {
     match taken(facts, |call| matches!(call, ToolCall::WriteFile(_))).first() {
         None => {
-            let running: String =
+            let running: Vec<_> =
                 facts.own().map(|task| format!("- {} (task {})\n", task.command, task.id)).collect();
-            let content =
-                format!("This file was written by the demo while these ran in the background:\n{running}");
+            let content = format!(
+                "This file was written by the demo while these ran in the background:\n{}",
+                running.concat()
+            );
             reply.say(format!("{} {}.", meanwhile(facts, "write"), say::code(FILE)));
             reply.take("write_file", json!({"path": FILE, "content": content}));
         }
