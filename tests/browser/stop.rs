@@ -158,7 +158,7 @@ fn a_command_that_began_after_escape_is_known_by_its_card() {
         let page = &scene.page;
         page.mode("Asks nothing").await;
         scene.runner.stand_still();
-        page.say("Run \"echo first; sleep 300\"").await;
+        page.say("$ echo first; sleep 300").await;
         page.tab.find(".tool[data-state=running]").await;
         page.tab.click("#composer").await;
         page.tab.type_keys(Key::Escape + "").await;
