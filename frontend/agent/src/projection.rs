@@ -45,7 +45,7 @@ pub struct Projection {
     /// Rows of the current answer's tool uses, in order.
     uses: Vec<u64>,
     /// Rows of uses that were stopped while they were under way.
-    overtaken: Map<(CallId, usize), u64>,
+    overtaken: BTreeMap<(CallId, usize), u64>,
 }
 
 /// As many are known as the session knows.
