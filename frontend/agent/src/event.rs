@@ -5,7 +5,7 @@ use shared::protocol::ServerFrame;
 use shared::{SessionId, TaskId};
 use std::collections::BTreeMap;
 
-use crate::effect::CallId;
+use crate::call::CallId;
 use crate::record::Entry;
 use crate::settings::{Mode, Rule, Settings};
 

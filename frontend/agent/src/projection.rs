@@ -12,7 +12,7 @@ use shared::tools::ToolCall;
 use shared::{TaskId, Timestamp, shown};
 use std::collections::BTreeMap;
 
-use crate::effect::CallId;
+use crate::call::CallId;
 use crate::model::Stop;
 use crate::model::answer::ModelEvent;
 use crate::model::message::ends_on_server_tool;

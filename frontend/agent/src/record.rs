@@ -10,7 +10,7 @@ use shared::protocol::{Sandbox, TaskEvent};
 use shared::task::{Task, TaskState};
 use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
 
-use crate::effect::CallId;
+use crate::call::CallId;
 use crate::model::{Fault, Stop, Usage};
 use crate::settings::{Mode, ModelChoice, Rule};
 

@@ -12,8 +12,7 @@ use shared::task::Task;
 use shared::tools::ToolCall;
 use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
 
-use crate::agent::unknown_output;
-use crate::effect::CallId;
+use crate::call::CallId;
 use crate::held;
 use crate::model::demo::Facts;
 use crate::model::message::ends_on_server_tool;
@@ -328,7 +327,7 @@ impl Session {
             Record::Missed { through, ends } => {
                 self.seq = self.seq.max(*through);
                 for task in ends {
-                    self.ended(task, &unknown_output(task));
+                    self.ended(task, &crate::notice::unknown_output(task));
                 }
             }
             Record::Unknown => {}

@@ -281,7 +281,7 @@ pub fn ended(task: &Task, excerpt: &Excerpt) -> ToolOutcome {
 /// The result of a `bash` command whose end did not come here, as far as the list of tasks knows it.
 #[must_use]
 pub fn ended_unheard(task: &Task) -> ToolOutcome {
-    let outcome = ended(task, &crate::agent::unknown_output(task));
+    let outcome = ended(task, &notice::unknown_output(task));
     let content = format!(
         "Task {} is {}. Its output did not come with this; check_background with its id shows it.\n{}",
         task.id,

@@ -8,7 +8,7 @@
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-use crate::effect::CallId;
+use crate::call::CallId;
 use crate::model::Request;
 use crate::model::answer::{identify, is_known, keep};
 use crate::model::message::{Message, Role, block_type, ends_on_server_tool, is_thinking};

@@ -2,8 +2,7 @@
 
 use linkify::{LinkFinder, LinkKind};
 
-use super::Inline;
-use super::reader::push;
+use super::{Inline, push};
 
 /// A target as the page may lead there: the web, or a mail.
 pub(super) fn address(target: &str) -> Option<String> {

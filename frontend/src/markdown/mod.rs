@@ -95,3 +95,15 @@ pub enum Inline {
     /// A forced line break.
     Break,
 }
+
+/// Adds a span; text joins the text before it.
+fn push(inlines: &mut Vec<Inline>, inline: Inline) {
+    if matches!(&inline, Inline::Text(text) if text.is_empty()) {
+        return;
+    }
+    if let (Some(Inline::Text(before)), Inline::Text(text)) = (inlines.last_mut(), &inline) {
+        before.push_str(text);
+    } else {
+        inlines.push(inline);
+    }
+}

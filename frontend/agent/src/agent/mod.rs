@@ -7,6 +7,7 @@
 mod refused;
 mod replay;
 mod runner;
+mod state;
 mod turn;
 mod user;
 mod watch;
@@ -27,10 +28,7 @@ use crate::settings::{ModelChoice, Provider, Settings};
 use crate::view::{Patch, Status, TurnView, Waiting};
 use crate::{notice, projection};
 
-use replay::Replay;
-pub(crate) use replay::unknown_output;
-use turn::Calling;
-use watch::Watched;
+use state::{Asking, Calling, Replay, Watched};
 
 /// How many turns an agent may start by itself before the person speaks.
 pub const WAKE_BUDGET: u32 = 25;
@@ -80,12 +78,6 @@ pub struct Agent {
     /// The number the next event must have; absent while there is no connection.
     expected: Option<Seq>,
     shown: Shown,
-}
-
-#[derive(Debug, PartialEq)]
-struct Asking {
-    index: usize,
-    always: Vec<crate::settings::Rule>,
 }
 
 /// What the page was last told, so that only changes are.

@@ -8,7 +8,8 @@ use shared::protocol::{ModelCall as RelayCall, Op, Sandbox, Welcome};
 use shared::tools::definitions;
 
 use super::{Agent, Asking, Out, WAKE_BUDGET};
-use crate::effect::{CallId, Effect, ModelCall, Target};
+use crate::call::CallId;
+use crate::effect::{Effect, ModelCall, Target};
 use crate::event::ModelInput;
 use crate::link::{Purpose, derived_op};
 use crate::model::answer::ModelEvent;
@@ -28,18 +29,6 @@ const MODEL_SILENCE_MS: u64 = 300_000;
 const UPSTREAM: &str = "anthropic";
 const MESSAGES_PATH: &str = "/v1/messages";
 const PUBLIC_URL: &str = "https://api.anthropic.com";
-
-/// A call under way.
-#[derive(Debug)]
-pub(super) struct Calling {
-    pub(super) call: CallId,
-    /// Whether it goes through the runner, and so dies with the socket.
-    pub(super) relayed: bool,
-    /// Whether anything of the answer was shown.
-    pub(super) answering: bool,
-    stream: Stream,
-    heard: Timestamp,
-}
 
 impl Agent {
     /// Does whatever is due.

@@ -6,7 +6,8 @@ use shared::task::{Party, Task};
 use shared::tools::ToolCall;
 
 use super::{Agent, Out};
-use crate::effect::{CallId, Effect};
+use crate::call::CallId;
+use crate::effect::Effect;
 use crate::event::{Decision, UserEvent};
 use crate::link::Purpose;
 use crate::record::Record;

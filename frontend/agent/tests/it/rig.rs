@@ -1,6 +1,7 @@
 //! A bench for one agent: everything goes well unless the test says otherwise, and each step is the test's.
 
-use agent::effect::{CallId, Target};
+use agent::CallId;
+use agent::effect::Target;
 use agent::event::{Boot, LinkInput, ModelInput, UserEvent};
 use agent::model::demo::Chunk;
 use agent::record::Entry;

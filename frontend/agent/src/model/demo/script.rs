@@ -5,7 +5,8 @@ use shared::tools::ToolCall;
 
 use super::facts::{Facts, Known, Step, Trigger};
 use super::project::{LOOK, choose};
-use super::{Reply, say};
+use super::reply::Reply;
+use super::say;
 
 /// The file of the first story.
 pub(super) const FILE: &str = "meanwhile-demo.txt";
