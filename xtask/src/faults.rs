@@ -68,7 +68,7 @@ const FAULTS: &[Fault] = &[
         what: "an operation is named by its place, and two logs number alike (B2, B3)",
         file: "frontend/agent/src/link.rs",
         change: (
-            "let content = format!(\"{place} {tool_id:?} {name:?} {}\", input.to_string());",
+            "let content = format!(\"{place} {tool_id:?} {name:?} {input}\");",
             "let content = format!(\"{} {index}\", call.0);",
         ),
         seeds: 2_000,

@@ -29,6 +29,7 @@ pub mod session;
 pub mod settings;
 pub mod tools;
 pub mod transcript;
+pub mod uses;
 pub mod view;
 
 pub use agent::Agent;

@@ -2,6 +2,7 @@
 //!
 //! A row's id is made of the number of the entry it came from, so that the same log always gives the same rows in the same order.
 
+mod card;
 mod proposal;
 mod words;
 
@@ -18,9 +19,11 @@ use crate::model::answer::ModelEvent;
 use crate::model::message::ends_on_server_tool;
 use crate::notice;
 use crate::queue::End;
-use crate::record::{Entry, Record, ToolOutcome};
-use crate::session::{PAUSES, Phase, Progress, Session, overtakes_tools};
+use crate::record::{Entry, Record};
+use crate::session::{PAUSES, Phase, Session};
 use crate::settings::Rule;
+use crate::uses::{Progress, overtakes_tools, stopped_outcome};
+use card::{describe, finish};
 pub use words::fault_words;
 use words::{failed_words, missed_words, stop_tone, stop_words};
 
@@ -366,7 +369,7 @@ impl Projection {
                 }
             }
             if !matches!(tool.progress, Progress::Done(_)) {
-                let outcome = crate::session::stopped_outcome(&tool.progress);
+                let outcome = stopped_outcome(&tool.progress);
                 self.card(index, patches, |card| finish(card, at, &outcome));
                 self.end_span(tool_span(self.call, index), at, Tone::Plain, patches);
             }
@@ -450,32 +453,6 @@ impl Projection {
             span.tone = tone;
             self.span(span, patches);
         }
-    }
-}
-
-/// Fills in what a card shows of its arguments.
-fn describe(card: &mut ToolCard, input: &Value) {
-    match ToolCall::parse(&card.name, input) {
-        Ok(call) => {
-            call.subject().clone_into(&mut card.subject);
-            proposal::describe(card, &call);
-        }
-        Err(_) => card.input = format!("{input:#}"),
-    }
-}
-
-fn finish(card: &mut ToolCard, at: Timestamp, outcome: &ToolOutcome) {
-    card.state = match (outcome.skipped, outcome.is_error) {
-        (true, _) => ToolState::Skipped,
-        (false, true) => ToolState::Failed,
-        (false, false) => ToolState::Done,
-    };
-    card.ended = Some(at);
-    card.label.clone_from(&outcome.label);
-    card.output.clone_from(&outcome.content);
-    card.diff.clone_from(&outcome.diff);
-    if outcome.task.is_some() {
-        card.task.clone_from(&outcome.task);
     }
 }
 

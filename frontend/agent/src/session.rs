@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 
 use serde_json::Value;
 use shared::output::Excerpt;
-use shared::protocol::{Sandbox, TaskEvent};
+use shared::protocol::TaskEvent;
 use shared::task::Task;
 use shared::tools::ToolCall;
-use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
+use shared::{Epoch, Seq, SessionId, TaskId, Timestamp};
 
 use crate::call::CallId;
 use crate::held;
@@ -19,9 +19,10 @@ use crate::model::message::ends_on_server_tool;
 use crate::model::{Fault, Stop, Usage};
 use crate::prices;
 use crate::queue::{End, Queue, Words};
-use crate::record::{Cause, Entry, Record, ToolOutcome};
+use crate::record::{Cause, Entry, Record};
 use crate::settings::{Mode, ModelChoice};
 use crate::transcript::{Transcript, tool_result, tool_uses};
+use crate::uses::{Overtaken, Progress, ToolUse, goes_on, overtakes_tools, results, stopped_outcome};
 use crate::view::Spent;
 
 /// What the log says.
@@ -97,19 +98,6 @@ pub struct Session {
     pub overtaken: VecDeque<Overtaken>,
 }
 
-/// A tool use whose operation was under way when the reply was stopped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Overtaken {
-    /// The operation.
-    pub op: OpId,
-    /// The call.
-    pub call: CallId,
-    /// Which of its tool uses.
-    pub index: usize,
-    /// The model's id for it.
-    pub id: String,
-}
-
 /// The most uses of which it is known that a stop overtook them.
 const OVERTAKEN: usize = 64;
 
@@ -148,46 +136,6 @@ pub enum Phase {
     Tools(Vec<ToolUse>),
     /// The next call of the turn is due.
     Due(Cause),
-}
-
-/// One tool use of the last answer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ToolUse {
-    /// The model's id for it.
-    pub id: String,
-    /// The tool's name as the model wrote it.
-    pub name: String,
-    /// The arguments as the model wrote them.
-    pub input: Value,
-    /// The call, or a sentence for the model why it is none.
-    pub call: Result<ToolCall, String>,
-    /// How far it is.
-    pub progress: Progress,
-}
-
-/// How far a tool use is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// Not begun.
-    Pending {
-        /// Whether the person allowed it.
-        allowed: bool,
-        /// Why the runner refused it before.
-        refused: Option<String>,
-    },
-    /// Under way.
-    Began {
-        /// The operation towards the runner.
-        op: OpId,
-        /// What its command is held to.
-        sandbox: Option<Sandbox>,
-        /// Whether the person allowed it.
-        approved: bool,
-        /// The task it started.
-        task: Option<TaskId>,
-    },
-    /// It has its result.
-    Done(ToolOutcome),
 }
 
 impl Session {
@@ -485,49 +433,3 @@ impl Session {
 
 /// How often in a row a server may pause before it is taken for the end of the turn.
 pub const PAUSES: u32 = 10;
-
-/// Whether an answer that stopped like this has its tool uses not carried out: they are not whole, or not meant.
-#[must_use]
-pub const fn overtakes_tools(stop: &Stop) -> bool {
-    matches!(stop, Stop::Refusal | Stop::Stopped | Stop::Cut { .. } | Stop::ContextFull | Stop::Other { .. })
-}
-
-/// The result of a tool use that a stop overtook.
-#[must_use]
-pub fn stopped_outcome(progress: &Progress) -> ToolOutcome {
-    let content = match progress {
-        Progress::Began { task: Some(task), .. } => goes_on(task),
-        Progress::Began { task: None, .. } => {
-            "The user stopped the reply while this was under way; it may or may not have been carried out."
-                .to_owned()
-        }
-        Progress::Pending { .. } | Progress::Done(_) => {
-            "Not carried out: the reply was stopped before it.".to_owned()
-        }
-    };
-    let task = match progress {
-        Progress::Began { task, .. } => task.clone(),
-        Progress::Pending { .. } | Progress::Done(_) => None,
-    };
-    ToolOutcome {
-        content,
-        is_error: true,
-        label: "stopped".to_owned(),
-        skipped: true,
-        task,
-        ..ToolOutcome::default()
-    }
-}
-
-fn goes_on(task: &TaskId) -> String {
-    format!("The user stopped the reply while this command ran. It goes on as background task {task}.")
-}
-
-fn results(uses: &[ToolUse]) -> Option<Vec<Value>> {
-    uses.iter()
-        .map(|tool| match &tool.progress {
-            Progress::Done(outcome) => Some(tool_result(&tool.id, &outcome.content, outcome.is_error)),
-            Progress::Pending { .. } | Progress::Began { .. } => None,
-        })
-        .collect()
-}

@@ -12,8 +12,8 @@ use super::{Agent, Out};
 use crate::event::{LinkInput, ModelInput};
 use crate::link::{Pending, Purpose};
 use crate::record::Record;
-use crate::session::Progress;
 use crate::tools;
+use crate::uses::Progress;
 use crate::view::Patch;
 
 /// Ends that come within this many milliseconds make one turn, should the runner's own word (`settled`) fail to come.

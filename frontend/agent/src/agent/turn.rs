@@ -19,8 +19,9 @@ use crate::model::{Stop, Usage, demo, fault};
 use crate::policy::{self, Place, Verdict};
 use crate::queue::Drained;
 use crate::record::{Cause, Record};
-use crate::session::{Fixed, Phase, Progress};
+use crate::session::{Fixed, Phase};
 use crate::settings::{Mode, Provider};
+use crate::uses::Progress;
 use crate::{notice, tools};
 
 /// A model that sends nothing for this long, not even a ping, is given up.

@@ -11,9 +11,10 @@ use crate::effect::Effect;
 use crate::event::{Decision, UserEvent};
 use crate::link::Purpose;
 use crate::record::Record;
-use crate::session::{Phase, Progress};
+use crate::session::Phase;
 use crate::settings::Mode;
 use crate::tools;
+use crate::uses::Progress;
 use crate::view::{Patch, Tone};
 
 /// Longer words are refused: a message of this size fills most models' context.

@@ -1,4 +1,4 @@
-//! The loop's contract, L1 to L10, a rule at a time.
+//! The rules of `CONTRACT.md`, L1 to L10: the names of the tests begin with theirs.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
