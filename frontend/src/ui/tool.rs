@@ -12,7 +12,6 @@ use super::screen::ScreenView;
 use super::{task_card, use_dispatch, use_page};
 use crate::format;
 use crate::state::PageState;
-use crate::view::{Says, View, memo, view};
 
 /// Lines of output that show before one asks for all.
 const PREVIEW: usize = 8;
@@ -23,7 +22,7 @@ const DIFF_PREVIEW: usize = 24;
 
 /// A tool use in the conversation.
 #[component]
-pub fn ToolRow(card: RwSignal<ToolCard>) -> View {
+pub fn ToolRow(card: RwSignal<ToolCard>) -> impl IntoView {
     let asks = move || card.with(|card| matches!(card.state, ToolState::Asks { .. }));
     view! {
         <Show when=asks fallback=move || view! { <Card card/> }>
@@ -99,12 +98,12 @@ enum Part {
 }
 
 #[component]
-fn Card(card: RwSignal<ToolCard>) -> View {
+fn Card(card: RwSignal<ToolCard>) -> impl IntoView {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
     let state = move || card.with(state_str);
-    let head = move || card.with(|card| (card.name.clone(), card.subject.clone()));
+    let head = Memo::new(move |_| card.with(|card| (card.name.clone(), card.subject.clone())));
     let task = move || card.with(|card| card.task.clone());
     let to_background = move || {
         card.with(|card| match card.state {
@@ -118,9 +117,9 @@ fn Card(card: RwSignal<ToolCard>) -> View {
             | ToolState::Skipped => None,
         })
     };
-    let stands = memo(move || card.with(left_alone).map(|task| standing(page, &task)));
-    let moved = move || state.get() == "moved";
-    let moved_and_runs = memo(move || {
+    let stands = Memo::new(move |_| card.with(left_alone).map(|task| standing(page, &task)));
+    let moved = move || state() == "moved";
+    let moved_and_runs = Memo::new(move |_| {
         let runs = stands.with(|stands| stands.as_ref().is_some_and(|stands| stands.runs_here));
         card.with(|card| card.task.clone()).filter(|_| runs && moved())
     });
@@ -130,14 +129,14 @@ fn Card(card: RwSignal<ToolCard>) -> View {
             Some("good") => "done",
             Some("bad") => "failed",
             Some(tone) => tone,
-            None => state.get(),
+            None => state(),
         })
     };
-    let parts = move || card.with(parts);
+    let parts = Memo::new(move |_| card.with(parts));
     let all = RwSignal::new(false);
     let whole = RwSignal::new(false);
     let quiet = card.with_untracked(|card| !matches!(card.name.as_str(), "bash" | "check_background"));
-    let hides = move || quiet && state.get() == "done" && parts.with(|parts| parts.contains(&Part::Output));
+    let hides = move || quiet && state() == "done" && parts.with(|parts| parts.contains(&Part::Output));
     let time = move || {
         card.with(|card| match (card.started, card.ended) {
             (Some(start), Some(end)) if !moved() => Some(format::took(end.since(start))),
@@ -165,7 +164,7 @@ fn Card(card: RwSignal<ToolCard>) -> View {
             .join(" · ")
     };
     view! {
-        <article class="tool" data-state=move || state.get() data-task=move || stands.with(|stands| stands.as_ref().map(|stands| stands.tone)) aria-label=move || head.with(|(name, subject)| format!("{name} {}", shown::block(subject)))>
+        <article class="tool" data-state=state data-task=move || stands.with(|stands| stands.as_ref().map(|stands| stands.tone)) aria-label=move || head.with(|(name, subject)| format!("{name} {}", shown::block(subject)))>
             <header>
                 <span class="dot" aria-hidden="true"></span>
                 <span class="name">{move || head.with(|(name, _)| name.clone())}</span>
@@ -182,13 +181,14 @@ fn Card(card: RwSignal<ToolCard>) -> View {
                                 <code>{text}</code>
                             </button>
                         }
+                        .into_any()
                     } else {
-                        view! { <code class="subject">{text}</code> }
+                        view! { <code class="subject">{text}</code> }.into_any()
                     }
                 }}
                 <span class="unseen">{spoken}</span>
                 <span class="result">{result}</span>
-                {move || task.get().map(|task| view! { <TaskLink task/> })}
+                {move || task().map(|task| view! { <TaskLink task/> })}
                 <Show when=hides>
                     <button
                         type="button"
@@ -221,12 +221,12 @@ fn Card(card: RwSignal<ToolCard>) -> View {
             <Live watched=moved_and_runs/>
             <For each=move || parts.get() key=|part| part.clone() as u64 let(part)>
                 {match part {
-                    Part::Diff => view! { <Diff diff=Signal::derive(move || card.with(|card| card.diff.clone()))/> },
-                    Part::Output => view! { <Output card quiet all/> },
+                    Part::Diff => view! { <Diff diff=Signal::derive(move || card.with(|card| card.diff.clone()))/> }.into_any(),
+                    Part::Output => view! { <Output card quiet all/> }.into_any(),
                     Part::Input => view! {
                         <pre class="output" tabindex="0">{move || card.with(|card| input_end(&card.input))}</pre>
                     }
-                    ,
+                    .into_any(),
                 }}
             </For>
         </article>
@@ -267,20 +267,19 @@ fn parts(card: &ToolCard) -> Vec<Part> {
 
 /// The output of a task that was seen running here. It stays when the task ends.
 #[component]
-fn Live(watched: Memo<Option<TaskId>>) -> View {
+fn Live(watched: Memo<Option<TaskId>>) -> impl IntoView {
     let page = use_page();
     let task =
         Memo::new(move |before: Option<&Option<TaskId>>| before.cloned().flatten().or_else(|| watched.get()));
-    let shows = move || {
+    move || {
         let handle = task.get().and_then(|task| untrack(|| page.task(&task)))?;
         let (screen, task) = (RwSignal::from(handle.screen), RwSignal::<Task>::from(handle.task));
         Some(view! { <ScreenView id=handle.id serial=handle.serial screen task/> })
-    };
-    view! { {shows} }
+    }
 }
 
 #[component]
-fn TaskLink(task: TaskId) -> View {
+fn TaskLink(task: TaskId) -> impl IntoView {
     let local = use_local();
     let label = format!("task {task} ↗");
     view! {
@@ -292,16 +291,16 @@ fn TaskLink(task: TaskId) -> View {
 
 /// A unified diff, coloured. `whole`: not its beginning alone.
 #[component]
-pub fn Diff(diff: Signal<String>, #[prop(optional)] whole: bool) -> View {
+pub fn Diff(diff: Signal<String>, #[prop(optional)] whole: bool) -> impl IntoView {
     let all = RwSignal::new(whole);
-    let total = memo(move || diff.with(|diff| diff_lines(diff).count()));
+    let total = Memo::new(move |_| diff.with(|diff| diff_lines(diff).count()));
     let lines = move || {
         let limit = if all.get() { usize::MAX } else { DIFF_PREVIEW };
         diff.with(|diff| {
             diff_lines(diff)
                 .take(limit)
                 .map(|(kind, line)| view! { <span class="line" data-kind=kind>{format!("{}\n", shown::block(line))}</span> })
-                .collect::<Vec<View>>()
+                .collect_view()
         })
     };
     view! {
@@ -329,8 +328,8 @@ fn diff_lines(diff: &str) -> impl Iterator<Item = (&'static str, &str)> {
 
 /// What the model read. Quiet output shows only when it is asked for by the button in the card's head.
 #[component]
-fn Output(card: RwSignal<ToolCard>, quiet: bool, all: RwSignal<bool>) -> View {
-    let total = memo(move || card.with(|card| card.output.lines().count()));
+fn Output(card: RwSignal<ToolCard>, quiet: bool, all: RwSignal<bool>) -> impl IntoView {
+    let total = Memo::new(move |_| card.with(|card| card.output.lines().count()));
     let failed = move || card.with(|card| card.state == ToolState::Failed);
     // The end of a failure says more than its beginning.
     let text = move || {
@@ -355,7 +354,7 @@ fn Output(card: RwSignal<ToolCard>, quiet: bool, all: RwSignal<bool>) -> View {
 }
 
 #[component]
-fn More(all: RwSignal<bool>, total: Memo<usize>, preview: usize) -> View {
+fn More(all: RwSignal<bool>, total: Memo<usize>, preview: usize) -> impl IntoView {
     let is_long = move || total.get() > preview;
     view! {
         <Show when=is_long>
