@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::test::{self, Counts, Outcome};
-use crate::{browser, cargo, run, say};
+use crate::{cargo, run, say};
 
 struct Suite {
     /// As the test target calls it.
@@ -129,9 +129,8 @@ fn prepare(suite: &Suite) -> anyhow::Result<Fetched> {
 }
 
 fn find(program: &Program) -> anyhow::Result<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    browser::find_in(&path, program.names)
-        .ok_or_else(|| anyhow::anyhow!("there is no {}; {}", program.names.join(" or "), program.install))
+    let found = program.names.iter().find_map(|name| which::which(name).ok());
+    found.ok_or_else(|| anyhow::anyhow!("there is no {}; {}", program.names.join(" or "), program.install))
 }
 
 fn check(suite: &Suite, fetched: &Fetched, binary: &Path) -> anyhow::Result<Outcome> {

@@ -44,7 +44,12 @@ pub struct Projection {
     first: u64,
     /// Rows of the current answer's tool uses, in order.
     uses: Vec<u64>,
+    /// Rows of uses that were stopped while they were under way.
+    overtaken: BTreeMap<(CallId, usize), u64>,
 }
+
+/// As many are known as the session knows.
+const OVERTAKEN: usize = 64;
 
 impl Projection {
     /// Everything, for a page that knows nothing.
@@ -109,8 +114,11 @@ impl Projection {
                 self.card(*index, patches, |card| card.state = ToolState::Waiting);
             }
             Record::ToolBegan { call, index, .. } => self.began(entry.at, *call, *index, before, patches),
-            Record::ToolTask { index, task, .. } => {
-                self.card(*index, patches, |card| card.task = Some(task.clone()));
+            Record::ToolTask { call, index, task } => {
+                let overtaken = self.overtaken.remove(&(*call, *index));
+                if let Some(row) = overtaken.or_else(|| self.uses.get(*index).copied()) {
+                    self.card_at(row, patches, |card| card.task = Some(task.clone()));
+                }
             }
             Record::ToolDone { call, index, outcome, .. } => {
                 self.card(*index, patches, |card| finish(card, entry.at, outcome));
@@ -351,6 +359,12 @@ impl Projection {
     fn stop(&mut self, at: Timestamp, before: &Session, patches: &mut Vec<Patch>) {
         let Phase::Tools(uses) = &before.phase else { return };
         for (index, tool) in uses.iter().enumerate() {
+            if let (Progress::Began { .. }, Some(row)) = (&tool.progress, self.uses.get(index)) {
+                self.overtaken.insert((self.call, index), *row);
+                if self.overtaken.len() > OVERTAKEN {
+                    self.overtaken.pop_first();
+                }
+            }
             if !matches!(tool.progress, Progress::Done(_)) {
                 let outcome = crate::session::stopped_outcome(&tool.progress);
                 self.card(index, patches, |card| finish(card, at, &outcome));
@@ -394,7 +408,13 @@ impl Projection {
     }
 
     fn card(&mut self, index: usize, patches: &mut Vec<Patch>, change: impl FnOnce(&mut ToolCard)) {
-        let Some(row) = self.uses.get(index).and_then(|id| self.rows.get_mut(id)) else { return };
+        if let Some(row) = self.uses.get(index) {
+            self.card_at(*row, patches, change);
+        }
+    }
+
+    fn card_at(&mut self, row: u64, patches: &mut Vec<Patch>, change: impl FnOnce(&mut ToolCard)) {
+        let Some(row) = self.rows.get_mut(&row) else { return };
         if let RowKind::Tool(card) = &mut row.kind {
             change(card);
             patches.push(Patch::Row(Box::new(row.clone())));

@@ -94,7 +94,25 @@ pub struct Session {
     pub demo: Facts,
     /// Commands that failed when they were held to reading, the newest first.
     pub refused: VecDeque<String>,
+    /// Uses that were stopped before the runner had said what they started, the newest first.
+    pub overtaken: VecDeque<Overtaken>,
 }
+
+/// A tool use whose operation was under way when the reply was stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overtaken {
+    /// The operation.
+    pub op: OpId,
+    /// The call.
+    pub call: CallId,
+    /// Which of its tool uses.
+    pub index: usize,
+    /// The model's id for it.
+    pub id: String,
+}
+
+/// The most uses of which it is known that a stop overtook them.
+const OVERTAKEN: usize = 64;
 
 /// The most commands of which it is known that holding them may have made them fail.
 const REFUSED: usize = 64;
@@ -267,9 +285,11 @@ impl Session {
             Record::ToolRefused { index, reason, .. } => {
                 self.progress(*index, Progress::Pending { allowed: false, refused: Some(reason.clone()) });
             }
-            Record::ToolTask { index, task, .. } => {
+            Record::ToolTask { call, index, task } => {
                 self.begun.insert(task.clone());
-                if let Phase::Tools(uses) = &mut self.phase
+                self.found(*call, *index, task);
+                if *call == self.call
+                    && let Phase::Tools(uses) = &mut self.phase
                     && let Some(ToolUse { progress: Progress::Began { task: known, .. }, .. }) =
                         uses.get_mut(*index)
                 {
@@ -435,10 +455,25 @@ impl Session {
         }
     }
 
+    /// What a use has started that was stopped before that was known. The model reads it if it was not told otherwise yet.
+    fn found(&mut self, call: CallId, index: usize, task: &TaskId) {
+        let Some(at) = self.overtaken.iter().position(|use_| (use_.call, use_.index) == (call, index)) else {
+            return;
+        };
+        let Some(Overtaken { id, .. }) = self.overtaken.remove(at) else { return };
+        if let Some(owed) = self.owed_results.iter_mut().find(|owed| owed["tool_use_id"] == *id) {
+            *owed = tool_result(&id, &goes_on(task), true);
+        }
+    }
+
     /// Ends the turn where it stands: every tool use that has no result gets one that says so.
     fn stop(&mut self) {
         if let Phase::Tools(uses) = &mut self.phase {
-            for tool in uses.iter_mut() {
+            for (index, tool) in uses.iter_mut().enumerate() {
+                if let Progress::Began { op, task: None, .. } = tool.progress {
+                    self.overtaken.push_front(Overtaken { op, call: self.call, index, id: tool.id.clone() });
+                    self.overtaken.truncate(OVERTAKEN);
+                }
                 if !matches!(tool.progress, Progress::Done(_)) {
                     tool.progress = Progress::Done(stopped_outcome(&tool.progress));
                 }
@@ -462,11 +497,7 @@ pub const fn overtakes_tools(stop: &Stop) -> bool {
 #[must_use]
 pub fn stopped_outcome(progress: &Progress) -> ToolOutcome {
     let content = match progress {
-        Progress::Began { task: Some(task), .. } => {
-            format!(
-                "The user stopped the reply while this command ran. It goes on as background task {task}."
-            )
-        }
+        Progress::Began { task: Some(task), .. } => goes_on(task),
         Progress::Began { task: None, .. } => {
             "The user stopped the reply while this was under way; it may or may not have been carried out."
                 .to_owned()
@@ -487,6 +518,10 @@ pub fn stopped_outcome(progress: &Progress) -> ToolOutcome {
         task,
         ..ToolOutcome::default()
     }
+}
+
+fn goes_on(task: &TaskId) -> String {
+    format!("The user stopped the reply while this command ran. It goes on as background task {task}.")
 }
 
 fn results(uses: &[ToolUse]) -> Option<Vec<Value>> {

@@ -130,10 +130,14 @@ impl Agent {
         for task in &welcome.tasks {
             self.timeline(out, task);
         }
+        let tasks = welcome.tasks.clone();
         self.link.welcomed(out.now, welcome);
         self.acknowledge(out);
         for frame in self.link.resend() {
             self.send(out, frame);
+        }
+        for task in &tasks {
+            self.found(out, task);
         }
         self.watch_on(out);
     }
@@ -228,8 +232,21 @@ impl Agent {
             return;
         }
         self.timeline(out, &task);
+        self.found(out, &task);
         self.tasks.insert(task.id.clone(), task.clone());
         out.patches.push(Patch::Task(Box::new(task)));
+    }
+
+    /// A task of a use that was stopped before the runner had said what it started: it goes on, in the background.
+    fn found(&mut self, out: &mut Out, task: &Task) {
+        let overtaken = self.session.overtaken.iter().find(|overtaken| overtaken.op == task.op);
+        let Some((call, index)) = overtaken.map(|overtaken| (overtaken.call, overtaken.index)) else {
+            return;
+        };
+        self.record(out, Record::ToolTask { call, index, task: task.id.clone() });
+        if task.foreground && task.is_active() {
+            self.request(out, Op::Background { task: task.id.clone() }, Purpose::Own);
+        }
     }
 
     fn timeline(&mut self, out: &mut Out, task: &Task) {
@@ -300,14 +317,9 @@ impl Agent {
             Progress::Began { .. } | Progress::Pending { .. } | Progress::Done(_) => None,
         });
         let Some((index, call, approved)) = current else {
-            // The reply was stopped meanwhile. What it started goes on, in the background.
-            if let Outcome::Ok(Reply::Started { task }) = outcome {
-                let foreground = task.foreground && task.is_active();
-                let id = task.id.clone();
-                self.task(out, *task);
-                if foreground {
-                    self.request(out, Op::Background { task: id }, Purpose::Own);
-                }
+            // The reply was stopped meanwhile.
+            if let Outcome::Ok(reply) = outcome {
+                self.learn(out, &reply);
             }
             return;
         };

@@ -15,7 +15,7 @@ use shared::protocol::{BackgroundedBy, Checked, ClientFrame, Op, Outcome, Reply,
 use shared::task::{Party, Task, TaskState};
 use shared::{Problem, ProblemCode, TaskId, Timestamp};
 
-use crate::rig::{Rig, head, settings, text, tool};
+use crate::rig::{Rig, head, settings, task, text, tool};
 
 pub(crate) fn results_of(blocks: &[Value]) -> Option<String> {
     let last = blocks.last()?["text"].as_str()?;
@@ -510,6 +510,42 @@ fn l9_a_rule_that_was_not_offered_is_not_made() {
     rig.end(&task, TaskState::Completed, "");
     rig.answer(&[tool("t2", "bash", json!({"command": "rm -rf /"}))]);
     assert_eq!(rig.status.as_ref().unwrap().turn, TurnView::Asks, "nothing else became allowed");
+}
+
+/// The stop came before the runner had said what it started: by the reply to it, by another call's time, or after a reload.
+#[test]
+fn l10_what_a_stopped_use_has_started_is_found_late() {
+    for (spoke, reloads) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut rig = Rig::new();
+        rig.say("x");
+        rig.answer(&[tool("t1", "bash", json!({"command": "make"}))]);
+        let (op, _) = rig.request();
+        rig.user(UserEvent::StopReply);
+        if spoke {
+            rig.say("and now?");
+            rig.answer(&[text("Then this."), tool("t2", "bash", json!({"command": "true"}))]);
+        }
+        let task = Task { op, foreground: true, command: "make".to_owned(), ..task("aaaa0001") };
+        if reloads {
+            rig.boot();
+            rig.link(LinkInput::Opened);
+            rig.welcome_with(|welcome| welcome.tasks = vec![task.clone()]);
+        } else {
+            rig.reply(op, Outcome::Ok(Reply::Started { task: Box::new(task.clone()) }));
+        }
+        let wanted = Op::Background { task: task.id.clone() };
+        let asked = |frame: &&ClientFrame| matches!(frame, ClientFrame::Request { op, .. } if *op == wanted);
+        assert_eq!(rig.sent.iter().filter(asked).count(), 1, "{spoke} {reloads}");
+        let tasks: Vec<_> = rig.cards().into_iter().map(|card| card.task).collect();
+        assert_eq!(tasks[0], Some(task.id), "{spoke} {reloads}");
+        if spoke {
+            assert_eq!(tasks[1], None);
+        } else {
+            rig.say("y");
+            let told = rig.last_message()[0]["content"].as_str().unwrap().to_owned();
+            assert!(told.contains("goes on as background task aaaa0001"), "{told}");
+        }
+    }
 }
 
 #[test]
