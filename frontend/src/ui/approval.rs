@@ -10,9 +10,9 @@ use shared::shown;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 
+use super::diff::Diff;
 use super::focus::autofocus;
 use super::shown::Shown;
-use super::tool::Diff;
 use super::{dom, use_dispatch};
 
 /// The id of the approval that is asked for, to jump to.

@@ -9,7 +9,7 @@ use shared::Timestamp;
 use shared::protocol::Confined;
 
 use super::focus::{autoselect, while_shown};
-use super::kit::{Glyph, Icon, IconButton, More, Picking};
+use super::kit::{Glyph, Icon, IconButton, Picking, Popover};
 use super::local::{Dialog, Panel, use_local};
 use super::mode::AllowsAll;
 use super::{Wish, dom, use_dispatch, use_page};
@@ -41,12 +41,12 @@ pub fn Header() -> impl IntoView {
             <span class="grow"></span>
             <AllowsAll/>
             <Show when=move || page.status.with(|status| status.wide.is_some())>
-                <More id="wide" words=|| "not a project's folder".to_owned() more=wide/>
+                <Popover id="wide" words=|| "not a project's folder".to_owned() more=wide/>
             </Show>
             <Show when=move || !workspace().is_empty()>
                 <span class="workspace" title=where_commands_run><bdi>{workspace}</bdi></span>
                 <Show when=move || page.status.with(|status| status.confined.is_some())>
-                    <More id="confined" words=|| "confined".to_owned() more=where_commands_run/>
+                    <Popover id="confined" words=|| "confined".to_owned() more=where_commands_run/>
                 </Show>
             </Show>
             <ModelPicker/>
@@ -245,7 +245,7 @@ fn Price() -> impl IntoView {
     let any = move || spent().0.input > 0;
     view! {
         <Show when=any>
-            <More id="price" words more=move || { let (spent, polls) = spent(); spent_in_words(&spent, polls) }/>
+            <Popover id="price" words more=move || { let (spent, polls) = spent(); spent_in_words(&spent, polls) }/>
         </Show>
     }
 }
@@ -312,7 +312,7 @@ fn Link() -> impl IntoView {
             <span class="dot" aria-hidden="true"></span>
             // Only the state itself is announced, not each second of its countdown.
             <span class="unseen" role="status">{move || format!("Runner: {}", state())}</span>
-            <More id="link-why" words more=reason/>
+            <Popover id="link-why" words more=reason/>
             <Show when=is_down>
                 <button type="button" class="small" on:click=move |_| dispatch.agent(UserEvent::Reconnect)>"now"</button>
             </Show>

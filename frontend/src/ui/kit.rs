@@ -73,7 +73,7 @@ pub fn IconButton(
 
 /// A few words, and all there is to say of them at a press: on the platform's own layer, which any other press closes.
 #[component]
-pub fn More(
+pub fn Popover(
     id: &'static str,
     words: impl Fn() -> String + Send + 'static,
     more: impl Fn() -> String + Send + 'static,
@@ -82,6 +82,30 @@ pub fn More(
         <button type="button" class=format!("link {id}") popovertarget=id>{words}</button>
         <p class="note-over" id=id popover="auto">{more}</p>
     }
+}
+
+/// A button that shows all of what is cut to a preview, where there is more.
+#[component]
+pub fn ShowAll(all: RwSignal<bool>, total: Memo<usize>, preview: usize) -> impl IntoView {
+    let is_long = move || total.get() > preview;
+    view! {
+        <Show when=is_long>
+            <div class="more">
+                <button
+                    type="button"
+                    class="quiet small"
+                    aria-expanded=move || all.get().to_string()
+                    on:click=move |_| all.update(|all| *all = !*all)
+                >
+                    {move || if all.get() { "Show less".to_owned() } else { format!("Show {}", lines_word(total.get())) }}
+                </button>
+            </div>
+        </Show>
+    }
+}
+
+fn lines_word(total: usize) -> String {
+    if total == 1 { "1 line".to_owned() } else { format!("all {total} lines") }
 }
 
 /// A button that copies a text and says so for a moment, or why it could not.

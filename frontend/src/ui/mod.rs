@@ -9,6 +9,7 @@ mod approval;
 mod call_dialog;
 pub(crate) mod composer;
 mod conversation;
+mod diff;
 pub(crate) mod dom;
 mod focus;
 mod growing;

@@ -7,6 +7,8 @@ use shared::task::Task;
 use shared::{TaskId, shown};
 
 use super::approval::Approval;
+use super::diff::Diff;
+use super::kit::ShowAll;
 use super::local::use_local;
 use super::screen::ScreenView;
 use super::{task_card, use_dispatch, use_page};
@@ -17,8 +19,6 @@ use crate::state::PageState;
 const PREVIEW: usize = 8;
 /// The most bytes that show of arguments which are being written.
 const INPUT_SHOWN: usize = 4 * 1024;
-/// Lines of a diff that show before one asks for all.
-const DIFF_PREVIEW: usize = 24;
 
 /// A tool use in the conversation.
 #[component]
@@ -289,43 +289,6 @@ fn TaskLink(task: TaskId) -> impl IntoView {
     }
 }
 
-/// A unified diff, coloured. `whole`: not its beginning alone.
-#[component]
-pub fn Diff(diff: Signal<String>, #[prop(optional)] whole: bool) -> impl IntoView {
-    let all = RwSignal::new(whole);
-    let total = Memo::new(move |_| diff.with(|diff| diff_lines(diff).count()));
-    let lines = move || {
-        let limit = if all.get() { usize::MAX } else { DIFF_PREVIEW };
-        diff.with(|diff| {
-            diff_lines(diff)
-                .take(limit)
-                .map(|(kind, line)| view! { <span class="line" data-kind=kind>{format!("{}\n", shown::block(line))}</span> })
-                .collect_view()
-        })
-    };
-    view! {
-        <pre class="diff" tabindex="0" aria-label="Changes">{lines}</pre>
-        <Show when=move || !whole>
-            <More all total preview=DIFF_PREVIEW/>
-        </Show>
-    }
-}
-
-/// The lines of a diff with what each is. The names of the files are left out, since the card's head has them, and so is the place of what is all
-/// there is of a new file.
-fn diff_lines(diff: &str) -> impl Iterator<Item = (&'static str, &str)> {
-    let says_nothing = |line: &str| ["--- ", "+++ ", "@@ -0,0 "].iter().any(|start| line.starts_with(start));
-    diff.lines().filter(move |line| !says_nothing(line)).map(|line| {
-        let kind = match line.as_bytes().first() {
-            Some(b'+') => "added",
-            Some(b'-') => "removed",
-            Some(b'@') => "place",
-            _ => "same",
-        };
-        (kind, line)
-    })
-}
-
 /// What the model read. Quiet output shows only when it is asked for by the button in the card's head.
 #[component]
 fn Output(card: RwSignal<ToolCard>, quiet: bool, all: RwSignal<bool>) -> impl IntoView {
@@ -348,32 +311,9 @@ fn Output(card: RwSignal<ToolCard>, quiet: bool, all: RwSignal<bool>) -> impl In
             <pre class="output" tabindex="0" aria-label="Output">{text}</pre>
         </Show>
         <Show when=move || !quiet>
-            <More all total preview=PREVIEW/>
+            <ShowAll all total preview=PREVIEW/>
         </Show>
     }
-}
-
-#[component]
-fn More(all: RwSignal<bool>, total: Memo<usize>, preview: usize) -> impl IntoView {
-    let is_long = move || total.get() > preview;
-    view! {
-        <Show when=is_long>
-            <div class="more">
-                <button
-                    type="button"
-                    class="quiet small"
-                    aria-expanded=move || all.get().to_string()
-                    on:click=move |_| all.update(|all| *all = !*all)
-                >
-                    {move || if all.get() { "Show less".to_owned() } else { format!("Show {}", lines_word(total.get())) }}
-                </button>
-            </div>
-        </Show>
-    }
-}
-
-fn lines_word(total: usize) -> String {
-    if total == 1 { "1 line".to_owned() } else { format!("all {total} lines") }
 }
 
 #[cfg(test)]
@@ -387,16 +327,6 @@ mod tests {
         assert!(
             shown.starts_with("… 4") && shown.ends_with("éend") && shown.len() < INPUT_SHOWN + 40,
             "{shown}"
-        );
-    }
-
-    #[test]
-    fn a_diff_is_told_apart_line_by_line() {
-        let diff = "--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n same\n-old\n+new\n";
-        let kinds: Vec<_> = diff_lines(diff).collect();
-        assert_eq!(
-            kinds,
-            [("place", "@@ -1,2 +1,2 @@"), ("same", " same"), ("removed", "-old"), ("added", "+new")]
         );
     }
 }
