@@ -10,7 +10,6 @@ use wasm_bindgen_futures::spawn_local;
 use crate::shell::{Desk, take_address};
 use crate::state::PageState;
 use crate::ui::{Dispatch, Page, Wish};
-use crate::view::{View, effect, view};
 
 /// Where wishes go: those made before the desk is open wait for it.
 enum Door {
@@ -20,7 +19,7 @@ enum Door {
 
 /// The page with everything behind it. A pairing code is taken out of the address before anything else.
 #[component]
-pub fn App() -> View {
+pub fn App() -> impl IntoView {
     let address = take_address();
     let state = PageState::new();
     let door = Rc::new(RefCell::new(Door::Closed(Vec::new())));
@@ -29,7 +28,7 @@ pub fn App() -> View {
         let door = door.clone();
         move |wish| knock(&door, wish)
     }));
-    effect(move |_| document().set_title(&title(state)));
+    Effect::new(move |_| document().set_title(&title(state)));
     spawn_local(async move {
         let desk = Desk::open(state, address).await;
         let Door::Closed(early) = door.replace(Door::Open(desk.clone())) else { return };

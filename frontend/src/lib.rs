@@ -8,10 +8,9 @@ pub mod markdown;
 mod shell;
 pub mod state;
 pub mod ui;
-mod view;
 
 /// Starts the page.
 pub fn run() {
     shell::install_notice();
-    view::mount(app::App);
+    leptos::mount::mount_to_body(app::App);
 }

@@ -2,7 +2,8 @@
 
 use linkify::{LinkFinder, LinkKind};
 
-use super::{Inline, push};
+use super::Inline;
+use super::inline::push;
 
 /// A target as the page may lead there: the web, or a mail.
 pub(super) fn address(target: &str) -> Option<String> {

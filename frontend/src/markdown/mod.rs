@@ -8,6 +8,7 @@
 //! A text that still grows is cut by [`closed_prefix`] into blocks that later text cannot change, so that only the last is drawn again.
 
 mod growing;
+mod inline;
 mod links;
 mod plain;
 mod reader;
@@ -94,16 +95,4 @@ pub enum Inline {
     },
     /// A forced line break.
     Break,
-}
-
-/// Adds a span; text joins the text before it.
-fn push(inlines: &mut Vec<Inline>, inline: Inline) {
-    if matches!(&inline, Inline::Text(text) if text.is_empty()) {
-        return;
-    }
-    if let (Some(Inline::Text(before)), Inline::Text(text)) = (inlines.last_mut(), &inline) {
-        before.push_str(text);
-    } else {
-        inlines.push(inline);
-    }
 }

@@ -2,8 +2,9 @@
 
 use pulldown_cmark::{Alignment, CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag};
 
+use super::inline::push;
 use super::links::{self, linked};
-use super::{Block, Inline, Item, push};
+use super::{Block, Inline, Item};
 
 /// How deep blocks and spans may nest; what is deeper is drawn without its dress.
 pub(super) const DEPTH: usize = 24;

@@ -7,7 +7,8 @@ use wasm_bindgen::prelude::*;
 use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 
 use super::js::{document, sleep, window, words};
-use super::pairing::{Pairing, problem_in, strict};
+use super::pairing::Pairing;
+use super::request::{problem_in, strict};
 
 /// How long a download's address is kept for the browser to begin reading it, in milliseconds.
 const KEEP: u32 = 60_000;

@@ -22,7 +22,7 @@ use super::address;
 use super::crypto::{self, Kind};
 use super::identity::Identity;
 use super::js::{sleep, window, words};
-use super::pairing::strict;
+use super::request::strict;
 
 /// What browsers report of a connection that ended without a close frame.
 pub(super) const ABNORMAL: u16 = 1006;

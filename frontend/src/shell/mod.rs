@@ -25,6 +25,7 @@ mod notice;
 mod notify;
 mod page;
 mod pairing;
+mod request;
 mod seat;
 mod socket;
 mod store;

@@ -3,13 +3,10 @@
 use std::cell::RefCell;
 
 use agent::link::{REFUSED, STRANGER};
-use gloo_net::http::{Request, RequestBuilder, Response};
-use serde::de::DeserializeOwned;
-use shared::Problem;
+use gloo_net::http::Request;
 use shared::json;
 use shared::proof::{Introduction, PagePaired, PairRequest};
 use wasm_bindgen::JsValue;
-use web_sys::{ReferrerPolicy, RequestCache, RequestCredentials, RequestRedirect};
 
 use super::address::{code_in, origin};
 use super::crypto::{self, Kind};
@@ -17,6 +14,7 @@ use super::greet::{Greeted, greet};
 use super::identity::{self, Identity};
 use super::js::words;
 use super::kept;
+use super::request::{body, strict};
 
 /// Whether this browser is paired.
 pub(super) struct Pairing {
@@ -157,15 +155,6 @@ impl Pairing {
     }
 }
 
-/// What the runner's answer says is wrong.
-pub(super) async fn problem_in(response: &Response) -> String {
-    let status = response.status();
-    match body::<Problem>(response).await {
-        Ok(problem) => problem.message,
-        Err(_) => format!("the runner answered with status {status}"),
-    }
-}
-
 /// Makes a key, and has the runner know it. Whoever does not know the code learns nothing by this, and is not believed.
 async fn introduce(code: &str) -> Result<Identity, String> {
     let failed = |exception: JsValue| words(&exception);
@@ -215,20 +204,6 @@ fn refusal(status: u16) -> String {
             .to_owned(),
         _ => format!("the pairing was refused with status {status}; the runner's log says more"),
     }
-}
-
-async fn body<T: DeserializeOwned>(response: &Response) -> Result<T, String> {
-    let text = response.text().await.map_err(|error| error.to_string())?;
-    json::from_text(&text).map_err(|error| error.to_string())
-}
-
-/// A request that goes to this page's own origin, bare.
-pub(super) fn strict(request: RequestBuilder) -> RequestBuilder {
-    request
-        .cache(RequestCache::NoStore)
-        .credentials(RequestCredentials::Omit)
-        .redirect(RequestRedirect::Error)
-        .referrer_policy(ReferrerPolicy::NoReferrer)
 }
 
 /// What the runner's list of clients shows for this browser.

@@ -4,16 +4,16 @@
 use agent::event::{Decision, UserEvent};
 use agent::settings::Rule;
 use agent::view::{Danger, ToolCard, ToolState};
-use leptos::ev;
 use leptos::prelude::*;
+use leptos::{ev, html};
 use shared::shown;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 
+use super::diff::Diff;
+use super::focus::autofocus;
 use super::shown::Shown;
-use super::tool::Diff;
 use super::{dom, use_dispatch};
-use crate::view::{NodeRef, View, effect, view};
 
 /// The id of the approval that is asked for, to jump to.
 pub(crate) const ID: &str = "approval";
@@ -42,10 +42,10 @@ fn question(card: &ToolCard) -> Question {
 
 /// The card.
 #[component]
-pub fn Approval(card: RwSignal<ToolCard>) -> View {
+pub fn Approval(card: RwSignal<ToolCard>) -> impl IntoView {
     let dispatch = use_dispatch();
-    let node = NodeRef::<web_sys::HtmlElement>::new();
-    let end = NodeRef::<web_sys::HtmlElement>::new();
+    let node = NodeRef::<html::Section>::new();
+    let end = NodeRef::<html::Span>::new();
     let read = once_seen(end);
     let words = RwSignal::new(String::new());
     let explains = RwSignal::new(false);
@@ -73,7 +73,7 @@ pub fn Approval(card: RwSignal<ToolCard>) -> View {
         _ => "Allow this?",
     };
     // The focus comes here only if it is nowhere: words being written are never cut off, and Enter never allows by accident.
-    effect(move |_| {
+    Effect::new(move |_| {
         if let Some(node) = node.get()
             && dom::is_focus_free()
         {
@@ -112,7 +112,7 @@ pub fn Approval(card: RwSignal<ToolCard>) -> View {
             </p>
             <Show when=is_dangerous>
                 <ul class="dangers">
-                    {move || dangers().into_iter().map(|danger| view! { <DangerLine danger/> }).collect::<Vec<View>>()}
+                    {move || dangers().into_iter().map(|danger| view! { <DangerLine danger/> }).collect_view()}
                 </ul>
             </Show>
             <div class="proposal" tabindex="0">
@@ -167,7 +167,7 @@ pub fn Approval(card: RwSignal<ToolCard>) -> View {
                         type="text"
                         aria-label="What the agent should do instead"
                         placeholder="What the agent should do instead"
-                        autofocus=true
+                        use:autofocus
                         bind:value=words
                     />
                     <button type="submit">"Deny with these words"</button>
@@ -178,7 +178,7 @@ pub fn Approval(card: RwSignal<ToolCard>) -> View {
 }
 
 #[component]
-fn DangerLine(danger: Danger) -> View {
+fn DangerLine(danger: Danger) -> impl IntoView {
     let what = match danger.what.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, before)) => format!("{} and {last}", before.join(", ")),
@@ -187,7 +187,7 @@ fn DangerLine(danger: Danger) -> View {
     let part = danger.part;
     view! {
         <li>
-            {if part.is_empty() { view! { "It" } } else { view! { <code>{part}</code> } }}
+            {if part.is_empty() { "It".into_any() } else { view! { <code>{part}</code> }.into_any() }}
             " "
             <span>{what}</span>
         </li>
@@ -195,14 +195,14 @@ fn DangerLine(danger: Danger) -> View {
 }
 
 #[component]
-fn Always(rule: Rule, unread: Signal<bool>, decide: impl Fn(Decision) + 'static) -> View {
+fn Always(rule: Rule, unread: Signal<bool>, decide: impl Fn(Decision) + 'static) -> impl IntoView {
     let words = match &rule {
-        Rule::Exact { .. } => view! { "Always allow exactly this" },
+        Rule::Exact { .. } => "Always allow exactly this".into_any(),
         Rule::Prefix { words, .. } => {
             let words = words.join(" ");
-            view! { "Always allow " <code>{words}" …"</code> ", whatever follows" }
+            view! { "Always allow " <code>{words}" …"</code> ", whatever follows" }.into_any()
         }
-        Rule::Edits { .. } => view! { "Always allow changes of files" },
+        Rule::Edits { .. } => "Always allow changes of files".into_any(),
     };
     let title = match &rule {
         Rule::Exact { .. } => "A",
@@ -219,9 +219,9 @@ fn Always(rule: Rule, unread: Signal<bool>, decide: impl Fn(Decision) + 'static)
 }
 
 /// Whether an element was in view once, in all that scrolls around it.
-fn once_seen(node: NodeRef<web_sys::HtmlElement>) -> RwSignal<bool> {
+fn once_seen(node: NodeRef<html::Span>) -> RwSignal<bool> {
     let seen = RwSignal::new(false);
-    effect(move |_| {
+    Effect::new(move |_| {
         let Some(node) = node.get() else { return };
         let look = Closure::<dyn FnMut(js_sys::Array)>::new(move |entries: js_sys::Array| {
             let in_view = entries

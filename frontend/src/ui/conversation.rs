@@ -19,14 +19,13 @@ use super::{dom, use_dispatch, use_page};
 use crate::format;
 use crate::markdown;
 use crate::state::{RowBody, RowHandle, Stream};
-use crate::view::{Says, View, effect, memo, view};
 
 /// The most bytes of a message that are read out unasked.
 const SAID: usize = 16 * 1024;
 
 /// The panel in the middle.
 #[component]
-pub fn Conversation() -> View {
+pub fn Conversation() -> impl IntoView {
     let local = use_local();
     view! {
         <main
@@ -48,15 +47,16 @@ pub fn Conversation() -> View {
 
 /// What was said and done.
 #[component]
-pub fn Transcript(#[prop(optional)] welcomes: bool) -> View {
+pub fn Transcript(#[prop(optional)] welcomes: bool) -> impl IntoView {
     let page = use_page();
     let stick = Stick::new();
     let is_empty = move || page.rows.with(Vec::is_empty);
     let streams = move || page.status.with(|status| status.turn == TurnView::Streaming);
     // One's own words are always brought into view.
-    let words =
-        move || page.rows.with(|rows| rows.iter().filter(|row| matches!(row.body, RowBody::User(_))).count());
-    effect(move |before: Option<usize>| {
+    let words = Memo::new(move |_| {
+        page.rows.with(|rows| rows.iter().filter(|row| matches!(row.body, RowBody::User(_))).count())
+    });
+    Effect::new(move |before: Option<usize>| {
         let words = words.get();
         if before.is_some_and(|before| before < words) {
             stick.to_end();
@@ -92,7 +92,7 @@ pub fn Transcript(#[prop(optional)] welcomes: bool) -> View {
 }
 
 #[component]
-fn Row(row: RowHandle) -> View {
+fn Row(row: RowHandle) -> impl IntoView {
     let local = use_local();
     match row.body {
         RowBody::User(words) => view! {
@@ -102,13 +102,14 @@ fn Row(row: RowHandle) -> View {
                 <span class="unseen">": "</span>
                 <div class="words">{move || words.get()}</div>
             </div>
-        },
-        RowBody::Text(stream) => view! { <Said stream/> },
-        RowBody::Thinking(stream) => view! { <Thinking stream/> },
-        RowBody::Tool(card) => view! { <ToolRow card=card.into()/> },
-        RowBody::Drained { call, lines } => view! { <Drained call lines=lines.into()/> },
+        }
+        .into_any(),
+        RowBody::Text(stream) => view! { <Said stream/> }.into_any(),
+        RowBody::Thinking(stream) => view! { <Thinking stream/> }.into_any(),
+        RowBody::Tool(card) => view! { <ToolRow card=card.into()/> }.into_any(),
+        RowBody::Drained { call, lines } => view! { <Drained call lines=lines.into()/> }.into_any(),
         RowBody::Notice { tone, text, retry } => {
-            view! { <Notice tone=tone.into() text=text.into() retry=retry.into()/> }
+            view! { <Notice tone=tone.into() text=text.into() retry=retry.into()/> }.into_any()
         }
     }
 }
@@ -125,11 +126,11 @@ fn to_be_said(text: &str) -> String {
 
 /// The model's words. A finished message is said to screen readers as a whole; a growing one is not.
 #[component]
-fn Said(stream: Stream) -> View {
+fn Said(stream: Stream) -> impl IntoView {
     let local = use_local();
     let spoken = stream.clone();
     let live = RwSignal::from(stream.live.clone());
-    effect(move |was: Option<bool>| {
+    Effect::new(move |was: Option<bool>| {
         let is = live.get();
         if was == Some(true) && !is {
             local.said.set(to_be_said(&untrack(|| spoken.text())));
@@ -140,7 +141,7 @@ fn Said(stream: Stream) -> View {
 }
 
 #[component]
-fn Thinking(stream: Stream) -> View {
+fn Thinking(stream: Stream) -> impl IntoView {
     let live = RwSignal::from(stream.live.clone());
     let open = RwSignal::new(false);
     let toggle = move |event: ev::Event| {
@@ -159,7 +160,7 @@ fn Thinking(stream: Stream) -> View {
 
 /// What an empty session says: what this is, which model would answer, what one could try.
 #[component]
-fn Welcome() -> View {
+fn Welcome() -> impl IntoView {
     let page = use_page();
     let who = move || {
         page.status.with(|status| match status.model.provider {
@@ -172,7 +173,7 @@ fn Welcome() -> View {
             Provider::Direct => format!("{} answers, with the key kept in this browser.", status.model.model),
         })
     };
-    let wide = memo(move || page.status.with(|status| status.wide.clone()));
+    let wide = Memo::new(move |_| page.status.with(|status| status.wide.clone()));
     let examples = examples().map(|example| view! { <Try example/> });
     view! {
         <section class="welcome" aria-labelledby="welcome">
@@ -193,7 +194,7 @@ fn Welcome() -> View {
 }
 
 #[component]
-fn Try(example: Example) -> View {
+fn Try(example: Example) -> impl IntoView {
     let dispatch = use_dispatch();
     let say = move |_| {
         dispatch.agent(UserEvent::Say { text: example.wish.to_owned(), steer: false });

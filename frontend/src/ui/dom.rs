@@ -27,11 +27,13 @@ pub(crate) fn focus(element: &web_sys::Element) {
 }
 
 /// Puts the focus on an element without bringing it into view.
-pub(crate) fn focus_in_place(element: &HtmlElement) {
-    let options = web_sys::FocusOptions::new();
-    options.set_prevent_scroll(true);
-    // Fails only for elements that are gone.
-    let _ = element.focus_with_options(&options);
+pub(crate) fn focus_in_place(element: &web_sys::Element) {
+    if let Some(element) = element.dyn_ref::<HtmlElement>() {
+        let options = web_sys::FocusOptions::new();
+        options.set_prevent_scroll(true);
+        // Fails only for elements that are gone.
+        let _ = element.focus_with_options(&options);
+    }
 }
 
 /// Whether the person is writing somewhere: what they type must not be taken from them.

@@ -1,10 +1,9 @@
 //! Pieces that know nothing of agents: icons, a dialog, a button that copies.
 
-use leptos::ev;
 use leptos::prelude::*;
+use leptos::{ev, html};
 
 use super::dom;
-use crate::view::{Children, NodeRef, Says, View, effect, view};
 
 /// A drawing in the colour of the text around it. It says nothing; its button's label does.
 #[derive(Clone, Copy)]
@@ -40,7 +39,7 @@ impl Icon {
 
 /// Draws an icon.
 #[component]
-pub fn Glyph(icon: Icon) -> View {
+pub fn Glyph(icon: Icon) -> impl IntoView {
     view! {
         <svg class="glyph" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
             <path d=icon.path()></path>
@@ -56,7 +55,7 @@ pub fn IconButton(
     on_press: impl Fn() + 'static,
     #[prop(optional, into)] pressed: Option<Signal<bool>>,
     #[prop(optional, into)] disabled: Signal<bool>,
-) -> View {
+) -> impl IntoView {
     view! {
         <button
             type="button"
@@ -74,16 +73,47 @@ pub fn IconButton(
 
 /// A few words, and all there is to say of them at a press: on the platform's own layer, which any other press closes.
 #[component]
-pub fn More(id: &'static str, words: impl Says<String> + 'static, more: impl Says<String> + 'static) -> View {
+pub fn Popover(
+    id: &'static str,
+    words: impl Fn() -> String + Send + 'static,
+    more: impl Fn() -> String + Send + 'static,
+) -> impl IntoView {
     view! {
-        <button type="button" class=format!("link {id}") popovertarget=id>{move || words.get()}</button>
-        <p class="note-over" id=id popover="auto">{move || more.get()}</p>
+        <button type="button" class=format!("link {id}") popovertarget=id>{words}</button>
+        <p class="note-over" id=id popover="auto">{more}</p>
     }
+}
+
+/// A button that shows all of what is cut to a preview, where there is more.
+#[component]
+pub fn ShowAll(all: RwSignal<bool>, total: Memo<usize>, preview: usize) -> impl IntoView {
+    let is_long = move || total.get() > preview;
+    view! {
+        <Show when=is_long>
+            <div class="more">
+                <button
+                    type="button"
+                    class="quiet small"
+                    aria-expanded=move || all.get().to_string()
+                    on:click=move |_| all.update(|all| *all = !*all)
+                >
+                    {move || if all.get() { "Show less".to_owned() } else { format!("Show {}", lines_word(total.get())) }}
+                </button>
+            </div>
+        </Show>
+    }
+}
+
+fn lines_word(total: usize) -> String {
+    if total == 1 { "1 line".to_owned() } else { format!("all {total} lines") }
 }
 
 /// A button that copies a text and says so for a moment, or why it could not.
 #[component]
-pub fn CopyButton(text: impl Fn() -> String + 'static, #[prop(optional, into)] label: String) -> View {
+pub fn CopyButton(
+    text: impl Fn() -> String + 'static,
+    #[prop(optional, into)] label: String,
+) -> impl IntoView {
     let outcome = RwSignal::new(None::<Result<(), String>>);
     let label = if label.is_empty() { "Copy".to_owned() } else { label };
     let press = move |_| {
@@ -123,7 +153,7 @@ pub(crate) struct Picking<C, S> {
     at: StoredValue<Option<String>>,
 }
 
-impl<C: Fn(String, bool) + Copy, S: Says<String>> Picking<C, S> {
+impl<C: Fn(String, bool) + Copy, S: Fn() -> String + Copy> Picking<C, S> {
     pub(crate) fn new(chosen: S, choose: C) -> Self {
         Self { choose, chosen, stepped: StoredValue::new(false), at: StoredValue::new(None) }
     }
@@ -140,7 +170,7 @@ impl<C: Fn(String, bool) + Copy, S: Says<String>> Picking<C, S> {
                 event.prevent_default();
                 self.at.set_value(None);
                 let list: web_sys::HtmlSelectElement = event_target(event);
-                list.set_value(&self.chosen.get_untracked());
+                list.set_value(&untrack(self.chosen));
             }
             // These open it.
             " " | "F4" => {}
@@ -180,9 +210,9 @@ pub fn Modal(
     #[prop(optional)] wide: bool,
     on_close: impl Fn() + Copy + 'static,
     children: Children,
-) -> View {
-    let node = NodeRef::<web_sys::HtmlDialogElement>::new();
-    effect(move |_| {
+) -> impl IntoView {
+    let node = NodeRef::<html::Dialog>::new();
+    Effect::new(move |_| {
         if let Some(dialog) = node.get()
             && !dialog.open()
         {

@@ -9,7 +9,10 @@ mod approval;
 mod call_dialog;
 pub(crate) mod composer;
 mod conversation;
+mod diff;
 pub(crate) mod dom;
+mod focus;
+mod growing;
 mod header;
 mod help;
 mod keys;
@@ -28,6 +31,8 @@ mod slips;
 mod stick;
 mod task_card;
 mod tasks;
+#[cfg(all(test, target_arch = "wasm32"))]
+mod tests;
 mod timeline;
 mod tool;
 
@@ -51,7 +56,6 @@ use self::tasks::TasksPanel;
 use self::timeline::Timeline;
 use crate::state::Ownership;
 pub use crate::state::PageState;
-use crate::view::{View, memo, view};
 
 /// What the page can ask for. Provided by the shell through context.
 #[derive(Clone, Copy)]
@@ -131,13 +135,13 @@ pub(crate) fn use_dispatch() -> Dispatch {
 
 /// The whole page.
 #[component]
-pub fn Page() -> View {
+pub fn Page() -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
     let local = Local::new();
     provide_context(local);
     keys::listen(page, dispatch, local);
-    let unpaired = memo(move || {
+    let unpaired = Memo::new(move |_| {
         page.ownership.with(|ownership| match ownership {
             Ownership::Unpaired { reason } => Some(reason.clone()),
             Ownership::Starting
@@ -148,8 +152,8 @@ pub fn Page() -> View {
     });
     view! {
         {move || match unpaired.get() {
-            Some(reason) => view! { <Unpaired reason/> },
-            None => view! { <Workbench/> },
+            Some(reason) => view! { <Unpaired reason/> }.into_any(),
+            None => view! { <Workbench/> }.into_any(),
         }}
         <Toasts/>
         <div class="unseen" role="status" aria-live="polite">{move || local.said.get()}</div>
@@ -158,15 +162,15 @@ pub fn Page() -> View {
 
 /// All panels.
 #[component]
-fn Workbench() -> View {
+fn Workbench() -> impl IntoView {
     let page = use_page();
     let local = use_local();
     let hides = move |panel: Panel| move || local.hidden.with(|hidden| hidden.contains(&panel)).then_some("");
     let dialog = move || {
         local.dialog.get().map(|dialog| match dialog {
-            Dialog::Settings => view! { <SettingsDialog/> },
-            Dialog::Help => view! { <HelpDialog/> },
-            Dialog::AllowAll => view! { <AllowAllDialog/> },
+            Dialog::Settings => view! { <SettingsDialog/> }.into_any(),
+            Dialog::Help => view! { <HelpDialog/> }.into_any(),
+            Dialog::AllowAll => view! { <AllowAllDialog/> }.into_any(),
         })
     };
     view! {
@@ -180,8 +184,8 @@ fn Workbench() -> View {
             <Banners/>
             <SessionsPanel/>
             {move || match page.replay.get() {
-                Some(log) => view! { <Replay log/> },
-                None => view! { <Conversation/><Timeline/> },
+                Some(log) => view! { <Replay log/> }.into_any(),
+                None => view! { <Conversation/><Timeline/> }.into_any(),
             }}
             <TasksPanel/>
             <Tabs/>
@@ -193,7 +197,7 @@ fn Workbench() -> View {
 
 /// On a narrow page: which panel is shown.
 #[component]
-fn Tabs() -> View {
+fn Tabs() -> impl IntoView {
     let page = use_page();
     let local = use_local();
     let running = move || {

@@ -6,17 +6,17 @@ use leptos::ev;
 use leptos::prelude::*;
 use shared::TaskId;
 
+use super::focus::{autofocus, kept};
 use super::kit::{Icon, IconButton};
 use super::local::use_local;
 use super::slips::tone_str;
 use super::{dom, use_dispatch, use_page};
-use crate::view::{Says, View, view};
 
 /// The shelf; nothing while nothing waits.
 #[component]
-pub fn Shelf() -> View {
+pub fn Shelf() -> impl IntoView {
     let page = use_page();
-    let ends = move || {
+    let ends = Memo::new(move |_| {
         page.queue.with(|queue| {
             queue
                 .iter()
@@ -28,8 +28,8 @@ pub fn Shelf() -> View {
                 })
                 .collect::<Vec<_>>()
         })
-    };
-    let words = move || {
+    });
+    let words = Memo::new(move |_| {
         page.queue.with(|queue| {
             queue
                 .iter()
@@ -39,14 +39,14 @@ pub fn Shelf() -> View {
                 })
                 .collect::<Vec<_>>()
         })
-    };
+    });
     let is_empty = move || ends.with(Vec::is_empty) && words.with(Vec::is_empty);
     view! {
         <Show when=move || !is_empty()>
             <section class="shelf" aria-label="Waiting for the next call">
                 <Show when=move || !ends.with(Vec::is_empty)>
                     <ul class="ends">
-                        <For each=move || ends.get() key=|end| format!("{} {}", end.0, end.2) let((task, command, label, tone))>
+                        <For each=move || ends.get() key=|end| (end.0.clone(), end.2.clone()) let((task, command, label, tone))>
                             <End task command label tone/>
                         </For>
                         <li class="note">
@@ -55,7 +55,7 @@ pub fn Shelf() -> View {
                     </ul>
                 </Show>
                 <ol class="words" aria-label="Your words that wait">
-                    <For each=move || words.get() key=|id| *id let(id)>
+                    <For each=kept(move || words.get()) key=|id| *id let(id)>
                         <Words id/>
                     </For>
                 </ol>
@@ -65,7 +65,7 @@ pub fn Shelf() -> View {
 }
 
 #[component]
-fn End(task: TaskId, command: String, label: String, tone: Tone) -> View {
+fn End(task: TaskId, command: String, label: String, tone: Tone) -> impl IntoView {
     let local = use_local();
     let text = format!("bg:{task} {label}");
     view! {
@@ -84,19 +84,19 @@ fn End(task: TaskId, command: String, label: String, tone: Tone) -> View {
 }
 
 #[component]
-fn Words(id: u64) -> View {
+fn Words(id: u64) -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
-    let now = move || {
+    let now = Memo::new(move |_| {
         page.queue.with(|queue| {
             queue.iter().find_map(|waiting| match waiting {
                 Waiting::Words { id: this, text, steer } if *this == id => Some((text.clone(), *steer)),
                 Waiting::Words { .. } | Waiting::End { .. } => None,
             })
         })
-    };
+    });
     // Among the waiting words: whether there is one before, and one after.
-    let neighbours = move || {
+    let neighbours = Memo::new(move |_| {
         page.queue.with(|queue| {
             let mut ids = queue.iter().filter_map(|waiting| match waiting {
                 Waiting::Words { id, .. } => Some(*id),
@@ -105,7 +105,7 @@ fn Words(id: u64) -> View {
             let before = ids.position(|this| this == id).unwrap_or(0);
             (before > 0, ids.next().is_some())
         })
-    };
+    });
     let text = move || now.with(|now| now.as_ref().map(|(text, _)| text.clone()).unwrap_or_default());
     let steers = move || now.with(|now| now.as_ref().is_some_and(|(_, steer)| *steer));
     let edits = RwSignal::new(false);
@@ -173,7 +173,7 @@ fn Words(id: u64) -> View {
                     />
                 }
             >
-                <textarea aria-label="Words that wait" rows="2" autofocus=true bind:value=draft on:keydown=on_key></textarea>
+                <textarea aria-label="Words that wait" rows="2" use:autofocus bind:value=draft on:keydown=on_key></textarea>
                 <button type="button" class="small" on:click=move |_| save()>"Keep"</button>
             </Show>
         </li>

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use agent::record::Entry;
+use leptos::context::Provider;
 use leptos::ev;
 use leptos::prelude::*;
 
@@ -13,7 +14,6 @@ use super::timeline::Timeline;
 use super::{Dispatch, PageState, Wish, use_dispatch, use_page};
 use crate::film::Film;
 use crate::format;
-use crate::view::{View, effect, view};
 
 /// How often the film moves.
 const FRAME: Duration = Duration::from_millis(50);
@@ -22,7 +22,7 @@ const SPEEDS: [u64; 3] = [1, 4, 16];
 
 /// Stands in the place of the conversation and the timeline.
 #[component]
-pub fn Replay(log: Vec<Entry>) -> View {
+pub fn Replay(log: Vec<Entry>) -> impl IntoView {
     let outer = use_page();
     let wishes = use_dispatch();
     let local = use_local();
@@ -41,7 +41,7 @@ pub fn Replay(log: Vec<Entry>) -> View {
     let speed = RwSignal::new(SPEEDS[0]);
     let clock = RwSignal::new(film.with_value(|film| film.time(0)));
 
-    effect(move |_| {
+    Effect::new(move |_| {
         let position = position.get();
         film.update_value(|film| page.take_in(film.seek(position)));
         clock.set(film.with_value(|film| film.time(position)));
@@ -82,12 +82,10 @@ pub fn Replay(log: Vec<Entry>) -> View {
             </button>
         }
     });
-    let below = Owner::new();
-    below.with(|| {
-        provide_context(page);
-        provide_context(dispatch);
-        provide_context(Local { now: clock, ..local });
-        view! {
+    view! {
+        <Provider value=page>
+        <Provider value=dispatch>
+        <Provider value=Local { now: clock, ..local }>
             <main
             class="conversation"
             id=Panel::Conversation.as_str()
@@ -120,6 +118,8 @@ pub fn Replay(log: Vec<Entry>) -> View {
             </div>
         </main>
         <Timeline replays=true/>
-        }
-    })
+        </Provider>
+        </Provider>
+        </Provider>
+    }
 }

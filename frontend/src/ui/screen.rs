@@ -12,11 +12,10 @@ use super::stick::Stick;
 use super::{Wish, use_dispatch, use_page};
 use crate::ansi::{Chunk, Color, Line, Run, Screen};
 use crate::format;
-use crate::view::{Piece, Says, View, view};
 
 /// The output. It is watched for as long as it is shown.
 #[component]
-pub fn ScreenView(id: TaskId, serial: u64, screen: RwSignal<Screen>, task: RwSignal<Task>) -> View {
+pub fn ScreenView(id: TaskId, serial: u64, screen: RwSignal<Screen>, task: RwSignal<Task>) -> impl IntoView {
     let dispatch = use_dispatch();
     let page = use_page();
     let local = use_local();
@@ -40,10 +39,10 @@ pub fn ScreenView(id: TaskId, serial: u64, screen: RwSignal<Screen>, task: RwSig
         }
     });
 
-    let dropped = move || screen.with(Screen::dropped);
-    let chunks = move || screen.with(|screen| Chunks(screen.chunks().to_vec()));
+    let dropped = Memo::new(move |_| screen.with(Screen::dropped));
+    let chunks = Memo::new(move |_| screen.with(|screen| Chunks(screen.chunks().to_vec())));
     let silent = move || screen.with(Screen::is_empty) && task.with(|task| task.output_bytes == 0);
-    let is_cut = move || dropped() > 0;
+    let is_cut = move || dropped.get() > 0;
     view! {
         <div class="screen" tabindex="0" role="region" aria-label="Output" node_ref=stick.window on:scroll=move |_| stick.scrolled()>
             <div node_ref=stick.content>
@@ -51,7 +50,7 @@ pub fn ScreenView(id: TaskId, serial: u64, screen: RwSignal<Screen>, task: RwSig
                     <p class="mark">{move || if task.with(Task::is_active) { "No output yet" } else { "No output" }}</p>
                 </Show>
                 <Show when=is_cut>
-                    <p class="mark">{move || format!("… {} earlier lines; see the whole log …", format::grouped(dropped()))}</p>
+                    <p class="mark">{move || format!("… {} earlier lines; see the whole log …", format::grouped(dropped.get()))}</p>
                 </Show>
                 <For each=move || chunks.get().0 key=|chunk| chunk.first let(chunk)>
                     <div class="chunk">{lines(&chunk.lines)}</div>
@@ -73,25 +72,25 @@ impl PartialEq for Chunks {
     }
 }
 
-fn lines(lines: &[Line]) -> Vec<View> {
+fn lines(lines: &[Line]) -> Vec<AnyView> {
     lines
         .iter()
         .map(|line| {
             if line.mark {
                 let text: String = line.runs.iter().map(|run| run.text.as_str()).collect();
-                view! { <p class="mark">{text}</p> }
+                view! { <p class="mark">{text}</p> }.into_any()
             } else {
-                view! { <div class="line">{line.runs.iter().map(run).collect::<Vec<View>>()}</div> }
+                view! { <div class="line">{line.runs.iter().map(run).collect_view()}</div> }.into_any()
             }
         })
         .collect()
 }
 
-fn run(run: &Run) -> View {
+fn run(run: &Run) -> AnyView {
     let text = run.text.clone();
     let style = run.style;
     if style == crate::ansi::Style::default() {
-        return text.view();
+        return text.into_any();
     }
     let (mut fg, mut bg) = (ink(style.fg), ink(style.bg));
     // The page's own colour may not be legible on one that the command chose.
@@ -124,6 +123,7 @@ fn run(run: &Run) -> View {
             {text}
         </span>
     }
+    .into_any()
 }
 
 /// A colour by its theme's name, or by its value.

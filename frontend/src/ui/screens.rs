@@ -7,18 +7,18 @@ use agent::view::{LinkView, Tone};
 use leptos::ev;
 use leptos::prelude::*;
 
+use super::focus::autofocus;
 use super::kit::{Glyph, Icon, IconButton};
 use super::slips::tone_str;
 use super::{Wish, use_dispatch, use_page};
 use crate::state::{Ownership, Toast};
-use crate::view::{View, memo, view};
 
 /// How long a toast shows; bad news stay until they are closed.
 const SHOWN_FOR: Duration = Duration::from_secs(7);
 
 /// The screen of a browser that the runner does not know.
 #[component]
-pub fn Unpaired(reason: String) -> View {
+pub fn Unpaired(reason: String) -> impl IntoView {
     let dispatch = use_dispatch();
     let reason = (!reason.is_empty()).then_some(view! { <p class="reason" role="alert">{reason}</p> });
     let code = RwSignal::new(String::new());
@@ -46,7 +46,7 @@ pub fn Unpaired(reason: String) -> View {
                         <input
                             id="code"
                             type="text"
-                            autofocus=true
+                            use:autofocus
                             autocomplete="off"
                             spellcheck="false"
                             placeholder="http://127.0.0.1:8757/#pair=…"
@@ -63,11 +63,11 @@ pub fn Unpaired(reason: String) -> View {
 
 /// What one must know before one goes on.
 #[component]
-pub fn Banners() -> View {
+pub fn Banners() -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
     let follows = move || page.ownership.with(|ownership| *ownership == Ownership::Following);
-    let trouble = memo(move || {
+    let trouble = Memo::new(move |_| {
         let unreadable = page.ownership.with(|ownership| match ownership {
             Ownership::Unreadable { reason } => Some(format!("This session cannot be read: {reason}")),
             Ownership::Starting | Ownership::Driving | Ownership::Following | Ownership::Unpaired { .. } => {
@@ -80,7 +80,7 @@ pub fn Banners() -> View {
             unsaved.map(|reason| format!("This session is not saved, and a reload would lose it: {reason}"))
         })
     });
-    let stranger = memo(move || {
+    let stranger = Memo::new(move |_| {
         page.status.with(|status| match &status.link {
             LinkView::Stranger { reason, .. } => Some(reason.clone()),
             LinkView::Down { .. }
@@ -117,7 +117,7 @@ pub fn Banners() -> View {
 
 /// Things said in passing.
 #[component]
-pub fn Toasts() -> View {
+pub fn Toasts() -> impl IntoView {
     let page = use_page();
     view! {
         <div class="toasts" role="status" aria-live="polite">
@@ -129,7 +129,7 @@ pub fn Toasts() -> View {
 }
 
 #[component]
-fn ToastView(toast: Toast) -> View {
+fn ToastView(toast: Toast) -> impl IntoView {
     let page = use_page();
     let close = move || {
         // The page may be gone by the time it fires.

@@ -12,7 +12,6 @@ use super::mode::UsualModePicker;
 use super::{Wish, use_dispatch, use_page};
 use crate::format;
 use crate::state::Notifications;
-use crate::view::{Says, View, view};
 
 /// The ids of the models that are known by name, the recommended one first.
 pub(crate) fn known_models() -> Vec<&'static str> {
@@ -49,7 +48,7 @@ const PROVIDERS: [(Provider, &str, &str); 4] = [
 
 /// The dialog.
 #[component]
-pub fn SettingsDialog() -> View {
+pub fn SettingsDialog() -> impl IntoView {
     let local = use_local();
     view! {
         <Modal title="Settings" on_close=move || local.dialog.set(None)>
@@ -81,11 +80,11 @@ fn use_change() -> Change {
 }
 
 #[component]
-fn ModelSettings() -> View {
+fn ModelSettings() -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
     let change = use_change();
-    let provider = move || page.settings.with(|settings| settings.model.provider);
+    let provider = Memo::new(move |_| page.settings.with(|settings| settings.model.provider));
     let model = move || page.settings.with(|settings| settings.model.model.clone());
     let has_key = move || page.settings.with(|settings| settings.has_key);
     let relay = move || page.status.with(|status| !status.relay.is_empty());
@@ -129,7 +128,7 @@ fn ModelSettings() -> View {
     let models = agent::prices::TABLE
         .iter()
         .map(|row| view! { <option value=row.id>{row.label}</option> })
-        .collect::<Vec<View>>();
+        .collect_view();
     view! {
         <fieldset>
             <legend>"Model"</legend>
@@ -142,7 +141,7 @@ fn ModelSettings() -> View {
                         list="models"
                         spellcheck="false"
                         autocomplete="off"
-                        prop:value=move || model.get()
+                        prop:value=model
                         on:change=move |event| {
                             let model = event_target_value(&event).trim().to_owned();
                             change.with(|settings| settings.model.model = model);
@@ -186,10 +185,10 @@ fn ModelSettings() -> View {
 }
 
 #[component]
-fn ApprovalSettings() -> View {
+fn ApprovalSettings() -> impl IntoView {
     let page = use_page();
     let change = use_change();
-    let rules = move || page.settings.with(|settings| settings.rules.clone());
+    let rules = Memo::new(move |_| page.settings.with(|settings| settings.rules.clone()));
     view! {
         <fieldset>
             <legend>"Approvals"</legend>
@@ -218,7 +217,7 @@ fn ApprovalSettings() -> View {
     }
 }
 
-fn rule_words(rule: &Rule) -> View {
+fn rule_words(rule: &Rule) -> impl IntoView + use<> {
     let (words, code, workspace) = match rule {
         Rule::Exact { command, workspace } => ("", Some(shown::line(command)), workspace),
         Rule::Prefix { words, workspace } => ("", Some(format!("{} …", words.join(" "))), workspace),
@@ -234,7 +233,7 @@ fn rule_words(rule: &Rule) -> View {
 }
 
 #[component]
-fn WakeSettings() -> View {
+fn WakeSettings() -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
     let change = use_change();
@@ -262,10 +261,10 @@ fn WakeSettings() -> View {
                         <button type="button" on:click=move |_| dispatch.send(Wish::AllowNotifications)>"Allow notifications"</button>
                         <small>" while this tab is hidden, when the agent is done or asks"</small>
                     }
-                    ,
-                    Notifications::Granted => view! { "Notifications are allowed: they come while this tab is hidden." },
-                    Notifications::Denied => view! { "The browser refuses notifications for this address; its site settings can change that." },
-                    Notifications::Unsupported => view! { "This browser has no notifications." },
+                    .into_any(),
+                    Notifications::Granted => "Notifications are allowed: they come while this tab is hidden.".into_any(),
+                    Notifications::Denied => "The browser refuses notifications for this address; its site settings can change that.".into_any(),
+                    Notifications::Unsupported => "This browser has no notifications.".into_any(),
                 }}
             </p>
         </fieldset>
@@ -273,7 +272,7 @@ fn WakeSettings() -> View {
 }
 
 #[component]
-fn PairSettings() -> View {
+fn PairSettings() -> impl IntoView {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();

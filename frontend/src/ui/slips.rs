@@ -9,7 +9,6 @@ use super::local::use_local;
 use super::{Wish, composer, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::{PageState, RowBody};
-use crate::view::{View, view};
 
 /// A tone as the attribute that styles go by.
 pub(crate) const fn tone_str(tone: Tone) -> &'static str {
@@ -23,7 +22,7 @@ pub(crate) const fn tone_str(tone: Tone) -> &'static str {
 
 /// Results that went into a call.
 #[component]
-pub fn Drained(call: CallId, lines: RwSignal<Vec<DrainedLine>>) -> View {
+pub fn Drained(call: CallId, lines: RwSignal<Vec<DrainedLine>>) -> impl IntoView {
     let dispatch = use_dispatch();
     let local = use_local();
     let title = move || format!("{} went into this call", format::count(lines.with(Vec::len), "result"));
@@ -60,7 +59,7 @@ pub fn Drained(call: CallId, lines: RwSignal<Vec<DrainedLine>>) -> View {
 
 /// A word of the agent itself.
 #[component]
-pub fn Notice(tone: RwSignal<Tone>, text: RwSignal<String>, retry: RwSignal<bool>) -> View {
+pub fn Notice(tone: RwSignal<Tone>, text: RwSignal<String>, retry: RwSignal<bool>) -> impl IntoView {
     let dispatch = use_dispatch();
     let page = use_page();
     let refused = move || page.status.with(|status| status.refused);
@@ -87,7 +86,7 @@ pub fn Notice(tone: RwSignal<Tone>, text: RwSignal<String>, retry: RwSignal<bool
 
 /// The way on where the conversation no longer fits the model.
 #[component]
-pub fn Full() -> View {
+pub fn Full() -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
     let go_on = move |_| {

@@ -1,10 +1,9 @@
 //! Scrolling that sticks to the end only while it is at the end.
 
+use leptos::html;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
-
-use crate::view::{NodeRef, effect};
 
 /// Nearer to the end than this many pixels counts as being at it.
 const NEAR: i32 = 40;
@@ -13,9 +12,9 @@ const NEAR: i32 = 40;
 #[derive(Clone, Copy)]
 pub(crate) struct Stick {
     /// The element that scrolls. Its `on:scroll` is [`Stick::scrolled`].
-    pub(crate) window: NodeRef<web_sys::HtmlElement>,
+    pub(crate) window: NodeRef<html::Div>,
     /// The one element inside it.
-    pub(crate) content: NodeRef<web_sys::HtmlElement>,
+    pub(crate) content: NodeRef<html::Div>,
     /// Whether the end is in view.
     pub(crate) at_end: RwSignal<bool>,
 }
@@ -24,7 +23,7 @@ impl Stick {
     /// Whatever makes the content or its window taller or shorter, the end stays in view if it was.
     pub(crate) fn new() -> Self {
         let stick = Self { window: NodeRef::new(), content: NodeRef::new(), at_end: RwSignal::new(true) };
-        effect(move |_| {
+        Effect::new(move |_| {
             let (Some(content), Some(window)) = (stick.content.get(), stick.window.get()) else { return };
             let keep = Closure::<dyn FnMut()>::new(move || {
                 if stick.at_end.try_get_untracked().unwrap_or(false) {
@@ -45,7 +44,7 @@ impl Stick {
 
     /// Brings the end into view.
     pub(crate) fn to_end(self) {
-        if let Some(window) = self.window.get_untracked() {
+        if let Some(Some(window)) = self.window.try_get_untracked() {
             window.set_scroll_top(window.scroll_height());
             self.at_end.set(true);
         }
@@ -53,7 +52,9 @@ impl Stick {
 
     /// Looks again where it stands. A browser tells of scrolling with the next frame, when the element may be gone.
     pub(crate) fn scrolled(self) {
-        if let (Some(window), Some(at_end)) = (self.window.get_untracked(), self.at_end.try_get_untracked()) {
+        if let (Some(Some(window)), Some(at_end)) =
+            (self.window.try_get_untracked(), self.at_end.try_get_untracked())
+        {
             let near = window.scroll_height() - window.scroll_top() - window.client_height() < NEAR;
             if near != at_end {
                 self.at_end.set(near);

@@ -10,20 +10,18 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen_test::{wasm_bindgen_test as test, wasm_bindgen_test_configure};
 use web_sys::{Element, HtmlElement, HtmlInputElement, HtmlSelectElement};
 
-use super::{Piece as _, View, growing, memo, mount, view};
+use super::focus::{autofocus, autoselect, kept, while_shown};
+use super::prose::Prose;
+use crate::state::Stream;
 
 wasm_bindgen_test_configure!(run_in_browser);
 
 /// Mounts a view into a box of its own. What it was made under lives as long as the document.
-fn mounted(make: impl FnOnce() -> View + 'static) -> Element {
-    let stage = document().create_element("div").expect("a box");
+fn mounted<V: IntoView + 'static>(make: impl FnOnce() -> V + 'static) -> Element {
+    let stage: HtmlElement = document().create_element("div").expect("a box").unchecked_into();
     document().body().expect("a body").append_child(&stage).expect("room in it");
-    let on = stage.clone();
-    mount(move || {
-        make().append_to(&on);
-        View::default()
-    });
-    stage
+    mount_to(stage.clone(), make).forget();
+    stage.into()
 }
 
 /// Lets effects run: they wait for the browser's microtasks.
@@ -78,7 +76,7 @@ async fn what_stays_in_a_list_is_not_touched() {
     let items = RwSignal::new(vec![1_u64, 2, 3, 4]);
     let stage = mounted(move || {
         view! {
-            <For each=move || items.get() key=|item| *item let(item)>
+            <For each=kept(move || items.get()) key=|item| *item let(item)>
                 <input id=format!("i{item}")/>
             </For>
         }
@@ -147,7 +145,7 @@ async fn what_is_taken_away_is_told_nothing_and_follows_nothing() {
                     // Gone with what it was made under: reading it later would be an error.
                     let own = RwSignal::new("own".to_owned());
                     view! {
-                        <input on:blur=move |_| heard.borrow_mut().push(own.get_untracked())/>
+                        <input on:blur=while_shown(move |_| heard.borrow_mut().push(own.get_untracked()))/>
                         {move || { ran.borrow_mut().push(format!("{} {}", own.get(), count.get())); count.get() }}
                     }
                 }
@@ -176,7 +174,7 @@ async fn a_choice_is_made_once_its_options_are_there() {
     let stage = mounted(move || {
         view! {
             <select prop:value=move || { names.track(); chosen.get() }>
-                {move || names.get().into_iter().map(|name| view! { <option value=name.clone()>{name}</option> }).collect::<Vec<_>>()}
+                {move || names.get().into_iter().map(|name| view! { <option value=name.clone() selected=name == chosen.get_untracked()>{name.clone()}</option> }).collect_view()}
             </select>
         }
     });
@@ -192,6 +190,7 @@ async fn a_field_and_its_signal_are_the_same_and_the_caret_stays() {
     let text = RwSignal::new("abcd".to_owned());
     let stage = mounted(move || view! { <input bind:value=text/> });
     let field: HtmlInputElement = find(&stage, "input");
+    settled().await;
     assert_eq!(field.value(), "abcd");
     field.set_value("abXcd");
     field.set_selection_range(3, 3).expect("a caret");
@@ -209,7 +208,7 @@ async fn a_memo_tells_only_what_is_new() {
     let number = RwSignal::new(1_usize);
     let runs = RwSignal::new(0_usize);
     let stage = mounted(move || {
-        let even = memo(move || number.get().is_multiple_of(2));
+        let even = Memo::new(move |_| number.get().is_multiple_of(2));
         view! { <p>{move || { runs.update_untracked(|runs| *runs += 1); if even.get() { "even" } else { "odd" } }}</p> }
     });
     for next in [3, 5, 7] {
@@ -223,31 +222,69 @@ async fn a_memo_tells_only_what_is_new() {
 }
 
 #[test]
-async fn what_grows_keeps_what_is_as_before() {
-    let words = RwSignal::new(String::from("one|two"));
+async fn a_field_that_comes_late_takes_the_focus() {
+    let shows = RwSignal::new(false);
     let stage = mounted(move || {
-        growing(move || {
-            let part =
-                |part: &str| view! { <p><em>{part.to_owned()}</em><button type="button">"b"</button></p> };
-            let plain = |part: &str| view! { <p class=part.len().to_string()>{part.to_owned()}</p> };
-            let words = words.get();
-            let mut all: Vec<View> = words.split('|').map(plain).collect();
-            all.extend(words.contains('!').then(|| part("pressed")));
-            all.view()
-        })
+        view! {
+            <input id="early"/>
+            <Show when=move || shows.get()>
+                <input id="late" use:autofocus/>
+            </Show>
+        }
     });
-    settled().await;
-    let first: Element = find(&stage, "p:nth-of-type(1)");
-    let text = first.first_child().expect("its words");
-    for (now, same) in
-        [("one|two", true), ("one|too!", true), ("one", true), ("one more|x", false), ("", false)]
-    {
-        words.set(now.to_owned());
+    find::<HtmlElement>(&stage, "#early").focus().expect("it can have the focus");
+    for shown in [true, false, true] {
+        shows.set(shown);
         settled().await;
-        let wanted = now.replace('|', "") + if now.contains('!') { "pressedb" } else { "" };
-        assert_eq!(said(&stage), wanted);
-        let there = stage.query_selector("p").expect("a selector");
-        assert_eq!(there.as_ref() == Some(&first), same, "{now}");
-        assert_eq!(text.is_connected(), same, "{now}");
+        let active = document().active_element().map(|active| active.id()).unwrap_or_default();
+        assert_eq!(active, if shown { "late" } else { "" });
     }
+}
+
+#[test]
+async fn a_name_to_be_changed_is_selected() {
+    let shows = RwSignal::new(false);
+    let name = RwSignal::new("abcd".to_owned());
+    let stage = mounted(move || {
+        view! {
+            <Show when=move || shows.get()>
+                <input bind:value=name use:autoselect/>
+            </Show>
+        }
+    });
+    shows.set(true);
+    settled().await;
+    let field: HtmlInputElement = find(&stage, "input");
+    assert_eq!((field.selection_start(), field.selection_end()), (Ok(Some(0)), Ok(Some(4))));
+}
+
+#[test]
+async fn what_grows_keeps_what_is_as_before() {
+    let stream = Stream::default();
+    let tail = stream.tail.clone();
+    tail.set("one *two* thr".to_owned());
+    let stage = mounted(move || view! { <Prose stream/> });
+    let words: Element = find(&stage, "p");
+    let texts = words.child_nodes();
+    let last = (0..texts.length())
+        .filter_map(|at| texts.item(at))
+        .find(|node| node.node_value().as_deref() == Some(" thr"));
+    let last = last.expect("its words");
+    let selected = document().create_range().expect("a range");
+    selected.set_start(&last, 1).expect("its words can be selected");
+    selected.set_end(&last, 4).expect("its words can be selected");
+    for (now, said_now) in [
+        ("one *two* three", "one two three"),
+        ("one *two* three `four`", "one two three four"),
+        ("one *two* three `four` five", "one two three four five"),
+    ] {
+        tail.set(now.to_owned());
+        settled().await;
+        assert_eq!(said(&stage), said_now);
+        assert!(words.is_connected() && last.is_connected(), "{now}");
+        assert_eq!(String::from(selected.to_string()), "thr", "{now}");
+    }
+    tail.set("another".to_owned());
+    settled().await;
+    assert_eq!(said(&stage), "another");
 }
