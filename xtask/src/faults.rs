@@ -84,7 +84,7 @@ const FAULTS: &[Fault] = &[
         name: "queue",
         what: "words that wait defeat the pause after a failure (B8)",
         file: "frontend/agent/src/agent/turn.rs",
-        change: ("match self.session.speaks_after_failure() {", "match words.then_some(Cause::User) {"),
+        change: ("match self.session.speaks_after_failure() {", "match words.then_some(Trigger::User) {"),
         seeds: 1_000,
     },
     Fault {

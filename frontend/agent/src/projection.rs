@@ -69,16 +69,16 @@ impl Projection {
     pub fn apply(&mut self, entry: &Entry, before: &Session, patches: &mut Vec<Patch>) {
         let first = entry.n * ROWS_AN_ENTRY;
         match &entry.record {
-            Record::Arrived {
+            Record::CompletionReceived {
                 event: TaskEvent::Ended { task, .. } | TaskEvent::Backgrounded { task, .. },
                 ..
             } => {
                 self.task(task, patches);
             }
-            Record::Asked { call, drained, said, .. } => {
+            Record::RequestSent { call, drained, said, .. } => {
                 self.asked(entry, *call, said, drained, before, patches);
             }
-            Record::Answered { content, stop, .. } => {
+            Record::ResponseReceived { content, stop, .. } => {
                 self.end_span(self.call.0 * SPANS_A_CALL, entry.at, stop_tone(stop), patches);
                 self.answer(entry.at, content, stop, patches);
                 let paused_out = !ends_on_server_tool(content) || before.pauses + 1 >= PAUSES;
@@ -113,7 +113,7 @@ impl Projection {
                 let text = text.to_owned();
                 self.row(first, entry.at, RowKind::Notice { tone: Tone::Plain, text, retry: false }, patches);
             }
-            Record::Decided { index, .. } | Record::ToolRefused { index, .. } => {
+            Record::ApprovalResolved { index, .. } | Record::ToolRefused { index, .. } => {
                 self.card(*index, patches, |card| card.state = ToolState::Waiting);
             }
             Record::ToolBegan { call, index, .. } => self.began(entry.at, *call, *index, before, patches),
@@ -155,10 +155,10 @@ impl Projection {
                 self.row(first, entry.at, RowKind::Notice { tone: Tone::Warn, text, retry: false }, patches);
             }
             Record::Began { .. }
-            | Record::Fixed { .. }
-            | Record::Said { .. }
-            | Record::Unsaid { .. }
-            | Record::Resaid { .. }
+            | Record::Preamble { .. }
+            | Record::Queued { .. }
+            | Record::Cancelled { .. }
+            | Record::Edited { .. }
             | Record::Titled { .. }
             | Record::ModeSet { .. }
             | Record::NewEpoch { .. }
@@ -323,7 +323,7 @@ impl Projection {
         before: &Session,
         patches: &mut Vec<Patch>,
     ) {
-        let Phase::Tools(uses) = &before.phase else { return };
+        let Phase::RunningTools(uses) = &before.phase else { return };
         let Some(tool) = uses.get(index) else { return };
         let foreground = matches!(tool.call, Ok(ToolCall::Bash(_)));
         self.card(index, patches, |card| {
@@ -360,7 +360,7 @@ impl Projection {
 
     /// The reply was stopped while tools were carried out.
     fn stop(&mut self, at: Timestamp, before: &Session, patches: &mut Vec<Patch>) {
-        let Phase::Tools(uses) = &before.phase else { return };
+        let Phase::RunningTools(uses) = &before.phase else { return };
         for (index, tool) in uses.iter().enumerate() {
             if let (Progress::Began { .. }, Some(row)) = (&tool.progress, self.uses.get(index)) {
                 self.overtaken.insert((self.call, index), *row);

@@ -19,7 +19,7 @@ use crate::model::message::ends_on_server_tool;
 use crate::model::{Fault, Stop, Usage};
 use crate::prices;
 use crate::queue::{End, Queue, Words};
-use crate::record::{Cause, Entry, Record};
+use crate::record::{Entry, Record, Trigger};
 use crate::settings::{Mode, ModelChoice};
 use crate::transcript::{Transcript, tool_result, tool_uses};
 use crate::uses::{Overtaken, Progress, ToolUse, goes_on, overtakes_tools, results, stopped_outcome};
@@ -37,7 +37,7 @@ pub struct Session {
     /// When something last happened.
     pub updated: Timestamp,
     /// What every request begins with.
-    pub fixed: Option<Fixed>,
+    pub fixed: Option<Preamble>,
     /// The title given by the person; empty for none.
     pub given_title: String,
     /// The first words, for a title.
@@ -53,7 +53,7 @@ pub struct Session {
     /// Where the conversation stands.
     pub phase: Phase,
     /// Results of a turn that was stopped; they come first in the next user message.
-    pub owed_results: Vec<Value>,
+    pub pending_tool_results: Vec<Value>,
     /// The runner's store that `seq` refers to.
     pub epoch: Option<Epoch>,
     /// The last durable event taken in.
@@ -106,7 +106,7 @@ const REFUSED: usize = 64;
 
 /// What is fixed for a conversation.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fixed {
+pub struct Preamble {
     /// The system prompt.
     pub system: String,
     /// The tool definitions.
@@ -117,14 +117,14 @@ pub struct Fixed {
 
 /// Where the conversation stands, by the log alone.
 ///
-/// `Rest` → `Asked` → (`Failed` →)* `Tools` → `Due` → `Asked` … → `Rest`.
+/// `Idle` → `AwaitingModel` → (`Failed` →)* `RunningTools` → `ReadyToSend` → `AwaitingModel` … → `Idle`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Phase {
     /// The turn is over, or none has begun.
     #[default]
-    Rest,
+    Idle,
     /// A call was made and has no answer. Found so after a reload, it is made again.
-    Asked,
+    AwaitingModel,
     /// The last call failed.
     Failed {
         /// How.
@@ -133,9 +133,9 @@ pub enum Phase {
         retry_at: Option<Timestamp>,
     },
     /// The answer's tool uses are carried out, one after the other.
-    Tools(Vec<ToolUse>),
+    RunningTools(Vec<ToolUse>),
     /// The next call of the turn is due.
-    Due(Cause),
+    ReadyToSend(Trigger),
 }
 
 impl Session {
@@ -148,14 +148,14 @@ impl Session {
     /// The first tool use without a result, with its place.
     #[must_use]
     pub fn current_use(&self) -> Option<(usize, &ToolUse)> {
-        let Phase::Tools(uses) = &self.phase else { return None };
+        let Phase::RunningTools(uses) = &self.phase else { return None };
         uses.iter().enumerate().find(|(_, tool)| !matches!(tool.progress, Progress::Done(_)))
     }
 
     /// How words that were said since the last call failed ask for the next: they go into it; unless others have waited longer, which
     /// each have a turn of their own. What waited when it failed asks for nothing, or a queue would be burnt by one wrong key.
     #[must_use]
-    pub fn speaks_after_failure(&self) -> Option<Cause> {
+    pub fn speaks_after_failure(&self) -> Option<Trigger> {
         // What would be refused again does not become another thing by having more behind it.
         if matches!(&self.phase, Phase::Failed { fault, retry_at: None } if fault.refuses_content()) {
             return None;
@@ -163,8 +163,8 @@ impl Session {
         let since = |words: &Words| words.id > self.said_before_failure;
         let words = self.queue.words();
         words.iter().any(since).then(|| match words.iter().find(|words| !words.steer) {
-            Some(first) if since(first) => Cause::User,
-            Some(_) | None => Cause::Again,
+            Some(first) if since(first) => Trigger::User,
+            Some(_) | None => Trigger::Again,
         })
     }
 
@@ -178,34 +178,34 @@ impl Session {
                 self.id = Some(*session);
                 self.created = entry.at;
             }
-            Record::Fixed { system, tools, workspace } => {
-                self.fixed = Some(Fixed {
+            Record::Preamble { system, tools, workspace } => {
+                self.fixed = Some(Preamble {
                     system: system.clone(),
                     tools: tools.clone(),
                     workspace: workspace.clone(),
                 });
             }
-            Record::Said { id, text, steer } => self.said(*id, text, *steer),
-            Record::Unsaid { id } => self.queue.unsay(*id),
-            Record::Resaid { id, text, steer, place } => {
+            Record::Queued { id, text, steer } => self.said(*id, text, *steer),
+            Record::Cancelled { id } => self.queue.unsay(*id),
+            Record::Edited { id, text, steer, place } => {
                 self.queue.resay(Words { id: *id, text: text.clone(), steer: *steer }, *place);
             }
-            Record::Arrived { epoch, seq, event } => self.arrived(*epoch, *seq, event),
-            Record::Asked { call, cause, append, drained, said, model } => {
+            Record::CompletionReceived { epoch, seq, event } => self.arrived(*epoch, *seq, event),
+            Record::RequestSent { call, cause, append, drained, said, model } => {
                 self.call = *call;
                 self.model = model.clone();
                 let words = self.queue.words().iter().filter(|words| said.contains(&words.id));
                 self.unanswered.extend(words.map(|words| words.text.clone()));
                 self.queue.remove(said, drained);
-                self.owed_results.clear();
+                self.pending_tool_results.clear();
                 self.transcript.append(append);
-                self.phase = Phase::Asked;
-                self.self_started += u32::from(*cause == Cause::Wake);
-                if *cause != Cause::Continue {
+                self.phase = Phase::AwaitingModel;
+                self.self_started += u32::from(*cause == Trigger::Wake);
+                if *cause != Trigger::Continue {
                     self.pauses = 0;
                 }
             }
-            Record::Answered { content, stop, usage, .. } => self.answered(content, stop, *usage),
+            Record::ResponseReceived { content, stop, usage, .. } => self.answered(content, stop, *usage),
             Record::CallFailed { fault, retry_at, .. } => {
                 self.failures = if retry_at.is_some() { self.failures + 1 } else { 0 };
                 self.said_before_failure = self.last_said;
@@ -215,13 +215,13 @@ impl Session {
             Record::TakenBack { .. } => {
                 let words = std::mem::take(&mut self.unanswered);
                 let results = words.is_empty() || self.results_stayed;
-                self.owed_results = self.transcript.take_back(&words, results);
-                self.results_stayed = !results && !self.owed_results.is_empty();
+                self.pending_tool_results = self.transcript.take_back(&words, results);
+                self.results_stayed = !results && !self.pending_tool_results.is_empty();
                 // The person goes on with other words, and the model without what it had read.
-                let by_itself = words.is_empty() && !self.owed_results.is_empty();
-                self.phase = if by_itself { Phase::Due(Cause::Tools) } else { Phase::Rest };
+                let by_itself = words.is_empty() && !self.pending_tool_results.is_empty();
+                self.phase = if by_itself { Phase::ReadyToSend(Trigger::Tools) } else { Phase::Idle };
             }
-            Record::Decided { index, allowed, .. } => {
+            Record::ApprovalResolved { index, allowed, .. } => {
                 let refused = self.refused(*index);
                 self.progress(*index, Progress::Pending { allowed: *allowed, refused });
             }
@@ -236,7 +236,7 @@ impl Session {
                 self.begun.insert(task.clone());
                 self.found(*call, *index, task);
                 if *call == self.call
-                    && let Phase::Tools(uses) = &mut self.phase
+                    && let Phase::RunningTools(uses) = &mut self.phase
                     && let Some(ToolUse { progress: Progress::Began { task: known, .. }, .. }) =
                         uses.get_mut(*index)
                 {
@@ -252,7 +252,7 @@ impl Session {
                     self.consumed.insert(task.clone());
                 }
                 if outcome.refused
-                    && let Phase::Tools(uses) = &self.phase
+                    && let Phase::RunningTools(uses) = &self.phase
                     && let Some(Ok(call)) = uses.get(*index).map(|used| &used.call)
                 {
                     let command = call.subject().to_owned();
@@ -342,7 +342,7 @@ impl Session {
         self.pauses = if *stop == Stop::Pause { self.pauses + 1 } else { 0 };
         let goes_on = uses.is_empty() && ends_on_server_tool(&content) && self.pauses < PAUSES;
         self.phase = match stop {
-            Stop::Pause if goes_on => Phase::Due(Cause::Continue),
+            Stop::Pause if goes_on => Phase::ReadyToSend(Trigger::Continue),
             Stop::Pause
             | Stop::End
             | Stop::MaxTokens
@@ -352,9 +352,9 @@ impl Session {
             | Stop::Cut { .. }
             | Stop::Other { .. } => {
                 if uses.is_empty() {
-                    Phase::Rest
+                    Phase::Idle
                 } else {
-                    Phase::Tools(uses)
+                    Phase::RunningTools(uses)
                 }
             }
         };
@@ -377,7 +377,7 @@ impl Session {
     }
 
     fn refused(&self, index: usize) -> Option<String> {
-        let Phase::Tools(uses) = &self.phase else { return None };
+        let Phase::RunningTools(uses) = &self.phase else { return None };
         match &uses.get(index)?.progress {
             Progress::Pending { refused, .. } => refused.clone(),
             Progress::Began { .. } | Progress::Done(_) => None,
@@ -385,7 +385,7 @@ impl Session {
     }
 
     fn progress(&mut self, index: usize, progress: Progress) {
-        if let Phase::Tools(uses) = &mut self.phase
+        if let Phase::RunningTools(uses) = &mut self.phase
             && let Some(tool) = uses.get_mut(index)
         {
             tool.progress = progress;
@@ -394,11 +394,11 @@ impl Session {
 
     /// Once every tool use has its result, the next call is due.
     fn finish_tools(&mut self) {
-        if let Phase::Tools(uses) = &self.phase
+        if let Phase::RunningTools(uses) = &self.phase
             && let Some(results) = results(uses)
         {
-            self.owed_results = results;
-            self.phase = Phase::Due(Cause::Tools);
+            self.pending_tool_results = results;
+            self.phase = Phase::ReadyToSend(Trigger::Tools);
         }
     }
 
@@ -408,14 +408,14 @@ impl Session {
             return;
         };
         let Some(Overtaken { id, .. }) = self.overtaken.remove(at) else { return };
-        if let Some(owed) = self.owed_results.iter_mut().find(|owed| owed["tool_use_id"] == *id) {
+        if let Some(owed) = self.pending_tool_results.iter_mut().find(|owed| owed["tool_use_id"] == *id) {
             *owed = tool_result(&id, &goes_on(task), true);
         }
     }
 
     /// Ends the turn where it stands: every tool use that has no result gets one that says so.
     fn stop(&mut self) {
-        if let Phase::Tools(uses) = &mut self.phase {
+        if let Phase::RunningTools(uses) = &mut self.phase {
             for (index, tool) in uses.iter_mut().enumerate() {
                 if let Progress::Began { op, task: None, .. } = tool.progress {
                     self.overtaken.push_front(Overtaken { op, call: self.call, index, id: tool.id.clone() });
@@ -425,9 +425,9 @@ impl Session {
                     tool.progress = Progress::Done(stopped_outcome(&tool.progress));
                 }
             }
-            self.owed_results = results(uses).unwrap_or_default();
+            self.pending_tool_results = results(uses).unwrap_or_default();
         }
-        self.phase = Phase::Rest;
+        self.phase = Phase::Idle;
     }
 }
 

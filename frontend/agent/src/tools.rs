@@ -155,16 +155,16 @@ fn started<'a>(task: &Task, mut known: impl Iterator<Item = &'a Task>) -> ToolOu
     if task.state == TaskState::Queued {
         content.push_str("It waits for a place: as many tasks as may run at once are running.\n");
     }
-    let twin = known.find(|other| {
+    let duplicate = known.find(|other| {
         other.id != task.id
             && other.is_active()
             && other.command == task.command
             && other.folder == task.folder
     });
-    if let Some(twin) = twin {
+    if let Some(duplicate) = duplicate {
         content.push_str(&format!(
             "Note: the same command already runs in the same folder, as task {}.\n",
-            twin.id
+            duplicate.id
         ));
     }
     content.push_str(

@@ -9,6 +9,7 @@ use shared::protocol::Welcome;
 use shared::task::Task;
 use shared::{Seq, Timestamp};
 
+use super::state::Replay;
 use super::{Agent, Out};
 use crate::record::Record;
 use crate::tools;

@@ -11,7 +11,7 @@ use crate::settings::Rule;
 
 /// A call under way.
 #[derive(Debug)]
-pub(super) struct Calling {
+pub(super) struct InFlight {
     pub(super) call: CallId,
     /// Whether it goes through the runner, and so dies with the socket.
     pub(super) relayed: bool,

@@ -5,6 +5,7 @@ use shared::protocol::Op;
 use shared::{OpId, TaskId};
 use std::collections::BTreeSet;
 
+use super::state::Watched;
 use super::{Agent, Out};
 use crate::link::Purpose;
 use crate::view::Patch;
