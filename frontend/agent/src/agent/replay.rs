@@ -4,7 +4,6 @@
 //! the connection, or when nothing has come for a while. What another log has acknowledged does not come again; it is told as what
 //! the list of tasks knows of it, also when it had asked for the very same operation.
 
-use shared::output::Excerpt;
 use shared::protocol::Welcome;
 use shared::task::Task;
 use shared::{Seq, Timestamp};

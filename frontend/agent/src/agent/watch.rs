@@ -3,7 +3,6 @@
 use shared::output::OutputSlice;
 use shared::protocol::Op;
 use shared::{OpId, TaskId};
-use std::collections::BTreeSet;
 
 use super::state::Watched;
 use super::{Agent, Out};
