@@ -7,7 +7,7 @@ use shared::task::Task;
 use shared::tools::ToolCall;
 
 use crate::notice::cut_tail;
-use crate::record::{Trigger, Record};
+use crate::record::{Record, Trigger};
 use crate::settings::Provider;
 use crate::transcript::tool_uses;
 
@@ -129,7 +129,9 @@ impl Facts {
             Record::CompletionReceived { event: TaskEvent::Backgrounded { task, .. }, .. } => {
                 self.began(&task.id, &task.command);
             }
-            Record::CompletionReceived { event: TaskEvent::Ended { task, excerpt }, .. } => self.ended(task, excerpt),
+            Record::CompletionReceived { event: TaskEvent::Ended { task, excerpt }, .. } => {
+                self.ended(task, excerpt)
+            }
             Record::Missed { ends, .. } => {
                 for task in ends {
                     self.ended(task, &Excerpt::default());

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use shared::tools::ToolCall;
 
-use super::facts::{Facts, Known, Step, Occasion};
+use super::facts::{Facts, Known, Occasion, Step};
 use super::project::{LOOK, choose};
 use super::reply::Reply;
 use super::say;
