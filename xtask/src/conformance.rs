@@ -10,7 +10,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::test::{self, Counts, Outcome};
+use crate::outcome::{self, Counts, Outcome};
 use crate::{cargo, run, say};
 
 struct Suite {
@@ -93,7 +93,7 @@ pub(crate) fn step(binary: impl FnOnce() -> anyhow::Result<PathBuf>) -> anyhow::
             Err(error) => {
                 say::line(format_args!("error: conformance: {}: {error:#}", suite.what));
                 let counts =
-                    error.downcast_ref::<test::Failed>().map_or(Counts::default(), |failed| failed.0);
+                    error.downcast_ref::<outcome::Failed>().map_or(Counts::default(), |failed| failed.0);
                 Counts { failed: counts.failed.max(1), ..counts }
             }
         };
@@ -143,5 +143,5 @@ fn check(suite: &Suite, fetched: &Fetched, binary: &Path) -> anyhow::Result<Outc
     if let Some(streams) = &fetched.streams {
         command.env("CONFORMANCE_STREAMS", streams);
     }
-    test::command(&mut command)
+    outcome::command(&mut command)
 }

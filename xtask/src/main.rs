@@ -13,6 +13,7 @@ mod deny;
 mod dev;
 mod dist;
 mod faults;
+mod outcome;
 mod page;
 mod run;
 mod say;

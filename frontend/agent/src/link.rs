@@ -10,7 +10,8 @@ use shared::{OpId, SessionId, Timestamp};
 use uuid::Uuid;
 
 use crate::backoff;
-use crate::session::{Progress, Session, ToolUse};
+use crate::session::Session;
+use crate::uses::{Progress, ToolUse};
 use crate::view::LinkView;
 
 /// The close code by which the shell says that the runner does not know this browser.

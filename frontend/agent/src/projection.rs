@@ -2,6 +2,7 @@
 //!
 //! A row's id is made of the number of the entry it came from, so that the same log always gives the same rows in the same order.
 
+mod card;
 mod proposal;
 mod words;
 
@@ -12,15 +13,17 @@ use shared::tools::ToolCall;
 use shared::{TaskId, Timestamp, shown};
 use std::collections::BTreeMap;
 
-use crate::effect::CallId;
+use crate::call::CallId;
 use crate::model::Stop;
 use crate::model::answer::ModelEvent;
 use crate::model::message::ends_on_server_tool;
 use crate::notice;
 use crate::queue::End;
-use crate::record::{Entry, Record, ToolOutcome};
-use crate::session::{PAUSES, Phase, Progress, Session, overtakes_tools};
+use crate::record::{Entry, Record};
+use crate::session::{PAUSES, Phase, Session};
 use crate::settings::Rule;
+use crate::uses::{Progress, overtakes_tools, stopped_outcome};
+use card::{describe, finish};
 pub use words::fault_words;
 use words::{failed_words, missed_words, stop_tone, stop_words};
 
@@ -66,16 +69,16 @@ impl Projection {
     pub fn apply(&mut self, entry: &Entry, before: &Session, patches: &mut Vec<Patch>) {
         let first = entry.n * ROWS_AN_ENTRY;
         match &entry.record {
-            Record::Arrived {
+            Record::CompletionReceived {
                 event: TaskEvent::Ended { task, .. } | TaskEvent::Backgrounded { task, .. },
                 ..
             } => {
                 self.task(task, patches);
             }
-            Record::Asked { call, drained, said, .. } => {
+            Record::RequestSent { call, drained, said, .. } => {
                 self.asked(entry, *call, said, drained, before, patches);
             }
-            Record::Answered { content, stop, .. } => {
+            Record::ResponseReceived { content, stop, .. } => {
                 self.end_span(self.call.0 * SPANS_A_CALL, entry.at, stop_tone(stop), patches);
                 self.answer(entry.at, content, stop, patches);
                 let paused_out = !ends_on_server_tool(content) || before.pauses + 1 >= PAUSES;
@@ -110,7 +113,7 @@ impl Projection {
                 let text = text.to_owned();
                 self.row(first, entry.at, RowKind::Notice { tone: Tone::Plain, text, retry: false }, patches);
             }
-            Record::Decided { index, .. } | Record::ToolRefused { index, .. } => {
+            Record::ApprovalResolved { index, .. } | Record::ToolRefused { index, .. } => {
                 self.card(*index, patches, |card| card.state = ToolState::Waiting);
             }
             Record::ToolBegan { call, index, .. } => self.began(entry.at, *call, *index, before, patches),
@@ -152,10 +155,10 @@ impl Projection {
                 self.row(first, entry.at, RowKind::Notice { tone: Tone::Warn, text, retry: false }, patches);
             }
             Record::Began { .. }
-            | Record::Fixed { .. }
-            | Record::Said { .. }
-            | Record::Unsaid { .. }
-            | Record::Resaid { .. }
+            | Record::Preamble { .. }
+            | Record::Queued { .. }
+            | Record::Cancelled { .. }
+            | Record::Edited { .. }
             | Record::Titled { .. }
             | Record::ModeSet { .. }
             | Record::NewEpoch { .. }
@@ -320,7 +323,7 @@ impl Projection {
         before: &Session,
         patches: &mut Vec<Patch>,
     ) {
-        let Phase::Tools(uses) = &before.phase else { return };
+        let Phase::RunningTools(uses) = &before.phase else { return };
         let Some(tool) = uses.get(index) else { return };
         let foreground = matches!(tool.call, Ok(ToolCall::Bash(_)));
         self.card(index, patches, |card| {
@@ -357,7 +360,7 @@ impl Projection {
 
     /// The reply was stopped while tools were carried out.
     fn stop(&mut self, at: Timestamp, before: &Session, patches: &mut Vec<Patch>) {
-        let Phase::Tools(uses) = &before.phase else { return };
+        let Phase::RunningTools(uses) = &before.phase else { return };
         for (index, tool) in uses.iter().enumerate() {
             if let (Progress::Began { .. }, Some(row)) = (&tool.progress, self.uses.get(index)) {
                 self.overtaken.insert((self.call, index), *row);
@@ -366,7 +369,7 @@ impl Projection {
                 }
             }
             if !matches!(tool.progress, Progress::Done(_)) {
-                let outcome = crate::session::stopped_outcome(&tool.progress);
+                let outcome = stopped_outcome(&tool.progress);
                 self.card(index, patches, |card| finish(card, at, &outcome));
                 self.end_span(tool_span(self.call, index), at, Tone::Plain, patches);
             }
@@ -450,32 +453,6 @@ impl Projection {
             span.tone = tone;
             self.span(span, patches);
         }
-    }
-}
-
-/// Fills in what a card shows of its arguments.
-fn describe(card: &mut ToolCard, input: &Value) {
-    match ToolCall::parse(&card.name, input) {
-        Ok(call) => {
-            call.subject().clone_into(&mut card.subject);
-            proposal::describe(card, &call);
-        }
-        Err(_) => card.input = format!("{input:#}"),
-    }
-}
-
-fn finish(card: &mut ToolCard, at: Timestamp, outcome: &ToolOutcome) {
-    card.state = match (outcome.skipped, outcome.is_error) {
-        (true, _) => ToolState::Skipped,
-        (false, true) => ToolState::Failed,
-        (false, false) => ToolState::Done,
-    };
-    card.ended = Some(at);
-    card.label.clone_from(&outcome.label);
-    card.output.clone_from(&outcome.content);
-    card.diff.clone_from(&outcome.diff);
-    if outcome.task.is_some() {
-        card.task.clone_from(&outcome.task);
     }
 }
 

@@ -14,7 +14,7 @@ use std::rc::{Rc, Weak};
 
 use agent::Event;
 use agent::effect::SessionSummary;
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::settings::Rule;
 use agent::view::{Patch, Tone};
 use gloo_timers::future::TimeoutFuture;
@@ -222,7 +222,7 @@ impl Desk {
         self.state.toast(Tone::Bad, words.to_owned());
     }
 
-    fn to_agent(&self, session: Option<SessionId>, wish: UserEvent) {
+    fn to_agent(&self, session: Option<SessionId>, wish: Command) {
         let seat = session.and_then(|session| self.seats.borrow().get(&session).cloned());
         match seat {
             Some(seat) => seat.wish(wish),
@@ -391,7 +391,7 @@ impl Desk {
             self.complain(&words);
         }
         if self.pairing.problem().is_none() {
-            self.everywhere(|seat| seat.tell(Event::User(UserEvent::Reconnect)));
+            self.everywhere(|seat| seat.tell(Event::Command(Command::Reconnect)));
         }
     }
 

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
 use agent::effect::SessionSummary;
-use agent::event::{Boot, UserEvent};
+use agent::event::{Boot, Command};
 use agent::record::{Entry, Record};
 use agent::view::Patch;
 use agent::{Event, Pump};
@@ -35,17 +35,17 @@ const UNHEARD: usize = 64;
 fn unanswered(entries: Vec<Entry>) -> Vec<LeftWords> {
     let (mut waiting, mut asked) = (Vec::<(u64, LeftWords)>::new(), Vec::new());
     for entry in entries {
-        if let Record::Said { id, text, steer } = entry.record {
+        if let Record::Queued { id, text, steer } = entry.record {
             waiting.push((id, LeftWords { n: entry.n, text, steer }));
-        } else if let Record::Resaid { id, text, steer, .. } = entry.record {
+        } else if let Record::Edited { id, text, steer, .. } = entry.record {
             if let Some((_, words)) = waiting.iter_mut().find(|(waits, _)| *waits == id) {
                 (words.text, words.steer) = (text, steer);
             }
-        } else if let Record::Unsaid { id } = entry.record {
+        } else if let Record::Cancelled { id } = entry.record {
             waiting.retain(|(waits, _)| *waits != id);
-        } else if let Record::Asked { said, .. } = entry.record {
+        } else if let Record::RequestSent { said, .. } = entry.record {
             asked.extend(said);
-        } else if matches!(entry.record, Record::Answered { .. }) {
+        } else if matches!(entry.record, Record::ResponseReceived { .. }) {
             waiting.retain(|(waits, _)| !asked.contains(waits));
         }
     }
@@ -54,7 +54,7 @@ fn unanswered(entries: Vec<Entry>) -> Vec<LeftWords> {
 
 /// Whether an entry holds these words, so that they were written after all.
 fn holds(entry: &Entry, words: &LeftWords) -> bool {
-    entry.n == words.n && matches!(&entry.record, Record::Said { text, .. } if *text == words.text)
+    entry.n == words.n && matches!(&entry.record, Record::Queued { text, .. } if *text == words.text)
 }
 
 /// What the tabs of one session say to each other.
@@ -70,7 +70,7 @@ pub(super) enum Word {
     /// I drive now.
     Took,
     /// The person here wants this.
-    Wish { from: Uuid, number: u64, wish: UserEvent },
+    Wish { from: Uuid, number: u64, wish: Command },
     /// I have heard it.
     Heard { to: Uuid, number: u64 },
 }
@@ -93,7 +93,7 @@ pub(super) struct Seat {
     /// Whether another tab ever said hello.
     followed: Cell<bool>,
     /// Wishes that the driver has not heard yet.
-    unheard: RefCell<VecDeque<(u64, UserEvent)>>,
+    unheard: RefCell<VecDeque<(u64, Command)>>,
     wishes: Cell<u64>,
     summary: RefCell<Option<SessionSummary>>,
 }
@@ -161,7 +161,7 @@ impl Seat {
     }
 
     /// The person at this page wants something of the agent.
-    pub(super) fn wish(&self, wish: UserEvent) {
+    pub(super) fn wish(&self, wish: Command) {
         let (viewer, _) = self.desk.tab.as_u64_pair();
         let wish = wish.seen_by(viewer);
         if let Role::Failed(reason) = &*self.role.borrow() {
@@ -174,7 +174,7 @@ impl Seat {
             Role::Starting | Role::Following { .. } | Role::Failed(_) | Role::Closed => None,
         };
         match pump {
-            Some(pump) => pump.send(Event::User(wish)),
+            Some(pump) => pump.send(Event::Command(wish)),
             None => self.pass_on(wish),
         }
     }
@@ -263,7 +263,7 @@ impl Seat {
         let unsaved = unanswered(self.unsaved());
         let unheard = self.unheard.borrow();
         let unheard = unheard.iter().filter_map(|(_, wish)| {
-            let UserEvent::Say { text, steer } = wish else { return None };
+            let Command::Say { text, steer } = wish else { return None };
             Some(LeftWords { n: 0, text: text.clone(), steer: *steer })
         });
         unsaved.into_iter().chain(unheard).collect()
@@ -334,7 +334,7 @@ impl Seat {
             Err(error) => {
                 self.change(Role::Failed(error.to_string()));
                 let said = self.unheard.take().into_iter().filter_map(|(_, wish)| {
-                    if let UserEvent::Say { text, .. } = wish { Some(text) } else { None }
+                    if let Command::Say { text, .. } = wish { Some(text) } else { None }
                 });
                 self.desk.give_back(self.session, &said.collect::<Vec<_>>());
                 return;
@@ -357,19 +357,19 @@ impl Seat {
         }));
         self.say(&Word::Took);
         for LeftWords { text, steer, .. } in left {
-            pump.send(Event::User(UserEvent::Say { text, steer }));
+            pump.send(Event::Command(Command::Say { text, steer }));
         }
         for (_, wish) in self.unheard.take() {
-            pump.send(Event::User(wish));
+            pump.send(Event::Command(wish));
         }
     }
 
     /// Hands a wish to the tab that drives, or keeps it until there is one.
-    fn pass_on(&self, wish: UserEvent) {
+    fn pass_on(&self, wish: Command) {
         let number = self.wishes.get() + 1;
         self.wishes.set(number);
         let starting = matches!(*self.role.borrow(), Role::Starting);
-        if starting || matches!(wish, UserEvent::Say { .. }) {
+        if starting || matches!(wish, Command::Say { .. }) {
             let mut unheard = self.unheard.borrow_mut();
             if unheard.len() == UNHEARD {
                 self.desk.complain("nobody hears this session just now; your last words were not taken");
@@ -415,7 +415,7 @@ impl Seat {
                 let pump = self.pump();
                 if let Some(pump) = pump {
                     self.say(&Word::Heard { to: from, number });
-                    pump.send(Event::User(wish));
+                    pump.send(Event::Command(wish));
                 }
             }
             Word::Heard { to, number } => {

@@ -1,7 +1,7 @@
 //! An approval that is waited for. Nothing but a press here, or a key while the focus is here, answers it; what is dangerous is
 //! allowed by a press alone, and nothing is allowed before all of it could be read.
 
-use agent::event::{Decision, UserEvent};
+use agent::event::{Command, Decision};
 use agent::settings::Rule;
 use agent::view::{Danger, ToolCard, ToolState};
 use leptos::prelude::*;
@@ -53,7 +53,7 @@ pub fn Approval(card: RwSignal<ToolCard>) -> impl IntoView {
             return;
         }
         let (call, index) = card.with_untracked(|card| (card.call, card.index));
-        dispatch.agent(UserEvent::Decide { call, index, decision });
+        dispatch.agent(Command::Decide { call, index, decision });
     };
     let deny = move || decide(Decision::Deny { words: words.get_untracked().trim().to_owned() });
     let asks = move || card.with(question);

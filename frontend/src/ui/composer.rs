@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::view::TurnView;
 use leptos::leptos_dom::helpers::TimeoutHandle;
 use leptos::prelude::*;
@@ -145,7 +145,7 @@ pub fn Composer() -> impl IntoView {
         }
         text.set(String::new());
         save_now();
-        dispatch.agent(UserEvent::Say { text: words, steer: steer && untrack(busy) });
+        dispatch.agent(Command::Say { text: words, steer: steer && untrack(busy) });
     };
     let on_key = move |event: ev::KeyboardEvent| {
         if event.key() == "Enter" && !event.shift_key() && !dom::composes(&event) {
@@ -189,7 +189,7 @@ pub fn Composer() -> impl IntoView {
                     {move || if !may_write() { "" } else if busy() { "Enter to queue, Ctrl Enter to steer" } else { "Enter to send, Shift Enter for a new line" }}
                 </span>
                 <Show when=move || busy()>
-                    <button type="button" class="stop" title="Ends the reply; tasks go on (Escape)" on:click=move |_| dispatch.agent(UserEvent::StopReply)>
+                    <button type="button" class="stop" title="Ends the reply; tasks go on (Escape)" on:click=move |_| dispatch.agent(Command::StopReply)>
                         "Stop reply"
                     </button>
                 </Show>

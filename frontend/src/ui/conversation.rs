@@ -1,6 +1,6 @@
 //! The conversation: its rows, the empty session's welcome, and scrolling that sticks only at the bottom.
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::model::demo::{Example, examples};
 use agent::settings::Provider;
 use agent::view::{TurnView, Waiting};
@@ -197,7 +197,7 @@ fn Welcome() -> impl IntoView {
 fn Try(example: Example) -> impl IntoView {
     let dispatch = use_dispatch();
     let say = move |_| {
-        dispatch.agent(UserEvent::Say { text: example.wish.to_owned(), steer: false });
+        dispatch.agent(Command::Say { text: example.wish.to_owned(), steer: false });
     };
     view! {
         <li>

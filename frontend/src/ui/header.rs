@@ -1,6 +1,6 @@
 //! The top line: the session's title, where commands run, the model, what was spent, and whether the runner is there.
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::settings::{Mode, ModelChoice, Provider, Settings};
 use agent::view::{LinkView, Spent};
 use leptos::ev;
@@ -95,7 +95,7 @@ fn Title() -> impl IntoView {
         if edits.try_get_untracked() == Some(true) {
             edits.set(false);
             let title = draft.get_untracked().trim().to_owned();
-            dispatch.agent(UserEvent::Rename { title });
+            dispatch.agent(Command::Rename { title });
         }
     };
     let on_key = move |event: ev::KeyboardEvent| match event.key().as_str() {
@@ -314,7 +314,7 @@ fn Link() -> impl IntoView {
             <span class="unseen" role="status">{move || format!("Runner: {}", state())}</span>
             <Popover id="link-why" words more=reason/>
             <Show when=is_down>
-                <button type="button" class="small" on:click=move |_| dispatch.agent(UserEvent::Reconnect)>"now"</button>
+                <button type="button" class="small" on:click=move |_| dispatch.agent(Command::Reconnect)>"now"</button>
             </Show>
             <Show when=is_old>
                 <button type="button" class="small" on:click=move |_| drop(window().location().reload())>"Reload"</button>

@@ -1,6 +1,6 @@
 //! Keys that work everywhere on the page. None of them takes a key from someone who writes, but for those with Ctrl or Alt.
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use leptos::ev;
 use leptos::prelude::*;
 
@@ -53,7 +53,7 @@ fn act(event: &ev::KeyboardEvent, page: PageState, dispatch: Dispatch, local: Lo
             if elsewhere || replays || !page.status.with_untracked(|status| composer::is_busy(&status.turn)) {
                 return false;
             }
-            dispatch.agent(UserEvent::StopReply);
+            dispatch.agent(Command::StopReply);
         }
         (false, false, "/") if !dom::is_writing() => {
             local.panel.set(Panel::Conversation);

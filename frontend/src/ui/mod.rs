@@ -37,7 +37,7 @@ mod timeline;
 mod tool;
 
 use agent::CallId;
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::settings::Settings;
 use leptos::prelude::*;
 use shared::{SessionId, TaskId};
@@ -73,7 +73,7 @@ impl Dispatch {
     }
 
     /// Sends an event to the agent.
-    pub fn agent(self, event: UserEvent) {
+    pub fn agent(self, event: Command) {
         self.send(Wish::Agent(event));
     }
 }
@@ -82,9 +82,9 @@ impl Dispatch {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Wish {
     /// To the agent, or to the tab that drives it.
-    Agent(UserEvent),
+    Agent(Command),
     /// The same of this session, whichever is shown when it arrives.
-    AgentOf(SessionId, UserEvent),
+    AgentOf(SessionId, Command),
     /// A new session in this tab.
     NewSession,
     /// A new session in this tab, with these words in its box.

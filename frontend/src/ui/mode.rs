@@ -1,6 +1,6 @@
 //! What needs an approval: in this session, and in new ones. That everything is allowed is confirmed, and seen while it holds.
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::settings::Mode;
 use leptos::ev;
 use leptos::prelude::*;
@@ -51,7 +51,7 @@ pub fn ModePicker() -> impl IntoView {
             // It is not so yet, and the field says what is.
             page.status.notify();
         }
-        Some(mode) => dispatch.agent(UserEvent::SetMode { mode }),
+        Some(mode) => dispatch.agent(Command::SetMode { mode }),
         None => {}
     };
     let picking = Picking::new(move || name(mode()).to_owned(), choose);
@@ -102,7 +102,7 @@ pub fn AllowAllDialog() -> impl IntoView {
     let dispatch = use_dispatch();
     let close = move || local.dialog.set(None);
     let allow = move |_| {
-        dispatch.agent(UserEvent::SetMode { mode: Mode::Auto });
+        dispatch.agent(Command::SetMode { mode: Mode::Auto });
         close();
     };
     view! {
@@ -132,7 +132,7 @@ pub fn AllowsAll() -> impl IntoView {
                 type="button"
                 class="allows-all"
                 title="Nothing is asked in this session. Press to be asked before commands again."
-                on:click=move |_| dispatch.agent(UserEvent::SetMode { mode: Mode::AskCommands })
+                on:click=move |_| dispatch.agent(Command::SetMode { mode: Mode::AskCommands })
             >
                 "Allows everything"
             </button>

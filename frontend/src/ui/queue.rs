@@ -1,6 +1,6 @@
 //! The queue shelf: what has arrived and will be in the next call, and words that wait their turn.
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::view::{Tone, Waiting};
 use leptos::ev;
 use leptos::prelude::*;
@@ -118,9 +118,9 @@ fn Words(id: u64) -> impl IntoView {
         edits.set(false);
         let text = draft.get_untracked();
         if text.trim().is_empty() {
-            dispatch.agent(UserEvent::Unsay { id });
+            dispatch.agent(Command::Unsay { id });
         } else {
-            dispatch.agent(UserEvent::Resay { id, text });
+            dispatch.agent(Command::Resay { id, text });
         }
     };
     let on_key = move |event: ev::KeyboardEvent| match event.key().as_str() {
@@ -148,7 +148,7 @@ fn Words(id: u64) -> impl IntoView {
                             type="button"
                             class="quiet small"
                             title="Into the next call instead of the next turn"
-                            on:click=move |_| dispatch.agent(UserEvent::Steer { id })
+                            on:click=move |_| dispatch.agent(Command::Steer { id })
                         >
                             "Steer"
                         </button>
@@ -157,19 +157,19 @@ fn Words(id: u64) -> impl IntoView {
                         icon=Icon::Up
                         label="Move up"
                         disabled=Signal::derive(move || !neighbours.get().0)
-                        on_press=move || dispatch.agent(UserEvent::Shift { id, earlier: true })
+                        on_press=move || dispatch.agent(Command::Shift { id, earlier: true })
                     />
                     <IconButton
                         icon=Icon::Down
                         label="Move down"
                         disabled=Signal::derive(move || !neighbours.get().1)
-                        on_press=move || dispatch.agent(UserEvent::Shift { id, earlier: false })
+                        on_press=move || dispatch.agent(Command::Shift { id, earlier: false })
                     />
                     <IconButton icon=Icon::Edit label="Edit" on_press=edit/>
                     <IconButton
                         icon=Icon::Trash
                         label="Take back"
-                        on_press=move || dispatch.agent(UserEvent::Unsay { id })
+                        on_press=move || dispatch.agent(Command::Unsay { id })
                     />
                 }
             >

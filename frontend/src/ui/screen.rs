@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use leptos::prelude::*;
 use shared::TaskId;
 use shared::task::Task;
@@ -22,20 +22,20 @@ pub fn ScreenView(id: TaskId, serial: u64, screen: RwSignal<Screen>, task: RwSig
     let stick = Stick::new();
     // By the session's own agent, also where another one is shown by the time it ends.
     let session = page.sessions.with_untracked(|sessions| sessions.current);
-    let tell = move |event: UserEvent| {
+    let tell = move |event: Command| {
         if let Some(session) = session {
             dispatch.send(Wish::AgentOf(session, event));
         }
     };
     if local.watches(&id, serial) {
         screen.set(Screen::default());
-        tell(UserEvent::Watch { task: id.clone(), viewer: 0 });
+        tell(Command::Watch { task: id.clone(), viewer: 0 });
     }
     on_cleanup(move || {
         if local.watches_no_more(&id) {
             // It comes again whole when it is looked at again.
             let _ = screen.try_set(Screen::default());
-            tell(UserEvent::Unwatch { task: id, viewer: 0 });
+            tell(Command::Unwatch { task: id, viewer: 0 });
         }
     });
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::view::{LinkView, Tone};
 use leptos::ev;
 use leptos::prelude::*;
@@ -96,7 +96,7 @@ pub fn Banners() -> impl IntoView {
             {move || stranger.get().map(|reason| view! {
                 <div class="banner" data-tone="warn" role="alert">
                     <p>{reason}</p>
-                    <button type="button" on:click=move |_| dispatch.agent(UserEvent::Reconnect)>"Try again"</button>
+                    <button type="button" on:click=move |_| dispatch.agent(Command::Reconnect)>"Try again"</button>
                 </div>
             })}
             <Show when=follows>

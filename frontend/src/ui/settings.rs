@@ -1,6 +1,6 @@
 //! The settings: the model and the way to it, what needs an approval, what is always allowed, other browsers.
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::settings::{ModelChoice, Provider, Rule, Settings};
 use leptos::ev;
 use leptos::prelude::*;
@@ -280,7 +280,7 @@ fn PairSettings() -> impl IntoView {
         <fieldset>
             <legend>"Other browsers"</legend>
             <p class="row">
-                <button type="button" on:click=move |_| dispatch.agent(UserEvent::Pair)>"Pair another browser"</button>
+                <button type="button" on:click=move |_| dispatch.agent(Command::Pair)>"Pair another browser"</button>
                 <small>" makes a link that works once"</small>
             </p>
             {move || page.pair_link.get().map(|link| {

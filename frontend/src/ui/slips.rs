@@ -1,7 +1,7 @@
 //! Slips between the rows: results that went into a call, and the agent's own words.
 
 use agent::CallId;
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::view::{DrainedLine, Tone, Waiting};
 use leptos::prelude::*;
 
@@ -64,7 +64,7 @@ pub fn Notice(tone: RwSignal<Tone>, text: RwSignal<String>, retry: RwSignal<bool
     let page = use_page();
     let refused = move || page.status.with(|status| status.refused);
     let take_back = move |_| {
-        dispatch.agent(UserEvent::TakeBack);
+        dispatch.agent(Command::TakeBack);
         dom::focus_id(composer::ID);
     };
     view! {
@@ -75,7 +75,7 @@ pub fn Notice(tone: RwSignal<Tone>, text: RwSignal<String>, retry: RwSignal<bool
         >
             <p>{move || text.get()}</p>
             <Show when=move || retry.get()>
-                <button type="button" on:click=move |_| dispatch.agent(UserEvent::Retry)>"Try again"</button>
+                <button type="button" on:click=move |_| dispatch.agent(Command::Retry)>"Try again"</button>
             </Show>
             <Show when=move || retry.get() && refused()>
                 <button type="button" on:click=take_back>"Take it back"</button>
@@ -93,7 +93,7 @@ pub fn Full() -> impl IntoView {
         let words = untrack(|| left_unsaid(page));
         for waiting in page.queue.get_untracked() {
             if let Waiting::Words { id, .. } = waiting {
-                dispatch.agent(UserEvent::Unsay { id });
+                dispatch.agent(Command::Unsay { id });
             }
         }
         dispatch.send(Wish::GoOnAnew(words));

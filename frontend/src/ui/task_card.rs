@@ -1,6 +1,6 @@
 //! One task: how it stands, and opened its output and what one can do with it.
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::view::Tone;
 use leptos::ev;
 use leptos::prelude::*;
@@ -147,7 +147,7 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> impl In
     let foreground = move || own && task.with(|task| task.foreground && task.is_active());
     let stop = move |_| {
         asked.set(true);
-        dispatch.agent(UserEvent::StopTask { task: id.get_value() });
+        dispatch.agent(Command::StopTask { task: id.get_value() });
     };
     let earlier = Memo::new(move |_| task.with(|task| task.again_of.clone()));
     let may_pause = move || task.with(|task| task.state == TaskState::Running);
@@ -155,7 +155,7 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> impl In
     let pause = move |_| {
         let task = id.get_value();
         let wish =
-            if untrack(is_paused) { UserEvent::ResumeTask { task } } else { UserEvent::PauseTask { task } };
+            if untrack(is_paused) { Command::ResumeTask { task } } else { Command::PauseTask { task } };
         dispatch.agent(wish);
     };
     let stop_label = move || match (asked.get(), is_active()) {
@@ -200,7 +200,7 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> impl In
                 <button
                     type="button"
                     class="quiet small"
-                    on:click=move |_| dispatch.agent(UserEvent::Background { task: id.get_value() })
+                    on:click=move |_| dispatch.agent(Command::Background { task: id.get_value() })
                 >
                     "Send to background"
                 </button>
@@ -214,7 +214,7 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> impl In
                 <button
                     type="button"
                     class="quiet small"
-                    on:click=move |_| dispatch.agent(UserEvent::RunAgain { task: id.get_value() })
+                    on:click=move |_| dispatch.agent(Command::RunAgain { task: id.get_value() })
                 >
                     "Run again"
                 </button>
@@ -245,7 +245,7 @@ fn InputBox(task: RwSignal<Task>) -> impl IntoView {
     let text = RwSignal::new(String::new());
     let send = move |text: String, eof: bool| {
         let task = task.with_untracked(|task| task.id.clone());
-        dispatch.agent(UserEvent::SendInput { task, text, eof });
+        dispatch.agent(Command::SendInput { task, text, eof });
     };
     view! {
         <form

@@ -1,6 +1,6 @@
 //! What runs meanwhile: all tasks of the runner, this session's first.
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use leptos::prelude::*;
 use shared::{SessionId, TaskId};
 use std::collections::BTreeSet;
@@ -72,7 +72,7 @@ pub fn TasksPanel() -> impl IntoView {
                         type="button"
                         class="quiet small"
                         title="Forget this session's ended tasks and their output"
-                        on:click=move |_| dispatch.agent(UserEvent::ClearTasks)
+                        on:click=move |_| dispatch.agent(Command::ClearTasks)
                     >
                         "Clear ended"
                     </button>

@@ -1,6 +1,6 @@
 //! A tool use: its card, the diff and output it shows, and the approval it may wait for.
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::view::{Lane, Tone, ToolCard, ToolState};
 use leptos::prelude::*;
 use shared::task::Task;
@@ -203,7 +203,7 @@ fn Card(card: RwSignal<ToolCard>) -> impl IntoView {
                     <button
                         type="button"
                         class="small"
-                        on:click=move |_| dispatch.agent(UserEvent::Background { task: task.clone() })
+                        on:click=move |_| dispatch.agent(Command::Background { task: task.clone() })
                     >
                         "Send to background"
                     </button>
@@ -212,7 +212,7 @@ fn Card(card: RwSignal<ToolCard>) -> impl IntoView {
                     <button
                         type="button"
                         class="small"
-                        on:click=move |_| dispatch.agent(UserEvent::StopTask { task: task.clone() })
+                        on:click=move |_| dispatch.agent(Command::StopTask { task: task.clone() })
                     >
                         "Stop"
                     </button>

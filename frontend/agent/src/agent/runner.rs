@@ -12,8 +12,8 @@ use super::{Agent, Out};
 use crate::event::{LinkInput, ModelInput};
 use crate::link::{Pending, Purpose};
 use crate::record::Record;
-use crate::session::Progress;
 use crate::tools;
+use crate::uses::Progress;
 use crate::view::Patch;
 
 /// Ends that come within this many milliseconds make one turn, should the runner's own word (`settled`) fail to come.
@@ -51,7 +51,7 @@ impl Agent {
         for watched in self.watched.values_mut() {
             watched.reading = None;
         }
-        if let Some(calling) = self.calling.as_ref().filter(|calling| calling.relayed) {
+        if let Some(calling) = self.in_flight.as_ref().filter(|calling| calling.relayed) {
             let reason = "the connection to the runner was lost".to_owned();
             self.model(out, calling.call, ModelInput::Lost { reason });
         }
@@ -67,8 +67,8 @@ impl Agent {
             }
             ServerFrame::Event { seq, event } => self.event(out, seq, event),
             ServerFrame::Settled { through } => {
-                if self.settling.is_some_and(|(wanted, _)| through >= wanted) {
-                    self.settling = None;
+                if self.debounce.is_some_and(|(wanted, _)| through >= wanted) {
+                    self.debounce = None;
                 }
                 if self.replay.as_ref().is_some_and(|replay| replay.is_sent(through)) {
                     self.sent(out, through);
@@ -98,7 +98,7 @@ impl Agent {
     }
 
     fn relayed(&mut self, out: &mut Out, call: &str, input: ModelInput) {
-        let current = self.calling.as_ref().filter(|calling| calling.relayed).map(|calling| calling.call);
+        let current = self.in_flight.as_ref().filter(|calling| calling.relayed).map(|calling| calling.call);
         if let Some(current) = current
             && current.0.to_string() == call
         {
@@ -122,7 +122,7 @@ impl Agent {
         self.expected = Some(welcome.next);
         self.replay_goes_on(out.now, &welcome, rewound);
         if welcome.last > self.session.seq {
-            self.settling = Some((welcome.last, out.now.plus(REPLAY_MS)));
+            self.debounce = Some((welcome.last, out.now.plus(REPLAY_MS)));
         }
         self.tasks = welcome.tasks.iter().map(|task| (task.id.clone(), task.clone())).collect();
         out.patches.push(Patch::Tasks(welcome.tasks.clone()));
@@ -173,10 +173,10 @@ impl Agent {
             return;
         }
         let ended = matches!(event, TaskEvent::Ended { .. });
-        self.record(out, Record::Arrived { epoch, seq, event: event.clone() });
+        self.record(out, Record::CompletionReceived { epoch, seq, event: event.clone() });
         self.replayed(out);
-        if ended && self.settling.is_none_or(|(wanted, _)| wanted <= seq) {
-            self.settling = Some((seq, out.now.plus(SETTLE_MS)));
+        if ended && self.debounce.is_none_or(|(wanted, _)| wanted <= seq) {
+            self.debounce = Some((seq, out.now.plus(SETTLE_MS)));
         }
         match event {
             TaskEvent::Ended { task, excerpt } => {

@@ -1,7 +1,7 @@
 //! What the tab does with sessions as they are kept: titles, deletion, logs, and the writing of lines and drafts.
 
 use agent::effect::SessionSummary;
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::record::{Entry, Record};
 use agent::view::Tone;
 use leptos::prelude::*;
@@ -20,7 +20,7 @@ use crate::ui::{composer, dom};
 impl Desk {
     /// Gives a session a title: through its agent, if one runs somewhere, otherwise in its log.
     pub(super) async fn rename(&self, session: SessionId, title: String) {
-        let wish = UserEvent::Rename { title: title.clone() };
+        let wish = Command::Rename { title: title.clone() };
         let open = self.seats.borrow().get(&session).cloned();
         if let Some(seat) = open {
             seat.wish(wish);
