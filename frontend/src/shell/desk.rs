@@ -17,13 +17,15 @@ use agent::effect::SessionSummary;
 use agent::event::Command;
 use agent::settings::Rule;
 use agent::view::{Patch, Tone};
+use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 use shared::SessionId;
 use uuid::Uuid;
+use wasm_bindgen_futures::spawn_local;
 
 use super::channel::Channel;
-use super::js::{hidden, sleep, spawn};
+use super::js::hidden;
 use super::lock;
 use super::page::{self, Moment};
 use super::pairing::Pairing;
@@ -325,7 +327,7 @@ impl Desk {
         }
         self.start(|desk| async move {
             loop {
-                sleep(LINGER).await;
+                TimeoutFuture::new(LINGER).await;
                 let idle = desk.seats.borrow().get(&session).is_none_or(|seat| seat.is_idle());
                 if idle || desk.shown.get() == Some(session) {
                     break;
@@ -379,7 +381,7 @@ impl Desk {
     async fn pair(&self, code: Option<String>) {
         use futures_util::future::select;
         let asks = std::pin::pin!(self.pairing.begin(code));
-        let waits = std::pin::pin!(sleep(PAIRING_TIME));
+        let waits = std::pin::pin!(TimeoutFuture::new(PAIRING_TIME));
         select(asks, waits).await;
     }
 
@@ -456,7 +458,7 @@ impl Desk {
 
     fn start<F: Future<Output = ()> + 'static>(&self, work: impl FnOnce(Rc<Self>) -> F) {
         if let Some(desk) = self.me.upgrade() {
-            spawn(work(desk));
+            spawn_local(work(desk));
         }
     }
 }

@@ -5,12 +5,13 @@
 //! where it is used, never kept in a state, never shown, never sent but to where it belongs.
 
 use agent::settings::{Rule, Settings};
+use gloo_utils::window;
 use serde::{Deserialize, Serialize};
 use shared::SessionId;
 use shared::json;
 use web_sys::Storage;
 
-use super::js::{window, words};
+use super::js::words;
 
 /// Where the settings are.
 pub(super) const SETTINGS: &str = "meanwhile.settings";

@@ -11,13 +11,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
+use gloo_utils::window;
 use js_sys::{Array, Function, Object, Promise, Reflect};
 use shared::SessionId;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{AbortController, AbortSignal};
 
-use super::js::{function, spawn, window};
+use super::js::function;
 
 const PREFIX: &str = "meanwhile.session.";
 
@@ -106,7 +107,7 @@ pub(super) async fn acquire(
         }
     });
     let request = manager.request(&format!("{PREFIX}{session}"), &options(want, signal), function(&callback));
-    spawn(async move {
+    spawn_local(async move {
         let outcome = JsFuture::from(request).await;
         drop(callback);
         if outcome.is_err() && granted.get() {

@@ -142,7 +142,7 @@ impl Browser {
         let Some(through) = entries.last().map(|entry| entry.n) else { return };
         self.0.saving.set(true);
         let (browser, pump) = (self.clone(), pump.clone());
-        js::spawn(async move {
+        wasm_bindgen_futures::spawn_local(async move {
             let hands = &browser.0;
             let outcome = hands.desk.store.append(hands.session, &hands.token, &entries).await;
             if hands.retired.get() {

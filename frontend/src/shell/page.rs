@@ -1,9 +1,10 @@
 //! What happens to the page as a whole: seen or not, online, left, its address and its storage changed.
 
+use gloo_events::EventListener;
+use gloo_utils::{document, window};
 use wasm_bindgen::prelude::*;
 use web_sys::{EventTarget, StorageEvent};
 
-use super::js::{Listener, document, window};
 use super::kept;
 
 /// Something that happened to the page.
@@ -37,10 +38,10 @@ pub(super) fn listen(on: impl Fn(Moment) + Clone + 'static) {
     ];
     for (target, event, moment) in simple {
         let on = on.clone();
-        forever(Listener::new(target, event, move |_| on(moment)));
+        EventListener::new(target, event, move |_| on(moment)).forget();
     }
-    forever(Listener::new(&window, "storage", move |event| {
-        let event: StorageEvent = event.unchecked_into();
+    EventListener::new(&window, "storage", move |event| {
+        let event: &StorageEvent = event.unchecked_ref();
         match event.key().as_deref() {
             Some(kept::SETTINGS | kept::KEY) => on(Moment::Settings),
             Some(kept::CLIENT) => on(Moment::Paired),
@@ -50,9 +51,6 @@ pub(super) fn listen(on: impl Fn(Moment) + Clone + 'static) {
                 on(Moment::Paired);
             }
         }
-    }));
-}
-
-fn forever(listener: Listener) {
-    std::mem::forget(listener);
+    })
+    .forget();
 }

@@ -208,7 +208,7 @@ fn refusal(status: u16) -> String {
 
 /// What the runner's list of clients shows for this browser.
 fn client_name() -> String {
-    let agent = super::js::window().navigator().user_agent().unwrap_or_default();
+    let agent = gloo_utils::window().navigator().user_agent().unwrap_or_default();
     name_in(&agent)
 }
 

@@ -19,6 +19,7 @@ use agent::{Event, Pump};
 use serde::{Deserialize, Serialize};
 use shared::SessionId;
 use uuid::Uuid;
+use wasm_bindgen_futures::spawn_local;
 
 use super::channel::Channel;
 use super::kept::LeftWords;
@@ -285,7 +286,7 @@ impl Seat {
             self.say(&Word::Hello { from: self.desk.tab });
         }
         let change = self.changes.get();
-        js::spawn(async move {
+        spawn_local(async move {
             let me = seat.me.clone();
             let stolen = move || {
                 if let Some(seat) = me.upgrade() {

@@ -6,9 +6,8 @@ use agent::settings::Rule;
 use agent::view::{Danger, ToolCard, ToolState};
 use leptos::prelude::*;
 use leptos::{ev, html};
+use leptos_use::use_intersection_observer;
 use shared::shown;
-use wasm_bindgen::JsCast;
-use wasm_bindgen::closure::Closure;
 
 use super::diff::Diff;
 use super::focus::autofocus;
@@ -221,26 +220,11 @@ fn Always(rule: Rule, unread: Signal<bool>, decide: impl Fn(Decision) + 'static)
 /// Whether an element was in view once, in all that scrolls around it.
 fn once_seen(node: NodeRef<html::Span>) -> RwSignal<bool> {
     let seen = RwSignal::new(false);
-    Effect::new(move |_| {
-        let Some(node) = node.get() else { return };
-        let look = Closure::<dyn FnMut(js_sys::Array)>::new(move |entries: js_sys::Array| {
-            let in_view = entries
-                .iter()
-                .any(|entry| entry.unchecked_into::<web_sys::IntersectionObserverEntry>().is_intersecting());
-            if in_view && seen.try_get_untracked() == Some(false) {
-                seen.set(true);
-            }
-        });
-        // Without an observer nothing could ever be allowed.
-        let Ok(observer) = web_sys::IntersectionObserver::new(look.as_ref().unchecked_ref()) else {
+    use_intersection_observer(node, move |entries, _| {
+        let in_view = entries.iter().any(web_sys::IntersectionObserverEntry::is_intersecting);
+        if in_view && seen.try_get_untracked() == Some(false) {
             seen.set(true);
-            return;
-        };
-        observer.observe(&node);
-        let guard = StoredValue::new_local((observer, look));
-        on_cleanup(move || {
-            guard.try_update_value(|(observer, _)| observer.disconnect());
-        });
+        }
     });
     seen
 }

@@ -2,8 +2,7 @@
 
 use leptos::html;
 use leptos::prelude::*;
-use wasm_bindgen::JsCast;
-use wasm_bindgen::closure::Closure;
+use leptos_use::use_resize_observer;
 
 /// Nearer to the end than this many pixels counts as being at it.
 const NEAR: i32 = 40;
@@ -23,22 +22,13 @@ impl Stick {
     /// Whatever makes the content or its window taller or shorter, the end stays in view if it was.
     pub(crate) fn new() -> Self {
         let stick = Self { window: NodeRef::new(), content: NodeRef::new(), at_end: RwSignal::new(true) };
-        Effect::new(move |_| {
-            let (Some(content), Some(window)) = (stick.content.get(), stick.window.get()) else { return };
-            let keep = Closure::<dyn FnMut()>::new(move || {
-                if stick.at_end.try_get_untracked().unwrap_or(false) {
-                    stick.to_end();
-                }
-            });
-            if let Ok(observer) = web_sys::ResizeObserver::new(keep.as_ref().unchecked_ref()) {
-                observer.observe(&content);
-                observer.observe(&window);
-                let guard = StoredValue::new_local((observer, keep));
-                on_cleanup(move || {
-                    guard.try_update_value(|(observer, _)| observer.disconnect());
-                });
+        let keep = move || {
+            if stick.at_end.try_get_untracked().unwrap_or(false) {
+                stick.to_end();
             }
-        });
+        };
+        use_resize_observer(stick.content, move |_, _| keep());
+        use_resize_observer(stick.window, move |_, _| keep());
         stick
     }
 

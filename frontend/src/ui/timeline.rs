@@ -6,9 +6,9 @@ use agent::CallId;
 use agent::view::{Lane, Span, Tone};
 use leptos::prelude::*;
 use leptos::{ev, html};
+use leptos_use::use_resize_observer;
 use std::collections::BTreeMap;
 use wasm_bindgen::JsCast;
-use wasm_bindgen::closure::Closure;
 
 use self::layout::{BAR, Bar, DrainView, LANE, Layout, Window};
 use super::local::{Panel, use_local};
@@ -326,21 +326,11 @@ fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>)
 
 /// Keeps `width` at the width of the element.
 fn watch_width(node: NodeRef<html::Div>, width: RwSignal<f64>) {
-    Effect::new(move |_| {
-        let Some(element) = node.get() else { return };
-        let observed = element.clone();
-        let measure = Closure::<dyn FnMut()>::new(move || {
-            let new = f64::from(element.client_width()).max(60.0);
-            if width.try_get_untracked().is_some_and(|old| (old - new).abs() > 0.5) {
-                width.set(new);
-            }
-        });
-        if let Ok(observer) = web_sys::ResizeObserver::new(measure.as_ref().unchecked_ref()) {
-            observer.observe(&observed);
-            let guard = StoredValue::new_local((observer, measure));
-            on_cleanup(move || {
-                guard.try_update_value(|(observer, _)| observer.disconnect());
-            });
+    use_resize_observer(node, move |_, _| {
+        let Some(Some(element)) = node.try_get_untracked() else { return };
+        let new = f64::from(element.client_width()).max(60.0);
+        if width.try_get_untracked().is_some_and(|old| (old - new).abs() > 0.5) {
+            width.set(new);
         }
     });
 }

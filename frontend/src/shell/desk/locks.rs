@@ -1,10 +1,11 @@
 //! Which sessions other tabs drive, and the list that follows from it.
 
 use agent::effect::SessionSummary;
+use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 
 use super::{Desk, own_name};
-use crate::shell::js::{hidden, sleep};
+use crate::shell::js::hidden;
 use crate::shell::{kept, lock};
 use crate::state::Sessions;
 
@@ -19,7 +20,7 @@ impl Desk {
             return;
         }
         while !hidden() && self.others_hold_any() {
-            sleep(LOOK_AGAIN).await;
+            TimeoutFuture::new(LOOK_AGAIN).await;
             self.see_locks().await;
         }
         self.looking.set(false);
