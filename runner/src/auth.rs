@@ -8,9 +8,10 @@
 //! A page that has proved itself holds a [`Pass`] for its HTTP requests, which ends with its socket.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use shared::{ClientId, Problem, ProblemCode, Timestamp, shown};
 use tokio_util::sync::CancellationToken;
@@ -21,30 +22,30 @@ use crate::secret::{Secret, SecretHash};
 use crate::store::{self, Store, StoreError};
 
 /// The most clients that may be paired at once.
-pub const MAX_CLIENTS: usize = 100;
+pub(crate) const MAX_CLIENTS: usize = 100;
 /// The longest name of a client, in characters.
-pub const MAX_NAME_CHARS: usize = 80;
+pub(crate) const MAX_NAME_CHARS: usize = 80;
 
 /// Between two notes in the store that a client was seen.
 const SEEN_EVERY_MS: u64 = 60_000;
 
 /// A client as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Client {
+pub(crate) struct Client {
     /// Its id.
-    pub id: ClientId,
+    pub(crate) id: ClientId,
     /// What it calls itself.
-    pub name: String,
+    pub(crate) name: String,
     /// When it was paired.
-    pub created: Timestamp,
+    pub(crate) created: Timestamp,
     /// When it was last seen; exact to a minute.
-    pub seen: Timestamp,
+    pub(crate) seen: Timestamp,
     /// The client that made its pairing link.
     #[serde(default)]
-    pub paired_by: Option<ClientId>,
+    pub(crate) paired_by: Option<ClientId>,
     /// Whether it is a page, which proves itself by a key.
     #[serde(default)]
-    pub is_page: bool,
+    pub(crate) is_page: bool,
 }
 
 struct Entry {
@@ -62,9 +63,10 @@ enum Means {
 
 /// All clients. A cheap handle.
 #[derive(Clone)]
-pub struct Clients {
+pub(crate) struct Clients {
     entries: Arc<Mutex<Vec<Entry>>>,
     passes: Arc<Mutex<Passes>>,
+    throttle: Arc<Throttle>,
     store: Store,
 }
 
@@ -75,14 +77,14 @@ struct Passes {
 }
 
 /// What a page on a socket shows for its HTTP requests. Dropping it ends it.
-pub struct Pass {
+pub(crate) struct Pass {
     number: u64,
     passes: Arc<Mutex<Passes>>,
 }
 
 impl Drop for Pass {
     fn drop(&mut self) {
-        self.passes.lock().unwrap_or_else(PoisonError::into_inner).open.remove(&self.number);
+        self.passes.lock().open.remove(&self.number);
     }
 }
 
@@ -91,7 +93,7 @@ impl Clients {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub async fn open(store: Store) -> Result<Self, StoreError> {
+    pub(crate) async fn open(store: Store) -> Result<Self, StoreError> {
         let known = store.list_clients().await?;
         let revoked =
             known.iter().filter(|(client, _)| client.revoked.is_some()).map(|(client, _)| client.id);
@@ -114,14 +116,19 @@ impl Clients {
                 },
                 revoked: CancellationToken::new(),
             });
-        Ok(Self { entries: Arc::new(Mutex::new(entries.collect())), passes: Arc::default(), store })
+        Ok(Self {
+            entries: Arc::new(Mutex::new(entries.collect())),
+            passes: Arc::default(),
+            throttle: Arc::default(),
+            store,
+        })
     }
 
     /// Makes a program a client, and its credential.
     ///
     /// # Errors
     /// If there are too many, who paired it was revoked, or the system's random source or the store fails.
-    pub async fn add(
+    pub(crate) async fn add(
         &self,
         name: &str,
         paired_by: Option<ClientId>,
@@ -137,7 +144,7 @@ impl Clients {
     ///
     /// # Errors
     /// As for [`Self::add`].
-    pub async fn add_page(
+    pub(crate) async fn add_page(
         &self,
         name: &str,
         key: PublicKey,
@@ -193,8 +200,19 @@ impl Clients {
         ))
     }
 
+    /// After a wrong credential, code or proof: waits as long as it has earned. False if there were too many.
+    pub(crate) async fn punish_guess(&self) -> bool {
+        match self.throttle.count() {
+            Verdict::Slow(wait) => {
+                tokio::time::sleep(wait).await;
+                true
+            }
+            Verdict::TooMany => false,
+        }
+    }
+
     /// Whose credential this is.
-    pub fn find(&self, credential: &str) -> Option<ClientId> {
+    pub(crate) fn find(&self, credential: &str) -> Option<ClientId> {
         let presented = SecretHash::of(credential);
         // All of them, so that the time does not tell which.
         self.lock().iter().fold(None, |found, entry| match &entry.means {
@@ -204,7 +222,7 @@ impl Clients {
     }
 
     /// Whose page holds this pass.
-    pub fn find_pass(&self, token: &str) -> Option<ClientId> {
+    pub(crate) fn find_pass(&self, token: &str) -> Option<ClientId> {
         let presented = SecretHash::of(token);
         let holder =
             self.passes().open.values().fold(None, |found, (hash, client)| {
@@ -214,7 +232,7 @@ impl Clients {
     }
 
     /// The key by which a page proves itself.
-    pub fn key(&self, id: ClientId) -> Option<PublicKey> {
+    pub(crate) fn key(&self, id: ClientId) -> Option<PublicKey> {
         let entries = self.lock();
         let entry = entries.iter().find(|entry| entry.client.id == id)?;
         match entry.means {
@@ -227,7 +245,7 @@ impl Clients {
     ///
     /// # Errors
     /// If the system's random source fails.
-    pub fn admit(&self, client: ClientId) -> Result<(Pass, Secret), Problem> {
+    pub(crate) fn admit(&self, client: ClientId) -> Result<(Pass, Secret), Problem> {
         let token = Secret::credential().map_err(no_chance)?;
         let mut passes = self.passes();
         passes.next += 1;
@@ -237,17 +255,17 @@ impl Clients {
     }
 
     /// Whether a client is paired.
-    pub fn knows(&self, id: ClientId) -> bool {
+    pub(crate) fn knows(&self, id: ClientId) -> bool {
         self.revocation(id).is_some()
     }
 
     /// What is cancelled when this client is revoked; `None` if it is not paired.
-    pub fn revocation(&self, id: ClientId) -> Option<CancellationToken> {
+    pub(crate) fn revocation(&self, id: ClientId) -> Option<CancellationToken> {
         self.lock().iter().find(|entry| entry.client.id == id).map(|entry| entry.revoked.clone())
     }
 
     /// All of them, the oldest first.
-    pub fn list(&self) -> Vec<Client> {
+    pub(crate) fn list(&self) -> Vec<Client> {
         self.lock().iter().map(|entry| entry.client.clone()).collect()
     }
 
@@ -256,7 +274,7 @@ impl Clients {
     ///
     /// # Errors
     /// If the store cannot be written: then they are good again after a restart.
-    pub async fn revoke(
+    pub(crate) async fn revoke(
         &self,
         id: ClientId,
         now: Timestamp,
@@ -282,7 +300,7 @@ impl Clients {
     }
 
     /// Notes that a client was seen.
-    pub async fn saw(&self, id: ClientId, now: Timestamp) {
+    pub(crate) async fn saw(&self, id: ClientId, now: Timestamp) {
         let stale = {
             let mut entries = self.lock();
             let entry = entries.iter_mut().find(|entry| entry.client.id == id);
@@ -300,11 +318,11 @@ impl Clients {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Entry>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock()
     }
 
     fn passes(&self) -> MutexGuard<'_, Passes> {
-        self.passes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.passes.lock()
     }
 }
 
@@ -350,7 +368,7 @@ fn tidy(name: &str) -> String {
 
 /// What to do with a wrong credential or code.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+enum Verdict {
     /// Answer after this long.
     Slow(Duration),
     /// Answer 429 at once.
@@ -359,23 +377,23 @@ pub enum Verdict {
 
 /// Slows guessing down, for all guessers together: on loopback they all have the same address.
 #[derive(Default)]
-pub struct Throttle {
+struct Throttle {
     wrong: Mutex<VecDeque<Instant>>,
 }
 
 impl Throttle {
     /// How far back wrong tries count.
-    pub const WINDOW: Duration = Duration::from_secs(60);
+    const WINDOW: Duration = Duration::from_secs(60);
     /// How many of them are answered at all.
-    pub const LIMIT: usize = 10;
+    const LIMIT: usize = 10;
 
     /// Counts a wrong try.
-    pub fn count(&self) -> Verdict {
+    fn count(&self) -> Verdict {
         self.count_at(Instant::now())
     }
 
     fn count_at(&self, now: Instant) -> Verdict {
-        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wrong = self.wrong.lock();
         while wrong.front().is_some_and(|at| now.saturating_duration_since(*at) > Self::WINDOW) {
             wrong.pop_front();
         }

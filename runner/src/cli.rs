@@ -9,8 +9,14 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{DEFAULT_LOG, DEFAULT_PORT, DEFAULT_RUNNING, MAX_RUNNING};
-
+/// Where the page is, unless told.
+pub const DEFAULT_PORT: u16 = 8757;
+/// How many commands run at once, unless told.
+pub const DEFAULT_RUNNING: u16 = 128;
+/// How many may be allowed to: each costs the runner four descriptors and the system at least two processes.
+pub const MAX_RUNNING: u16 = 10_000;
+/// What is logged, unless told.
+pub const DEFAULT_LOG: &str = "info";
 const AFTER_HELP: &str = "\
 Keys of model providers, from the environment (or from [anthropic] in the configuration file):
   ANTHROPIC_API_KEY   The key that the relay uses. It is sent to no page and given to no command;
@@ -46,7 +52,7 @@ failed, 2 for a wrong command line, 130 if a second signal cut the end short.";
 #[command(name = "meanwhile", version, after_help = AFTER_HELP, args_conflicts_with_subcommands = false)]
 pub struct Cli {
     #[command(flatten)]
-    pub place: Place,
+    pub options: CliOptions,
     #[command(flatten)]
     pub serve: Serve,
     #[command(subcommand)]
@@ -55,7 +61,7 @@ pub struct Cli {
 
 /// Which runner is meant; also for the subcommands.
 #[derive(Args)]
-pub struct Place {
+pub struct CliOptions {
     /// Where commands run and files lie [default: the current folder]
     #[arg(long, value_name = "DIR", env = "MEANWHILE_WORKSPACE", hide_env_values = true, global = true)]
     pub workspace: Option<PathBuf>,
@@ -95,7 +101,7 @@ pub struct Serve {
     pub no_open: Option<bool>,
     #[arg(long, value_name = "FILTER", env = "MEANWHILE_LOG", hide_env_values = true,
           help = format!("What to log to standard error: off, error, warn, info, debug, trace, or by module as in \
-                          warn,runner::socket=debug [default: {DEFAULT_LOG}]"))]
+                          warn,runner::ws=debug [default: {DEFAULT_LOG}]"))]
     pub log: Option<String>,
     #[arg(
         long,

@@ -1,10 +1,17 @@
-//! A clock that does not jump, and goes on while the machine sleeps: `std`'s stands still then, on Linux.
+//! The time: [`now`] for people and for what outlives the process, [`since_boot`] for spans.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
+use shared::Timestamp;
 
-/// Since the machine was started.
+/// By the system's clock, which may be set.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Since the machine was started: it does not jump, and goes on while the machine sleeps; `std`'s stands still then, on Linux.
 pub(crate) fn since_boot() -> Duration {
     #[cfg(target_os = "linux")]
     let clock = ClockId::Boottime;

@@ -13,58 +13,50 @@ use serde::Deserialize;
 use thiserror::Error;
 use tracing_subscriber::filter::Targets;
 
-use crate::cli::{Place, Serve};
+use crate::cli::{CliOptions, DEFAULT_LOG, DEFAULT_PORT, DEFAULT_RUNNING, MAX_RUNNING, Serve};
 use crate::keys::variable;
 use crate::secret::{Secret, SecretHash};
 
-/// Where the page is, unless told.
-pub const DEFAULT_PORT: u16 = 8757;
-/// How many commands run at once, unless told.
-pub const DEFAULT_RUNNING: u16 = 128;
-/// How many may be allowed to: each costs the runner four descriptors and the system at least two processes.
-pub const MAX_RUNNING: u16 = 10_000;
-/// What is logged, unless told.
-pub const DEFAULT_LOG: &str = "info";
 /// Where Anthropic's models are, unless told.
-pub const DEFAULT_ANTHROPIC: &str = "https://api.anthropic.com";
+pub(crate) const DEFAULT_ANTHROPIC: &str = "https://api.anthropic.com";
 
 /// All settings of a runner that serves.
-pub struct Config {
+pub(crate) struct Config {
     /// Where commands run: absolute, without symlinks.
-    pub workspace: PathBuf,
+    pub(crate) workspace: PathBuf,
     /// Where the runner keeps what it knows.
-    pub state_dir: PathBuf,
+    pub(crate) state_dir: PathBuf,
     /// The address to listen on.
-    pub host: IpAddr,
+    pub(crate) host: IpAddr,
     /// The port to listen on; 0 for any.
-    pub port: u16,
+    pub(crate) port: u16,
     /// Whether to open a browser.
-    pub open: bool,
+    pub(crate) open: bool,
     /// What to log.
-    pub log: Targets,
+    pub(crate) log: Targets,
     /// Further origins that may talk to the runner, as browsers write them.
-    pub dev_origins: Vec<String>,
+    pub(crate) dev_origins: Vec<String>,
     /// Further origins that the page may fetch from, as browsers write them.
-    pub connect: Vec<String>,
+    pub(crate) connect: Vec<String>,
     /// How many commands run at once.
-    pub max_running: u16,
+    pub(crate) max_running: u16,
     /// With `Some` commands are confined to the workspace, a temporary folder and these paths, absolute.
-    pub confine: Option<Vec<PathBuf>>,
+    pub(crate) confine: Option<Vec<PathBuf>>,
     /// The relay's upstream.
-    pub anthropic: Upstream,
+    pub(crate) anthropic: Upstream,
 }
 
 /// A model provider that the relay knows.
-pub struct Upstream {
+pub(crate) struct Upstream {
     /// Without a slash at its end.
-    pub base: String,
+    pub(crate) base: String,
     /// Without it the relay refuses with a sentence that says how to set it.
-    pub key: Option<Secret>,
+    pub(crate) key: Option<Secret>,
 }
 
 /// What is wrong with the settings.
 #[derive(Debug, Error)]
-pub enum ConfigError {
+pub(crate) enum ConfigError {
     #[error("The configuration file {path} could not be read: {error}")]
     File { path: PathBuf, error: io::Error },
     #[error("The configuration file {path} is wrong at line {line}: {message}")]
@@ -143,9 +135,9 @@ impl Config {
     ///
     /// # Errors
     /// The first thing that is wrong, with the way out.
-    pub fn new(place: &Place, serve: Serve) -> Result<Self, ConfigError> {
-        let file = read_file(place.config.as_deref())?;
-        let (workspace, state_dir) = settle_place(place, &file)?;
+    pub(crate) fn new(options: &CliOptions, serve: Serve) -> Result<Self, ConfigError> {
+        let file = read_file(options.config.as_deref())?;
+        let (workspace, state_dir) = settle_options(options, &file)?;
         let host = serve.host.or(file.host).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         if !host.is_loopback() && !serve.dangerously_expose {
             return Err(ConfigError::Exposed(host));
@@ -186,17 +178,17 @@ impl Config {
 ///
 /// # Errors
 /// What is wrong with them, or with the configuration file.
-pub fn settle(place: &Place) -> Result<(PathBuf, PathBuf), ConfigError> {
-    settle_place(place, &read_file(place.config.as_deref())?)
+pub(crate) fn settle(options: &CliOptions) -> Result<(PathBuf, PathBuf), ConfigError> {
+    settle_options(options, &read_file(options.config.as_deref())?)
 }
 
-fn settle_place(place: &Place, file: &File) -> Result<(PathBuf, PathBuf), ConfigError> {
-    let workspace = place.workspace.as_ref().or(file.workspace.as_ref());
+fn settle_options(options: &CliOptions, file: &File) -> Result<(PathBuf, PathBuf), ConfigError> {
+    let workspace = options.workspace.as_ref().or(file.workspace.as_ref());
     let workspace = workspace.cloned().unwrap_or_else(|| PathBuf::from("."));
     let workspace = fs::canonicalize(&workspace)
         .and_then(|path| if path.is_dir() { Ok(path) } else { Err(io::ErrorKind::NotADirectory.into()) })
         .map_err(|error| ConfigError::Workspace { path: workspace, error })?;
-    let state_dir = match place.state_dir.as_ref().or(file.state_dir.as_ref()) {
+    let state_dir = match options.state_dir.as_ref().or(file.state_dir.as_ref()) {
         Some(path) => path.clone(),
         None => default_state_dir(&workspace)?,
     };
@@ -266,15 +258,9 @@ fn read_file(named: Option<&Path>) -> Result<File, ConfigError> {
     Ok(file)
 }
 
-#[cfg(unix)]
 fn others_may_read(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
-}
-
-#[cfg(not(unix))]
-const fn others_may_read(_path: &Path) -> bool {
-    false
 }
 
 fn origins(setting: &'static str, said: Vec<String>, file: Vec<String>) -> Result<Vec<String>, ConfigError> {
@@ -330,7 +316,7 @@ mod tests {
     fn settle(arguments: &[&str]) -> Result<Config, ConfigError> {
         let cli = Cli::try_parse_from([&["meanwhile"], arguments].concat())
             .unwrap_or_else(|error| panic!("{error}"));
-        Config::new(&cli.place, cli.serve)
+        Config::new(&cli.options, cli.serve)
     }
 
     fn file(text: &str, mode: u32) -> (tempfile::TempDir, String) {

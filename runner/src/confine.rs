@@ -36,7 +36,7 @@ pub struct Confine {
 
 /// Why commands cannot be confined.
 #[derive(Debug, Error)]
-pub enum ConfineError {
+pub(crate) enum ConfineError {
     #[error("the temporary folder {} cannot be made: {error}", path.display())]
     Temporary { path: PathBuf, error: io::Error },
     #[error("{0}. Start without --confine if commands may write wherever you may")]
@@ -48,7 +48,7 @@ impl Confine {
     ///
     /// # Errors
     /// The folder cannot be made, or the system cannot.
-    pub fn new(
+    pub(crate) fn new(
         workspace: &Path,
         state: &Path,
         named: Vec<PathBuf>,
@@ -78,7 +78,7 @@ impl Confine {
     }
 
     /// Removes what they left there.
-    pub fn clean(&self) {
+    pub(crate) fn clean(&self) {
         if let Err(error) = std::fs::remove_dir_all(&self.temporary) {
             tracing::debug!(%error, "the temporary folder stays");
         }

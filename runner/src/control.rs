@@ -19,8 +19,9 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 
+use crate::app::App;
 use crate::auth::Client;
-use crate::server::{Runner, now};
+use crate::clock::now;
 
 const NAME: &str = "control";
 /// The longest line of a request.
@@ -35,7 +36,7 @@ const MAX_CONNECTIONS: usize = 8;
 /// What can be asked.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
-pub enum Ask {
+pub(crate) enum Ask {
     /// For a fresh pairing link.
     Pair,
     /// For the list of clients.
@@ -55,7 +56,7 @@ pub enum Ask {
 /// What is answered. Without `Debug`: it holds codes and credentials.
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
-pub enum Answer {
+pub(crate) enum Answer {
     /// A link that pairs.
     Link {
         /// It.
@@ -89,7 +90,7 @@ pub enum Answer {
 
 /// Why a runner could not be asked.
 #[derive(Debug, Error)]
-pub enum ControlError {
+pub(crate) enum ControlError {
     #[error(
         "No runner is running for this workspace (looked in {}). Start one with `meanwhile`, or name the right one with --workspace \
          DIR or --state-dir DIR.",
@@ -104,7 +105,7 @@ pub enum ControlError {
 ///
 /// # Errors
 /// There is none, or it does not answer.
-pub fn ask(state_dir: &Path, ask: &Ask) -> Result<Answer, ControlError> {
+pub(crate) fn ask(state_dir: &Path, ask: &Ask) -> Result<Answer, ControlError> {
     let mut stream = UnixStream::connect(state_dir.join(NAME))
         .map_err(|_| ControlError::NotRunning(state_dir.to_owned()))?;
     let mut talk = || -> io::Result<Answer> {
@@ -124,7 +125,7 @@ pub fn ask(state_dir: &Path, ask: &Ask) -> Result<Answer, ControlError> {
 ///
 /// # Errors
 /// If the system refuses, also because the path is too long for a socket.
-pub fn bind(state_dir: &Path) -> io::Result<UnixListener> {
+pub(crate) fn bind(state_dir: &Path) -> io::Result<UnixListener> {
     let path = state_dir.join(NAME);
     match fs::remove_file(&path) {
         Ok(()) => {}
@@ -137,18 +138,18 @@ pub fn bind(state_dir: &Path) -> io::Result<UnixListener> {
 }
 
 /// Answers until it is dropped.
-pub async fn serve(listener: UnixListener, runner: Arc<Runner>) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+pub(crate) async fn serve(listener: UnixListener, app: Arc<App>) {
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let runner = Arc::clone(&runner);
+                let app = Arc::clone(&app);
                 tokio::spawn(async move {
-                    if let Ok(Err(error)) = tokio::time::timeout(TIME, talk(stream, &runner)).await {
+                    if let Ok(Err(error)) = tokio::time::timeout(TIME, talk(stream, &app)).await {
                         tracing::debug!("A conversation over the control socket broke off: {error}");
                     }
-                    drop(place);
+                    drop(permit);
                 });
             }
             Err(error) => {
@@ -159,12 +160,12 @@ pub async fn serve(listener: UnixListener, runner: Arc<Runner>) {
     }
 }
 
-async fn talk(mut stream: tokio::net::UnixStream, runner: &Runner) -> io::Result<()> {
+async fn talk(mut stream: tokio::net::UnixStream, app: &App) -> io::Result<()> {
     let (reader, mut writer) = stream.split();
     let mut line = String::new();
     tokio::io::BufReader::new(reader.take(MAX_LINE)).read_line(&mut line).await?;
     let answer = match serde_json::from_str(&line) {
-        Ok(ask) => answer(runner, ask).await,
+        Ok(ask) => answer(app, ask).await,
         Err(error) => {
             Err(Problem::new(ProblemCode::Malformed, format!("The request could not be read: {error}.")))
         }
@@ -174,10 +175,10 @@ async fn talk(mut stream: tokio::net::UnixStream, runner: &Runner) -> io::Result
     writer.write_all(text.as_bytes()).await
 }
 
-async fn answer(runner: &Runner, ask: Ask) -> Result<Answer, Problem> {
+async fn answer(app: &App, ask: Ask) -> Result<Answer, Problem> {
     match ask {
         Ask::Pair => {
-            let url = runner.pairing_link(None).map_err(|error| {
+            let url = app.pairing_link(None).map_err(|error| {
                 Problem::retryable(
                     ProblemCode::System,
                     format!("The system's random source failed: {error}."),
@@ -186,18 +187,18 @@ async fn answer(runner: &Runner, ask: Ask) -> Result<Answer, Problem> {
             Ok(Answer::Link { url })
         }
         Ask::Clients => {
-            let clients = runner.clients.list().into_iter();
+            let clients = app.clients.list().into_iter();
             Ok(Answer::Clients {
-                clients: clients.map(|client| (client.clone(), runner.hub.tabs_of(client.id))).collect(),
+                clients: clients.map(|client| (client.clone(), app.hub.tabs_of(client.id))).collect(),
             })
         }
         Ask::Add { name } => {
-            let (client, credential) = runner.clients.add(&name, None, now()).await?;
+            let (client, credential) = app.clients.add(&name, None, now()).await?;
             Ok(Answer::Added { client, credential: credential.expose().to_owned() })
         }
         Ask::Revoke { client } => {
             let wanted = client.trim().to_ascii_lowercase();
-            let mut fitting = runner
+            let mut fitting = app
                 .clients
                 .list()
                 .into_iter()
@@ -209,7 +210,7 @@ async fn answer(runner: &Runner, ask: Ask) -> Result<Answer, Problem> {
                 );
                 return Err(Problem::new(ProblemCode::NotFound, words));
             };
-            let (fallen, written) = runner.revoke(id).await;
+            let (fallen, written) = app.revoke(id).await;
             match written {
                 Ok(()) => Ok(Answer::Revoked { client: id, others: fallen.len().saturating_sub(1) }),
                 Err(error) => Err(Problem::new(

@@ -2,9 +2,16 @@
 
 use std::path::Path;
 
+use axum::extract::Request;
+use axum::http::{HeaderMap, Method};
+use shared::Timestamp;
+
+use crate::auth::Clients;
+use crate::http::gate::{self, Gate};
 use crate::shim::wire::{self, Exited, FromShim, ToShim};
 use crate::state_dir::StateDir;
 use crate::store::Store;
+use crate::{page, relay};
 
 /// The shim's end of the wire: the bytes in pieces of `step`. How many frames were read, and whether the rest is wrong.
 pub fn wire_to_shim(bytes: &[u8], step: usize) -> (usize, bool) {
@@ -56,4 +63,50 @@ pub fn store(folder: &Path, bytes: &[u8]) -> Option<String> {
 /// Output as text for the model.
 pub fn clean(bytes: &[u8]) -> String {
     crate::tasks::clean(bytes)
+}
+
+/// The checks before every request, of a runner with one client.
+pub struct Door {
+    gate: Gate,
+    /// What the client shows.
+    pub credential: String,
+}
+
+impl Door {
+    /// Over a store in this folder.
+    ///
+    /// # Panics
+    /// If the folder cannot be used.
+    pub async fn open(folder: &Path, port: u16) -> Self {
+        let state = StateDir::open(folder).expect("the folder is the test's own");
+        let store = Store::open(&state).expect("the store is new");
+        let clients = Clients::open(store).await.expect("the store is new");
+        let (_, credential) = clients.add("a program", None, Timestamp(1)).await.expect("it is the first");
+        let gate = Gate::new([127, 0, 0, 1].into(), port, &[], clients);
+        Self { gate, credential: credential.expose().to_owned() }
+    }
+
+    /// Whether a request gets in.
+    pub async fn admits(&self, request: &mut Request) -> bool {
+        self.gate.admit(request).await.is_ok()
+    }
+}
+
+/// Whether everybody may ask for this.
+pub fn is_public(method: &Method, path: &str, headers: &HeaderMap) -> bool {
+    if matches!(*method, Method::GET | Method::HEAD) && !is_handshake(headers) {
+        page::lookup(path, "").is_some()
+    } else {
+        *method == Method::POST && path == gate::PAIR_PATH
+    }
+}
+
+/// Whether a request wants to become something else.
+pub fn is_handshake(headers: &HeaderMap) -> bool {
+    gate::is_handshake(headers)
+}
+
+/// The method that the relay calls this with, if it knows it.
+pub fn relay_method(target: &str) -> Option<Method> {
+    relay::method_of(target)
 }

@@ -22,7 +22,7 @@ const MAX_BYTES: u64 = 4096;
 
 /// Why there is no key.
 #[derive(Debug, Error)]
-pub enum IdentityError {
+pub(crate) enum IdentityError {
     #[error("The runner's key {0} cannot be used: {1}.")]
     System(PathBuf, io::Error),
     #[error(
@@ -35,7 +35,7 @@ pub enum IdentityError {
 }
 
 /// The runner's key.
-pub struct Identity {
+pub(crate) struct Identity {
     pair: EcdsaKeyPair,
     random: SystemRandom,
 }
@@ -45,7 +45,7 @@ impl Identity {
     ///
     /// # Errors
     /// It cannot be read or made.
-    pub fn open(state_dir: &Path) -> Result<Self, IdentityError> {
+    pub(crate) fn open(state_dir: &Path) -> Result<Self, IdentityError> {
         let path = state_dir.join(NAME);
         let system = |error| IdentityError::System(path.clone(), error);
         let random = SystemRandom::new();
@@ -65,7 +65,7 @@ impl Identity {
     }
 
     /// What pages keep of it.
-    pub fn public(&self) -> &[u8] {
+    pub(crate) fn public(&self) -> &[u8] {
         self.pair.public_key().as_ref()
     }
 
@@ -73,7 +73,7 @@ impl Identity {
     ///
     /// # Errors
     /// If the system's random source fails.
-    pub fn sign(&self, text: &str) -> Result<Vec<u8>, IdentityError> {
+    pub(crate) fn sign(&self, text: &str) -> Result<Vec<u8>, IdentityError> {
         let signature = self.pair.sign(&self.random, text.as_bytes()).map_err(|_| IdentityError::Random)?;
         Ok(signature.as_ref().to_vec())
     }
@@ -81,11 +81,11 @@ impl Identity {
 
 /// A page's public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PublicKey(pub [u8; KEY_BYTES]);
+pub(crate) struct PublicKey(pub(crate) [u8; KEY_BYTES]);
 
 impl PublicKey {
     /// A key as a page sends it; `None` if it has not the form of one.
-    pub fn read(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         // Verifying a signature does not say whether the key was wrong or the signature; an agreement fails for a wrong key alone.
         let own = EphemeralPrivateKey::generate(&ECDH_P256, &SystemRandom::new()).ok()?;
         agree_ephemeral(own, &agreement::UnparsedPublicKey::new(&ECDH_P256, bytes), |_| ()).ok()?;
@@ -93,7 +93,7 @@ impl PublicKey {
     }
 
     /// Whether this key's owner signed the text.
-    pub fn verifies(&self, text: &str, signature: &[u8]) -> bool {
+    pub(crate) fn verifies(&self, text: &str, signature: &[u8]) -> bool {
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, self.0.as_slice())
             .verify(text.as_bytes(), signature)
             .is_ok()

@@ -17,7 +17,8 @@ use tracing_subscriber::Layer as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::cli::{Cli, ClientsAction, Command, Place, Serve};
+use crate::cli::{Cli, CliOptions, ClientsAction, Command, Serve};
+use crate::clock::now;
 use crate::config::{self, Config, ConfigError};
 use crate::control::{self, Answer, Ask, ControlError};
 use crate::http::headers::SERVER_NAME;
@@ -67,23 +68,23 @@ pub fn main(cli: Cli) -> ExitCode {
         keys::hide();
     }
     match cli.command {
-        None => conclude(serve(&cli.place, cli.serve)),
-        Some(Command::Pair { qr }) => conclude(ask(&cli.place, &Ask::Pair, qr)),
+        None => conclude(serve(&cli.options, cli.serve)),
+        Some(Command::Pair { qr }) => conclude(ask(&cli.options, &Ask::Pair, qr)),
         Some(Command::Clients { action: None | Some(ClientsAction::List) }) => {
-            conclude(ask(&cli.place, &Ask::Clients, false))
+            conclude(ask(&cli.options, &Ask::Clients, false))
         }
         Some(Command::Clients { action: Some(ClientsAction::Add { name }) }) => {
-            conclude(ask(&cli.place, &Ask::Add { name }, false))
+            conclude(ask(&cli.options, &Ask::Add { name }, false))
         }
         Some(Command::Clients { action: Some(ClientsAction::Revoke { client }) }) => {
-            conclude(ask(&cli.place, &Ask::Revoke { client }, false))
+            conclude(ask(&cli.options, &Ask::Revoke { client }, false))
         }
     }
 }
 
 /// Asks a runner, and prints its answer; a link with its code if `qr`, or if a person reads it.
-fn ask(place: &Place, ask: &Ask, qr: bool) -> Result<ExitCode, LaunchError> {
-    let (_, state_dir) = config::settle(place)?;
+fn ask(options: &CliOptions, ask: &Ask, qr: bool) -> Result<ExitCode, LaunchError> {
+    let (_, state_dir) = config::settle(options)?;
     let mut output = io::stdout().lock();
     let terminal = output.is_terminal();
     match control::ask(&state_dir, ask)? {
@@ -129,7 +130,7 @@ fn ask(place: &Place, ask: &Ask, qr: bool) -> Result<ExitCode, LaunchError> {
 
 /// How long ago something was, for people.
 fn ago(then: Timestamp) -> String {
-    let seconds = server::now().since(then) / 1000;
+    let seconds = now().since(then) / 1000;
     match seconds {
         0..60 => "just now".to_owned(),
         60..3_600 => format!("{} min ago", seconds / 60),
@@ -145,8 +146,8 @@ fn conclude(result: Result<ExitCode, impl Display>) -> ExitCode {
     })
 }
 
-fn serve(place: &Place, flags: Serve) -> Result<ExitCode, LaunchError> {
-    let config = Config::new(place, flags)?;
+fn serve(options: &CliOptions, flags: Serve) -> Result<ExitCode, LaunchError> {
+    let config = Config::new(options, flags)?;
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(terminal::Log)
         .with_ansi(io::stderr().is_terminal())
@@ -229,7 +230,6 @@ fn announce(link: &str, open: bool, workspace: &str) {
     });
 }
 
-#[cfg(unix)]
 async fn signalled(nohup: bool) -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -244,19 +244,8 @@ async fn signalled(nohup: bool) -> io::Result<()> {
 }
 
 /// Whether whoever started the runner (`nohup`) wants it to outlive its terminal.
-#[cfg(unix)]
 fn ignores_hang_up() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
-}
-
-#[cfg(not(unix))]
-const fn ignores_hang_up() -> bool {
-    false
-}
-
-#[cfg(not(unix))]
-async fn signalled(_nohup: bool) -> io::Result<()> {
-    tokio::signal::ctrl_c().await
 }

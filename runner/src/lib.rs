@@ -1,34 +1,42 @@
-//! The runner as a library: [`server::run`] is everything that the binary does once its settings are known.
+//! The runner as a library: `server::run` is everything that the binary does once its settings are known.
 //!
 //! What runs, from outside in: the accept loop (`http::accept`) → the checks that every request passes, whatever its
-//! route (`http::gate`) → the router (`http`) → the page, pairing, the relay or a socket (`socket`) → tasks, store and
-//! files. Nothing inside asks again who the client is, and nothing outside knows what a task is.
+//! route (`http::gate`) → the router → the page, pairing, the relay (`http`) or a socket (`ws`) → the services
+//! (`app::App`): tasks, files, store. Nothing inside asks again who the client is, and nothing outside knows what a task is.
+//!
+//! Public is what the binary and the tests of this crate use; `fuzzing` opens further doors for the fuzz targets.
 
-pub mod auth;
+mod app;
+mod auth;
 pub mod cli;
 mod clock;
-pub mod config;
-pub mod confine;
-pub mod control;
+mod config;
+mod confine;
+mod control;
 pub mod files;
-#[doc(hidden)]
+#[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod homes;
-pub mod http;
-pub mod identity;
+mod http;
+mod identity;
 mod keys;
 pub mod launch;
 pub mod limits;
-pub mod page;
-pub mod pairing;
-pub mod qr;
-pub mod relay;
+mod page;
+mod pairing;
+mod permits;
+mod qr;
+mod refusal;
+mod relay;
 pub mod sandbox;
-pub mod secret;
-pub mod server;
+mod secret;
+mod server;
+pub mod sessions;
 pub mod shim;
-pub mod socket;
 pub mod state_dir;
 pub mod store;
 pub mod tasks;
 mod terminal;
+mod ws;
+
+pub use server::routes;

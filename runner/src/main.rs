@@ -2,7 +2,7 @@
 //!
 //! What runs: two hidden subcommands are told apart before anything else, so that each stays one small process: `__shim`,
 //! which is one task's supervisor, and `__sandbox`, which becomes a command that only reads. Everything else is the command
-//! line: settings, state folder, socket, then [`runner::server::run`] until Ctrl-C or TERM. A second signal ends the process
+//! line: settings, state folder, socket, then `runner::server::run` until Ctrl-C or TERM. A second signal ends the process
 //! at once.
 
 use std::process::ExitCode;
@@ -14,7 +14,6 @@ use runner::launch;
 fn main() -> ExitCode {
     // Who started this may have blocked signals; a mask is inherited by all that is started, and nothing here wants one.
     // It cannot fail for the mask of one's own thread.
-    #[cfg(unix)]
     let _unblocked = nix::sys::signal::SigSet::all().thread_unblock();
     let subcommand = std::env::args_os().nth(1);
     if subcommand.as_ref().is_some_and(|argument| argument == "__shim") {

@@ -21,27 +21,27 @@ include!(concat!(env!("OUT_DIR"), "/page_files.rs"));
 
 /// What to answer for one path. Answers differ by `Accept-Encoding`, so they need `Vary: Accept-Encoding`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asset {
-    pub bytes: Cow<'static, [u8]>,
+pub(crate) struct Asset {
+    pub(crate) bytes: Cow<'static, [u8]>,
     /// The value of `Content-Type`.
-    pub content_type: &'static str,
+    pub(crate) content_type: &'static str,
     /// The value of `Content-Encoding`, if the bytes are compressed.
-    pub encoding: Option<&'static str>,
+    pub(crate) encoding: Option<&'static str>,
     /// The value of `ETag`, quotes included. Differs between encodings.
-    pub etag: &'static str,
+    pub(crate) etag: &'static str,
     /// The name holds a hash of the content: `Cache-Control: public, max-age=31536000, immutable`.
     /// Otherwise `no-cache`, which asks again with the tag.
-    pub immutable: bool,
+    pub(crate) immutable: bool,
 }
 
 /// Whether this binary holds a page, or only the sentence about building one.
-pub fn is_built() -> bool {
+pub(crate) fn is_built() -> bool {
     !FILES.is_empty()
 }
 
 /// The file at a URL path such as `/` or `/assets/style-1f.css`, compressed if the client takes brotli.
 /// `accept_encoding` is that header's value, or empty. `None` if the page has no such file.
-pub fn lookup(path: &str, accept_encoding: &str) -> Option<Asset> {
+pub(crate) fn lookup(path: &str, accept_encoding: &str) -> Option<Asset> {
     let path = path.strip_prefix('/')?;
     let path = if path.is_empty() { "index.html" } else { path };
     if !is_built() {

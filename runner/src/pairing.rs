@@ -5,9 +5,10 @@
 //! shows that it knows it, and so does the runner in its answer, so that a stranger at the runner's address learns nothing and
 //! is not taken for the runner.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use ring::hmac;
 use shared::ClientId;
 
@@ -16,13 +17,13 @@ use crate::clock::since_boot as clock;
 use crate::secret::{Secret, SecretHash};
 
 /// How long a code is good.
-pub const CODE_LIFE: Duration = Duration::from_secs(600);
+pub(crate) const CODE_LIFE: Duration = Duration::from_secs(600);
 /// How many codes may be open at once.
-pub const MAX_CODES: usize = 16;
+pub(crate) const MAX_CODES: usize = 16;
 
 /// The open codes. A cheap handle.
 #[derive(Clone, Default)]
-pub struct Pairing {
+pub(crate) struct Pairing {
     codes: Arc<Mutex<Vec<Open>>>,
 }
 
@@ -34,15 +35,15 @@ struct Open {
 }
 
 /// A code that was used up.
-pub struct Redeemed {
+pub(crate) struct Redeemed {
     code: Secret,
     /// The client that had asked for it; `None` if that was a person at the runner.
-    pub by: Option<ClientId>,
+    pub(crate) by: Option<ClientId>,
 }
 
 impl Redeemed {
     /// What shows that the runner knows the code, for this text.
-    pub fn proof(&self, text: &str) -> Vec<u8> {
+    pub(crate) fn proof(&self, text: &str) -> Vec<u8> {
         hmac::sign(&key(&self.code), text.as_bytes()).as_ref().to_vec()
     }
 }
@@ -52,7 +53,7 @@ impl Pairing {
     ///
     /// # Errors
     /// If the system's random source fails.
-    pub fn open_code(&self, by: Option<ClientId>) -> Result<Secret, getrandom::Error> {
+    pub(crate) fn open_code(&self, by: Option<ClientId>) -> Result<Secret, getrandom::Error> {
         let code = Secret::code()?;
         let now = clock();
         let mut codes = self.open(now);
@@ -64,18 +65,18 @@ impl Pairing {
     }
 
     /// Uses a code up that was sent, if it is open.
-    pub fn redeem(&self, code: &str) -> Option<Redeemed> {
+    pub(crate) fn redeem(&self, code: &str) -> Option<Redeemed> {
         let presented = SecretHash::of(code);
         self.take(clock(), |open| open.hash().matches(&presented))
     }
 
     /// Uses the code up that this proves, for this text.
-    pub fn redeem_by(&self, text: &str, proof: &[u8]) -> Option<Redeemed> {
+    pub(crate) fn redeem_by(&self, text: &str, proof: &[u8]) -> Option<Redeemed> {
         self.take(clock(), |open| hmac::verify(&key(open), text.as_bytes(), proof).is_ok())
     }
 
     /// Forgets the codes that these clients had asked for.
-    pub fn forget(&self, clients: &[ClientId]) {
+    pub(crate) fn forget(&self, clients: &[ClientId]) {
         self.open(clock()).retain(|open| open.by.is_none_or(|by| !clients.contains(&by)));
     }
 
@@ -91,7 +92,7 @@ impl Pairing {
     }
 
     fn open(&self, now: Duration) -> MutexGuard<'_, Vec<Open>> {
-        let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut codes = self.codes.lock();
         codes.retain(|open| open.expires > now);
         codes
     }

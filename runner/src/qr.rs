@@ -9,7 +9,7 @@ use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 
 /// The code, with the quiet zone around it and a line end behind each of its lines. `None` if the link is too long.
-pub fn code(link: &str, colours: bool) -> Option<String> {
+pub(crate) fn code(link: &str, colours: bool) -> Option<String> {
     let code = QrCode::with_error_correction_level(link, EcLevel::L).ok()?;
     let mut renderer = code.render::<Dense1x2>();
     if !colours {

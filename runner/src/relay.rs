@@ -7,28 +7,27 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER,
-    USER_AGENT,
-};
-use axum::http::{HeaderMap, HeaderValue, Method};
 use bytes::Bytes;
-use reqwest::{Body, Client, Response};
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName,
+    HeaderValue, RETRY_AFTER, USER_AGENT,
+};
+use reqwest::{Body, Client, Method, Response};
 use shared::{Problem, ProblemCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::config::{DEFAULT_ANTHROPIC, Upstream};
+use crate::config::Upstream;
 
 /// The one upstream there is so far.
-pub const ANTHROPIC: &str = "anthropic";
+pub(crate) const ANTHROPIC: &str = "anthropic";
 /// The version of the API that is asked for if the caller names none.
-pub const ANTHROPIC_VERSION: &str = "2026-10-21";
+pub(crate) const ANTHROPIC_VERSION: &str = "2026-10-21";
 /// How long an upstream may be silent, before its answer's head or within its body.
-pub const IDLE_TIME: Duration = Duration::from_secs(300);
+pub(crate) const IDLE_TIME: Duration = Duration::from_secs(300);
 /// The most calls at once.
-pub const MAX_CALLS: usize = 64;
+pub(crate) const MAX_CALLS: usize = 64;
 /// The largest body of a request to an upstream, in bytes.
-pub const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
+pub(crate) const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
 
 const CONNECT_TIME: Duration = Duration::from_secs(30);
 const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
@@ -50,21 +49,21 @@ const QUERY_NAMES: [&str; 4] = ["beta", "limit", "after_id", "before_id"];
 
 /// Calls upstreams. A cheap handle.
 #[derive(Clone)]
-pub struct Relay {
+pub(crate) struct Relay {
     client: Result<Client, String>,
     anthropic: Arc<Upstream>,
     places: Arc<Semaphore>,
 }
 
 /// An upstream's answer, with its place among [`MAX_CALLS`].
-pub struct Answer {
+pub(crate) struct Answer {
     response: Response,
     _place: OwnedSemaphorePermit,
 }
 
 impl Relay {
     /// A relay to this upstream.
-    pub fn new(anthropic: Upstream) -> Self {
+    pub(crate) fn new(anthropic: Upstream) -> Self {
         // An error means that there is one already, and any will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
         // A redirect would carry the key elsewhere.
@@ -85,7 +84,7 @@ impl Relay {
     }
 
     /// The upstreams that there is a key for.
-    pub fn ready(&self) -> Vec<String> {
+    pub(crate) fn ready(&self) -> Vec<String> {
         if self.anthropic.key.is_some() { vec![ANTHROPIC.to_owned()] } else { Vec::new() }
     }
 
@@ -93,7 +92,7 @@ impl Relay {
     ///
     /// # Errors
     /// No such upstream or path, no key, too many calls, or the upstream cannot be reached.
-    pub async fn call(
+    pub(crate) async fn call(
         &self,
         upstream: &str,
         method: Method,
@@ -149,7 +148,7 @@ impl Relay {
     ///
     /// # Errors
     /// Why not.
-    pub fn check(
+    pub(crate) fn check(
         &self,
         upstream: &str,
         method: &Method,
@@ -187,20 +186,21 @@ impl Relay {
     }
 
     fn unreachable(&self, why: &str) -> Problem {
-        let place =
-            if self.anthropic.base == DEFAULT_ANTHROPIC { DEFAULT_ANTHROPIC } else { &self.anthropic.base };
-        Problem::retryable(ProblemCode::Upstream, format!("{place} could not be reached: {why}."))
+        Problem::retryable(
+            ProblemCode::Upstream,
+            format!("{} could not be reached: {why}.", self.anthropic.base),
+        )
     }
 }
 
 impl Answer {
     /// The upstream's status.
-    pub fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         self.response.status().as_u16()
     }
 
     /// Those of the upstream's headers that are passed on.
-    pub fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
         let headers = self.response.headers();
         RESPONSE_HEADERS.into_iter().filter_map(|name| {
             let value = headers.get(&name)?.clone();
@@ -212,7 +212,7 @@ impl Answer {
     ///
     /// # Errors
     /// If the upstream breaks off or is silent for too long.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
         self.response.chunk().await.map_err(|error| {
             let words = if error.is_timeout() { "silent for five minutes".to_owned() } else { words(&error) };
             Problem::retryable(ProblemCode::Upstream, format!("The model's answer broke off: {words}."))
@@ -221,7 +221,7 @@ impl Answer {
 }
 
 /// The method that a target is called with, if the relay knows it.
-pub fn method_of(target: &str) -> Option<Method> {
+pub(crate) fn method_of(target: &str) -> Option<Method> {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let plain = |text: &str| {
         !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
@@ -270,6 +270,7 @@ fn words(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::DEFAULT_ANTHROPIC;
 
     #[test]
     fn targets() {

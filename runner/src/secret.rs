@@ -4,23 +4,21 @@
 //! one can be found by that word. Credentials and pairing codes are random bytes as base64url; of both only the SHA-256
 //! is kept, which is enough for values that cannot be guessed.
 
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 /// Begins every credential, so that one in a wrong place (a query, a log, a commit) can be recognised.
-pub const CREDENTIAL_PREFIX: &str = "mw_";
+pub(crate) const CREDENTIAL_PREFIX: &str = "mw_";
 
 /// A text that is not to be shown.
 #[derive(Clone)]
-pub struct Secret(String);
+pub(crate) struct Secret(String);
 
 impl Secret {
     /// Wraps a text that was read from the configuration or from a client.
-    pub fn new(text: impl Into<String>) -> Self {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
@@ -28,7 +26,7 @@ impl Secret {
     ///
     /// # Errors
     /// If the system's random source fails.
-    pub fn credential() -> Result<Self, getrandom::Error> {
+    pub(crate) fn credential() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes)?;
         Ok(Self(format!("{CREDENTIAL_PREFIX}{}", URL_SAFE_NO_PAD.encode(bytes))))
@@ -38,44 +36,41 @@ impl Secret {
     ///
     /// # Errors
     /// If the system's random source fails.
-    pub fn code() -> Result<Self, getrandom::Error> {
+    pub(crate) fn code() -> Result<Self, getrandom::Error> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes)?;
         Ok(Self(URL_SAFE_NO_PAD.encode(bytes)))
     }
 
     /// The text itself.
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 
     /// What is kept of it.
-    pub fn hash(&self) -> SecretHash {
+    pub(crate) fn hash(&self) -> SecretHash {
         SecretHash::of(&self.0)
     }
 }
 
 /// The SHA-256 of a secret.
 #[derive(Clone, Copy)]
-pub struct SecretHash(pub [u8; 32]);
+pub(crate) struct SecretHash(pub(crate) [u8; 32]);
 
 impl SecretHash {
     /// Hashes what a client presented.
-    pub fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         Self(Sha256::digest(text.as_bytes()).into())
     }
 
     /// Compares in constant time.
-    pub fn matches(&self, other: &Self) -> bool {
+    pub(crate) fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }
 
     /// As lower-case hexadecimal digits, for the store.
-    pub fn hex(&self) -> String {
-        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    pub(crate) fn hex(&self) -> String {
+        hex::encode(self.0)
     }
 }
 

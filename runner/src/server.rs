@@ -1,111 +1,53 @@
-//! A runner from its first breath to its last.
+//! Builds a runner and shuts it down.
 //!
 //! [`run`] owns everything that lives as long as the process: it is given a bound socket, the settings and the held
-//! state folder, says when it is ready, and returns once it is told to stop and all has ended: no more connections,
-//! sockets closed with 1001, tasks ended with grace.
+//! state folder, makes the services ([`App`]) and the transports over them, says when it is ready, and returns once it is
+//! told to stop and all has ended: no more connections, sockets closed with 1001, tasks ended with grace.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use axum::Router;
+use axum::http::Method;
+use axum::routing::get;
 use reqwest::Url;
-use shared::protocol::Confined;
-use shared::{ClientId, Timestamp};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use crate::app::App;
 use crate::auth::Clients;
 use crate::config::{Config, DEFAULT_ANTHROPIC};
 use crate::confine::{Confine, ConfineError};
 use crate::control;
-use crate::files::{Files, asks};
+use crate::files::{self, Files};
 use crate::homes::homes;
-use crate::http::gate::Gate;
+use crate::http::gate::{Gate, SOCKET_PATH};
 use crate::http::headers::Policy;
-use crate::http::{self, accept};
+use crate::http::{Http, ROUTES, accept};
 use crate::identity::{Identity, IdentityError};
 use crate::limits::{self, Limits};
 use crate::pairing::Pairing;
 use crate::relay::Relay;
-use crate::socket::hub::Hub;
-use crate::socket::operations::Operations;
+use crate::sessions::Operations;
+use crate::sessions::hub::Hub;
 use crate::state_dir::StateDir;
 use crate::store::{Store, StoreError};
 use crate::tasks::{Tasks, TasksConfig, TasksError};
+use crate::ws::{self, Sockets};
 
 /// How long connections may take to end once the runner stops.
 const CLOSE_TIME: Duration = Duration::from_secs(3);
 /// How long requests under way may take after that.
 const REQUEST_TIME: Duration = Duration::from_secs(2);
 
-/// Everything that requests and sockets share.
-pub struct Runner {
-    /// The checks before every route.
-    pub gate: Gate,
-    /// The headers of every answer.
-    pub policy: Policy,
-    /// By what pages know it.
-    pub identity: Identity,
-    /// Who is paired.
-    pub clients: Clients,
-    /// The open codes.
-    pub pairing: Pairing,
-    /// Who is connected.
-    pub hub: Hub,
-    /// Calls models.
-    pub relay: Relay,
-    /// Runs commands.
-    pub tasks: Tasks,
-    /// Reads and writes files.
-    pub files: Files,
-    /// What is under way, and what was done.
-    pub operations: Operations,
-    /// The sockets' tasks.
-    pub sockets: TaskTracker,
-    /// The requests' tasks.
-    pub requests: TaskTracker,
-    /// Where commands run.
-    pub workspace: String,
-    /// The same with the home folder as `~`.
-    pub workspace_short: String,
-    /// What the workspace is, if so much lies in it that each change of a file is to be allowed.
-    pub wide: Option<String>,
-    /// How commands are confined, if they are.
-    pub confined: Option<Confined>,
-    /// Where the page is: `http://127.0.0.1:8757`.
-    pub url: String,
-}
-
-impl Runner {
-    /// A link with a fresh code, for a client or for a person at the runner.
-    ///
-    /// # Errors
-    /// If the system's random source fails.
-    pub fn pairing_link(&self, by: Option<ClientId>) -> Result<String, getrandom::Error> {
-        Ok(format!("{}/#pair={}", self.url, self.pairing.open_code(by)?.expose()))
-    }
-
-    /// Revokes a client and all that it has paired: their sockets, requests and codes end. Gives who they were; if the
-    /// store cannot be written they are good again after a restart.
-    pub async fn revoke(&self, client: ClientId) -> (Vec<ClientId>, Result<(), StoreError>) {
-        let mut fallen = Vec::new();
-        let written = self.clients.revoke(client, now(), |gone| {
-            fallen = gone.to_vec();
-            self.pairing.forget(gone);
-            self.hub.revoke(gone);
-        });
-        let written = written.await;
-        (fallen, written)
-    }
-}
-
 /// Why a runner could not begin.
 #[derive(Debug, Error)]
-pub enum RunError {
+pub(crate) enum RunError {
     #[error("The system's random source failed: {0}.")]
     Random(#[from] getrandom::Error),
     #[error("The runner could not set itself up: {0}.")]
@@ -120,11 +62,18 @@ pub enum RunError {
     Confine(#[from] ConfineError),
 }
 
+/// Every route beside the page's files: its method, its path as the router writes it (`{name}` for a part, `{*name}` for the
+/// rest), and whether it is for everybody.
+pub fn routes() -> impl Iterator<Item = (Method, &'static str, bool)> {
+    let socket = (Method::GET, SOCKET_PATH, false);
+    ROUTES.into_iter().map(|route| (route.method, route.path, route.public)).chain([socket])
+}
+
 /// Runs until `stop`. `ready` is called once connections are accepted, with a link that pairs.
 ///
 /// # Errors
 /// Why it could not begin.
-pub async fn run(
+pub(crate) async fn run(
     listener: TcpListener,
     config: Config,
     state: StateDir,
@@ -132,11 +81,71 @@ pub async fn run(
     ready: impl FnOnce(&str),
 ) -> Result<(), RunError> {
     let address = listener.local_addr()?;
-    let open_files = limits::raise_open_files();
     let limits = Limits::default().with_running(config.max_running.into());
     let grace = limits.grace;
+    let upstream = origin(&config.anthropic.base);
+    let connect = [DEFAULT_ANTHROPIC, &upstream].into_iter().chain(config.connect.iter().map(String::as_str));
+    let policy = Policy::new(connect);
+    let dev_origins = config.dev_origins.clone();
+    let (app, confine) = services(address, config, &state, limits).await?;
+    let app = Arc::new(app);
+    let gate = Gate::new(address.ip(), address.port(), &dev_origins, app.clients.clone());
+    let sockets = Sockets { app: Arc::clone(&app), open: TaskTracker::new(), requests: TaskTracker::new() };
+    let socket = Router::new().route(SOCKET_PATH, get(ws::upgrade)).with_state(sockets.clone());
+    let http = Arc::new(Http::new(Arc::clone(&app), gate, policy, socket));
+    let control = match control::bind(state.path()) {
+        Ok(listener) => {
+            Some(AbortOnDropHandle::new(tokio::spawn(control::serve(listener, Arc::clone(&app)))))
+        }
+        Err(error) => {
+            tracing::warn!(
+                "`meanwhile pair` and `meanwhile clients` will not work: there is no control socket in {}: {error}",
+                state.path().display()
+            );
+            None
+        }
+    };
+    ready(&app.pairing_link(None)?);
+    let connections = TaskTracker::new();
+    let answer = move |request| {
+        let http = Arc::clone(&http);
+        async move { http.answer(request).await }
+    };
+    accept::serve(listener, accept::Bounds::default(), answer, stop, connections.clone()).await;
+
+    tracing::info!("Stopping.");
+    drop(control);
+    app.hub.stop();
+    connections.close();
+    sockets.open.close();
+    let closed = tokio::time::timeout(CLOSE_TIME, async {
+        connections.wait().await;
+        sockets.open.wait().await;
+    });
+    if closed.await.is_err() {
+        tracing::warn!("Some connections did not end in time.");
+    }
+    app.tasks.shutdown(grace).await;
+    if let Some(confine) = confine {
+        confine.clean();
+    }
+    sockets.requests.close();
+    if tokio::time::timeout(REQUEST_TIME, sockets.requests.wait()).await.is_err() {
+        tracing::warn!("Some requests did not end in time.");
+    }
+    Ok(())
+}
+
+/// The services, from the store up.
+async fn services(
+    address: SocketAddr,
+    config: Config,
+    state: &StateDir,
+    limits: Limits,
+) -> Result<(App, Option<Confine>), RunError> {
+    let open_files = limits::raise_open_files();
     let identity = Identity::open(state.path())?;
-    let store = Store::open(&state)?;
+    let store = Store::open(state)?;
     if let Some(warning) = store.warning() {
         tracing::warn!("{warning}");
     }
@@ -161,72 +170,27 @@ pub async fn run(
         confine: confine.clone(),
         limits,
     };
-    let wide = asks::wide(&config.workspace, &homes(std::env::var_os("HOME").as_deref()));
+    let wide = files::wide(&config.workspace, &homes(std::env::var_os("HOME").as_deref()));
     if let Some(words) = &wide {
         tracing::warn!("{words} Start the runner in a project's folder, or name one with --workspace DIR.");
     }
     let files = Files::open_as(&config.workspace, wide.clone())?;
-    let upstream = origin(&config.anthropic.base);
-    let connect = [DEFAULT_ANTHROPIC, &upstream].into_iter().chain(config.connect.iter().map(String::as_str));
-    let runner = Arc::new(Runner {
-        gate: Gate::new(address.ip(), address.port(), &config.dev_origins, clients.clone()),
-        policy: Policy::new(connect),
+    let app = App {
         identity,
         clients,
         pairing: Pairing::default(),
         hub: Hub::default(),
         relay: Relay::new(config.anthropic),
         tasks: Tasks::open(tasks, store.clone()).await?,
-        operations: Operations::open(store.clone(), files.clone()).await?,
+        operations: Operations::open(store, files.clone()).await?,
         files,
-        sockets: TaskTracker::new(),
-        requests: TaskTracker::new(),
         workspace: config.workspace.to_string_lossy().into_owned(),
         workspace_short: short(&config.workspace),
         wide,
         confined,
         url: page_url(address),
-    });
-    let control = match control::bind(state.path()) {
-        Ok(listener) => {
-            Some(AbortOnDropHandle::new(tokio::spawn(control::serve(listener, Arc::clone(&runner)))))
-        }
-        Err(error) => {
-            tracing::warn!(
-                "`meanwhile pair` and `meanwhile clients` will not work: there is no control socket in {}: {error}",
-                state.path().display()
-            );
-            None
-        }
     };
-    ready(&runner.pairing_link(None)?);
-    let connections = TaskTracker::new();
-    let router = http::router(Arc::clone(&runner));
-    let shared = Arc::clone(&runner);
-    let answer = move |request| http::answer(Arc::clone(&shared), router.clone(), request);
-    accept::serve(listener, accept::Bounds::default(), answer, stop, connections.clone()).await;
-
-    tracing::info!("Stopping.");
-    drop(control);
-    runner.hub.stop();
-    connections.close();
-    runner.sockets.close();
-    let closed = tokio::time::timeout(CLOSE_TIME, async {
-        connections.wait().await;
-        runner.sockets.wait().await;
-    });
-    if closed.await.is_err() {
-        tracing::warn!("Some connections did not end in time.");
-    }
-    runner.tasks.shutdown(grace).await;
-    if let Some(confine) = confine {
-        confine.clean();
-    }
-    runner.requests.close();
-    if tokio::time::timeout(REQUEST_TIME, runner.requests.wait()).await.is_err() {
-        tracing::warn!("Some requests did not end in time.");
-    }
-    Ok(())
+    Ok((app, confine))
 }
 
 /// A folder with the home folder as `~`.
@@ -252,12 +216,6 @@ fn page_url(address: SocketAddr) -> String {
         IpAddr::V4(ip) => format!("http://{ip}:{port}"),
         IpAddr::V6(ip) => format!("http://[{ip}]:{port}"),
     }
-}
-
-/// The time by the system's clock.
-pub fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// The running program, for the shims. On Linux by the name that stays right when the file is replaced by a newer one meanwhile:

@@ -6,6 +6,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -103,16 +104,10 @@ fn is_alive(pid: u32) -> bool {
 }
 
 fn make(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-#[cfg(unix)]
 fn check(path: &Path) -> Result<(), StateDirError> {
-    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     let system = |error| StateDirError::System { path: path.to_owned(), error };
     let metadata = fs::symlink_metadata(path).map_err(system)?;
     if metadata.is_symlink() {
@@ -134,27 +129,16 @@ fn check(path: &Path) -> Result<(), StateDirError> {
     Ok(())
 }
 
-#[cfg(not(unix))]
-fn check(path: &Path) -> Result<(), StateDirError> {
-    if path.is_dir() { Ok(()) } else { Err(StateDirError::NotAFolder(path.to_owned())) }
-}
-
 /// Opens or makes a file that is ours alone from its first byte; follows no symlink.
 fn open_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
-    }
+    options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
     options.open(path)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]

@@ -12,7 +12,7 @@ use cap_std::fs::{Dir, Metadata, MetadataExt as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::WRITE_BYTES;
+use super::request::WRITE_BYTES;
 
 /// A change that is prepared. Its paths are relative to the workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,5 +77,5 @@ impl Intent {
 
 /// The SHA-256 in hexadecimal digits.
 pub(super) fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+    hex::encode(Sha256::digest(bytes))
 }

@@ -2,7 +2,7 @@
 //!
 //! Our own and not `axum::serve`, which waits for ever for a request's head. A connection that sends none, or only a part
 //! of it, or nothing after its last answer, is closed after a while. No more than a bound ([`Bounds`]) are open, sockets
-//! included; a further one takes the place of one that has shown no credential. So it does if the system has no
+//! included; a further one evicts one that has shown no credential. So it does if the system has no
 //! descriptors left, as far as there are such.
 
 use std::convert::Infallible;
@@ -21,17 +21,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::peer::{Ends, Peer};
-use super::places::{Place, Places};
+use crate::permits::{ConnectionPermit, Permits};
 
 /// What connections may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     /// The most connections at once.
-    pub connections: usize,
+    pub(crate) connections: usize,
     /// How long a request's head may take, and how long a connection may be idle between requests.
-    pub head_time: Duration,
+    pub(crate) head_time: Duration,
     /// The largest head, in bytes; at least 8192.
-    pub head_bytes: usize,
+    pub(crate) head_bytes: usize,
 }
 
 impl Default for Bounds {
@@ -42,11 +42,11 @@ impl Default for Bounds {
 
 /// Between two tries to accept when the system has nothing left …
 const PAUSE: Duration = Duration::from_millis(250);
-/// … and once a guest was told to leave.
+/// … and once an unauthenticated peer was evicted.
 const MOMENT: Duration = Duration::from_millis(5);
 
 /// Accepts until `stop`, then closes idle connections and lets the others finish what they are at.
-pub async fn serve<S, F>(
+pub(crate) async fn serve<S, F>(
     listener: TcpListener,
     bounds: Bounds,
     answer: S,
@@ -56,17 +56,17 @@ pub async fn serve<S, F>(
     S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
-    let places = Places::new(bounds.connections);
+    let permits = Permits::new(bounds.connections);
     let mut failing = false;
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
-            accepted = next(&listener, &places) => accepted,
+            accepted = next(&listener, &permits) => accepted,
         };
         match accepted {
-            Ok((stream, place)) => {
+            Ok((stream, permit)) => {
                 failing = false;
-                connections.spawn(connection(stream, bounds, place, answer.clone(), stop.clone()));
+                connections.spawn(connection(stream, bounds, permit, answer.clone(), stop.clone()));
             }
             Err(error) if is_the_clients_fault(&error) => {}
             Err(error) => {
@@ -74,7 +74,7 @@ pub async fn serve<S, F>(
                     tracing::warn!("No connection can be accepted: {error}. Trying until one can.");
                 }
                 failing = true;
-                let pause = if places.dismiss() { MOMENT } else { PAUSE };
+                let pause = if permits.evict() { MOMENT } else { PAUSE };
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(pause) => {}
@@ -84,9 +84,9 @@ pub async fn serve<S, F>(
     }
 }
 
-async fn next(listener: &TcpListener, places: &Arc<Places>) -> io::Result<(TcpStream, Place)> {
+async fn next(listener: &TcpListener, permits: &Arc<Permits>) -> io::Result<(TcpStream, ConnectionPermit)> {
     let (stream, _) = listener.accept().await?;
-    Ok((stream, places.take().await))
+    Ok((stream, permits.take().await))
 }
 
 fn is_the_clients_fault(error: &io::Error) -> bool {
@@ -94,18 +94,23 @@ fn is_the_clients_fault(error: &io::Error) -> bool {
     [ConnectionAborted, ConnectionRefused, ConnectionReset].contains(&error.kind())
 }
 
-async fn connection<S, F>(stream: TcpStream, bounds: Bounds, place: Place, answer: S, stop: CancellationToken)
-where
+async fn connection<S, F>(
+    stream: TcpStream,
+    bounds: Bounds,
+    permit: ConnectionPermit,
+    answer: S,
+    stop: CancellationToken,
+) where
     S: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
     // Frames are small and wanted at once.
     let _ = stream.set_nodelay(true);
-    let seat = place.clone();
+    let held = permit.clone();
     let ends = stream.peer_addr().and_then(|peer| Ok(Ends { peer, own: stream.local_addr()? })).ok();
     let peer = ends.map(Peer::new);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(place.clone());
+        request.extensions_mut().insert(permit.clone());
         if let Some(peer) = &peer {
             request.extensions_mut().insert(peer.clone());
         }
@@ -121,8 +126,8 @@ where
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = seat.dismissed() => {
-            tracing::debug!("A connection had to leave: its client was revoked, or all places are taken and it has none.");
+        () = held.evicted() => {
+            tracing::debug!("A connection was evicted: its client was revoked, or all permits are taken and it is not authenticated.");
             return;
         }
         () = stop.cancelled() => {
@@ -153,7 +158,7 @@ mod tests {
         let (stop, connections) = (CancellationToken::new(), TaskTracker::new());
         let answer = |request: Request<Incoming>| async move {
             if request.uri().path() == "/known" {
-                request.extensions().get::<Place>().unwrap().vouch(CancellationToken::new());
+                request.extensions().get::<ConnectionPermit>().unwrap().admit(CancellationToken::new());
             }
             Response::new(Body::from("hello"))
         };

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use crate::page;
 
 /// The answer, if the page has such a file.
-pub fn serve(request: &Request) -> Option<Response> {
+pub(crate) fn serve(request: &Request) -> Option<Response> {
     let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let asset = page::lookup(request.uri().path(), text(ACCEPT_ENCODING))?;
     let cache = if asset.immutable {

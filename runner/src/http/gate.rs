@@ -13,21 +13,25 @@ use axum::http::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use percent_encoding::percent_decode_str;
 use shared::proof::{Meeting, OFFER_PREFIX};
 use shared::protocol::{BEARER_PREFIX, SUBPROTOCOL};
 use shared::{ClientId, ProblemCode};
 
-use super::problem::Refusal;
-use crate::auth::{Clients, Throttle, Verdict};
+use super::body::MAX_BODY_BYTES;
+use crate::auth::Clients;
+use crate::clock::now;
 use crate::page;
+use crate::refusal::Refusal;
+use crate::relay;
 use crate::secret::CREDENTIAL_PREFIX;
 
 /// Where pairing codes are exchanged.
-pub const PAIR_PATH: &str = "/api/pair";
+pub(crate) const PAIR_PATH: &str = "/api/pair";
 /// Where sockets are opened.
-pub const SOCKET_PATH: &str = "/ws";
+pub(crate) const SOCKET_PATH: &str = "/ws";
 /// Below this path lies the relay.
-pub const RELAY_PATH: &str = "/relay/";
+pub(crate) const RELAY_PATH: &str = "/relay/";
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// What browsers say of a request and no page can change: from where it comes …
@@ -51,10 +55,9 @@ const CREDENTIAL_NAMES: [&str; 10] = [
 ];
 
 /// The checks.
-pub struct Gate {
+pub(crate) struct Gate {
     names: Names,
     clients: Clients,
-    throttle: Throttle,
 }
 
 /// What this runner is called.
@@ -108,12 +111,12 @@ impl Names {
 
 impl Gate {
     /// For a runner that listens on `address` and `port`.
-    pub fn new(address: IpAddr, port: u16, dev_origins: &[String], clients: Clients) -> Self {
-        Self { names: Names::new(address, port, dev_origins), clients, throttle: Throttle::default() }
+    pub(crate) fn new(address: IpAddr, port: u16, dev_origins: &[String], clients: Clients) -> Self {
+        Self { names: Names::new(address, port, dev_origins), clients }
     }
 
     /// The request's host, if it has exactly one, and that one of ours.
-    pub fn host(&self, headers: &HeaderMap) -> Option<&str> {
+    pub(crate) fn host(&self, headers: &HeaderMap) -> Option<&str> {
         self.names.host(headers)
     }
 
@@ -121,7 +124,7 @@ impl Gate {
     ///
     /// # Errors
     /// The answer to send instead.
-    pub async fn admit(&self, request: &mut Request) -> Result<(), Refusal> {
+    pub(crate) async fn admit(&self, request: &mut Request) -> Result<(), Refusal> {
         if self.host(request.headers()).is_none() {
             return Err(Refusal::new(
                 ProblemCode::Forbidden,
@@ -207,45 +210,33 @@ impl Gate {
         };
         match presented.iter().find_map(find) {
             Some(client) => {
-                self.clients.saw(client, crate::server::now()).await;
+                self.clients.saw(client, now()).await;
                 Ok(client)
             }
-            None => Err(self.refuse_guess("The credential is wrong or was revoked. `meanwhile pair` prints a link that pairs again.").await),
-        }
-    }
-
-    /// The answer to a wrong credential or code, after the wait that it earned.
-    pub async fn refuse_guess(&self, message: &str) -> Refusal {
-        if self.punish_guess().await {
-            return Refusal::new(ProblemCode::Unauthorized, message);
-        }
-        Refusal::new(
-            ProblemCode::TooMany,
-            format!(
-                "{message} There were too many wrong tries; a further wrong one is refused for a minute."
-            ),
-        )
-    }
-
-    /// Waits as long as a wrong try has earned. False if there were too many.
-    pub async fn punish_guess(&self) -> bool {
-        match self.throttle.count() {
-            Verdict::Slow(wait) => {
-                tokio::time::sleep(wait).await;
-                true
-            }
-            Verdict::TooMany => false,
+            None => Err(refuse_guess(
+                &self.clients,
+                "The credential is wrong or was revoked. `meanwhile pair` prints a link that pairs again.",
+            )
+            .await),
         }
     }
 }
 
+/// The answer to a wrong credential or code, after the wait that it earned.
+pub(crate) async fn refuse_guess(clients: &Clients, message: &str) -> Refusal {
+    if clients.punish_guess().await {
+        return Refusal::new(ProblemCode::Unauthorized, message);
+    }
+    Refusal::new(
+        ProblemCode::TooMany,
+        format!("{message} There were too many wrong tries; a further wrong one is refused for a minute."),
+    )
+}
+
 /// Before the body: what says itself that it is too large is not waited for.
 fn check_size(request: &Request) -> Result<(), Refusal> {
-    let most = if request.uri().path().starts_with(RELAY_PATH) {
-        crate::relay::MAX_BODY_BYTES
-    } else {
-        super::MAX_BODY_BYTES
-    };
+    let most =
+        if request.uri().path().starts_with(RELAY_PATH) { relay::MAX_BODY_BYTES } else { MAX_BODY_BYTES };
     let declared = only(request.headers(), &CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
     if declared.is_some_and(|length| length > most as u64) {
         return Err(Refusal::new(ProblemCode::TooLarge, format!("The body is larger than {most} bytes.")));
@@ -275,7 +266,7 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 /// Whether a request wants to become a WebSocket (or anything else).
-pub fn is_handshake(headers: &HeaderMap) -> bool {
+pub(crate) fn is_handshake(headers: &HeaderMap) -> bool {
     headers.contains_key(UPGRADE)
 }
 
@@ -291,27 +282,12 @@ fn holds_credential(query: &str) -> bool {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         // Encoded letters in a name or prefix cannot hide one: both consist of letters that need no encoding, so an encoded
         // one is decoded here before it is compared.
-        let (name, value) = (decode(name), decode(value));
+        let decoded = |text| percent_decode_str(text).decode_utf8_lossy();
+        let (name, value) = (decoded(name), decoded(value));
         CREDENTIAL_NAMES.iter().any(|known| known.eq_ignore_ascii_case(&name))
             || name.contains(CREDENTIAL_PREFIX)
             || value.contains(CREDENTIAL_PREFIX)
     })
-}
-
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let code = after.get(..2).filter(|_| *first == b'%').and_then(|code| std::str::from_utf8(code).ok());
-        if let Some(byte) = code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
-            bytes.push(byte);
-            rest = &after[2..];
-        } else {
-            bytes.push(*first);
-            rest = after;
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn presented(request: &Request, handshake: bool) -> Vec<String> {

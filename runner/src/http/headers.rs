@@ -7,19 +7,19 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue};
 
 /// How a Meanwhile can be told from other servers, by one that finds its port occupied.
-pub const SERVER_NAME: &str = "meanwhile";
+pub(crate) const SERVER_NAME: &str = "meanwhile";
 
 const PERMISSIONS: &str = "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), hid=(), \
                            magnetometer=(), microphone=(), midi=(), payment=(), serial=(), usb=()";
 
 /// What the page may connect to beside its own origin.
-pub struct Policy {
+pub(crate) struct Policy {
     connect: String,
 }
 
 impl Policy {
     /// From origins as browsers write them.
-    pub fn new<'a>(origins: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn new<'a>(origins: impl IntoIterator<Item = &'a str>) -> Self {
         let mut connect = String::new();
         for origin in origins {
             if !connect.split(' ').any(|known| known == origin) {
@@ -34,7 +34,7 @@ impl Policy {
     ///
     /// `'self'` covers the WebSocket of the page's own origin by the standard, but not in every browser that people have;
     /// so it is named too. Only the one in use, and never an IPv6 address, which the policy's grammar does not know.
-    pub fn apply(&self, headers: &mut HeaderMap, host: Option<&str>) {
+    pub(crate) fn apply(&self, headers: &mut HeaderMap, host: Option<&str>) {
         let socket = host
             .filter(|host| !host.starts_with('['))
             .map(|host| format!(" ws://{host}"))

@@ -13,15 +13,15 @@ use futures_util::stream;
 use shared::output::OutputSlice;
 use shared::{Problem, TaskId};
 
-use super::problem::Refusal;
-use crate::server::Runner;
+use crate::app::App;
+use crate::refusal::Refusal;
 
 /// How much is read at once, in bytes.
 const PIECE: u32 = 256 * 1024;
 
 /// Where the reading is.
 struct Reading {
-    runner: Arc<Runner>,
+    app: Arc<App>,
     task: TaskId,
     from: u64,
     /// Where it ends.
@@ -29,13 +29,13 @@ struct Reading {
 }
 
 /// Answers with the log, or with the problem that keeps it from beginning.
-pub(super) async fn whole(State(runner): State<Arc<Runner>>, Path(task): Path<String>) -> Response {
+pub(super) async fn whole(State(app): State<Arc<App>>, Path(task): Path<String>) -> Response {
     let task = TaskId(task);
-    let first = match runner.tasks.read_output(&task, 0, PIECE).await {
+    let first = match app.tasks.read_output(&task, 0, PIECE).await {
         Ok(first) => first,
         Err(problem) => return Refusal::from(problem).into_response(),
     };
-    let mut reading = Reading { runner, task, from: 0, end: first.total };
+    let mut reading = Reading { app, task, from: 0, end: first.total };
     let first = reading.take(first);
     let rest = stream::try_unfold((reading, first), |(mut reading, ready)| async move {
         let piece = match ready {
@@ -55,7 +55,7 @@ impl Reading {
         if self.from >= self.end {
             return Ok(None);
         }
-        let slice = self.runner.tasks.read_output(&self.task, self.from, PIECE).await?;
+        let slice = self.app.tasks.read_output(&self.task, self.from, PIECE).await?;
         Ok(self.take(slice))
     }
 

@@ -12,15 +12,15 @@ use futures_util::{Stream, StreamExt as _, stream};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use shared::{Problem, ProblemCode};
 
-use super::BODY_TIME;
-use super::problem::Refusal;
+use super::body::BODY_TIME;
+use crate::app::App;
+use crate::refusal::Refusal;
 use crate::relay::{ANTHROPIC, MAX_BODY_BYTES};
-use crate::server::Runner;
 
 const PREFIX: &str = "/relay/anthropic";
 
 /// Passes a request on.
-pub(super) async fn anthropic(State(runner): State<Arc<Runner>>, request: Request) -> Response {
+pub(super) async fn anthropic(State(app): State<Arc<App>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let target = parts
         .uri
@@ -34,7 +34,7 @@ pub(super) async fn anthropic(State(runner): State<Arc<Runner>>, request: Reques
     }
     let fault = Arc::new(OnceLock::new());
     let body = reqwest::Body::wrap_stream(arriving(body, Arc::clone(&fault)));
-    let answer = runner.relay.call(ANTHROPIC, parts.method, target, &parts.headers, body).await;
+    let answer = app.relay.call(ANTHROPIC, parts.method, target, &parts.headers, body).await;
     let answer = match answer {
         Ok(answer) => answer,
         // What was wrong with the request has broken the call off.

@@ -8,10 +8,11 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
 use nix::unistd::getuid;
+use parking_lot::Mutex;
 
 /// How much of a file that names a folder is read.
 const MOST_BYTES: u64 = 64 * 1024;
@@ -103,7 +104,7 @@ impl Settings {
         let stamps = |paths: &[PathBuf]| -> Stamps {
             paths.iter().map(|path| path.metadata().and_then(|about| about.modified()).ok()).collect()
         };
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         if let Some((files, before)) = &*known
             && stamps(files) == *before
         {

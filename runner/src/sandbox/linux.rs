@@ -13,7 +13,9 @@ use landlock::{
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use rustix::process::{Resource, getuid};
 
-use super::{Spec, calls};
+use super::calls;
+use super::limit::limit;
+use super::spec::Spec;
 
 /// Processes and threads that the user may have more than when it began.
 const MORE_PROCESSES: u64 = 512;
@@ -26,7 +28,7 @@ pub(crate) fn program() -> &'static OsStr {
 
 /// Gives up the rights, for good; then the shell is run as it is.
 pub(super) fn held(spec: &Spec, shell: &OsStr) -> Result<Command, String> {
-    super::limit(Resource::Nproc, processes().saturating_add(MORE_PROCESSES))?;
+    limit(Resource::Nproc, processes().saturating_add(MORE_PROCESSES))?;
     hold(spec)?;
     Ok(Command::new(shell))
 }

@@ -5,7 +5,9 @@ use std::ffi::{OsStr, OsString};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use super::{Spec, profile};
+use super::limit::limit;
+use super::profile;
+use super::spec::Spec;
 
 const SANDBOX_EXEC: &str = "/usr/bin/sandbox-exec";
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Spec;
+use super::spec::Spec;
 
 /// What every program takes to begin: the loader's libraries, facts about the machine, names of users. Reading facts about
 /// files is allowed everywhere, as it is on Linux; their contents are not.

@@ -22,22 +22,22 @@ use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use rustix::process::{Pid, Signal};
 
 use crate::clock::since_boot;
 use ends::{readable, receive};
-use reap::{Last, Leader};
 use shared::task::Process;
 pub(crate) use start::lack;
 use start::start;
 use tag::Tags;
-use wire::{FromShim, Run, ToShim};
+use wire::{Exited, FromShim, Run, ToShim};
 
 /// Between two rounds of KILL when no reaping calls for one.
 const ROUND: Duration = Duration::from_millis(100);
@@ -83,6 +83,25 @@ struct Shared {
     /// How the newest leader ended, to be written if the runner dies.
     last: Mutex<Option<Last>>,
     control: Mutex<UnixStream>,
+}
+
+/// How a leader ended, and where to write it.
+struct Last {
+    record: String,
+    exited: Exited,
+    at: Instant,
+    /// Whether somebody still read its output then; not known of one with an open input.
+    read: Option<bool>,
+}
+
+/// The leader of a run, from its start to its end.
+struct Leader<'a> {
+    pid: Pid,
+    begun: Duration,
+    /// Where its end goes if the runner dies.
+    record: &'a str,
+    /// Its output's pipe; none with an open input.
+    witness: Option<OwnedFd>,
 }
 
 type Job = (Run, Vec<OwnedFd>);
@@ -199,7 +218,7 @@ fn serve() -> io::Result<()> {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn say(&self, frame: &FromShim) {
@@ -210,7 +229,7 @@ impl Shared {
     fn say_all(&self, frames: &[&FromShim]) {
         let bytes: Vec<u8> = frames.iter().filter_map(|frame| wire::encode(frame).ok()).flatten().collect();
         // A runner that has died is noticed by the thread that reads.
-        let _dead = self.control.lock().unwrap_or_else(PoisonError::into_inner).write_all(&bytes);
+        let _dead = self.control.lock().write_all(&bytes);
     }
 
     // ---- main ----

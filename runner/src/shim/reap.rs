@@ -5,43 +5,23 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::sync::{MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use parking_lot::MutexGuard;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, WaitOptions, wait, waitid};
 
 use super::ends::is_read;
 use super::wire::{Exited, FromShim};
-use super::{Mode, ROUND, Shared, tree};
+use super::{Last, Leader, Mode, ROUND, Shared, tree};
 use crate::clock::since_boot;
 
 /// How long before the runner's death a leader with an open input must have ended for its end to be its own.
 const MOMENT: Duration = Duration::from_millis(100);
 /// The most that are reaped before the tree is looked at: others may die all the time.
 const BATCH: usize = 1000;
-
-/// How a leader ended, and where to write it.
-pub(super) struct Last {
-    record: String,
-    exited: Exited,
-    at: Instant,
-    /// Whether somebody still read its output then; not known of one with an open input.
-    read: Option<bool>,
-}
-
-/// The leader of a run, from its start to its end.
-pub(super) struct Leader<'a> {
-    pub(super) pid: Pid,
-    pub(super) begun: Duration,
-    /// Where its end goes if the runner dies.
-    pub(super) record: &'a str,
-    /// Its output's pipe; none with an open input.
-    pub(super) witness: Option<OwnedFd>,
-}
 
 /// What one look at the dead has found.
 struct Reaped {
@@ -52,7 +32,7 @@ struct Reaped {
 
 impl Shared {
     fn last(&self) -> MutexGuard<'_, Option<Last>> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+        self.last.lock()
     }
 
     /// The runner has saved how the newest leader ended.

@@ -4,7 +4,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use shared::proof::KEY_BYTES;
 use shared::{ClientId, Timestamp};
 
-use super::{Store, StoreError};
+use super::error::StoreError;
+use super::handle::Store;
 
 /// A browser or program that was paired.
 #[derive(Clone, Debug, PartialEq, Eq)]

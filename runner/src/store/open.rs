@@ -10,62 +10,31 @@ use rustix::fs::OFlags;
 use shared::Epoch;
 use uuid::Uuid;
 
+use super::error::StoreError;
+use super::handle::{Opened, Store};
 use super::rows::Loaded;
-use super::{StoreError, clients, rows};
+use super::{clients, rows, schema};
+use crate::state_dir::StateDir;
 
-/// The format that this version writes.
-const FORMAT: i64 = 4;
 const FILE: &str = "meanwhile.db";
 
-const SCHEMA: &str = "
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE sessions (
-    id BLOB PRIMARY KEY, last INTEGER NOT NULL, acknowledged INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE tasks (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, op BLOB NOT NULL UNIQUE, session BLOB NOT NULL,
-    command TEXT NOT NULL, task TEXT NOT NULL, active INTEGER NOT NULL, ended INTEGER, end_seq INTEGER
-) STRICT;
-CREATE INDEX tasks_active ON tasks (active) WHERE active = 1;
-CREATE TABLE outbox (
-    session BLOB NOT NULL, seq INTEGER NOT NULL, event TEXT NOT NULL, PRIMARY KEY (session, seq)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE ops (op BLOB PRIMARY KEY, saved INTEGER NOT NULL, reply TEXT NOT NULL) STRICT, WITHOUT ROWID;
-CREATE INDEX ops_saved ON ops (saved);
-CREATE TABLE clients (
-    id BLOB PRIMARY KEY, hash BLOB NOT NULL UNIQUE, name TEXT NOT NULL,
-    created INTEGER NOT NULL, seen INTEGER, revoked INTEGER
-) STRICT, WITHOUT ROWID;
-";
-
-/// Added by format 2: changes of files that are about to be made.
-const INTENTS: &str = "
-CREATE TABLE intents (
-    op BLOB PRIMARY KEY, saved INTEGER NOT NULL, intent TEXT NOT NULL, reply TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
-";
-
-/// Added by format 3: the starts of tasks that are no longer known.
-const FORGOTTEN: &str = "
-CREATE TABLE forgotten (op BLOB PRIMARY KEY, task TEXT NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE INDEX forgotten_at ON forgotten (at);
-";
-
-/// Added by format 4: the keys of pages, and who paired whom.
-const KEYS: &str = "
-ALTER TABLE clients ADD COLUMN key BLOB;
-ALTER TABLE clients ADD COLUMN paired_by BLOB;
-";
-
-pub(super) struct Opened {
-    pub(super) writer: Connection,
-    pub(super) reader: Connection,
-    pub(super) epoch: Epoch,
-    pub(super) loaded: Loaded,
-    pub(super) warning: Option<String>,
+impl Store {
+    /// Opens the store in the state folder, making its file as needed, readable by this user alone. Whoever opens it
+    /// keeps the folder held as long. Blocks.
+    ///
+    /// # Errors
+    /// See [`StoreError`]. A corrupt store is no error: see [`Self::warning`].
+    pub fn open(state: &StateDir) -> Result<Self, StoreError> {
+        let dir = state.path();
+        Self::over(open(dir)?).map_err(|source| StoreError::Io {
+            what: "start a thread for",
+            path: dir.to_owned(),
+            source,
+        })
+    }
 }
 
-pub(super) fn open(dir: &Path) -> Result<Opened, StoreError> {
+fn open(dir: &Path) -> Result<Opened, StoreError> {
     let path = dir.join(FILE);
     let ((connection, loaded), warning) = match connect(&path) {
         Ok(connected) => (connected, None),
@@ -87,7 +56,7 @@ pub(super) fn open(dir: &Path) -> Result<Opened, StoreError> {
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )?;
     reader.busy_timeout(std::time::Duration::from_secs(5))?;
-    Ok(Opened { writer: connection, reader, epoch, loaded, warning })
+    Ok(Opened { dir: dir.to_owned(), writer: connection, reader, epoch, loaded, warning })
 }
 
 /// Opens or makes a file with mode 0600 from its first byte, following no symbolic link.
@@ -179,28 +148,9 @@ fn connect(path: &Path) -> Result<(Connection, Loaded), Refused> {
     if verdict != "ok" {
         return Err(Refused::Corrupt(verdict));
     }
-    let format: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let missing = match format {
-        FORMAT => String::new(),
-        0 => [SCHEMA, INTENTS, FORGOTTEN, KEYS].concat(),
-        1 => [INTENTS, FORGOTTEN, KEYS].concat(),
-        2 => [FORGOTTEN, KEYS].concat(),
-        3 => KEYS.to_owned(),
-        version => return Err(StoreError::Newer { path: path.to_owned(), version }.into()),
-    };
-    if !missing.is_empty() {
-        connection.execute_batch(&format!("BEGIN; {missing} PRAGMA user_version = {FORMAT}; COMMIT;"))?;
-    }
+    schema::migrate(&connection, path)?;
     let loaded = inspect(&connection).map_err(unreadable)?;
     Ok((connection, loaded))
-}
-
-/// A store that is nowhere but in memory, for simulations.
-#[cfg(test)]
-pub(crate) fn in_memory() -> Connection {
-    let connection = Connection::open_in_memory().expect("memory is there");
-    connection.execute_batch(&[SCHEMA, INTENTS, FORGOTTEN, KEYS].concat()).expect("the schema is right");
-    connection
 }
 
 fn epoch(connection: &Connection) -> Result<Epoch, StoreError> {

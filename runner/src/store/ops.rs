@@ -6,7 +6,8 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use shared::{OpId, Timestamp};
 
-use super::{Store, StoreError};
+use super::error::StoreError;
+use super::handle::Store;
 
 /// How long the reply of an operation is remembered, in milliseconds: one day.
 const KEPT_MS: u64 = 24 * 60 * 60 * 1_000;

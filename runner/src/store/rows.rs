@@ -204,9 +204,3 @@ pub(crate) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
         .collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(Loaded { tasks, sessions, forgotten })
 }
-
-/// Milliseconds since the Unix epoch.
-pub(crate) fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}

@@ -1,9 +1,13 @@
 //! The store: what it keeps, in what order, and what survives being closed.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
 use super::*;
+use crate::state_dir::StateDir;
 
 fn store() -> (tempfile::TempDir, StateDir, Store) {
     let folder = tempfile::tempdir().unwrap();

@@ -9,7 +9,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::TasksError;
+use super::config::TasksError;
 use crate::sandbox::Ground;
 use crate::shim::wire::ReadOnly;
 

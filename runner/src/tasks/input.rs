@@ -3,8 +3,8 @@
 use shared::{Problem, ProblemCode, TaskId};
 use tokio::io::AsyncWriteExt as _;
 
-use super::Tasks;
-use super::record::{Command, Input};
+use super::entry::{Input, Request};
+use super::handle::Tasks;
 
 impl Tasks {
     /// Writes to a task's standard input, and closes it after the text if `eof`.
@@ -13,8 +13,8 @@ impl Tasks {
     /// No such task; it has ended, was started without `stdin`, or closed its input; the text is too long; the program
     /// does not read.
     pub async fn send_input(&self, task: &TaskId, text: String, eof: bool) -> Result<(), Problem> {
-        let record = self.inner.record(task)?;
-        let limits = &self.inner.limits;
+        let entry = self.context.entry(task)?;
+        let limits = &self.context.limits;
         if text.len() > limits.input_bytes {
             let words = format!(
                 "The text has {} bytes; at most {} are taken at once. Send it in parts.",
@@ -24,7 +24,7 @@ impl Tasks {
             return Err(Problem::new(ProblemCode::TooLarge, words));
         }
         let conflict = |words: String| Err(Problem::new(ProblemCode::Conflict, words));
-        let published = record.task();
+        let published = entry.task();
         if published.state.is_end() {
             return conflict(format!(
                 "Task {task} has ended ({}), so nobody reads its input.",
@@ -32,17 +32,17 @@ impl Tasks {
             ));
         }
         let write = async {
-            let mut input = record.input.lock().await;
+            let mut input = entry.input.lock().await;
             match &mut *input {
                 Input::None => conflict(format!(
                     "Task {task} was started without an open input. Start it with stdin: true to send to it."
                 )),
                 Input::Closed => conflict(format!("The input of task {task} was closed before.")),
                 Input::Open(pipe) => {
-                    let at = record.log.total();
+                    let at = entry.log.total();
                     let written = tokio::select! {
                         written = pipe.write_all(text.as_bytes()) => written,
-                        () = record.leader_gone.cancelled() => Err(std::io::ErrorKind::BrokenPipe.into()),
+                        () = entry.main_process_gone.cancelled() => Err(std::io::ErrorKind::BrokenPipe.into()),
                     };
                     if eof || written.is_err() {
                         *input = Input::Closed;
@@ -50,10 +50,10 @@ impl Tasks {
                     drop(input);
                     let closed = eof || written.is_err();
                     if closed {
-                        self.inner.input_closed(&record);
+                        self.context.input_closed(&entry);
                     }
-                    // Its supervisor may have gone with it.
-                    let _gone = record.commands.send(Command::Answered { at, closed }).await;
+                    // Its actor may have gone with it.
+                    let _gone = entry.requests.send(Request::Answered { at, closed }).await;
                     written.or_else(|error| conflict(format!("Task {task} has closed its input ({error}).")))
                 }
             }

@@ -10,9 +10,10 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use shared::output::{Bytes, Excerpt, OutputSlice};
 use tokio::sync::watch;
 
@@ -94,7 +95,7 @@ impl Log {
         Self { path, head, tail, total, file: Mutex::default(), state, disk }
     }
 
-    /// The log of an earlier life of the runner. `total` is what its record says, if the task's end was recorded.
+    /// The log of an earlier life of the runner. `total` is what its entry says, if the task's end was recorded.
     pub(super) fn restored(
         path: PathBuf,
         head: u64,
@@ -128,11 +129,11 @@ impl Log {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn file(&self) -> MutexGuard<'_, Option<File>> {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+        self.file.lock()
     }
 
     pub(super) fn length(&self) -> watch::Receiver<u64> {

@@ -3,9 +3,10 @@
 //! An event is saved first and put here afterwards, on the store's thread; that wakes whoever delivers it.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use shared::protocol::TaskEvent;
 use shared::{Seq, SessionId};
 use tokio::sync::watch;
@@ -58,7 +59,7 @@ impl Outbox {
 
 impl Outboxes {
     fn sessions(&self) -> MutexGuard<'_, HashMap<SessionId, Outbox>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sessions.lock()
     }
 
     pub(super) fn restore(&self, session: SessionId, last: Seq, acknowledged: Seq) {

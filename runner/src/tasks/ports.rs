@@ -6,32 +6,23 @@
 //! nobody is connected: a task that begins or prints asks for one, then the pauses grow; a `check` and a stop make one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use shared::TaskId;
 use shared::task::{PortHeld, Task};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
 
-use super::News;
-use super::inner::Inner;
-use super::record::Record;
+use super::entry::TaskEntry;
 
 /// Ports of one task that are told.
 const MOST: usize = 32;
-/// Between two looks at the least: after something new.
-const SHORTEST: Duration = Duration::from_millis(250);
-/// Between two looks that find nothing new although tasks print.
-const BUSY: Duration = Duration::from_secs(4);
-/// Between two looks that find nothing new while nothing else happens.
-const LONGEST: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
 pub(super) struct Ports {
     looking: Mutex<()>,
     state: Mutex<State>,
-    wanted: Notify,
+    pub(super) wanted: Notify,
 }
 
 #[derive(Default)]
@@ -44,7 +35,7 @@ struct State {
 }
 
 struct Live {
-    record: Arc<Record>,
+    entry: Arc<TaskEntry>,
     /// The process above the task's tree.
     shim: u32,
     /// Not looked at yet: a socket that was there before may be its.
@@ -54,14 +45,20 @@ struct Live {
 
 impl Ports {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
+    }
+
+    /// Whether no task is there to be looked at, and whether one began since the last look.
+    pub(super) fn idle_and_began(&self) -> (bool, bool) {
+        let state = self.state();
+        (state.live.is_empty(), state.began)
     }
 
     /// A task began below this process.
-    pub(super) fn enter(&self, record: &Arc<Record>, shim: u32) {
-        let live = Live { record: Arc::clone(record), shim, fresh: true, seen: BTreeSet::new() };
+    pub(super) fn enter(&self, entry: &Arc<TaskEntry>, shim: u32) {
+        let live = Live { entry: Arc::clone(entry), shim, fresh: true, seen: BTreeSet::new() };
         let mut state = self.state();
-        state.live.insert(record.id.clone(), live);
+        state.live.insert(entry.id.clone(), live);
         state.began = true;
         drop(state);
         self.wanted.notify_one();
@@ -80,7 +77,7 @@ impl Ports {
     /// Looks, and gives the tasks whose ports changed. Blocks on `/proc`.
     pub(super) fn look(&self) -> Vec<Arc<Task>> {
         // Walking takes long on a large machine, and tasks begin and end meanwhile.
-        let _one_at_a_time = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.looking.lock();
         let listening = system::listening();
         let (new, wanted) = {
             let mut state = self.state();
@@ -123,55 +120,9 @@ impl Ports {
         for (task, live) in live {
             let now: Vec<u16> = ports.remove(task).into_iter().flatten().take(MOST).collect();
             live.seen.extend(&now);
-            changed.extend(live.record.publish_ports(now));
+            changed.extend(live.entry.publish_ports(now));
         }
         changed
-    }
-}
-
-impl Inner {
-    /// Looks now, tells what changed, and says whether anything did.
-    pub(super) async fn look_for_ports(self: &Arc<Self>) -> bool {
-        let inner = Arc::clone(self);
-        // The thread that looks may only fail with the runner.
-        let changed = tokio::task::spawn_blocking(move || inner.ports.look()).await.unwrap_or_default();
-        let any = !changed.is_empty();
-        for task in changed {
-            self.tell(News::Task(task));
-        }
-        any
-    }
-}
-
-/// Looks when there is a reason to, as long as the runner lives.
-pub(super) async fn watch(inner: Weak<Inner>) {
-    let Some(ports) = inner.upgrade().map(|inner| Arc::clone(&inner.ports)) else { return };
-    loop {
-        ports.wanted.notified().await;
-        let mut last = Instant::now();
-        let (mut pause, mut next) = (SHORTEST, last + SHORTEST);
-        loop {
-            tokio::select! {
-                () = sleep_until(next) => {}
-                () = ports.wanted.notified() => {
-                    let pause = if ports.state().began { SHORTEST } else { pause.min(BUSY) };
-                    next = next.min((Instant::now() + SHORTEST).max(last + pause));
-                    continue;
-                }
-            }
-            let Some(inner) = inner.upgrade() else { return };
-            let (idle, began) = {
-                let state = ports.state();
-                (state.live.is_empty(), state.began)
-            };
-            if idle || inner.news.receiver_count() == 0 {
-                break;
-            }
-            let found = inner.look_for_ports().await;
-            pause = if began || found { SHORTEST } else { (pause * 2).min(LONGEST) };
-            last = Instant::now();
-            next = last + pause;
-        }
     }
 }
 

@@ -1,5 +1,4 @@
-//! Reading what a task prints: always, in turns with other tasks, through one buffer a thread; and how long after the
-//! leader's end.
+//! Reading what a task prints: always, in turns with other tasks, through one buffer a thread.
 //!
 //! The log is a file, and a disk may take its time, so it is written on threads that may block. Meanwhile more is read, up
 //! to a bound; then the task waits for the disk, and nobody else does.
@@ -7,14 +6,11 @@
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
-use super::record::Record;
-use crate::limits::Limits;
+use super::entry::TaskEntry;
 
 /// Bytes read at once.
 const CHUNK: usize = 64 * 1024;
@@ -29,7 +25,7 @@ thread_local! {
 
 /// What a task prints, on its way into its log.
 pub(super) struct Output {
-    record: Arc<Record>,
+    entry: Arc<TaskEntry>,
     pipe: Option<pipe::Receiver>,
     /// Read, and not yet being written.
     waiting: Vec<u8>,
@@ -38,8 +34,8 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn new(record: Arc<Record>, pipe: pipe::Receiver) -> Self {
-        Self { record, pipe: Some(pipe), waiting: Vec::new(), writing: None }
+    pub(super) fn new(entry: Arc<TaskEntry>, pipe: pipe::Receiver) -> Self {
+        Self { entry, pipe: Some(pipe), waiting: Vec::new(), writing: None }
     }
 
     /// Whether its end was read and all of it is in the log.
@@ -87,7 +83,7 @@ impl Output {
 
     /// Takes what is there now, as far as there is room for it.
     fn take(&mut self) -> usize {
-        let Self { record, pipe, waiting, .. } = self;
+        let Self { entry, pipe, waiting, .. } = self;
         let before = waiting.len();
         BUFFER.with_borrow_mut(|buffer| {
             while waiting.len() < WAITING {
@@ -98,7 +94,7 @@ impl Output {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => {
-                        tracing::warn!(task = %record.id, %error, "the output cannot be read");
+                        tracing::warn!(task = %entry.id, %error, "the output cannot be read");
                         *pipe = None;
                     }
                 }
@@ -110,9 +106,9 @@ impl Output {
     /// Has what waits written, if nothing is being written.
     fn write(&mut self) {
         if self.writing.is_none() && !self.waiting.is_empty() {
-            let (record, bytes) = (Arc::clone(&self.record), std::mem::take(&mut self.waiting));
+            let (entry, bytes) = (Arc::clone(&self.entry), std::mem::take(&mut self.waiting));
             let count = bytes.len();
-            let written = tokio::task::spawn_blocking(move || record.log.append(&bytes));
+            let written = tokio::task::spawn_blocking(move || entry.log.append(&bytes));
             self.writing = Some((count, written));
         }
     }
@@ -132,31 +128,5 @@ async fn readable(pipe: Option<&pipe::Receiver>) -> io::Result<()> {
     match pipe {
         Some(pipe) => pipe.readable().await,
         None => std::future::pending().await,
-    }
-}
-
-/// The wait for the last output after the leader's end.
-pub(super) struct Drain {
-    quiet: Duration,
-    quiet_at: Instant,
-    most_at: Instant,
-}
-
-impl Drain {
-    pub(super) fn new(limits: &Limits) -> Self {
-        let now = Instant::now();
-        Self {
-            quiet: limits.drain_quiet,
-            quiet_at: now + limits.drain_quiet,
-            most_at: now + limits.drain_most,
-        }
-    }
-
-    pub(super) fn heard(&mut self) {
-        self.quiet_at = Instant::now() + self.quiet;
-    }
-
-    pub(super) fn due(&self) -> Instant {
-        self.quiet_at.min(self.most_at)
     }
 }

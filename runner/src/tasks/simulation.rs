@@ -1,24 +1,37 @@
-//! Delivery simulated from seeds: the real rows and outboxes, and around them a small model of all that can fail.
+//! Delivery simulated from seeds: the real machines, registry, rows and outboxes, and around them all that can fail.
 //!
 //! A world is a store, the runner's memory over it, processes, one page with a disk, and the network between. Each step
-//! does one thing, or breaks one: the runner dies before or after any of its transactions, the page before or after it
-//! saves, a connection with all that is on its way; an older connection's acknowledgement arrives late. In the end
-//! nothing breaks any more, and then every completion must have been taken in exactly once, in order, and nothing run
-//! twice. `MEANWHILE_SEEDS=FROM..TO` plays other worlds.
+//! does one thing, or breaks one: something happens to a task, at a wrong moment or twice; the runner dies before or after
+//! any of its transactions, the page before or after it saves, a connection with all that is on its way; an older
+//! connection's acknowledgement arrives late. In the end nothing breaks any more, and then every completion must have been
+//! taken in exactly once, in order, and nothing run twice. `MEANWHILE_SEEDS=FROM..TO` plays other worlds.
 
 #![expect(clippy::unwrap_in_result, reason = "the model's own failures end the test")]
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use shared::output::Excerpt;
-use shared::protocol::TaskEvent;
-use shared::task::{Task, TaskState};
+use shared::protocol::{Start, TaskEvent};
+use shared::task::{Party, Process, Task, TaskState};
 use shared::{OpId, Seq, SessionId, TaskId, Timestamp};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::end::Untold;
+use super::entry::{Phase, TaskEntry};
+use super::events::deliver;
+use super::log::Log;
+use super::machine::{Attempt, Effect, Input, Machine, Now};
 use super::outbox::Outboxes;
-use super::retention::Forgotten;
+use super::recovery::lost;
+use super::registry::Registry;
+use super::retention::is_done;
+use crate::limits::Limits;
+use crate::shim::wire::Exited;
 use crate::store::{in_memory, rows};
 
 const SESSION: SessionId = SessionId(Uuid::from_u128(1));
@@ -66,9 +79,9 @@ struct Link {
 #[derive(Default)]
 struct Life {
     outboxes: Outboxes,
-    ops: HashMap<OpId, TaskId>,
-    tasks: BTreeMap<String, (Task, Option<Seq>)>,
-    forgotten: Forgotten,
+    registry: Registry,
+    /// Of tasks of which something is left, by the number of their row.
+    machines: BTreeMap<String, Machine<()>>,
     /// What the next transaction takes along. It goes, too, when the runner dies before.
     soon: Vec<Soon>,
 }
@@ -92,12 +105,18 @@ struct World {
     page: Page,
     ran: HashMap<OpId, u32>,
     now: u64,
+    begun: Instant,
     /// Whether things break.
     breaks: bool,
 }
 
 /// The runner died.
 struct Died;
+
+fn entry(task: &Task, phase: Phase) -> Arc<TaskEntry> {
+    let log = Log::new("/nowhere".into(), 0, 0, Arc::default());
+    Arc::new(TaskEntry::new(task.clone(), log, phase, mpsc::channel(1).0))
+}
 
 fn task(op: OpId, number: u64, state: TaskState) -> Task {
     let id = TaskId(format!("{number:08x}"));
@@ -114,6 +133,7 @@ impl World {
             page: Page::default(),
             ran: HashMap::new(),
             now: 0,
+            begun: Instant::now(),
             breaks: true,
         }
     }
@@ -133,6 +153,10 @@ impl World {
         if self.breaks && self.chance.one_in(25) { Err(Died) } else { Ok(value) }
     }
 
+    fn now(&self) -> Now {
+        Now { at: self.begun + Duration::from_millis(self.now * 20), clock: Timestamp(self.now) }
+    }
+
     /// A runner begins: what was active is lost.
     fn begin(&mut self) -> Result<(), Died> {
         let loaded = rows::load(&self.store).unwrap();
@@ -141,19 +165,21 @@ impl World {
             life.outboxes.restore(session, last, acknowledged);
         }
         for (op, task, at) in loaded.forgotten {
-            life.forgotten.add(op, task, at);
+            life.registry.forgotten.add(op, task, at);
         }
-        let mut lost = Vec::new();
-        for stored in loaded.tasks {
-            life.ops.insert(stored.task.op, stored.task.id.clone());
-            if stored.task.is_active() {
-                lost.push(stored.task.clone());
+        let mut active = Vec::new();
+        for rows::StoredTask { task, end_seq } in loaded.tasks {
+            let entry = entry(&task, Phase::Gone);
+            entry.set_end_seq(end_seq.unwrap_or_default());
+            if task.is_active() {
+                active.push(Arc::clone(&entry));
             }
-            life.tasks.insert(stored.task.id.0.clone(), (stored.task, stored.end_seq));
+            life.registry.insert(entry, task.op);
         }
         self.life = Some(life);
-        for task in lost {
-            self.end(task, TaskState::Lost { reason: String::new() })?;
+        for entry in active {
+            let task = lost(Task::clone(&entry.task()), None, Timestamp(self.now));
+            self.end(&entry, Untold::new().tell(task).into_task())?;
         }
         Ok(())
     }
@@ -162,42 +188,140 @@ impl World {
         self.life.as_mut().expect("it lives")
     }
 
-    fn end(&mut self, task: Task, state: TaskState) -> Result<(), Died> {
-        let task = Task { state, ended: Some(Timestamp(self.now)), ..task };
-        let event = TaskEvent::Ended { task: Box::new(task.clone()), excerpt: Excerpt::default() };
+    fn end(&mut self, entry: &TaskEntry, task: Task) -> Result<(), Died> {
+        self.save(entry, TaskEvent::Ended { task: Box::new(task), excerpt: Excerpt::default() })
+    }
+
+    fn save(&mut self, entry: &TaskEntry, event: TaskEvent) -> Result<(), Died> {
         let saved = event.clone();
         let seq = self.commit(move |store| rows::save_event(store, &saved, Seq(0)))?;
-        let life = self.life();
-        life.tasks.insert(task.id.0.clone(), (task, Some(seq)));
-        life.outboxes.put(SESSION, seq, std::sync::Arc::new(event));
+        deliver(entry, &self.life().outboxes, seq, Arc::new(event), true);
         Ok(())
     }
 
     fn start(&mut self, op: OpId) -> Result<(), Died> {
-        let life = self.life();
-        let known = life.ops.contains_key(&op) || life.forgotten.get(op).is_some();
-        if !known {
+        if !self.life().registry.is_start(op) {
             self.now += 1;
             let queued = task(op, self.now, TaskState::Queued);
             let row = queued.clone();
             self.commit(move |store| rows::insert_task(store, &row))?;
+            let start = Start {
+                foreground_ms: self.chance.one_in(2).then_some(200),
+                timeout_ms: self.chance.one_in(3).then_some(400),
+                command: "true".into(),
+                folder: None,
+                stdin: self.chance.one_in(3),
+                excerpt_chars: 0,
+                again_of: None,
+                sandbox: None,
+            };
+            let task = Task { foreground: start.foreground_ms.is_some(), stdin: start.stdin, ..queued };
+            let machine = Machine::new(self.now(), task.clone(), &start, Limits::default());
             let life = self.life();
-            life.ops.insert(op, queued.id.clone());
-            life.tasks.insert(queued.id.0.clone(), (queued.clone(), None));
-            // The process: it has run, whatever becomes of the runner.
-            *self.ran.entry(op).or_default() += 1;
-            if self.breaks && self.chance.one_in(25) {
-                return Err(Died);
-            }
-            let running = Task { state: TaskState::Running, ..queued };
-            let row = running.clone();
-            self.soon(move |store| rows::update_task(store, &row))?;
-            self.life().tasks.insert(running.id.0.clone(), (running, None));
+            life.registry.insert(entry(&task, Phase::Waiting), op);
+            life.machines.insert(task.id.0.clone(), machine);
+            let line_free = self.chance.one_in(2);
+            self.happens(&task.id, Input::Slot { line_free })?;
         }
         if let Some(link) = &mut self.link {
             link.down.push_back(Down::Started(op));
         }
         Ok(())
+    }
+
+    /// Something happens to a task, and what follows is done.
+    fn happens(&mut self, id: &TaskId, input: Input<()>) -> Result<(), Died> {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            let now = self.now();
+            let Some(machine) = self.life().machines.get_mut(&id.0) else { return Ok(()) };
+            for effect in machine.step(now, input) {
+                inputs.extend(self.perform(id, effect)?);
+            }
+        }
+        let gone = self.life().machines.get(&id.0).is_some_and(Machine::is_gone);
+        if gone {
+            self.life().machines.remove(&id.0);
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, id: &TaskId, effect: Effect<()>) -> Result<Option<Input<()>>, Died> {
+        let entry = self.life().registry.get(id).expect("it is not cleared before it is gone");
+        match effect {
+            Effect::Attempt => return Ok(Some(Input::Attempted(self.attempt(entry.task().op)?))),
+            Effect::AwaitTurn if self.chance.one_in(2) => return Ok(Some(Input::Turn)),
+            Effect::Started(task) => self.soon(move |store| rows::update_task(store, &task))?,
+            Effect::Publish(task) => drop(entry.publish(task)),
+            Effect::LookForQuestion => return Ok(Some(Input::Quiet { total: 1, asks: true })),
+            Effect::Backgrounded(task, by) => {
+                let (task, excerpt) = (Box::new(task), Excerpt::default());
+                self.save(&entry, TaskEvent::Backgrounded { task, by, excerpt })?;
+            }
+            Effect::Stop { grace, .. } => return Ok(Some(Input::Stopping { grace })),
+            Effect::KillPast => return Ok(Some(Input::KilledPast)),
+            Effect::KillOrphans => return Ok(Some(Input::Orphans(String::new()))),
+            Effect::End(ended) => self.end(&entry, ended.into_task())?,
+            Effect::Gone { task, changed } => {
+                if changed {
+                    self.commit(move |store| rows::update_task(store, &task))?;
+                }
+                entry.reach(Phase::Gone);
+            }
+            Effect::LeaveLine
+            | Effect::AwaitTurn
+            | Effect::Shrink
+            | Effect::Progress
+            | Effect::CloseInput
+            | Effect::Freeze(_)
+            | Effect::Unkillable(_)
+            | Effect::DrainOutput
+            | Effect::ReleaseSlot
+            | Effect::Reply(..) => {}
+        }
+        Ok(None)
+    }
+
+    fn attempt(&mut self, op: OpId) -> Result<Attempt, Died> {
+        Ok(match self.chance.below(if self.breaks { 12 } else { 1 }) {
+            0..8 => {
+                // The process: it has run, whatever becomes of the runner.
+                *self.ran.entry(op).or_default() += 1;
+                if self.breaks && self.chance.one_in(25) {
+                    return Err(Died);
+                }
+                Attempt::Started { pid: 1 }
+            }
+            8..11 => Attempt::Short { words: String::new(), line_moved: None },
+            _ => Attempt::Over(TaskState::Error { reason: String::new() }),
+        })
+    }
+
+    /// What may happen to a task, in whatever order, and what should.
+    fn something(&mut self) -> Input<()> {
+        let left = vec![Process { pid: 2, command: String::new() }];
+        match self.chance.below(if self.breaks { 16 } else { 5 }) {
+            0 | 1 => Input::Exited(Exited {
+                code: Some(i32::try_from(self.chance.below(2)).unwrap_or_default()),
+                signal: None,
+                asked: self.chance.one_in(2),
+                ran_us: 1,
+                left: if self.chance.one_in(2) { left } else { Vec::new() },
+            }),
+            2 => Input::Empty,
+            3 => Input::Turn,
+            4 | 5 => Input::Time { line_moved: None },
+            6 => Input::Remaining(left),
+            7 => Input::Output { grew: true, written: true, over: false },
+            8 => Input::Output { grew: false, written: true, over: true },
+            9 => Input::SupervisorDied,
+            10 => Input::Stop { by: Party::User, grace: Duration::from_millis(self.chance.below(2) * 100) },
+            11 => Input::Background(()),
+            12 => Input::Freeze { frozen: self.chance.one_in(2), reply: () },
+            13 => Input::Frozen(self.chance.one_in(2)),
+            14 => Input::Answered { at: 0, closed: self.chance.one_in(2) },
+            _ => Input::Output { grew: false, written: false, over: false },
+        }
     }
 
     fn acknowledge(&mut self, through: Seq) -> Result<(), Died> {
@@ -214,18 +338,11 @@ impl World {
     fn clear(&mut self) -> Result<(), Died> {
         let now = Timestamp(self.now);
         let life = self.life();
-        let acknowledged = life.outboxes.acknowledged(SESSION);
-        let done = life.tasks.values().filter(|(_, end)| end.is_some_and(|end| end <= acknowledged));
-        let done: Vec<_> = done.map(|(task, _)| task.id.clone()).collect();
+        let done = life.registry.order.values().filter(|entry| is_done(entry, &life.outboxes));
+        let done: Vec<_> = done.map(|entry| entry.id.clone()).collect();
         let ids = done.clone();
         self.commit(move |store| rows::delete_tasks(store, &ids, now))?;
-        let life = self.life();
-        for id in done {
-            if let Some((task, _)) = life.tasks.remove(&id.0) {
-                life.ops.remove(&task.op);
-                life.forgotten.add(task.op, id, now);
-            }
-        }
+        self.life().registry.forget(&done, now);
         Ok(())
     }
 
@@ -278,9 +395,10 @@ impl World {
                     self.link = None;
                     return;
                 }
-                let TaskEvent::Ended { task, .. } = *event else { panic!("nothing else is sent") };
                 self.page.cursor = seq;
-                *self.page.ends.entry(task.op).or_default() += 1;
+                if let TaskEvent::Ended { task, .. } = *event {
+                    *self.page.ends.entry(task.op).or_default() += 1;
+                }
             }
         }
         if self.chance.one_in(2)
@@ -309,11 +427,12 @@ impl World {
                 None => Ok(()),
             },
             2 | 3 => {
-                let active = |(task, _): &&(Task, Option<Seq>)| task.state == TaskState::Running;
-                let running: Vec<_> =
-                    self.life().tasks.values().filter(active).map(|(task, _)| task.clone()).collect();
-                match running.get(usize::try_from(self.chance.below(running.len().max(1) as u64)).unwrap()) {
-                    Some(task) => self.end(task.clone(), TaskState::Completed),
+                let live: Vec<_> = self.life().machines.keys().cloned().collect();
+                match live.get(usize::try_from(self.chance.below(live.len().max(1) as u64)).unwrap()) {
+                    Some(id) => {
+                        let input = self.something();
+                        self.happens(&TaskId(id.clone()), input)
+                    }
                     None => Ok(()),
                 }
             }

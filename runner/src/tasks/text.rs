@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use shared::output::Excerpt;
+use shared::task::Process;
 use vte::{Params, Parser, Perform};
 
 /// Characters that [`last_line`] gives at most.
@@ -308,6 +309,16 @@ pub(super) fn matching(
 /// Such as `SIGTERM`.
 pub(super) fn signal_name(number: i32) -> String {
     signal_hook::low_level::signal_name(number).map_or_else(|| format!("signal {number}"), ToOwned::to_owned)
+}
+
+/// Processes in one line.
+pub(super) fn names(processes: &[Process]) -> String {
+    let name = |process: &Process| match process.pid {
+        // It stands for those beyond a bound.
+        0 => process.command.clone(),
+        pid => format!("{pid} ({})", process.command),
+    };
+    processes.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

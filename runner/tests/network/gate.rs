@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
-use runner::http::ROUTES;
+use runner::routes;
 use serde_json::json;
 
 use crate::support::{Runner, SOON, left_out};
@@ -171,13 +171,13 @@ async fn every_route_wants_a_credential() {
     let (own, bearer) = (runner.origin(), format!("Bearer {credential}"));
     let mut walked = 0;
     // Two doors are open, and whoever opens a third must come by here: the page's files and the exchange of a code.
-    let open: Vec<_> = ROUTES.iter().filter(|route| route.public).map(|route| route.path).collect();
+    let open: Vec<_> = routes().filter(|(_, _, public)| *public).map(|(_, path, _)| path).collect();
     assert_eq!(open, ["/api/pair"]);
-    for route in ROUTES.iter().filter(|route| !route.public) {
-        let path = route.path.replace("{*rest}", "models").replace("{task}", "00000000");
-        let line = format!("{} {path}", route.method);
+    for (method, path, _) in routes().filter(|(_, _, public)| !public) {
+        let path = path.replace("{*rest}", "models").replace("{task}", "00000000");
+        let line = format!("{method} {path}");
         let mut headers = vec![("Origin", own.as_str())];
-        if route.method == Method::POST {
+        if method == Method::POST {
             headers.push(("Content-Type", "application/json"));
         }
         let answer = runner.ask(&line, &headers, "").await;

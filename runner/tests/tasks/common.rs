@@ -24,7 +24,7 @@ pub(crate) const PROGRAM: &str = "MEANWHILE_TEST_PROGRAM";
 pub(crate) struct Runner {
     pub(crate) tasks: Tasks,
     pub(crate) session: SessionId,
-    store: Store,
+    pub(crate) store: Store,
     state: StateDir,
     /// Removed with the last runner over it.
     folder: Option<Arc<TempDir>>,

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use runner::files::{Files, Wish};
-use runner::socket::operations::{Content, Operations};
+use runner::files::{ChangeRequest, Files};
+use runner::sessions::{Content, Operations};
 use runner::state_dir::StateDir;
 use runner::store::Store;
 use shared::protocol::{Op, Outcome, Reply};
@@ -45,7 +45,8 @@ impl Life {
 
     /// Does the edit under its id, and dies where it is told to.
     async fn edit(&self, dies: &'static str) -> Outcome {
-        let wish = Wish::Edit { path: "file".into(), old_text: "one".into(), new_text: "two".into() };
+        let wish =
+            ChangeRequest::Edit { path: "file".into(), old_text: "one".into(), new_text: "two".into() };
         let announce = self.operations.announce(OP, Some(edit_of("one")));
         let perform = async {
             let announced = move |intent: &_, change: &_| -> Result<(), Problem> {

@@ -28,13 +28,13 @@ async fn a_paused_tree_stands_still_wherever_it_hides_until_it_is_resumed() {
     let task = runner.start(start(command)).await;
     until("it forks", || living(&task.id).len() >= 4).await;
     for _ in 0..5 {
-        let paused = runner.tasks.hold(&task.id, true).await.unwrap();
+        let paused = runner.tasks.freeze(&task.id, true).await.unwrap();
         assert!(paused.paused && paused.state == TaskState::Running, "{paused:?}");
         assert!(stands_still(&task.id), "the reply comes once all of it stands");
-        assert!(runner.tasks.hold(&task.id, true).await.unwrap().paused, "repeating changes nothing");
+        assert!(runner.tasks.freeze(&task.id, true).await.unwrap().paused, "repeating changes nothing");
         let before = runner.tasks.get(&task.id).unwrap();
         assert!(before.paused);
-        assert!(!runner.tasks.hold(&task.id, false).await.unwrap().paused);
+        assert!(!runner.tasks.freeze(&task.id, false).await.unwrap().paused);
         let length = runner.tasks.output_length(&task.id).unwrap();
         let grown = *length.borrow();
         until("it prints again", || *length.borrow() > grown).await;
@@ -48,14 +48,14 @@ async fn a_paused_task_can_be_stopped_and_hears_it() {
     let runner = Runner::new().await;
     let task = runner.start(start("trap 'echo bye; exit 3' TERM; while :; do sleep 0.01; done")).await;
     until("two processes", || living(&task.id).len() >= 2).await;
-    runner.tasks.hold(&task.id, true).await.unwrap();
+    runner.tasks.freeze(&task.id, true).await.unwrap();
     let stopped = runner.tasks.stop(&task.id, Party::User, false).await.unwrap();
     assert_eq!(stopped.state, TaskState::Stopped { by: Party::User, signal: None });
     assert!(!stopped.paused);
     assert!(runner.end(&task.id).await.1.head.ends_with("bye\n"));
     let task = runner.start(start("trap '' TERM; while :; do sleep 0.01; done")).await;
     until("two processes", || living(&task.id).len() >= 2).await;
-    runner.tasks.hold(&task.id, true).await.unwrap();
+    runner.tasks.freeze(&task.id, true).await.unwrap();
     let stopped = runner.tasks.stop(&task.id, Party::User, true).await.unwrap();
     assert_eq!(stopped.state, TaskState::Stopped { by: Party::User, signal: Some("SIGKILL".into()) });
 }
@@ -67,12 +67,12 @@ async fn the_time_of_a_timeout_stands_still_with_the_task() {
     let timeout = Duration::from_secs(4);
     let limited = Start { timeout_ms: Some(4_000), ..start("while :; do sleep 0.01; done") };
     let task = runner.start(limited).await;
-    runner.tasks.hold(&task.id, true).await.unwrap();
+    runner.tasks.freeze(&task.id, true).await.unwrap();
     // Time is what is tested: longer than the timeout.
     let pause = timeout + Duration::from_millis(500);
     tokio::time::sleep(pause).await;
     assert_eq!(runner.tasks.get(&task.id).unwrap().state, TaskState::Running);
-    runner.tasks.hold(&task.id, false).await.unwrap();
+    runner.tasks.freeze(&task.id, false).await.unwrap();
     let (task, _) = runner.end(&task.id).await;
     assert_eq!(task.state, TaskState::Timeout);
     let least = (timeout + pause).as_millis() - 50;
@@ -86,7 +86,7 @@ async fn what_does_not_run_cannot_be_paused() {
     let queued = runner.start(start("true")).await;
     let refused = |hold| {
         let (tasks, queued) = (&runner.tasks, &queued.id);
-        async move { tasks.hold(queued, hold).await.unwrap_err() }
+        async move { tasks.freeze(queued, hold).await.unwrap_err() }
     };
     assert_eq!(refused(true).await.code, ProblemCode::Conflict);
     runner.tasks.stop(&running.id, Party::User, true).await.unwrap();
@@ -100,7 +100,7 @@ async fn what_does_not_run_cannot_be_paused() {
 async fn a_paused_task_that_is_killed_from_outside_ends() {
     let runner = Runner::new().await;
     let task = runner.start(start("sleep 1000")).await;
-    runner.tasks.hold(&task.id, true).await.unwrap();
+    runner.tasks.freeze(&task.id, true).await.unwrap();
     let pid = task.pid.unwrap().to_string();
     assert!(std::process::Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
     let (task, _) = tokio::time::timeout(PATIENCE, runner.end(&task.id)).await.unwrap();

@@ -3,8 +3,10 @@
 use std::fs;
 use std::time::Duration;
 
+use runner::files::Files;
+use runner::sessions::{Content, Operations};
 use shared::ProblemCode;
-use shared::protocol::{Start, TaskEvent};
+use shared::protocol::{Op, Outcome, Reply, Start, TaskEvent};
 use shared::task::{Party, TaskState};
 
 use crate::common::{PATIENCE, Runner, gone, living, op, start, until};
@@ -238,10 +240,21 @@ async fn a_command_that_is_too_long_is_refused() {
 async fn the_same_operation_is_the_same_task() {
     let runner = Runner::new().await;
     let op = op();
+    let files = Files::open(runner.workspace()).unwrap();
+    let operations = Operations::open(runner.store.clone(), files).await.unwrap();
     let all: Vec<_> = (0..8)
         .map(|_| {
-            let (tasks, session) = (runner.tasks.clone(), runner.session);
-            tokio::spawn(async move { tasks.start(session, op, start("echo x >>ran")).await.unwrap().id })
+            let (tasks, session, operations) = (runner.tasks.clone(), runner.session, operations.clone());
+            tokio::spawn(async move {
+                let content = Content::of(session, &Op::Start(start("echo x >>ran")));
+                let starting = async {
+                    let task = tasks.start(session, op, start("echo x >>ran")).await.unwrap();
+                    Outcome::Ok(Reply::Started { task: Box::new(task) })
+                };
+                let outcome = operations.once(op, content, false, starting).await;
+                let Outcome::Ok(Reply::Started { task }) = outcome else { panic!("{outcome:?}") };
+                task.id
+            })
         })
         .collect();
     let mut ids = Vec::new();

@@ -55,7 +55,7 @@ async fn listening(runner: &Runner) -> (Task, u16) {
 #[tokio::test(flavor = "multi_thread")]
 async fn ports_are_shown_to_those_who_are_connected() {
     let runner = Runner::new().await;
-    let _connected = runner.tasks.news();
+    let _connected = runner.tasks.changes();
     let (task, port) = listening(&runner).await;
     let other = runner.start(start("sleep 1000")).await;
     until("the port is seen", || runner.tasks.get(&task.id).unwrap().ports == [port]).await;
@@ -80,7 +80,7 @@ async fn nobody_looks_for_nobody_but_a_check_does() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_that_is_given_up_goes_from_the_list() {
     let runner = Runner::new().await;
-    let _connected = runner.tasks.news();
+    let _connected = runner.tasks.changes();
     let task = runner.start(start(&listens("127.0.0.1:0"))).await;
     until("the port is seen", || runner.tasks.get(&task.id).unwrap().ports.len() == 1).await;
     std::fs::write(runner.workspace().join("close"), "").unwrap();

@@ -6,13 +6,9 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, Request};
 use futures_util::FutureExt as _;
-use runner::auth::Clients;
-use runner::http::gate::{Gate, PAIR_PATH, is_handshake};
-use runner::relay;
-use runner::state_dir::StateDir;
-use runner::store::Store;
+use runner::fuzzing::{self, is_handshake, is_public};
+use shared::ClientId;
 use shared::proof::Meeting;
-use shared::{ClientId, Timestamp};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -24,8 +20,7 @@ const KNOWN_SOON: Duration = Duration::from_millis(250);
 
 struct Door {
     runtime: Runtime,
-    gate: Gate,
-    credential: String,
+    checks: fuzzing::Door,
     _folder: TempDir,
 }
 
@@ -33,20 +28,10 @@ fn door() -> &'static Door {
     static DOOR: OnceLock<Door> = OnceLock::new();
     DOOR.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&StateDir::open(&folder.path().join("state")).unwrap()).unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let (clients, credential) = runtime.block_on(async {
-            let clients = Clients::open(store).await.unwrap();
-            let (_, credential) = clients.add("a program", None, Timestamp(1)).await.unwrap();
-            (clients, credential.expose().to_owned())
-        });
-        Door {
-            runtime,
-            gate: Gate::new([127, 0, 0, 1].into(), PORT, &[], clients),
-            credential,
-            _folder: folder,
-        }
+        let checks = runtime.block_on(fuzzing::Door::open(&folder.path().join("state"), PORT));
+        Door { runtime, checks, _folder: folder }
     })
 }
 
@@ -75,27 +60,22 @@ pub(crate) fn gate(bytes: &[u8]) {
 /// Whether a request gets in; then it may.
 pub fn gets_in(bytes: &[u8]) -> bool {
     let door = door();
-    let text = String::from_utf8_lossy(bytes).replace(HERE, &door.credential);
+    let text = String::from_utf8_lossy(bytes).replace(HERE, &door.checks.credential);
     let Some(mut request) = parse(&text) else { return false };
     let in_the_runtime = door.runtime.enter();
     let hosts: Vec<_> = request.headers().get_all("host").iter().cloned().collect();
     let handshake = is_handshake(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let reading = matches!(method, Method::GET | Method::HEAD) && !handshake;
-    let public = if reading {
-        runner::page::lookup(&path, "").is_some()
-    } else {
-        method == Method::POST && path == PAIR_PATH
-    };
+    let public = is_public(&method, &path, request.headers());
     // One that waits is a guess that is slowed down, or is known and noted: that is worth waiting for.
-    let admitted = if text.contains(&door.credential) {
+    let admitted = if text.contains(&door.checks.credential) {
         drop(in_the_runtime);
-        let admitted = door.gate.admit(&mut request);
+        let admitted = door.checks.admits(&mut request);
         door.runtime.block_on(async { tokio::time::timeout(KNOWN_SOON, admitted).await.ok() })
     } else {
-        door.gate.admit(&mut request).now_or_never()
+        door.checks.admits(&mut request).now_or_never()
     };
-    if !matches!(admitted, Some(Ok(()))) {
+    if !matches!(admitted, Some(true)) {
         return false;
     }
     let known = request.extensions().get::<ClientId>().is_some();
@@ -105,7 +85,7 @@ pub fn gets_in(bytes: &[u8]) -> bool {
         assert!(handshake && method == Method::GET && path == "/ws" && !known, "{text:?}");
         assert!(text.contains(&meeting.offer()) && text.contains(&meeting.origin), "{text:?}");
     }
-    assert!(!known || text.contains(&door.credential), "{text:?}");
+    assert!(!known || text.contains(&door.checks.credential), "{text:?}");
     let [host] = hosts.as_slice() else { panic!("{} hosts: {text:?}", hosts.len()) };
     let host = host.to_str().unwrap().to_ascii_lowercase().replace(".:", ":");
     assert!(["127.0.0.1:8757", "localhost:8757", "[::1]:8757"].contains(&host.as_str()), "{text:?}");
@@ -150,7 +130,7 @@ pub(crate) fn gate_seeds() -> Vec<Vec<u8>> {
 /// Only paths of the API that the relay is for are passed on.
 pub(crate) fn relay(bytes: &[u8]) {
     let Ok(target) = std::str::from_utf8(bytes) else { return };
-    if let Some(method) = relay::method_of(target) {
+    if let Some(method) = fuzzing::relay_method(target) {
         let path = target.split('?').next().unwrap();
         let posts = ["/v1/messages", "/v1/messages/count_tokens"].contains(&path);
         assert_eq!(method == Method::POST, posts, "{target:?}");

@@ -1,0 +1,243 @@
+//! What makes a repeated request harmless: one id, one operation, one reply.
+//!
+//! A page that lost a reply sends the request again, perhaps over another socket and while the first is still under way.
+//! The second then waits for the first's reply. After that the reply is had from the store, also by another life of
+//! the runner; from memory, where the store could not be written. Problems that may go away are not kept, so that trying again tries again.
+//!
+//! An id stands for its content. The same id with another content is not a repetition but somebody's mistake, such as two
+//! pages that number alike: it is refused, and nothing is done.
+//!
+//! A change of a file is announced before it is made, with its reply. Where a runner died between the change and its reply,
+//! the next one looks at the file and keeps the reply, or forgets the announcement.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use shared::files::FileChange;
+use shared::protocol::{Op, Outcome, Reply};
+use shared::{OpId, Problem, ProblemCode, SessionId};
+use tokio::sync::watch;
+
+use crate::clock::now;
+use crate::files::{Files, Intent};
+use crate::store::{Intended, Store, StoreError};
+use crate::tasks::reused;
+
+/// How many replies are remembered without the store, while it cannot be written.
+const UNSAVED: usize = 1_000;
+
+type UnderWay = Arc<Mutex<HashMap<OpId, (Content, watch::Receiver<Option<Outcome>>)>>>;
+
+/// What an operation is, in short: a digest of it and of its session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Content(String);
+
+impl Content {
+    /// Of this operation. Fields that say nothing do not count, so that a later version with more of them finds the same.
+    ///
+    /// # Panics
+    /// Never: operations are plain data with string keys.
+    pub fn of(session: SessionId, op: &Op) -> Self {
+        let mut value = serde_json::to_value(op).expect("operations are plain data with string keys");
+        if let Some(fields) = value.as_object_mut() {
+            fields.retain(|_, value| !matches!(value, Value::Null | Value::Bool(false)));
+        }
+        Self(hex::encode(Sha256::digest(format!("{session} {value}"))))
+    }
+}
+
+/// A reply as it is remembered. Those of earlier versions do not say to what.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    #[serde(default)]
+    content: Option<Content>,
+    #[serde(flatten)]
+    outcome: Outcome,
+}
+
+/// All operations under way. A cheap handle.
+#[derive(Clone)]
+pub struct Operations {
+    under_way: UnderWay,
+    /// Replies that the store did not take, the oldest first, at most [`UNSAVED`].
+    unsaved: Arc<Mutex<VecDeque<(OpId, String)>>>,
+    store: Store,
+    files: Files,
+}
+
+/// Takes an operation off the list, however it ends.
+struct Entry {
+    id: OpId,
+    under_way: UnderWay,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.under_way.lock().remove(&self.id);
+    }
+}
+
+impl Operations {
+    /// With replies kept in this store. Finishes first what an earlier runner announced.
+    ///
+    /// # Errors
+    /// The store cannot be read or written.
+    pub async fn open(store: Store, files: Files) -> Result<Self, StoreError> {
+        let operations = Self { under_way: Arc::default(), unsaved: Arc::default(), store, files };
+        for intended in operations.store.all_intended().await? {
+            let op = intended.op;
+            if let Err(problem) = operations.settle(intended).await {
+                // Looked at again when it is repeated.
+                tracing::warn!(%op, %problem, "an earlier runner may or may not have changed a file");
+            }
+        }
+        Ok(operations)
+    }
+
+    /// What a change of a file tells before it is made. Blocks.
+    pub fn announce(
+        &self,
+        op: OpId,
+        content: Option<Content>,
+    ) -> impl FnOnce(&Intent, &FileChange) -> Result<(), Problem> + use<> {
+        let store = self.store.clone();
+        move |intent, change| {
+            let intent = serde_json::to_string(intent)
+                .map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))?;
+            let reply = text(content, Outcome::Ok(Reply::Changed(change.clone())));
+            let intended = Intended { op, intent, reply };
+            tokio::runtime::Handle::current().block_on(store.save_intent(intended, now()))?;
+            Ok(())
+        }
+    }
+
+    /// Finds out whether what was announced was done, and then keeps and gives its reply.
+    async fn settle(&self, intended: Intended) -> Result<Option<String>, Problem> {
+        let Intended { op, intent, reply } = intended;
+        let made = match serde_json::from_str(&intent) {
+            Ok(intent) => self.files.was_made(intent).await?,
+            // Only another version could have written it so.
+            Err(_) => None,
+        };
+        match made {
+            Some(true) => {
+                self.store.save_op_reply(op, reply.clone(), now()).await?;
+                Ok(Some(reply))
+            }
+            Some(false) => {
+                self.store.drop_intent(op).await?;
+                Ok(None)
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn unsaved(&self, id: OpId) -> Option<String> {
+        let unsaved = self.unsaved.lock();
+        unsaved.iter().find(|(op, _)| *op == id).map(|(_, reply)| reply.clone())
+    }
+
+    async fn kept(&self, id: OpId) -> Result<Option<String>, Problem> {
+        if let Some(unsaved) = self.unsaved(id) {
+            return Ok(Some(unsaved));
+        }
+        if let Some(kept) = self.store.op_reply(id).await? {
+            return Ok(Some(kept));
+        }
+        match self.store.intended(id).await? {
+            Some(intended) => self.settle(intended).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Does something once. `keep`: whether its reply is to be kept here (starting a task is remembered with the task).
+    pub async fn once(
+        &self,
+        id: OpId,
+        content: Content,
+        keep: bool,
+        perform: impl Future<Output = Outcome>,
+    ) -> Outcome {
+        let (sender, receiver) = watch::channel(None);
+        let first = {
+            let mut under_way = self.under_way.lock();
+            let first = under_way.get(&id).cloned();
+            if first.is_none() {
+                under_way.insert(id, (content.clone(), receiver));
+            }
+            first
+        };
+        if let Some((other, mut first)) = first {
+            if other != content {
+                return Outcome::Err(reused());
+            }
+            return match first.wait_for(Option::is_some).await {
+                Ok(outcome) => outcome.clone().unwrap_or_else(|| Outcome::Err(broken())),
+                Err(_) => Outcome::Err(broken()),
+            };
+        }
+        let entry = Entry { id, under_way: Arc::clone(&self.under_way) };
+        let outcome = self.kept_or(id, content, keep, perform).await;
+        drop(entry);
+        sender.send_replace(Some(outcome.clone()));
+        outcome
+    }
+
+    async fn kept_or(
+        &self,
+        id: OpId,
+        content: Content,
+        keep: bool,
+        perform: impl Future<Output = Outcome>,
+    ) -> Outcome {
+        match self.kept(id).await {
+            Ok(Some(kept)) => {
+                let Ok(kept) = serde_json::from_str::<Kept>(&kept) else {
+                    return Outcome::Err(Problem::new(
+                        ProblemCode::Conflict,
+                        "This was done already; its reply can no longer be read.",
+                    ));
+                };
+                let same = keep && kept.content.is_none_or(|kept| kept == content);
+                return if same { kept.outcome } else { Outcome::Err(reused()) };
+            }
+            Ok(None) => {}
+            Err(problem) => return Outcome::Err(problem),
+        }
+        let outcome = perform.await;
+        if !keep {
+            return outcome;
+        }
+        if matches!(&outcome, Outcome::Err(problem) if problem.retryable) {
+            if let Err(error) = self.store.drop_intent(id).await {
+                tracing::error!("What was announced and not done could not be taken back: {error}");
+            }
+            return outcome;
+        }
+        let reply = text(Some(content), outcome.clone());
+        if let Err(error) = self.store.save_op_reply(id, reply.clone(), now()).await {
+            // It was done, and that is what the page must hear, now and if it asks again.
+            tracing::error!("The reply of a request could not be kept on the disk: {error}");
+            let mut unsaved = self.unsaved.lock();
+            unsaved.push_back((id, reply));
+            if unsaved.len() > UNSAVED {
+                unsaved.pop_front();
+            }
+        }
+        outcome
+    }
+}
+
+fn text(content: Option<Content>, outcome: Outcome) -> String {
+    let kept = Kept { content, outcome };
+    serde_json::to_string(&kept).expect("replies are plain data with string keys")
+}
+
+fn broken() -> Problem {
+    Problem::retryable(ProblemCode::Internal, "The first request with this id broke off. Try again.")
+}

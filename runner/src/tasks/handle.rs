@@ -1,0 +1,389 @@
+//! The handle that the rest of the runner has.
+
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use shared::output::{Excerpt, OutputSlice};
+use shared::protocol::{Checked, Sandbox, Stats, TaskEvent};
+use shared::task::{Party, Task};
+use shared::{Epoch, Problem, ProblemCode, Seq, SessionId, TaskId};
+use tokio::sync::{broadcast, oneshot, watch};
+
+use super::config::{TasksConfig, TasksError};
+use super::context::{Context, Sandboxes, blocking};
+use super::entry::{Phase, Request, TaskEntry};
+use super::environment::{environment, ground, shell};
+use super::feed::Change;
+use super::shims::{self, Shims};
+use super::{port_watch, stats};
+use crate::confine::Confine;
+use crate::store::{Store, rows};
+
+/// Most bytes that one `read_output` gives.
+const READ_MOST: usize = 256 * 1024;
+/// Lines of `check` for one task, unless told.
+const CHECK_LINES: u32 = 40;
+/// Bytes of events that one read of the outbox gives.
+const EVENTS_BYTES: usize = 1024 * 1024;
+/// Characters of one `check`, of all its tasks together: it is one frame.
+const CHECK_CHARS: usize = 1_000_000;
+/// How long a stop waits beyond the grace period before it says what does not end.
+const STOP_PATIENCE: Duration = Duration::from_secs(15);
+/// How long the end of the runner waits for a look at ports.
+const PORTS_PATIENCE: Duration = Duration::from_secs(1);
+/// How long `clear` waits for a task that has ended to be gone.
+const GONE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The handle; copies are cheap.
+#[derive(Clone)]
+pub struct Tasks {
+    pub(super) context: Arc<Context>,
+}
+
+impl Tasks {
+    /// Takes up what the store knows. Tasks that had not ended are `lost` from now on, with an event each.
+    ///
+    /// # Errors
+    /// See [`TasksError`].
+    pub async fn open(config: TasksConfig, store: Store) -> Result<Self, TasksError> {
+        let workspace = usable_folder(&config.workspace)
+            .map_err(|source| TasksError::Workspace { path: config.workspace.clone(), source })?;
+        let shell = shell(config.shell.as_deref())?;
+        let logs = store.dir().join("logs");
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&logs)
+            .map_err(|source| TasksError::Logs { path: logs.clone(), source })?;
+        let mut environment = environment(std::env::vars_os(), &config.secret);
+        if let Some(confine) = &config.confine {
+            environment.insert("TMPDIR".into(), confine.temporary().into());
+        }
+        let writable = config.confine.as_ref().map(Confine::folders);
+        let read_only = ground(&workspace, store.dir(), &shell, &environment);
+        if let Err(why) = &read_only {
+            tracing::warn!("No command runs without a question, since none can be held to reading: {why}.");
+        }
+        let shims = Shims::new(config.program, environment, config.open_files);
+        let sandboxes = Sandboxes { writable, read_only };
+        let context = Context::new(workspace, shell, logs, sandboxes, config.limits, store, shims);
+        let context = Arc::new(context);
+        context.restore().await?;
+        context.shims.prepare();
+        tokio::spawn(stats::report(Arc::downgrade(&context)));
+        tokio::spawn(port_watch::watch(Arc::downgrade(&context)));
+        tokio::spawn(shims::keep_awake(Arc::downgrade(&context.shims)));
+        Ok(Self { context })
+    }
+
+    /// What a start may ask for besides `open`.
+    pub fn sandboxes(&self) -> Vec<Sandbox> {
+        let workspace = self.context.sandboxes.writable.is_some().then_some(Sandbox::Workspace);
+        let read_only = self.context.sandboxes.read_only.is_ok().then_some(Sandbox::ReadOnly);
+        workspace.into_iter().chain(read_only).collect()
+    }
+
+    /// Where commands run: absolute.
+    pub fn workspace(&self) -> &Path {
+        &self.context.workspace
+    }
+
+    /// The shell that runs commands: absolute.
+    pub fn shell(&self) -> &str {
+        &self.context.shell
+    }
+
+    /// The life of the store.
+    pub fn epoch(&self) -> Epoch {
+        self.context.store.epoch()
+    }
+
+    /// Ends a task's tree: TERM, the grace period, KILL; a second time, or with `now`, KILL at once. Resolves when
+    /// nothing of it is left. A task of which nothing is left is given as it is.
+    ///
+    /// # Errors
+    /// No such task; or the system does not end its processes, which are named.
+    pub async fn stop(&self, task: &TaskId, by: Party, now: bool) -> Result<Task, Problem> {
+        let entry = self.context.entry(task)?;
+        let grace = if now { Duration::ZERO } else { self.context.limits.grace };
+        // An actor that has gone has nothing left to end.
+        let _gone = entry.requests.send(Request::Stop { by, grace }).await;
+        let mut phase = entry.phase.subscribe();
+        let unkillable = || entry.unkillable.lock().clone();
+        // The store may not be able to write that for long, and says so in the task.
+        let is_over = |phase| phase == Phase::Gone || entry.over_unsaved.load(Ordering::Acquire);
+        let gone = tokio::time::timeout(
+            grace + STOP_PATIENCE,
+            phase.wait_for(|phase| is_over(*phase) || unkillable().is_some()),
+        );
+        match gone.await {
+            Ok(_) if is_over(entry.phase()) => Ok(Task::clone(&entry.task())),
+            Ok(_) | Err(_) => Err(Problem::retryable(
+                ProblemCode::System,
+                unkillable().unwrap_or_else(|| {
+                    format!("Task {task} was told to end but has not ended yet. Ask again.")
+                }),
+            )),
+        }
+    }
+
+    /// Lets a foreground task go on in the background; the event follows. A task that is there already stays there.
+    ///
+    /// # Errors
+    /// No such task, or it has ended.
+    pub async fn background(&self, task: &TaskId) -> Result<Task, Problem> {
+        self.command(task, |reply| Request::Background { reply }).await
+    }
+
+    /// Freezes all processes of a running task where they are, or thaws them. Resolves when that is done. Repeating
+    /// it changes nothing. While they are frozen, the time of the task's timeout stands still, and a stop works.
+    ///
+    /// # Errors
+    /// No such task; it does not run yet or no more, or is being stopped.
+    pub async fn freeze(&self, task: &TaskId, frozen: bool) -> Result<Task, Problem> {
+        self.command(task, |reply| Request::Freeze { frozen, reply }).await
+    }
+
+    async fn command(
+        &self,
+        task: &TaskId,
+        command: impl FnOnce(oneshot::Sender<Result<Task, Problem>>) -> Request,
+    ) -> Result<Task, Problem> {
+        let entry = self.context.entry(task)?;
+        let (reply, answer) = oneshot::channel();
+        let ended = || Problem::new(ProblemCode::Conflict, format!("Task {task} has ended."));
+        entry.requests.send(command(reply)).await.map_err(|_| ended())?;
+        answer.await.unwrap_or_else(|_| Err(ended()))
+    }
+
+    /// Reads output by offset, at most 256 KiB at once.
+    ///
+    /// # Errors
+    /// No such task, or its log cannot be read.
+    pub async fn read_output(&self, task: &TaskId, from: u64, max: u32) -> Result<OutputSlice, Problem> {
+        let entry = self.context.entry(task)?;
+        let max = (max as usize).min(READ_MOST);
+        blocking(move || entry.log.read(from, max)).await?.map_err(|error| {
+            Problem::new(ProblemCode::System, format!("The log of task {task} cannot be read: {error}."))
+        })
+    }
+
+    /// The length of a task's output; it changes as output comes.
+    ///
+    /// # Errors
+    /// No such task.
+    pub fn output_length(&self, task: &TaskId) -> Result<watch::Receiver<u64>, Problem> {
+        Ok(self.context.entry(task)?.log.length())
+    }
+
+    /// Looks at one task of the session, or at all of them, as text for the model.
+    ///
+    /// # Errors
+    /// No such task in this session, or a pattern that is none.
+    pub async fn check(
+        &self,
+        session: SessionId,
+        task: Option<TaskId>,
+        tail: Option<u32>,
+        grep: Option<String>,
+        max_chars: u32,
+    ) -> Result<Vec<Checked>, Problem> {
+        let entries = match &task {
+            Some(id) => {
+                let entry = self.context.entry(id)?;
+                if entry.session != session {
+                    let words = format!("Task {id} belongs to another session.");
+                    return Err(Problem::new(ProblemCode::Forbidden, words));
+                }
+                vec![entry]
+            }
+            None => self
+                .context
+                .registry()
+                .order
+                .values()
+                .filter(|entry| entry.session == session)
+                .cloned()
+                .collect(),
+        };
+        if entries.iter().any(|entry| matches!(entry.phase(), Phase::Running | Phase::Ended)) {
+            self.context.look_for_ports().await;
+        }
+        let pattern = grep
+            .map(|grep| {
+                regex::RegexBuilder::new(&grep).size_limit(1024 * 1024).build().map_err(|error| {
+                    let words = format!(
+                        "{grep:?} is not a regular expression: {error}. Mend it, or use tail instead."
+                    );
+                    Problem::new(ProblemCode::Malformed, words)
+                })
+            })
+            .transpose()?;
+        let lines = match (tail, &pattern, task.is_some()) {
+            (Some(tail), _, _) => tail as usize,
+            (None, Some(_), _) => usize::MAX,
+            (None, None, true) => CHECK_LINES as usize,
+            (None, None, false) => 0,
+        };
+        let most = (max_chars as usize).min(CHECK_CHARS / entries.len().max(1));
+        blocking(move || {
+            entries.iter().map(|entry| check_one(entry, pattern.as_ref(), lines, most)).collect()
+        })
+        .await
+    }
+
+    /// Forgets ended tasks of the session whose end is acknowledged and of which nothing is left, with their logs:
+    /// those named, or all. Gives those that it forgot.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub async fn clear(&self, session: SessionId, tasks: Vec<TaskId>) -> Result<Vec<TaskId>, Problem> {
+        let ended: Vec<_> = {
+            let registry = self.context.registry();
+            let ours = registry.order.values().filter(|entry| entry.session == session);
+            let wanted = ours.filter(|entry| tasks.is_empty() || tasks.contains(&entry.id));
+            // One that left nothing behind is gone a moment after its end.
+            wanted
+                .filter(|entry| entry.phase() >= Phase::Ended && entry.task().left_behind.is_empty())
+                .cloned()
+                .collect()
+        };
+        let all = async {
+            for entry in &ended {
+                entry.reached(Phase::Gone).await;
+            }
+        };
+        // Those that are not gone by then stay.
+        let _late = tokio::time::timeout(GONE_PATIENCE, all).await;
+        let done = ended.iter().filter(|entry| self.context.is_done(entry));
+        let clearable = done.map(|entry| entry.id.clone()).collect();
+        self.context.forget(clearable).await
+    }
+
+    /// All tasks of all sessions, in the order they were created.
+    pub fn list(&self) -> Vec<Task> {
+        self.context.registry().order.values().map(|entry| Task::clone(&entry.task())).collect()
+    }
+
+    /// One task as it stands.
+    ///
+    /// # Errors
+    /// No such task.
+    pub fn get(&self, task: &TaskId) -> Result<Task, Problem> {
+        Ok(Task::clone(&self.context.entry(task)?.task()))
+    }
+
+    /// The runner as a whole. Tabs are the socket's to fill in.
+    pub fn stats(&self) -> Stats {
+        self.context.stats()
+    }
+
+    /// What changes from now on. A receiver that lags must list anew.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        // While nobody listened, nobody looked.
+        self.context.ports.look_soon();
+        self.context.changes.subscribe()
+    }
+
+    /// At most `limit` events of the session after `after`, oldest first; fewer if they are long. Empty means none.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn events_after(
+        &self,
+        session: SessionId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<(Seq, Arc<TaskEvent>)>, Problem> {
+        if let Some(events) = self.context.outboxes.recent(session, after, limit) {
+            return Ok(events);
+        }
+        let after = self.context.outboxes.sent_through(session, after);
+        let read = move |connection: &_| rows::events_after(connection, session, after, limit, EVENTS_BYTES);
+        let events = self.context.store.read(read).await?;
+        let events = events.into_iter().map(|(seq, event)| (seq, Arc::new(event))).collect();
+        Ok(self.context.outboxes.with_unsaved(session, after, events, limit))
+    }
+
+    /// The session's last event; it changes when one is added.
+    pub fn events_last(&self, session: SessionId) -> watch::Receiver<Seq> {
+        self.context.outboxes.last(session)
+    }
+
+    /// The session's last acknowledged event.
+    pub fn acknowledged(&self, session: SessionId) -> Seq {
+        self.context.outboxes.acknowledged(session)
+    }
+
+    /// Forgets the session's events up to `through`. It never goes back, and not beyond the last. What is not on the disk
+    /// yet when the runner dies is sent again, as if it had not been acknowledged; so nobody waits for that. `failed` is
+    /// called, on another thread, if it cannot be written.
+    pub fn acknowledge(
+        &self,
+        session: SessionId,
+        through: Seq,
+        failed: impl FnOnce(Problem) + Send + 'static,
+    ) {
+        if through <= self.context.outboxes.acknowledged(session) {
+            return;
+        }
+        self.context.outboxes.acknowledge(session, through);
+        self.context.store.write_soon(
+            move |connection| rows::acknowledge(connection, session, through),
+            move |written| {
+                if let Err(error) = written {
+                    failed(error.into());
+                }
+            },
+        );
+        self.context.retain_soon();
+    }
+
+    /// Refuses new tasks, ends all with grace, writes everything and closes the store.
+    pub async fn shutdown(&self, grace: Duration) {
+        self.context.stopping.store(true, Ordering::Release);
+        // The last chance to see what they listen on. A file system that hangs must not hold up the end.
+        let _late = tokio::time::timeout(PORTS_PATIENCE, self.context.look_for_ports()).await;
+        let entries: Vec<_> = self.context.registry().order.values().cloned().collect();
+        let all = async {
+            for entry in &entries {
+                // One that has gone needs no stop.
+                let _gone = entry.requests.send(Request::Stop { by: Party::Runner, grace }).await;
+            }
+            for entry in &entries {
+                entry.reached(Phase::Gone).await;
+            }
+        };
+        if tokio::time::timeout(grace + STOP_PATIENCE, all).await.is_err() {
+            tracing::warn!("some processes did not end");
+        }
+        let store = self.context.store.clone();
+        // Joining the writer's thread can only fail with the runner.
+        let _failed = blocking(move || store.close()).await;
+    }
+}
+
+fn check_one(entry: &TaskEntry, pattern: Option<&regex::Regex>, lines: usize, most: usize) -> Checked {
+    let task = Task::clone(&entry.publish_progress());
+    let (text, matches) = match pattern {
+        Some(pattern) => {
+            let (text, matches) = entry.log.grep(pattern, lines, most);
+            (text, Some(matches))
+        }
+        None if lines == 0 => (Excerpt::default(), None),
+        None => (entry.log.tail(lines, most), None),
+    };
+    Checked { task, text, matches }
+}
+
+fn usable_folder(path: &Path) -> io::Result<PathBuf> {
+    let path = path.canonicalize()?;
+    if !path.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, "it is not a folder"));
+    }
+    Ok(path)
+}

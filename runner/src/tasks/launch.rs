@@ -1,0 +1,143 @@
+//! One try to start a command: its pipes, its sandbox, and a supervisor that is told to begin.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
+
+use shared::TaskId;
+use shared::protocol::{Sandbox, Start};
+use shared::task::TaskState;
+use tokio::net::unix::pipe;
+
+use super::context::Context;
+use super::entry::{Input, TaskEntry};
+use super::environment::read_only;
+use super::machine::Attempt;
+use super::shims::Shim;
+use super::text::names;
+use crate::shim::tag::{Tags, VARIABLE};
+use crate::shim::wire::{FromShim, ReadOnly, Run, ToShim};
+
+const KILLED_AT_ONCE: &str =
+    "Its supervisor was killed as it began. It may not have run at all; what it had started was ended.";
+
+/// A command that has begun.
+pub(super) struct Launched {
+    pub(super) supervisor: Shim,
+    pub(super) output: pipe::Receiver,
+    pub(super) pid: u32,
+}
+
+pub(super) async fn launch(
+    context: &Arc<Context>,
+    entry: &TaskEntry,
+    start: &Start,
+) -> Result<Launched, Attempt> {
+    let failed = |error: io::Error| missed(context, &error);
+    let (supervisor, output, input) = begin(context, entry, start).await.map_err(failed)?;
+    let mut supervisor = supervisor;
+    loop {
+        match supervisor.receive().await.map_err(failed)? {
+            Some(FromShim::Started { pid }) => {
+                let shims = Arc::clone(&context.shims);
+                tokio::spawn(async move { shims.prepare() });
+                *entry.input.lock().await = input;
+                return Ok(Launched { supervisor, output, pid });
+            }
+            Some(FromShim::Failed(failure)) => {
+                context.shims.give_back(supervisor);
+                return Err(if failure.passing {
+                    short(context, failure.words)
+                } else {
+                    Attempt::Over(TaskState::Error { reason: failure.words })
+                });
+            }
+            Some(_) => {}
+            None => {
+                // It had read what to start: had it not, the system would say so by an error.
+                let reason = KILLED_AT_ONCE.to_owned() + &kill_orphans(&entry.id).await;
+                return Err(Attempt::Over(TaskState::Lost { reason }));
+            }
+        }
+    }
+}
+
+/// Tells a supervisor what to start.
+async fn begin(
+    context: &Context,
+    entry: &TaskEntry,
+    start: &Start,
+) -> io::Result<(Shim, pipe::Receiver, Input)> {
+    let (output, theirs) = io::pipe()?;
+    let output = pipe::Receiver::from_owned_fd(OwnedFd::from(output))?;
+    let theirs = OwnedFd::from(theirs);
+    let (input, their_input) = if start.stdin {
+        let (their_input, input) = io::pipe()?;
+        (Input::Open(pipe::Sender::from_owned_fd(OwnedFd::from(input))?), Some(OwnedFd::from(their_input)))
+    } else {
+        (Input::None, None)
+    };
+    let run = ToShim::Run(Box::new(Run {
+        task: entry.id.0.clone(),
+        shell: context.shell.clone(),
+        command: start.command.clone(),
+        folder: entry.task().folder.clone(),
+        env: vec![(VARIABLE.into(), entry.id.0.clone())],
+        stdin: their_input.is_some(),
+        read_only: held(context, start.sandbox).await?,
+        writable: context.sandboxes.writable.clone(),
+        record: context.exit_file(&entry.id).to_string_lossy().into_owned(),
+    }));
+    let mut descriptors = vec![theirs.as_fd()];
+    descriptors.extend(their_input.iter().map(OwnedFd::as_fd));
+    let mut supervisor = context.shims.take()?;
+    if supervisor.send(&run, &descriptors).await.is_err() {
+        // It died while it was idle; a fresh one did not.
+        supervisor = context.shims.spawn()?;
+        supervisor.send(&run, &descriptors).await?;
+    }
+    Ok((supervisor, output, input))
+}
+
+/// How it is held to reading, if it is to be.
+async fn held(context: &Context, sandbox: Option<Sandbox>) -> io::Result<Option<ReadOnly>> {
+    if sandbox != Some(Sandbox::ReadOnly) {
+        return Ok(None);
+    }
+    let Some(ground) = context.sandboxes.read_only.as_ref().ok().cloned() else {
+        return Err(io::Error::other("it cannot be held to reading"));
+    };
+    let held = tokio::task::spawn_blocking(move || read_only(&ground));
+    held.await.map_err(io::Error::other)?.map(Some)
+}
+
+/// Nothing was started.
+fn missed(context: &Context, error: &io::Error) -> Attempt {
+    if let Some(words) = crate::shim::lack(error) {
+        return short(context, words);
+    }
+    // It had not read what to start.
+    if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) {
+        return short(context, "The supervisor died before the command began.".into());
+    }
+    Attempt::Over(TaskState::Error { reason: format!("The supervisor could not be started: {error}.") })
+}
+
+fn short(context: &Context, words: String) -> Attempt {
+    tracing::debug!(%words, "a task waits to start");
+    Attempt::Short { words, line_moved: context.exhaustion.moved() }
+}
+
+/// Kills what is left of a task whose supervisor is no more. Gives what could not be killed, as a sentence behind others.
+pub(super) async fn kill_orphans(task: &TaskId) -> String {
+    let tags = Tags::new([task.0.as_str()]);
+    let kill = move || crate::shim::kill_tagged(&tags, true);
+    // The thread that looks may only fail with the runner.
+    let left = tokio::task::spawn_blocking(kill).await.unwrap_or_default();
+    if left.is_empty() {
+        return String::new();
+    }
+    let words = format!(" These processes of it could not be ended, and live on: {}.", names(&left));
+    tracing::warn!(%task, "A supervisor was killed.{words}");
+    words
+}

@@ -1,0 +1,637 @@
+//! The life of one task, from the line for a slot to its last process, as a pure function of what happens to it.
+//!
+//! [`Machine::step`] takes one [`Input`] and gives the [`Effect`]s that follow, in order; it waits for nothing, reads no
+//! clock and touches nothing. [`Machine::due`] says when time alone is an input. The actor drives it with a real process
+//! and a real clock, the simulation with neither.
+//!
+//! A task is queued, then starting, then running. When its main process has ended the last of its output is awaited: until
+//! its end, or until it was quiet for a quarter of a second. Then the end is told, once ([`Untold`] is used up by it), and
+//! what was left behind is followed until nothing is. Where the supervisor above the tree dies, what it watched over is
+//! ended from here, and then the end is told if it was not.
+
+mod draining;
+mod starting;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use shared::protocol::{BackgroundedBy, Start};
+use shared::task::{Party, Process, Task, TaskState};
+use shared::{Problem, ProblemCode, Timestamp};
+use tokio::time::Instant;
+
+use self::draining::Draining;
+use self::starting::{Next, Starting};
+use super::end::{Ended, Untold};
+use super::prompt;
+use super::text::{names, signal_name};
+use crate::limits::Limits;
+use crate::shim::wire::Exited;
+
+/// How much longer than the grace a supervisor may take.
+const OVERDUE: Duration = Duration::from_secs(1);
+
+const KILLED: &str = "Its supervisor was killed from outside; what it ran was ended with it.";
+
+/// The time: for spans, and for people.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    pub(super) at: Instant,
+    pub(super) clock: Timestamp,
+}
+
+/// What came of a try to start the command.
+#[derive(Debug)]
+pub(super) enum Attempt {
+    /// Its main process lives.
+    Started { pid: u32 },
+    /// Nothing was started for lack of something, in words, and trying again may help. `line_moved`: when one that waited for
+    /// the same began at last.
+    Short { words: String, line_moved: Option<Instant> },
+    /// It is never tried again.
+    Over(TaskState),
+}
+
+/// What happens to a task. `R` is by which whoever asked is answered.
+#[derive(Debug)]
+pub(super) enum Input<R> {
+    /// It has a slot. `line_free`: nobody waits to start for lack of something.
+    Slot { line_free: bool },
+    /// The answer to [`Effect::Attempt`].
+    Attempted(Attempt),
+    /// The answer to [`Effect::AwaitTurn`].
+    Turn,
+    /// The main process was waited for.
+    Exited(Exited),
+    /// What is left of the tree now.
+    Remaining(Vec<Process>),
+    /// Nothing is.
+    Empty,
+    /// KILL does not end these.
+    Unkillable(Vec<Process>),
+    /// The tree was frozen, or thawed.
+    Frozen(bool),
+    /// The supervisor is no more.
+    SupervisorDied,
+    /// The answer to [`Effect::KillOrphans`]: what could not be ended, as a sentence behind others.
+    Orphans(String),
+    /// There is news of the output: whether more is in the log, whether all that was read is, and whether its end was read.
+    Output { grew: bool, written: bool, over: bool },
+    /// The answer to [`Effect::LookForQuestion`]: the output's length, and whether its end looks like a question.
+    Quiet { total: u64, asks: bool },
+    /// Somebody wrote to its input when the output had this length, and perhaps closed it.
+    Answered { at: u64, closed: bool },
+    /// The tree is to end.
+    Stop { by: Party, grace: Duration },
+    /// The answer to [`Effect::Stop`].
+    Stopping { grace: Duration },
+    /// The answer to [`Effect::KillPast`].
+    KilledPast,
+    /// It is to go on in the background.
+    Background(R),
+    /// The tree is to be frozen, or thawed.
+    Freeze { frozen: bool, reply: R },
+    /// Time has passed. `line_moved` as in [`Attempt::Short`].
+    Time { line_moved: Option<Instant> },
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(super) enum Effect<R> {
+    /// Leave the line for a slot.
+    LeaveLine,
+    /// Take a supervisor and have it start the command.
+    Attempt,
+    /// Stand in line with others that something is short for.
+    AwaitTurn,
+    /// Let idle supervisors go: they hold what is short.
+    Shrink,
+    /// It runs: note that, tell it, watch it.
+    Started(Task),
+    /// Tell how it stands.
+    Publish(Task),
+    /// Tell how far its output has come.
+    Progress,
+    /// See whether the end of the output looks like a question.
+    LookForQuestion,
+    /// Save and tell that it went on in the background.
+    Backgrounded(Task, BackgroundedBy),
+    /// Close its input for good.
+    CloseInput,
+    /// Tell the supervisor to end the tree; `first`: nobody has before.
+    Stop { grace: Duration, first: bool },
+    /// Tell the supervisor to freeze the tree, or to thaw it.
+    Freeze(bool),
+    /// Kill the tree in its supervisor's place.
+    KillPast,
+    /// Kill what bears the task's tag.
+    KillOrphans,
+    /// Say what cannot be killed.
+    Unkillable(String),
+    /// Take what is left in the output's pipe.
+    DrainOutput,
+    /// Save and tell the end.
+    End(Ended),
+    /// Give the slot to others.
+    ReleaseSlot,
+    /// Nothing is left; `changed`: its row is to be written again.
+    Gone { task: Task, changed: bool },
+    /// Answer whoever asked.
+    Reply(R, Result<Task, Problem>),
+}
+
+/// How far it has come. The right to tell the end is in the stages before it.
+#[derive(Debug)]
+enum Stage {
+    Queued(Untold),
+    Starting(Untold, Starting),
+    Running(Untold),
+    /// The main process has ended, the output perhaps not.
+    Draining(Untold, Draining),
+    /// The supervisor has died; what it watched over is being ended.
+    Orphaned(Option<Untold>),
+    /// The end is told; what was left behind lives.
+    Remaining,
+    Gone,
+}
+
+/// Why a tree is being ended.
+#[derive(Clone, Copy, Debug)]
+enum Why {
+    Asked(Party),
+    Timeout,
+}
+
+#[derive(Debug)]
+pub(super) struct Machine<R> {
+    stage: Stage,
+    /// As it stands here; its figures (output, ports) are filled in by whoever tells it.
+    task: Task,
+    limits: Limits,
+    timeout: Option<Duration>,
+    why: Option<Why>,
+    /// Whether the supervisor was told to end the tree.
+    stopping: bool,
+    /// Who asked for that.
+    stoppers: Vec<Party>,
+    /// When the command becomes a background task.
+    foreground_until: Option<Instant>,
+    timeout_at: Option<Instant>,
+    /// What is left of the time until then, while the task is frozen.
+    timeout_left: Option<Duration>,
+    /// When the tree, if it is still there, is killed past its supervisor.
+    overdue: Option<Instant>,
+    /// Whether that was done: the supervisor may not know then why the main process was killed.
+    killed_past: bool,
+    /// Who waits for the supervisor's answer, in the order asked.
+    freezing: VecDeque<R>,
+    prompt: prompt::Watch,
+    progress_at: Option<Instant>,
+    progress_last: Option<Instant>,
+    /// Whether all that was read of the output is in the log, and whether its end was read.
+    output: (bool, bool),
+    effects: Vec<Effect<R>>,
+}
+
+impl<R> Machine<R> {
+    /// Of a task that was just taken in.
+    pub(super) fn new(now: Now, task: Task, start: &Start, limits: Limits) -> Self {
+        Self {
+            stage: Stage::Queued(Untold::new()),
+            task,
+            limits,
+            timeout: start.timeout_ms.map(Duration::from_millis),
+            why: None,
+            stopping: false,
+            stoppers: Vec::new(),
+            foreground_until: start.foreground_ms.map(|millis| now.at + Duration::from_millis(millis)),
+            timeout_at: None,
+            timeout_left: None,
+            overdue: None,
+            killed_past: false,
+            freezing: VecDeque::new(),
+            prompt: prompt::Watch::default(),
+            progress_at: None,
+            progress_last: None,
+            output: (true, false),
+            effects: Vec::new(),
+        }
+    }
+
+    /// Whether nothing is left of it, and nothing more will be.
+    pub(super) const fn is_gone(&self) -> bool {
+        matches!(self.stage, Stage::Gone)
+    }
+
+    /// When [`Input::Time`] is wanted next.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let stage = match &self.stage {
+            Stage::Starting(_, starting) => Some(starting.again()),
+            Stage::Draining(_, draining) if self.output.0 => Some(draining.due()),
+            Stage::Gone => return None,
+            Stage::Queued(_)
+            | Stage::Running(_)
+            | Stage::Draining(..)
+            | Stage::Orphaned(_)
+            | Stage::Remaining => None,
+        };
+        let times = [self.foreground_until, self.timeout_at, self.overdue, self.progress_at, self.prompt.due];
+        times.into_iter().chain([stage]).flatten().min()
+    }
+
+    /// What follows from this.
+    pub(super) fn step(&mut self, now: Now, input: Input<R>) -> Vec<Effect<R>> {
+        if let Some(input) = self.whatever_the_stage(now, input) {
+            let stage = std::mem::replace(&mut self.stage, Stage::Gone);
+            self.stage = self.staged(now, stage, input);
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    fn todo(&mut self, effect: Effect<R>) {
+        self.effects.push(effect);
+    }
+
+    fn publish(&mut self) {
+        self.todo(Effect::Publish(self.task.clone()));
+    }
+
+    /// Does what does not depend on the stage, and gives back what (also) does.
+    fn whatever_the_stage(&mut self, now: Now, input: Input<R>) -> Option<Input<R>> {
+        match input {
+            Input::Background(reply) => self.background(Some(reply)),
+            Input::Freeze { frozen, reply } => self.freeze(frozen, reply),
+            Input::Frozen(frozen) => self.frozen(now, frozen),
+            Input::Answered { at, closed } => {
+                self.prompt.answered(at);
+                self.task.stdin &= !closed;
+                self.flag(false);
+            }
+            Input::Quiet { total, asks } => {
+                let asks = self.prompt.asks(total, asks);
+                self.flag(asks && self.task.stdin && !self.task.paused && !self.stopping);
+            }
+            Input::Stopping { grace } => self.overdue = Some(now.at + grace + OVERDUE),
+            Input::KilledPast => self.overdue = Some(now.at + OVERDUE),
+            Input::Unkillable(left) => {
+                let words = format!(
+                    "The system does not end these processes of task {}: {}.",
+                    self.task.id,
+                    names(&left)
+                );
+                self.todo(Effect::Unkillable(words));
+            }
+            Input::Output { grew, written, over } => {
+                self.output = (written, over);
+                if grew {
+                    self.printed(now);
+                }
+                return Some(input);
+            }
+            Input::Time { .. } => {
+                self.time(now);
+                return Some(input);
+            }
+            Input::Slot { .. }
+            | Input::Attempted(_)
+            | Input::Turn
+            | Input::Exited(_)
+            | Input::Remaining(_)
+            | Input::Empty
+            | Input::SupervisorDied
+            | Input::Orphans(_)
+            | Input::Stop { .. } => return Some(input),
+        }
+        None
+    }
+
+    fn staged(&mut self, now: Now, stage: Stage, input: Input<R>) -> Stage {
+        match (stage, input) {
+            (Stage::Queued(untold), Input::Slot { line_free }) => self.start(now, untold, line_free),
+            (Stage::Queued(untold), Input::Stop { by, .. }) => {
+                self.todo(Effect::LeaveLine);
+                self.never_started(now, untold, TaskState::Stopped { by, signal: None })
+            }
+            (Stage::Starting(untold, _), Input::Stop { by, .. }) => {
+                self.never_started(now, untold, TaskState::Stopped { by, signal: None })
+            }
+            (Stage::Starting(untold, starting), input) => self.starting(now, untold, starting, input),
+            (Stage::Running(untold), Input::Exited(exited)) => {
+                self.main_process_ended(now, &exited);
+                Stage::Draining(untold, Draining::new(now.at, exited.left, &self.limits))
+            }
+            (Stage::Draining(untold, mut draining), Input::Remaining(left)) => {
+                draining.left = left;
+                Stage::Draining(untold, draining)
+            }
+            (Stage::Draining(untold, _), Input::Empty) => {
+                // Nobody of this task can write any more; what is in the pipe is all.
+                self.todo(Effect::DrainOutput);
+                self.tell(untold, Vec::new());
+                self.todo(Effect::ReleaseSlot);
+                self.gone()
+            }
+            (Stage::Draining(untold, mut draining), Input::Output { grew, .. }) => {
+                if grew {
+                    draining.heard(now.at);
+                }
+                self.drained(now, untold, draining)
+            }
+            (Stage::Draining(untold, draining), Input::Time { .. }) => self.drained(now, untold, draining),
+            (Stage::Remaining, Input::Remaining(left)) => {
+                self.task.left_behind = left;
+                self.publish();
+                Stage::Remaining
+            }
+            (Stage::Remaining, Input::Empty) => {
+                self.todo(Effect::DrainOutput);
+                self.gone()
+            }
+            (
+                stage @ (Stage::Running(_) | Stage::Draining(..) | Stage::Remaining),
+                Input::Stop { by, grace },
+            ) => {
+                self.why.get_or_insert(Why::Asked(by));
+                self.stop(Some(by), grace);
+                stage
+            }
+            // One that says that nothing is left before it has said how the main process ended has failed, too.
+            (Stage::Running(untold), Input::SupervisorDied | Input::Empty)
+            | (Stage::Draining(untold, _), Input::SupervisorDied) => self.orphaned(Some(untold)),
+            (Stage::Remaining, Input::SupervisorDied) => self.orphaned(None),
+            (Stage::Orphaned(untold), Input::Orphans(left)) => self.orphans_ended(now, untold, &left),
+            // A second end, or what comes late.
+            (stage, _) => stage,
+        }
+    }
+
+    fn time(&mut self, now: Now) {
+        let due = |at: &mut Option<Instant>| at.take_if(|at| *at <= now.at).is_some();
+        if due(&mut self.foreground_until) {
+            self.background(None);
+        }
+        if due(&mut self.timeout_at) {
+            self.why.get_or_insert(Why::Timeout);
+            self.stop(None, self.limits.grace);
+        }
+        if due(&mut self.overdue) {
+            self.killed_past = true;
+            self.todo(Effect::KillPast);
+        }
+        if due(&mut self.prompt.due) {
+            self.todo(Effect::LookForQuestion);
+        }
+        if due(&mut self.progress_at) {
+            self.progress(now);
+        }
+    }
+
+    // ---- starting ----
+
+    fn start(&mut self, now: Now, untold: Untold, line_free: bool) -> Stage {
+        let (starting, next) = Starting::new(now.at, self.limits.start_patience, line_free);
+        self.next(now, untold, starting, next)
+    }
+
+    fn starting(&mut self, now: Now, untold: Untold, mut starting: Starting, input: Input<R>) -> Stage {
+        let patience = self.limits.start_patience;
+        let next = match input {
+            Input::Attempted(Attempt::Started { pid }) => {
+                self.started(now, pid);
+                return Stage::Running(untold);
+            }
+            Input::Attempted(Attempt::Over(state)) => return self.never_started(now, untold, state),
+            Input::Attempted(Attempt::Short { words, line_moved }) => {
+                self.todo(Effect::Shrink);
+                starting.short(now.at, patience, words, line_moved)
+            }
+            Input::Turn => starting.turn(),
+            Input::Time { line_moved } => starting.time(now.at, patience, line_moved),
+            // Nothing else is meant for it yet.
+            Input::Slot { .. }
+            | Input::Exited(_)
+            | Input::Remaining(_)
+            | Input::Empty
+            | Input::Unkillable(_)
+            | Input::Frozen(_)
+            | Input::SupervisorDied
+            | Input::Orphans(_)
+            | Input::Output { .. }
+            | Input::Quiet { .. }
+            | Input::Answered { .. }
+            | Input::Stop { .. }
+            | Input::Stopping { .. }
+            | Input::KilledPast
+            | Input::Background(_)
+            | Input::Freeze { .. } => Next::Wait,
+        };
+        self.next(now, untold, starting, next)
+    }
+
+    fn next(&mut self, now: Now, untold: Untold, starting: Starting, next: Next) -> Stage {
+        match next {
+            Next::Attempt => self.todo(Effect::Attempt),
+            Next::AwaitTurn => self.todo(Effect::AwaitTurn),
+            Next::Wait => {}
+            Next::GiveUp(reason) => return self.never_started(now, untold, TaskState::Error { reason }),
+        }
+        Stage::Starting(untold, starting)
+    }
+
+    fn started(&mut self, now: Now, pid: u32) {
+        self.task.state = TaskState::Running;
+        self.task.started = Some(now.clock);
+        self.task.pid = Some(pid);
+        self.timeout_at = self.timeout.map(|timeout| now.at + timeout);
+        self.todo(Effect::Started(self.task.clone()));
+    }
+
+    // ---- ends ----
+
+    fn never_started(&mut self, now: Now, untold: Untold, state: TaskState) -> Stage {
+        self.ended(now, state);
+        self.tell(untold, Vec::new());
+        self.gone()
+    }
+
+    fn main_process_ended(&mut self, now: Now, exited: &Exited) {
+        self.todo(Effect::CloseInput);
+        let asked = exited.asked || (self.killed_past && exited.code.is_none());
+        let state = match (self.why, asked, exited.code, exited.signal) {
+            (Some(Why::Timeout), true, _, _) => TaskState::Timeout,
+            (Some(Why::Asked(by)), true, _, signal) => {
+                TaskState::Stopped { by, signal: signal.map(signal_name) }
+            }
+            (_, _, Some(0), _) => TaskState::Completed,
+            (_, _, Some(code), _) => TaskState::Failed { code },
+            (_, _, None, signal) => TaskState::Killed { signal: signal_name(signal.unwrap_or_default()) },
+        };
+        self.ended(now, state);
+        self.task.duration_ms = Some(exited.ran_us / 1_000);
+    }
+
+    /// Nothing of its main process is to be waited for any more.
+    fn ended(&mut self, now: Now, state: TaskState) {
+        self.task.state = state;
+        self.task.ended = Some(now.clock);
+        self.task.pid = None;
+        self.task.stdin = false;
+        self.task.paused = false;
+        self.task.waits_for_input = false;
+        self.timeout_at = None;
+        self.timeout_left = None;
+        self.foreground_until = None;
+        self.prompt = prompt::Watch::default();
+    }
+
+    /// Ends if the last of the output is there.
+    fn drained(&mut self, now: Now, untold: Untold, draining: Draining) -> Stage {
+        let (written, over) = self.output;
+        if !over && (!written || draining.due() > now.at) {
+            return Stage::Draining(untold, draining);
+        }
+        let left = draining.left;
+        let alone = left.is_empty();
+        self.tell(untold, left);
+        if alone {
+            // What it left behind takes a slot as it did.
+            self.todo(Effect::ReleaseSlot);
+        }
+        Stage::Remaining
+    }
+
+    fn tell(&mut self, untold: Untold, left: Vec<Process>) {
+        self.progress_at = None;
+        self.task.left_behind = left;
+        self.todo(Effect::End(untold.tell(self.task.clone())));
+    }
+
+    fn orphaned(&mut self, untold: Option<Untold>) -> Stage {
+        self.effects.extend([Effect::KillOrphans, Effect::CloseInput, Effect::DrainOutput]);
+        Stage::Orphaned(untold)
+    }
+
+    fn orphans_ended(&mut self, now: Now, untold: Option<Untold>, left: &str) -> Stage {
+        if let Some(untold) = untold {
+            if !self.task.state.is_end() {
+                let state = match self.why {
+                    Some(Why::Timeout) => TaskState::Timeout,
+                    Some(Why::Asked(by)) => TaskState::Stopped { by, signal: None },
+                    None => TaskState::Lost { reason: KILLED.to_owned() + left },
+                };
+                self.ended(now, state);
+            }
+            self.tell(untold, Vec::new());
+        }
+        self.gone()
+    }
+
+    fn gone(&mut self) -> Stage {
+        let changed = !self.task.left_behind.is_empty();
+        self.task.left_behind.clear();
+        self.todo(Effect::Gone { task: self.task.clone(), changed });
+        let words = format!("Task {} has ended.", self.task.id);
+        while let Some(reply) = self.freezing.pop_front() {
+            self.todo(Effect::Reply(reply, Err(Problem::new(ProblemCode::Conflict, words.clone()))));
+        }
+        Stage::Gone
+    }
+
+    // ---- what is asked for ----
+
+    /// Ends the tree; at once if the same party asks a second time. What others ask for meanwhile does not cut the grace
+    /// short.
+    fn stop(&mut self, by: Option<Party>, grace: Duration) {
+        let again = by.is_some_and(|by| self.stoppers.contains(&by));
+        self.stoppers.extend(by.filter(|_| !again));
+        if self.stopping && !again && !grace.is_zero() {
+            return;
+        }
+        let first = !self.stopping;
+        self.stopping = true;
+        if self.task.paused {
+            // The supervisor thaws it, so that it can hear.
+            self.task.paused = false;
+            self.publish();
+        }
+        self.todo(Effect::Stop { grace: if first { grace } else { Duration::ZERO }, first });
+    }
+
+    /// Makes it a background task, once, and answers whoever asked.
+    fn background(&mut self, reply: Option<R>) {
+        self.foreground_until = None;
+        let outcome = if self.task.state.is_end() {
+            Err(Problem::new(ProblemCode::Conflict, format!("Task {} has ended.", self.task.id)))
+        } else {
+            if std::mem::take(&mut self.task.foreground) {
+                let by = if reply.is_some() { BackgroundedBy::Request } else { BackgroundedBy::Time };
+                self.todo(Effect::Backgrounded(self.task.clone(), by));
+            }
+            Ok(self.task.clone())
+        };
+        if let Some(reply) = reply {
+            self.todo(Effect::Reply(reply, outcome));
+        }
+    }
+
+    fn freeze(&mut self, frozen: bool, reply: R) {
+        let refuse = if self.task.state.is_end() {
+            "has ended"
+        } else if self.stopping {
+            "is being stopped"
+        } else if matches!(self.stage, Stage::Queued(_) | Stage::Starting(..)) {
+            "has not started yet, so it cannot be paused or resumed"
+        } else {
+            self.freezing.push_back(reply);
+            return self.todo(Effect::Freeze(frozen));
+        };
+        let words = format!("Task {} {refuse}.", self.task.id);
+        self.todo(Effect::Reply(reply, Err(Problem::new(ProblemCode::Conflict, words))));
+    }
+
+    /// The supervisor has done so.
+    fn frozen(&mut self, now: Now, frozen: bool) {
+        if frozen != self.task.paused && !self.stopping && !self.task.state.is_end() {
+            self.task.paused = frozen;
+            if frozen {
+                self.timeout_left = self.timeout_at.take().map(|at| at.saturating_duration_since(now.at));
+            } else {
+                self.prompt.heard(now.at + self.limits.prompt_quiet);
+                self.timeout_at = self.timeout_left.take().map(|left| now.at + left);
+            }
+            self.publish();
+        }
+        if let Some(reply) = self.freezing.pop_front() {
+            self.todo(Effect::Reply(reply, Ok(self.task.clone())));
+        }
+    }
+
+    // ---- output ----
+
+    fn printed(&mut self, now: Now) {
+        if self.task.stdin {
+            self.prompt.heard(now.at + self.limits.prompt_quiet);
+            self.flag(false);
+        }
+        if self.progress_at.is_none() {
+            match self.progress_last {
+                Some(last) if last + self.limits.progress > now.at => {
+                    self.progress_at = Some(last + self.limits.progress);
+                }
+                Some(_) | None => self.progress(now),
+            }
+        }
+    }
+
+    fn progress(&mut self, now: Now) {
+        self.progress_last = Some(now.at);
+        self.todo(Effect::Progress);
+    }
+
+    fn flag(&mut self, waits: bool) {
+        if self.task.waits_for_input != waits {
+            self.task.waits_for_input = waits;
+            self.publish();
+        }
+    }
+}
