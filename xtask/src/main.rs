@@ -7,6 +7,8 @@
 mod bench;
 mod browser;
 mod cargo;
+#[cfg(test)]
+mod circles;
 mod conformance;
 #[cfg(test)]
 mod deny;

@@ -36,7 +36,7 @@ enum Link {
 
 /// Starts the page's module, and says it where that cannot be.
 const START: &str = "import start from \"./page.js\";
-start({ module_or_path: new URL("page_bg.wasm", import.meta.url) }).catch((error) => {
+start({ module_or_path: new URL(\"page_bg.wasm\", import.meta.url) }).catch((error) => {
   const note = document.querySelector(\"#starting p\");
   if (note) note.textContent = `Meanwhile could not start: ${error}. A current browser is needed.`;
   throw error;
