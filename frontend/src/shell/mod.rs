@@ -39,14 +39,22 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
 use agent::record::Entry;
+use agent::view::Patch;
 use agent::{Effect, Event, Pump, Shell};
 use shared::{SessionId, Timestamp};
 
 use clock::Clock;
 use model::Calls;
-use seat::Seat;
 use socket::Link;
 use store::StoreError;
+
+/// Where a session's agent shows itself.
+trait Stage {
+    /// Shows what changed, here and in tabs that follow.
+    fn show(&self, patches: Vec<Patch>);
+    /// Another tab has the session: the agent here stops.
+    fn fenced(&self);
+}
 
 /// The browser's hands, lent to one session's agent. Clones are the same hands.
 #[derive(Clone)]
@@ -57,7 +65,7 @@ struct Hands {
     /// What the store knows this tab by, as this session's writer.
     token: String,
     desk: Rc<Desk>,
-    seat: Weak<Seat>,
+    stage: Weak<dyn Stage>,
     clock: Clock,
     link: Link,
     calls: Calls,
@@ -70,12 +78,18 @@ struct Hands {
 
 impl Browser {
     /// Hands for one session's agent. Its clock never shows less than `floor`.
-    fn new(seat: &Rc<Seat>, desk: &Rc<Desk>, token: String, floor: Timestamp) -> Self {
+    fn new(
+        session: SessionId,
+        stage: Weak<dyn Stage>,
+        desk: &Rc<Desk>,
+        token: String,
+        floor: Timestamp,
+    ) -> Self {
         Self(Rc::new(Hands {
-            session: seat.session,
+            session,
             token,
             desk: desk.clone(),
-            seat: Rc::downgrade(seat),
+            stage,
             clock: Clock::new(floor),
             link: Link::new(),
             calls: Calls::default(),
@@ -127,8 +141,8 @@ impl Browser {
             Effect::Send { generation, frame } => hands.link.send(generation, &frame),
             Effect::Alarm(at) => hands.clock.alarm(at, pump),
             Effect::Show(patches) => {
-                if let Some(seat) = hands.seat.upgrade() {
-                    seat.show(patches);
+                if let Some(stage) = hands.stage.upgrade() {
+                    stage.show(patches);
                 }
             }
             Effect::Index(summary) => hands.desk.index(summary),
@@ -152,8 +166,8 @@ impl Browser {
             match outcome {
                 Ok(()) => pump.send(Event::Saved { through }),
                 Err(StoreError::Fenced) => {
-                    if let Some(seat) = hands.seat.upgrade() {
-                        seat.fenced();
+                    if let Some(stage) = hands.stage.upgrade() {
+                        stage.fenced();
                     }
                 }
                 Err(error) => pump.send(Event::SaveFailed { reason: error.to_string() }),

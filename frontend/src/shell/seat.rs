@@ -25,7 +25,7 @@ use super::channel::Channel;
 use super::kept::LeftWords;
 use super::lock::{self, Hold, Patience, Want};
 use super::store::StoreError;
-use super::{Browser, Desk, js, kept};
+use super::{Browser, Desk, Stage, js, kept};
 use crate::state::Ownership;
 
 /// How many wishes are kept while nobody can hear them.
@@ -343,7 +343,8 @@ impl Seat {
         let floor = log.last().map(|entry| entry.at).unwrap_or_default();
         let mut left = kept::take_said(self.session);
         left.retain(|words| !log.iter().any(|entry| holds(entry, words)));
-        let browser = Browser::new(self, &self.desk, token, floor);
+        let stage: Rc<dyn Stage> = self.clone();
+        let browser = Browser::new(self.session, Rc::downgrade(&stage), &self.desk, token, floor);
         let pump = Pump::new(browser.clone());
         self.change(Role::Driving { pump: pump.clone(), browser, _hold: hold });
         let (nonce, _) = Uuid::new_v4().as_u64_pair();
@@ -454,5 +455,15 @@ impl Seat {
         if let Some(channel) = self.channel.get() {
             channel.say(word);
         }
+    }
+}
+
+impl Stage for Seat {
+    fn show(&self, patches: Vec<Patch>) {
+        self.show(patches);
+    }
+
+    fn fenced(&self) {
+        self.fenced();
     }
 }

@@ -19,6 +19,7 @@ mod keys;
 mod kit;
 mod local;
 mod mode;
+mod page;
 mod prose;
 mod queue;
 mod replay;
@@ -42,19 +43,7 @@ use agent::settings::Settings;
 use leptos::prelude::*;
 use shared::{SessionId, TaskId};
 
-use self::call_dialog::CallDialog;
-use self::conversation::Conversation;
-use self::header::Header;
-use self::help::HelpDialog;
-use self::local::{Dialog, Local, Panel, use_local};
-use self::mode::AllowAllDialog;
-use self::replay::Replay;
-use self::screens::{Banners, Toasts, Unpaired};
-use self::sessions::SessionsPanel;
-use self::settings::SettingsDialog;
-use self::tasks::TasksPanel;
-use self::timeline::Timeline;
-use crate::state::Ownership;
+pub use self::page::Page;
 pub use crate::state::PageState;
 
 /// What the page can ask for. Provided by the shell through context.
@@ -131,94 +120,4 @@ pub(crate) fn use_page() -> PageState {
 /// Where wishes go.
 pub(crate) fn use_dispatch() -> Dispatch {
     expect_context()
-}
-
-/// The whole page.
-#[component]
-pub fn Page() -> impl IntoView {
-    let page = use_page();
-    let dispatch = use_dispatch();
-    let local = Local::new();
-    provide_context(local);
-    keys::listen(page, dispatch, local);
-    let unpaired = Memo::new(move |_| {
-        page.ownership.with(|ownership| match ownership {
-            Ownership::Unpaired { reason } => Some(reason.clone()),
-            Ownership::Starting
-            | Ownership::Driving
-            | Ownership::Following
-            | Ownership::Unreadable { .. } => None,
-        })
-    });
-    view! {
-        {move || match unpaired.get() {
-            Some(reason) => view! { <Unpaired reason/> }.into_any(),
-            None => view! { <Workbench/> }.into_any(),
-        }}
-        <Toasts/>
-        <div class="unseen" role="status" aria-live="polite">{move || local.said.get()}</div>
-    }
-}
-
-/// All panels.
-#[component]
-fn Workbench() -> impl IntoView {
-    let page = use_page();
-    let local = use_local();
-    let hides = move |panel: Panel| move || local.hidden.with(|hidden| hidden.contains(&panel)).then_some("");
-    let dialog = move || {
-        local.dialog.get().map(|dialog| match dialog {
-            Dialog::Settings => view! { <SettingsDialog/> }.into_any(),
-            Dialog::Help => view! { <HelpDialog/> }.into_any(),
-            Dialog::AllowAll => view! { <AllowAllDialog/> }.into_any(),
-        })
-    };
-    view! {
-        <div
-            class="workbench"
-            data-hide-sessions=hides(Panel::Sessions)
-            data-hide-tasks=hides(Panel::Tasks)
-            data-hide-timeline=hides(Panel::Timeline)
-        >
-            <Header/>
-            <Banners/>
-            <SessionsPanel/>
-            {move || match page.replay.get() {
-                Some(log) => view! { <Replay log/> }.into_any(),
-                None => view! { <Conversation/><Timeline/> }.into_any(),
-            }}
-            <TasksPanel/>
-            <Tabs/>
-        </div>
-        {dialog}
-        {move || page.call_view.get().map(|view| view! { <CallDialog view/> })}
-    }
-}
-
-/// On a narrow page: which panel is shown.
-#[component]
-fn Tabs() -> impl IntoView {
-    let page = use_page();
-    let local = use_local();
-    let running = move || {
-        page.tasks.with(|tasks| {
-            tasks
-                .iter()
-                .filter(|handle| handle.task.with(|task| task.is_active() && !task.foreground))
-                .count()
-        })
-    };
-    let tabs = Panel::ALL.map(|panel| {
-        view! {
-            <button
-                type="button"
-                aria-pressed=move || (local.panel.get() == panel).to_string()
-                on:click=move |_| local.panel.set(panel)
-            >
-                {panel.title()}
-                {move || (panel == Panel::Tasks && running() > 0).then(|| view! { <small>{running()}</small> })}
-            </button>
-        }
-    });
-    view! { <div class="tabs" role="group" aria-label="Panels">{tabs}</div> }
 }
