@@ -31,7 +31,7 @@ fn modules(folder: &Path) -> Modules {
                     inner.push(name);
                 }
                 let text = fs::read_to_string(&file).unwrap();
-                let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+                let code = text.split("\nmod tests {").next().unwrap_or_default();
                 *found.entry(inner).or_insert_with(String::new) += code;
             }
         }

@@ -31,7 +31,7 @@ mod registry;
 mod retention;
 mod shims;
 #[cfg(test)]
-mod simulation;
+mod simulation_tests;
 mod slots;
 mod stats;
 mod text;
