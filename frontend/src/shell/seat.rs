@@ -23,7 +23,7 @@ use wasm_bindgen_futures::spawn_local;
 
 use super::channel::Channel;
 use super::kept::LeftWords;
-use super::lock::{self, Hold, Patience, Want};
+use super::lock::{self, AbortOnDrop, LockGuard, LockMode};
 use super::store::StoreError;
 use super::{Browser, Desk, Stage, js, kept};
 use crate::state::Ownership;
@@ -103,9 +103,9 @@ enum Role {
     /// The lock is asked for, or the log is read.
     Starting,
     /// Its agent runs here.
-    Driving { pump: Pump, browser: Browser, _hold: Hold },
+    Driving { pump: Pump, browser: Browser, _guard: LockGuard },
     /// Its agent runs in another tab. Patches mean nothing before the whole has come.
-    Following { whole: bool, _patience: Option<Patience> },
+    Following { whole: bool, _abort: Option<AbortOnDrop> },
     /// Its log cannot be read.
     Failed(String),
     /// It was closed.
@@ -134,7 +134,7 @@ impl Seat {
             }
         });
         let _ = seat.channel.set(joined);
-        seat.ask(Want::IfFree);
+        seat.ask(LockMode::IfFree);
         seat
     }
 
@@ -142,7 +142,7 @@ impl Seat {
     pub(super) fn take_over(&self) {
         if matches!(*self.role.borrow(), Role::Following { .. }) {
             self.change(Role::Starting);
-            self.ask(Want::Steal);
+            self.ask(LockMode::Steal);
         }
     }
 
@@ -277,12 +277,12 @@ impl Seat {
     }
 
     /// Asks for the lock, and goes on by the answer.
-    fn ask(&self, want: Want) {
+    fn ask(&self, mode: LockMode) {
         let Some(seat) = self.me.upgrade() else { return };
-        let patience = if want == Want::Wait { Patience::new() } else { None };
-        let signal = patience.as_ref().map(Patience::signal);
-        if want == Want::Wait {
-            self.change(Role::Following { whole: false, _patience: patience });
+        let abort = if mode == LockMode::Wait { AbortOnDrop::new() } else { None };
+        let signal = abort.as_ref().map(AbortOnDrop::signal);
+        if mode == LockMode::Wait {
+            self.change(Role::Following { whole: false, _abort: abort });
             self.say(&Word::Hello { from: self.desk.tab });
         }
         let change = self.changes.get();
@@ -293,14 +293,14 @@ impl Seat {
                     seat.stolen();
                 }
             };
-            let hold = lock::acquire(seat.session, want, signal, stolen).await;
+            let guard = lock::acquire(seat.session, mode, signal, stolen).await;
             if seat.changes.get() != change {
                 return;
             }
-            match hold {
-                Some(hold) => seat.drive(hold).await,
+            match guard {
+                Some(guard) => seat.drive(guard).await,
                 // Waiting ends without the lock only where the page itself ends.
-                None if want == Want::Wait => {}
+                None if mode == LockMode::Wait => {}
                 None => seat.follow(),
             }
         });
@@ -308,7 +308,7 @@ impl Seat {
 
     fn follow(&self) {
         if !matches!(*self.role.borrow(), Role::Closed) {
-            self.ask(Want::Wait);
+            self.ask(LockMode::Wait);
         }
     }
 
@@ -320,7 +320,7 @@ impl Seat {
     }
 
     /// Claims and reads the log, and starts the agent.
-    async fn drive(self: &Rc<Self>, hold: Hold) {
+    async fn drive(self: &Rc<Self>, guard: LockGuard) {
         self.change(Role::Starting);
         let change = self.changes.get();
         let token = Uuid::new_v4().to_string();
@@ -346,7 +346,7 @@ impl Seat {
         let stage: Rc<dyn Stage> = self.clone();
         let browser = Browser::new(self.session, Rc::downgrade(&stage), &self.desk, token, floor);
         let pump = Pump::new(browser.clone());
-        self.change(Role::Driving { pump: pump.clone(), browser, _hold: hold });
+        self.change(Role::Driving { pump: pump.clone(), browser, _guard: guard });
         let (nonce, _) = Uuid::new_v4().as_u64_pair();
         let settings = kept::settings();
         pump.send(Event::Opened(Boot {

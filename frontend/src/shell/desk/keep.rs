@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{Desk, News, new_session};
 use crate::ansi;
-use crate::shell::lock::{self, Want};
+use crate::shell::lock::{self, LockMode};
 use crate::shell::seat::{self, Word};
 use crate::shell::store::StoreError;
 use crate::shell::{clock, files, kept};
@@ -26,7 +26,7 @@ impl Desk {
             seat.wish(wish);
             return;
         }
-        let Some(_hold) = lock::acquire(session, Want::IfFree, None, || ()).await else {
+        let Some(_guard) = lock::acquire(session, LockMode::IfFree, None, || ()).await else {
             seat::channel(session, |_| ()).say(&Word::Wish { from: self.tab, number: 0, wish });
             return;
         };
@@ -57,8 +57,8 @@ impl Desk {
     pub(super) async fn delete(&self, session: SessionId) {
         let seat = self.seats.borrow().get(&session).cloned();
         let drives = seat.as_ref().is_some_and(|seat| seat.drives());
-        let hold = if drives { None } else { lock::acquire(session, Want::IfFree, None, || ()).await };
-        if !drives && hold.is_none() {
+        let guard = if drives { None } else { lock::acquire(session, LockMode::IfFree, None, || ()).await };
+        if !drives && guard.is_none() {
             self.complain("this session is open in another tab: close it there first");
             return;
         }
@@ -69,7 +69,7 @@ impl Desk {
         if let Err(error) = self.store.delete(session).await {
             self.complain(&error.to_string());
             // Its agent was stopped and does nothing any more: it begins again from its log.
-            drop(hold);
+            drop(guard);
             self.open_again(session);
             return;
         }
