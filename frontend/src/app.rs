@@ -1,4 +1,4 @@
-//! The root: makes the page's state, opens the desk, and puts the views onto it.
+//! The root: makes the page's state, opens the tab, and puts the views onto it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -7,14 +7,14 @@ use agent::view::TurnView;
 use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
-use crate::shell::{Desk, take_address};
+use crate::shell::{TabController, take_address};
 use crate::state::PageState;
 use crate::ui::{Dispatch, Page, Wish};
 
-/// Where wishes go: those made before the desk is open wait for it.
+/// Where wishes go: those made before the tab is open wait for it.
 enum Door {
     Closed(Vec<Wish>),
-    Open(Rc<Desk>),
+    Open(Rc<TabController>),
 }
 
 /// The page with everything behind it. A pairing code is taken out of the address before anything else.
@@ -30,21 +30,21 @@ pub fn App() -> impl IntoView {
     }));
     Effect::new(move |_| document().set_title(&title(state)));
     spawn_local(async move {
-        let desk = Desk::open(state, address).await;
-        let Door::Closed(early) = door.replace(Door::Open(desk.clone())) else { return };
+        let tab = TabController::open(state, address).await;
+        let Door::Closed(early) = door.replace(Door::Open(tab.clone())) else { return };
         for wish in early {
-            desk.wish(wish);
+            tab.wish(wish);
         }
     });
     view! { <Page/> }
 }
 
 fn knock(door: &RefCell<Door>, wish: Wish) {
-    let desk = match &mut *door.borrow_mut() {
-        Door::Open(desk) => desk.clone(),
+    let tab = match &mut *door.borrow_mut() {
+        Door::Open(tab) => tab.clone(),
         Door::Closed(early) => return early.push(wish),
     };
-    desk.wish(wish);
+    tab.wish(wish);
 }
 
 /// The tab's title: what the session is called, after a sign of what it does.

@@ -1,7 +1,7 @@
 //! The browser's services: what the agent asks for is done here, and nothing is decided.
 //!
 //! # What runs, what it owns, in what order
-//! The [`Desk`] is the tab: it owns the list of sessions and one [`seat::Seat`] for each session that is open here. A seat
+//! The [`TabController`] is the tab: it owns the list of sessions and one [`seat::Seat`] for each session that is open here. A seat
 //! drives its session, if it holds the session's lock, or follows the tab that does. A driving seat owns a pump, and in it a
 //! [`Browser`], which performs the agent's effects one after the other: an `Append` holds back all later effects but `Show`
 //! and `Alarm` until the entries are durable. Whatever comes back (saved, bytes, frames, ticks) enters the pump as an event.
@@ -12,7 +12,6 @@ mod address;
 mod channel;
 mod clock;
 mod crypto;
-mod desk;
 mod files;
 mod greet;
 mod idb;
@@ -29,10 +28,11 @@ mod request;
 mod seat;
 mod socket;
 mod store;
+mod tab;
 
 pub(crate) use address::take as take_address;
-pub(crate) use desk::Desk;
 pub(crate) use notice::install as install_notice;
+pub(crate) use tab::TabController;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -64,7 +64,7 @@ struct Hands {
     session: SessionId,
     /// What the store knows this tab by, as this session's writer.
     token: String,
-    desk: Rc<Desk>,
+    tab: Rc<TabController>,
     stage: Weak<dyn Stage>,
     clock: Clock,
     link: Link,
@@ -81,14 +81,14 @@ impl Browser {
     fn new(
         session: SessionId,
         stage: Weak<dyn Stage>,
-        desk: &Rc<Desk>,
+        tab: &Rc<TabController>,
         token: String,
         floor: Timestamp,
     ) -> Self {
         Self(Rc::new(Hands {
             session,
             token,
-            desk: desk.clone(),
+            tab: tab.clone(),
             stage,
             clock: Clock::new(floor),
             link: Link::new(),
@@ -136,7 +136,7 @@ impl Browser {
             Effect::Append(entries) => self.append(entries, pump),
             Effect::Call(call) => hands.calls.begin(call, kept::key(), pump),
             Effect::CancelCall(call) => hands.calls.cancel(call),
-            Effect::Connect { generation } => hands.link.connect(generation, &hands.desk.pairing, pump),
+            Effect::Connect { generation } => hands.link.connect(generation, &hands.tab.pairing, pump),
             Effect::Disconnect { generation } => hands.link.disconnect(generation),
             Effect::Send { generation, frame } => hands.link.send(generation, &frame),
             Effect::Alarm(at) => hands.clock.alarm(at, pump),
@@ -145,9 +145,9 @@ impl Browser {
                     stage.show(patches);
                 }
             }
-            Effect::Index(summary) => hands.desk.index(summary),
+            Effect::Index(summary) => hands.tab.index(summary),
             Effect::Notify { title, body } => notify::raise(hands.session, &title, &body),
-            Effect::SaveRule(rule) => hands.desk.add_rule(rule),
+            Effect::SaveRule(rule) => hands.tab.add_rule(rule),
         }
     }
 
@@ -158,7 +158,7 @@ impl Browser {
         let (browser, pump) = (self.clone(), pump.clone());
         wasm_bindgen_futures::spawn_local(async move {
             let hands = &browser.0;
-            let outcome = hands.desk.store.append(hands.session, &hands.token, &entries).await;
+            let outcome = hands.tab.store.append(hands.session, &hands.token, &entries).await;
             if hands.retired.get() {
                 return;
             }

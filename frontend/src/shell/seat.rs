@@ -25,7 +25,7 @@ use super::channel::Channel;
 use super::kept::LeftWords;
 use super::lock::{self, AbortOnDrop, LockGuard, LockMode};
 use super::store::StoreError;
-use super::{Browser, Desk, Stage, js, kept};
+use super::{Browser, Stage, TabController, js, kept};
 use crate::state::Ownership;
 
 /// How many wishes are kept while nobody can hear them.
@@ -84,7 +84,7 @@ pub(super) fn channel(session: SessionId, on: impl Fn(Word) + 'static) -> Channe
 pub(super) struct Seat {
     /// Which.
     pub(super) session: SessionId,
-    desk: Rc<Desk>,
+    tab: Rc<TabController>,
     me: Weak<Self>,
     channel: OnceCell<Channel<Word>>,
     role: RefCell<Role>,
@@ -114,10 +114,10 @@ enum Role {
 
 impl Seat {
     /// Opens a session: to drive it if nobody does, otherwise to follow.
-    pub(super) fn open(desk: &Rc<Desk>, session: SessionId) -> Rc<Self> {
+    pub(super) fn open(tab: &Rc<TabController>, session: SessionId) -> Rc<Self> {
         let seat = Rc::new_cyclic(|me| Self {
             session,
-            desk: desk.clone(),
+            tab: tab.clone(),
             me: me.clone(),
             channel: OnceCell::new(),
             role: RefCell::new(Role::Starting),
@@ -162,11 +162,11 @@ impl Seat {
 
     /// The person at this page wants something of the agent.
     pub(super) fn wish(&self, wish: Command) {
-        let (viewer, _) = self.desk.tab.as_u64_pair();
+        let (viewer, _) = self.tab.id.as_u64_pair();
         let wish = wish.seen_by(viewer);
         if let Role::Failed(reason) = &*self.role.borrow() {
             let words = format!("nobody hears this session: {reason}");
-            self.desk.complain(&words);
+            self.tab.complain(&words);
             return;
         }
         let pump = match &*self.role.borrow() {
@@ -223,9 +223,9 @@ impl Seat {
     pub(super) fn show_whole(&self) {
         let pump = self.pump();
         if let Some(pump) = pump {
-            self.desk.show(self.session, pump.with(agent::Agent::snapshot));
+            self.tab.show(self.session, pump.with(agent::Agent::snapshot));
         } else if matches!(*self.role.borrow(), Role::Following { .. }) {
-            self.say(&Word::Hello { from: self.desk.tab });
+            self.say(&Word::Hello { from: self.tab.id });
         }
     }
 
@@ -235,9 +235,9 @@ impl Seat {
             let word = Word::Show { patches };
             self.say(&word);
             let Word::Show { patches } = word else { return };
-            self.desk.show(self.session, patches);
+            self.tab.show(self.session, patches);
         } else {
-            self.desk.show(self.session, patches);
+            self.tab.show(self.session, patches);
         }
     }
 
@@ -283,7 +283,7 @@ impl Seat {
         let signal = abort.as_ref().map(AbortOnDrop::signal);
         if mode == LockMode::Wait {
             self.change(Role::Following { whole: false, _abort: abort });
-            self.say(&Word::Hello { from: self.desk.tab });
+            self.say(&Word::Hello { from: self.tab.id });
         }
         let change = self.changes.get();
         spawn_local(async move {
@@ -324,7 +324,7 @@ impl Seat {
         self.change(Role::Starting);
         let change = self.changes.get();
         let token = Uuid::new_v4().to_string();
-        let log = self.desk.store.claim(self.session, &token).await;
+        let log = self.tab.store.claim(self.session, &token).await;
         if self.changes.get() != change {
             return;
         }
@@ -336,7 +336,7 @@ impl Seat {
                 let said = self.unheard.take().into_iter().filter_map(|(_, wish)| {
                     if let Command::Say { text, .. } = wish { Some(text) } else { None }
                 });
-                self.desk.give_back(self.session, &said.collect::<Vec<_>>());
+                self.tab.give_back(self.session, &said.collect::<Vec<_>>());
                 return;
             }
         };
@@ -344,7 +344,7 @@ impl Seat {
         let mut left = kept::take_said(self.session);
         left.retain(|words| !log.iter().any(|entry| holds(entry, words)));
         let stage: Rc<dyn Stage> = self.clone();
-        let browser = Browser::new(self.session, Rc::downgrade(&stage), &self.desk, token, floor);
+        let browser = Browser::new(self.session, Rc::downgrade(&stage), &self.tab, token, floor);
         let pump = Pump::new(browser.clone());
         self.change(Role::Driving { pump: pump.clone(), browser, _guard: guard });
         let (nonce, _) = Uuid::new_v4().as_u64_pair();
@@ -373,12 +373,12 @@ impl Seat {
         if starting || matches!(wish, Command::Say { .. }) {
             let mut unheard = self.unheard.borrow_mut();
             if unheard.len() == UNHEARD {
-                self.desk.complain("nobody hears this session just now; your last words were not taken");
+                self.tab.complain("nobody hears this session just now; your last words were not taken");
                 return;
             }
             unheard.push_back((number, wish.clone()));
         }
-        self.say(&Word::Wish { from: self.desk.tab, number, wish });
+        self.say(&Word::Wish { from: self.tab.id, number, wish });
     }
 
     fn hear(&self, word: Word) {
@@ -392,7 +392,7 @@ impl Seat {
             }
             Word::Whole { to, patches } => {
                 let fits = match &mut *self.role.borrow_mut() {
-                    Role::Following { whole, .. } if to == self.desk.tab => {
+                    Role::Following { whole, .. } if to == self.tab.id => {
                         *whole = true;
                         true
                     }
@@ -403,12 +403,12 @@ impl Seat {
                     | Role::Closed => false,
                 };
                 if fits {
-                    self.desk.show(self.session, patches);
+                    self.tab.show(self.session, patches);
                 }
             }
             Word::Show { patches } => {
                 if matches!(*self.role.borrow(), Role::Following { whole: true, .. }) {
-                    self.desk.show(self.session, patches);
+                    self.tab.show(self.session, patches);
                 }
             }
             Word::Took => self.taken(),
@@ -420,7 +420,7 @@ impl Seat {
                 }
             }
             Word::Heard { to, number } => {
-                if to == self.desk.tab {
+                if to == self.tab.id {
                     self.unheard.borrow_mut().retain(|(unheard, _)| *unheard != number);
                 }
             }
@@ -438,16 +438,16 @@ impl Seat {
         } else {
             return;
         }
-        self.say(&Word::Hello { from: self.desk.tab });
+        self.say(&Word::Hello { from: self.tab.id });
         for (number, wish) in self.unheard.borrow().iter() {
-            self.say(&Word::Wish { from: self.desk.tab, number: *number, wish: wish.clone() });
+            self.say(&Word::Wish { from: self.tab.id, number: *number, wish: wish.clone() });
         }
     }
 
     fn change(&self, role: Role) -> Role {
         self.changes.set(self.changes.get() + 1);
         let before = self.role.replace(role);
-        self.desk.seats_changed();
+        self.tab.seats_changed();
         before
     }
 

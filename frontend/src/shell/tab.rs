@@ -5,8 +5,8 @@
 //!
 //! Which sessions other tabs drive is read from the locks, which are the truth; a channel of all tabs only says when to look.
 
-mod keep;
 mod locks;
+mod persistence;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,9 +53,9 @@ enum News {
 }
 
 /// The tab.
-pub(crate) struct Desk {
+pub(crate) struct TabController {
     /// This tab, towards others.
-    pub(super) tab: Uuid,
+    pub(super) id: Uuid,
     pub(super) store: Store,
     pub(super) pairing: Rc<Pairing>,
     me: Weak<Self>,
@@ -77,19 +77,19 @@ pub(crate) struct Desk {
     looking: Cell<bool>,
 }
 
-impl Desk {
+impl TabController {
     /// Sets the tab up and opens its session: the one in the address, or a new one.
     pub(crate) async fn open(state: PageState, address: address::Fragment) -> Rc<Self> {
         let store = Store::open().await;
-        let desk = Rc::new_cyclic(|me: &Weak<Self>| {
+        let tab = Rc::new_cyclic(|me: &Weak<Self>| {
             let (pairs, hears) = (me.clone(), me.clone());
             Self {
-                tab: Uuid::new_v4(),
+                id: Uuid::new_v4(),
                 store,
                 pairing: Rc::new(Pairing::new(move || with(&pairs, Self::pairing_changed))),
                 me: me.clone(),
                 state,
-                news: Channel::join("meanwhile.sessions", move |news| with(&hears, |desk| desk.hear(news))),
+                news: Channel::join("meanwhile.sessions", move |news| with(&hears, |tab| tab.hear(news))),
                 lines: RefCell::default(),
                 held: RefCell::default(),
                 seats: RefCell::default(),
@@ -102,18 +102,18 @@ impl Desk {
                 looking: Cell::new(false),
             }
         });
-        let me = desk.me.clone();
-        page::listen(move |moment| with(&me, |desk| desk.moment(moment)));
-        desk.settings_changed();
+        let me = tab.me.clone();
+        page::listen(move |moment| with(&me, |tab| tab.moment(moment)));
+        tab.settings_changed();
         state.notifications.set(notify::permission());
-        let lines = desk.store.summaries().await.unwrap_or_default();
-        desk.lines.replace(lines.into_iter().map(|line| (line.session, line)).collect());
-        desk.pair(address.code).await;
+        let lines = tab.store.summaries().await.unwrap_or_default();
+        tab.lines.replace(lines.into_iter().map(|line| (line.session, line)).collect());
+        tab.pair(address.code).await;
         match address.session {
-            Some(session) => desk.visit(session).await,
-            None => desk.switch(new_session()),
+            Some(session) => tab.visit(session).await,
+            None => tab.switch(new_session()),
         }
-        desk
+        tab
     }
 
     /// Does what the person at the page wants.
@@ -129,9 +129,9 @@ impl Desk {
             }
             Wish::OpenSession(session) => self.switch(session),
             Wish::RenameSession(session, title) => {
-                self.start(|desk| async move { desk.rename(session, title).await });
+                self.start(|tab| async move { tab.rename(session, title).await });
             }
-            Wish::DeleteSession(session) => self.start(|desk| async move { desk.delete(session).await }),
+            Wish::DeleteSession(session) => self.start(|tab| async move { tab.delete(session).await }),
             Wish::TakeOver => {
                 if let Some(seat) = self.seat() {
                     seat.take_over();
@@ -143,37 +143,37 @@ impl Desk {
                 kept::forget_key();
                 self.settle(Ok(()));
             }
-            Wish::SubmitPairing(text) => self.start(|desk| async move { desk.pairing.submit(&text).await }),
-            Wish::ShowCall(call) => self.start(|desk| async move {
-                let request = desk.log().await.and_then(|log| {
+            Wish::SubmitPairing(text) => self.start(|tab| async move { tab.pairing.submit(&text).await }),
+            Wish::ShowCall(call) => self.start(|tab| async move {
+                let request = tab.log().await.and_then(|log| {
                     agent::transcript::request_of_call(&log, call)
                         .ok_or_else(|| "the log does not hold this call any more".to_owned())
                 });
-                desk.state.call_view.set(Some(CallView { call, request }));
+                tab.state.call_view.set(Some(CallView { call, request }));
             }),
-            Wish::Export => self.start(|desk| async move { desk.try_it(desk.export().await) }),
-            Wish::Replay => self.start(|desk| async move {
-                let session = desk.shown.get();
-                match desk.log().await {
-                    Ok(_) if desk.shown.get() != session => {}
-                    Ok(log) => desk.state.replay.set(Some(log)),
-                    Err(words) => desk.complain(&words),
+            Wish::Export => self.start(|tab| async move { tab.try_it(tab.export().await) }),
+            Wish::Replay => self.start(|tab| async move {
+                let session = tab.shown.get();
+                match tab.log().await {
+                    Ok(_) if tab.shown.get() != session => {}
+                    Ok(log) => tab.state.replay.set(Some(log)),
+                    Err(words) => tab.complain(&words),
                 }
             }),
             Wish::WholeLog(task) => {
-                self.start(|desk| async move { desk.try_it(desk.open_log(&task).await) });
+                self.start(|tab| async move { tab.try_it(tab.open_log(&task).await) });
             }
             Wish::SaveLog(task) => {
-                self.start(|desk| async move { desk.try_it(desk.save_log(&task).await) });
+                self.start(|tab| async move { tab.try_it(tab.save_log(&task).await) });
             }
-            Wish::CopyLog(task) => self.start(|desk| async move { desk.copy_log(&task).await }),
+            Wish::CopyLog(task) => self.start(|tab| async move { tab.copy_log(&task).await }),
             Wish::SaveDraft(text) => {
                 let session = self.shown.get();
                 self.draft.replace(session.map(|session| (session, text)));
                 self.write_on();
             }
             Wish::AllowNotifications => {
-                self.start(|desk| async move { desk.state.notifications.set(notify::ask().await) });
+                self.start(|tab| async move { tab.state.notifications.set(notify::ask().await) });
             }
         }
     }
@@ -209,11 +209,11 @@ impl Desk {
 
     /// A seat's role changed.
     pub(super) fn seats_changed(&self) {
-        self.start(|desk| async move {
-            desk.tell_role();
-            desk.list();
-            desk.news.say(&News::Locks);
-            desk.look_at_locks().await;
+        self.start(|tab| async move {
+            tab.tell_role();
+            tab.list();
+            tab.news.say(&News::Locks);
+            tab.look_at_locks().await;
         });
     }
 
@@ -294,8 +294,8 @@ impl Desk {
         let open = self.seats.borrow().get(&session).cloned();
         if let Some(seat) = open {
             seat.show_whole();
-        } else if let Some(desk) = self.me.upgrade() {
-            let seat = Seat::open(&desk, session);
+        } else if let Some(tab) = self.me.upgrade() {
+            let seat = Seat::open(&tab, session);
             self.seats.borrow_mut().insert(session, seat);
         }
         if let Some(before) = before {
@@ -304,18 +304,18 @@ impl Desk {
         self.seats_changed();
         self.list();
         let left = kept::take_draft(session);
-        self.start(|desk| async move {
-            let kept = desk.store.draft(session).await.unwrap_or_default();
-            if desk.shown.get() != Some(session) {
+        self.start(|tab| async move {
+            let kept = tab.store.draft(session).await.unwrap_or_default();
+            if tab.shown.get() != Some(session) {
                 return;
             }
-            desk.kept_draft.replace(kept.clone());
+            tab.kept_draft.replace(kept.clone());
             // Whoever has begun to write meanwhile goes on.
-            if desk.state.draft.with_untracked(String::is_empty) {
-                desk.state.draft.set(left.clone().unwrap_or(kept));
+            if tab.state.draft.with_untracked(String::is_empty) {
+                tab.state.draft.set(left.clone().unwrap_or(kept));
             }
             if let Some(left) = left {
-                desk.wish(Wish::SaveDraft(left));
+                tab.wish(Wish::SaveDraft(left));
             }
         });
     }
@@ -325,17 +325,17 @@ impl Desk {
         if !self.lingering.borrow_mut().insert(session) {
             return;
         }
-        self.start(|desk| async move {
+        self.start(|tab| async move {
             loop {
                 TimeoutFuture::new(LINGER).await;
-                let idle = desk.seats.borrow().get(&session).is_none_or(|seat| seat.is_idle());
-                if idle || desk.shown.get() == Some(session) {
+                let idle = tab.seats.borrow().get(&session).is_none_or(|seat| seat.is_idle());
+                if idle || tab.shown.get() == Some(session) {
                     break;
                 }
             }
-            desk.lingering.borrow_mut().remove(&session);
-            if desk.shown.get() != Some(session) {
-                desk.close(session);
+            tab.lingering.borrow_mut().remove(&session);
+            if tab.shown.get() != Some(session) {
+                tab.close(session);
             }
         });
     }
@@ -343,8 +343,8 @@ impl Desk {
     /// Opens anew what was halted for nothing.
     fn open_again(&self, session: SessionId) {
         self.close(session);
-        if let Some(desk) = self.me.upgrade() {
-            let seat = Seat::open(&desk, session);
+        if let Some(tab) = self.me.upgrade() {
+            let seat = Seat::open(&tab, session);
             self.seats.borrow_mut().insert(session, seat);
         }
         if self.shown.get() != Some(session) {
@@ -416,7 +416,7 @@ impl Desk {
                 self.list();
             }
             News::Gone { session } => self.forget(session),
-            News::Locks => self.start(|desk| async move { desk.look_at_locks().await }),
+            News::Locks => self.start(|tab| async move { tab.look_at_locks().await }),
         }
     }
 
@@ -431,7 +431,7 @@ impl Desk {
                     self.leave();
                 }
                 self.everywhere(|seat| seat.tell(Event::Visible(visible)));
-                self.start(|desk| async move { desk.look_at_locks().await });
+                self.start(|tab| async move { tab.look_at_locks().await });
             }
             Moment::Online => self.everywhere(|seat| seat.tell(Event::Online)),
             Moment::Leaves => {
@@ -439,17 +439,17 @@ impl Desk {
                 self.news.say(&News::Locks);
             }
             Moment::Settings => self.settings_changed(),
-            Moment::Paired => self.start(|desk| async move { desk.pairing.reread().await }),
+            Moment::Paired => self.start(|tab| async move { tab.pairing.reread().await }),
             Moment::Address => {
                 let address = address::take();
                 if let Some(session) = address.session {
-                    self.start(|desk| async move { desk.visit(session).await });
+                    self.start(|tab| async move { tab.visit(session).await });
                 } else {
                     address::show(self.shown.get());
                 }
-                self.start(|desk| async move {
+                self.start(|tab| async move {
                     if address.code.is_some() {
-                        desk.pairing.begin(address.code).await;
+                        tab.pairing.begin(address.code).await;
                     }
                 });
             }
@@ -457,8 +457,8 @@ impl Desk {
     }
 
     fn start<F: Future<Output = ()> + 'static>(&self, work: impl FnOnce(Rc<Self>) -> F) {
-        if let Some(desk) = self.me.upgrade() {
-            spawn_local(work(desk));
+        if let Some(tab) = self.me.upgrade() {
+            spawn_local(work(tab));
         }
     }
 }
@@ -473,9 +473,9 @@ fn own_name<'a>(
         .map(|(_, name)| name)
 }
 
-fn with(desk: &Weak<Desk>, run: impl FnOnce(&Desk)) {
-    if let Some(desk) = desk.upgrade() {
-        run(&desk);
+fn with(tab: &Weak<TabController>, run: impl FnOnce(&TabController)) {
+    if let Some(tab) = tab.upgrade() {
+        run(&tab);
     }
 }
 

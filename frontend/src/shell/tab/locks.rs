@@ -4,7 +4,7 @@ use agent::effect::SessionSummary;
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 
-use super::{Desk, own_name};
+use super::{TabController, own_name};
 use crate::shell::js::hidden;
 use crate::shell::{kept, lock};
 use crate::state::Sessions;
@@ -12,7 +12,7 @@ use crate::state::Sessions;
 /// With what pause the locks are looked at again, in milliseconds.
 const LOOK_AGAIN: u32 = 1_000;
 
-impl Desk {
+impl TabController {
     /// A lock goes only some time after a tab has given it up or has gone: while others hold any, it is looked again.
     pub(super) async fn look_at_locks(&self) {
         self.see_locks().await;

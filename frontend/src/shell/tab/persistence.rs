@@ -9,7 +9,7 @@ use shared::json;
 use shared::{SessionId, TaskId};
 use uuid::Uuid;
 
-use super::{Desk, News, new_session};
+use super::{News, TabController, new_session};
 use crate::ansi;
 use crate::shell::lock::{self, LockMode};
 use crate::shell::seat::{self, Word};
@@ -17,7 +17,7 @@ use crate::shell::store::StoreError;
 use crate::shell::{clock, files, kept};
 use crate::ui::{composer, dom};
 
-impl Desk {
+impl TabController {
     /// Gives a session a title: through its agent, if one runs somewhere, otherwise in its log.
     pub(super) async fn rename(&self, session: SessionId, title: String) {
         let wish = Command::Rename { title: title.clone() };
@@ -27,7 +27,7 @@ impl Desk {
             return;
         }
         let Some(_guard) = lock::acquire(session, LockMode::IfFree, None, || ()).await else {
-            seat::channel(session, |_| ()).say(&Word::Wish { from: self.tab, number: 0, wish });
+            seat::channel(session, |_| ()).say(&Word::Wish { from: self.id, number: 0, wish });
             return;
         };
         match self.retitle(session, title).await {
@@ -179,25 +179,25 @@ impl Desk {
         if self.writing.replace(true) {
             return;
         }
-        self.start(|desk| async move {
+        self.start(|tab| async move {
             loop {
-                let line = desk.unwritten.borrow_mut().pop_first();
-                let draft = desk.draft.take();
+                let line = tab.unwritten.borrow_mut().pop_first();
+                let draft = tab.draft.take();
                 if line.is_none() && draft.is_none() {
                     break;
                 }
                 // Without them the list and the draft are older at the next start; the log, which counts, reports its own fate.
                 if let Some((_, line)) = line {
-                    let _ = desk.store.put_summary(&line).await;
+                    let _ = tab.store.put_summary(&line).await;
                 }
                 if let Some((session, text)) = draft
-                    && desk.store.put_draft(session, &text).await.is_ok()
-                    && desk.shown.get() == Some(session)
+                    && tab.store.put_draft(session, &text).await.is_ok()
+                    && tab.shown.get() == Some(session)
                 {
-                    desk.kept_draft.replace(text);
+                    tab.kept_draft.replace(text);
                 }
             }
-            desk.writing.set(false);
+            tab.writing.set(false);
         });
     }
 }
