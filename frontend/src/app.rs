@@ -12,7 +12,7 @@ use crate::state::PageState;
 use crate::ui::{Dispatch, Page, Wish};
 
 /// Where wishes go: those made before the tab is open wait for it.
-enum Door {
+enum Mailbox {
     Closed(Vec<Wish>),
     Open(Rc<TabController>),
 }
@@ -22,16 +22,16 @@ enum Door {
 pub fn App() -> impl IntoView {
     let address = take_address();
     let state = PageState::new();
-    let door = Rc::new(RefCell::new(Door::Closed(Vec::new())));
+    let mailbox = Rc::new(RefCell::new(Mailbox::Closed(Vec::new())));
     provide_context(state);
     provide_context(Dispatch::new({
-        let door = door.clone();
-        move |wish| knock(&door, wish)
+        let mailbox = mailbox.clone();
+        move |wish| deliver(&mailbox, wish)
     }));
     Effect::new(move |_| document().set_title(&title(state)));
     spawn_local(async move {
         let tab = TabController::open(state, address).await;
-        let Door::Closed(early) = door.replace(Door::Open(tab.clone())) else { return };
+        let Mailbox::Closed(early) = mailbox.replace(Mailbox::Open(tab.clone())) else { return };
         for wish in early {
             tab.wish(wish);
         }
@@ -39,10 +39,10 @@ pub fn App() -> impl IntoView {
     view! { <Page/> }
 }
 
-fn knock(door: &RefCell<Door>, wish: Wish) {
-    let tab = match &mut *door.borrow_mut() {
-        Door::Open(tab) => tab.clone(),
-        Door::Closed(early) => return early.push(wish),
+fn deliver(mailbox: &RefCell<Mailbox>, wish: Wish) {
+    let tab = match &mut *mailbox.borrow_mut() {
+        Mailbox::Open(tab) => tab.clone(),
+        Mailbox::Closed(early) => return early.push(wish),
     };
     tab.wish(wish);
 }
