@@ -36,7 +36,7 @@ use crate::state::{CallView, Ownership, PageState};
 use crate::ui::Wish;
 
 /// How long a session that nobody looks at stays open after its work is done, in milliseconds.
-const LINGER: u32 = 10_000;
+const IDLE_GRACE: u32 = 10_000;
 /// How long the start waits for the runner's word on the pairing, in milliseconds.
 const PAIRING_TIME: u32 = 5_000;
 
@@ -67,7 +67,7 @@ pub(crate) struct TabController {
     seats: RefCell<BTreeMap<SessionId, Rc<Seat>>>,
     shown: Cell<Option<SessionId>>,
     /// Sessions that are not shown and wait to be closed.
-    lingering: RefCell<BTreeSet<SessionId>>,
+    closing: RefCell<BTreeSet<SessionId>>,
     /// Lines and the draft that are to be written; the newest counts.
     unwritten: RefCell<BTreeMap<SessionId, SessionSummary>>,
     draft: RefCell<Option<(SessionId, String)>>,
@@ -94,7 +94,7 @@ impl TabController {
                 held: RefCell::default(),
                 seats: RefCell::default(),
                 shown: Cell::new(None),
-                lingering: RefCell::default(),
+                closing: RefCell::default(),
                 unwritten: RefCell::default(),
                 draft: RefCell::default(),
                 kept_draft: RefCell::default(),
@@ -299,7 +299,7 @@ impl TabController {
             self.seats.borrow_mut().insert(session, seat);
         }
         if let Some(before) = before {
-            self.tidy(before);
+            self.close_when_idle(before);
         }
         self.seats_changed();
         self.list();
@@ -321,19 +321,19 @@ impl TabController {
     }
 
     /// Closes a session that is not shown, once it has nothing to do.
-    fn tidy(&self, session: SessionId) {
-        if !self.lingering.borrow_mut().insert(session) {
+    fn close_when_idle(&self, session: SessionId) {
+        if !self.closing.borrow_mut().insert(session) {
             return;
         }
         self.start(|tab| async move {
             loop {
-                TimeoutFuture::new(LINGER).await;
+                TimeoutFuture::new(IDLE_GRACE).await;
                 let idle = tab.seats.borrow().get(&session).is_none_or(|seat| seat.is_idle());
                 if idle || tab.shown.get() == Some(session) {
                     break;
                 }
             }
-            tab.lingering.borrow_mut().remove(&session);
+            tab.closing.borrow_mut().remove(&session);
             if tab.shown.get() != Some(session) {
                 tab.close(session);
             }
@@ -348,7 +348,7 @@ impl TabController {
             self.seats.borrow_mut().insert(session, seat);
         }
         if self.shown.get() != Some(session) {
-            self.tidy(session);
+            self.close_when_idle(session);
         }
     }
 
