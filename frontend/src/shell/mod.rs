@@ -1,8 +1,8 @@
 //! The browser's services: what the agent asks for is done here, and nothing is decided.
 //!
 //! # What runs, what it owns, in what order
-//! The [`TabController`] is the tab: it owns the list of sessions and one [`seat::Seat`] for each session that is open here. A seat
-//! drives its session, if it holds the session's lock, or follows the tab that does. A driving seat owns a pump, and in it a
+//! The [`TabController`] is the tab: it owns the list of sessions and one [`session::SessionHandle`] for each session that is open here. A handle
+//! drives its session, if it holds the session's lock, or follows the tab that does. A driving handle owns a pump, and in it a
 //! [`Browser`], which performs the agent's effects one after the other: an `Append` holds back all later effects but `Show`
 //! and `Alarm` until the entries are durable. Whatever comes back (saved, bytes, frames, ticks) enters the pump as an event.
 //!
@@ -25,7 +25,7 @@ mod notify;
 mod page;
 mod pairing;
 mod request;
-mod seat;
+mod session;
 mod socket;
 mod store;
 mod tab;

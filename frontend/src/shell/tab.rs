@@ -1,6 +1,6 @@
 //! The tab: its list of sessions, the sessions that are open in it, and the one that is shown.
 //!
-//! Every wish of the page comes in here. A wish for the agent goes to the seat that is shown; all others are done here. A
+//! Every wish of the page comes in here. A wish for the agent goes to the handle that is shown; all others are done here. A
 //! session that is left while it works stays open behind the scenes, and is closed once it has been idle for a while.
 //!
 //! Which sessions other tabs drive is read from the locks, which are the truth; a channel of all tabs only says when to look.
@@ -29,7 +29,7 @@ use super::js::hidden;
 use super::lock;
 use super::page::{self, Moment};
 use super::pairing::Pairing;
-use super::seat::Seat;
+use super::session::SessionHandle;
 use super::store::Store;
 use super::{address, kept, notify};
 use crate::state::{CallView, Ownership, PageState};
@@ -64,7 +64,7 @@ pub(crate) struct TabController {
     lines: RefCell<BTreeMap<SessionId, SessionSummary>>,
     /// Sessions that some tab drives, this one included, with the browser's names for those tabs.
     held: RefCell<BTreeMap<SessionId, String>>,
-    seats: RefCell<BTreeMap<SessionId, Rc<Seat>>>,
+    handles: RefCell<BTreeMap<SessionId, Rc<SessionHandle>>>,
     shown: Cell<Option<SessionId>>,
     /// Sessions that are not shown and wait to be closed.
     closing: RefCell<BTreeSet<SessionId>>,
@@ -92,7 +92,7 @@ impl TabController {
                 news: Channel::join("meanwhile.sessions", move |news| with(&hears, |tab| tab.hear(news))),
                 lines: RefCell::default(),
                 held: RefCell::default(),
-                seats: RefCell::default(),
+                handles: RefCell::default(),
                 shown: Cell::new(None),
                 closing: RefCell::default(),
                 unwritten: RefCell::default(),
@@ -133,8 +133,8 @@ impl TabController {
             }
             Wish::DeleteSession(session) => self.start(|tab| async move { tab.delete(session).await }),
             Wish::TakeOver => {
-                if let Some(seat) = self.seat() {
-                    seat.take_over();
+                if let Some(handle) = self.handle() {
+                    handle.take_over();
                 }
             }
             Wish::SaveSettings(settings) => self.settle(kept::save_settings(&settings)),
@@ -191,9 +191,9 @@ impl TabController {
         if kept::begun() == Some(session) {
             kept::set_begun(None);
         }
-        let seat = self.seats.borrow().get(&session).cloned();
-        if let Some(seat) = seat {
-            seat.index(line.clone());
+        let handle = self.handles.borrow().get(&session).cloned();
+        if let Some(handle) = handle {
+            handle.index(line.clone());
         }
         self.news.say(&News::Line(line.clone()));
         self.lines.borrow_mut().insert(session, line.clone());
@@ -207,8 +207,8 @@ impl TabController {
         self.settle(kept::add_rule(rule));
     }
 
-    /// A seat's role changed.
-    pub(super) fn seats_changed(&self) {
+    /// A handle's role changed.
+    pub(super) fn handles_changed(&self) {
         self.start(|tab| async move {
             tab.tell_role();
             tab.list();
@@ -223,17 +223,17 @@ impl TabController {
     }
 
     fn to_agent(&self, session: Option<SessionId>, wish: Command) {
-        let seat = session.and_then(|session| self.seats.borrow().get(&session).cloned());
-        match seat {
-            Some(seat) => seat.wish(wish),
+        let handle = session.and_then(|session| self.handles.borrow().get(&session).cloned());
+        match handle {
+            Some(handle) => handle.wish(wish),
             // Of a session that was closed meanwhile.
             None if session.is_some() => {}
             None => self.complain("the page has not started yet"),
         }
     }
 
-    fn seat(&self) -> Option<Rc<Seat>> {
-        self.seats.borrow().get(&self.shown.get()?).cloned()
+    fn handle(&self) -> Option<Rc<SessionHandle>> {
+        self.handles.borrow().get(&self.shown.get()?).cloned()
     }
 
     /// Shows the session that an address names. Without its log it would begin anew under the same name, and take the results of
@@ -250,7 +250,7 @@ impl TabController {
     }
 
     async fn is_ours(&self, session: SessionId) -> bool {
-        let open = self.lines.borrow().contains_key(&session) || self.seats.borrow().contains_key(&session);
+        let open = self.lines.borrow().contains_key(&session) || self.handles.borrow().contains_key(&session);
         open || kept::begun() == Some(session)
             || self.store.knows(session).await.unwrap_or_default()
             || lock::held().await.contains_key(&session)
@@ -269,10 +269,10 @@ impl TabController {
         self.write_on();
     }
 
-    fn everywhere(&self, tell: impl Fn(&Seat)) {
-        let seats: Vec<_> = self.seats.borrow().values().cloned().collect();
-        for seat in seats {
-            tell(&seat);
+    fn everywhere(&self, tell: impl Fn(&SessionHandle)) {
+        let handles: Vec<_> = self.handles.borrow().values().cloned().collect();
+        for handle in handles {
+            tell(&handle);
         }
     }
 
@@ -291,17 +291,17 @@ impl TabController {
         if self.state.replay.with_untracked(Option::is_some) {
             self.state.replay.set(None);
         }
-        let open = self.seats.borrow().get(&session).cloned();
-        if let Some(seat) = open {
-            seat.show_whole();
+        let open = self.handles.borrow().get(&session).cloned();
+        if let Some(handle) = open {
+            handle.show_whole();
         } else if let Some(tab) = self.me.upgrade() {
-            let seat = Seat::open(&tab, session);
-            self.seats.borrow_mut().insert(session, seat);
+            let handle = SessionHandle::open(&tab, session);
+            self.handles.borrow_mut().insert(session, handle);
         }
         if let Some(before) = before {
             self.close_when_idle(before);
         }
-        self.seats_changed();
+        self.handles_changed();
         self.list();
         let left = kept::take_draft(session);
         self.start(|tab| async move {
@@ -328,7 +328,7 @@ impl TabController {
         self.start(|tab| async move {
             loop {
                 TimeoutFuture::new(IDLE_GRACE).await;
-                let idle = tab.seats.borrow().get(&session).is_none_or(|seat| seat.is_idle());
+                let idle = tab.handles.borrow().get(&session).is_none_or(|handle| handle.is_idle());
                 if idle || tab.shown.get() == Some(session) {
                     break;
                 }
@@ -344,8 +344,8 @@ impl TabController {
     fn open_again(&self, session: SessionId) {
         self.close(session);
         if let Some(tab) = self.me.upgrade() {
-            let seat = Seat::open(&tab, session);
-            self.seats.borrow_mut().insert(session, seat);
+            let handle = SessionHandle::open(&tab, session);
+            self.handles.borrow_mut().insert(session, handle);
         }
         if self.shown.get() != Some(session) {
             self.close_when_idle(session);
@@ -353,9 +353,9 @@ impl TabController {
     }
 
     fn close(&self, session: SessionId) {
-        let seat = self.seats.borrow_mut().remove(&session);
-        if let Some(seat) = seat {
-            seat.close();
+        let handle = self.handles.borrow_mut().remove(&session);
+        if let Some(handle) = handle {
+            handle.close();
         }
     }
 
@@ -374,7 +374,7 @@ impl TabController {
     fn settings_changed(&self) {
         let settings = kept::settings();
         self.state.settings.set(settings.clone());
-        self.everywhere(|seat| seat.tell(Event::Settings(settings.clone())));
+        self.everywhere(|handle| handle.tell(Event::Settings(settings.clone())));
     }
 
     /// Finds out whether this browser is paired; without waiting for a runner that does not answer.
@@ -391,18 +391,18 @@ impl TabController {
             self.complain(&words);
         }
         if self.pairing.problem().is_none() {
-            self.everywhere(|seat| seat.tell(Event::Command(Command::Reconnect)));
+            self.everywhere(|handle| handle.tell(Event::Command(Command::Reconnect)));
         }
     }
 
     /// Tells the page what this tab is to its session.
     fn tell_role(&self) {
-        let Some(seat) = self.seat() else { return };
+        let Some(handle) = self.handle() else { return };
         let ownership = match self.pairing.problem() {
-            Some(reason) if !matches!(seat.ownership(), Ownership::Following) => {
+            Some(reason) if !matches!(handle.ownership(), Ownership::Following) => {
                 Ownership::Unpaired { reason }
             }
-            Some(_) | None => seat.ownership(),
+            Some(_) | None => handle.ownership(),
         };
         self.state.ownership.set(ownership);
         self.state.storage_problem.set(self.store.problem());
@@ -430,10 +430,10 @@ impl TabController {
                 } else {
                     self.leave();
                 }
-                self.everywhere(|seat| seat.tell(Event::Visible(visible)));
+                self.everywhere(|handle| handle.tell(Event::Visible(visible)));
                 self.start(|tab| async move { tab.look_at_locks().await });
             }
-            Moment::Online => self.everywhere(|seat| seat.tell(Event::Online)),
+            Moment::Online => self.everywhere(|handle| handle.tell(Event::Online)),
             Moment::Leaves => {
                 self.leave();
                 self.news.say(&News::Locks);
@@ -466,10 +466,10 @@ impl TabController {
 /// The browser's name for this tab, as it is known by a session that runs here.
 fn own_name<'a>(
     held: &'a BTreeMap<SessionId, String>,
-    seats: &BTreeMap<SessionId, Rc<Seat>>,
+    handles: &BTreeMap<SessionId, Rc<SessionHandle>>,
 ) -> Option<&'a String> {
     held.iter()
-        .find(|(session, _)| seats.get(session).is_some_and(|seat| seat.drives()))
+        .find(|(session, _)| handles.get(session).is_some_and(|handle| handle.drives()))
         .map(|(_, name)| name)
 }
 

@@ -35,17 +35,17 @@ impl TabController {
     }
 
     fn others_hold_any(&self) -> bool {
-        let seats = self.seats.borrow();
-        let drives = |session| seats.get(session).is_some_and(|seat| seat.drives());
+        let handles = self.handles.borrow();
+        let drives = |session| handles.get(session).is_some_and(|handle| handle.drives());
         self.held.borrow().keys().any(|session| !drives(session))
     }
 
     /// Tells the page the list of sessions. One that no tab drives is not at work, whatever its last line said.
     pub(super) fn list(&self) {
         let held = self.held.borrow();
-        let seats = self.seats.borrow();
-        let own = own_name(&held, &seats);
-        let here = |session| seats.get(session).is_some_and(|seat| seat.drives());
+        let handles = self.handles.borrow();
+        let own = own_name(&held, &handles);
+        let here = |session| handles.get(session).is_some_and(|handle| handle.drives());
         let lines = self.lines.borrow();
         let list = lines.values().map(|line| {
             let runs = held.contains_key(&line.session) || here(&line.session);
@@ -63,7 +63,7 @@ impl TabController {
                 .filter(|(session, name)| Some(*name) != own && !here(session))
                 .map(|(session, _)| *session)
                 .collect(),
-            here: seats.values().filter(|seat| seat.drives()).count(),
+            here: handles.values().filter(|handle| handle.drives()).count(),
             deleted: kept::deleted(),
         });
     }

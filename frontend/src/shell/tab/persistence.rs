@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{News, TabController, new_session};
 use crate::ansi;
 use crate::shell::lock::{self, LockMode};
-use crate::shell::seat::{self, Word};
+use crate::shell::session::{self, Word};
 use crate::shell::store::StoreError;
 use crate::shell::{clock, files, kept};
 use crate::ui::{composer, dom};
@@ -21,13 +21,13 @@ impl TabController {
     /// Gives a session a title: through its agent, if one runs somewhere, otherwise in its log.
     pub(super) async fn rename(&self, session: SessionId, title: String) {
         let wish = Command::Rename { title: title.clone() };
-        let open = self.seats.borrow().get(&session).cloned();
-        if let Some(seat) = open {
-            seat.wish(wish);
+        let open = self.handles.borrow().get(&session).cloned();
+        if let Some(handle) = open {
+            handle.wish(wish);
             return;
         }
         let Some(_guard) = lock::acquire(session, LockMode::IfFree, None, || ()).await else {
-            seat::channel(session, |_| ()).say(&Word::Wish { from: self.id, number: 0, wish });
+            session::channel(session, |_| ()).say(&Word::Wish { from: self.id, number: 0, wish });
             return;
         };
         match self.retitle(session, title).await {
@@ -55,15 +55,15 @@ impl TabController {
     /// Forgets a session, unless another tab drives it. Its lock is held until nothing of it is left, so that no tab that
     /// follows can bring any of it back.
     pub(super) async fn delete(&self, session: SessionId) {
-        let seat = self.seats.borrow().get(&session).cloned();
-        let drives = seat.as_ref().is_some_and(|seat| seat.drives());
+        let handle = self.handles.borrow().get(&session).cloned();
+        let drives = handle.as_ref().is_some_and(|handle| handle.drives());
         let guard = if drives { None } else { lock::acquire(session, LockMode::IfFree, None, || ()).await };
         if !drives && guard.is_none() {
             self.complain("this session is open in another tab: close it there first");
             return;
         }
-        if let Some(seat) = seat {
-            seat.halt();
+        if let Some(handle) = handle {
+            handle.halt();
         }
         self.unwritten.borrow_mut().remove(&session);
         if let Err(error) = self.store.delete(session).await {
@@ -103,8 +103,8 @@ impl TabController {
     /// Looked up before what is kept, so that nothing falls between the two.
     fn unsaved(&self) -> Result<(SessionId, Vec<Entry>), String> {
         let session = self.shown.get().ok_or_else(|| "no session is open".to_owned())?;
-        let seat = self.seats.borrow().get(&session).cloned();
-        Ok((session, seat.map(|seat| seat.unsaved()).unwrap_or_default()))
+        let handle = self.handles.borrow().get(&session).cloned();
+        Ok((session, handle.map(|handle| handle.unsaved()).unwrap_or_default()))
     }
 
     pub(super) async fn export(&self) -> Result<(), String> {
@@ -151,8 +151,8 @@ impl TabController {
 
     /// The page may go before what is under way is written: what the person wrote is kept where that takes no time.
     pub(super) fn leave(&self) {
-        for seat in self.seats.borrow().values() {
-            kept::leave_said(seat.session, &seat.unkept());
+        for handle in self.handles.borrow().values() {
+            kept::leave_said(handle.session, &handle.unkept());
         }
         if let Some(session) = self.shown.get() {
             let draft = self.written();
@@ -169,7 +169,7 @@ impl TabController {
 
     /// The page did not go: what it has under way it goes on with.
     pub(super) fn come_back(&self) {
-        for session in self.seats.borrow().keys() {
+        for session in self.handles.borrow().keys() {
             let _ = (kept::take_said(*session), kept::take_draft(*session));
         }
     }

@@ -1,7 +1,7 @@
 //! One session that is open in this tab: driven here, or followed while another tab drives it.
 //!
-//! `Starting` → `Driving` or `Following`; `Following` → `Driving` when the lock comes, by itself or by taking over; `Driving` →
-//! `Following` when it is taken. Two tabs never drive at once: the one that takes the lock claims the log in the store before it
+//! `Starting` → `Leader` or `Follower`; `Follower` → `Leader` when the lock comes, by itself or by taking over; `Leader` →
+//! `Follower` when it is taken. Two tabs never drive at once: the one that takes the lock claims the log in the store before it
 //! reads it, and the other's writing fails from that moment on.
 //!
 //! The tabs speak over a channel of the session: the driver says what it shows, a newcomer says hello and gets the whole.
@@ -81,7 +81,7 @@ pub(super) fn channel(session: SessionId, on: impl Fn(Word) + 'static) -> Channe
 }
 
 /// An open session.
-pub(super) struct Seat {
+pub(super) struct SessionHandle {
     /// Which.
     pub(super) session: SessionId,
     tab: Rc<TabController>,
@@ -103,19 +103,19 @@ enum Role {
     /// The lock is asked for, or the log is read.
     Starting,
     /// Its agent runs here.
-    Driving { pump: Pump, browser: Browser, _guard: LockGuard },
+    Leader { pump: Pump, browser: Browser, _guard: LockGuard },
     /// Its agent runs in another tab. Patches mean nothing before the whole has come.
-    Following { whole: bool, _abort: Option<AbortOnDrop> },
+    Follower { whole: bool, _abort: Option<AbortOnDrop> },
     /// Its log cannot be read.
     Failed(String),
     /// It was closed.
     Closed,
 }
 
-impl Seat {
+impl SessionHandle {
     /// Opens a session: to drive it if nobody does, otherwise to follow.
     pub(super) fn open(tab: &Rc<TabController>, session: SessionId) -> Rc<Self> {
-        let seat = Rc::new_cyclic(|me| Self {
+        let handle = Rc::new_cyclic(|me| Self {
             session,
             tab: tab.clone(),
             me: me.clone(),
@@ -127,20 +127,20 @@ impl Seat {
             wishes: Cell::new(0),
             summary: RefCell::default(),
         });
-        let me = seat.me.clone();
+        let me = handle.me.clone();
         let joined = channel(session, move |word| {
-            if let Some(seat) = me.upgrade() {
-                seat.hear(word);
+            if let Some(handle) = me.upgrade() {
+                handle.hear(word);
             }
         });
-        let _ = seat.channel.set(joined);
-        seat.ask(LockMode::IfFree);
-        seat
+        let _ = handle.channel.set(joined);
+        handle.ask(LockMode::IfFree);
+        handle
     }
 
     /// Takes the session from the tab that drives it.
     pub(super) fn take_over(&self) {
-        if matches!(*self.role.borrow(), Role::Following { .. }) {
+        if matches!(*self.role.borrow(), Role::Follower { .. }) {
             self.change(Role::Starting);
             self.ask(LockMode::Steal);
         }
@@ -148,14 +148,14 @@ impl Seat {
 
     /// Gives the session up. Its lock goes to whoever waits.
     pub(super) fn close(&self) {
-        if let Role::Driving { browser, .. } = self.change(Role::Closed) {
+        if let Role::Leader { browser, .. } = self.change(Role::Closed) {
             browser.retire();
         }
     }
 
     /// Stops the agent, and keeps the lock.
     pub(super) fn halt(&self) {
-        if let Role::Driving { browser, .. } = &*self.role.borrow() {
+        if let Role::Leader { browser, .. } = &*self.role.borrow() {
             browser.retire();
         }
     }
@@ -170,8 +170,8 @@ impl Seat {
             return;
         }
         let pump = match &*self.role.borrow() {
-            Role::Driving { pump, .. } => Some(pump.clone()),
-            Role::Starting | Role::Following { .. } | Role::Failed(_) | Role::Closed => None,
+            Role::Leader { pump, .. } => Some(pump.clone()),
+            Role::Starting | Role::Follower { .. } | Role::Failed(_) | Role::Closed => None,
         };
         match pump {
             Some(pump) => pump.send(Event::Command(wish)),
@@ -190,8 +190,8 @@ impl Seat {
     /// What this tab is to the session.
     pub(super) fn ownership(&self) -> Ownership {
         match &*self.role.borrow() {
-            Role::Driving { .. } => Ownership::Driving,
-            Role::Following { .. } => Ownership::Following,
+            Role::Leader { .. } => Ownership::Driving,
+            Role::Follower { .. } => Ownership::Following,
             Role::Failed(reason) => Ownership::Unreadable { reason: reason.clone() },
             Role::Starting | Role::Closed => Ownership::Starting,
         }
@@ -199,15 +199,15 @@ impl Seat {
 
     /// Whether the agent runs here.
     pub(super) fn drives(&self) -> bool {
-        matches!(*self.role.borrow(), Role::Driving { .. })
+        matches!(*self.role.borrow(), Role::Leader { .. })
     }
 
     /// Whether nothing is lost by closing: no work is going on here.
     pub(super) fn is_idle(&self) -> bool {
         let quiet = match &*self.role.borrow() {
-            Role::Driving { browser, .. } => browser.is_idle(),
+            Role::Leader { browser, .. } => browser.is_idle(),
             Role::Starting => false,
-            Role::Following { .. } | Role::Failed(_) | Role::Closed => true,
+            Role::Follower { .. } | Role::Failed(_) | Role::Closed => true,
         };
         let works =
             self.summary.borrow().as_ref().is_some_and(|line| line.busy || line.asks || line.running > 0);
@@ -224,7 +224,7 @@ impl Seat {
         let pump = self.pump();
         if let Some(pump) = pump {
             self.tab.show(self.session, pump.with(agent::Agent::snapshot));
-        } else if matches!(*self.role.borrow(), Role::Following { .. }) {
+        } else if matches!(*self.role.borrow(), Role::Follower { .. }) {
             self.say(&Word::Hello { from: self.tab.id });
         }
     }
@@ -243,7 +243,7 @@ impl Seat {
 
     /// Another tab has the session: the agent here stops.
     pub(super) fn fenced(&self) {
-        let Role::Driving { pump, browser, .. } = self.change(Role::Starting) else {
+        let Role::Leader { pump, browser, .. } = self.change(Role::Starting) else {
             self.follow();
             return;
         };
@@ -271,37 +271,37 @@ impl Seat {
 
     fn pump(&self) -> Option<Pump> {
         match &*self.role.borrow() {
-            Role::Driving { pump, .. } => Some(pump.clone()),
-            Role::Starting | Role::Following { .. } | Role::Failed(_) | Role::Closed => None,
+            Role::Leader { pump, .. } => Some(pump.clone()),
+            Role::Starting | Role::Follower { .. } | Role::Failed(_) | Role::Closed => None,
         }
     }
 
     /// Asks for the lock, and goes on by the answer.
     fn ask(&self, mode: LockMode) {
-        let Some(seat) = self.me.upgrade() else { return };
+        let Some(handle) = self.me.upgrade() else { return };
         let abort = if mode == LockMode::Wait { AbortOnDrop::new() } else { None };
         let signal = abort.as_ref().map(AbortOnDrop::signal);
         if mode == LockMode::Wait {
-            self.change(Role::Following { whole: false, _abort: abort });
+            self.change(Role::Follower { whole: false, _abort: abort });
             self.say(&Word::Hello { from: self.tab.id });
         }
         let change = self.changes.get();
         spawn_local(async move {
-            let me = seat.me.clone();
+            let me = handle.me.clone();
             let stolen = move || {
-                if let Some(seat) = me.upgrade() {
-                    seat.stolen();
+                if let Some(handle) = me.upgrade() {
+                    handle.stolen();
                 }
             };
-            let guard = lock::acquire(seat.session, mode, signal, stolen).await;
-            if seat.changes.get() != change {
+            let guard = lock::acquire(handle.session, mode, signal, stolen).await;
+            if handle.changes.get() != change {
                 return;
             }
             match guard {
-                Some(guard) => seat.drive(guard).await,
+                Some(guard) => handle.drive(guard).await,
                 // Waiting ends without the lock only where the page itself ends.
                 None if mode == LockMode::Wait => {}
-                None => seat.follow(),
+                None => handle.follow(),
             }
         });
     }
@@ -313,7 +313,7 @@ impl Seat {
     }
 
     fn stolen(&self) {
-        let has = matches!(*self.role.borrow(), Role::Driving { .. } | Role::Starting);
+        let has = matches!(*self.role.borrow(), Role::Leader { .. } | Role::Starting);
         if has {
             self.fenced();
         }
@@ -346,7 +346,7 @@ impl Seat {
         let stage: Rc<dyn Stage> = self.clone();
         let browser = Browser::new(self.session, Rc::downgrade(&stage), &self.tab, token, floor);
         let pump = Pump::new(browser.clone());
-        self.change(Role::Driving { pump: pump.clone(), browser, _guard: guard });
+        self.change(Role::Leader { pump: pump.clone(), browser, _guard: guard });
         let (nonce, _) = Uuid::new_v4().as_u64_pair();
         let settings = kept::settings();
         pump.send(Event::Opened(Boot {
@@ -392,13 +392,13 @@ impl Seat {
             }
             Word::Whole { to, patches } => {
                 let fits = match &mut *self.role.borrow_mut() {
-                    Role::Following { whole, .. } if to == self.tab.id => {
+                    Role::Follower { whole, .. } if to == self.tab.id => {
                         *whole = true;
                         true
                     }
-                    Role::Following { .. }
+                    Role::Follower { .. }
                     | Role::Starting
-                    | Role::Driving { .. }
+                    | Role::Leader { .. }
                     | Role::Failed(_)
                     | Role::Closed => false,
                 };
@@ -407,7 +407,7 @@ impl Seat {
                 }
             }
             Word::Show { patches } => {
-                if matches!(*self.role.borrow(), Role::Following { whole: true, .. }) {
+                if matches!(*self.role.borrow(), Role::Follower { whole: true, .. }) {
                     self.tab.show(self.session, patches);
                 }
             }
@@ -433,7 +433,7 @@ impl Seat {
             self.fenced();
             return;
         }
-        if let Role::Following { whole, .. } = &mut *self.role.borrow_mut() {
+        if let Role::Follower { whole, .. } = &mut *self.role.borrow_mut() {
             *whole = false;
         } else {
             return;
@@ -447,7 +447,7 @@ impl Seat {
     fn change(&self, role: Role) -> Role {
         self.changes.set(self.changes.get() + 1);
         let before = self.role.replace(role);
-        self.tab.seats_changed();
+        self.tab.handles_changed();
         before
     }
 
@@ -458,7 +458,7 @@ impl Seat {
     }
 }
 
-impl Stage for Seat {
+impl Stage for SessionHandle {
     fn show(&self, patches: Vec<Patch>) {
         self.show(patches);
     }
