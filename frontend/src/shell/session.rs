@@ -60,23 +60,27 @@ fn holds(entry: &Entry, words: &LeftWords) -> bool {
 /// What the tabs of one session say to each other.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "word", rename_all = "snake_case")]
-pub(super) enum Word {
+pub(super) enum TabMessage {
     /// I follow; what is there to see?
     Hello { from: Uuid },
     /// This is the whole.
-    Whole { to: Uuid, patches: Vec<Patch> },
+    #[serde(rename = "whole")]
+    Snapshot { to: Uuid, patches: Vec<Patch> },
     /// This has changed.
     Show { patches: Vec<Patch> },
     /// I drive now.
-    Took,
+    #[serde(rename = "took")]
+    Claimed,
     /// The person here wants this.
-    Wish { from: Uuid, number: u64, wish: Command },
+    #[serde(rename = "wish")]
+    Command { from: Uuid, number: u64, wish: Command },
     /// I have heard it.
-    Heard { to: Uuid, number: u64 },
+    #[serde(rename = "heard")]
+    Ack { to: Uuid, number: u64 },
 }
 
 /// The channel of a session.
-pub(super) fn channel(session: SessionId, on: impl Fn(Word) + 'static) -> Channel<Word> {
+pub(super) fn channel(session: SessionId, on: impl Fn(TabMessage) + 'static) -> Channel<TabMessage> {
     Channel::join(&format!("meanwhile.session.{session}"), on)
 }
 
@@ -86,7 +90,7 @@ pub(super) struct SessionHandle {
     pub(super) session: SessionId,
     tab: Rc<TabController>,
     me: Weak<Self>,
-    channel: OnceCell<Channel<Word>>,
+    channel: OnceCell<Channel<TabMessage>>,
     role: RefCell<Role>,
     /// Counts the changes of role: what was begun under an earlier one is void.
     changes: Cell<u64>,
@@ -128,9 +132,9 @@ impl SessionHandle {
             summary: RefCell::default(),
         });
         let me = handle.me.clone();
-        let joined = channel(session, move |word| {
+        let joined = channel(session, move |message| {
             if let Some(handle) = me.upgrade() {
-                handle.hear(word);
+                handle.hear(message);
             }
         });
         let _ = handle.channel.set(joined);
@@ -225,16 +229,16 @@ impl SessionHandle {
         if let Some(pump) = pump {
             self.tab.show(self.session, pump.with(agent::Agent::snapshot));
         } else if matches!(*self.role.borrow(), Role::Follower { .. }) {
-            self.say(&Word::Hello { from: self.tab.id });
+            self.say(&TabMessage::Hello { from: self.tab.id });
         }
     }
 
     /// Shows what changed, here and in tabs that follow.
     pub(super) fn show(&self, patches: Vec<Patch>) {
         if self.followed.get() {
-            let word = Word::Show { patches };
-            self.say(&word);
-            let Word::Show { patches } = word else { return };
+            let message = TabMessage::Show { patches };
+            self.say(&message);
+            let TabMessage::Show { patches } = message else { return };
             self.tab.show(self.session, patches);
         } else {
             self.tab.show(self.session, patches);
@@ -283,7 +287,7 @@ impl SessionHandle {
         let signal = abort.as_ref().map(AbortOnDrop::signal);
         if mode == LockMode::Wait {
             self.change(Role::Follower { whole: false, _abort: abort });
-            self.say(&Word::Hello { from: self.tab.id });
+            self.say(&TabMessage::Hello { from: self.tab.id });
         }
         let change = self.changes.get();
         spawn_local(async move {
@@ -356,7 +360,7 @@ impl SessionHandle {
             settings,
             visible: !js::hidden(),
         }));
-        self.say(&Word::Took);
+        self.say(&TabMessage::Claimed);
         for LeftWords { text, steer, .. } in left {
             pump.send(Event::Command(Command::Say { text, steer }));
         }
@@ -378,19 +382,19 @@ impl SessionHandle {
             }
             unheard.push_back((number, wish.clone()));
         }
-        self.say(&Word::Wish { from: self.tab.id, number, wish });
+        self.say(&TabMessage::Command { from: self.tab.id, number, wish });
     }
 
-    fn hear(&self, word: Word) {
-        match word {
-            Word::Hello { from } => {
+    fn hear(&self, message: TabMessage) {
+        match message {
+            TabMessage::Hello { from } => {
                 let pump = self.pump();
                 if let Some(pump) = pump {
                     self.followed.set(true);
-                    self.say(&Word::Whole { to: from, patches: pump.with(agent::Agent::snapshot) });
+                    self.say(&TabMessage::Snapshot { to: from, patches: pump.with(agent::Agent::snapshot) });
                 }
             }
-            Word::Whole { to, patches } => {
+            TabMessage::Snapshot { to, patches } => {
                 let fits = match &mut *self.role.borrow_mut() {
                     Role::Follower { whole, .. } if to == self.tab.id => {
                         *whole = true;
@@ -406,20 +410,20 @@ impl SessionHandle {
                     self.tab.show(self.session, patches);
                 }
             }
-            Word::Show { patches } => {
+            TabMessage::Show { patches } => {
                 if matches!(*self.role.borrow(), Role::Follower { whole: true, .. }) {
                     self.tab.show(self.session, patches);
                 }
             }
-            Word::Took => self.taken(),
-            Word::Wish { from, number, wish } => {
+            TabMessage::Claimed => self.taken(),
+            TabMessage::Command { from, number, wish } => {
                 let pump = self.pump();
                 if let Some(pump) = pump {
-                    self.say(&Word::Heard { to: from, number });
+                    self.say(&TabMessage::Ack { to: from, number });
                     pump.send(Event::Command(wish));
                 }
             }
-            Word::Heard { to, number } => {
+            TabMessage::Ack { to, number } => {
                 if to == self.tab.id {
                     self.unheard.borrow_mut().retain(|(unheard, _)| *unheard != number);
                 }
@@ -438,9 +442,9 @@ impl SessionHandle {
         } else {
             return;
         }
-        self.say(&Word::Hello { from: self.tab.id });
+        self.say(&TabMessage::Hello { from: self.tab.id });
         for (number, wish) in self.unheard.borrow().iter() {
-            self.say(&Word::Wish { from: self.tab.id, number: *number, wish: wish.clone() });
+            self.say(&TabMessage::Command { from: self.tab.id, number: *number, wish: wish.clone() });
         }
     }
 
@@ -451,9 +455,9 @@ impl SessionHandle {
         before
     }
 
-    fn say(&self, word: &Word) {
+    fn say(&self, message: &TabMessage) {
         if let Some(channel) = self.channel.get() {
-            channel.say(word);
+            channel.say(message);
         }
     }
 }

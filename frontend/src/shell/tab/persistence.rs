@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{News, TabController, new_session};
 use crate::ansi;
 use crate::shell::lock::{self, LockMode};
-use crate::shell::session::{self, Word};
+use crate::shell::session::{self, TabMessage};
 use crate::shell::store::StoreError;
 use crate::shell::{clock, files, kept};
 use crate::ui::{composer, dom};
@@ -27,7 +27,7 @@ impl TabController {
             return;
         }
         let Some(_guard) = lock::acquire(session, LockMode::IfFree, None, || ()).await else {
-            session::channel(session, |_| ()).say(&Word::Wish { from: self.id, number: 0, wish });
+            session::channel(session, |_| ()).say(&TabMessage::Command { from: self.id, number: 0, wish });
             return;
         };
         match self.retitle(session, title).await {
