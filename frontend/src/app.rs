@@ -9,11 +9,11 @@ use wasm_bindgen_futures::spawn_local;
 
 use crate::shell::{TabController, take_address};
 use crate::state::PageState;
-use crate::ui::{Dispatch, Page, Wish};
+use crate::ui::{Dispatch, Page, PageCommand};
 
-/// Where wishes go: those made before the tab is open wait for it.
+/// Where commands go: those made before the tab is open wait for it.
 enum Mailbox {
-    Closed(Vec<Wish>),
+    Closed(Vec<PageCommand>),
     Open(Rc<TabController>),
 }
 
@@ -26,25 +26,25 @@ pub fn App() -> impl IntoView {
     provide_context(state);
     provide_context(Dispatch::new({
         let mailbox = mailbox.clone();
-        move |wish| deliver(&mailbox, wish)
+        move |command| deliver(&mailbox, command)
     }));
     Effect::new(move |_| document().set_title(&title(state)));
     spawn_local(async move {
         let tab = TabController::open(state, address).await;
         let Mailbox::Closed(early) = mailbox.replace(Mailbox::Open(tab.clone())) else { return };
-        for wish in early {
-            tab.wish(wish);
+        for command in early {
+            tab.run(command);
         }
     });
     view! { <Page/> }
 }
 
-fn deliver(mailbox: &RefCell<Mailbox>, wish: Wish) {
+fn deliver(mailbox: &RefCell<Mailbox>, command: PageCommand) {
     let tab = match &mut *mailbox.borrow_mut() {
         Mailbox::Open(tab) => tab.clone(),
-        Mailbox::Closed(early) => return early.push(wish),
+        Mailbox::Closed(early) => return early.push(command),
     };
-    tab.wish(wish);
+    tab.run(command);
 }
 
 /// The tab's title: what the session is called, after a sign of what it does.

@@ -5,7 +5,7 @@
 //! reads it, and the other's writing fails from that moment on.
 //!
 //! The tabs speak over a channel of the session: the driver says what it shows, a newcomer says hello and gets the whole.
-//! Wishes made in a following tab go to the driver; words that were said are kept until it has heard them.
+//! Commands made in a following tab go to the driver; words that were said are kept until it has heard them.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
@@ -28,7 +28,7 @@ use super::store::StoreError;
 use super::{Browser, Stage, TabController, js, kept};
 use crate::state::Ownership;
 
-/// How many wishes are kept while nobody can hear them.
+/// How many commands are kept while nobody can hear them.
 const UNHEARD: usize = 64;
 
 /// The words in entries that are not saved and to which no answer has come.
@@ -73,7 +73,7 @@ pub(super) enum TabMessage {
     Claimed,
     /// The person here wants this.
     #[serde(rename = "wish")]
-    Command { from: Uuid, number: u64, wish: Command },
+    Command { from: Uuid, number: u64, command: Command },
     /// I have heard it.
     #[serde(rename = "heard")]
     Ack { to: Uuid, number: u64 },
@@ -96,9 +96,9 @@ pub(super) struct SessionHandle {
     changes: Cell<u64>,
     /// Whether another tab ever said hello.
     followed: Cell<bool>,
-    /// Wishes that the driver has not heard yet.
+    /// Commands that the driver has not heard yet.
     unheard: RefCell<VecDeque<(u64, Command)>>,
-    wishes: Cell<u64>,
+    commands: Cell<u64>,
     summary: RefCell<Option<SessionSummary>>,
 }
 
@@ -128,7 +128,7 @@ impl SessionHandle {
             changes: Cell::new(0),
             followed: Cell::new(false),
             unheard: RefCell::default(),
-            wishes: Cell::new(0),
+            commands: Cell::new(0),
             summary: RefCell::default(),
         });
         let me = handle.me.clone();
@@ -165,9 +165,9 @@ impl SessionHandle {
     }
 
     /// The person at this page wants something of the agent.
-    pub(super) fn wish(&self, wish: Command) {
+    pub(super) fn run(&self, command: Command) {
         let (viewer, _) = self.tab.id.as_u64_pair();
-        let wish = wish.seen_by(viewer);
+        let command = command.seen_by(viewer);
         if let Role::Failed(reason) = &*self.role.borrow() {
             let words = format!("nobody hears this session: {reason}");
             self.tab.complain(&words);
@@ -178,8 +178,8 @@ impl SessionHandle {
             Role::Starting | Role::Follower { .. } | Role::Failed(_) | Role::Closed => None,
         };
         match pump {
-            Some(pump) => pump.send(Event::Command(wish)),
-            None => self.pass_on(wish),
+            Some(pump) => pump.send(Event::Command(command)),
+            None => self.pass_on(command),
         }
     }
 
@@ -266,8 +266,8 @@ impl SessionHandle {
     pub(super) fn unkept(&self) -> Vec<LeftWords> {
         let unsaved = unanswered(self.unsaved());
         let unheard = self.unheard.borrow();
-        let unheard = unheard.iter().filter_map(|(_, wish)| {
-            let Command::Say { text, steer } = wish else { return None };
+        let unheard = unheard.iter().filter_map(|(_, command)| {
+            let Command::Say { text, steer } = command else { return None };
             Some(LeftWords { n: 0, text: text.clone(), steer: *steer })
         });
         unsaved.into_iter().chain(unheard).collect()
@@ -337,8 +337,8 @@ impl SessionHandle {
             Err(StoreError::Unavailable(_)) => Vec::new(),
             Err(error) => {
                 self.change(Role::Failed(error.to_string()));
-                let said = self.unheard.take().into_iter().filter_map(|(_, wish)| {
-                    if let Command::Say { text, .. } = wish { Some(text) } else { None }
+                let said = self.unheard.take().into_iter().filter_map(|(_, command)| {
+                    if let Command::Say { text, .. } = command { Some(text) } else { None }
                 });
                 self.tab.give_back(self.session, &said.collect::<Vec<_>>());
                 return;
@@ -364,25 +364,25 @@ impl SessionHandle {
         for LeftWords { text, steer, .. } in left {
             pump.send(Event::Command(Command::Say { text, steer }));
         }
-        for (_, wish) in self.unheard.take() {
-            pump.send(Event::Command(wish));
+        for (_, command) in self.unheard.take() {
+            pump.send(Event::Command(command));
         }
     }
 
-    /// Hands a wish to the tab that drives, or keeps it until there is one.
-    fn pass_on(&self, wish: Command) {
-        let number = self.wishes.get() + 1;
-        self.wishes.set(number);
+    /// Hands a command to the tab that drives, or keeps it until there is one.
+    fn pass_on(&self, command: Command) {
+        let number = self.commands.get() + 1;
+        self.commands.set(number);
         let starting = matches!(*self.role.borrow(), Role::Starting);
-        if starting || matches!(wish, Command::Say { .. }) {
+        if starting || matches!(command, Command::Say { .. }) {
             let mut unheard = self.unheard.borrow_mut();
             if unheard.len() == UNHEARD {
                 self.tab.complain("nobody hears this session just now; your last words were not taken");
                 return;
             }
-            unheard.push_back((number, wish.clone()));
+            unheard.push_back((number, command.clone()));
         }
-        self.say(&TabMessage::Command { from: self.tab.id, number, wish });
+        self.say(&TabMessage::Command { from: self.tab.id, number, command });
     }
 
     fn hear(&self, message: TabMessage) {
@@ -416,11 +416,11 @@ impl SessionHandle {
                 }
             }
             TabMessage::Claimed => self.taken(),
-            TabMessage::Command { from, number, wish } => {
+            TabMessage::Command { from, number, command } => {
                 let pump = self.pump();
                 if let Some(pump) = pump {
                     self.say(&TabMessage::Ack { to: from, number });
-                    pump.send(Event::Command(wish));
+                    pump.send(Event::Command(command));
                 }
             }
             TabMessage::Ack { to, number } => {
@@ -443,8 +443,8 @@ impl SessionHandle {
             return;
         }
         self.say(&TabMessage::Hello { from: self.tab.id });
-        for (number, wish) in self.unheard.borrow().iter() {
-            self.say(&TabMessage::Command { from: self.tab.id, number: *number, wish: wish.clone() });
+        for (number, command) in self.unheard.borrow().iter() {
+            self.say(&TabMessage::Command { from: self.tab.id, number: *number, command: command.clone() });
         }
     }
 

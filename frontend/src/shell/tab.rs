@@ -1,6 +1,6 @@
 //! The tab: its list of sessions, the sessions that are open in it, and the one that is shown.
 //!
-//! Every wish of the page comes in here. A wish for the agent goes to the handle that is shown; all others are done here. A
+//! Every command of the page comes in here. A command for the agent goes to the handle that is shown; all others are done here. A
 //! session that is left while it works stays open behind the scenes, and is closed once it has been idle for a while.
 //!
 //! Which sessions other tabs drive is read from the locks, which are the truth; a channel of all tabs only says when to look.
@@ -33,7 +33,7 @@ use super::session::SessionHandle;
 use super::store::Store;
 use super::{address, kept, notify};
 use crate::state::{CallView, Ownership, PageState};
-use crate::ui::Wish;
+use crate::ui::PageCommand;
 
 /// How long a session that nobody looks at stays open after its work is done, in milliseconds.
 const IDLE_GRACE: u32 = 10_000;
@@ -117,42 +117,44 @@ impl TabController {
     }
 
     /// Does what the person at the page wants.
-    pub(crate) fn wish(&self, wish: Wish) {
-        match wish {
-            Wish::Agent(wish) => self.to_agent(self.shown.get(), wish),
-            Wish::AgentOf(session, wish) => self.to_agent(Some(session), wish),
-            Wish::NewSession => self.switch(new_session()),
-            Wish::GoOnAnew(words) => {
+    pub(crate) fn run(&self, command: PageCommand) {
+        match command {
+            PageCommand::Agent(command) => self.to_agent(self.shown.get(), command),
+            PageCommand::AgentOf(session, command) => self.to_agent(Some(session), command),
+            PageCommand::NewSession => self.switch(new_session()),
+            PageCommand::GoOnAnew(words) => {
                 self.switch(new_session());
                 self.state.draft.set(words.clone());
-                self.wish(Wish::SaveDraft(words));
+                self.run(PageCommand::SaveDraft(words));
             }
-            Wish::OpenSession(session) => self.switch(session),
-            Wish::RenameSession(session, title) => {
+            PageCommand::OpenSession(session) => self.switch(session),
+            PageCommand::RenameSession(session, title) => {
                 self.start(|tab| async move { tab.rename(session, title).await });
             }
-            Wish::DeleteSession(session) => self.start(|tab| async move { tab.delete(session).await }),
-            Wish::TakeOver => {
+            PageCommand::DeleteSession(session) => self.start(|tab| async move { tab.delete(session).await }),
+            PageCommand::TakeOver => {
                 if let Some(handle) = self.handle() {
                     handle.take_over();
                 }
             }
-            Wish::SaveSettings(settings) => self.settle(kept::save_settings(&settings)),
-            Wish::SetKey(key) => self.settle(kept::save_key(&key)),
-            Wish::ForgetKey => {
+            PageCommand::SaveSettings(settings) => self.settle(kept::save_settings(&settings)),
+            PageCommand::SetKey(key) => self.settle(kept::save_key(&key)),
+            PageCommand::ForgetKey => {
                 kept::forget_key();
                 self.settle(Ok(()));
             }
-            Wish::SubmitPairing(text) => self.start(|tab| async move { tab.pairing.submit(&text).await }),
-            Wish::ShowCall(call) => self.start(|tab| async move {
+            PageCommand::SubmitPairing(text) => {
+                self.start(|tab| async move { tab.pairing.submit(&text).await });
+            }
+            PageCommand::ShowCall(call) => self.start(|tab| async move {
                 let request = tab.log().await.and_then(|log| {
                     agent::transcript::request_of_call(&log, call)
                         .ok_or_else(|| "the log does not hold this call any more".to_owned())
                 });
                 tab.state.call_view.set(Some(CallView { call, request }));
             }),
-            Wish::Export => self.start(|tab| async move { tab.try_it(tab.export().await) }),
-            Wish::Replay => self.start(|tab| async move {
+            PageCommand::Export => self.start(|tab| async move { tab.try_it(tab.export().await) }),
+            PageCommand::Replay => self.start(|tab| async move {
                 let session = tab.shown.get();
                 match tab.log().await {
                     Ok(_) if tab.shown.get() != session => {}
@@ -160,19 +162,19 @@ impl TabController {
                     Err(words) => tab.complain(&words),
                 }
             }),
-            Wish::WholeLog(task) => {
+            PageCommand::WholeLog(task) => {
                 self.start(|tab| async move { tab.try_it(tab.open_log(&task).await) });
             }
-            Wish::SaveLog(task) => {
+            PageCommand::SaveLog(task) => {
                 self.start(|tab| async move { tab.try_it(tab.save_log(&task).await) });
             }
-            Wish::CopyLog(task) => self.start(|tab| async move { tab.copy_log(&task).await }),
-            Wish::SaveDraft(text) => {
+            PageCommand::CopyLog(task) => self.start(|tab| async move { tab.copy_log(&task).await }),
+            PageCommand::SaveDraft(text) => {
                 let session = self.shown.get();
                 self.draft.replace(session.map(|session| (session, text)));
                 self.write_on();
             }
-            Wish::AllowNotifications => {
+            PageCommand::AllowNotifications => {
                 self.start(|tab| async move { tab.state.notifications.set(notify::ask().await) });
             }
         }
@@ -222,10 +224,10 @@ impl TabController {
         self.state.toast(Tone::Bad, words.to_owned());
     }
 
-    fn to_agent(&self, session: Option<SessionId>, wish: Command) {
+    fn to_agent(&self, session: Option<SessionId>, command: Command) {
         let handle = session.and_then(|session| self.handles.borrow().get(&session).cloned());
         match handle {
-            Some(handle) => handle.wish(wish),
+            Some(handle) => handle.run(command),
             // Of a session that was closed meanwhile.
             None if session.is_some() => {}
             None => self.complain("the page has not started yet"),
@@ -315,7 +317,7 @@ impl TabController {
                 tab.state.draft.set(left.clone().unwrap_or(kept));
             }
             if let Some(left) = left {
-                tab.wish(Wish::SaveDraft(left));
+                tab.run(PageCommand::SaveDraft(left));
             }
         });
     }

@@ -12,7 +12,7 @@ use super::focus::{autoselect, while_shown};
 use super::kit::{Glyph, Icon, IconButton, Picking, Popover};
 use super::local::{Dialog, Panel, use_local};
 use super::mode::AllowsAll;
-use super::{Wish, dom, use_dispatch, use_page};
+use super::{PageCommand, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Ownership;
 
@@ -175,7 +175,7 @@ fn ModelPicker() -> impl IntoView {
         let mut settings = page.settings.get_untracked();
         let before = std::mem::replace(&mut settings.model, model);
         super::settings::remember(&mut settings.typed, before);
-        dispatch.send(Wish::SaveSettings(settings));
+        dispatch.send(PageCommand::SaveSettings(settings));
     };
     let selected = move || {
         page.settings.track();

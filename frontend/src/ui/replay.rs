@@ -11,7 +11,7 @@ use super::conversation::Transcript;
 use super::kit::{Icon, IconButton};
 use super::local::{Local, Panel, use_local};
 use super::timeline::Timeline;
-use super::{Dispatch, PageState, Wish, use_dispatch, use_page};
+use super::{Dispatch, PageCommand, PageState, use_dispatch, use_page};
 use crate::film::Film;
 use crate::format;
 
@@ -24,14 +24,14 @@ const SPEEDS: [u64; 3] = [1, 4, 16];
 #[component]
 pub fn Replay(log: Vec<Entry>) -> impl IntoView {
     let outer = use_page();
-    let wishes = use_dispatch();
+    let commands = use_dispatch();
     let local = use_local();
     let page = PageState::new();
     page.sessions.set(outer.sessions.get_untracked());
     // Whoever watches changes nothing.
-    let dispatch = Dispatch::new(move |wish| {
-        if matches!(wish, Wish::ShowCall(_) | Wish::Export) {
-            wishes.send(wish);
+    let dispatch = Dispatch::new(move |command| {
+        if matches!(command, PageCommand::ShowCall(_) | PageCommand::Export) {
+            commands.send(command);
         }
     });
     let film = StoredValue::new_local(Film::new(log));

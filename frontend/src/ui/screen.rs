@@ -9,7 +9,7 @@ use shared::task::Task;
 
 use super::local::use_local;
 use super::stick::Stick;
-use super::{Wish, use_dispatch, use_page};
+use super::{PageCommand, use_dispatch, use_page};
 use crate::ansi::{Chunk, Color, Line, Run, Screen};
 use crate::format;
 
@@ -24,7 +24,7 @@ pub fn ScreenView(id: TaskId, serial: u64, screen: RwSignal<Screen>, task: RwSig
     let session = page.sessions.with_untracked(|sessions| sessions.current);
     let tell = move |event: Command| {
         if let Some(session) = session {
-            dispatch.send(Wish::AgentOf(session, event));
+            dispatch.send(PageCommand::AgentOf(session, event));
         }
     };
     if local.watches(&id, serial) {

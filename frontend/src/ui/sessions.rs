@@ -8,7 +8,7 @@ use shared::SessionId;
 use super::focus::{autofocus, autoselect, kept, while_shown};
 use super::kit::{Icon, IconButton};
 use super::local::{Panel, use_local};
-use super::{Wish, dom, use_dispatch, use_page};
+use super::{PageCommand, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Sessions;
 
@@ -47,7 +47,7 @@ pub fn SessionsPanel() -> impl IntoView {
                 aria-keyshortcuts="Control+J"
                 on:click=move |_| {
                     local.panel.set(Panel::Conversation);
-                    dispatch.send(Wish::NewSession);
+                    dispatch.send(PageCommand::NewSession);
                 }
             >
                 "New session" <kbd>"Ctrl J"</kbd>
@@ -137,13 +137,13 @@ fn Item(id: SessionId) -> impl IntoView {
     let save = move || {
         if editing.try_get_untracked() == Some(Editing::Title) {
             editing.set(Editing::No);
-            dispatch.send(Wish::RenameSession(id, draft.get_untracked().trim().to_owned()));
+            dispatch.send(PageCommand::RenameSession(id, draft.get_untracked().trim().to_owned()));
         }
     };
     let open = move |_| {
         local.panel.set(Panel::Conversation);
         if !untrack(is_current) {
-            dispatch.send(Wish::OpenSession(id));
+            dispatch.send(PageCommand::OpenSession(id));
         }
     };
     let mark = move || {
@@ -220,7 +220,7 @@ fn Item(id: SessionId) -> impl IntoView {
                     {move || (running() > 0).then(|| format!(" Its {} will go on.", format::count(running() as usize, "running task")))}
                 </p>
                 <div class="answers">
-                    <button type="button" class="danger small" on:click=move |_| dispatch.send(Wish::DeleteSession(id))>"Delete"</button>
+                    <button type="button" class="danger small" on:click=move |_| dispatch.send(PageCommand::DeleteSession(id))>"Delete"</button>
                     <button type="button" class="small" use:autofocus on:click=move |_| editing.set(Editing::No)>"Keep"</button>
                 </div>
             </li>

@@ -6,7 +6,7 @@ use agent::view::{DrainedLine, Tone, Waiting};
 use leptos::prelude::*;
 
 use super::local::use_local;
-use super::{Wish, composer, dom, use_dispatch, use_page};
+use super::{PageCommand, composer, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::{PageState, RowBody};
 
@@ -30,7 +30,7 @@ pub fn Drained(call: CallId, lines: RwSignal<Vec<DrainedLine>>) -> impl IntoView
         <section class="drained" aria-label=title>
             <header>
                 <strong>{title}</strong>
-                <button type="button" class="link" on:click=move |_| dispatch.send(Wish::ShowCall(call))>
+                <button type="button" class="link" on:click=move |_| dispatch.send(PageCommand::ShowCall(call))>
                     "see the call"
                 </button>
             </header>
@@ -96,7 +96,7 @@ pub fn Full() -> impl IntoView {
                 dispatch.agent(Command::Unsay { id });
             }
         }
-        dispatch.send(Wish::GoOnAnew(words));
+        dispatch.send(PageCommand::GoOnAnew(words));
         dom::focus_id(composer::ID);
     };
     view! {

@@ -20,14 +20,14 @@ use crate::ui::{composer, dom};
 impl TabController {
     /// Gives a session a title: through its agent, if one runs somewhere, otherwise in its log.
     pub(super) async fn rename(&self, session: SessionId, title: String) {
-        let wish = Command::Rename { title: title.clone() };
+        let command = Command::Rename { title: title.clone() };
         let open = self.handles.borrow().get(&session).cloned();
         if let Some(handle) = open {
-            handle.wish(wish);
+            handle.run(command);
             return;
         }
         let Some(_guard) = lock::acquire(session, LockMode::IfFree, None, || ()).await else {
-            session::channel(session, |_| ()).say(&TabMessage::Command { from: self.id, number: 0, wish });
+            session::channel(session, |_| ()).say(&TabMessage::Command { from: self.id, number: 0, command });
             return;
         };
         match self.retitle(session, title).await {
