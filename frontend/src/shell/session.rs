@@ -25,7 +25,7 @@ use super::channel::Channel;
 use super::kept::LeftWords;
 use super::lock::{self, AbortOnDrop, LockGuard, LockMode};
 use super::store::StoreError;
-use super::{Browser, Stage, TabController, js, kept};
+use super::{EffectRunner, Stage, TabController, js, kept};
 use crate::state::Ownership;
 
 /// How many commands are kept while nobody can hear them.
@@ -107,7 +107,7 @@ enum Role {
     /// The lock is asked for, or the log is read.
     Starting,
     /// Its agent runs here.
-    Leader { pump: Pump, browser: Browser, _guard: LockGuard },
+    Leader { pump: Pump, effects: EffectRunner, _guard: LockGuard },
     /// Its agent runs in another tab. Patches mean nothing before the whole has come.
     Follower { whole: bool, _abort: Option<AbortOnDrop> },
     /// Its log cannot be read.
@@ -152,15 +152,15 @@ impl SessionHandle {
 
     /// Gives the session up. Its lock goes to whoever waits.
     pub(super) fn close(&self) {
-        if let Role::Leader { browser, .. } = self.change(Role::Closed) {
-            browser.retire();
+        if let Role::Leader { effects, .. } = self.change(Role::Closed) {
+            effects.shut_down();
         }
     }
 
     /// Stops the agent, and keeps the lock.
     pub(super) fn halt(&self) {
-        if let Role::Leader { browser, .. } = &*self.role.borrow() {
-            browser.retire();
+        if let Role::Leader { effects, .. } = &*self.role.borrow() {
+            effects.shut_down();
         }
     }
 
@@ -209,7 +209,7 @@ impl SessionHandle {
     /// Whether nothing is lost by closing: no work is going on here.
     pub(super) fn is_idle(&self) -> bool {
         let quiet = match &*self.role.borrow() {
-            Role::Leader { browser, .. } => browser.is_idle(),
+            Role::Leader { effects, .. } => effects.is_idle(),
             Role::Starting => false,
             Role::Follower { .. } | Role::Failed(_) | Role::Closed => true,
         };
@@ -247,13 +247,13 @@ impl SessionHandle {
 
     /// Another tab has the session: the agent here stops.
     pub(super) fn fenced(&self) {
-        let Role::Leader { pump, browser, .. } = self.change(Role::Starting) else {
+        let Role::Leader { pump, effects, .. } = self.change(Role::Starting) else {
             self.follow();
             return;
         };
-        browser.forget();
+        effects.clear();
         pump.send(Event::Fenced);
-        browser.retire();
+        effects.shut_down();
         self.follow();
     }
 
@@ -348,9 +348,9 @@ impl SessionHandle {
         let mut left = kept::take_said(self.session);
         left.retain(|words| !log.iter().any(|entry| holds(entry, words)));
         let stage: Rc<dyn Stage> = self.clone();
-        let browser = Browser::new(self.session, Rc::downgrade(&stage), &self.tab, token, floor);
-        let pump = Pump::new(browser.clone());
-        self.change(Role::Leader { pump: pump.clone(), browser, _guard: guard });
+        let effects = EffectRunner::new(self.session, Rc::downgrade(&stage), &self.tab, token, floor);
+        let pump = Pump::new(effects.clone());
+        self.change(Role::Leader { pump: pump.clone(), effects, _guard: guard });
         let (nonce, _) = Uuid::new_v4().as_u64_pair();
         let settings = kept::settings();
         pump.send(Event::Opened(Boot {
