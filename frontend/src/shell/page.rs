@@ -5,7 +5,7 @@ use gloo_utils::{document, window};
 use wasm_bindgen::prelude::*;
 use web_sys::{EventTarget, StorageEvent};
 
-use super::kept;
+use super::local_storage;
 
 /// Something that happened to the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +43,8 @@ pub(super) fn listen(on: impl Fn(Moment) + Clone + 'static) {
     EventListener::new(&window, "storage", move |event| {
         let event: &StorageEvent = event.unchecked_ref();
         match event.key().as_deref() {
-            Some(kept::SETTINGS | kept::KEY) => on(Moment::Settings),
-            Some(kept::CLIENT) => on(Moment::Paired),
+            Some(local_storage::SETTINGS | local_storage::KEY) => on(Moment::Settings),
+            Some(local_storage::CLIENT) => on(Moment::Paired),
             Some(_) => {}
             None => {
                 on(Moment::Settings);

@@ -22,10 +22,10 @@ use uuid::Uuid;
 use wasm_bindgen_futures::spawn_local;
 
 use super::channel::Channel;
-use super::kept::LeftWords;
+use super::local_storage::LeftWords;
 use super::lock::{self, AbortOnDrop, LockGuard, LockMode};
 use super::store::StoreError;
-use super::{EffectRunner, Stage, TabController, js, kept};
+use super::{EffectRunner, Stage, TabController, js, local_storage};
 use crate::state::Ownership;
 
 /// How many commands are kept while nobody can hear them.
@@ -345,14 +345,14 @@ impl SessionHandle {
             }
         };
         let floor = log.last().map(|entry| entry.at).unwrap_or_default();
-        let mut left = kept::take_said(self.session);
+        let mut left = local_storage::take_said(self.session);
         left.retain(|words| !log.iter().any(|entry| holds(entry, words)));
         let stage: Rc<dyn Stage> = self.clone();
         let effects = EffectRunner::new(self.session, Rc::downgrade(&stage), &self.tab, token, floor);
         let pump = Pump::new(effects.clone());
         self.change(Role::Leader { pump: pump.clone(), effects, _guard: guard });
         let (nonce, _) = Uuid::new_v4().as_u64_pair();
-        let settings = kept::settings();
+        let settings = local_storage::settings();
         pump.send(Event::Opened(Boot {
             session: self.session,
             log,

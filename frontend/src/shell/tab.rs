@@ -31,7 +31,7 @@ use super::page::{self, Moment};
 use super::pairing::Pairing;
 use super::session::SessionHandle;
 use super::store::Store;
-use super::{address, kept, notify};
+use super::{address, local_storage, notify};
 use crate::state::{CallView, Ownership, PageState};
 use crate::ui::PageCommand;
 
@@ -137,10 +137,10 @@ impl TabController {
                     handle.take_over();
                 }
             }
-            PageCommand::SaveSettings(settings) => self.settle(kept::save_settings(&settings)),
-            PageCommand::SetKey(key) => self.settle(kept::save_key(&key)),
+            PageCommand::SaveSettings(settings) => self.settle(local_storage::save_settings(&settings)),
+            PageCommand::SetKey(key) => self.settle(local_storage::save_key(&key)),
             PageCommand::ForgetKey => {
-                kept::forget_key();
+                local_storage::forget_key();
                 self.settle(Ok(()));
             }
             PageCommand::SubmitPairing(text) => {
@@ -190,8 +190,8 @@ impl TabController {
     /// A session that runs here has a new line.
     pub(super) fn index(&self, line: SessionSummary) {
         let session = line.session;
-        if kept::begun() == Some(session) {
-            kept::set_begun(None);
+        if local_storage::begun() == Some(session) {
+            local_storage::set_begun(None);
         }
         let handle = self.handles.borrow().get(&session).cloned();
         if let Some(handle) = handle {
@@ -206,7 +206,7 @@ impl TabController {
 
     /// Adds a rule to the settings.
     pub(super) fn add_rule(&self, rule: Rule) {
-        self.settle(kept::add_rule(rule));
+        self.settle(local_storage::add_rule(rule));
     }
 
     /// A handle's role changed.
@@ -253,7 +253,7 @@ impl TabController {
 
     async fn is_ours(&self, session: SessionId) -> bool {
         let open = self.lines.borrow().contains_key(&session) || self.handles.borrow().contains_key(&session);
-        open || kept::begun() == Some(session)
+        open || local_storage::begun() == Some(session)
             || self.store.knows(session).await.unwrap_or_default()
             || lock::held().await.contains_key(&session)
     }
@@ -305,7 +305,7 @@ impl TabController {
         }
         self.handles_changed();
         self.list();
-        let left = kept::take_draft(session);
+        let left = local_storage::take_draft(session);
         self.start(|tab| async move {
             let kept = tab.store.draft(session).await.unwrap_or_default();
             if tab.shown.get() != Some(session) {
@@ -374,7 +374,7 @@ impl TabController {
     }
 
     fn settings_changed(&self) {
-        let settings = kept::settings();
+        let settings = local_storage::settings();
         self.state.settings.set(settings.clone());
         self.everywhere(|handle| handle.tell(Event::Settings(settings.clone())));
     }
@@ -483,6 +483,6 @@ fn with(tab: &Weak<TabController>, run: impl FnOnce(&TabController)) {
 
 fn new_session() -> SessionId {
     let session = SessionId(Uuid::new_v4());
-    kept::set_begun(Some(session));
+    local_storage::set_begun(Some(session));
     session
 }

@@ -6,7 +6,7 @@ use leptos::prelude::*;
 
 use super::{TabController, own_name};
 use crate::shell::js::hidden;
-use crate::shell::{kept, lock};
+use crate::shell::{local_storage, lock};
 use crate::state::Sessions;
 
 /// With what pause the locks are looked at again, in milliseconds.
@@ -64,7 +64,7 @@ impl TabController {
                 .map(|(session, _)| *session)
                 .collect(),
             here: handles.values().filter(|handle| handle.drives()).count(),
-            deleted: kept::deleted(),
+            deleted: local_storage::deleted(),
         });
     }
 }

@@ -14,7 +14,7 @@ use crate::ansi;
 use crate::shell::lock::{self, LockMode};
 use crate::shell::session::{self, TabMessage};
 use crate::shell::store::StoreError;
-use crate::shell::{clock, files, kept};
+use crate::shell::{clock, files, local_storage};
 use crate::ui::{composer, dom};
 
 impl TabController {
@@ -73,7 +73,7 @@ impl TabController {
             self.open_again(session);
             return;
         }
-        kept::add_deleted(session);
+        local_storage::add_deleted(session);
         self.news.say(&News::Gone { session });
         self.forget(session);
     }
@@ -152,12 +152,12 @@ impl TabController {
     /// The page may go before what is under way is written: what the person wrote is kept where that takes no time.
     pub(super) fn leave(&self) {
         for handle in self.handles.borrow().values() {
-            kept::leave_said(handle.session, &handle.unkept());
+            local_storage::leave_said(handle.session, &handle.unkept());
         }
         if let Some(session) = self.shown.get() {
             let draft = self.written();
             if *self.kept_draft.borrow() != draft {
-                kept::leave_draft(session, &draft);
+                local_storage::leave_draft(session, &draft);
             }
         }
     }
@@ -170,7 +170,7 @@ impl TabController {
     /// The page did not go: what it has under way it goes on with.
     pub(super) fn come_back(&self) {
         for session in self.handles.borrow().keys() {
-            let _ = (kept::take_said(*session), kept::take_draft(*session));
+            let _ = (local_storage::take_said(*session), local_storage::take_draft(*session));
         }
     }
 
