@@ -27,7 +27,7 @@ use wasm_bindgen_futures::spawn_local;
 use super::channel::Channel;
 use super::js::hidden;
 use super::lock;
-use super::page::{self, Moment};
+use super::page::{self, PageEvent};
 use super::pairing::Pairing;
 use super::session::SessionHandle;
 use super::store::Store;
@@ -43,7 +43,7 @@ const PAIRING_TIME: u32 = 5_000;
 /// What all tabs tell each other.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "news", rename_all = "snake_case")]
-enum News {
+enum Broadcast {
     /// A session's line changed.
     Line(SessionSummary),
     /// A session was deleted.
@@ -60,7 +60,7 @@ pub(crate) struct TabController {
     pub(super) pairing: Rc<Pairing>,
     me: Weak<Self>,
     state: PageState,
-    news: Channel<News>,
+    broadcast: Channel<Broadcast>,
     lines: RefCell<BTreeMap<SessionId, SessionSummary>>,
     /// Sessions that some tab drives, this one included, with the browser's names for those tabs.
     held: RefCell<BTreeMap<SessionId, String>>,
@@ -89,7 +89,9 @@ impl TabController {
                 pairing: Rc::new(Pairing::new(move || with(&pairs, Self::pairing_changed))),
                 me: me.clone(),
                 state,
-                news: Channel::join("meanwhile.sessions", move |news| with(&hears, |tab| tab.hear(news))),
+                broadcast: Channel::join("meanwhile.sessions", move |broadcast| {
+                    with(&hears, |tab| tab.hear(broadcast));
+                }),
                 lines: RefCell::default(),
                 held: RefCell::default(),
                 handles: RefCell::default(),
@@ -103,7 +105,7 @@ impl TabController {
             }
         });
         let me = tab.me.clone();
-        page::listen(move |moment| with(&me, |tab| tab.moment(moment)));
+        page::listen(move |page_event| with(&me, |tab| tab.page_event(page_event)));
         tab.settings_changed();
         state.notifications.set(notify::permission());
         let lines = tab.store.summaries().await.unwrap_or_default();
@@ -197,7 +199,7 @@ impl TabController {
         if let Some(handle) = handle {
             handle.index(line.clone());
         }
-        self.news.say(&News::Line(line.clone()));
+        self.broadcast.say(&Broadcast::Line(line.clone()));
         self.lines.borrow_mut().insert(session, line.clone());
         self.unwritten.borrow_mut().insert(session, line);
         self.write_on();
@@ -214,7 +216,7 @@ impl TabController {
         self.start(|tab| async move {
             tab.tell_role();
             tab.list();
-            tab.news.say(&News::Locks);
+            tab.broadcast.say(&Broadcast::Locks);
             tab.look_at_locks().await;
         });
     }
@@ -410,22 +412,22 @@ impl TabController {
         self.state.storage_problem.set(self.store.problem());
     }
 
-    /// Another tab has news.
-    fn hear(&self, news: News) {
-        match news {
-            News::Line(line) => {
+    /// Another tab has told all others something.
+    fn hear(&self, broadcast: Broadcast) {
+        match broadcast {
+            Broadcast::Line(line) => {
                 self.lines.borrow_mut().insert(line.session, line);
                 self.list();
             }
-            News::Gone { session } => self.forget(session),
-            News::Locks => self.start(|tab| async move { tab.look_at_locks().await }),
+            Broadcast::Gone { session } => self.forget(session),
+            Broadcast::Locks => self.start(|tab| async move { tab.look_at_locks().await }),
         }
     }
 
     /// Something happened to the page.
-    fn moment(&self, moment: Moment) {
-        match moment {
-            Moment::Visible => {
+    fn page_event(&self, page_event: PageEvent) {
+        match page_event {
+            PageEvent::Visible => {
                 let visible = !hidden();
                 if visible {
                     self.come_back();
@@ -435,14 +437,14 @@ impl TabController {
                 self.everywhere(|handle| handle.tell(Event::Visible(visible)));
                 self.start(|tab| async move { tab.look_at_locks().await });
             }
-            Moment::Online => self.everywhere(|handle| handle.tell(Event::Online)),
-            Moment::Leaves => {
+            PageEvent::Online => self.everywhere(|handle| handle.tell(Event::Online)),
+            PageEvent::Leaves => {
                 self.leave();
-                self.news.say(&News::Locks);
+                self.broadcast.say(&Broadcast::Locks);
             }
-            Moment::Settings => self.settings_changed(),
-            Moment::Paired => self.start(|tab| async move { tab.pairing.reread().await }),
-            Moment::Address => {
+            PageEvent::Settings => self.settings_changed(),
+            PageEvent::Paired => self.start(|tab| async move { tab.pairing.reread().await }),
+            PageEvent::Address => {
                 let address = address::take();
                 if let Some(session) = address.session {
                     self.start(|tab| async move { tab.visit(session).await });

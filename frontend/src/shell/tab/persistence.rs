@@ -9,7 +9,7 @@ use shared::json;
 use shared::{SessionId, TaskId};
 use uuid::Uuid;
 
-use super::{News, TabController, new_session};
+use super::{Broadcast, TabController, new_session};
 use crate::ansi;
 use crate::shell::lock::{self, LockMode};
 use crate::shell::session::{self, TabMessage};
@@ -74,7 +74,7 @@ impl TabController {
             return;
         }
         local_storage::add_deleted(session);
-        self.news.say(&News::Gone { session });
+        self.broadcast.say(&Broadcast::Gone { session });
         self.forget(session);
     }
 
