@@ -45,7 +45,8 @@ const PAIRING_TIME: u32 = 5_000;
 #[serde(tag = "news", rename_all = "snake_case")]
 enum Broadcast {
     /// A session's line changed.
-    Line(SessionSummary),
+    #[serde(rename = "line")]
+    Summary(SessionSummary),
     /// A session was deleted.
     Gone { session: SessionId },
     /// A tab opened or closed a session.
@@ -61,7 +62,7 @@ pub(crate) struct TabController {
     me: Weak<Self>,
     state: PageState,
     broadcast: Channel<Broadcast>,
-    lines: RefCell<BTreeMap<SessionId, SessionSummary>>,
+    summaries: RefCell<BTreeMap<SessionId, SessionSummary>>,
     /// Sessions that some tab drives, this one included, with the browser's names for those tabs.
     held: RefCell<BTreeMap<SessionId, String>>,
     handles: RefCell<BTreeMap<SessionId, Rc<SessionHandle>>>,
@@ -92,7 +93,7 @@ impl TabController {
                 broadcast: Channel::join("meanwhile.sessions", move |broadcast| {
                     with(&hears, |tab| tab.hear(broadcast));
                 }),
-                lines: RefCell::default(),
+                summaries: RefCell::default(),
                 held: RefCell::default(),
                 handles: RefCell::default(),
                 shown: Cell::new(None),
@@ -109,7 +110,7 @@ impl TabController {
         tab.settings_changed();
         state.notifications.set(notify::permission());
         let lines = tab.store.summaries().await.unwrap_or_default();
-        tab.lines.replace(lines.into_iter().map(|line| (line.session, line)).collect());
+        tab.summaries.replace(lines.into_iter().map(|line| (line.session, line)).collect());
         tab.pair(address.code).await;
         match address.session {
             Some(session) => tab.visit(session).await,
@@ -199,8 +200,8 @@ impl TabController {
         if let Some(handle) = handle {
             handle.index(line.clone());
         }
-        self.broadcast.say(&Broadcast::Line(line.clone()));
-        self.lines.borrow_mut().insert(session, line.clone());
+        self.broadcast.say(&Broadcast::Summary(line.clone()));
+        self.summaries.borrow_mut().insert(session, line.clone());
         self.unwritten.borrow_mut().insert(session, line);
         self.write_on();
         self.list();
@@ -254,7 +255,8 @@ impl TabController {
     }
 
     async fn is_ours(&self, session: SessionId) -> bool {
-        let open = self.lines.borrow().contains_key(&session) || self.handles.borrow().contains_key(&session);
+        let open =
+            self.summaries.borrow().contains_key(&session) || self.handles.borrow().contains_key(&session);
         open || local_storage::begun() == Some(session)
             || self.store.knows(session).await.unwrap_or_default()
             || lock::held().await.contains_key(&session)
@@ -415,8 +417,8 @@ impl TabController {
     /// Another tab has told all others something.
     fn hear(&self, broadcast: Broadcast) {
         match broadcast {
-            Broadcast::Line(line) => {
-                self.lines.borrow_mut().insert(line.session, line);
+            Broadcast::Summary(line) => {
+                self.summaries.borrow_mut().insert(line.session, line);
                 self.list();
             }
             Broadcast::Gone { session } => self.forget(session),

@@ -46,7 +46,7 @@ impl TabController {
         let handles = self.handles.borrow();
         let own = own_name(&held, &handles);
         let here = |session| handles.get(session).is_some_and(|handle| handle.drives());
-        let lines = self.lines.borrow();
+        let lines = self.summaries.borrow();
         let list = lines.values().map(|line| {
             let runs = held.contains_key(&line.session) || here(&line.session);
             SessionSummary {

@@ -40,7 +40,7 @@ impl TabController {
     async fn retitle(&self, session: SessionId, title: String) -> Result<Option<SessionSummary>, StoreError> {
         let token = Uuid::new_v4().to_string();
         let log = self.store.claim(session, &token).await?;
-        let line = self.lines.borrow().get(&session).cloned();
+        let line = self.summaries.borrow().get(&session).cloned();
         let (Some(last), Some(line)) = (log.last(), line) else { return Ok(None) };
         let entry =
             Entry { n: last.n + 1, at: last.at.max(clock::system()), record: Record::Titled { title } };
@@ -80,7 +80,7 @@ impl TabController {
 
     /// A session is no more.
     pub(super) fn forget(&self, session: SessionId) {
-        self.lines.borrow_mut().remove(&session);
+        self.summaries.borrow_mut().remove(&session);
         if self.shown.get() == Some(session) {
             self.switch(new_session());
         }
