@@ -2,9 +2,9 @@
 
 pub mod ansi;
 pub mod app;
-pub mod film;
 pub mod format;
 pub mod markdown;
+pub mod replay;
 mod shell;
 pub mod state;
 pub mod ui;

@@ -12,10 +12,10 @@ use super::kit::{Icon, IconButton};
 use super::local::{Local, Panel, use_local};
 use super::timeline::Timeline;
 use super::{Dispatch, PageCommand, PageState, use_dispatch, use_page};
-use crate::film::Film;
 use crate::format;
+use crate::replay;
 
-/// How often the film moves.
+/// How often the replay moves.
 const FRAME: Duration = Duration::from_millis(50);
 const FRAME_MS: u64 = 50;
 const SPEEDS: [u64; 3] = [1, 4, 16];
@@ -34,17 +34,17 @@ pub fn Replay(log: Vec<Entry>) -> impl IntoView {
             commands.send(command);
         }
     });
-    let film = StoredValue::new_local(Film::new(log));
-    let length = film.with_value(Film::length);
+    let replay = StoredValue::new_local(replay::Replay::new(log));
+    let length = replay.with_value(replay::Replay::length);
     let position = RwSignal::new(0);
     let plays = RwSignal::new(true);
     let speed = RwSignal::new(SPEEDS[0]);
-    let clock = RwSignal::new(film.with_value(|film| film.time(0)));
+    let clock = RwSignal::new(replay.with_value(|replay| replay.time(0)));
 
     Effect::new(move |_| {
         let position = position.get();
-        film.update_value(|film| page.take_in(film.seek(position)));
-        clock.set(film.with_value(|film| film.time(position)));
+        replay.update_value(|replay| page.take_in(replay.seek(position)));
+        clock.set(replay.with_value(|replay| replay.time(position)));
     });
     let step = move || {
         if plays.get_untracked() {
@@ -95,7 +95,7 @@ pub fn Replay(log: Vec<Entry>) -> impl IntoView {
         >
             <Transcript/>
             <div class="foot">
-                <div class="film" role="group" aria-label="Replay">
+                <div class="replay" role="group" aria-label="Replay">
                     <button type="button" on:click=press>
                         {move || if plays.get() { "Pause" } else { "Play" }}
                     </button>
