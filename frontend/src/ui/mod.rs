@@ -6,6 +6,7 @@
 #![expect(unreachable_pub, reason = "`#[component]` re-emits the function as `pub`")]
 
 mod approval;
+mod auto_scroll;
 mod call_dialog;
 pub(crate) mod composer;
 mod conversation;
@@ -29,7 +30,6 @@ mod sessions;
 mod settings;
 mod shown;
 mod slips;
-mod stick;
 mod task_card;
 mod tasks;
 #[cfg(all(test, target_arch = "wasm32"))]

@@ -7,8 +7,8 @@ use leptos::prelude::*;
 use shared::TaskId;
 use shared::task::Task;
 
+use super::auto_scroll::AutoScroll;
 use super::local::use_local;
-use super::stick::Stick;
 use super::{PageCommand, use_dispatch, use_page};
 use crate::ansi::{Chunk, Color, Line, Run, Screen};
 use crate::format;
@@ -19,7 +19,7 @@ pub fn ScreenView(id: TaskId, serial: u64, screen: RwSignal<Screen>, task: RwSig
     let dispatch = use_dispatch();
     let page = use_page();
     let local = use_local();
-    let stick = Stick::new();
+    let scroll = AutoScroll::new();
     // By the session's own agent, also where another one is shown by the time it ends.
     let session = page.sessions.with_untracked(|sessions| sessions.current);
     let tell = move |event: Command| {
@@ -44,8 +44,8 @@ pub fn ScreenView(id: TaskId, serial: u64, screen: RwSignal<Screen>, task: RwSig
     let silent = move || screen.with(Screen::is_empty) && task.with(|task| task.output_bytes == 0);
     let is_cut = move || dropped.get() > 0;
     view! {
-        <div class="screen" tabindex="0" role="region" aria-label="Output" node_ref=stick.window on:scroll=move |_| stick.scrolled()>
-            <div node_ref=stick.content>
+        <div class="screen" tabindex="0" role="region" aria-label="Output" node_ref=scroll.window on:scroll=move |_| scroll.scrolled()>
+            <div node_ref=scroll.content>
                 <Show when=silent>
                     <p class="mark">{move || if task.with(Task::is_active) { "No output yet" } else { "No output" }}</p>
                 </Show>
