@@ -8,8 +8,8 @@ use leptos::prelude::*;
 use shared::Timestamp;
 use shared::protocol::Confined;
 
+use super::components::{Glyph, Icon, IconButton, Picking, Popover};
 use super::focus::{autoselect, while_shown};
-use super::kit::{Glyph, Icon, IconButton, Picking, Popover};
 use super::local::{Dialog, Panel, use_local};
 use super::mode::AllowsAll;
 use super::{PageCommand, dom, use_dispatch, use_page};

@@ -8,6 +8,7 @@
 mod approval;
 mod auto_scroll;
 mod call_dialog;
+mod components;
 pub(crate) mod composer;
 mod conversation;
 mod diff;
@@ -17,7 +18,6 @@ mod growing;
 mod header;
 mod help;
 mod keys;
-mod kit;
 mod local;
 mod mode;
 mod page;

@@ -5,8 +5,8 @@ use agent::settings::Mode;
 use leptos::ev;
 use leptos::prelude::*;
 
+use super::components::{Modal, Picking};
 use super::focus::{autofocus, while_shown};
-use super::kit::{Modal, Picking};
 use super::local::{Dialog, use_local};
 use super::{PageCommand, use_dispatch, use_page};
 

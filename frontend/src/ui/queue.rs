@@ -6,8 +6,8 @@ use leptos::ev;
 use leptos::prelude::*;
 use shared::TaskId;
 
+use super::components::{Icon, IconButton};
 use super::focus::{autofocus, kept};
-use super::kit::{Icon, IconButton};
 use super::local::use_local;
 use super::slips::tone_str;
 use super::{dom, use_dispatch, use_page};

@@ -7,8 +7,8 @@ use leptos::context::Provider;
 use leptos::ev;
 use leptos::prelude::*;
 
+use super::components::{Icon, IconButton};
 use super::conversation::Transcript;
-use super::kit::{Icon, IconButton};
 use super::local::{Local, Panel, use_local};
 use super::timeline::Timeline;
 use super::{Dispatch, PageCommand, PageState, use_dispatch, use_page};

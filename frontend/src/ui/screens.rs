@@ -7,8 +7,8 @@ use agent::view::{LinkView, Tone};
 use leptos::ev;
 use leptos::prelude::*;
 
+use super::components::{Glyph, Icon, IconButton};
 use super::focus::autofocus;
-use super::kit::{Glyph, Icon, IconButton};
 use super::slips::tone_str;
 use super::{PageCommand, use_dispatch, use_page};
 use crate::state::{Ownership, Toast};

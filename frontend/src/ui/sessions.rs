@@ -5,8 +5,8 @@ use leptos::ev;
 use leptos::prelude::*;
 use shared::SessionId;
 
+use super::components::{Icon, IconButton};
 use super::focus::{autofocus, autoselect, kept, while_shown};
-use super::kit::{Icon, IconButton};
 use super::local::{Panel, use_local};
 use super::{PageCommand, dom, use_dispatch, use_page};
 use crate::format;

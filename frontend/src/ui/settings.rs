@@ -6,7 +6,7 @@ use leptos::ev;
 use leptos::prelude::*;
 use shared::shown;
 
-use super::kit::{CopyButton, Modal};
+use super::components::{CopyButton, Modal};
 use super::local::use_local;
 use super::mode::UsualModePicker;
 use super::{PageCommand, use_dispatch, use_page};

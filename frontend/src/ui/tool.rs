@@ -7,8 +7,8 @@ use shared::task::Task;
 use shared::{TaskId, shown};
 
 use super::approval::Approval;
+use super::components::ShowAll;
 use super::diff::Diff;
-use super::kit::ShowAll;
 use super::local::use_local;
 use super::screen::ScreenView;
 use super::{task_card, use_dispatch, use_page};
