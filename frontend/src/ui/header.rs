@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use shared::Timestamp;
 use shared::protocol::Confined;
 
-use super::components::{Glyph, Icon, IconButton, Picking, Popover};
+use super::components::{Icon, IconButton, IconView, Picking, Popover};
 use super::focus::{autoselect, while_shown};
 use super::local::{Dialog, Panel, use_local};
 use super::mode::AllowsAll;
@@ -36,7 +36,7 @@ pub fn Header() -> impl IntoView {
     let allows_all = move || page.status.with(|status| status.mode == Mode::Auto).then_some("");
     view! {
         <header class="top" data-allows-all=allows_all>
-            <div class="brand"><Glyph icon=Icon::Mark/>"Meanwhile"</div>
+            <div class="brand"><IconView icon=Icon::Mark/>"Meanwhile"</div>
             <Title/>
             <span class="grow"></span>
             <AllowsAll/>

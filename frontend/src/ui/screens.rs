@@ -7,7 +7,7 @@ use agent::view::{LinkView, Tone};
 use leptos::ev;
 use leptos::prelude::*;
 
-use super::components::{Glyph, Icon, IconButton};
+use super::components::{Icon, IconButton, IconView};
 use super::focus::autofocus;
 use super::slips::tone_str;
 use super::{PageCommand, use_dispatch, use_page};
@@ -32,7 +32,7 @@ pub fn Unpaired(reason: String) -> impl IntoView {
     view! {
         <main class="unpaired">
             <section>
-                <h1><Glyph icon=Icon::Mark/>"Meanwhile"</h1>
+                <h1><IconView icon=Icon::Mark/>"Meanwhile"</h1>
                 <h2>"This browser is not paired with the runner"</h2>
                 {reason}
                 <p>
