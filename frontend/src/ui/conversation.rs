@@ -97,9 +97,9 @@ fn Row(row: RowHandle) -> impl IntoView {
     match row.body {
         RowBody::User(words) => view! {
             <div class="me">
-                <span class="unseen">"You, "</span>
+                <span class="sr-only">"You, "</span>
                 <time>{dom::when(row.at, local.now.get_untracked())}</time>
-                <span class="unseen">": "</span>
+                <span class="sr-only">": "</span>
                 <div class="words">{move || words.get()}</div>
             </div>
         }

@@ -311,7 +311,7 @@ fn Link() -> impl IntoView {
         <span class="link-state" data-state=state>
             <span class="dot" aria-hidden="true"></span>
             // Only the state itself is announced, not each second of its countdown.
-            <span class="unseen" role="status">{move || format!("Runner: {}", state())}</span>
+            <span class="sr-only" role="status">{move || format!("Runner: {}", state())}</span>
             <Popover id="link-why" words more=reason/>
             <Show when=is_down>
                 <button type="button" class="small" on:click=move |_| dispatch.agent(Command::Reconnect)>"now"</button>

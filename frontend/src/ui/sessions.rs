@@ -157,7 +157,7 @@ fn Item(id: SessionId) -> impl IntoView {
             } else {
                 ("time", dom::day_or_time(session.updated, local.now.get_untracked()), " last used")
             };
-            Some(view! { <small data-kind=kind>{words}<span class="unseen">{unseen}</span></small> })
+            Some(view! { <small data-kind=kind>{words}<span class="sr-only">{unseen}</span></small> })
         })
     };
     let running = move || session.with(|session| session.as_ref().map_or(0, |session| session.running));

@@ -97,7 +97,7 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> impl IntoView {
             >
                 <span class="dot" data-state=tone aria-hidden="true"></span>
                 <code class="command">{command}</code>
-                <span class="unseen">{move || task.with(unsaid)}</span>
+                <span class="sr-only">{move || task.with(unsaid)}</span>
                 <span class="status">{status}</span>
                 <span class="last">{last}</span>
                 <span class="meta">{meta}</span>

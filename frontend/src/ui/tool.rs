@@ -186,7 +186,7 @@ fn Card(card: RwSignal<ToolCard>) -> impl IntoView {
                         view! { <code class="subject">{text}</code> }.into_any()
                     }
                 }}
-                <span class="unseen">{spoken}</span>
+                <span class="sr-only">{spoken}</span>
                 <span class="result">{result}</span>
                 {move || task().map(|task| view! { <TaskLink task/> })}
                 <Show when=hides>
