@@ -12,7 +12,7 @@ use super::auto_scroll::AutoScroll;
 use super::composer::Composer;
 use super::local::{Panel, use_local};
 use super::prose::Prose;
-use super::queue::Shelf;
+use super::queue::QueuePanel;
 use super::slips::{Drained, Full, Notice};
 use super::tool::ToolRow;
 use super::{dom, use_dispatch, use_page};
@@ -38,7 +38,7 @@ pub fn Conversation() -> impl IntoView {
             <Transcript welcomes=true/>
             <div class="foot">
                 <Full/>
-                <Shelf/>
+                <QueuePanel/>
                 <Composer/>
             </div>
         </main>
