@@ -225,7 +225,7 @@ impl Page {
 
     /// How many slips of drained results there are, and how many results they hold together.
     pub(crate) async fn drained(&self) -> (usize, usize) {
-        let body = "return [document.querySelectorAll('.drained').length, document.querySelectorAll('.drained li').length]";
+        let body = "return [document.querySelectorAll('.completions').length, document.querySelectorAll('.completions li').length]";
         serde_json::from_value(self.tab.script(body, &[]).await).expect("they are counts")
     }
 

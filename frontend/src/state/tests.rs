@@ -153,7 +153,7 @@ fn check(patches: &[Patch], expected: &[&str]) {
             .map(|row| match &row.body {
                 RowBody::User(words) => format!("{}:{}", row.id, words.get()),
                 RowBody::Text(stream) | RowBody::Thinking(stream) => format!("{}:{}", row.id, stream.text()),
-                RowBody::Tool(_) | RowBody::Drained { .. } | RowBody::Notice { .. } => row.id.to_string(),
+                RowBody::Tool(_) | RowBody::Completions { .. } | RowBody::Notice { .. } => row.id.to_string(),
             })
             .collect()
     });

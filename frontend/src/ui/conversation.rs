@@ -11,9 +11,9 @@ use wasm_bindgen::JsCast;
 use super::auto_scroll::AutoScroll;
 use super::composer::Composer;
 use super::local::{Panel, use_local};
+use super::notices::{Completions, Full, Notice};
 use super::prose::Prose;
 use super::queue::QueuePanel;
-use super::slips::{Drained, Full, Notice};
 use super::tool::ToolRow;
 use super::{dom, use_dispatch, use_page};
 use crate::format;
@@ -107,7 +107,7 @@ fn Row(row: RowHandle) -> impl IntoView {
         RowBody::Text(stream) => view! { <Said stream/> }.into_any(),
         RowBody::Thinking(stream) => view! { <Thinking stream/> }.into_any(),
         RowBody::Tool(card) => view! { <ToolRow card=card.into()/> }.into_any(),
-        RowBody::Drained { call, lines } => view! { <Drained call lines=lines.into()/> }.into_any(),
+        RowBody::Completions { call, lines } => view! { <Completions call lines=lines.into()/> }.into_any(),
         RowBody::Notice { tone, text, retry } => {
             view! { <Notice tone=tone.into() text=text.into() retry=retry.into()/> }.into_any()
         }

@@ -20,6 +20,7 @@ mod help;
 mod keys;
 mod local;
 mod mode;
+mod notices;
 mod page;
 mod prose;
 mod queue;
@@ -29,7 +30,6 @@ mod screens;
 mod sessions;
 mod settings;
 mod shown;
-mod slips;
 mod task_card;
 mod tasks;
 #[cfg(all(test, target_arch = "wasm32"))]

@@ -9,7 +9,7 @@ use shared::TaskId;
 use super::components::{Icon, IconButton};
 use super::focus::{autofocus, kept};
 use super::local::use_local;
-use super::slips::tone_str;
+use super::notices::tone_str;
 use super::{dom, use_dispatch, use_page};
 
 /// The panel; nothing while nothing waits.

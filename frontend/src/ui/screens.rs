@@ -9,7 +9,7 @@ use leptos::prelude::*;
 
 use super::components::{Icon, IconButton, IconView};
 use super::focus::autofocus;
-use super::slips::tone_str;
+use super::notices::tone_str;
 use super::{PageCommand, use_dispatch, use_page};
 use crate::state::{Ownership, Toast};
 

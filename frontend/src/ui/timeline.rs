@@ -12,7 +12,7 @@ use wasm_bindgen::JsCast;
 
 use self::layout::{BAR, Bar, DrainView, LANE, Layout, Window};
 use super::local::{Panel, use_local};
-use super::slips::tone_str;
+use super::notices::tone_str;
 use super::{PageCommand, dom, use_dispatch, use_page};
 use crate::format::{self, tenths};
 

@@ -1,4 +1,4 @@
-//! Slips between the rows: results that went into a call, and the agent's own words.
+//! Notices between the rows: results that went into a call, and the agent's own words.
 
 use agent::CallId;
 use agent::event::Command;
@@ -22,12 +22,12 @@ pub(crate) const fn tone_str(tone: Tone) -> &'static str {
 
 /// Results that went into a call.
 #[component]
-pub fn Drained(call: CallId, lines: RwSignal<Vec<DrainedLine>>) -> impl IntoView {
+pub fn Completions(call: CallId, lines: RwSignal<Vec<DrainedLine>>) -> impl IntoView {
     let dispatch = use_dispatch();
     let local = use_local();
     let title = move || format!("{} went into this call", format::count(lines.with(Vec::len), "result"));
     view! {
-        <section class="drained" aria-label=title>
+        <section class="completions" aria-label=title>
             <header>
                 <strong>{title}</strong>
                 <button type="button" class="link" on:click=move |_| dispatch.send(PageCommand::ShowCall(call))>
@@ -117,7 +117,7 @@ fn left_unsaid(page: PageState) -> String {
             RowBody::Text(_)
             | RowBody::Thinking(_)
             | RowBody::Tool(_)
-            | RowBody::Drained { .. }
+            | RowBody::Completions { .. }
             | RowBody::Notice { .. } => None,
         })
     });
