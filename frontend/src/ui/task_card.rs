@@ -12,9 +12,9 @@ use super::focus::autofocus;
 use super::local::use_local;
 use super::screen::ScreenView;
 use super::{PageCommand, dom, use_dispatch, use_page};
-use crate::ansi::Screen;
 use crate::format;
 use crate::state::TaskHandle;
+use crate::terminal::Screen;
 
 /// The card.
 #[component]

@@ -10,11 +10,11 @@ use shared::{SessionId, TaskId};
 use uuid::Uuid;
 
 use super::{Broadcast, TabController, new_session};
-use crate::ansi;
 use crate::shell::lock::{self, LockMode};
 use crate::shell::session::{self, TabMessage};
 use crate::shell::store::StoreError;
 use crate::shell::{clock, files, local_storage};
+use crate::terminal;
 use crate::ui::{composer, dom};
 
 impl TabController {
@@ -128,7 +128,7 @@ impl TabController {
 
     pub(super) async fn copy_log(&self, task: &TaskId) {
         let copied = match files::whole_log(&self.pairing, task).await {
-            Ok(bytes) => dom::copy(&ansi::plain(&bytes)).await,
+            Ok(bytes) => dom::copy(&terminal::plain(&bytes)).await,
             Err(words) => Err(words),
         };
         match copied {
@@ -139,13 +139,13 @@ impl TabController {
 
     /// Shows a task's whole log in a tab of its own; where the browser opens none, it is a download.
     pub(super) async fn open_log(&self, task: &TaskId) -> Result<(), String> {
-        let log = ansi::plain(&files::whole_log(&self.pairing, task).await?);
+        let log = terminal::plain(&files::whole_log(&self.pairing, task).await?);
         files::open(&format!("{task}.log"), log.as_bytes()).await
     }
 
     /// Offers a task's whole log as a download.
     pub(super) async fn save_log(&self, task: &TaskId) -> Result<(), String> {
-        let log = ansi::plain(&files::whole_log(&self.pairing, task).await?);
+        let log = terminal::plain(&files::whole_log(&self.pairing, task).await?);
         files::download(&format!("{task}.log"), files::TEXT, log.as_bytes()).await
     }
 
