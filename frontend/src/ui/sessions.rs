@@ -150,14 +150,14 @@ fn Item(id: SessionId) -> impl IntoView {
         session.with(|session| {
             let session = session.as_ref()?;
             // What the eye reads in a word or a number, and what is said with it.
-            let (kind, words, unseen) = if session.asks {
+            let (kind, words, spoken) = if session.asks {
                 ("asks", "asks".to_owned(), " for your approval")
             } else if session.running > 0 {
                 ("count", session.running.to_string(), " running")
             } else {
                 ("time", dom::day_or_time(session.updated, local.now.get_untracked()), " last used")
             };
-            Some(view! { <small data-kind=kind>{words}<span class="sr-only">{unseen}</span></small> })
+            Some(view! { <small data-kind=kind>{words}<span class="sr-only">{spoken}</span></small> })
         })
     };
     let running = move || session.with(|session| session.as_ref().map_or(0, |session| session.running));
