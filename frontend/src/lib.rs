@@ -1,12 +1,12 @@
 //! The page: Leptos views over a reactive copy of the agent's view, and the browser's services for the agent.
 
-pub mod ansi;
 pub mod app;
-pub mod film;
 pub mod format;
 pub mod markdown;
+pub mod replay;
 mod shell;
 pub mod state;
+pub mod terminal;
 pub mod ui;
 
 /// Starts the page.

@@ -134,7 +134,7 @@ fn between_an_end_and_the_next_call() {
         page.say("$ touch there").await;
         page.tab.find("#approval").await;
         scene.write("go", "");
-        let waits = "return document.querySelectorAll('.shelf .chip').length === 1";
+        let waits = "return document.querySelectorAll('.queue .chip').length === 1";
         page.until("the end waits", waits).await;
         page.reload().await;
         page.tab.find("#approval").await;

@@ -182,7 +182,7 @@ fn a_background_task_that_failed_is_not_green_where_it_was_started() {
         page.say(&format!("& {}; exit 3", until_go("over"))).await;
         page.tab.find(".tool[data-state=done][data-task=running]").await;
         // Who does not see its colour hears how it stands, of the card and of the bar.
-        let heard = "return document.querySelector('.tool > header > .unseen').textContent === arguments[0]";
+        let heard = "return document.querySelector('.tool > header > .sr-only').textContent === arguments[0]";
         let bar = "const says = [...document.querySelectorAll('.lanes svg [aria-label^=task]')].map(bar => bar.getAttribute('aria-label'));
             return says.length === 1 && says[0].includes(arguments[0]) && says[0].includes(' · failed') === arguments[1]";
         page.tab.until("a running one is heard as running", heard, &["running".into()]).await;

@@ -13,7 +13,7 @@ use super::crypto::{self, Kind};
 use super::greet::{Greeted, greet};
 use super::identity::{self, Identity};
 use super::js::words;
-use super::kept;
+use super::local_storage;
 use super::request::{body, strict};
 
 /// Whether this browser is paired.
@@ -120,7 +120,7 @@ impl Pairing {
             Ok(Some(identity)) => drop(self.identity.replace(Some(identity))),
             Ok(None) => {
                 self.identity.replace(None);
-                if kept::forget_credential() {
+                if local_storage::forget_credential() {
                     self.problem.replace(Some(
                         "This browser was paired by an earlier version, with a credential that whoever answers at this address could \
                          have asked it for. Now each proves itself to the other, so please pair it once more."
@@ -138,7 +138,7 @@ impl Pairing {
         let outcome = introduce(code).await;
         if let Ok(identity) = &outcome {
             match identity::save(identity).await {
-                Ok(()) => kept::note_client(&identity.client.to_string()),
+                Ok(()) => local_storage::note_client(&identity.client.to_string()),
                 Err(reason) => drop(self.unkept.replace(Some(reason))),
             }
             self.identity.replace(Some(identity.clone()));

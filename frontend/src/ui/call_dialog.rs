@@ -4,7 +4,7 @@ use leptos::html;
 use leptos::prelude::*;
 use serde_json::{Value, json};
 
-use super::kit::{CopyButton, Modal};
+use super::components::{CopyButton, Modal};
 use super::use_page;
 use crate::state::CallView;
 

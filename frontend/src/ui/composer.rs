@@ -12,7 +12,7 @@ use wasm_bindgen::JsCast;
 use super::focus::while_shown;
 use super::local::use_local;
 use super::mode::ModePicker;
-use super::{Wish, dom, use_dispatch, use_page};
+use super::{PageCommand, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Ownership;
 
@@ -81,7 +81,7 @@ pub fn Composer() -> impl IntoView {
             take_in();
         }
         if let Some(text) = text.try_get_untracked() {
-            dispatch.send(Wish::SaveDraft(text));
+            dispatch.send(PageCommand::SaveDraft(text));
         }
     };
     // Words of one session are not saved as another's.
@@ -123,7 +123,7 @@ pub fn Composer() -> impl IntoView {
                 take_in();
             }
             if let Some(text) = text.try_get_untracked() {
-                dispatch.send(Wish::SaveDraft(text));
+                dispatch.send(PageCommand::SaveDraft(text));
             }
         };
         timer.set_value(set_timeout_with_handle(save, SAVE_AFTER).ok());

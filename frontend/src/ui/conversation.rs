@@ -8,12 +8,12 @@ use leptos::ev;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
+use super::auto_scroll::AutoScroll;
 use super::composer::Composer;
 use super::local::{Panel, use_local};
+use super::notices::{Completions, Full, Notice};
 use super::prose::Prose;
-use super::queue::Shelf;
-use super::slips::{Drained, Full, Notice};
-use super::stick::Stick;
+use super::queue::QueuePanel;
 use super::tool::ToolRow;
 use super::{dom, use_dispatch, use_page};
 use crate::format;
@@ -38,7 +38,7 @@ pub fn Conversation() -> impl IntoView {
             <Transcript welcomes=true/>
             <div class="foot">
                 <Full/>
-                <Shelf/>
+                <QueuePanel/>
                 <Composer/>
             </div>
         </main>
@@ -49,7 +49,7 @@ pub fn Conversation() -> impl IntoView {
 #[component]
 pub fn Transcript(#[prop(optional)] welcomes: bool) -> impl IntoView {
     let page = use_page();
-    let stick = Stick::new();
+    let scroll = AutoScroll::new();
     let is_empty = move || page.rows.with(Vec::is_empty);
     let streams = move || page.status.with(|status| status.turn == TurnView::Streaming);
     // One's own words are always brought into view.
@@ -59,7 +59,7 @@ pub fn Transcript(#[prop(optional)] welcomes: bool) -> impl IntoView {
     Effect::new(move |before: Option<usize>| {
         let words = words.get();
         if before.is_some_and(|before| before < words) {
-            stick.to_end();
+            scroll.to_end();
         }
         words
     });
@@ -71,10 +71,10 @@ pub fn Transcript(#[prop(optional)] welcomes: bool) -> impl IntoView {
             aria-label="What was said and done"
             aria-busy=move || streams().to_string()
             tabindex="0"
-            node_ref=stick.window
-            on:scroll=move |_| stick.scrolled()
+            node_ref=scroll.window
+            on:scroll=move |_| scroll.scrolled()
         >
-            <div class="column" node_ref=stick.content>
+            <div class="column" node_ref=scroll.content>
                 <Show when=move || welcomes && is_empty()>
                     <Welcome/>
                 </Show>
@@ -83,9 +83,9 @@ pub fn Transcript(#[prop(optional)] welcomes: bool) -> impl IntoView {
                 </For>
             </div>
         </div>
-        <Show when=move || !stick.at_end.get()>
+        <Show when=move || !scroll.at_end.get()>
             <div class="below">
-                <button type="button" on:click=move |_| stick.to_end()>"New below ↓"</button>
+                <button type="button" on:click=move |_| scroll.to_end()>"New below ↓"</button>
             </div>
         </Show>
     }
@@ -97,9 +97,9 @@ fn Row(row: RowHandle) -> impl IntoView {
     match row.body {
         RowBody::User(words) => view! {
             <div class="me">
-                <span class="unseen">"You, "</span>
+                <span class="sr-only">"You, "</span>
                 <time>{dom::when(row.at, local.now.get_untracked())}</time>
-                <span class="unseen">": "</span>
+                <span class="sr-only">": "</span>
                 <div class="words">{move || words.get()}</div>
             </div>
         }
@@ -107,7 +107,7 @@ fn Row(row: RowHandle) -> impl IntoView {
         RowBody::Text(stream) => view! { <Said stream/> }.into_any(),
         RowBody::Thinking(stream) => view! { <Thinking stream/> }.into_any(),
         RowBody::Tool(card) => view! { <ToolRow card=card.into()/> }.into_any(),
-        RowBody::Drained { call, lines } => view! { <Drained call lines=lines.into()/> }.into_any(),
+        RowBody::Completions { call, lines } => view! { <Completions call lines=lines.into()/> }.into_any(),
         RowBody::Notice { tone, text, retry } => {
             view! { <Notice tone=tone.into() text=text.into() retry=retry.into()/> }.into_any()
         }

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use shared::shown;
 
-use super::kit::ShowAll;
+use super::components::ShowAll;
 
 /// Lines that show before one asks for all.
 const PREVIEW: usize = 24;

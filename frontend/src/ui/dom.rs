@@ -1,4 +1,4 @@
-//! Small wishes to the browser that may fail without harm: focus, clipboard, times in the person's own zone and language.
+//! Small commands to the browser that may fail without harm: focus, clipboard, times in the person's own zone and language.
 
 use js_sys::Intl::DateTimeFormat;
 use js_sys::{Array, Date, Object, Reflect};

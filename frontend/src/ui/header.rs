@@ -8,11 +8,11 @@ use leptos::prelude::*;
 use shared::Timestamp;
 use shared::protocol::Confined;
 
+use super::components::{Icon, IconButton, IconView, Picking, Popover};
 use super::focus::{autoselect, while_shown};
-use super::kit::{Glyph, Icon, IconButton, Picking, Popover};
 use super::local::{Dialog, Panel, use_local};
 use super::mode::AllowsAll;
-use super::{Wish, dom, use_dispatch, use_page};
+use super::{PageCommand, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Ownership;
 
@@ -36,7 +36,7 @@ pub fn Header() -> impl IntoView {
     let allows_all = move || page.status.with(|status| status.mode == Mode::Auto).then_some("");
     view! {
         <header class="top" data-allows-all=allows_all>
-            <div class="brand"><Glyph icon=Icon::Mark/>"Meanwhile"</div>
+            <div class="brand"><IconView icon=Icon::Mark/>"Meanwhile"</div>
             <Title/>
             <span class="grow"></span>
             <AllowsAll/>
@@ -175,7 +175,7 @@ fn ModelPicker() -> impl IntoView {
         let mut settings = page.settings.get_untracked();
         let before = std::mem::replace(&mut settings.model, model);
         super::settings::remember(&mut settings.typed, before);
-        dispatch.send(Wish::SaveSettings(settings));
+        dispatch.send(PageCommand::SaveSettings(settings));
     };
     let selected = move || {
         page.settings.track();
@@ -311,7 +311,7 @@ fn Link() -> impl IntoView {
         <span class="link-state" data-state=state>
             <span class="dot" aria-hidden="true"></span>
             // Only the state itself is announced, not each second of its countdown.
-            <span class="unseen" role="status">{move || format!("Runner: {}", state())}</span>
+            <span class="sr-only" role="status">{move || format!("Runner: {}", state())}</span>
             <Popover id="link-why" words more=reason/>
             <Show when=is_down>
                 <button type="button" class="small" on:click=move |_| dispatch.agent(Command::Reconnect)>"now"</button>

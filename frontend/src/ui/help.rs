@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::kit::Modal;
+use super::components::Modal;
 use super::local::use_local;
 
 const KEYS: [(&str, &str); 16] = [

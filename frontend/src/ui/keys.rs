@@ -5,7 +5,7 @@ use leptos::ev;
 use leptos::prelude::*;
 
 use super::local::{Dialog, Local, Panel};
-use super::{Dispatch, PageState, Wish, approval, composer, dom};
+use super::{Dispatch, PageCommand, PageState, approval, composer, dom};
 
 /// Listens until the owner goes.
 pub(crate) fn listen(page: PageState, dispatch: Dispatch, local: Local) {
@@ -31,7 +31,7 @@ fn act(event: &ev::KeyboardEvent, page: PageState, dispatch: Dispatch, local: Lo
             // What is being written is saved when its box loses the focus.
             dom::leave();
             local.panel.set(Panel::Conversation);
-            dispatch.send(Wish::NewSession);
+            dispatch.send(PageCommand::NewSession);
             dom::focus_id(composer::ID);
         }
         (true, false, ".") => dom::focus_id(approval::ID),

@@ -1,12 +1,14 @@
-//! Everything one sees. Components read [`PageState`] and send [`Wish`]es; they decide nothing about the agent.
+//! Everything one sees. Components read [`PageState`] and send [`PageCommand`]es; they decide nothing about the agent.
 //!
 //! The shell provides both through context before it mounts [`Page`]:
-//! `provide_context(PageState::new()); provide_context(Dispatch::new(|wish| …));`
+//! `provide_context(PageState::new()); provide_context(Dispatch::new(|command| …));`
 
 #![expect(unreachable_pub, reason = "`#[component]` re-emits the function as `pub`")]
 
 mod approval;
+mod auto_scroll;
 mod call_dialog;
+mod components;
 pub(crate) mod composer;
 mod conversation;
 mod diff;
@@ -16,9 +18,9 @@ mod growing;
 mod header;
 mod help;
 mod keys;
-mod kit;
 mod local;
 mod mode;
+mod notices;
 mod page;
 mod prose;
 mod queue;
@@ -28,8 +30,6 @@ mod screens;
 mod sessions;
 mod settings;
 mod shown;
-mod slips;
-mod stick;
 mod task_card;
 mod tasks;
 #[cfg(all(test, target_arch = "wasm32"))]
@@ -48,28 +48,28 @@ pub use crate::state::PageState;
 
 /// What the page can ask for. Provided by the shell through context.
 #[derive(Clone, Copy)]
-pub struct Dispatch(UnsyncCallback<Wish>);
+pub struct Dispatch(UnsyncCallback<PageCommand>);
 
 impl Dispatch {
-    /// Wishes go to `handler`. Make it in the root owner.
-    pub fn new(handler: impl Fn(Wish) + 'static) -> Self {
+    /// Commands go to `handler`. Make it in the root owner.
+    pub fn new(handler: impl Fn(PageCommand) + 'static) -> Self {
         Self(UnsyncCallback::new(handler))
     }
 
-    /// Sends a wish.
-    pub fn send(self, wish: Wish) {
-        self.0.run(wish);
+    /// Sends a command.
+    pub fn send(self, command: PageCommand) {
+        self.0.run(command);
     }
 
     /// Sends an event to the agent.
     pub fn agent(self, event: Command) {
-        self.send(Wish::Agent(event));
+        self.send(PageCommand::Agent(event));
     }
 }
 
 /// Something the person at the page wants.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Wish {
+pub enum PageCommand {
     /// To the agent, or to the tab that drives it.
     Agent(Command),
     /// The same of this session, whichever is shown when it arrives.
@@ -117,7 +117,7 @@ pub(crate) fn use_page() -> PageState {
     expect_context()
 }
 
-/// Where wishes go.
+/// Where commands go.
 pub(crate) fn use_dispatch() -> Dispatch {
     expect_context()
 }

@@ -5,10 +5,10 @@ use agent::settings::Mode;
 use leptos::ev;
 use leptos::prelude::*;
 
+use super::components::{Modal, Picking};
 use super::focus::{autofocus, while_shown};
-use super::kit::{Modal, Picking};
 use super::local::{Dialog, use_local};
-use super::{Wish, use_dispatch, use_page};
+use super::{PageCommand, use_dispatch, use_page};
 
 const MODES: [(Mode, &str); 3] = [
     (Mode::AskAll, "Asks before everything"),
@@ -85,7 +85,7 @@ pub fn UsualModePicker() -> impl IntoView {
         if let Some(mode) = named(&event_target_value(&event)) {
             let mut settings = page.settings.get_untracked();
             settings.mode = mode;
-            dispatch.send(Wish::SaveSettings(settings));
+            dispatch.send(PageCommand::SaveSettings(settings));
         }
     };
     view! {

@@ -2,8 +2,8 @@
 
 use leptos::prelude::*;
 
+use super::components::CopyButton;
 use super::growing::Growing;
-use super::kit::CopyButton;
 use crate::markdown::{self, Alignment, Block, Inline, Item};
 use crate::state::Stream;
 

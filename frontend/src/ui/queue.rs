@@ -1,4 +1,4 @@
-//! The queue shelf: what has arrived and will be in the next call, and words that wait their turn.
+//! The queue panel: what has arrived and will be in the next call, and words that wait their turn.
 
 use agent::event::Command;
 use agent::view::{Tone, Waiting};
@@ -6,15 +6,15 @@ use leptos::ev;
 use leptos::prelude::*;
 use shared::TaskId;
 
+use super::components::{Icon, IconButton};
 use super::focus::{autofocus, kept};
-use super::kit::{Icon, IconButton};
 use super::local::use_local;
-use super::slips::tone_str;
+use super::notices::tone_str;
 use super::{dom, use_dispatch, use_page};
 
-/// The shelf; nothing while nothing waits.
+/// The panel; nothing while nothing waits.
 #[component]
-pub fn Shelf() -> impl IntoView {
+pub fn QueuePanel() -> impl IntoView {
     let page = use_page();
     let ends = Memo::new(move |_| {
         page.queue.with(|queue| {
@@ -43,7 +43,7 @@ pub fn Shelf() -> impl IntoView {
     let is_empty = move || ends.with(Vec::is_empty) && words.with(Vec::is_empty);
     view! {
         <Show when=move || !is_empty()>
-            <section class="shelf" aria-label="Waiting for the next call">
+            <section class="queue" aria-label="Waiting for the next call">
                 <Show when=move || !ends.with(Vec::is_empty)>
                     <ul class="ends">
                         <For each=move || ends.get() key=|end| (end.0.clone(), end.2.clone()) let((task, command, label, tone))>

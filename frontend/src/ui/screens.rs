@@ -7,10 +7,10 @@ use agent::view::{LinkView, Tone};
 use leptos::ev;
 use leptos::prelude::*;
 
+use super::components::{Icon, IconButton, IconView};
 use super::focus::autofocus;
-use super::kit::{Glyph, Icon, IconButton};
-use super::slips::tone_str;
-use super::{Wish, use_dispatch, use_page};
+use super::notices::tone_str;
+use super::{PageCommand, use_dispatch, use_page};
 use crate::state::{Ownership, Toast};
 
 /// How long a toast shows; bad news stay until they are closed.
@@ -26,13 +26,13 @@ pub fn Unpaired(reason: String) -> impl IntoView {
         event.prevent_default();
         let code = code.get_untracked().trim().to_owned();
         if !code.is_empty() {
-            dispatch.send(Wish::SubmitPairing(code));
+            dispatch.send(PageCommand::SubmitPairing(code));
         }
     };
     view! {
         <main class="unpaired">
             <section>
-                <h1><Glyph icon=Icon::Mark/>"Meanwhile"</h1>
+                <h1><IconView icon=Icon::Mark/>"Meanwhile"</h1>
                 <h2>"This browser is not paired with the runner"</h2>
                 {reason}
                 <p>
@@ -102,13 +102,13 @@ pub fn Banners() -> impl IntoView {
             <Show when=follows>
                 <div class="banner" data-tone="plain" role="status">
                     <p>"Another tab drives this session; this one shows the same."</p>
-                    <button type="button" on:click=move |_| dispatch.send(Wish::TakeOver)>"Take over"</button>
+                    <button type="button" on:click=move |_| dispatch.send(PageCommand::TakeOver)>"Take over"</button>
                 </div>
             </Show>
             {move || trouble.get().map(|words| view! {
                 <div class="banner" data-tone="warn" role="alert">
                     <p>{words}</p>
-                    <button type="button" on:click=move |_| dispatch.send(Wish::Export)>"Export it"</button>
+                    <button type="button" on:click=move |_| dispatch.send(PageCommand::Export)>"Export it"</button>
                 </div>
             })}
         </div>

@@ -5,10 +5,10 @@ use leptos::ev;
 use leptos::prelude::*;
 use shared::SessionId;
 
+use super::components::{Icon, IconButton};
 use super::focus::{autofocus, autoselect, kept, while_shown};
-use super::kit::{Icon, IconButton};
 use super::local::{Panel, use_local};
-use super::{Wish, dom, use_dispatch, use_page};
+use super::{PageCommand, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Sessions;
 
@@ -47,7 +47,7 @@ pub fn SessionsPanel() -> impl IntoView {
                 aria-keyshortcuts="Control+J"
                 on:click=move |_| {
                     local.panel.set(Panel::Conversation);
-                    dispatch.send(Wish::NewSession);
+                    dispatch.send(PageCommand::NewSession);
                 }
             >
                 "New session" <kbd>"Ctrl J"</kbd>
@@ -137,27 +137,27 @@ fn Item(id: SessionId) -> impl IntoView {
     let save = move || {
         if editing.try_get_untracked() == Some(Editing::Title) {
             editing.set(Editing::No);
-            dispatch.send(Wish::RenameSession(id, draft.get_untracked().trim().to_owned()));
+            dispatch.send(PageCommand::RenameSession(id, draft.get_untracked().trim().to_owned()));
         }
     };
     let open = move |_| {
         local.panel.set(Panel::Conversation);
         if !untrack(is_current) {
-            dispatch.send(Wish::OpenSession(id));
+            dispatch.send(PageCommand::OpenSession(id));
         }
     };
     let mark = move || {
         session.with(|session| {
             let session = session.as_ref()?;
             // What the eye reads in a word or a number, and what is said with it.
-            let (kind, words, unseen) = if session.asks {
+            let (kind, words, spoken) = if session.asks {
                 ("asks", "asks".to_owned(), " for your approval")
             } else if session.running > 0 {
                 ("count", session.running.to_string(), " running")
             } else {
                 ("time", dom::day_or_time(session.updated, local.now.get_untracked()), " last used")
             };
-            Some(view! { <small data-kind=kind>{words}<span class="unseen">{unseen}</span></small> })
+            Some(view! { <small data-kind=kind>{words}<span class="sr-only">{spoken}</span></small> })
         })
     };
     let running = move || session.with(|session| session.as_ref().map_or(0, |session| session.running));
@@ -220,7 +220,7 @@ fn Item(id: SessionId) -> impl IntoView {
                     {move || (running() > 0).then(|| format!(" Its {} will go on.", format::count(running() as usize, "running task")))}
                 </p>
                 <div class="answers">
-                    <button type="button" class="danger small" on:click=move |_| dispatch.send(Wish::DeleteSession(id))>"Delete"</button>
+                    <button type="button" class="danger small" on:click=move |_| dispatch.send(PageCommand::DeleteSession(id))>"Delete"</button>
                     <button type="button" class="small" use:autofocus on:click=move |_| editing.set(Editing::No)>"Keep"</button>
                 </div>
             </li>

@@ -6,10 +6,10 @@ use leptos::ev;
 use leptos::prelude::*;
 use shared::shown;
 
-use super::kit::{CopyButton, Modal};
+use super::components::{CopyButton, Modal};
 use super::local::use_local;
 use super::mode::UsualModePicker;
-use super::{Wish, use_dispatch, use_page};
+use super::{PageCommand, use_dispatch, use_page};
 use crate::format;
 use crate::state::Notifications;
 
@@ -71,7 +71,7 @@ impl Change {
     fn with(self, change: impl FnOnce(&mut Settings)) {
         let mut settings = self.0.settings.get_untracked();
         change(&mut settings);
-        self.1.send(Wish::SaveSettings(settings));
+        self.1.send(PageCommand::SaveSettings(settings));
     }
 }
 
@@ -121,7 +121,7 @@ fn ModelSettings() -> impl IntoView {
         event.prevent_default();
         let typed = key.get_untracked().trim().to_owned();
         if !typed.is_empty() {
-            dispatch.send(Wish::SetKey(typed));
+            dispatch.send(PageCommand::SetKey(typed));
             key.set(String::new());
         }
     };
@@ -163,7 +163,7 @@ fn ModelSettings() -> impl IntoView {
                         />
                         <button type="submit" disabled=move || key.with(|key| key.trim().is_empty())>"Keep"</button>
                         <Show when=has_key>
-                            <button type="button" class="quiet" on:click=move |_| dispatch.send(Wish::ForgetKey)>"Forget it"</button>
+                            <button type="button" class="quiet" on:click=move |_| dispatch.send(PageCommand::ForgetKey)>"Forget it"</button>
                         </Show>
                     </div>
                 </form>
@@ -258,7 +258,7 @@ fn WakeSettings() -> impl IntoView {
             <p class="row">
                 {move || match page.notifications.get() {
                     Notifications::Ask => view! {
-                        <button type="button" on:click=move |_| dispatch.send(Wish::AllowNotifications)>"Allow notifications"</button>
+                        <button type="button" on:click=move |_| dispatch.send(PageCommand::AllowNotifications)>"Allow notifications"</button>
                         <small>" while this tab is hidden, when the agent is done or asks"</small>
                     }
                     .into_any(),

@@ -11,10 +11,10 @@ use shared::task::{Party, Task, TaskState};
 use super::focus::autofocus;
 use super::local::use_local;
 use super::screen::ScreenView;
-use super::{Wish, dom, use_dispatch, use_page};
-use crate::ansi::Screen;
+use super::{PageCommand, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::TaskHandle;
+use crate::terminal::Screen;
 
 /// The card.
 #[component]
@@ -97,7 +97,7 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> impl IntoView {
             >
                 <span class="dot" data-state=tone aria-hidden="true"></span>
                 <code class="command">{command}</code>
-                <span class="unseen">{move || task.with(unsaid)}</span>
+                <span class="sr-only">{move || task.with(unsaid)}</span>
                 <span class="status">{status}</span>
                 <span class="last">{last}</span>
                 <span class="meta">{meta}</span>
@@ -154,9 +154,9 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> impl In
     let is_paused = move || task.with(|task| task.paused);
     let pause = move |_| {
         let task = id.get_value();
-        let wish =
+        let command =
             if untrack(is_paused) { Command::ResumeTask { task } } else { Command::PauseTask { task } };
-        dispatch.agent(wish);
+        dispatch.agent(command);
     };
     let stop_label = move || match (asked.get(), is_active()) {
         (false, true) => "Stop",
@@ -178,7 +178,7 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> impl In
                 page.toast(tone, words);
             });
         } else {
-            dispatch.send(Wish::CopyLog(id.get_value()));
+            dispatch.send(PageCommand::CopyLog(id.get_value()));
         }
     };
     view! {
@@ -221,8 +221,8 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> impl In
             </Show>
             <button type="button" class="quiet small" on:click=copy>"Copy"</button>
             <span class="grow"></span>
-            <button type="button" class="quiet small" on:click=move |_| dispatch.send(Wish::SaveLog(id.get_value()))>"Download"</button>
-            <button type="button" class="quiet small" on:click=move |_| dispatch.send(Wish::WholeLog(id.get_value()))>
+            <button type="button" class="quiet small" on:click=move |_| dispatch.send(PageCommand::SaveLog(id.get_value()))>"Download"</button>
+            <button type="button" class="quiet small" on:click=move |_| dispatch.send(PageCommand::WholeLog(id.get_value()))>
                 "Whole log ↗"
             </button>
         </div>

@@ -12,8 +12,8 @@ use wasm_bindgen::JsCast;
 
 use self::layout::{BAR, Bar, DrainView, LANE, Layout, Window};
 use super::local::{Panel, use_local};
-use super::slips::tone_str;
-use super::{Wish, dom, use_dispatch, use_page};
+use super::notices::tone_str;
+use super::{PageCommand, dom, use_dispatch, use_page};
 use crate::format::{self, tenths};
 
 /// The stretches that can be chosen.
@@ -121,7 +121,7 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> impl IntoView {
                         class="quiet small"
                         title="Play this session again"
                         disabled=is_empty
-                        on:click=move |_| dispatch.send(Wish::Replay)
+                        on:click=move |_| dispatch.send(PageCommand::Replay)
                     >
                         "replay"
                     </button>
@@ -131,7 +131,7 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> impl IntoView {
                     class="quiet small"
                     title="Save this session as JSON lines"
                     disabled=is_empty
-                    on:click=move |_| dispatch.send(Wish::Export)
+                    on:click=move |_| dispatch.send(PageCommand::Export)
                 >
                     "export"
                 </button>
@@ -296,7 +296,7 @@ fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>)
         let count = drain.with(|drain| drain.as_ref().map_or(0, |drain| drain.count));
         format!("{} went into call {}; press to see its messages", format::count(count, "result"), call.0)
     };
-    let show = move || dispatch.send(Wish::ShowCall(call));
+    let show = move || dispatch.send(PageCommand::ShowCall(call));
     view! {
         <g
             class="drain mark"

@@ -7,8 +7,8 @@ use shared::task::Task;
 use shared::{TaskId, shown};
 
 use super::approval::Approval;
+use super::components::ShowAll;
 use super::diff::Diff;
-use super::kit::ShowAll;
 use super::local::use_local;
 use super::screen::ScreenView;
 use super::{task_card, use_dispatch, use_page};
@@ -186,7 +186,7 @@ fn Card(card: RwSignal<ToolCard>) -> impl IntoView {
                         view! { <code class="subject">{text}</code> }.into_any()
                     }
                 }}
-                <span class="unseen">{spoken}</span>
+                <span class="sr-only">{spoken}</span>
                 <span class="result">{result}</span>
                 {move || task().map(|task| view! { <TaskLink task/> })}
                 <Show when=hides>

@@ -28,11 +28,11 @@ const TAB: usize = 8;
 #[derive(Default)]
 pub struct Screen {
     parser: Parser,
-    sheet: Sheet,
+    buffer: Buffer,
     /// The offset of the byte that is expected next.
     next: u64,
     /// The beginning of a character.
-    cut: Vec<u8>,
+    partial: Vec<u8>,
 }
 
 /// Lines that never change again.
@@ -114,36 +114,36 @@ impl Screen {
         if slice.from > self.next {
             let missing = format::bytes(slice.from - self.next);
             self.parser = Parser::default();
-            self.cut.clear();
-            self.sheet.mark(format!("… {missing} of output are no longer kept …"));
+            self.partial.clear();
+            self.buffer.mark(format!("… {missing} of output are no longer kept …"));
         } else {
             skip = usize::try_from(self.next - slice.from).unwrap_or(usize::MAX).min(data.len());
         }
         self.next = self.next.max(slice.from + data.len() as u64);
         // The parser would lose what follows a character that was cut, so it gets whole ones only.
-        self.cut.extend_from_slice(&data[skip..]);
-        let whole = self.cut.len() - cut_off(&self.cut);
-        self.parser.advance(&mut self.sheet, &self.cut[..whole]);
-        self.cut.drain(..whole);
+        self.partial.extend_from_slice(&data[skip..]);
+        let whole = self.partial.len() - cut_off(&self.partial);
+        self.parser.advance(&mut self.buffer, &self.partial[..whole]);
+        self.partial.drain(..whole);
     }
 
     /// The chunks that never change again.
     pub fn chunks(&self) -> &[Arc<Chunk>] {
-        &self.sheet.chunks
+        &self.buffer.chunks
     }
 
     /// The lines after the last chunk, the unfinished one too.
     pub fn tail(&self) -> Vec<Line> {
-        let mut lines = self.sheet.tail.clone();
-        if !self.sheet.cells.is_empty() {
-            lines.push(runs(&self.sheet.cells));
+        let mut lines = self.buffer.tail.clone();
+        if !self.buffer.cells.is_empty() {
+            lines.push(runs(&self.buffer.cells));
         }
         lines
     }
 
     /// How many lines were cut at the beginning.
     pub fn dropped(&self) -> u64 {
-        self.sheet.dropped
+        self.buffer.dropped
     }
 
     /// Whether nothing came yet.
@@ -160,7 +160,7 @@ impl Screen {
     pub fn text(&self) -> String {
         let mut text = String::new();
         let tail = self.tail();
-        for line in self.sheet.chunks.iter().flat_map(|chunk| &chunk.lines).chain(&tail) {
+        for line in self.buffer.chunks.iter().flat_map(|chunk| &chunk.lines).chain(&tail) {
             for run in &line.runs {
                 text.push_str(&run.text);
             }
@@ -175,30 +175,30 @@ impl Screen {
 /// A whole output as plain text: what [`Screen::text`] says of one that holds all of it.
 pub fn plain(output: &[u8]) -> String {
     let mut screen = Screen::default();
-    screen.sheet.keeps_all = true;
+    screen.buffer.keeps_all = true;
     let data = shared::output::Bytes(output.to_vec());
     screen.take_in(&OutputSlice { data, ..OutputSlice::default() });
     screen.text()
 }
 
 #[derive(Default)]
-struct Sheet {
+struct Buffer {
     chunks: Vec<Arc<Chunk>>,
     tail: Vec<Line>,
     cells: Vec<(char, Style)>,
     column: usize,
-    pen: Style,
+    attributes: Style,
     dropped: u64,
     closed: u64,
     keeps_all: bool,
 }
 
-impl Sheet {
+impl Buffer {
     fn mark(&mut self, text: String) {
         if !self.cells.is_empty() {
             self.end_line(false);
         }
-        self.pen = Style::default();
+        self.attributes = Style::default();
         self.keep(Line { runs: vec![Run { text, style: Style::default() }], mark: true, goes_on: false });
     }
 
@@ -227,7 +227,7 @@ impl Sheet {
         if self.column >= LINE_CHARS {
             self.end_line(true);
         }
-        let cell = (c, self.pen);
+        let cell = (c, self.attributes);
         while self.cells.len() < self.column {
             self.cells.push((' ', Style::default()));
         }
@@ -253,34 +253,34 @@ impl Sheet {
     fn colour(&mut self, params: &Params) {
         let mut params = params.iter();
         while let Some(param) = params.next() {
-            let pen = &mut self.pen;
+            let attributes = &mut self.attributes;
             match *param.first().unwrap_or(&0) {
-                0 => *pen = Style::default(),
-                1 => pen.bold = true,
-                2 => pen.dim = true,
-                3 => pen.italic = true,
-                4 => pen.underline = param.get(1) != Some(&0),
-                7 => pen.inverse = true,
-                9 => pen.strike = true,
-                21 | 22 => (pen.bold, pen.dim) = (false, false),
-                23 => pen.italic = false,
-                24 => pen.underline = false,
-                27 => pen.inverse = false,
-                29 => pen.strike = false,
-                n @ 30..=37 => pen.fg = theme(n - 30),
-                n @ 40..=47 => pen.bg = theme(n - 40),
-                n @ 90..=97 => pen.fg = theme(n - 90 + 8),
-                n @ 100..=107 => pen.bg = theme(n - 100 + 8),
-                39 => pen.fg = Color::Default,
-                49 => pen.bg = Color::Default,
+                0 => *attributes = Style::default(),
+                1 => attributes.bold = true,
+                2 => attributes.dim = true,
+                3 => attributes.italic = true,
+                4 => attributes.underline = param.get(1) != Some(&0),
+                7 => attributes.inverse = true,
+                9 => attributes.strike = true,
+                21 | 22 => (attributes.bold, attributes.dim) = (false, false),
+                23 => attributes.italic = false,
+                24 => attributes.underline = false,
+                27 => attributes.inverse = false,
+                29 => attributes.strike = false,
+                n @ 30..=37 => attributes.fg = theme(n - 30),
+                n @ 40..=47 => attributes.bg = theme(n - 40),
+                n @ 90..=97 => attributes.fg = theme(n - 90 + 8),
+                n @ 100..=107 => attributes.bg = theme(n - 100 + 8),
+                39 => attributes.fg = Color::Default,
+                49 => attributes.bg = Color::Default,
                 38 => {
                     if let Some(color) = extended(param, &mut params) {
-                        pen.fg = color;
+                        attributes.fg = color;
                     }
                 }
                 48 => {
                     if let Some(color) = extended(param, &mut params) {
-                        pen.bg = color;
+                        attributes.bg = color;
                     }
                 }
                 _ => {}
@@ -289,7 +289,7 @@ impl Sheet {
     }
 }
 
-impl Perform for Sheet {
+impl Perform for Buffer {
     fn print(&mut self, c: char) {
         // The parser takes them for characters where a piece ends before them, and drops them elsewhere.
         if c.is_control() {

@@ -1,4 +1,4 @@
-//! Slips between the rows: results that went into a call, and the agent's own words.
+//! Notices between the rows: results that went into a call, and the agent's own words.
 
 use agent::CallId;
 use agent::event::Command;
@@ -6,7 +6,7 @@ use agent::view::{DrainedLine, Tone, Waiting};
 use leptos::prelude::*;
 
 use super::local::use_local;
-use super::{Wish, composer, dom, use_dispatch, use_page};
+use super::{PageCommand, composer, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::{PageState, RowBody};
 
@@ -22,15 +22,15 @@ pub(crate) const fn tone_str(tone: Tone) -> &'static str {
 
 /// Results that went into a call.
 #[component]
-pub fn Drained(call: CallId, lines: RwSignal<Vec<DrainedLine>>) -> impl IntoView {
+pub fn Completions(call: CallId, lines: RwSignal<Vec<DrainedLine>>) -> impl IntoView {
     let dispatch = use_dispatch();
     let local = use_local();
     let title = move || format!("{} went into this call", format::count(lines.with(Vec::len), "result"));
     view! {
-        <section class="drained" aria-label=title>
+        <section class="completions" aria-label=title>
             <header>
                 <strong>{title}</strong>
-                <button type="button" class="link" on:click=move |_| dispatch.send(Wish::ShowCall(call))>
+                <button type="button" class="link" on:click=move |_| dispatch.send(PageCommand::ShowCall(call))>
                     "see the call"
                 </button>
             </header>
@@ -96,7 +96,7 @@ pub fn Full() -> impl IntoView {
                 dispatch.agent(Command::Unsay { id });
             }
         }
-        dispatch.send(Wish::GoOnAnew(words));
+        dispatch.send(PageCommand::GoOnAnew(words));
         dom::focus_id(composer::ID);
     };
     view! {
@@ -117,7 +117,7 @@ fn left_unsaid(page: PageState) -> String {
             RowBody::Text(_)
             | RowBody::Thinking(_)
             | RowBody::Tool(_)
-            | RowBody::Drained { .. }
+            | RowBody::Completions { .. }
             | RowBody::Notice { .. } => None,
         })
     });

@@ -9,25 +9,25 @@ use shared::json;
 use shared::{SessionId, TaskId};
 use uuid::Uuid;
 
-use super::{Desk, News, new_session};
-use crate::ansi;
-use crate::shell::lock::{self, Want};
-use crate::shell::seat::{self, Word};
+use super::{Broadcast, TabController, new_session};
+use crate::shell::lock::{self, LockMode};
+use crate::shell::session::{self, TabMessage};
 use crate::shell::store::StoreError;
-use crate::shell::{clock, files, kept};
+use crate::shell::{clock, files, local_storage};
+use crate::terminal;
 use crate::ui::{composer, dom};
 
-impl Desk {
+impl TabController {
     /// Gives a session a title: through its agent, if one runs somewhere, otherwise in its log.
     pub(super) async fn rename(&self, session: SessionId, title: String) {
-        let wish = Command::Rename { title: title.clone() };
-        let open = self.seats.borrow().get(&session).cloned();
-        if let Some(seat) = open {
-            seat.wish(wish);
+        let command = Command::Rename { title: title.clone() };
+        let open = self.handles.borrow().get(&session).cloned();
+        if let Some(handle) = open {
+            handle.run(command);
             return;
         }
-        let Some(_hold) = lock::acquire(session, Want::IfFree, None, || ()).await else {
-            seat::channel(session, |_| ()).say(&Word::Wish { from: self.tab, number: 0, wish });
+        let Some(_guard) = lock::acquire(session, LockMode::IfFree, None, || ()).await else {
+            session::channel(session, |_| ()).say(&TabMessage::Command { from: self.id, number: 0, command });
             return;
         };
         match self.retitle(session, title).await {
@@ -40,7 +40,7 @@ impl Desk {
     async fn retitle(&self, session: SessionId, title: String) -> Result<Option<SessionSummary>, StoreError> {
         let token = Uuid::new_v4().to_string();
         let log = self.store.claim(session, &token).await?;
-        let line = self.lines.borrow().get(&session).cloned();
+        let line = self.summaries.borrow().get(&session).cloned();
         let (Some(last), Some(line)) = (log.last(), line) else { return Ok(None) };
         let entry =
             Entry { n: last.n + 1, at: last.at.max(clock::system()), record: Record::Titled { title } };
@@ -55,32 +55,32 @@ impl Desk {
     /// Forgets a session, unless another tab drives it. Its lock is held until nothing of it is left, so that no tab that
     /// follows can bring any of it back.
     pub(super) async fn delete(&self, session: SessionId) {
-        let seat = self.seats.borrow().get(&session).cloned();
-        let drives = seat.as_ref().is_some_and(|seat| seat.drives());
-        let hold = if drives { None } else { lock::acquire(session, Want::IfFree, None, || ()).await };
-        if !drives && hold.is_none() {
+        let handle = self.handles.borrow().get(&session).cloned();
+        let drives = handle.as_ref().is_some_and(|handle| handle.drives());
+        let guard = if drives { None } else { lock::acquire(session, LockMode::IfFree, None, || ()).await };
+        if !drives && guard.is_none() {
             self.complain("this session is open in another tab: close it there first");
             return;
         }
-        if let Some(seat) = seat {
-            seat.halt();
+        if let Some(handle) = handle {
+            handle.halt();
         }
         self.unwritten.borrow_mut().remove(&session);
         if let Err(error) = self.store.delete(session).await {
             self.complain(&error.to_string());
             // Its agent was stopped and does nothing any more: it begins again from its log.
-            drop(hold);
+            drop(guard);
             self.open_again(session);
             return;
         }
-        kept::add_deleted(session);
-        self.news.say(&News::Gone { session });
+        local_storage::add_deleted(session);
+        self.broadcast.say(&Broadcast::Gone { session });
         self.forget(session);
     }
 
     /// A session is no more.
     pub(super) fn forget(&self, session: SessionId) {
-        self.lines.borrow_mut().remove(&session);
+        self.summaries.borrow_mut().remove(&session);
         if self.shown.get() == Some(session) {
             self.switch(new_session());
         }
@@ -103,8 +103,8 @@ impl Desk {
     /// Looked up before what is kept, so that nothing falls between the two.
     fn unsaved(&self) -> Result<(SessionId, Vec<Entry>), String> {
         let session = self.shown.get().ok_or_else(|| "no session is open".to_owned())?;
-        let seat = self.seats.borrow().get(&session).cloned();
-        Ok((session, seat.map(|seat| seat.unsaved()).unwrap_or_default()))
+        let handle = self.handles.borrow().get(&session).cloned();
+        Ok((session, handle.map(|handle| handle.unsaved()).unwrap_or_default()))
     }
 
     pub(super) async fn export(&self) -> Result<(), String> {
@@ -128,7 +128,7 @@ impl Desk {
 
     pub(super) async fn copy_log(&self, task: &TaskId) {
         let copied = match files::whole_log(&self.pairing, task).await {
-            Ok(bytes) => dom::copy(&ansi::plain(&bytes)).await,
+            Ok(bytes) => dom::copy(&terminal::plain(&bytes)).await,
             Err(words) => Err(words),
         };
         match copied {
@@ -139,25 +139,25 @@ impl Desk {
 
     /// Shows a task's whole log in a tab of its own; where the browser opens none, it is a download.
     pub(super) async fn open_log(&self, task: &TaskId) -> Result<(), String> {
-        let log = ansi::plain(&files::whole_log(&self.pairing, task).await?);
+        let log = terminal::plain(&files::whole_log(&self.pairing, task).await?);
         files::open(&format!("{task}.log"), log.as_bytes()).await
     }
 
     /// Offers a task's whole log as a download.
     pub(super) async fn save_log(&self, task: &TaskId) -> Result<(), String> {
-        let log = ansi::plain(&files::whole_log(&self.pairing, task).await?);
+        let log = terminal::plain(&files::whole_log(&self.pairing, task).await?);
         files::download(&format!("{task}.log"), files::TEXT, log.as_bytes()).await
     }
 
     /// The page may go before what is under way is written: what the person wrote is kept where that takes no time.
     pub(super) fn leave(&self) {
-        for seat in self.seats.borrow().values() {
-            kept::leave_said(seat.session, &seat.unkept());
+        for handle in self.handles.borrow().values() {
+            local_storage::leave_said(handle.session, &handle.unkept());
         }
         if let Some(session) = self.shown.get() {
             let draft = self.written();
             if *self.kept_draft.borrow() != draft {
-                kept::leave_draft(session, &draft);
+                local_storage::leave_draft(session, &draft);
             }
         }
     }
@@ -169,8 +169,8 @@ impl Desk {
 
     /// The page did not go: what it has under way it goes on with.
     pub(super) fn come_back(&self) {
-        for session in self.seats.borrow().keys() {
-            let _ = (kept::take_said(*session), kept::take_draft(*session));
+        for session in self.handles.borrow().keys() {
+            let _ = (local_storage::take_said(*session), local_storage::take_draft(*session));
         }
     }
 
@@ -179,25 +179,25 @@ impl Desk {
         if self.writing.replace(true) {
             return;
         }
-        self.start(|desk| async move {
+        self.start(|tab| async move {
             loop {
-                let line = desk.unwritten.borrow_mut().pop_first();
-                let draft = desk.draft.take();
+                let line = tab.unwritten.borrow_mut().pop_first();
+                let draft = tab.draft.take();
                 if line.is_none() && draft.is_none() {
                     break;
                 }
                 // Without them the list and the draft are older at the next start; the log, which counts, reports its own fate.
                 if let Some((_, line)) = line {
-                    let _ = desk.store.put_summary(&line).await;
+                    let _ = tab.store.put_summary(&line).await;
                 }
                 if let Some((session, text)) = draft
-                    && desk.store.put_draft(session, &text).await.is_ok()
-                    && desk.shown.get() == Some(session)
+                    && tab.store.put_draft(session, &text).await.is_ok()
+                    && tab.shown.get() == Some(session)
                 {
-                    desk.kept_draft.replace(text);
+                    tab.kept_draft.replace(text);
                 }
             }
-            desk.writing.set(false);
+            tab.writing.set(false);
         });
     }
 }

@@ -4,15 +4,15 @@ use agent::effect::SessionSummary;
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 
-use super::{Desk, own_name};
+use super::{TabController, own_name};
 use crate::shell::js::hidden;
-use crate::shell::{kept, lock};
+use crate::shell::{local_storage, lock};
 use crate::state::Sessions;
 
 /// With what pause the locks are looked at again, in milliseconds.
 const LOOK_AGAIN: u32 = 1_000;
 
-impl Desk {
+impl TabController {
     /// A lock goes only some time after a tab has given it up or has gone: while others hold any, it is looked again.
     pub(super) async fn look_at_locks(&self) {
         self.see_locks().await;
@@ -35,18 +35,18 @@ impl Desk {
     }
 
     fn others_hold_any(&self) -> bool {
-        let seats = self.seats.borrow();
-        let drives = |session| seats.get(session).is_some_and(|seat| seat.drives());
+        let handles = self.handles.borrow();
+        let drives = |session| handles.get(session).is_some_and(|handle| handle.drives());
         self.held.borrow().keys().any(|session| !drives(session))
     }
 
     /// Tells the page the list of sessions. One that no tab drives is not at work, whatever its last line said.
     pub(super) fn list(&self) {
         let held = self.held.borrow();
-        let seats = self.seats.borrow();
-        let own = own_name(&held, &seats);
-        let here = |session| seats.get(session).is_some_and(|seat| seat.drives());
-        let lines = self.lines.borrow();
+        let handles = self.handles.borrow();
+        let own = own_name(&held, &handles);
+        let here = |session| handles.get(session).is_some_and(|handle| handle.drives());
+        let lines = self.summaries.borrow();
         let list = lines.values().map(|line| {
             let runs = held.contains_key(&line.session) || here(&line.session);
             SessionSummary {
@@ -63,8 +63,8 @@ impl Desk {
                 .filter(|(session, name)| Some(*name) != own && !here(session))
                 .map(|(session, _)| *session)
                 .collect(),
-            here: seats.values().filter(|seat| seat.drives()).count(),
-            deleted: kept::deleted(),
+            here: handles.values().filter(|handle| handle.drives()).count(),
+            deleted: local_storage::deleted(),
         });
     }
 }

@@ -1,11 +1,11 @@
 //! One session that is open in this tab: driven here, or followed while another tab drives it.
 //!
-//! `Starting` → `Driving` or `Following`; `Following` → `Driving` when the lock comes, by itself or by taking over; `Driving` →
-//! `Following` when it is taken. Two tabs never drive at once: the one that takes the lock claims the log in the store before it
+//! `Starting` → `Leader` or `Follower`; `Follower` → `Leader` when the lock comes, by itself or by taking over; `Leader` →
+//! `Follower` when it is taken. Two tabs never drive at once: the one that takes the lock claims the log in the store before it
 //! reads it, and the other's writing fails from that moment on.
 //!
 //! The tabs speak over a channel of the session: the driver says what it shows, a newcomer says hello and gets the whole.
-//! Wishes made in a following tab go to the driver; words that were said are kept until it has heard them.
+//! Commands made in a following tab go to the driver; words that were said are kept until it has heard them.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
@@ -22,13 +22,13 @@ use uuid::Uuid;
 use wasm_bindgen_futures::spawn_local;
 
 use super::channel::Channel;
-use super::kept::LeftWords;
-use super::lock::{self, Hold, Patience, Want};
+use super::local_storage::LeftWords;
+use super::lock::{self, AbortOnDrop, LockGuard, LockMode};
 use super::store::StoreError;
-use super::{Browser, Desk, Stage, js, kept};
+use super::{EffectRunner, Stage, TabController, js, local_storage};
 use crate::state::Ownership;
 
-/// How many wishes are kept while nobody can hear them.
+/// How many commands are kept while nobody can hear them.
 const UNHEARD: usize = 64;
 
 /// The words in entries that are not saved and to which no answer has come.
@@ -60,41 +60,45 @@ fn holds(entry: &Entry, words: &LeftWords) -> bool {
 /// What the tabs of one session say to each other.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "word", rename_all = "snake_case")]
-pub(super) enum Word {
+pub(super) enum TabMessage {
     /// I follow; what is there to see?
     Hello { from: Uuid },
     /// This is the whole.
-    Whole { to: Uuid, patches: Vec<Patch> },
+    #[serde(rename = "whole")]
+    Snapshot { to: Uuid, patches: Vec<Patch> },
     /// This has changed.
     Show { patches: Vec<Patch> },
     /// I drive now.
-    Took,
+    #[serde(rename = "took")]
+    Claimed,
     /// The person here wants this.
-    Wish { from: Uuid, number: u64, wish: Command },
+    #[serde(rename = "wish")]
+    Command { from: Uuid, number: u64, command: Command },
     /// I have heard it.
-    Heard { to: Uuid, number: u64 },
+    #[serde(rename = "heard")]
+    Ack { to: Uuid, number: u64 },
 }
 
 /// The channel of a session.
-pub(super) fn channel(session: SessionId, on: impl Fn(Word) + 'static) -> Channel<Word> {
+pub(super) fn channel(session: SessionId, on: impl Fn(TabMessage) + 'static) -> Channel<TabMessage> {
     Channel::join(&format!("meanwhile.session.{session}"), on)
 }
 
 /// An open session.
-pub(super) struct Seat {
+pub(super) struct SessionHandle {
     /// Which.
     pub(super) session: SessionId,
-    desk: Rc<Desk>,
+    tab: Rc<TabController>,
     me: Weak<Self>,
-    channel: OnceCell<Channel<Word>>,
+    channel: OnceCell<Channel<TabMessage>>,
     role: RefCell<Role>,
     /// Counts the changes of role: what was begun under an earlier one is void.
     changes: Cell<u64>,
     /// Whether another tab ever said hello.
     followed: Cell<bool>,
-    /// Wishes that the driver has not heard yet.
+    /// Commands that the driver has not heard yet.
     unheard: RefCell<VecDeque<(u64, Command)>>,
-    wishes: Cell<u64>,
+    commands: Cell<u64>,
     summary: RefCell<Option<SessionSummary>>,
 }
 
@@ -103,79 +107,79 @@ enum Role {
     /// The lock is asked for, or the log is read.
     Starting,
     /// Its agent runs here.
-    Driving { pump: Pump, browser: Browser, _hold: Hold },
+    Leader { pump: Pump, effects: EffectRunner, _guard: LockGuard },
     /// Its agent runs in another tab. Patches mean nothing before the whole has come.
-    Following { whole: bool, _patience: Option<Patience> },
+    Follower { whole: bool, _abort: Option<AbortOnDrop> },
     /// Its log cannot be read.
     Failed(String),
     /// It was closed.
     Closed,
 }
 
-impl Seat {
+impl SessionHandle {
     /// Opens a session: to drive it if nobody does, otherwise to follow.
-    pub(super) fn open(desk: &Rc<Desk>, session: SessionId) -> Rc<Self> {
-        let seat = Rc::new_cyclic(|me| Self {
+    pub(super) fn open(tab: &Rc<TabController>, session: SessionId) -> Rc<Self> {
+        let handle = Rc::new_cyclic(|me| Self {
             session,
-            desk: desk.clone(),
+            tab: tab.clone(),
             me: me.clone(),
             channel: OnceCell::new(),
             role: RefCell::new(Role::Starting),
             changes: Cell::new(0),
             followed: Cell::new(false),
             unheard: RefCell::default(),
-            wishes: Cell::new(0),
+            commands: Cell::new(0),
             summary: RefCell::default(),
         });
-        let me = seat.me.clone();
-        let joined = channel(session, move |word| {
-            if let Some(seat) = me.upgrade() {
-                seat.hear(word);
+        let me = handle.me.clone();
+        let joined = channel(session, move |message| {
+            if let Some(handle) = me.upgrade() {
+                handle.hear(message);
             }
         });
-        let _ = seat.channel.set(joined);
-        seat.ask(Want::IfFree);
-        seat
+        let _ = handle.channel.set(joined);
+        handle.ask(LockMode::IfFree);
+        handle
     }
 
     /// Takes the session from the tab that drives it.
     pub(super) fn take_over(&self) {
-        if matches!(*self.role.borrow(), Role::Following { .. }) {
+        if matches!(*self.role.borrow(), Role::Follower { .. }) {
             self.change(Role::Starting);
-            self.ask(Want::Steal);
+            self.ask(LockMode::Steal);
         }
     }
 
     /// Gives the session up. Its lock goes to whoever waits.
     pub(super) fn close(&self) {
-        if let Role::Driving { browser, .. } = self.change(Role::Closed) {
-            browser.retire();
+        if let Role::Leader { effects, .. } = self.change(Role::Closed) {
+            effects.shut_down();
         }
     }
 
     /// Stops the agent, and keeps the lock.
     pub(super) fn halt(&self) {
-        if let Role::Driving { browser, .. } = &*self.role.borrow() {
-            browser.retire();
+        if let Role::Leader { effects, .. } = &*self.role.borrow() {
+            effects.shut_down();
         }
     }
 
     /// The person at this page wants something of the agent.
-    pub(super) fn wish(&self, wish: Command) {
-        let (viewer, _) = self.desk.tab.as_u64_pair();
-        let wish = wish.seen_by(viewer);
+    pub(super) fn run(&self, command: Command) {
+        let (viewer, _) = self.tab.id.as_u64_pair();
+        let command = command.seen_by(viewer);
         if let Role::Failed(reason) = &*self.role.borrow() {
             let words = format!("nobody hears this session: {reason}");
-            self.desk.complain(&words);
+            self.tab.complain(&words);
             return;
         }
         let pump = match &*self.role.borrow() {
-            Role::Driving { pump, .. } => Some(pump.clone()),
-            Role::Starting | Role::Following { .. } | Role::Failed(_) | Role::Closed => None,
+            Role::Leader { pump, .. } => Some(pump.clone()),
+            Role::Starting | Role::Follower { .. } | Role::Failed(_) | Role::Closed => None,
         };
         match pump {
-            Some(pump) => pump.send(Event::Command(wish)),
-            None => self.pass_on(wish),
+            Some(pump) => pump.send(Event::Command(command)),
+            None => self.pass_on(command),
         }
     }
 
@@ -190,8 +194,8 @@ impl Seat {
     /// What this tab is to the session.
     pub(super) fn ownership(&self) -> Ownership {
         match &*self.role.borrow() {
-            Role::Driving { .. } => Ownership::Driving,
-            Role::Following { .. } => Ownership::Following,
+            Role::Leader { .. } => Ownership::Driving,
+            Role::Follower { .. } => Ownership::Following,
             Role::Failed(reason) => Ownership::Unreadable { reason: reason.clone() },
             Role::Starting | Role::Closed => Ownership::Starting,
         }
@@ -199,15 +203,15 @@ impl Seat {
 
     /// Whether the agent runs here.
     pub(super) fn drives(&self) -> bool {
-        matches!(*self.role.borrow(), Role::Driving { .. })
+        matches!(*self.role.borrow(), Role::Leader { .. })
     }
 
     /// Whether nothing is lost by closing: no work is going on here.
     pub(super) fn is_idle(&self) -> bool {
         let quiet = match &*self.role.borrow() {
-            Role::Driving { browser, .. } => browser.is_idle(),
+            Role::Leader { effects, .. } => effects.is_idle(),
             Role::Starting => false,
-            Role::Following { .. } | Role::Failed(_) | Role::Closed => true,
+            Role::Follower { .. } | Role::Failed(_) | Role::Closed => true,
         };
         let works =
             self.summary.borrow().as_ref().is_some_and(|line| line.busy || line.asks || line.running > 0);
@@ -223,33 +227,33 @@ impl Seat {
     pub(super) fn show_whole(&self) {
         let pump = self.pump();
         if let Some(pump) = pump {
-            self.desk.show(self.session, pump.with(agent::Agent::snapshot));
-        } else if matches!(*self.role.borrow(), Role::Following { .. }) {
-            self.say(&Word::Hello { from: self.desk.tab });
+            self.tab.show(self.session, pump.with(agent::Agent::snapshot));
+        } else if matches!(*self.role.borrow(), Role::Follower { .. }) {
+            self.say(&TabMessage::Hello { from: self.tab.id });
         }
     }
 
     /// Shows what changed, here and in tabs that follow.
     pub(super) fn show(&self, patches: Vec<Patch>) {
         if self.followed.get() {
-            let word = Word::Show { patches };
-            self.say(&word);
-            let Word::Show { patches } = word else { return };
-            self.desk.show(self.session, patches);
+            let message = TabMessage::Show { patches };
+            self.say(&message);
+            let TabMessage::Show { patches } = message else { return };
+            self.tab.show(self.session, patches);
         } else {
-            self.desk.show(self.session, patches);
+            self.tab.show(self.session, patches);
         }
     }
 
     /// Another tab has the session: the agent here stops.
     pub(super) fn fenced(&self) {
-        let Role::Driving { pump, browser, .. } = self.change(Role::Starting) else {
+        let Role::Leader { pump, effects, .. } = self.change(Role::Starting) else {
             self.follow();
             return;
         };
-        browser.forget();
+        effects.clear();
         pump.send(Event::Fenced);
-        browser.retire();
+        effects.shut_down();
         self.follow();
     }
 
@@ -262,8 +266,8 @@ impl Seat {
     pub(super) fn unkept(&self) -> Vec<LeftWords> {
         let unsaved = unanswered(self.unsaved());
         let unheard = self.unheard.borrow();
-        let unheard = unheard.iter().filter_map(|(_, wish)| {
-            let Command::Say { text, steer } = wish else { return None };
+        let unheard = unheard.iter().filter_map(|(_, command)| {
+            let Command::Say { text, steer } = command else { return None };
             Some(LeftWords { n: 0, text: text.clone(), steer: *steer })
         });
         unsaved.into_iter().chain(unheard).collect()
@@ -271,60 +275,60 @@ impl Seat {
 
     fn pump(&self) -> Option<Pump> {
         match &*self.role.borrow() {
-            Role::Driving { pump, .. } => Some(pump.clone()),
-            Role::Starting | Role::Following { .. } | Role::Failed(_) | Role::Closed => None,
+            Role::Leader { pump, .. } => Some(pump.clone()),
+            Role::Starting | Role::Follower { .. } | Role::Failed(_) | Role::Closed => None,
         }
     }
 
     /// Asks for the lock, and goes on by the answer.
-    fn ask(&self, want: Want) {
-        let Some(seat) = self.me.upgrade() else { return };
-        let patience = if want == Want::Wait { Patience::new() } else { None };
-        let signal = patience.as_ref().map(Patience::signal);
-        if want == Want::Wait {
-            self.change(Role::Following { whole: false, _patience: patience });
-            self.say(&Word::Hello { from: self.desk.tab });
+    fn ask(&self, mode: LockMode) {
+        let Some(handle) = self.me.upgrade() else { return };
+        let abort = if mode == LockMode::Wait { AbortOnDrop::new() } else { None };
+        let signal = abort.as_ref().map(AbortOnDrop::signal);
+        if mode == LockMode::Wait {
+            self.change(Role::Follower { whole: false, _abort: abort });
+            self.say(&TabMessage::Hello { from: self.tab.id });
         }
         let change = self.changes.get();
         spawn_local(async move {
-            let me = seat.me.clone();
+            let me = handle.me.clone();
             let stolen = move || {
-                if let Some(seat) = me.upgrade() {
-                    seat.stolen();
+                if let Some(handle) = me.upgrade() {
+                    handle.stolen();
                 }
             };
-            let hold = lock::acquire(seat.session, want, signal, stolen).await;
-            if seat.changes.get() != change {
+            let guard = lock::acquire(handle.session, mode, signal, stolen).await;
+            if handle.changes.get() != change {
                 return;
             }
-            match hold {
-                Some(hold) => seat.drive(hold).await,
+            match guard {
+                Some(guard) => handle.drive(guard).await,
                 // Waiting ends without the lock only where the page itself ends.
-                None if want == Want::Wait => {}
-                None => seat.follow(),
+                None if mode == LockMode::Wait => {}
+                None => handle.follow(),
             }
         });
     }
 
     fn follow(&self) {
         if !matches!(*self.role.borrow(), Role::Closed) {
-            self.ask(Want::Wait);
+            self.ask(LockMode::Wait);
         }
     }
 
     fn stolen(&self) {
-        let has = matches!(*self.role.borrow(), Role::Driving { .. } | Role::Starting);
+        let has = matches!(*self.role.borrow(), Role::Leader { .. } | Role::Starting);
         if has {
             self.fenced();
         }
     }
 
     /// Claims and reads the log, and starts the agent.
-    async fn drive(self: &Rc<Self>, hold: Hold) {
+    async fn drive(self: &Rc<Self>, guard: LockGuard) {
         self.change(Role::Starting);
         let change = self.changes.get();
         let token = Uuid::new_v4().to_string();
-        let log = self.desk.store.claim(self.session, &token).await;
+        let log = self.tab.store.claim(self.session, &token).await;
         if self.changes.get() != change {
             return;
         }
@@ -333,22 +337,22 @@ impl Seat {
             Err(StoreError::Unavailable(_)) => Vec::new(),
             Err(error) => {
                 self.change(Role::Failed(error.to_string()));
-                let said = self.unheard.take().into_iter().filter_map(|(_, wish)| {
-                    if let Command::Say { text, .. } = wish { Some(text) } else { None }
+                let said = self.unheard.take().into_iter().filter_map(|(_, command)| {
+                    if let Command::Say { text, .. } = command { Some(text) } else { None }
                 });
-                self.desk.give_back(self.session, &said.collect::<Vec<_>>());
+                self.tab.give_back(self.session, &said.collect::<Vec<_>>());
                 return;
             }
         };
         let floor = log.last().map(|entry| entry.at).unwrap_or_default();
-        let mut left = kept::take_said(self.session);
+        let mut left = local_storage::take_said(self.session);
         left.retain(|words| !log.iter().any(|entry| holds(entry, words)));
         let stage: Rc<dyn Stage> = self.clone();
-        let browser = Browser::new(self.session, Rc::downgrade(&stage), &self.desk, token, floor);
-        let pump = Pump::new(browser.clone());
-        self.change(Role::Driving { pump: pump.clone(), browser, _hold: hold });
+        let effects = EffectRunner::new(self.session, Rc::downgrade(&stage), &self.tab, token, floor);
+        let pump = Pump::new(effects.clone());
+        self.change(Role::Leader { pump: pump.clone(), effects, _guard: guard });
         let (nonce, _) = Uuid::new_v4().as_u64_pair();
-        let settings = kept::settings();
+        let settings = local_storage::settings();
         pump.send(Event::Opened(Boot {
             session: self.session,
             log,
@@ -356,71 +360,71 @@ impl Seat {
             settings,
             visible: !js::hidden(),
         }));
-        self.say(&Word::Took);
+        self.say(&TabMessage::Claimed);
         for LeftWords { text, steer, .. } in left {
             pump.send(Event::Command(Command::Say { text, steer }));
         }
-        for (_, wish) in self.unheard.take() {
-            pump.send(Event::Command(wish));
+        for (_, command) in self.unheard.take() {
+            pump.send(Event::Command(command));
         }
     }
 
-    /// Hands a wish to the tab that drives, or keeps it until there is one.
-    fn pass_on(&self, wish: Command) {
-        let number = self.wishes.get() + 1;
-        self.wishes.set(number);
+    /// Hands a command to the tab that drives, or keeps it until there is one.
+    fn pass_on(&self, command: Command) {
+        let number = self.commands.get() + 1;
+        self.commands.set(number);
         let starting = matches!(*self.role.borrow(), Role::Starting);
-        if starting || matches!(wish, Command::Say { .. }) {
+        if starting || matches!(command, Command::Say { .. }) {
             let mut unheard = self.unheard.borrow_mut();
             if unheard.len() == UNHEARD {
-                self.desk.complain("nobody hears this session just now; your last words were not taken");
+                self.tab.complain("nobody hears this session just now; your last words were not taken");
                 return;
             }
-            unheard.push_back((number, wish.clone()));
+            unheard.push_back((number, command.clone()));
         }
-        self.say(&Word::Wish { from: self.desk.tab, number, wish });
+        self.say(&TabMessage::Command { from: self.tab.id, number, command });
     }
 
-    fn hear(&self, word: Word) {
-        match word {
-            Word::Hello { from } => {
+    fn hear(&self, message: TabMessage) {
+        match message {
+            TabMessage::Hello { from } => {
                 let pump = self.pump();
                 if let Some(pump) = pump {
                     self.followed.set(true);
-                    self.say(&Word::Whole { to: from, patches: pump.with(agent::Agent::snapshot) });
+                    self.say(&TabMessage::Snapshot { to: from, patches: pump.with(agent::Agent::snapshot) });
                 }
             }
-            Word::Whole { to, patches } => {
+            TabMessage::Snapshot { to, patches } => {
                 let fits = match &mut *self.role.borrow_mut() {
-                    Role::Following { whole, .. } if to == self.desk.tab => {
+                    Role::Follower { whole, .. } if to == self.tab.id => {
                         *whole = true;
                         true
                     }
-                    Role::Following { .. }
+                    Role::Follower { .. }
                     | Role::Starting
-                    | Role::Driving { .. }
+                    | Role::Leader { .. }
                     | Role::Failed(_)
                     | Role::Closed => false,
                 };
                 if fits {
-                    self.desk.show(self.session, patches);
+                    self.tab.show(self.session, patches);
                 }
             }
-            Word::Show { patches } => {
-                if matches!(*self.role.borrow(), Role::Following { whole: true, .. }) {
-                    self.desk.show(self.session, patches);
+            TabMessage::Show { patches } => {
+                if matches!(*self.role.borrow(), Role::Follower { whole: true, .. }) {
+                    self.tab.show(self.session, patches);
                 }
             }
-            Word::Took => self.taken(),
-            Word::Wish { from, number, wish } => {
+            TabMessage::Claimed => self.taken(),
+            TabMessage::Command { from, number, command } => {
                 let pump = self.pump();
                 if let Some(pump) = pump {
-                    self.say(&Word::Heard { to: from, number });
-                    pump.send(Event::Command(wish));
+                    self.say(&TabMessage::Ack { to: from, number });
+                    pump.send(Event::Command(command));
                 }
             }
-            Word::Heard { to, number } => {
-                if to == self.desk.tab {
+            TabMessage::Ack { to, number } => {
+                if to == self.tab.id {
                     self.unheard.borrow_mut().retain(|(unheard, _)| *unheard != number);
                 }
             }
@@ -433,32 +437,32 @@ impl Seat {
             self.fenced();
             return;
         }
-        if let Role::Following { whole, .. } = &mut *self.role.borrow_mut() {
+        if let Role::Follower { whole, .. } = &mut *self.role.borrow_mut() {
             *whole = false;
         } else {
             return;
         }
-        self.say(&Word::Hello { from: self.desk.tab });
-        for (number, wish) in self.unheard.borrow().iter() {
-            self.say(&Word::Wish { from: self.desk.tab, number: *number, wish: wish.clone() });
+        self.say(&TabMessage::Hello { from: self.tab.id });
+        for (number, command) in self.unheard.borrow().iter() {
+            self.say(&TabMessage::Command { from: self.tab.id, number: *number, command: command.clone() });
         }
     }
 
     fn change(&self, role: Role) -> Role {
         self.changes.set(self.changes.get() + 1);
         let before = self.role.replace(role);
-        self.desk.seats_changed();
+        self.tab.handles_changed();
         before
     }
 
-    fn say(&self, word: &Word) {
+    fn say(&self, message: &TabMessage) {
         if let Some(channel) = self.channel.get() {
-            channel.say(word);
+            channel.say(message);
         }
     }
 }
 
-impl Stage for Seat {
+impl Stage for SessionHandle {
     fn show(&self, patches: Vec<Patch>) {
         self.show(patches);
     }

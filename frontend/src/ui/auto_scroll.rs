@@ -9,8 +9,8 @@ const NEAR: i32 = 40;
 
 /// A scrolling element and what grows inside it.
 #[derive(Clone, Copy)]
-pub(crate) struct Stick {
-    /// The element that scrolls. Its `on:scroll` is [`Stick::scrolled`].
+pub(crate) struct AutoScroll {
+    /// The element that scrolls. Its `on:scroll` is [`AutoScroll::scrolled`].
     pub(crate) window: NodeRef<html::Div>,
     /// The one element inside it.
     pub(crate) content: NodeRef<html::Div>,
@@ -18,18 +18,18 @@ pub(crate) struct Stick {
     pub(crate) at_end: RwSignal<bool>,
 }
 
-impl Stick {
+impl AutoScroll {
     /// Whatever makes the content or its window taller or shorter, the end stays in view if it was.
     pub(crate) fn new() -> Self {
-        let stick = Self { window: NodeRef::new(), content: NodeRef::new(), at_end: RwSignal::new(true) };
+        let scroll = Self { window: NodeRef::new(), content: NodeRef::new(), at_end: RwSignal::new(true) };
         let keep = move || {
-            if stick.at_end.try_get_untracked().unwrap_or(false) {
-                stick.to_end();
+            if scroll.at_end.try_get_untracked().unwrap_or(false) {
+                scroll.to_end();
             }
         };
-        use_resize_observer(stick.content, move |_, _| keep());
-        use_resize_observer(stick.window, move |_, _| keep());
-        stick
+        use_resize_observer(scroll.content, move |_, _| keep());
+        use_resize_observer(scroll.window, move |_, _| keep());
+        scroll
     }
 
     /// Brings the end into view.

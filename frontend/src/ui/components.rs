@@ -39,9 +39,9 @@ impl Icon {
 
 /// Draws an icon.
 #[component]
-pub fn Glyph(icon: Icon) -> impl IntoView {
+pub fn IconView(icon: Icon) -> impl IntoView {
     view! {
-        <svg class="glyph" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
+        <svg class="icon" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">
             <path d=icon.path()></path>
         </svg>
     }
@@ -66,7 +66,7 @@ pub fn IconButton(
             disabled=move || disabled.get()
             on:click=move |_| on_press()
         >
-            <Glyph icon/>
+            <IconView icon/>
         </button>
     }
 }

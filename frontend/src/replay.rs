@@ -1,4 +1,4 @@
-//! A session's log as a film: positions in it, and what had been shown by then. Idle stretches are cut short.
+//! A session's log to be played again: positions in it, and what had been shown by then. Idle stretches are cut short.
 
 use agent::projection::Projection;
 use agent::record::Entry;
@@ -9,40 +9,40 @@ use shared::Timestamp;
 /// No pause between two entries is played longer than this many milliseconds.
 const LONGEST_PAUSE_MS: u64 = 4_000;
 /// How long the last picture stands.
-const CREDITS_MS: u64 = 500;
+const TAIL_MS: u64 = 500;
 
-/// The film, and how far it is shown.
-pub struct Film {
+/// The replay, and how far it is shown.
+pub struct Replay {
     log: Vec<Entry>,
     /// When each entry is played, in milliseconds from the beginning.
-    cues: Vec<u64>,
+    offsets: Vec<u64>,
     shown: usize,
     session: Session,
     projection: Projection,
 }
 
-impl Film {
-    /// A film of this log, at its beginning.
+impl Replay {
+    /// A replay of this log, at its beginning.
     pub fn new(log: Vec<Entry>) -> Self {
-        let mut cues: Vec<u64> = Vec::with_capacity(log.len());
+        let mut offsets: Vec<u64> = Vec::with_capacity(log.len());
         for (at, entry) in log.iter().enumerate() {
-            let cue = match (cues.last(), at.checked_sub(1).and_then(|before| log.get(before))) {
-                (Some(cue), Some(before)) => cue + entry.at.since(before.at).min(LONGEST_PAUSE_MS),
+            let offset = match (offsets.last(), at.checked_sub(1).and_then(|before| log.get(before))) {
+                (Some(offset), Some(before)) => offset + entry.at.since(before.at).min(LONGEST_PAUSE_MS),
                 _ => 0,
             };
-            cues.push(cue);
+            offsets.push(offset);
         }
-        Self { log, cues, shown: 0, session: Session::default(), projection: Projection::default() }
+        Self { log, offsets, shown: 0, session: Session::default(), projection: Projection::default() }
     }
 
     /// How long it plays, in milliseconds.
     pub fn length(&self) -> u64 {
-        self.cues.last().map_or(0, |last| last + CREDITS_MS)
+        self.offsets.last().map_or(0, |last| last + TAIL_MS)
     }
 
     /// Goes to a position, in milliseconds: what a page that shows the position before must change.
     pub fn seek(&mut self, position: u64) -> Vec<Patch> {
-        let wanted = self.cues.partition_point(|cue| *cue <= position);
+        let wanted = self.offsets.partition_point(|offset| *offset <= position);
         let mut patches = Vec::new();
         if wanted < self.shown {
             self.shown = 0;
@@ -58,18 +58,18 @@ impl Film {
 
     /// What time it was at a position.
     pub fn time(&self, position: u64) -> Timestamp {
-        let next = self.cues.partition_point(|cue| *cue <= position);
+        let next = self.offsets.partition_point(|offset| *offset <= position);
         let Some(before) = next.checked_sub(1) else {
             return self.log.first().map_or(Timestamp(0), |entry| entry.at);
         };
         let at = self.log[before].at;
-        let into = position - self.cues[before];
-        match (self.log.get(next), self.cues.get(next)) {
-            (Some(entry), Some(cue)) => {
-                let played = (cue - self.cues[before]).max(1);
+        let into = position - self.offsets[before];
+        match (self.log.get(next), self.offsets.get(next)) {
+            (Some(entry), Some(offset)) => {
+                let played = (offset - self.offsets[before]).max(1);
                 at.plus(entry.at.since(at) * into / played)
             }
-            _ => at.plus(into.min(CREDITS_MS)),
+            _ => at.plus(into.min(TAIL_MS)),
         }
     }
 
@@ -91,22 +91,22 @@ mod tests {
 
     #[test]
     fn pauses_are_cut_short_and_time_runs_faster_through_them() {
-        let film = Film::new(log());
-        assert_eq!(film.cues, [0, 1_000, 5_000]);
-        assert_eq!(film.length(), 5_500);
-        assert_eq!(film.time(0), Timestamp(10_000));
-        assert_eq!(film.time(500), Timestamp(10_500));
-        assert_eq!(film.time(3_000), Timestamp(11_000 + 45_000));
-        assert_eq!(film.time(5_000), Timestamp(101_000));
+        let replay = Replay::new(log());
+        assert_eq!(replay.offsets, [0, 1_000, 5_000]);
+        assert_eq!(replay.length(), 5_500);
+        assert_eq!(replay.time(0), Timestamp(10_000));
+        assert_eq!(replay.time(500), Timestamp(10_500));
+        assert_eq!(replay.time(3_000), Timestamp(11_000 + 45_000));
+        assert_eq!(replay.time(5_000), Timestamp(101_000));
     }
 
     #[test]
     fn going_back_and_forth_shows_the_same() {
         let shown = |positions: &[u64]| {
-            let mut film = Film::new(log());
+            let mut replay = Replay::new(log());
             let mut page = Vec::new();
             for position in positions {
-                for patch in film.seek(*position) {
+                for patch in replay.seek(*position) {
                     if patch == Patch::Reset {
                         page.clear();
                     } else {
@@ -124,11 +124,11 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_log_is_an_empty_film() {
-        let mut film = Film::new(Vec::new());
-        assert_eq!(film.length(), 0);
-        assert!(film.seek(0).is_empty());
-        assert_eq!(film.time(0), Timestamp(0));
+    fn an_empty_log_is_an_empty_replay() {
+        let mut replay = Replay::new(Vec::new());
+        assert_eq!(replay.length(), 0);
+        assert!(replay.seek(0).is_empty());
+        assert_eq!(replay.time(0), Timestamp(0));
     }
 
     fn log() -> Vec<Entry> {

@@ -1,12 +1,12 @@
 //! The tab: its list of sessions, the sessions that are open in it, and the one that is shown.
 //!
-//! Every wish of the page comes in here. A wish for the agent goes to the seat that is shown; all others are done here. A
+//! Every command of the page comes in here. A command for the agent goes to the handle that is shown; all others are done here. A
 //! session that is left while it works stays open behind the scenes, and is closed once it has been idle for a while.
 //!
 //! Which sessions other tabs drive is read from the locks, which are the truth; a channel of all tabs only says when to look.
 
-mod keep;
 mod locks;
+mod persistence;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,25 +27,26 @@ use wasm_bindgen_futures::spawn_local;
 use super::channel::Channel;
 use super::js::hidden;
 use super::lock;
-use super::page::{self, Moment};
+use super::page::{self, PageEvent};
 use super::pairing::Pairing;
-use super::seat::Seat;
+use super::session::SessionHandle;
 use super::store::Store;
-use super::{address, kept, notify};
+use super::{address, local_storage, notify};
 use crate::state::{CallView, Ownership, PageState};
-use crate::ui::Wish;
+use crate::ui::PageCommand;
 
 /// How long a session that nobody looks at stays open after its work is done, in milliseconds.
-const LINGER: u32 = 10_000;
+const IDLE_GRACE: u32 = 10_000;
 /// How long the start waits for the runner's word on the pairing, in milliseconds.
 const PAIRING_TIME: u32 = 5_000;
 
 /// What all tabs tell each other.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "news", rename_all = "snake_case")]
-enum News {
+enum Broadcast {
     /// A session's line changed.
-    Line(SessionSummary),
+    #[serde(rename = "line")]
+    Summary(SessionSummary),
     /// A session was deleted.
     Gone { session: SessionId },
     /// A tab opened or closed a session.
@@ -53,21 +54,21 @@ enum News {
 }
 
 /// The tab.
-pub(crate) struct Desk {
+pub(crate) struct TabController {
     /// This tab, towards others.
-    pub(super) tab: Uuid,
+    pub(super) id: Uuid,
     pub(super) store: Store,
     pub(super) pairing: Rc<Pairing>,
     me: Weak<Self>,
     state: PageState,
-    news: Channel<News>,
-    lines: RefCell<BTreeMap<SessionId, SessionSummary>>,
+    broadcast: Channel<Broadcast>,
+    summaries: RefCell<BTreeMap<SessionId, SessionSummary>>,
     /// Sessions that some tab drives, this one included, with the browser's names for those tabs.
     held: RefCell<BTreeMap<SessionId, String>>,
-    seats: RefCell<BTreeMap<SessionId, Rc<Seat>>>,
+    handles: RefCell<BTreeMap<SessionId, Rc<SessionHandle>>>,
     shown: Cell<Option<SessionId>>,
     /// Sessions that are not shown and wait to be closed.
-    lingering: RefCell<BTreeSet<SessionId>>,
+    closing: RefCell<BTreeSet<SessionId>>,
     /// Lines and the draft that are to be written; the newest counts.
     unwritten: RefCell<BTreeMap<SessionId, SessionSummary>>,
     draft: RefCell<Option<(SessionId, String)>>,
@@ -77,24 +78,26 @@ pub(crate) struct Desk {
     looking: Cell<bool>,
 }
 
-impl Desk {
+impl TabController {
     /// Sets the tab up and opens its session: the one in the address, or a new one.
     pub(crate) async fn open(state: PageState, address: address::Fragment) -> Rc<Self> {
         let store = Store::open().await;
-        let desk = Rc::new_cyclic(|me: &Weak<Self>| {
+        let tab = Rc::new_cyclic(|me: &Weak<Self>| {
             let (pairs, hears) = (me.clone(), me.clone());
             Self {
-                tab: Uuid::new_v4(),
+                id: Uuid::new_v4(),
                 store,
                 pairing: Rc::new(Pairing::new(move || with(&pairs, Self::pairing_changed))),
                 me: me.clone(),
                 state,
-                news: Channel::join("meanwhile.sessions", move |news| with(&hears, |desk| desk.hear(news))),
-                lines: RefCell::default(),
+                broadcast: Channel::join("meanwhile.sessions", move |broadcast| {
+                    with(&hears, |tab| tab.hear(broadcast));
+                }),
+                summaries: RefCell::default(),
                 held: RefCell::default(),
-                seats: RefCell::default(),
+                handles: RefCell::default(),
                 shown: Cell::new(None),
-                lingering: RefCell::default(),
+                closing: RefCell::default(),
                 unwritten: RefCell::default(),
                 draft: RefCell::default(),
                 kept_draft: RefCell::default(),
@@ -102,78 +105,80 @@ impl Desk {
                 looking: Cell::new(false),
             }
         });
-        let me = desk.me.clone();
-        page::listen(move |moment| with(&me, |desk| desk.moment(moment)));
-        desk.settings_changed();
+        let me = tab.me.clone();
+        page::listen(move |page_event| with(&me, |tab| tab.page_event(page_event)));
+        tab.settings_changed();
         state.notifications.set(notify::permission());
-        let lines = desk.store.summaries().await.unwrap_or_default();
-        desk.lines.replace(lines.into_iter().map(|line| (line.session, line)).collect());
-        desk.pair(address.code).await;
+        let lines = tab.store.summaries().await.unwrap_or_default();
+        tab.summaries.replace(lines.into_iter().map(|line| (line.session, line)).collect());
+        tab.pair(address.code).await;
         match address.session {
-            Some(session) => desk.visit(session).await,
-            None => desk.switch(new_session()),
+            Some(session) => tab.visit(session).await,
+            None => tab.switch(new_session()),
         }
-        desk
+        tab
     }
 
     /// Does what the person at the page wants.
-    pub(crate) fn wish(&self, wish: Wish) {
-        match wish {
-            Wish::Agent(wish) => self.to_agent(self.shown.get(), wish),
-            Wish::AgentOf(session, wish) => self.to_agent(Some(session), wish),
-            Wish::NewSession => self.switch(new_session()),
-            Wish::GoOnAnew(words) => {
+    pub(crate) fn run(&self, command: PageCommand) {
+        match command {
+            PageCommand::Agent(command) => self.to_agent(self.shown.get(), command),
+            PageCommand::AgentOf(session, command) => self.to_agent(Some(session), command),
+            PageCommand::NewSession => self.switch(new_session()),
+            PageCommand::GoOnAnew(words) => {
                 self.switch(new_session());
                 self.state.draft.set(words.clone());
-                self.wish(Wish::SaveDraft(words));
+                self.run(PageCommand::SaveDraft(words));
             }
-            Wish::OpenSession(session) => self.switch(session),
-            Wish::RenameSession(session, title) => {
-                self.start(|desk| async move { desk.rename(session, title).await });
+            PageCommand::OpenSession(session) => self.switch(session),
+            PageCommand::RenameSession(session, title) => {
+                self.start(|tab| async move { tab.rename(session, title).await });
             }
-            Wish::DeleteSession(session) => self.start(|desk| async move { desk.delete(session).await }),
-            Wish::TakeOver => {
-                if let Some(seat) = self.seat() {
-                    seat.take_over();
+            PageCommand::DeleteSession(session) => self.start(|tab| async move { tab.delete(session).await }),
+            PageCommand::TakeOver => {
+                if let Some(handle) = self.handle() {
+                    handle.take_over();
                 }
             }
-            Wish::SaveSettings(settings) => self.settle(kept::save_settings(&settings)),
-            Wish::SetKey(key) => self.settle(kept::save_key(&key)),
-            Wish::ForgetKey => {
-                kept::forget_key();
+            PageCommand::SaveSettings(settings) => self.settle(local_storage::save_settings(&settings)),
+            PageCommand::SetKey(key) => self.settle(local_storage::save_key(&key)),
+            PageCommand::ForgetKey => {
+                local_storage::forget_key();
                 self.settle(Ok(()));
             }
-            Wish::SubmitPairing(text) => self.start(|desk| async move { desk.pairing.submit(&text).await }),
-            Wish::ShowCall(call) => self.start(|desk| async move {
-                let request = desk.log().await.and_then(|log| {
+            PageCommand::SubmitPairing(text) => {
+                self.start(|tab| async move { tab.pairing.submit(&text).await });
+            }
+            PageCommand::ShowCall(call) => self.start(|tab| async move {
+                let request = tab.log().await.and_then(|log| {
                     agent::transcript::request_of_call(&log, call)
                         .ok_or_else(|| "the log does not hold this call any more".to_owned())
                 });
-                desk.state.call_view.set(Some(CallView { call, request }));
+                tab.state.call_view.set(Some(CallView { call, request }));
             }),
-            Wish::Export => self.start(|desk| async move { desk.try_it(desk.export().await) }),
-            Wish::Replay => self.start(|desk| async move {
-                let session = desk.shown.get();
-                match desk.log().await {
-                    Ok(_) if desk.shown.get() != session => {}
-                    Ok(log) => desk.state.replay.set(Some(log)),
-                    Err(words) => desk.complain(&words),
+            PageCommand::Export => self.start(|tab| async move { tab.try_it(tab.export().await) }),
+            PageCommand::Replay => self.start(|tab| async move {
+                let session = tab.shown.get();
+                match tab.log().await {
+                    Ok(_) if tab.shown.get() != session => {}
+                    Ok(log) => tab.state.replay.set(Some(log)),
+                    Err(words) => tab.complain(&words),
                 }
             }),
-            Wish::WholeLog(task) => {
-                self.start(|desk| async move { desk.try_it(desk.open_log(&task).await) });
+            PageCommand::WholeLog(task) => {
+                self.start(|tab| async move { tab.try_it(tab.open_log(&task).await) });
             }
-            Wish::SaveLog(task) => {
-                self.start(|desk| async move { desk.try_it(desk.save_log(&task).await) });
+            PageCommand::SaveLog(task) => {
+                self.start(|tab| async move { tab.try_it(tab.save_log(&task).await) });
             }
-            Wish::CopyLog(task) => self.start(|desk| async move { desk.copy_log(&task).await }),
-            Wish::SaveDraft(text) => {
+            PageCommand::CopyLog(task) => self.start(|tab| async move { tab.copy_log(&task).await }),
+            PageCommand::SaveDraft(text) => {
                 let session = self.shown.get();
                 self.draft.replace(session.map(|session| (session, text)));
                 self.write_on();
             }
-            Wish::AllowNotifications => {
-                self.start(|desk| async move { desk.state.notifications.set(notify::ask().await) });
+            PageCommand::AllowNotifications => {
+                self.start(|tab| async move { tab.state.notifications.set(notify::ask().await) });
             }
         }
     }
@@ -188,15 +193,15 @@ impl Desk {
     /// A session that runs here has a new line.
     pub(super) fn index(&self, line: SessionSummary) {
         let session = line.session;
-        if kept::begun() == Some(session) {
-            kept::set_begun(None);
+        if local_storage::begun() == Some(session) {
+            local_storage::set_begun(None);
         }
-        let seat = self.seats.borrow().get(&session).cloned();
-        if let Some(seat) = seat {
-            seat.index(line.clone());
+        let handle = self.handles.borrow().get(&session).cloned();
+        if let Some(handle) = handle {
+            handle.index(line.clone());
         }
-        self.news.say(&News::Line(line.clone()));
-        self.lines.borrow_mut().insert(session, line.clone());
+        self.broadcast.say(&Broadcast::Summary(line.clone()));
+        self.summaries.borrow_mut().insert(session, line.clone());
         self.unwritten.borrow_mut().insert(session, line);
         self.write_on();
         self.list();
@@ -204,16 +209,16 @@ impl Desk {
 
     /// Adds a rule to the settings.
     pub(super) fn add_rule(&self, rule: Rule) {
-        self.settle(kept::add_rule(rule));
+        self.settle(local_storage::add_rule(rule));
     }
 
-    /// A seat's role changed.
-    pub(super) fn seats_changed(&self) {
-        self.start(|desk| async move {
-            desk.tell_role();
-            desk.list();
-            desk.news.say(&News::Locks);
-            desk.look_at_locks().await;
+    /// A handle's role changed.
+    pub(super) fn handles_changed(&self) {
+        self.start(|tab| async move {
+            tab.tell_role();
+            tab.list();
+            tab.broadcast.say(&Broadcast::Locks);
+            tab.look_at_locks().await;
         });
     }
 
@@ -222,18 +227,18 @@ impl Desk {
         self.state.toast(Tone::Bad, words.to_owned());
     }
 
-    fn to_agent(&self, session: Option<SessionId>, wish: Command) {
-        let seat = session.and_then(|session| self.seats.borrow().get(&session).cloned());
-        match seat {
-            Some(seat) => seat.wish(wish),
+    fn to_agent(&self, session: Option<SessionId>, command: Command) {
+        let handle = session.and_then(|session| self.handles.borrow().get(&session).cloned());
+        match handle {
+            Some(handle) => handle.run(command),
             // Of a session that was closed meanwhile.
             None if session.is_some() => {}
             None => self.complain("the page has not started yet"),
         }
     }
 
-    fn seat(&self) -> Option<Rc<Seat>> {
-        self.seats.borrow().get(&self.shown.get()?).cloned()
+    fn handle(&self) -> Option<Rc<SessionHandle>> {
+        self.handles.borrow().get(&self.shown.get()?).cloned()
     }
 
     /// Shows the session that an address names. Without its log it would begin anew under the same name, and take the results of
@@ -250,8 +255,9 @@ impl Desk {
     }
 
     async fn is_ours(&self, session: SessionId) -> bool {
-        let open = self.lines.borrow().contains_key(&session) || self.seats.borrow().contains_key(&session);
-        open || kept::begun() == Some(session)
+        let open =
+            self.summaries.borrow().contains_key(&session) || self.handles.borrow().contains_key(&session);
+        open || local_storage::begun() == Some(session)
             || self.store.knows(session).await.unwrap_or_default()
             || lock::held().await.contains_key(&session)
     }
@@ -269,10 +275,10 @@ impl Desk {
         self.write_on();
     }
 
-    fn everywhere(&self, tell: impl Fn(&Seat)) {
-        let seats: Vec<_> = self.seats.borrow().values().cloned().collect();
-        for seat in seats {
-            tell(&seat);
+    fn everywhere(&self, tell: impl Fn(&SessionHandle)) {
+        let handles: Vec<_> = self.handles.borrow().values().cloned().collect();
+        for handle in handles {
+            tell(&handle);
         }
     }
 
@@ -291,51 +297,51 @@ impl Desk {
         if self.state.replay.with_untracked(Option::is_some) {
             self.state.replay.set(None);
         }
-        let open = self.seats.borrow().get(&session).cloned();
-        if let Some(seat) = open {
-            seat.show_whole();
-        } else if let Some(desk) = self.me.upgrade() {
-            let seat = Seat::open(&desk, session);
-            self.seats.borrow_mut().insert(session, seat);
+        let open = self.handles.borrow().get(&session).cloned();
+        if let Some(handle) = open {
+            handle.show_whole();
+        } else if let Some(tab) = self.me.upgrade() {
+            let handle = SessionHandle::open(&tab, session);
+            self.handles.borrow_mut().insert(session, handle);
         }
         if let Some(before) = before {
-            self.tidy(before);
+            self.close_when_idle(before);
         }
-        self.seats_changed();
+        self.handles_changed();
         self.list();
-        let left = kept::take_draft(session);
-        self.start(|desk| async move {
-            let kept = desk.store.draft(session).await.unwrap_or_default();
-            if desk.shown.get() != Some(session) {
+        let left = local_storage::take_draft(session);
+        self.start(|tab| async move {
+            let kept = tab.store.draft(session).await.unwrap_or_default();
+            if tab.shown.get() != Some(session) {
                 return;
             }
-            desk.kept_draft.replace(kept.clone());
+            tab.kept_draft.replace(kept.clone());
             // Whoever has begun to write meanwhile goes on.
-            if desk.state.draft.with_untracked(String::is_empty) {
-                desk.state.draft.set(left.clone().unwrap_or(kept));
+            if tab.state.draft.with_untracked(String::is_empty) {
+                tab.state.draft.set(left.clone().unwrap_or(kept));
             }
             if let Some(left) = left {
-                desk.wish(Wish::SaveDraft(left));
+                tab.run(PageCommand::SaveDraft(left));
             }
         });
     }
 
     /// Closes a session that is not shown, once it has nothing to do.
-    fn tidy(&self, session: SessionId) {
-        if !self.lingering.borrow_mut().insert(session) {
+    fn close_when_idle(&self, session: SessionId) {
+        if !self.closing.borrow_mut().insert(session) {
             return;
         }
-        self.start(|desk| async move {
+        self.start(|tab| async move {
             loop {
-                TimeoutFuture::new(LINGER).await;
-                let idle = desk.seats.borrow().get(&session).is_none_or(|seat| seat.is_idle());
-                if idle || desk.shown.get() == Some(session) {
+                TimeoutFuture::new(IDLE_GRACE).await;
+                let idle = tab.handles.borrow().get(&session).is_none_or(|handle| handle.is_idle());
+                if idle || tab.shown.get() == Some(session) {
                     break;
                 }
             }
-            desk.lingering.borrow_mut().remove(&session);
-            if desk.shown.get() != Some(session) {
-                desk.close(session);
+            tab.closing.borrow_mut().remove(&session);
+            if tab.shown.get() != Some(session) {
+                tab.close(session);
             }
         });
     }
@@ -343,19 +349,19 @@ impl Desk {
     /// Opens anew what was halted for nothing.
     fn open_again(&self, session: SessionId) {
         self.close(session);
-        if let Some(desk) = self.me.upgrade() {
-            let seat = Seat::open(&desk, session);
-            self.seats.borrow_mut().insert(session, seat);
+        if let Some(tab) = self.me.upgrade() {
+            let handle = SessionHandle::open(&tab, session);
+            self.handles.borrow_mut().insert(session, handle);
         }
         if self.shown.get() != Some(session) {
-            self.tidy(session);
+            self.close_when_idle(session);
         }
     }
 
     fn close(&self, session: SessionId) {
-        let seat = self.seats.borrow_mut().remove(&session);
-        if let Some(seat) = seat {
-            seat.close();
+        let handle = self.handles.borrow_mut().remove(&session);
+        if let Some(handle) = handle {
+            handle.close();
         }
     }
 
@@ -372,9 +378,9 @@ impl Desk {
     }
 
     fn settings_changed(&self) {
-        let settings = kept::settings();
+        let settings = local_storage::settings();
         self.state.settings.set(settings.clone());
-        self.everywhere(|seat| seat.tell(Event::Settings(settings.clone())));
+        self.everywhere(|handle| handle.tell(Event::Settings(settings.clone())));
     }
 
     /// Finds out whether this browser is paired; without waiting for a runner that does not answer.
@@ -391,65 +397,65 @@ impl Desk {
             self.complain(&words);
         }
         if self.pairing.problem().is_none() {
-            self.everywhere(|seat| seat.tell(Event::Command(Command::Reconnect)));
+            self.everywhere(|handle| handle.tell(Event::Command(Command::Reconnect)));
         }
     }
 
     /// Tells the page what this tab is to its session.
     fn tell_role(&self) {
-        let Some(seat) = self.seat() else { return };
+        let Some(handle) = self.handle() else { return };
         let ownership = match self.pairing.problem() {
-            Some(reason) if !matches!(seat.ownership(), Ownership::Following) => {
+            Some(reason) if !matches!(handle.ownership(), Ownership::Following) => {
                 Ownership::Unpaired { reason }
             }
-            Some(_) | None => seat.ownership(),
+            Some(_) | None => handle.ownership(),
         };
         self.state.ownership.set(ownership);
         self.state.storage_problem.set(self.store.problem());
     }
 
-    /// Another tab has news.
-    fn hear(&self, news: News) {
-        match news {
-            News::Line(line) => {
-                self.lines.borrow_mut().insert(line.session, line);
+    /// Another tab has told all others something.
+    fn hear(&self, broadcast: Broadcast) {
+        match broadcast {
+            Broadcast::Summary(line) => {
+                self.summaries.borrow_mut().insert(line.session, line);
                 self.list();
             }
-            News::Gone { session } => self.forget(session),
-            News::Locks => self.start(|desk| async move { desk.look_at_locks().await }),
+            Broadcast::Gone { session } => self.forget(session),
+            Broadcast::Locks => self.start(|tab| async move { tab.look_at_locks().await }),
         }
     }
 
     /// Something happened to the page.
-    fn moment(&self, moment: Moment) {
-        match moment {
-            Moment::Visible => {
+    fn page_event(&self, page_event: PageEvent) {
+        match page_event {
+            PageEvent::Visible => {
                 let visible = !hidden();
                 if visible {
                     self.come_back();
                 } else {
                     self.leave();
                 }
-                self.everywhere(|seat| seat.tell(Event::Visible(visible)));
-                self.start(|desk| async move { desk.look_at_locks().await });
+                self.everywhere(|handle| handle.tell(Event::Visible(visible)));
+                self.start(|tab| async move { tab.look_at_locks().await });
             }
-            Moment::Online => self.everywhere(|seat| seat.tell(Event::Online)),
-            Moment::Leaves => {
+            PageEvent::Online => self.everywhere(|handle| handle.tell(Event::Online)),
+            PageEvent::Leaves => {
                 self.leave();
-                self.news.say(&News::Locks);
+                self.broadcast.say(&Broadcast::Locks);
             }
-            Moment::Settings => self.settings_changed(),
-            Moment::Paired => self.start(|desk| async move { desk.pairing.reread().await }),
-            Moment::Address => {
+            PageEvent::Settings => self.settings_changed(),
+            PageEvent::Paired => self.start(|tab| async move { tab.pairing.reread().await }),
+            PageEvent::Address => {
                 let address = address::take();
                 if let Some(session) = address.session {
-                    self.start(|desk| async move { desk.visit(session).await });
+                    self.start(|tab| async move { tab.visit(session).await });
                 } else {
                     address::show(self.shown.get());
                 }
-                self.start(|desk| async move {
+                self.start(|tab| async move {
                     if address.code.is_some() {
-                        desk.pairing.begin(address.code).await;
+                        tab.pairing.begin(address.code).await;
                     }
                 });
             }
@@ -457,8 +463,8 @@ impl Desk {
     }
 
     fn start<F: Future<Output = ()> + 'static>(&self, work: impl FnOnce(Rc<Self>) -> F) {
-        if let Some(desk) = self.me.upgrade() {
-            spawn_local(work(desk));
+        if let Some(tab) = self.me.upgrade() {
+            spawn_local(work(tab));
         }
     }
 }
@@ -466,21 +472,21 @@ impl Desk {
 /// The browser's name for this tab, as it is known by a session that runs here.
 fn own_name<'a>(
     held: &'a BTreeMap<SessionId, String>,
-    seats: &BTreeMap<SessionId, Rc<Seat>>,
+    handles: &BTreeMap<SessionId, Rc<SessionHandle>>,
 ) -> Option<&'a String> {
     held.iter()
-        .find(|(session, _)| seats.get(session).is_some_and(|seat| seat.drives()))
+        .find(|(session, _)| handles.get(session).is_some_and(|handle| handle.drives()))
         .map(|(_, name)| name)
 }
 
-fn with(desk: &Weak<Desk>, run: impl FnOnce(&Desk)) {
-    if let Some(desk) = desk.upgrade() {
-        run(&desk);
+fn with(tab: &Weak<TabController>, run: impl FnOnce(&TabController)) {
+    if let Some(tab) = tab.upgrade() {
+        run(&tab);
     }
 }
 
 fn new_session() -> SessionId {
     let session = SessionId(Uuid::new_v4());
-    kept::set_begun(Some(session));
+    local_storage::set_begun(Some(session));
     session
 }
