@@ -4,15 +4,19 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use agent::CallId;
+use agent::view::{DrainedLine, Lane, Patch, Row, RowKind, Span, Tone, ToolCard, ToolState, Waiting};
 use leptos::prelude::*;
 use send_wrapper::SendWrapper;
+use shared::Timestamp;
 use wasm_bindgen::JsCast;
 use wasm_bindgen_test::{wasm_bindgen_test as test, wasm_bindgen_test_configure};
 use web_sys::{Element, HtmlElement, HtmlInputElement, HtmlSelectElement};
 
 use super::focus::{autofocus, autoselect, kept, while_shown};
 use super::prose::Prose;
-use crate::state::Stream;
+use super::{Dispatch, Page, PageState};
+use crate::state::{Ownership, Stream};
 
 wasm_bindgen_test_configure!(run_in_browser);
 
@@ -287,4 +291,101 @@ async fn what_grows_keeps_what_is_as_before() {
     tail.set("another".to_owned());
     settled().await;
     assert_eq!(said(&stage), "another");
+}
+
+/// A patch for each kind of row, and one for each of the other panels.
+fn patches() -> Vec<Patch> {
+    let task = crate::state::tests::task("b1", 5);
+    let card = |index, state, subject: &str| {
+        let card = ToolCard::new(CallId(1), index, "bash".to_owned(), state);
+        ToolCard { subject: subject.to_owned(), task: Some(task.id.clone()), ..card }
+    };
+    let asks =
+        ToolState::Asks { reason: "It is not known.".to_owned(), always: Vec::new(), dangers: Vec::new() };
+    let done = ToolCard {
+        output: "out".to_owned(),
+        diff: "-old\n+new\n".to_owned(),
+        ..card(0, ToolState::Done, "ls")
+    };
+    let line = DrainedLine {
+        task: task.id.clone(),
+        status: "completed".to_owned(),
+        text: "over".to_owned(),
+        tone: Tone::Good,
+    };
+    let markdown = "# Head\n\n- [x] *one*\n- `two`\n\n> [three](https://a.b)\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n\n```rust\nfn main() {}\n";
+    let rows = [
+        RowKind::User { text: "my words".to_owned() },
+        RowKind::Text { text: markdown.to_owned(), live: true },
+        RowKind::Thinking { text: "a thought".to_owned(), live: false },
+        RowKind::Tool(Box::new(done)),
+        RowKind::Tool(Box::new(card(1, asks, "rm x"))),
+        RowKind::Drained { call: CallId(1), lines: vec![line] },
+        RowKind::Notice { tone: Tone::Bad, text: "a fault".to_owned(), retry: true },
+    ];
+    let span = |id, lane| Span {
+        id,
+        lane,
+        start: Timestamp(1_000),
+        end: None,
+        label: "a span".to_owned(),
+        tone: Tone::Good,
+    };
+    let rows = rows.into_iter().zip(1..).map(|(kind, id)| Row { id, at: Timestamp(id), kind });
+    rows.map(|row| Patch::Row(Box::new(row)))
+        .chain([
+            Patch::Tasks(vec![task.clone()]),
+            Patch::Span(span(1, Lane::Call)),
+            Patch::Span(span(2, Lane::Task { task: task.id.clone() })),
+            Patch::Queue(vec![Waiting::Words { id: 1, text: "words that wait".to_owned(), steer: false }]),
+            Patch::Toast { tone: Tone::Plain, text: "a toast".to_owned() },
+        ])
+        .collect()
+}
+
+#[test]
+async fn each_panel_is_drawn_from_patches_and_goes_again() {
+    let state = Rc::new(RefCell::new(None));
+    let made = state.clone();
+    let stage = mounted(move || {
+        let page = PageState::new();
+        made.replace(Some(page));
+        provide_context(page);
+        provide_context(Dispatch::new(|_| ()));
+        view! { <Page/> }
+    });
+    let page = state.take().expect("the page is made at once");
+    settled().await;
+    assert!(said(&stage).contains("Try the lesson"), "{}", said(&stage));
+    let count = |what: &str| stage.query_selector_all(what).expect("a selector").length();
+    page.take_in(patches());
+    page.ownership.set(Ownership::Driving);
+    settled().await;
+    for (what, times) in [
+        (".me", 1),
+        (".prose h3, .prose ul, .prose blockquote, .prose table, .prose .code", 5),
+        ("details.thinking", 1),
+        (".tool", 1),
+        (".tool .diff .line", 2),
+        (".approval", 1),
+        (".completions li", 1),
+        (".notice", 1),
+        (".task", 1),
+        (".timeline .bar", 2),
+        (".queue .words li", 1),
+        (".toast", 1),
+    ] {
+        assert_eq!(count(what), times, "{what}");
+    }
+    find::<HtmlElement>(&stage, ".task .open").click();
+    find::<HtmlElement>(&stage, "[aria-label=Settings]").click();
+    settled().await;
+    assert_eq!((count(".task .screen"), count("dialog.modal")), (1, 1));
+    page.replay.set(Some(Vec::new()));
+    settled().await;
+    assert_eq!((count("[aria-label=Replay] input[type=range]"), count(".me"), count(".task")), (1, 0, 1));
+    page.replay.set(None);
+    page.ownership.set(Ownership::Unpaired { reason: "a reason".to_owned() });
+    settled().await;
+    assert_eq!((count(".unpaired .reason"), count(".workbench")), (1, 0));
 }
