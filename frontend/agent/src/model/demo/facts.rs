@@ -130,7 +130,7 @@ impl Facts {
                 self.began(&task.id, &task.command);
             }
             Record::CompletionReceived { event: TaskEvent::Ended { task, excerpt }, .. } => {
-                self.ended(task, excerpt)
+                self.ended(task, excerpt);
             }
             Record::Missed { ends, .. } => {
                 for task in ends {
