@@ -59,7 +59,7 @@ fn ten_ends_at_once_make_one_turn() {
         let all = || scene.read("ended").filter(|ended| ended.lines().count() == 10).map(drop);
         wait::until("all ten end", all).await;
         scene.runner.go_on();
-        page.says("All ten are done.").await;
+        page.says("All 10 are done.").await;
         page.over().await;
         page.tasks("good", 10).await;
         let log = page.log().await;
