@@ -6,9 +6,11 @@
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::entry::TaskEntry;
 
@@ -18,6 +20,9 @@ const CHUNK: usize = 64 * 1024;
 const WAITING: usize = 128 * 1024;
 /// Rounds of reading what is left once nobody of the task should write any more.
 const ROUNDS: usize = 64;
+/// How long the end of the output is waited for once nobody of the task should hold it.
+const QUIET: Duration = Duration::from_millis(250);
+
 thread_local! {
     /// One buffer for all tasks that a thread reads for.
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; CHUNK]);
@@ -67,17 +72,29 @@ impl Output {
         written
     }
 
-    /// Takes what is there now, and waits until all is written: nobody of the task writes any more, or should.
+    /// Takes all that is still to come, and waits until it is written: nobody of the task writes any more, or should.
     pub(super) async fn rest(&mut self) {
         for _ in 0..ROUNDS {
-            let taken = self.take();
-            while !self.is_written() {
-                self.write();
-                finished(&mut self.writing).await;
+            self.flush().await;
+            if self.pipe.is_none() {
+                return;
             }
-            if taken == 0 {
-                break;
+            // Its end is there at once, unless somebody else's process holds it.
+            match timeout(QUIET, readable(self.pipe.as_ref())).await {
+                Ok(Ok(())) => {
+                    self.take();
+                }
+                Ok(Err(_)) | Err(_) => return,
             }
+        }
+        self.flush().await;
+    }
+
+    /// Waits until all that was read is in the log.
+    async fn flush(&mut self) {
+        while !self.is_written() {
+            self.write();
+            finished(&mut self.writing).await;
         }
     }
 
