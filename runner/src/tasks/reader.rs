@@ -147,3 +147,34 @@ async fn readable(pipe: Option<&pipe::Receiver>) -> io::Result<()> {
         None => std::future::pending().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use shared::task::Task;
+    use shared::{OpId, SessionId, TaskId, Timestamp};
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::sync::mpsc;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::tasks::entry::Phase;
+    use crate::tasks::log::Log;
+
+    /// So much had been read before the disk had taken it that nothing more could be, when the task ended.
+    #[tokio::test]
+    async fn the_last_is_read_though_the_disk_is_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log::new(folder.path().join("log"), 1 << 20, 1 << 20, Arc::default());
+        let (session, op) = (SessionId(Uuid::nil()), OpId(Uuid::nil()));
+        let task = Task::new(TaskId("a".into()), session, op, "true".into(), "/".into(), Timestamp(0));
+        let entry = Arc::new(TaskEntry::new(task, log, Phase::Running, mpsc::channel(1).0));
+        let (mut printing, pipe) = pipe::pipe().unwrap();
+        let mut output = Output::new(Arc::clone(&entry), pipe);
+        output.waiting = vec![b'x'; WAITING];
+        printing.write_all(b"the end").await.unwrap();
+        drop(printing);
+        output.rest().await;
+        assert_eq!(entry.log.total(), WAITING as u64 + 7);
+        assert!(output.is_over());
+    }
+}
