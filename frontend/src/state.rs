@@ -23,6 +23,7 @@ use agent::CallId;
 use agent::effect::SessionSummary;
 use agent::record::Entry;
 use agent::settings::{Mode, ModelChoice, Settings};
+use agent::transcript::SentRequest;
 use agent::view::{Drain, LinkView, Patch, Span, Spent, Status, Tone, TurnView, Waiting};
 use leptos::prelude::*;
 use shared::protocol::Stats;
@@ -128,8 +129,8 @@ pub enum Notifications {
 pub struct CallView {
     /// Which call.
     pub call: CallId,
-    /// Its request as it was sent: the whole body, or why it is not there any more.
-    pub request: Result<serde_json::Value, String>,
+    /// What was sent, or why it is not there any more.
+    pub request: Result<SentRequest, String>,
 }
 
 /// A link that pairs another browser.

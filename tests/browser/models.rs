@@ -2,6 +2,7 @@
 
 use e2e::browser;
 use e2e::fake_anthropic::{FakeAnthropic, KEY, answer, refuse, say};
+use e2e::fake_chat::{FakeChat, says};
 use e2e::gate::Gate;
 use e2e::runner::Options;
 use serde_json::json;
@@ -73,6 +74,47 @@ fn a_key_of_ones_own_stays_in_the_page() {
         page.tab.until("the key is kept here", kept, &[KEY.into()]).await;
         page.press("Forget it").await;
         page.tab.until("the key is gone", &kept.replace("return ", "return !"), &[KEY.into()]).await;
+        stage.finish().await;
+    });
+}
+
+/// A server on one's own machine that speaks chat completions: no key, a name and an address, and the lesson works.
+#[test]
+fn a_server_of_ones_own_is_asked_by_chat_completions() {
+    play("a_server_of_ones_own_is_asked_by_chat_completions", async |stage| {
+        let model = FakeChat::steps([
+            says("I start it.").call("background_run", json!({"command": "sleep 1; echo built"})),
+            says("It runs."),
+            says("It is built."),
+        ])
+        .await;
+        let scene =
+            Scene::open(stage, Options::default().connect(&model.origin()), &browser::Options::default())
+                .await;
+        let page = &scene.page;
+        page.mode("Asks nothing").await;
+        page.press("Settings").await;
+        page.tab.click(".choice:nth-of-type(5) input").await;
+        page.tab.click("input[list=models]").await;
+        page.tab.type_keys("qwen3-coder").await;
+        page.tab.click("input[type=url]").await;
+        page.tab.type_keys(model.url()).await;
+        page.press("Close").await;
+        page.say("Build it").await;
+        page.says("It is built.").await;
+        page.idle().await;
+        let requests = model.requests();
+        assert_eq!(requests.len(), 3);
+        for request in &requests {
+            assert!(!request.headers.contains_key("authorization"), "there is no key to send");
+            assert!(!request.headers.contains_key("x-api-key"));
+            assert_eq!(request.body["model"], "qwen3-coder");
+        }
+        let last = requests[2].body["messages"].as_array().and_then(|messages| messages.last());
+        let injected = last.and_then(|message| message["content"].as_str()).unwrap_or_default();
+        assert!(injected.starts_with("<background-results") && injected.contains("built"), "{injected}");
+        page.reload().await;
+        page.says("It is built.").await;
         stage.finish().await;
     });
 }

@@ -6,7 +6,8 @@
 use std::net::SocketAddr;
 use std::process::Stdio;
 
-use agent::settings::{Provider, Settings};
+use agent::model::Api;
+use agent::settings::{Direct, Provider};
 use e2e::fake_anthropic::KEY;
 use e2e::native_shell::{Session, auto};
 use e2e::runner::{Options, Runner};
@@ -21,8 +22,12 @@ use tokio::process::Child;
 use crate::{Case, node};
 
 pub(crate) const CASES: &[Case] = &[
-    Case { name: "a scripted conversation, through the relay", run: || conversation(Provider::Relay) },
-    Case { name: "a scripted conversation, directly", run: || conversation(Provider::Direct) },
+    Case {
+        name: "a scripted conversation, through the relay",
+        run: || conversation(Provider::Relay, Api::Messages),
+    },
+    Case { name: "a scripted conversation, directly", run: || conversation(Provider::Direct, Api::Messages) },
+    Case { name: "the same by chat completions", run: || conversation(Provider::Direct, Api::Chat) },
 ];
 
 /// Ends when the file is there, or after a minute, so that nothing is left.
@@ -49,7 +54,7 @@ fn script() -> Value {
     ]})
 }
 
-fn conversation(way: Provider) -> String {
+fn conversation(way: Provider, api: Api) -> String {
     play(async {
         let mock = Mock::start(&script()).await;
         let mut options = Options::default();
@@ -57,7 +62,9 @@ fn conversation(way: Provider) -> String {
         options.environment.insert("ANTHROPIC_API_KEY".to_owned(), KEY.to_owned());
         let runner = Runner::with(options).await;
         let client = runner.pair().await;
-        let settings = Settings { has_key: true, base_url: mock.url(), ..auto(way) };
+        let mut settings = auto(way);
+        settings.model.api = api;
+        settings.set_direct(api, Direct { has_key: true, base_url: mock.url() });
         let session = Session::open(&client, settings).await;
 
         session.say("Run the tests in the background and take notes.");
@@ -82,16 +89,16 @@ fn conversation(way: Provider) -> String {
         let all = session.view().texts().join("\n");
         assert!(all.contains("123456"), "a character that was cut in two does no harm: {all}");
 
-        check_journal(&mock.journal().await);
+        check_journal(&mock.journal().await, api.codec().wire().path);
         "6 requests: 3 tools with real commands, a background task's result injected once by itself, \
          a 429 waited for and tried again"
             .to_owned()
     })
 }
 
-fn check_journal(journal: &Value) {
+fn check_journal(journal: &Value, path: &str) {
     let entries = journal.as_array().unwrap_or_else(|| panic!("no journal: {journal}"));
-    let calls: Vec<&Value> = entries.iter().filter(|entry| entry["path"] == "/v1/messages").collect();
+    let calls: Vec<&Value> = entries.iter().filter(|entry| entry["path"] == path).collect();
     let statuses: Vec<u64> = calls.iter().filter_map(|call| call["response"]["status"].as_u64()).collect();
     assert_eq!(statuses, [200, 200, 200, 200, 429, 200], "{journal}");
     // The system prompt, which the journal shows among the messages, speaks of such notices too.

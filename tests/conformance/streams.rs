@@ -5,7 +5,7 @@
 //! that are no JSON, which the SDK refuses, are kept as the text that they are.
 
 use agent::model::answer::{Outcome, keep};
-use agent::model::{ModelEvent, Stop, Stream};
+use agent::model::{Api, ModelEvent, Stop};
 use e2e::stage::play;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ fn known() -> Vec<Known> {
 
 /// The stream as it is parsed from these pieces.
 fn read(pieces: &[&[u8]]) -> (Vec<ModelEvent>, Outcome) {
-    let mut stream = Stream::new();
+    let mut stream = Api::Messages.stream();
     let kind = ("content-type".to_owned(), "text/event-stream".to_owned());
     stream.head(200, &BTreeMap::from([kind]));
     let mut events = Vec::new();

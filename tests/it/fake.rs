@@ -1,6 +1,6 @@
 //! The fake model itself: that it speaks the wire, and that it refuses what the API would refuse.
 
-use agent::model::{ModelEvent, Stream};
+use agent::model::{Api, ModelEvent, Stream};
 use e2e::fake_anthropic::{FakeAnthropic, KEY, answer, refuse, say};
 use e2e::gate::Gate;
 use e2e::stage::play;
@@ -33,7 +33,7 @@ async fn stream(model: &FakeAnthropic, body: &Value) -> (Vec<ModelEvent>, Stream
         .iter()
         .map(|(name, value)| (name.to_string(), value.to_str().expect("it is text").to_owned()))
         .collect();
-    let mut stream = Stream::new();
+    let mut stream = Api::Messages.stream();
     stream.head(answer.status().as_u16(), &headers);
     let mut events = Vec::new();
     let mut pieces = answer.bytes_stream();

@@ -92,12 +92,23 @@ fn without_waking_a_result_goes_with_the_next_words() {
 #[test]
 fn turns_that_start_themselves_have_a_budget_until_the_person_speaks() {
     play(async {
-        // A model that starts a new task whenever it hears that one ended would go on for ever.
-        let scene = Scene::by(|request| {
+        // A model that starts a new task whenever it hears that one ended would go on for ever. Each ends only after the turn that began it
+        // has its last answer, or its result would come within that turn.
+        let gates = tempfile::TempDir::new().expect("there is a temporary folder");
+        let folder = gates.path().to_owned();
+        let mut begun = 0;
+        let scene = Scene::by(move |request| {
             let last = request.last_text();
             if request.results().is_empty() && !last.contains("Enough") {
-                answer().tool("background_run", json!({"command": "true"}))
+                begun += 1;
+                let gate = folder.join(begun.to_string());
+                let wait = format!(
+                    "n=0; while [ ! -e {} ] && [ $n -lt 3000 ]; do sleep 0.02; n=$((n+1)); done",
+                    gate.display()
+                );
+                answer().tool("background_run", json!({"command": wait}))
             } else {
+                std::fs::write(folder.join(begun.to_string()), "").expect("the folder takes files");
                 say("Next, please.")
             }
         })

@@ -9,6 +9,7 @@
 pub mod browser;
 pub mod cable;
 pub mod fake_anthropic;
+pub mod fake_chat;
 pub mod gate;
 pub mod log;
 pub mod native_shell;

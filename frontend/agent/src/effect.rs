@@ -6,6 +6,8 @@ use shared::{SessionId, Timestamp};
 use std::collections::BTreeMap;
 
 use crate::call::CallId;
+use crate::model::Api;
+use crate::model::codec::KeyHeader;
 use crate::model::demo;
 use crate::record::Entry;
 use crate::settings::Rule;
@@ -75,12 +77,16 @@ pub struct ModelCall {
 pub enum Target {
     /// Nobody: the demo's answer is played by the shell with its pauses.
     Demo(Vec<demo::Chunk>),
-    /// `POST` to this URL. The shell adds the key from the settings as `x-api-key`.
+    /// `POST` to this URL. The shell adds the key that the person gave, if there is one.
     Http {
         /// The whole address.
         url: String,
         /// All other headers.
         headers: BTreeMap<String, String>,
+        /// What is spoken: each API has a key of its own.
+        api: Api,
+        /// The header for the key.
+        key: KeyHeader,
     },
 }
 

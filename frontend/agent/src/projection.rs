@@ -6,7 +6,6 @@ mod card;
 mod proposal;
 mod words;
 
-use serde_json::Value;
 use shared::protocol::TaskEvent;
 use shared::task::{Task, TaskState};
 use shared::tools::ToolCall;
@@ -14,9 +13,9 @@ use shared::{TaskId, Timestamp, shown};
 use std::collections::BTreeMap;
 
 use crate::call::CallId;
+use crate::conversation::Block;
 use crate::model::Stop;
 use crate::model::answer::ModelEvent;
-use crate::model::message::ends_on_server_tool;
 use crate::notice;
 use crate::queue::End;
 use crate::record::{Entry, Record};
@@ -80,8 +79,9 @@ impl Projection {
             }
             Record::ResponseReceived { content, stop, .. } => {
                 self.end_span(self.call.0 * SPANS_A_CALL, entry.at, stop_tone(stop), patches);
-                self.answer(entry.at, content, stop, patches);
-                let paused_out = !ends_on_server_tool(content) || before.pauses + 1 >= PAUSES;
+                let codec = before.model.api.codec();
+                self.answer(entry.at, &codec.blocks(content), stop, patches);
+                let paused_out = !codec.is_paused(content) || before.pauses + 1 >= PAUSES;
                 let over = paused_out && self.uses.is_empty();
                 if let Some((tone, text)) = stop_words(stop, content.is_empty(), over) {
                     self.row(first, entry.at, RowKind::Notice { tone, text, retry: false }, patches);
@@ -272,32 +272,32 @@ impl Projection {
         );
     }
 
-    fn answer(&mut self, at: Timestamp, content: &[Value], stop: &Stop, patches: &mut Vec<Patch>) {
+    fn answer(&mut self, at: Timestamp, blocks: &[Block], stop: &Stop, patches: &mut Vec<Patch>) {
         let streamed = self.answer_rows();
         self.uses.clear();
         let mut kept = Vec::new();
-        for (block, value) in content.iter().enumerate() {
-            let text = |key: &str| value[key].as_str().unwrap_or_default().to_owned();
-            let id = self.block_row(block);
-            let kind = match value["type"].as_str().unwrap_or_default() {
-                "text" => RowKind::Text { text: text("text"), live: false },
-                "thinking" => RowKind::Thinking { text: text("thinking"), live: false },
-                "redacted_thinking" => RowKind::Thinking { text: String::new(), live: false },
-                "tool_use" => {
+        for (place, block) in blocks.iter().enumerate() {
+            let id = self.block_row(place);
+            let kind = match block {
+                Block::Text { text } => RowKind::Text { text: text.clone(), live: false },
+                Block::Thinking { text } => RowKind::Thinking { text: text.clone(), live: false },
+                Block::ToolUse { name, input, .. } => {
                     let index = self.uses.len();
                     self.uses.push(id);
-                    let mut card = self.new_card(index, &text("name"), ToolState::Waiting);
-                    describe(&mut card, &value["input"]);
+                    let mut card = self.new_card(index, name, ToolState::Waiting);
+                    describe(&mut card, input);
                     if overtakes_tools(stop) {
                         card.state = ToolState::Skipped;
                         "not run".clone_into(&mut card.label);
                     }
                     RowKind::Tool(Box::new(card))
                 }
-                other => RowKind::Notice {
+                Block::ToolResult { .. } => continue,
+                Block::Foreign { item } => RowKind::Notice {
                     tone: Tone::Plain,
                     text: format!(
-                        "The model sent a block of a kind this page does not know ({other}); it is kept as it came."
+                        "The model sent a block of a kind this page does not know ({}); it is kept as it came.",
+                        item["type"].as_str().unwrap_or_default()
                     ),
                     retry: false,
                 },

@@ -2,10 +2,11 @@
 //!
 //! An end enters once and leaves by being drained into a call or by being shown in a tool's result, whichever is first.
 
-use serde_json::{Value, json};
 use shared::TaskId;
 use shared::output::Excerpt;
 use shared::task::{Task, TaskState};
+
+use crate::conversation::Block;
 
 /// The queue of one session.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -58,9 +59,9 @@ pub struct Drained {
 impl Drained {
     /// The blocks for the conversation: a text block for each of the person's words, then one for all results.
     #[must_use]
-    pub fn blocks(&self, results: Option<String>) -> Vec<Value> {
+    pub fn blocks(&self, results: Option<String>) -> Vec<Block> {
         let words = self.words.iter().map(|words| words.text.clone());
-        words.chain(results).map(|text| json!({"type": "text", "text": text})).collect()
+        words.chain(results).map(Block::text).collect()
     }
 }
 

@@ -11,6 +11,7 @@ use shared::task::{Task, TaskState};
 use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
 
 use crate::call::CallId;
+use crate::conversation::Block;
 use crate::model::{Fault, Stop, Usage};
 use crate::settings::{Mode, ModelChoice, Rule};
 
@@ -142,8 +143,9 @@ pub enum Record {
         call: CallId,
         /// Why.
         cause: Trigger,
-        /// Blocks put at the end of the conversation: into the last message if that is a user's, else into a new one.
-        append: Vec<Value>,
+        /// Blocks put at the end of the conversation: into the last turn if that is a user's, else into a new one.
+        #[serde(with = "crate::model::logged")]
+        append: Vec<Block>,
         /// The tasks whose ends are in `append`, in its order.
         #[serde(default)]
         drained: Vec<TaskId>,
@@ -158,7 +160,7 @@ pub enum Record {
     ResponseReceived {
         /// The call.
         call: CallId,
-        /// The blocks as they came, unknown ones too. Empty if nothing was kept.
+        /// What came, in the form of the API that the call named, unknown parts too. Empty if nothing was kept.
         content: Vec<Value>,
         /// Why it ended.
         stop: Stop,

@@ -9,19 +9,17 @@ use serde_json::Value;
 use shared::output::Excerpt;
 use shared::protocol::TaskEvent;
 use shared::task::Task;
-use shared::tools::ToolCall;
 use shared::{Epoch, Seq, SessionId, TaskId, Timestamp};
 
 use crate::call::CallId;
+use crate::conversation::Block;
 use crate::held;
 use crate::model::demo::Facts;
-use crate::model::message::ends_on_server_tool;
-use crate::model::{Fault, Stop, Usage};
-use crate::prices;
+use crate::model::{Fault, Stop, Usage, catalog};
 use crate::queue::{End, Queue, Words};
 use crate::record::{Entry, Record, Trigger};
 use crate::settings::{Mode, ModelChoice};
-use crate::transcript::{Transcript, tool_result, tool_uses};
+use crate::transcript::Transcript;
 use crate::uses::{Overtaken, Progress, ToolUse, goes_on, overtakes_tools, results, stopped_outcome};
 use crate::view::Spent;
 
@@ -53,7 +51,7 @@ pub struct Session {
     /// Where the conversation stands.
     pub phase: Phase,
     /// Results of a turn that was stopped; they come first in the next user message.
-    pub pending_tool_results: Vec<Value>,
+    pub pending_tool_results: Vec<Block>,
     /// The runner's store that `seq` refers to.
     pub epoch: Option<Epoch>,
     /// The last durable event taken in.
@@ -327,20 +325,11 @@ impl Session {
         self.unanswered.clear();
         self.results_stayed = false;
         self.spend(usage);
-        let content = self.transcript.answer(content, &self.model.model);
-        let uses: Vec<ToolUse> = tool_uses(&content)
-            .into_iter()
-            .map(|(id, name, input)| ToolUse {
-                call: ToolCall::parse(&name, &input),
-                id,
-                name,
-                input,
-                progress: Progress::Pending { allowed: false, refused: None },
-            })
-            .collect();
+        let (blocks, is_paused) = self.transcript.answer(content, &self.model);
+        let uses: Vec<ToolUse> = blocks.into_iter().filter_map(ToolUse::wanted).collect();
         // Its own tools may make a server pause; anything else that says so may say it for ever.
         self.pauses = if *stop == Stop::Pause { self.pauses + 1 } else { 0 };
-        let goes_on = uses.is_empty() && ends_on_server_tool(&content) && self.pauses < PAUSES;
+        let goes_on = uses.is_empty() && is_paused && self.pauses < PAUSES;
         self.phase = match stop {
             Stop::Pause if goes_on => Phase::ReadyToSend(Trigger::Continue),
             Stop::Pause
@@ -371,7 +360,7 @@ impl Session {
         spent.cached += usage.cache_read;
         spent.output += usage.output;
         spent.context = input + usage.output;
-        let dollars = prices::dollars(&self.model.model, usage);
+        let dollars = catalog::dollars(&self.model.model, usage);
         spent.dollars =
             if first { dollars } else { spent.dollars.zip(dollars).map(|(sum, more)| sum + more) };
     }
@@ -408,8 +397,9 @@ impl Session {
             return;
         };
         let Some(Overtaken { id, .. }) = self.overtaken.remove(at) else { return };
-        if let Some(owed) = self.pending_tool_results.iter_mut().find(|owed| owed["tool_use_id"] == *id) {
-            *owed = tool_result(&id, &goes_on(task), true);
+        let answers = |owed: &&mut Block| matches!(owed, Block::ToolResult { id: of, .. } if *of == id);
+        if let Some(owed) = self.pending_tool_results.iter_mut().find(answers) {
+            *owed = Block::result(&id, &goes_on(task), true);
         }
     }
 

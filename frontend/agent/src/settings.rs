@@ -1,6 +1,10 @@
 //! What the person has set, for all sessions of this browser. The shell keeps it; the agent only reads it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::model::Api;
 
 /// The settings. Missing fields take their defaults, so that older ones still open.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,13 +20,44 @@ pub struct Settings {
     pub no_wake: bool,
     /// What is always allowed.
     pub rules: Vec<Rule>,
-    /// Whether a key for direct calls is kept in this browser. The key itself never reaches the agent.
+    /// Whether a key for direct calls by the usual API is kept in this browser. The key itself never reaches the agent.
     pub has_key: bool,
-    /// Where direct calls go; empty for `https://api.anthropic.com`.
+    /// Where those calls go; empty for the address of the API's vendor.
+    pub base_url: String,
+    /// The same for the other APIs. Each has a key of its own: none is ever sent to another's server.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub others: BTreeMap<Api, Direct>,
+}
+
+/// What is known of direct calls by an API.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Direct {
+    /// Whether a key is kept in this browser.
+    pub has_key: bool,
+    /// Where they go; empty for the address of the API's vendor.
     pub base_url: String,
 }
 
 impl Settings {
+    /// What is known of direct calls by this API.
+    #[must_use]
+    pub fn direct(&self, api: Api) -> Direct {
+        if api.is_usual() {
+            return Direct { has_key: self.has_key, base_url: self.base_url.clone() };
+        }
+        self.others.get(&api).cloned().unwrap_or_default()
+    }
+
+    /// Sets it.
+    pub fn set_direct(&mut self, api: Api, direct: Direct) {
+        if api.is_usual() {
+            (self.has_key, self.base_url) = (direct.has_key, direct.base_url);
+        } else {
+            self.others.insert(api, direct);
+        }
+    }
+
     /// What a browser keeps for all sessions: that everything is allowed belongs to one session, and no other inherits it.
     #[must_use]
     pub fn of_all_sessions(mut self) -> Self {
@@ -39,22 +74,33 @@ impl Settings {
 pub struct ModelChoice {
     /// The way.
     pub provider: Provider,
+    /// What is spoken there.
+    #[serde(skip_serializing_if = "Api::is_usual")]
+    pub api: Api,
     /// The model's id, such as `claude-opus-5-5`; empty for the demo.
     pub model: String,
+}
+
+impl ModelChoice {
+    /// A model of the usual API.
+    #[must_use]
+    pub fn new(provider: Provider, model: &str) -> Self {
+        Self { provider, model: model.to_owned(), ..Self::default() }
+    }
 }
 
 /// The way to a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Provider {
-    /// Nothing chosen yet: through the runner if it has a key, otherwise the demo.
+    /// Nothing chosen yet: through the runner if it has a key, from the page if that has one, otherwise the demo.
     #[default]
     Auto,
     /// The scripted model.
     Demo,
-    /// Anthropic's Messages through the runner, with its key.
+    /// Through the runner, with its key.
     Relay,
-    /// Anthropic's Messages from the page, with the key kept in this browser.
+    /// From the page, with the key kept in this browser.
     Direct,
 }
 

@@ -6,9 +6,9 @@ use shared::tools::ToolCall;
 use shared::{OpId, TaskId};
 
 use crate::call::CallId;
+use crate::conversation::Block;
 use crate::model::Stop;
 use crate::record::ToolOutcome;
-use crate::transcript::tool_result;
 
 /// One tool use of the last answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,15 @@ pub struct ToolUse {
     pub call: Result<ToolCall, String>,
     /// How far it is.
     pub progress: Progress,
+}
+
+impl ToolUse {
+    /// The use that a block wants, if it wants one.
+    pub(crate) fn wanted(block: Block) -> Option<Self> {
+        let Block::ToolUse { id, name, input } = block else { return None };
+        let progress = Progress::Pending { allowed: false, refused: None };
+        Some(Self { call: ToolCall::parse(&name, &input), id, name, input, progress })
+    }
 }
 
 /// How far a tool use is.
@@ -102,10 +111,10 @@ pub(crate) fn goes_on(task: &TaskId) -> String {
 }
 
 /// The results of all uses, if each has one.
-pub(crate) fn results(uses: &[ToolUse]) -> Option<Vec<Value>> {
+pub(crate) fn results(uses: &[ToolUse]) -> Option<Vec<Block>> {
     uses.iter()
         .map(|tool| match &tool.progress {
-            Progress::Done(outcome) => Some(tool_result(&tool.id, &outcome.content, outcome.is_error)),
+            Progress::Done(outcome) => Some(Block::result(&tool.id, &outcome.content, outcome.is_error)),
             Progress::Pending { .. } | Progress::Began { .. } => None,
         })
         .collect()

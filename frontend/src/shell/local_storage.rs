@@ -4,7 +4,8 @@
 //! It lies in `localStorage`, which is per origin with its port, and changes elsewhere come as `storage` events. The key is read
 //! where it is used, never kept in a state, never shown, never sent but to where it belongs.
 
-use agent::settings::{Rule, Settings};
+use agent::model::Api;
+use agent::settings::{Direct, Rule, Settings};
 use gloo_utils::window;
 use serde::{Deserialize, Serialize};
 use shared::SessionId;
@@ -15,8 +16,8 @@ use super::js::words;
 
 /// Where the settings are.
 pub(super) const SETTINGS: &str = "meanwhile.settings";
-/// Where the key for direct calls is.
-pub(super) const KEY: &str = "meanwhile.key";
+/// Where the key for direct calls by the usual API is; another API's name follows.
+const KEY: &str = "meanwhile.key";
 /// Where a tab's new session is.
 const BEGUN: &str = "meanwhile.begun";
 /// Where it is noted which client this browser is, so that other tabs hear of a new one.
@@ -46,7 +47,14 @@ pub(super) struct LeftWords {
 /// The settings as saved, with defaults for what is missing or cannot be read.
 pub(super) fn settings() -> Settings {
     let saved: Settings = get(SETTINGS).and_then(|text| json::from_text(&text).ok()).unwrap_or_default();
-    Settings { has_key: key().is_some(), ..saved.of_all_sessions() }
+    let mut settings = saved.of_all_sessions();
+    for api in Api::ALL {
+        let direct = Direct { has_key: key(api).is_some(), ..settings.direct(api) };
+        if direct != settings.direct(api) {
+            settings.set_direct(api, direct);
+        }
+    }
+    settings
 }
 
 /// Keeps the settings.
@@ -63,23 +71,33 @@ pub(super) fn add_rule(rule: Rule) -> Result<(), String> {
     save_settings(&settings)
 }
 
-/// The key for direct calls.
-pub(super) fn key() -> Option<String> {
-    get(KEY).filter(|key| is_plain(key))
+/// Where an API's key is.
+fn key_name(api: Api) -> String {
+    if api.is_usual() { KEY.to_owned() } else { format!("{KEY}.{}", api.name()) }
+}
+
+/// Whether something is a key's place.
+pub(super) fn is_key(name: &str) -> bool {
+    Api::ALL.iter().any(|api| key_name(*api) == name)
+}
+
+/// The key for direct calls by an API.
+pub(super) fn key(api: Api) -> Option<String> {
+    get(&key_name(api)).filter(|key| is_plain(key))
 }
 
 /// Keeps a key for direct calls.
-pub(super) fn save_key(key: &str) -> Result<(), String> {
+pub(super) fn save_key(api: Api, key: &str) -> Result<(), String> {
     let key = key.trim();
     if !is_plain(key) {
         return Err("a key is one word of plain letters, digits and signs: please copy it again".to_owned());
     }
-    put(KEY, key)
+    put(&key_name(api), key)
 }
 
 /// Forgets the key.
-pub(super) fn forget_key() {
-    remove(KEY);
+pub(super) fn forget_key(api: Api) {
+    remove(&key_name(api));
 }
 
 /// Notes which client this browser is.

@@ -134,7 +134,7 @@ impl EffectRunner {
         let inner = &self.0;
         match effect {
             Effect::Append(entries) => self.append(entries, pump),
-            Effect::Call(call) => inner.calls.begin(call, local_storage::key(), pump),
+            Effect::Call(call) => inner.calls.begin(call, local_storage::key, pump),
             Effect::CancelCall(call) => inner.calls.cancel(call),
             Effect::Connect { generation } => inner.link.connect(generation, &inner.tab.pairing, pump),
             Effect::Disconnect { generation } => inner.link.disconnect(generation),

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use agent::effect::{ModelCall, Target};
 use agent::event::ModelInput;
+use agent::model::Api;
 use agent::model::demo::Chunk;
 use agent::{CallId, Event, Pump};
 use gloo_net::http::{Request, Response};
@@ -26,8 +27,8 @@ use super::js::{pause, words};
 pub(super) struct Calls(Rc<RefCell<BTreeMap<CallId, AbortController>>>);
 
 impl Calls {
-    /// Makes a call. `key` is what this browser keeps for direct calls.
-    pub(super) fn begin(&self, call: ModelCall, key: Option<String>, pump: &Pump) {
+    /// Makes a call. `key` is what this browser keeps for direct calls by an API.
+    pub(super) fn begin(&self, call: ModelCall, key: fn(Api) -> Option<String>, pump: &Pump) {
         let abort = match AbortController::new() {
             Ok(abort) => abort,
             Err(exception) => {
@@ -46,7 +47,12 @@ impl Calls {
                     play(answer, &report).await;
                     Ok(())
                 }
-                Target::Http { url, headers } => fetch(&url, &headers, call.body, key, &report).await,
+                Target::Http { url, mut headers, api, key: header } => {
+                    if let Some(key) = key(api) {
+                        headers.insert(header.name.to_owned(), format!("{}{key}", header.prefix));
+                    }
+                    fetch(&url, &headers, call.body, &report).await
+                }
             };
             report.say(end.map_or_else(|reason| ModelInput::Lost { reason }, |()| ModelInput::End));
             if report.live() {
@@ -109,7 +115,6 @@ async fn fetch(
     url: &str,
     headers: &BTreeMap<String, String>,
     body: String,
-    key: Option<String>,
     report: &Report,
 ) -> Result<(), String> {
     let mut request = Request::post(url)
@@ -119,9 +124,6 @@ async fn fetch(
         .abort_signal(Some(&report.abort.signal()));
     for (name, value) in headers {
         request = request.header(name, value);
-    }
-    if let Some(key) = key {
-        request = request.header("x-api-key", &key);
     }
     let request = request.body(body).map_err(|error| error.to_string())?;
     let response = request.send().await.map_err(|error| {

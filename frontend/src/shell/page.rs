@@ -43,7 +43,8 @@ pub(super) fn listen(on: impl Fn(PageEvent) + Clone + 'static) {
     EventListener::new(&window, "storage", move |event| {
         let event: &StorageEvent = event.unchecked_ref();
         match event.key().as_deref() {
-            Some(local_storage::SETTINGS | local_storage::KEY) => on(PageEvent::Settings),
+            Some(local_storage::SETTINGS) => on(PageEvent::Settings),
+            Some(key) if local_storage::is_key(key) => on(PageEvent::Settings),
             Some(local_storage::CLIENT) => on(PageEvent::Paired),
             Some(_) => {}
             None => {

@@ -141,9 +141,9 @@ impl TabController {
                 }
             }
             PageCommand::SaveSettings(settings) => self.settle(local_storage::save_settings(&settings)),
-            PageCommand::SetKey(key) => self.settle(local_storage::save_key(&key)),
-            PageCommand::ForgetKey => {
-                local_storage::forget_key();
+            PageCommand::SetKey(api, key) => self.settle(local_storage::save_key(api, &key)),
+            PageCommand::ForgetKey(api) => {
+                local_storage::forget_key(api);
                 self.settle(Ok(()));
             }
             PageCommand::SubmitPairing(text) => {

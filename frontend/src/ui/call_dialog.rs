@@ -1,8 +1,10 @@
 //! The exact messages of a call as they were sent, what the runner put in marked.
 
+use agent::conversation::{Block, Role, Turn};
+use agent::transcript::SentRequest;
 use leptos::html;
 use leptos::prelude::*;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::components::{CopyButton, Modal};
 use super::use_page;
@@ -26,13 +28,11 @@ pub fn CallDialog(view: CallView) -> impl IntoView {
 }
 
 #[component]
-fn Request(request: Value) -> impl IntoView {
-    let json = format!("{request:#}");
-    let model = request.get("model").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let messages = request.get("messages").and_then(Value::as_array).cloned().unwrap_or_default();
-    let tools = request.get("tools").and_then(Value::as_array).map_or(0, Vec::len);
-    let system = request.get("system").map(text_of).filter(|text| !text.is_empty());
-    let count = messages.len();
+fn Request(request: SentRequest) -> impl IntoView {
+    let SentRequest { model, system, tools, turns, body } = request;
+    let json = pretty(&body);
+    let system = (!system.trim().is_empty()).then_some(system);
+    let count = turns.len();
     // The last message, the one that was new, is what one came to see.
     let node = NodeRef::<html::Li>::new();
     Effect::new(move |_| {
@@ -40,11 +40,11 @@ fn Request(request: Value) -> impl IntoView {
             request_animation_frame(move || last.scroll_into_view());
         }
     });
-    let messages = messages
+    let messages = turns
         .into_iter()
         .enumerate()
-        .map(|(at, message)| {
-            let item = view! { <Message message/> };
+        .map(|(at, turn)| {
+            let item = view! { <Message turn/> };
             if at + 1 == count {
                 view! { <li node_ref=node>{item}</li> }.into_any()
             } else {
@@ -54,7 +54,7 @@ fn Request(request: Value) -> impl IntoView {
         .collect_view();
     view! {
         <p class="row">
-            <code>{model}</code>
+            <code>{model.model}</code>
             <span class="grow"></span>
             <CopyButton text=move || json.clone() label="Copy as JSON"/>
         </p>
@@ -65,70 +65,37 @@ fn Request(request: Value) -> impl IntoView {
 }
 
 #[component]
-fn Message(message: Value) -> impl IntoView {
-    let role = message.get("role").and_then(Value::as_str).unwrap_or("unknown").to_owned();
-    let blocks = match message.get("content") {
-        Some(Value::Array(blocks)) => blocks.clone(),
-        Some(Value::String(text)) => vec![json!({"type": "text", "text": text})],
-        Some(other) => vec![other.clone()],
-        None => Vec::new(),
+fn Message(turn: Turn) -> impl IntoView {
+    let role = match turn.role {
+        Role::User => "user",
+        Role::Assistant => "assistant",
     };
-    let heading = role.clone();
-    let blocks = blocks.into_iter().map(|block| part(&role, &block)).collect_view();
-    view! { <section class="message" data-role=role><h3>{heading}</h3>{blocks}</section> }
+    let blocks = turn.blocks.into_iter().map(|block| part(turn.role, block)).collect_view();
+    view! { <section class="message" data-role=role><h3>{role}</h3>{blocks}</section> }
 }
 
-fn part(role: &str, block: &Value) -> AnyView {
-    let kind = block.get("type").and_then(Value::as_str).unwrap_or_default();
-    let field = |name: &str| block.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    match kind {
-        "text" => {
-            let text = field("text");
-            if role == "user" && text.starts_with(INJECTED) {
-                view! {
-                    <div class="injected">
-                        <p>"Put in from the queue"</p>
-                        <pre>{text}</pre>
-                    </div>
-                }
-                .into_any()
-            } else {
-                view! { <pre>{text}</pre> }.into_any()
-            }
-        }
-        "thinking" => view! { <p class="kind">"thinking"</p><pre>{field("thinking")}</pre> }.into_any(),
-        "tool_use" => {
-            let input = block.get("input").map(pretty).unwrap_or_default();
-            view! { <p class="kind">"tool_use "<code>{field("name")}</code>" "<small>{field("id")}</small></p><pre>{input}</pre> }.into_any()
-        }
-        "tool_result" => {
-            let text = block.get("content").map(text_of).unwrap_or_default();
-            let error = block.get("is_error").and_then(Value::as_bool).unwrap_or(false);
-            view! {
-                <p class="kind">
-                    "tool_result "
-                    <small>{field("tool_use_id")}</small>
-                    {error.then_some(" error")}
-                </p>
+fn part(role: Role, block: Block) -> AnyView {
+    match block {
+        Block::Text { text } if role == Role::User && text.starts_with(INJECTED) => view! {
+            <div class="injected">
+                <p>"Put in from the queue"</p>
                 <pre>{text}</pre>
-            }
-            .into_any()
+            </div>
         }
-        _ => view! { <pre>{pretty(block)}</pre> }.into_any(),
-    }
-}
-
-/// The text of a content that is a string or a list of text blocks.
-fn text_of(content: &Value) -> String {
-    match content {
-        Value::String(text) => text.clone(),
-        Value::Array(blocks) => {
-            let texts = blocks.iter().map(|block| {
-                block.get("text").and_then(Value::as_str).map_or_else(|| pretty(block), str::to_owned)
-            });
-            texts.collect::<Vec<_>>().join("\n")
+        .into_any(),
+        Block::Text { text } => view! { <pre>{text}</pre> }.into_any(),
+        Block::Thinking { text } => view! { <p class="kind">"thinking"</p><pre>{text}</pre> }.into_any(),
+        Block::ToolUse { id, name, input } => view! {
+            <p class="kind">"tool use "<code>{name}</code>" "<small>{id}</small></p>
+            <pre>{pretty(&input)}</pre>
         }
-        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) => pretty(other),
+        .into_any(),
+        Block::ToolResult { id, text, is_error } => view! {
+            <p class="kind">"tool result "<small>{id}</small>{is_error.then_some(" error")}</p>
+            <pre>{text}</pre>
+        }
+        .into_any(),
+        Block::Foreign { item } => view! { <pre>{pretty(&item)}</pre> }.into_any(),
     }
 }
 

@@ -214,12 +214,11 @@ fn ModelPicker() -> impl IntoView {
 
 /// The models that can be chosen at once: automatic, demo, the known ones by each way there is, those that were typed, and what is chosen now.
 fn choices(relay: bool, direct: bool, settings: &Settings) -> Vec<ModelChoice> {
-    let mut choices =
-        vec![ModelChoice::default(), ModelChoice { provider: Provider::Demo, model: String::new() }];
+    let mut choices = vec![ModelChoice::default(), ModelChoice::new(Provider::Demo, "")];
     for (way, provider) in [(relay, Provider::Relay), (direct, Provider::Direct)] {
         if way {
             let known = super::settings::known_models();
-            choices.extend(known.into_iter().map(|model| ModelChoice { provider, model: model.to_owned() }));
+            choices.extend(known.into_iter().map(|model| ModelChoice::new(provider, model)));
         }
     }
     for choice in settings.typed.iter().chain([&settings.model]) {

@@ -39,6 +39,7 @@ mod tool;
 
 use agent::CallId;
 use agent::event::Command;
+use agent::model::Api;
 use agent::settings::Settings;
 use leptos::prelude::*;
 use shared::{SessionId, TaskId};
@@ -89,9 +90,9 @@ pub enum PageCommand {
     /// Keep these settings. They come back through [`PageState::settings`].
     SaveSettings(Settings),
     /// Keep a key for direct calls in this browser.
-    SetKey(String),
+    SetKey(Api, String),
     /// Forget that key.
-    ForgetKey,
+    ForgetKey(Api),
     /// A pasted pairing link or code.
     SubmitPairing(String),
     /// Put the exact messages of a call into [`PageState::call_view`].

@@ -1,7 +1,9 @@
 //! The settings: the model and the way to it, what needs an approval, what is always allowed, other browsers.
 
 use agent::event::Command;
-use agent::settings::{ModelChoice, Provider, Rule, Settings};
+use agent::model::Api;
+use agent::model::endpoint::{WAYS, Way};
+use agent::settings::{Direct, ModelChoice, Provider, Rule, Settings};
 use leptos::ev;
 use leptos::prelude::*;
 use shared::shown;
@@ -15,7 +17,7 @@ use crate::state::Notifications;
 
 /// The ids of the models that are known by name, the recommended one first.
 pub(crate) fn known_models() -> Vec<&'static str> {
-    agent::prices::TABLE.iter().map(|row| row.id).collect()
+    agent::model::catalog::TABLE.iter().map(|row| row.id).collect()
 }
 
 /// How many typed models are remembered.
@@ -31,20 +33,10 @@ pub(crate) fn remember(typed: &mut Vec<ModelChoice>, left: ModelChoice) {
     }
 }
 
-const PROVIDERS: [(Provider, &str, &str); 4] = [
-    (Provider::Auto, "Automatic", "The runner's key if it has one, otherwise the demo."),
-    (Provider::Demo, "Demo", "A scripted model inside the page: no key, no network, real commands."),
-    (
-        Provider::Relay,
-        "Anthropic, with the runner's key",
-        "Calls go through the runner, which reads ANTHROPIC_API_KEY when it starts. The key never enters the page.",
-    ),
-    (
-        Provider::Direct,
-        "Anthropic, with a key of your own",
-        "Calls go from this page directly. The key is kept in this browser only.",
-    ),
-];
+/// Whether a way is the chosen one. What is spoken matters only where calls go directly.
+fn is_chosen(way: &Way, (provider, api): (Provider, Api)) -> bool {
+    way.provider == provider && (provider != Provider::Direct || way.api == api)
+}
 
 /// The dialog.
 #[component]
@@ -84,55 +76,58 @@ fn ModelSettings() -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
     let change = use_change();
-    let provider = Memo::new(move |_| page.settings.with(|settings| settings.model.provider));
+    let way =
+        Memo::new(move |_| page.settings.with(|settings| (settings.model.provider, settings.model.api)));
+    let direct = move || page.settings.with(|settings| settings.direct(settings.model.api));
     let model = move || page.settings.with(|settings| settings.model.model.clone());
-    let has_key = move || page.settings.with(|settings| settings.has_key);
+    let has_key = move || direct().has_key;
     let relay = move || page.status.with(|status| !status.relay.is_empty());
     let key = RwSignal::new(String::new());
-    let choose = move |provider: Provider| {
+    let choose = move |way: Way| {
         change.with(|settings| {
-            settings.model.provider = provider;
-            if matches!(provider, Provider::Relay | Provider::Direct) && settings.model.model.is_empty() {
-                known_models().first().copied().unwrap_or_default().clone_into(&mut settings.model.model);
+            let before = std::mem::replace(&mut settings.model.api, way.api);
+            settings.model.provider = way.provider;
+            if before != way.api || settings.model.model.is_empty() {
+                way.model.clone_into(&mut settings.model.model);
             }
         });
     };
-    let providers = PROVIDERS.map(|(this, name, words)| {
+    let ways = WAYS.map(|this| {
         view! {
             <label class="choice">
                 <input
                     type="radio"
                     name="provider"
-                    prop:checked=move || provider.get() == this
+                    prop:checked=move || is_chosen(&this, way.get())
                     on:change=move |_| choose(this)
                 />
                 <span>
-                    <strong>{name}</strong>
+                    <strong>{this.name}</strong>
                     <small>
-                        {words}
-                        {move || (this == Provider::Relay && !relay()).then_some(" This runner has no key.")}
+                        {this.meaning}
+                        {move || (this.provider == Provider::Relay && !relay()).then_some(" This runner has no key.")}
                     </small>
                 </span>
             </label>
         }
     });
-    let named = move || matches!(provider.get(), Provider::Relay | Provider::Direct);
+    let named = move || matches!(way.get().0, Provider::Relay | Provider::Direct);
     let save_key = move |event: ev::SubmitEvent| {
         event.prevent_default();
         let typed = key.get_untracked().trim().to_owned();
         if !typed.is_empty() {
-            dispatch.send(PageCommand::SetKey(typed));
+            dispatch.send(PageCommand::SetKey(way.get_untracked().1, typed));
             key.set(String::new());
         }
     };
-    let models = agent::prices::TABLE
+    let models = agent::model::catalog::TABLE
         .iter()
         .map(|row| view! { <option value=row.id>{row.label}</option> })
         .collect_view();
     view! {
         <fieldset>
             <legend>"Model"</legend>
-            {providers}
+            {ways}
             <Show when=named>
                 <label class="field">
                     <span>"Model"</span>
@@ -150,7 +145,7 @@ fn ModelSettings() -> impl IntoView {
                 </label>
             </Show>
             <datalist id="models">{models}</datalist>
-            <Show when=move || provider.get() == Provider::Direct>
+            <Show when=move || way.get().0 == Provider::Direct>
                 <form class="field" on:submit=save_key>
                     <label for="key">"Key"</label>
                     <div class="row">
@@ -158,12 +153,12 @@ fn ModelSettings() -> impl IntoView {
                             id="key"
                             type="password"
                             autocomplete="off"
-                            placeholder=move || if has_key() { "A key is kept in this browser" } else { "sk-ant-…" }
+                            placeholder=move || if has_key() { "A key is kept in this browser" } else { "" }
                             bind:value=key
                         />
                         <button type="submit" disabled=move || key.with(|key| key.trim().is_empty())>"Keep"</button>
                         <Show when=has_key>
-                            <button type="button" class="quiet" on:click=move |_| dispatch.send(PageCommand::ForgetKey)>"Forget it"</button>
+                            <button type="button" class="quiet" on:click=move |_| dispatch.send(PageCommand::ForgetKey(way.get_untracked().1))>"Forget it"</button>
                         </Show>
                     </div>
                 </form>
@@ -171,11 +166,14 @@ fn ModelSettings() -> impl IntoView {
                     <span>"Address"</span>
                     <input
                         type="url"
-                        placeholder="https://api.anthropic.com"
-                        prop:value=move || page.settings.with(|settings| settings.base_url.clone())
+                        placeholder=move || way.get().1.codec().wire().base
+                        prop:value=move || direct().base_url
                         on:change=move |event| {
                             let url = event_target_value(&event).trim().trim_end_matches('/').to_owned();
-                            change.with(|settings| settings.base_url = url);
+                            change.with(|settings| {
+                                let api = settings.model.api;
+                                settings.set_direct(api, Direct { base_url: url, ..settings.direct(api) });
+                            });
                         }
                     />
                 </label>

@@ -1,6 +1,6 @@
 //! What commands print, for models and for people, and what a model's server streams.
 
-use agent::model::Stream;
+use agent::model::Api;
 use agent::model::sse::Parser;
 use shared::output::{Bytes, OutputSlice};
 use std::collections::BTreeMap;
@@ -70,7 +70,7 @@ pub(crate) fn stream(bytes: &[u8]) {
     };
     assert_eq!(events(step), events(usize::MAX));
     let read = |step: usize| {
-        let mut stream = Stream::new();
+        let mut stream = Api::Messages.stream();
         stream.head(200, &BTreeMap::new());
         for piece in rest.chunks(step.max(1)) {
             stream.data(piece);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agent::effect::{ModelCall, Target};
 use agent::event::ModelInput;
-use agent::model::rules;
+use agent::model::messages::rules;
 use agent::{Event, Pump};
 use futures_util::StreamExt as _;
 
@@ -15,7 +15,8 @@ pub(super) async fn make(call: ModelCall, pump: Pump) {
     let id = call.call;
     let tell = |input| pump.send(Event::Model { call: id, input });
     match call.target {
-        Target::Http { url, headers } => {
+        Target::Http { url, mut headers, key, .. } => {
+            headers.insert(key.name.to_owned(), format!("{}{KEY}", key.prefix));
             if let Err(error) = over_http(&url, &headers, call.body, tell).await {
                 tell(ModelInput::Lost { reason: error.to_string() });
             }
@@ -40,7 +41,7 @@ async fn over_http(
     body: String,
     tell: impl Fn(ModelInput),
 ) -> Result<(), reqwest::Error> {
-    let mut request = reqwest::Client::new().post(url).header("x-api-key", KEY).body(body);
+    let mut request = reqwest::Client::new().post(url).body(body);
     for (name, value) in headers {
         request = request.header(name, value);
     }

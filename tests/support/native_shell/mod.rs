@@ -81,7 +81,7 @@ pub fn auto(provider: Provider) -> Settings {
         Provider::Relay | Provider::Direct => "claude-opus-5-5".to_owned(),
         Provider::Auto | Provider::Demo => String::new(),
     };
-    Settings { mode: Mode::Auto, model: ModelChoice { provider, model }, ..Settings::default() }
+    Settings { mode: Mode::Auto, model: ModelChoice::new(provider, &model), ..Settings::default() }
 }
 
 impl Session {

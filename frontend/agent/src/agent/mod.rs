@@ -21,6 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::effect::{Effect, SessionSummary};
 use crate::event::{Boot, Event};
 use crate::link::{Link, Step};
+use crate::model::Api;
+use crate::model::endpoint::default_model;
 use crate::projection::Projection;
 use crate::record::{Entry, Record};
 use crate::session::{Phase, Session};
@@ -32,8 +34,6 @@ use state::{Asking, InFlight, Replay, Watched};
 
 /// How many turns an agent may start by itself before the person speaks.
 pub const WAKE_BUDGET: u32 = 25;
-/// The model that real calls go to unless another is chosen.
-pub const DEFAULT_MODEL: &str = "claude-opus-5-5";
 /// How long after a failed save it is tried again.
 const SAVE_AGAIN_MS: u64 = 5_000;
 /// After how long a deadline that has come, but could not be acted on, is looked at again.
@@ -387,20 +387,21 @@ impl Agent {
     /// The model that the next call goes to.
     fn resolved_model(&self) -> ModelChoice {
         let wish = &self.settings.model;
-        let relayed =
-            self.link.welcome().is_some_and(|welcome| welcome.relay.iter().any(|name| name == "anthropic"));
+        let relayed = self.link.welcome().is_some_and(|welcome| wish.api.is_relayed(&welcome.relay));
         let provider = match wish.provider {
             Provider::Auto if relayed => Provider::Relay,
-            Provider::Auto if self.settings.has_key => Provider::Direct,
+            Provider::Auto if self.settings.direct(wish.api).has_key => Provider::Direct,
             Provider::Auto => Provider::Demo,
             Provider::Demo | Provider::Relay | Provider::Direct => wish.provider,
         };
         let model = match (provider, wish.model.trim()) {
             (Provider::Demo, _) => "demo".to_owned(),
-            (_, "") => DEFAULT_MODEL.to_owned(),
+            (_, "") => default_model(provider, wish.api).to_owned(),
             (_, model) => model.to_owned(),
         };
-        ModelChoice { provider, model }
+        // The demo writes as a server of the usual API would.
+        let api = if provider == Provider::Demo { Api::default() } else { wish.api };
+        ModelChoice { provider, api, model }
     }
 
     fn own_active(&self) -> u32 {

@@ -6,7 +6,7 @@ use shared::task::Task;
 use shared::{OpId, Seq, Timestamp};
 
 use crate::call::CallId;
-use crate::model::anthropic::Stream;
+use crate::model::Stream;
 use crate::settings::Rule;
 
 /// A call under way.

@@ -4,7 +4,7 @@
 //! nothing more can be done without a further event.
 
 use shared::Timestamp;
-use shared::protocol::{ModelCall as RelayCall, Op, Sandbox, Welcome};
+use shared::protocol::{Op, Sandbox, Welcome};
 use shared::tools::definitions;
 
 use super::state::{Asking, InFlight};
@@ -14,9 +14,7 @@ use crate::effect::{Effect, ModelCall, Target};
 use crate::event::ModelInput;
 use crate::link::{Purpose, derived_op};
 use crate::model::answer::ModelEvent;
-use crate::model::anthropic::Stream;
-use crate::model::request::{Request, headers};
-use crate::model::{Stop, Usage, demo, fault};
+use crate::model::{Api, Request, Stop, Usage, demo, endpoint, fault};
 use crate::policy::{self, Place, Verdict};
 use crate::queue::Drained;
 use crate::record::{Record, Trigger};
@@ -27,10 +25,9 @@ use crate::{notice, tools};
 
 /// A model that sends nothing for this long, not even a ping, is given up.
 const MODEL_SILENCE_MS: u64 = 300_000;
-/// The relay's name for Anthropic's Messages.
-const UPSTREAM: &str = "anthropic";
-const MESSAGES_PATH: &str = "/v1/messages";
-const PUBLIC_URL: &str = "https://api.anthropic.com";
+const UNNAMED: &str = "No model is named. Name one in the settings, as its server calls it.";
+const NOT_RELAYED: &str =
+    "The runner passes no calls of this kind on. Choose a way with a key of your own in the settings.";
 
 impl Agent {
     /// Does whatever is due.
@@ -140,34 +137,35 @@ impl Agent {
         self.record(out, Record::RequestSent { call, cause, append, drained, said, model: model.clone() });
         self.again = false;
         let Some(Preamble { system, tools, .. }) = &self.session.fixed else { return false };
-        let messages = self.session.transcript.for_model(&model.model);
-        let body = Request { model: &model.model, system, tools, messages: &messages, stream: true }.body();
+        let codec = model.api.codec();
+        let turns = self.session.transcript.turns();
+        let body = codec.body(&Request { model: &model.model, system, tools, turns, stream: true });
         self.in_flight =
-            Some(InFlight { call, relayed, answering: false, stream: Stream::new(), heard: out.now });
+            Some(InFlight { call, relayed, answering: false, stream: model.api.stream(), heard: out.now });
+        if model.model.is_empty() {
+            self.model(out, call, ModelInput::Refused { reason: UNNAMED.to_owned() });
+            return true;
+        }
         let target = match model.provider {
-            Provider::Relay => return self.ask_relay(out, call, body),
+            Provider::Relay => return self.ask_relay(out, model.api, call, body),
             Provider::Demo | Provider::Auto => Target::Demo(demo::answer(&self.session.demo)),
-            Provider::Direct => Target::Http { url: self.messages_url(), headers: headers() },
+            Provider::Direct => Target::Http {
+                url: endpoint::url(model.api, &self.settings.direct(model.api).base_url),
+                headers: endpoint::headers(model.api),
+                api: model.api,
+                key: codec.wire().key,
+            },
         };
         out.effects.push(Effect::Call(ModelCall { call, target, body }));
         true
     }
 
-    fn ask_relay(&mut self, out: &mut Out, call: CallId, body: String) -> bool {
-        let op = Op::ModelCall(RelayCall {
-            call: call.0.to_string(),
-            upstream: UPSTREAM.to_owned(),
-            path: MESSAGES_PATH.to_owned(),
-            headers: headers().into_iter().filter(|(name, _)| name == "anthropic-version").collect(),
-            body,
-        });
-        self.request(out, op, Purpose::Own);
+    fn ask_relay(&mut self, out: &mut Out, api: Api, call: CallId, body: String) -> bool {
+        match endpoint::relayed(api, call.0.to_string(), body) {
+            Some(relayed) => self.request(out, Op::ModelCall(relayed), Purpose::Own),
+            None => self.model(out, call, ModelInput::Refused { reason: NOT_RELAYED.to_owned() }),
+        }
         true
-    }
-
-    fn messages_url(&self) -> String {
-        let base = self.settings.base_url.trim().trim_end_matches('/');
-        format!("{}{MESSAGES_PATH}", if base.is_empty() { PUBLIC_URL } else { base })
     }
 
     /// Fixes what every request of this conversation begins with, before the first.
@@ -218,7 +216,7 @@ impl Agent {
         let call = calling.call;
         match calling.stream.result() {
             Ok(answer) => {
-                let content = self.session.transcript.fit(answer.content);
+                let content = self.session.transcript.fit(self.session.model.api, answer.content);
                 let (stop, usage) = (answer.stop, answer.usage);
                 self.record(out, Record::ResponseReceived { call, content, stop, usage });
                 self.notify_end(out);
@@ -234,7 +232,7 @@ impl Agent {
                     }
                     None if !partial.content.is_empty() => {
                         let stop = Stop::Cut { reason: crate::projection::fault_words(&fault) };
-                        let content = self.session.transcript.fit(partial.content);
+                        let content = self.session.transcript.fit(self.session.model.api, partial.content);
                         self.record(
                             out,
                             Record::ResponseReceived { call, content, stop, usage: partial.usage },
@@ -283,7 +281,7 @@ impl Agent {
             }
             None => (Vec::new(), Usage::default()),
         };
-        let content = self.session.transcript.fit(content);
+        let content = self.session.transcript.fit(self.session.model.api, content);
         self.record(out, Record::ResponseReceived { call, content, stop: Stop::Stopped, usage });
         true
     }

@@ -162,22 +162,25 @@ impl Head {
         }
     }
 
-    /// What an `error` event in the middle of a stream means.
+    /// What an error in the middle of a stream means. Servers name its kind, or give the status that it would have been told with.
     pub(super) fn fault_in_stream(&self, event: &Value) -> Fault {
         let error = &event["error"];
         let kind = error["type"].as_str().unwrap_or_default();
         let said = words(event).unwrap_or_else(|| quote(&event.to_string()));
+        let code = || error["code"].as_u64().or_else(|| event["code"].as_u64());
+        let told =
+            || code().and_then(|code| u16::try_from(code).ok()).filter(|code| (400..600).contains(code));
         let status = match kind {
             "overloaded_error" => 529,
-            "rate_limit_error" => 429,
+            "rate_limit_error" | "rate_limit_exceeded" => 429,
             "timeout_error" => 408,
             "invalid_request_error" => 400,
             "authentication_error" => 401,
-            "billing_error" => 402,
+            "billing_error" | "insufficient_quota" => 402,
             "permission_error" => 403,
             "not_found_error" => 404,
             "request_too_large" => 413,
-            _ => 500,
+            _ => told().unwrap_or(500),
         };
         let spent = status == 429 && event.to_string().contains("enforced_spend_limit_reached");
         Fault {

@@ -1,20 +1,29 @@
-//! Models behind one interface: a request is built, bytes come in, neutral events and one answer come out.
+//! Models behind one interface: a conversation becomes a request, bytes come in, neutral events and one answer come out.
+//!
+//! [`codec::Codec`] is the interface. Each [`api::Api`] has one, in a file of its own ([`messages`], [`chat`]); [`endpoint`] knows which, and is the only
+//! place that does. [`stream::Stream`] takes an answer's bytes apart and hands events to the codec's reader; [`fault`] says what failures mean, for
+//! all of them. The [`demo`] answers by itself, in the words of one of them.
 
 pub mod answer;
-pub mod anthropic;
+pub mod api;
+pub mod catalog;
+mod chat;
+pub mod codec;
 pub mod demo;
+pub mod endpoint;
 pub mod fault;
-pub mod message;
-pub mod request;
-pub mod rules;
+mod identifier;
+pub mod logged;
+pub mod messages;
 pub mod sse;
+pub mod stream;
 mod surrogates;
 
 pub use answer::{Answer, ModelEvent, Outcome, Partial};
-pub use anthropic::Stream;
+pub use api::Api;
+pub use codec::Request;
 pub use fault::backoff_ms;
-pub use message::{Message, Role, strip_thinking};
-pub use request::Request;
+pub use stream::Stream;
 
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +54,23 @@ pub enum Stop {
         word: String,
     },
 }
+
+impl Stop {
+    /// The model said that it wants a tool, and named none.
+    #[must_use]
+    pub fn no_tool() -> Self {
+        Self::Other { word: NO_TOOL.to_owned() }
+    }
+
+    /// Whether it is that.
+    #[must_use]
+    pub fn is_no_tool(&self) -> bool {
+        matches!(self, Self::Other { word } if word == NO_TOOL)
+    }
+}
+
+/// The word for it, in logs as in the first protocol that was spoken.
+const NO_TOOL: &str = "tool_use";
 
 /// What a call cost, in tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

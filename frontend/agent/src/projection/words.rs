@@ -29,7 +29,7 @@ pub(super) fn stop_words(stop: &Stop, empty: bool, over: bool) -> Option<(Tone, 
         Stop::Cut { reason } => {
             (Tone::Bad, format!("The answer broke off: {reason} What had come is kept. Say “go on” to continue."))
         }
-        Stop::Other { word } if word == "tool_use" => {
+        stop if stop.is_no_tool() => {
             (Tone::Warn, "The model stopped to use a tool, but named none. Say “go on” to continue.".to_owned())
         }
         Stop::Other { word } => (Tone::Warn, format!("The model stopped for a reason this page does not know: {word}. Its tools were not run.")),

@@ -1,4 +1,4 @@
-//! The message rules of the API, stated once more from its public documents and not from `agent::model::rules`: what the product
+//! The message rules of the API, stated once more from its public documents and not from `agent::model::messages::rules`: what the product
 //! believes of them is judged here, and not by itself. Also part of the fake model in `tests/support`.
 
 use std::collections::BTreeSet;

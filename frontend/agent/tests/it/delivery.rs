@@ -333,7 +333,7 @@ fn nothing_is_looked_at_for_ever_that_only_the_person_can_bring_back() {
         rig.sent.iter().filter(is_call).count()
     };
     for code in [close::FENCED, close::REVOKED, close::VERSION] {
-        let model = ModelChoice { provider: Provider::Relay, model: String::new() };
+        let model = ModelChoice::new(Provider::Relay, "");
         let mut rig = Rig::with(Settings { model, ..settings(Mode::Auto) });
         rig.say("hello");
         let problem = Some(Problem::retryable(ProblemCode::Upstream, "It broke off."));

@@ -1,5 +1,6 @@
 //! Whatever a model sends, the conversation goes on: the next request keeps the rules, as the product states them and as they are stated once more in [`crate::api`].
 
+use agent::conversation::Block;
 use agent::event::{Command, ModelInput};
 use agent::record::{Record, Trigger};
 use agent::settings::{Mode, Provider};
@@ -63,7 +64,9 @@ fn a_log_that_was_written_with_such_ids_goes_on() {
             }
             Record::RequestSent { append, cause: Trigger::Tools, .. } => {
                 for block in append {
-                    raw(block, "tool_use_id");
+                    if let Block::ToolResult { id, .. } = block {
+                        "functions.shell:3".clone_into(id);
+                    }
                 }
             }
             _ => {}
@@ -187,9 +190,10 @@ fn an_answer_that_broke_off_and_is_asked_for_again_leaves_a_mark() {
 fn goes_on(rig: &mut Rig) {
     let (_, body) = rig.calls.last().unwrap().clone();
     assert_eq!(crate::api::check(&body), Ok(()), "{body:#}");
-    agent::model::rules::check(&body).unwrap();
+    agent::model::messages::rules::check(&body).unwrap();
     let call = rig.calls.last().unwrap().0;
-    assert_eq!(agent::transcript::request_of_call(&rig.disk, call), Some(body), "as the log tells it");
+    let told = agent::transcript::request_of_call(&rig.disk, call).map(|sent| sent.body);
+    assert_eq!(told, Some(body), "as the log tells it");
 }
 
 #[cfg(not(target_arch = "wasm32"))]

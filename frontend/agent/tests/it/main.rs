@@ -5,6 +5,7 @@
 
 mod api;
 mod approvals;
+mod chat_api;
 mod contract;
 mod delivery;
 mod demo;
@@ -16,3 +17,4 @@ mod sim;
 mod simulation;
 mod telling;
 mod turns;
+mod vendors;

@@ -3,6 +3,7 @@
 use agent::CallId;
 use agent::effect::Target;
 use agent::event::{Boot, Command, LinkInput, ModelInput};
+use agent::model::Api;
 use agent::model::demo::Chunk;
 use agent::record::Entry;
 use agent::settings::{Mode, ModelChoice, Provider, Settings};
@@ -53,7 +54,7 @@ pub(crate) struct Rig {
 }
 
 pub(crate) fn settings(mode: Mode) -> Settings {
-    let model = ModelChoice { provider: Provider::Demo, model: String::new() };
+    let model = ModelChoice::new(Provider::Demo, "");
     Settings { model, mode, ..Settings::default() }
 }
 
@@ -212,7 +213,10 @@ impl Rig {
                 }
                 Effect::Call(call) => {
                     let body: Value = serde_json::from_str(&call.body).unwrap();
-                    crate::api::check(&body).unwrap();
+                    match call.target {
+                        Target::Http { api: Api::Chat, .. } => crate::chat_api::check(&body).unwrap(),
+                        Target::Http { .. } | Target::Demo(_) => crate::api::check(&body).unwrap(),
+                    }
                     self.calls.push((call.call, body));
                     if let Target::Demo(answer) = call.target {
                         self.demo = answer;

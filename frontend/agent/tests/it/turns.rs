@@ -208,7 +208,7 @@ fn a_pause_with_tools_runs_them_and_pauses_come_to_an_end() {
 #[test]
 fn a_call_that_the_runner_refuses_is_not_made_again() {
     let mut rig = Rig::with(Settings {
-        model: ModelChoice { provider: Provider::Relay, model: "claude-opus-5-5".to_owned() },
+        model: ModelChoice::new(Provider::Relay, "claude-opus-5-5"),
         ..settings(Mode::Auto)
     });
     rig.say("x");

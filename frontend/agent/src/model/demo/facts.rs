@@ -6,10 +6,11 @@ use shared::protocol::TaskEvent;
 use shared::task::Task;
 use shared::tools::ToolCall;
 
+use crate::conversation::Block;
+use crate::model::Api;
 use crate::notice::cut_tail;
 use crate::record::{Record, Trigger};
 use crate::settings::Provider;
-use crate::transcript::tool_uses;
 
 /// How much is kept of what a tool gave, in characters.
 const KEPT_CHARS: usize = 30_000;
@@ -38,6 +39,7 @@ pub struct Facts {
     wishes: u64,
     uses: Vec<Use>,
     is_asked: bool,
+    api: Api,
 }
 
 /// What a call is made for.
@@ -104,9 +106,10 @@ impl Facts {
             }
             Record::RequestSent { cause, drained, said, model, .. } => {
                 self.is_asked = model.provider == Provider::Demo;
+                self.api = model.api;
                 self.asked(*cause, drained, said);
             }
-            Record::ResponseReceived { content, .. } => self.answered(&tool_uses(content)),
+            Record::ResponseReceived { content, .. } => self.answered(self.api.codec().blocks(content)),
             Record::ApprovalResolved { index, allowed: false, words, .. } => {
                 if let Some(tool) = self.uses.get_mut(*index) {
                     tool.denied = Some(words.clone());
@@ -178,12 +181,15 @@ impl Facts {
         self.steps.clear();
     }
 
-    fn answered(&mut self, uses: &[(String, String, serde_json::Value)]) {
+    fn answered(&mut self, blocks: Vec<Block>) {
+        let uses = blocks.into_iter().filter_map(|block| {
+            let Block::ToolUse { name, input, .. } = block else { return None };
+            Some(Use { call: ToolCall::parse(&name, &input).ok(), denied: None })
+        });
+        self.uses = uses.collect();
         self.answers += u32::from(self.is_asked);
-        self.turns += u32::from(self.is_asked && uses.is_empty());
-        self.tools += uses.len() as u64;
-        let parsed = uses.iter().map(|(_, name, input)| ToolCall::parse(name, input).ok());
-        self.uses = parsed.map(|call| Use { call, denied: None }).collect();
+        self.turns += u32::from(self.is_asked && self.uses.is_empty());
+        self.tools += self.uses.len() as u64;
     }
 
     fn known(&mut self, id: &TaskId, command: &str) -> &mut Known {

@@ -190,7 +190,7 @@ impl World {
         let log = self.browsers[browser].disk.clone();
         self.pages.push(Page::new(id, browser, &log, self.now));
         let settings = Settings {
-            model: ModelChoice { provider: self.provider, model: String::new() },
+            model: ModelChoice::new(self.provider, ""),
             mode: if self.chance.one_in(3) { Mode::AskCommands } else { Mode::Auto },
             ..Settings::default()
         };

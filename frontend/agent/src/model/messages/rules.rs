@@ -6,7 +6,7 @@
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-use super::message::{block_type, ends_on_server_tool, is_thinking};
+use super::item::{block_type, ends_on_server_tool, is_thinking};
 
 /// Checks a request's body.
 ///

@@ -1,6 +1,6 @@
 //! The models that the page offers, their limits and what they cost. A price that is not known is unknown, never 0.
 
-use crate::model::Usage;
+use super::Usage;
 
 /// Where the prices come from, for the page.
 pub const SOURCE: &str = "the providers' price lists as carried by LiteLLM and models.dev";

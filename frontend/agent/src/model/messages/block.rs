@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use shared::tools::UNREADABLE;
 
-use crate::model::answer::fields_of;
+use super::item::fields_of;
 use crate::model::surrogates::{Halves, join, parse};
 
 pub(super) const TOOL_USE: &str = "tool_use";

@@ -1,0 +1,267 @@
+//! Reads the stream of chat completions. Every field may be missing, and no two servers leave out the same.
+
+use serde_json::{Map, Value, json};
+
+use super::REASONING;
+use crate::model::answer::ModelEvent;
+use crate::model::codec::{self, Step};
+use crate::model::identifier;
+use crate::model::surrogates::parse;
+use crate::model::{Stop, Usage};
+
+/// An answer as it comes.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    /// What is to be sent back beside the words: reasoning, and what is not known here.
+    beside: Map<String, Value>,
+    text: String,
+    calls: Vec<Call>,
+    usage: Usage,
+    stop: Option<Stop>,
+    wants_tools: bool,
+    refused: bool,
+    /// The places of what is shown, in the order in which it began.
+    shown: Vec<Shown>,
+}
+
+/// A block of what is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    Thinking,
+    Text,
+    Call(usize),
+}
+
+/// A call of a tool as far as it came.
+#[derive(Debug)]
+struct Call {
+    index: Option<u64>,
+    id: String,
+    name: String,
+    arguments: String,
+    beside: Map<String, Value>,
+}
+
+impl codec::Reader for Reader {
+    fn event(&mut self, name: &str, data: &str, out: &mut Vec<ModelEvent>) -> Step {
+        if data.trim() == "[DONE]" {
+            return Step::End;
+        }
+        let Some(data) = parse(data) else {
+            if !matches!(name, "" | "message" | "error") {
+                return Step::More;
+            }
+            let shown: String = data.chars().take(80).collect();
+            return Step::Unreadable(format!("an event is no JSON: {shown:?}"));
+        };
+        if data["error"].is_object() || data["error"].is_string() || data["object"] == "error" {
+            return Step::Error(data);
+        }
+        self.count(&data["usage"], out);
+        // A server may send several answers if it is asked to; this is the only one that was asked for.
+        let first = |choice: &&Value| choice["index"].as_u64().unwrap_or_default() == 0;
+        if let Some(choice) = data["choices"].as_array().and_then(|choices| choices.iter().find(first)) {
+            self.delta(&choice["delta"], out);
+            self.ended(&choice["finish_reason"]);
+        }
+        Step::More
+    }
+
+    fn whole(&mut self, value: &Value, out: &mut Vec<ModelEvent>) -> Option<Step> {
+        let choice = value["choices"].as_array()?.first()?;
+        self.delta(&choice["message"], out);
+        self.count(&value["usage"], out);
+        self.ended(&choice["finish_reason"]);
+        self.stop.get_or_insert(Stop::End);
+        Some(Step::End)
+    }
+
+    fn is_answered(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    fn items(&self, cut: bool) -> Vec<Value> {
+        let cut = cut || self.stop == Some(Stop::MaxTokens);
+        let whole = |call: &&Call| {
+            !cut || serde_json::from_str::<Value>(&call.arguments).is_ok_and(|input| input.is_object())
+        };
+        let calls: Vec<Value> = self.calls.iter().filter(whole).map(Call::value).collect();
+        let text = (!identifier::is_blank(&self.text)).then_some(self.text.as_str());
+        if text.is_none() && calls.is_empty() {
+            return Vec::new();
+        }
+        let mut message = json!({"role": "assistant", "content": text});
+        if let Value::Object(fields) = &mut message {
+            fields.extend(self.beside.clone());
+        }
+        if !calls.is_empty() {
+            message["tool_calls"] = Value::Array(calls);
+        }
+        vec![message]
+    }
+
+    fn stop(&self, items: &[Value]) -> Stop {
+        let has_tools = items.iter().any(|item| item["tool_calls"].is_array());
+        if self.wants_tools && !has_tools {
+            return Stop::no_tool();
+        }
+        self.stop.clone().unwrap_or(Stop::End)
+    }
+
+    fn usage(&self) -> Usage {
+        self.usage
+    }
+}
+
+impl Reader {
+    fn delta(&mut self, delta: &Value, out: &mut Vec<ModelEvent>) {
+        for (name, value) in delta.as_object().into_iter().flatten() {
+            match (name.as_str(), value) {
+                ("role" | "tool_calls" | "refusal" | "function_call", _) | (_, Value::Null) => {}
+                ("content", content) => self.say(&words(content), out),
+                (name, Value::String(text)) if REASONING.contains(&name) => self.think(name, text, out),
+                (name, value) => grow(&mut self.beside, name, value),
+            }
+        }
+        if let Some(refusal) = delta["refusal"].as_str().filter(|text| !text.is_empty()) {
+            self.say(refusal, out);
+            self.refused = true;
+        }
+        for (place, piece) in delta["tool_calls"].as_array().into_iter().flatten().enumerate() {
+            self.call(place, piece, out);
+        }
+    }
+
+    fn say(&mut self, text: &str, out: &mut Vec<ModelEvent>) {
+        if !text.is_empty() {
+            self.text.push_str(text);
+            out.push(ModelEvent::TextDelta { block: self.place(Shown::Text), text: text.to_owned() });
+        }
+    }
+
+    fn think(&mut self, name: &str, text: &str, out: &mut Vec<ModelEvent>) {
+        // Some servers say the same in two fields.
+        let first = REASONING.iter().find(|name| self.beside.contains_key(**name));
+        let repeats = first.is_some_and(|first| *first != name);
+        grow(&mut self.beside, name, &text.into());
+        if !text.is_empty() && !repeats {
+            out.push(ModelEvent::ThinkingDelta { block: self.place(Shown::Thinking), text: text.to_owned() });
+        }
+    }
+
+    fn call(&mut self, place: usize, piece: &Value, out: &mut Vec<ModelEvent>) {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (id, index) = (text(&piece["id"]), piece["index"].as_u64());
+        let name = text(&piece["function"]["name"]);
+        let at = self.find(place, index, &id, &name).unwrap_or_else(|| {
+            let call = Call {
+                index,
+                id: id.clone(),
+                name: name.clone(),
+                arguments: String::new(),
+                beside: Map::new(),
+            };
+            self.calls.push(call);
+            let at = self.calls.len() - 1;
+            out.push(ModelEvent::ToolStart { block: self.place(Shown::Call(at)), id, name });
+            at
+        });
+        let more = match &piece["function"]["arguments"] {
+            Value::String(text) => text.clone(),
+            whole @ Value::Object(_) => whole.to_string(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => String::new(),
+        };
+        let block = self.place(Shown::Call(at));
+        let call = &mut self.calls[at];
+        for (name, value) in piece.as_object().into_iter().flatten() {
+            if !["index", "id", "type", "function"].contains(&name.as_str()) {
+                grow(&mut call.beside, name, value);
+            }
+        }
+        call.arguments.push_str(&more);
+        if !more.is_empty() {
+            out.push(ModelEvent::ToolArgsDelta { block, text: more });
+        }
+    }
+
+    /// The call that a piece belongs to: by its index, else its id, else its place; a new id is a new call.
+    fn find(&self, place: usize, index: Option<u64>, id: &str, name: &str) -> Option<usize> {
+        let same_id = |call: &Call| id.is_empty() || call.id.is_empty() || call.id == id;
+        if let Some(index) = index {
+            return self.calls.iter().rposition(|call| call.index == Some(index) && same_id(call));
+        }
+        if !id.is_empty() {
+            return self.calls.iter().rposition(|call| call.id == id);
+        }
+        // With a name and nothing else, it is whole, and another.
+        if name.is_empty() && !self.calls.is_empty() { Some(place.min(self.calls.len() - 1)) } else { None }
+    }
+
+    /// Where something is shown: blocks are counted in the order in which they begin.
+    fn place(&mut self, what: Shown) -> usize {
+        self.shown.iter().position(|shown| *shown == what).unwrap_or_else(|| {
+            self.shown.push(what);
+            self.shown.len() - 1
+        })
+    }
+
+    fn ended(&mut self, reason: &Value) {
+        let Some(word) = reason.as_str() else { return };
+        self.wants_tools |= matches!(word, "tool_calls" | "function_call");
+        self.stop = Some(match word {
+            _ if self.refused => Stop::Refusal,
+            "stop" | "tool_calls" | "function_call" => Stop::End,
+            "length" => Stop::MaxTokens,
+            "content_filter" => Stop::Refusal,
+            word => Stop::Other { word: word.to_owned() },
+        });
+    }
+
+    /// The last count that comes is the whole; a cached part is a part of what was read.
+    fn count(&mut self, usage: &Value, out: &mut Vec<ModelEvent>) {
+        let Some(read) = usage["prompt_tokens"].as_u64() else { return };
+        let cached = usage["prompt_tokens_details"]["cached_tokens"]
+            .as_u64()
+            .or_else(|| usage["prompt_cache_hit_tokens"].as_u64())
+            .unwrap_or_default()
+            .min(read);
+        let output = usage["completion_tokens"].as_u64().unwrap_or_default();
+        let now = Usage { input: read - cached, cache_read: cached, cache_write: 0, output };
+        if self.usage != now {
+            self.usage = now;
+            out.push(ModelEvent::Usage(now));
+        }
+    }
+}
+
+impl Call {
+    fn value(&self) -> Value {
+        let mut call = json!({
+            "id": self.id, "type": "function", "function": {"name": self.name, "arguments": self.arguments}
+        });
+        if let Value::Object(fields) = &mut call {
+            fields.extend(self.beside.clone());
+        }
+        call
+    }
+}
+
+/// The words of a content: a text, or a list of parts that have one.
+fn words(content: &Value) -> String {
+    match content {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => String::new(),
+    }
+}
+
+/// Texts and lists grow, all else replaces.
+fn grow(fields: &mut Map<String, Value>, name: &str, more: &Value) {
+    match (fields.get_mut(name), more) {
+        (Some(Value::String(text)), Value::String(more)) => text.push_str(more),
+        (Some(Value::Array(list)), Value::Array(more)) => list.extend_from_slice(more),
+        _ => {
+            fields.insert(name.to_owned(), more.clone());
+        }
+    }
+}
