@@ -6,6 +6,7 @@
 
 use std::env;
 use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -245,9 +246,12 @@ fn build(context: &mut Context) -> anyhow::Result<Outcome> {
 fn end_to_end(context: &mut Context) -> anyhow::Result<Outcome> {
     let browser = context.browser()?;
     let binary = context.binary()?;
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     at_least_one(command(
         cargo::cargo()
             .args(["test", "--no-fail-fast", "-p", "e2e"])
+            // Most of the time these tests wait for commands that sleep.
+            .env("RUST_TEST_THREADS", (2 * cores).to_string())
             .env("MEANWHILE_BIN", absolute(&binary))
             .env("CHROMIUM", &browser.chromium)
             .env("CHROMEDRIVER", &browser.driver),
