@@ -70,7 +70,7 @@ fn the_help_names_every_command() {
     for args in [&["help"][..], &["--help"], &["-h"]] {
         let said = machine.runs(args);
         assert!(said.success);
-        for command in ["run", "test", "build", "dev", "dist", "conformance", "bench", "help"] {
+        for command in ["run", "test", "tidy", "build", "dev", "dist", "conformance", "bench", "help"] {
             assert!(said.words.contains(&format!("\n  {command}")), "{command}: {}", said.words);
         }
     }

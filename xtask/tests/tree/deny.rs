@@ -6,22 +6,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::process::Command;
 
 use serde_json::Value;
 use spdx::{Expression, ParseMode};
 use toml::Table;
 
-use crate::cargo;
+use crate::root;
 
 /// Whose dependencies ship.
 const SHIPPED: [&str; 2] = ["runner", "frontend"];
 
 fn rules() -> Table {
-    fs::read_to_string(cargo::root().join("deny.toml")).unwrap().parse().unwrap()
+    fs::read_to_string(root().join("deny.toml")).unwrap().parse().unwrap()
 }
 
 fn metadata() -> Value {
-    let output = cargo::cargo().args(["metadata", "--format-version", "1", "--locked"]).output().unwrap();
+    let output = Command::new(env!("CARGO"))
+        .current_dir(root())
+        .args(["metadata", "--format-version", "1", "--locked"])
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }

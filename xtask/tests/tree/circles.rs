@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use crate::cargo;
+use crate::root;
 
 /// The sources of each crate.
 const SOURCES: [&str; 5] = ["shared/src", "frontend/agent/src", "frontend/src", "runner/src", "xtask/src"];
@@ -128,7 +128,7 @@ fn circles(modules: &Modules) -> Vec<String> {
 #[test]
 fn no_import_leads_back() {
     for sources in SOURCES {
-        let modules = modules(&cargo::root().join(sources));
+        let modules = modules(&root().join(sources));
         assert!(modules.len() > 5, "{sources}");
         let circles = circles(&modules);
         assert!(circles.is_empty(), "{sources}: these modules import each other in a circle: {circles:#?}");
