@@ -8,6 +8,7 @@
 mod circles;
 mod deny;
 mod docs;
+mod names;
 mod tidy;
 
 use std::fs;
