@@ -81,7 +81,11 @@ fn command(mut args: lexopt::Parser) -> anyhow::Result<ExitCode> {
         }
         "tidy" | "conformance" | "dist" => {
             args.next()?.map_or(Ok(()), |argument| Err(argument.unexpected()))?;
-            if name == "dist" { dist::run() } else { Ok(test::run(&test::Options::only(&name))) }
+            if name == "dist" {
+                return dist::run();
+            }
+            let only = lexopt::Parser::from_args(["--only", &name]);
+            Ok(test::run(&test::Options::parse(only)?))
         }
         "help" => {
             eprintln!("{HELP}");

@@ -8,7 +8,7 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::process::{ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 use lexopt::prelude::*;
@@ -62,10 +62,6 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    pub(crate) fn only(step: &str) -> Self {
-        Self { only: vec![step.to_owned()], ..Self::default() }
-    }
-
     pub(crate) fn parse(mut args: lexopt::Parser) -> anyhow::Result<Self> {
         let mut options = Self::default();
         while let Some(argument) = args.next()? {
@@ -106,12 +102,12 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             Counts { passed: 0, left_out: 0, .. } => String::from("ok"),
             Counts { .. } => counts.to_string(),
         };
-        rows.push(format!("{name:12} {:>8}  {verdict}", in_words(step_began.elapsed())));
+        rows.push(format!("{name:12} {:>8.1?}  {verdict}", step_began.elapsed()));
         if counts.failed > 0 && !options.keep_going {
             break;
         }
     }
-    println!("\n{}\n{:12} {:>8}\n", rows.join("\n"), "together", in_words(began.elapsed()));
+    println!("\n{}\n{:12} {:>8.1?}\n", rows.join("\n"), "together", began.elapsed());
     if total.left_out > 0 {
         println!("Not everything was checked: {} left out, which say above what they need.", total.left_out);
     }
@@ -172,13 +168,6 @@ fn wasm() -> anyhow::Result<Counts> {
         .env("WASM_BINDGEN_TEST_DRIVER_TIMEOUT", "60")
         .env("WASM_BINDGEN_TEST_TIMEOUT", "600");
     counts::run(&mut test)?.at_least_one()
-}
-
-fn in_words(duration: Duration) -> String {
-    match duration.as_secs() {
-        0..60 => format!("{:.1} s", duration.as_secs_f64()),
-        seconds => format!("{}:{:02} min", seconds / 60, seconds % 60),
-    }
 }
 
 #[cfg(test)]
