@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: builds the optimised runner and the package `bench`, and has it measure the one.
 //!
-//! The table goes to standard output and, if everything was measured, to `docs/benchmarks.md`. The page is not measured, so
-//! it is not built.
+//! The table goes to standard output and, if everything was measured, to `docs/benchmarks.md`. The page is
+//! not measured, so it is not built.
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
-//! Finds Chromium and its driver, which the browser tests need: the variables `CHROMIUM` and `CHROMEDRIVER`, then the
-//! `PATH`. On Debian and as root its packages are installed; otherwise it says what to type. The two must be of one major
-//! version, since the driver refuses others.
+//! Finds Chromium and its driver, which the browser tests need: the variables `CHROMIUM` and `CHROMEDRIVER`,
+//! then the `PATH`. On Debian and as root its packages are installed; otherwise it says what to type. The two
+//! must be of one major version, since the driver refuses others.
 
 use std::env;
 use std::fs;

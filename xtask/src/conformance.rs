@@ -1,8 +1,9 @@
-//! The step `conformance`: checks against software that is not ours, which npm and pip fetch into `target/conformance`.
+//! The step `conformance`: checks against software that is not ours, which npm and pip fetch into
+//! `target/conformance`.
 //!
-//! The checks themselves are the test target `conformance` of the package `e2e`; `tests/conformance/package.json` says what
-//! npm fetches. Where a program is missing or something cannot be fetched, what needs it is left out with a word. Nothing
-//! that is fetched is ever committed.
+//! The checks themselves are the test target `conformance` of the package `e2e`;
+//! `tests/conformance/package.json` says what npm fetches. Where a program is missing or something cannot be
+//! fetched, what needs it is left out with a word. Nothing that is fetched is ever committed.
 
 use std::fs;
 use std::path::{Path, PathBuf};

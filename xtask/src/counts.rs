@@ -1,4 +1,5 @@
-//! What a step comes to: commands that are run to their end, and the results that test runners report in their output.
+//! What a step comes to: commands that are run to their end, and the results that test runners report in
+//! their output.
 
 use std::fmt;
 use std::io::{self, BufRead as _, BufReader, Write};
@@ -7,7 +8,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
 
-/// How a test says, past the harness that keeps what passing tests print, that it cannot be made on this system.
+/// How a test says, past the harness that keeps what passing tests print, that it cannot be made on this
+/// system.
 const LEFT_OUT: &str = "LEFT OUT: ";
 
 /// How many checks a step made.

@@ -1,9 +1,10 @@
 //! `cargo xtask dev`: Trunk's live reload in front of a runner.
 //!
-//! Builds `wasm-bindgen` at the locked version, so that Trunk fetches nothing, starts the runner without a browser, told
-//! that pages of Trunk's origin are ours too, then `trunk serve`, which builds the page by the same `index.html` and passes
-//! `/api` on to the runner by `Trunk.toml`. The page is built to open its WebSocket at the runner itself.
-//! The first of the two that ends takes the other with it. Ctrl-C reaches both from the terminal.
+//! Builds `wasm-bindgen` at the locked version, so that Trunk fetches nothing, starts the runner without a
+//! browser, told that pages of Trunk's origin are ours too, then `trunk serve`, which builds the page by the
+//! same `index.html` and passes `/api` on to the runner by `Trunk.toml`. The page is built to open its
+//! WebSocket at the runner itself. The first of the two that ends takes the other with it. Ctrl-C reaches
+//! both from the terminal.
 
 use std::env;
 use std::ffi::OsString;

@@ -1,10 +1,11 @@
 //! Builds the page into `target/site`, which the runner's build script embeds.
 //!
-//! `index.html` is the one description of the page, shared with Trunk. Cargo compiles the crate that it names,
-//! wasm-bindgen makes the script beside it, the styles become one file, and each link marked `data-trunk`, which stands
-//! alone on its line, becomes what a browser understands. All but `index.html` lies in one folder below `assets`, named
-//! by a digest of what went in, so that nothing in it ever changes. Each file has a brotli twin beside it. When nothing
-//! that goes in has changed, nothing is written, and the runner is not compiled anew.
+//! `index.html` is the one description of the page, shared with Trunk. Cargo compiles the crate that it
+//! names, wasm-bindgen makes the script beside it, the styles become one file, and each link marked
+//! `data-trunk`, which stands alone on its line, becomes what a browser understands. All but `index.html`
+//! lies in one folder below `assets`, named by a digest of what went in, so that nothing in it ever changes.
+//! Each file has a brotli twin beside it. When nothing that goes in has changed, nothing is written, and the
+//! runner is not compiled anew.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,8 +28,8 @@ enum Link {
     Icon { file: String, kind: String },
 }
 
-/// Brings `target/site` up to date. Of the two profiles `page` is what is shipped, and `page-dev` is built in seconds, and
-/// large.
+/// Brings `target/site` up to date. Of the two profiles `page` is what is shipped, and `page-dev` is built in
+/// seconds, and large.
 pub(crate) fn build(profile: &str) -> anyhow::Result<ExitCode> {
     cargo::ensure_wasm_target()?;
     let root = cargo::root();
@@ -143,7 +144,8 @@ fn compose(lines: &[(&str, Option<Link>)], folder: &str) -> String {
     html
 }
 
-/// Puts a compressed twin beside each file that shrinks; what does not is served as it is. Returns what a browser fetches.
+/// Puts a compressed twin beside each file that shrinks; what does not is served as it is. Returns what a
+/// browser fetches.
 fn compress(folder: &Path, quality: i32) -> anyhow::Result<usize> {
     let mut weight = 0;
     for entry in fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()? {

@@ -21,8 +21,8 @@ pub(crate) fn build_runner() -> anyhow::Result<PathBuf> {
     cargo::build("meanwhile", &["--package", "runner", "--bin", "meanwhile"])
 }
 
-/// Builds and starts the runner in the caller's folder, with these arguments. This process becomes the runner, so that
-/// signals, exit status and output are its own. Returns only if it could not be started.
+/// Builds and starts the runner in the caller's folder, with these arguments. This process becomes the
+/// runner, so that signals, exit status and output are its own. Returns only if it could not be started.
 pub(crate) fn run(args: Vec<OsString>) -> anyhow::Result<ExitCode> {
     let binary = build()?;
     eprintln!("==> Starting {}", binary.display());

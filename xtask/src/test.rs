@@ -1,8 +1,8 @@
 //! `cargo xtask test`: all checks, one after the other, in the order of [`STEPS`].
 //!
 //! Each step is announced, its output passes through as it comes, and the results that test runners report in
-//! it are counted on the way. The first step that fails ends the run, unless asked otherwise. At the end stands
-//! a table, then what was left out, if anything was, and as the very last line `N passed, N failed`.
+//! it are counted on the way. The first step that fails ends the run, unless asked otherwise. At the end
+//! stands a table, then what was left out, if anything was, and as the very last line `N passed, N failed`.
 
 use std::env;
 use std::ffi::OsString;
@@ -22,8 +22,8 @@ use crate::{bench, cargo, conformance, run};
 type Step = (&'static str, &'static str, fn() -> anyhow::Result<Counts>);
 
 /// The cheap ones come first. Native tests are compiled crate by crate with the same choice of features as
-/// `cargo xtask` and `cargo test -p` use, so that nothing is compiled twice. What a step needs of an earlier one it makes
-/// itself; where that is there already, it takes seconds.
+/// `cargo xtask` and `cargo test -p` use, so that nothing is compiled twice. What a step needs of an earlier
+/// one it makes itself; where that is there already, it takes seconds.
 const STEPS: &[Step] = &[
     ("fmt", "Format", || cargo("fmt --all --check")),
     ("clippy", "Lints", || cargo("clippy --workspace --all-targets -- -D warnings")),
@@ -128,8 +128,9 @@ fn cargo(args: &str) -> anyhow::Result<Counts> {
     counts::run(cargo::cargo().args(args.split(' ')))
 }
 
-/// What is drawn in tests begins from the same seed in every run, so that a change is judged by itself and not by the luck of
-/// the draw. `cargo test` draws a new one each time, and this takes another that is in the environment.
+/// What is drawn in tests begins from the same seed in every run, so that a change is judged by itself and
+/// not by the luck of the draw. `cargo test` draws a new one each time, and this takes another that is in the
+/// environment.
 fn test(args: &str) -> anyhow::Result<Counts> {
     let mut cargo = cargo::cargo();
     cargo.args(["test", "--no-fail-fast"]).args(args.split(' '));

@@ -1,10 +1,10 @@
-//! Repairs that can be taken out of the agent, and whether the simulation finds each that is missing: a test that cannot
-//! fail proves nothing.
+//! Repairs that can be taken out of the agent, and whether the simulation finds each that is missing: a test
+//! that cannot fail proves nothing.
 //!
-//! What runs: each repair's lines are looked for in the sources as they stand. Where `MEANWHILE_FAULTS` names some, or
-//! says `all` (`cargo xtask faults` does), they are also taken out, one at a time, in a copy of the tree in
-//! `target/faults/tree`, and the simulation's test is built there and run over a range of seeds; the sources themselves
-//! are not touched. That takes minutes.
+//! What runs: each repair's lines are looked for in the sources as they stand. Where `MEANWHILE_FAULTS` names
+//! some, or says `all` (`cargo xtask faults` does), they are also taken out, one at a time, in a copy of the
+//! tree in `target/faults/tree`, and the simulation's test is built there and run over a range of seeds; the
+//! sources themselves are not touched. That takes minutes.
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails by panicking, as a test does")]
 #![expect(clippy::print_stdout, reason = "it takes minutes, and says what it found")]

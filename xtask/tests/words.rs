@@ -1,5 +1,5 @@
-//! What a newcomer reads when something is missing or wrongly spelt: the real `xtask`, on a machine that has only these
-//! few programs.
+//! What a newcomer reads when something is missing or wrongly spelt: the real `xtask`, on a machine that has
+//! only these few programs.
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails by panicking, as a test does")]

@@ -1,7 +1,7 @@
 //! No circle of imports: what a file uses never leads back to it.
 //!
-//! A file is a module; `use` leads from it to the longest path of modules that the import begins with. What a module takes
-//! from one below it only to offer it on (`pub use`) is no import, and neither are tests.
+//! A file is a module; `use` leads from it to the longest path of modules that the import begins with. What a
+//! module takes from one below it only to offer it on (`pub use`) is no import, and neither are tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

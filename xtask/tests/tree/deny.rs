@@ -1,8 +1,9 @@
 //! The rules of `deny.toml`, as far as they need no network: licences, sources, bans and duplicates.
 //!
-//! They are read as cargo-deny reads them, from the graph that `cargo metadata` gives for all systems. Licences and
-//! sources hold for everything in the lock file, duplicates for what ships. cargo-deny itself is four hundred crates to
-//! compile, too much for everybody's first test run; it reads the same file, and alone knows the advisories.
+//! They are read as cargo-deny reads them, from the graph that `cargo metadata` gives for all systems.
+//! Licences and sources hold for everything in the lock file, duplicates for what ships. cargo-deny itself is
+//! four hundred crates to compile, too much for everybody's first test run; it reads the same file, and alone
+//! knows the advisories.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

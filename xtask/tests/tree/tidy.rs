@@ -50,7 +50,8 @@ fn leaves_nothing_undone(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The dependencies declared in a `Cargo.toml`: section, line number, name, line, and whether a comment says why.
+/// The dependencies declared in a `Cargo.toml`: section, line number, name, line, and whether a comment says
+/// why.
 struct Dependency<'a> {
     section: &'a str,
     number: usize,
