@@ -401,8 +401,10 @@ async fn try_chromedriver() -> Result<(Child, u16), String> {
 
 fn capabilities(options: &Options, profile: &Path) -> WebDriverResult<ChromiumCapabilities> {
     let mut capabilities = ChromiumCapabilities::new();
-    capabilities.set("browserName", "chrome")?;
     let chromium = program("CHROMIUM", &["chromium", "chromium-browser", "google-chrome"], &[]);
+    let shell = "chrome-headless-shell";
+    let name = if chromium.to_string_lossy().ends_with("headless-shell") { shell } else { "chrome" };
+    capabilities.set("browserName", name)?;
     capabilities.set_binary(&chromium.display().to_string())?;
     let (width, height) = options.size;
     let mut arguments: Vec<String> = [

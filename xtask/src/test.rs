@@ -7,6 +7,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::num::NonZero;
 use std::process::{ExitCode, Stdio};
 use std::time::Instant;
 
@@ -49,6 +50,9 @@ const STEPS: &[Step] = &[
         let mut test = cargo::cargo();
         test.args(["test", "--no-fail-fast", "-p", "e2e"]).env("MEANWHILE_BIN", run::build()?);
         test.env("CHROMIUM", &browser.chromium).env("CHROMEDRIVER", &browser.driver);
+        // Most of the time these tests wait for commands that sleep.
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        test.env("RUST_TEST_THREADS", (2 * cores).to_string());
         counts::run(&mut test)?.at_least_one()
     }),
 ];
