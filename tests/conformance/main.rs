@@ -1,6 +1,6 @@
 //! Against software that is not ours: the official SDK's streams and client, and aimock. Started by `cargo xtask conformance`.
 //!
-//! What runs: the cases of the suite named by the only argument, one after the other. A case returns what it did, in words; a
+//! What runs: the cases of the suites that are named, or of all, one after the other. A case returns what it did, in words; a
 //! panic is its failure. What was fetched is named in `CONFORMANCE_NODE`, `CONFORMANCE_PACKAGES` and `CONFORMANCE_STREAMS`;
 //! without the first two nothing is run. The last line is counted as that of any test runner.
 
@@ -28,10 +28,10 @@ fn main() -> ExitCode {
         println!("Left out: `cargo xtask conformance` fetches what this needs, and starts it.");
         return ExitCode::SUCCESS;
     }
-    let wanted = std::env::args().nth(1);
+    let wanted: Vec<_> = std::env::args().skip(1).collect();
     let (mut passed, mut failed) = (0, 0);
     for (suite, cases) in SUITES {
-        if wanted.as_deref().is_some_and(|wanted| wanted != *suite) {
+        if !wanted.is_empty() && !wanted.iter().any(|wanted| wanted == suite) {
             continue;
         }
         for case in *cases {

@@ -1,6 +1,6 @@
-//! Finds Chromium and its driver, which the browser tests need: the variables `CHROMIUM` and `CHROMEDRIVER`, then the
-//! `PATH`. On Debian and as root its packages are installed; otherwise it says what to type. The two must be of one major
-//! version, since the driver refuses others.
+//! Finds Chromium and its driver, which the browser tests need: the variables `CHROMIUM` and `CHROMEDRIVER`,
+//! then the `PATH`. On Debian and as root its packages are installed; otherwise it says what to type. The two
+//! must be of one major version, since the driver refuses others.
 
 use std::env;
 use std::fs;
@@ -8,11 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context as _, bail, ensure};
-use serde_json::json;
 
-use crate::{cargo, say};
+use crate::cargo;
 
-const INSTALL: [&str; 5] = ["install", "--yes", "--no-install-recommends", "chromium", "chromium-driver"];
 const MISSING: &str = "The browser tests need Chromium and its driver. Install them: on Debian \
     `sudo apt-get install chromium chromium-driver`, on Ubuntu `sudo snap install chromium`, on Fedora \
     `sudo dnf install chromium chromedriver`, on Arch `sudo pacman -S chromium`, on macOS \
@@ -28,46 +26,36 @@ pub(crate) struct Browser {
 impl Browser {
     /// Finds both, and installs them if they are missing and that is possible.
     pub(crate) fn ensure() -> anyhow::Result<Self> {
-        let browser = match find()? {
+        let Self { chromium, driver } = match Self::find()? {
             Some(browser) => browser,
-            None if install()? => find()?.context("Chromium was installed and cannot be found.")?,
+            None if install()? => Self::find()?.context("Chromium was installed and cannot be found.")?,
             None => bail!(MISSING),
         };
-        let (one, other) = (major_version(&browser.chromium)?, major_version(&browser.driver)?);
+        let (one, other) = (major_version(&chromium)?, major_version(&driver)?);
         ensure!(
             one == other,
             "{} has version {one} and {} has version {other}; install both from one source, or name others in the \
              variables CHROMIUM and CHROMEDRIVER",
-            browser.chromium.display(),
-            browser.driver.display()
+            chromium.display(),
+            driver.display()
         );
-        Ok(browser)
+        Ok(Self { chromium, driver })
     }
 
-    /// Writes the file of capabilities that the WebAssembly test runner gives to the driver.
-    pub(crate) fn write_capabilities(&self, file: &Path) -> anyhow::Result<()> {
-        let options = json!({"binary": self.chromium, "args": ["--headless=new", "--disable-gpu"]});
-        fs::write(file, json!({"goog:chromeOptions": options}).to_string())
-            .with_context(|| format!("{} cannot be written", file.display()))
+    fn find() -> anyhow::Result<Option<Self>> {
+        let chromium =
+            named("CHROMIUM", &["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"])?;
+        let driver = named("CHROMEDRIVER", &["chromedriver", "chromium.chromedriver"])?;
+        Ok(chromium.zip(driver).map(|(chromium, driver)| Self { chromium, driver }))
     }
-}
-
-fn find() -> anyhow::Result<Option<Browser>> {
-    let chromium =
-        named("CHROMIUM", &["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"])?;
-    let driver = named("CHROMEDRIVER", &["chromedriver", "chromium.chromedriver"])?;
-    Ok(chromium.zip(driver).map(|(chromium, driver)| Browser { chromium, driver }))
 }
 
 fn named(variable: &str, names: &[&str]) -> anyhow::Result<Option<PathBuf>> {
-    match env::var_os(variable).filter(|value| !value.is_empty()) {
-        Some(file) => {
-            let file = PathBuf::from(file);
-            ensure!(file.is_file(), "{variable} is {}, where no file is", file.display());
-            Ok(Some(file))
-        }
-        None => Ok(names.iter().find_map(|name| which::which(name).ok())),
-    }
+    let Some(file) = env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from) else {
+        return Ok(names.iter().find_map(|name| which::which(name).ok()));
+    };
+    ensure!(file.is_file(), "{variable} is {}, where no file is", file.display());
+    Ok(Some(file))
 }
 
 /// Installs both, on Debian and as root. Whether it did.
@@ -79,16 +67,12 @@ fn install() -> anyhow::Result<bool> {
     if !debian || !root {
         return Ok(false);
     }
-    say::step("Installing Chromium and its driver from Debian's packages");
-    for args in [&["update"][..], &INSTALL] {
-        let status = cargo::command("apt-get")
-            .args(args)
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .stdin(Stdio::null())
-            .stdout(std::io::stderr())
-            .status()
-            .context("apt-get could not be started")?;
-        ensure!(status.success(), "`apt-get {}` failed. {MISSING}", args.join(" "));
+    eprintln!("==> Installing Chromium and its driver from Debian's packages");
+    for args in ["update", "install --yes --no-install-recommends chromium chromium-driver"] {
+        let mut apt = cargo::command("apt-get");
+        apt.args(args.split(' ')).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+        let status = apt.stdout(std::io::stderr()).status().context("apt-get could not be started")?;
+        ensure!(status.success(), "`apt-get {args}` failed. {MISSING}");
     }
     Ok(true)
 }

@@ -8,8 +8,6 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 
-use crate::say;
-
 const WASM: &str = "wasm32-unknown-unknown";
 
 /// The folder that holds the workspace.
@@ -28,12 +26,9 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
 
 /// Takes away the variables that `cargo run` sets for the program that it runs.
 pub(crate) fn clean(command: &mut Command) {
+    let starts = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
     for (name, _) in env::vars_os() {
-        if name.to_str().is_some_and(|name| {
-            ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"]
-                .iter()
-                .any(|start| name.starts_with(start))
-        }) {
+        if starts.iter().any(|start| name.to_string_lossy().starts_with(start)) {
             command.env_remove(name);
         }
     }
@@ -44,7 +39,7 @@ pub(crate) fn cargo() -> Command {
     command(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Builds with these arguments and returns the file of the binary target `name`.
+/// Builds with these arguments and returns the file of the binary target `name`, as an absolute path.
 pub(crate) fn build(name: &str, args: &[&str]) -> anyhow::Result<PathBuf> {
     let output = cargo()
         .arg("build")
@@ -58,6 +53,7 @@ pub(crate) fn build(name: &str, args: &[&str]) -> anyhow::Result<PathBuf> {
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
         .find_map(|message| binary(&message, name))
+        .map(|file| root().join(file))
         .with_context(|| format!("cargo built no binary `{name}`"))
 }
 
@@ -65,14 +61,11 @@ pub(crate) fn build(name: &str, args: &[&str]) -> anyhow::Result<PathBuf> {
 fn binary(message: &Value, name: &str) -> Option<PathBuf> {
     let target = &message["target"];
     let is_binary = target["kind"].as_array()?.iter().any(|kind| kind == "bin");
-    let files = message["filenames"].as_array()?;
     if message["reason"] != "compiler-artifact" || target["name"] != name || !is_binary {
         return None;
     }
-    let wasm = files
-        .iter()
-        .filter_map(|file| file.as_str().map(PathBuf::from))
-        .find(|file| file.extension().is_some_and(|end| end == "wasm"));
+    let files = message["filenames"].as_array()?.iter().filter_map(Value::as_str);
+    let wasm = files.map(PathBuf::from).find(|file| file.extension().is_some_and(|end| end == "wasm"));
     wasm.or_else(|| message["executable"].as_str().map(PathBuf::from))
 }
 
@@ -87,7 +80,7 @@ pub(crate) fn ensure_wasm_target() -> anyhow::Result<()> {
     if output.status.success() && Path::new(libraries.trim()).is_dir() {
         return Ok(());
     }
-    say::step(format_args!("Adding the Rust target {WASM}"));
+    eprintln!("==> Adding the Rust target {WASM}");
     let Ok(status) = command("rustup").args(["target", "add", WASM]).stdout(Stdio::null()).status() else {
         bail!(
             "the Rust target {WASM} is missing, and there is no rustup to add it: \

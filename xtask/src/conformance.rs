@@ -1,147 +1,83 @@
-//! `cargo xtask conformance`: checks against software that is not ours, fetched into `target/conformance`.
+//! The step `conformance`: checks against software that is not ours, which npm and pip fetch into
+//! `target/conformance`.
 //!
-//! Also a step of `cargo xtask test`. Each suite names the programs that it needs and what is to be fetched for it; where a
-//! program is missing or something cannot be fetched, the suite is left out with a word. The checks themselves are the test
-//! target `conformance` of the package `e2e`, started here once a suite. Nothing that is fetched is ever committed.
+//! The checks themselves are the test target `conformance` of the package `e2e`;
+//! `tests/conformance/package.json` says what npm fetches. Where a program is missing or something cannot be
+//! fetched, what needs it is left out with a word. Nothing that is fetched is ever committed.
 
-mod fetch;
-
-use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, Stdio};
 
-use crate::outcome::{self, Counts, Outcome};
-use crate::{cargo, run, say};
+use anyhow::{Context as _, ensure};
 
-struct Suite {
-    /// As the test target calls it.
-    name: &'static str,
-    what: &'static str,
-    needs: &'static [&'static Program],
-    /// Whether it reads the recorded streams.
-    streams: bool,
-}
+use crate::counts::{self, Counts};
+use crate::{cargo, run};
 
-/// A program that a suite needs.
-struct Program {
-    names: &'static [&'static str],
-    install: &'static str,
-}
+/// Whose source distribution alone holds the recorded streams.
+const PYTHON_SDK: &str = "anthropic-2.10.0";
 
-const NODE: Program =
-    Program { names: &["node"], install: "install Node.js, version 20.15 or newer, from https://nodejs.org" };
-const NPM: Program = Program { names: &["npm"], install: "install npm; it comes with Node.js" };
-const PIP: Program =
-    Program { names: &["pip3", "pip"], install: "install Python's pip, version 3.9 or newer of Python" };
-const TAR: Program = Program { names: &["tar"], install: "install tar" };
-
-const SUITES: &[Suite] = &[
-    Suite {
-        name: "streams",
-        what: "the official SDK's recorded streams",
-        needs: &[&NODE, &NPM, &PIP, &TAR],
-        streams: true,
-    },
-    Suite {
-        name: "sdk",
-        what: "the official SDK, against our fake model and through our relay",
-        needs: &[&NODE, &NPM],
-        streams: false,
-    },
-    Suite { name: "aimock", what: "our loop against aimock", needs: &[&NODE, &NPM], streams: false },
-];
-
-/// Runs all suites, and closes with their counts. `MEANWHILE_BIN` may name a runner that is already built.
-pub(crate) fn command() -> anyhow::Result<ExitCode> {
-    let binary = env::var_os("MEANWHILE_BIN").filter(|file| !file.is_empty()).map(PathBuf::from);
-    let counts = match step(|| binary.map_or_else(run::build, Ok))? {
-        Outcome::Ran(counts) => counts,
-        Outcome::Skipped(why) => {
-            say::line(format_args!("    Left out: {why}"));
-            Counts::default()
+pub(crate) fn step() -> anyhow::Result<Counts> {
+    let folder = cargo::root().join("target/conformance");
+    fs::create_dir_all(&folder)?;
+    let node = match packages(&folder) {
+        Ok(node) => node,
+        Err(why) => {
+            return Ok(Counts::left_out(format_args!(
+                "the official SDK's recorded streams, the official SDK against our fake model and through our \
+                 relay, our loop against aimock: {why:#}"
+            )));
         }
     };
-    say::result(counts);
-    Ok(if counts.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// All suites whose programs are there. The runner is asked for only if one of them runs.
-pub(crate) fn step(binary: impl FnOnce() -> anyhow::Result<PathBuf>) -> anyhow::Result<Outcome> {
-    let (mut ready, mut left_out) = (Vec::new(), Vec::new());
-    for suite in SUITES {
-        match prepare(suite) {
-            Ok(fetched) => ready.push((suite, fetched)),
-            Err(why) => left_out.push(format!("{}: {why:#}", suite.what)),
+    let mut tests = cargo::cargo();
+    tests.args(["test", "-p", "e2e", "--test", "conformance", "--", "sdk", "aimock"]);
+    tests.env("CONFORMANCE_NODE", node).env("CONFORMANCE_PACKAGES", &folder);
+    let mut counts = Counts::default();
+    match streams(&folder) {
+        Ok(streams) => drop(tests.arg("streams").env("CONFORMANCE_STREAMS", streams)),
+        Err(why) => {
+            counts = Counts::left_out(format_args!("the official SDK's recorded streams: {why:#}"));
         }
     }
-    for suite in &left_out {
-        say::line(format_args!("    Left out: {suite}"));
-    }
-    if ready.is_empty() {
-        return Ok(Outcome::Skipped(left_out.join("; ")));
-    }
-    let binary = cargo::root().join(binary()?);
-    let mut total = Counts::default();
-    for (suite, fetched) in ready {
-        say::step(format_args!("conformance: {}", suite.what));
-        let counts = match check(suite, &fetched, &binary) {
-            Ok(Outcome::Ran(counts)) if counts.passed > 0 => counts,
-            Ok(_) => {
-                say::line(format_args!("error: conformance: {}: no check was run", suite.what));
-                Counts { failed: 1, ..Counts::default() }
-            }
-            Err(error) => {
-                say::line(format_args!("error: conformance: {}: {error:#}", suite.what));
-                let counts =
-                    error.downcast_ref::<outcome::Failed>().map_or(Counts::default(), |failed| failed.0);
-                Counts { failed: counts.failed.max(1), ..counts }
-            }
-        };
-        say::line(format_args!("    {}: {counts}", suite.name));
-        total = Counts {
-            passed: total.passed + counts.passed,
-            failed: total.failed + counts.failed,
-            ..Counts::default()
-        };
-    }
-    Ok(Outcome::Ran(total))
+    counts += counts::run(tests.env("MEANWHILE_BIN", run::build()?))?.at_least_one()?;
+    Ok(counts)
 }
 
-/// What a suite runs with.
-struct Fetched {
-    node: PathBuf,
-    packages: PathBuf,
-    streams: Option<PathBuf>,
+/// The official SDK for JavaScript and aimock. Returns the Node.js that runs them.
+fn packages(folder: &Path) -> anyhow::Result<PathBuf> {
+    let node = find(&["node"], "install Node.js, version 20.15 or newer, from https://nodejs.org")?;
+    let npm = find(&["npm"], "install npm; it comes with Node.js")?;
+    fs::copy(cargo::root().join("tests/conformance/package.json"), folder.join("package.json"))?;
+    let mut command = cargo::command(npm);
+    command.args(["install", "--engine-strict", "--ignore-scripts", "--no-audit", "--no-fund"]);
+    finish(command.arg("--no-update-notifier").current_dir(folder))?;
+    Ok(node)
 }
 
-/// Looks for a suite's programs and fetches what it needs, unless it is there from an earlier run.
-fn prepare(suite: &Suite) -> anyhow::Result<Fetched> {
-    for program in suite.needs {
-        find(program)?;
+/// The streams that the official SDK for Python tests itself with. Returns the folder that holds them.
+fn streams(folder: &Path) -> anyhow::Result<PathBuf> {
+    let pip = find(&["pip3", "pip"], "install Python's pip, version 3.9 or newer of Python")?;
+    let tar = find(&["tar"], "install tar")?;
+    let (archive, fixtures) =
+        (format!("{PYTHON_SDK}.tar.gz"), format!("{PYTHON_SDK}/tests/lib/streaming/fixtures"));
+    if !folder.join(&archive).is_file() {
+        let mut command = cargo::command(pip);
+        command.args(["download", "--no-deps", "--no-binary", "anthropic", "--disable-pip-version-check"]);
+        finish(command.arg(PYTHON_SDK.replace('-', "==")).current_dir(folder))?;
     }
-    let node = find(&NODE)?;
-    fetch::check_node(&node)?;
-    let folder = cargo::root().join("target/conformance");
-    let packages = fetch::packages(&find(&NPM)?, &folder)?;
-    let streams =
-        if suite.streams { Some(fetch::streams(&find(&PIP)?, &find(&TAR)?, &folder)?) } else { None };
-    Ok(Fetched { node, packages, streams })
+    finish(cargo::command(tar).args(["-xzf", &archive, &fixtures]).current_dir(folder))?;
+    Ok(folder.join(fixtures))
 }
 
-fn find(program: &Program) -> anyhow::Result<PathBuf> {
-    let found = program.names.iter().find_map(|name| which::which(name).ok());
-    found.ok_or_else(|| anyhow::anyhow!("there is no {}; {}", program.names.join(" or "), program.install))
+fn find(names: &[&str], install: &str) -> anyhow::Result<PathBuf> {
+    let found = names.iter().find_map(|name| which::which(name).ok());
+    found.with_context(|| format!("there is no {}; {install}", names.join(" or ")))
 }
 
-fn check(suite: &Suite, fetched: &Fetched, binary: &Path) -> anyhow::Result<Outcome> {
-    let mut command = cargo::cargo();
-    command
-        .args(["test", "-p", "e2e", "--test", "conformance", "--", suite.name])
-        .env("MEANWHILE_BIN", binary)
-        .env("CONFORMANCE_NODE", &fetched.node)
-        .env("CONFORMANCE_PACKAGES", &fetched.packages);
-    if let Some(streams) = &fetched.streams {
-        command.env("CONFORMANCE_STREAMS", streams);
-    }
-    outcome::command(&mut command)
+fn finish(command: &mut Command) -> anyhow::Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command.stdin(Stdio::null()).stdout(std::io::stderr()).status();
+    let status = status.with_context(|| format!("{program} could not be started"))?;
+    ensure!(status.success(), "{program} failed, as it says above; it needs the network once");
+    Ok(())
 }

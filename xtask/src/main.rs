@@ -2,26 +2,20 @@
 //!
 //! One process per command line. It reads the command, then calls cargo and the libraries linked here, one
 //! after the other, in the workspace's root. It says what it does on standard error; standard output belongs
-//! to the programs that it starts. It owns `target/site` (the built page), `target/page-cache` and `dist`.
+//! to results and to the programs that it starts. It owns `target/site` (the built page) and `dist`.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a person at a terminal")]
 
 mod bench;
 mod browser;
 mod cargo;
-#[cfg(test)]
-mod circles;
 mod conformance;
-#[cfg(test)]
-mod deny;
+mod counts;
 mod dev;
 mod dist;
-mod faults;
-mod outcome;
 mod page;
 mod run;
-mod say;
 mod test;
-#[cfg(test)]
-mod tidy;
 
 use std::process::ExitCode;
 
@@ -40,79 +34,63 @@ Commands:
                      --only STEP     only this step (may be repeated)
                      --list          name the steps
                      --keep-going    go on after a failed step
+  tidy             Only the rules about the tree itself: the shape of files, imports, documents, licences.
+  conformance      Only the checks against software that is not ours: the official SDK, aimock.
+  faults [NAME…]   Take repairs out of the agent and see that the simulation finds each. Minutes.
   build            Build the page into target/site.
                      --dev           in seconds, but large
   dev [ARGS…]      Live reload: Trunk in front of a runner. ARGS go to the runner.
   dist             Pack one self-contained, optimised binary into dist/.
-  faults [NAME…]   Take repairs out of the agent and see that the simulation finds each. Minutes.
-  conformance      Check against software that is not ours: the official SDK, aimock.
   bench            Measure the optimised runner beside baselines, and write docs/benchmarks.md.
                      --quick         small amounts, which show that it works, not how fast
                      --only NAME     only this measure (may be repeated); a wrong name lists them
-                     --pueue         pueue too, which is compiled into target/bench-tools
+                     --pueue FOLDER  pueue too, whose programs are in FOLDER
   help             This text.
 ";
 
 fn main() -> ExitCode {
-    match command(lexopt::Parser::from_env()) {
-        Ok(code) => code,
-        Err(error) => {
-            say::line(format_args!("error: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    command(lexopt::Parser::from_env()).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
 fn command(mut args: lexopt::Parser) -> anyhow::Result<ExitCode> {
-    let Some(argument) = args.next()? else {
-        say::line(HELP);
-        return Ok(ExitCode::FAILURE);
-    };
-    let name = match argument {
-        Value(name) => name.string()?,
-        Short('h') | Long("help") => String::from("help"),
-        Short(_) | Long(_) => return Err(argument.unexpected().into()),
+    let name = match args.next()? {
+        Some(Value(name)) => name.string()?,
+        Some(Short('h') | Long("help")) => String::from("help"),
+        Some(argument) => return Err(argument.unexpected().into()),
+        None => {
+            eprintln!("{HELP}");
+            return Ok(ExitCode::FAILURE);
+        }
     };
     match name.as_str() {
         "run" => run::run(args.raw_args()?.collect()),
         "dev" => dev::start(args.raw_args()?.collect()),
+        "bench" => bench::run(args.raw_args()?.collect()),
+        "faults" => test::faults(&args.raw_args()?.collect::<Vec<_>>()),
         "test" => Ok(test::run(&test::Options::parse(args)?)),
         "build" => {
-            let mut profile = page::Profile::Page;
-            while let Some(argument) = args.next()? {
-                match argument {
-                    Long("dev") => profile = page::Profile::PageDev,
-                    Long(_) | Short(_) | Value(_) => return Err(argument.unexpected().into()),
-                }
+            let (profile, more) = match args.next()? {
+                Some(Long("dev")) => ("page-dev", args.next()?),
+                more => ("page", more),
+            };
+            more.map_or(Ok(()), |argument| Err(argument.unexpected()))?;
+            page::build(profile)
+        }
+        "tidy" | "conformance" | "dist" => {
+            args.next()?.map_or(Ok(()), |argument| Err(argument.unexpected()))?;
+            if name == "dist" {
+                return dist::run();
             }
-            page::build(profile)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        "dist" => {
-            nothing_more(args)?;
-            dist::run()?;
-            Ok(ExitCode::SUCCESS)
-        }
-        "bench" => bench::run(&bench::Options::parse(args)?),
-        "faults" => {
-            let names = args.raw_args()?.map(|name| name.to_string_lossy().into_owned());
-            faults::run(&names.collect::<Vec<_>>())
-        }
-        "conformance" => {
-            nothing_more(args)?;
-            conformance::command()
+            let only = lexopt::Parser::from_args(["--only", &name]);
+            Ok(test::run(&test::Options::parse(only)?))
         }
         "help" => {
-            say::line(HELP);
+            eprintln!("{HELP}");
             Ok(ExitCode::SUCCESS)
         }
         other => bail!("there is no command `{other}`; `cargo xtask help` names them"),
-    }
-}
-
-fn nothing_more(mut args: lexopt::Parser) -> anyhow::Result<()> {
-    match args.next()? {
-        Some(argument) => Err(argument.unexpected().into()),
-        None => Ok(()),
     }
 }

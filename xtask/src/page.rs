@@ -1,14 +1,16 @@
 //! Builds the page into `target/site`, which the runner's build script embeds.
 //!
-//! `index.html` is the one description of the page, shared with Trunk. Cargo compiles the crate that it names,
-//! wasm-bindgen makes the script beside it, the styles become one file, and each link marked `data-trunk`, which stands
-//! alone on its line, becomes what a browser understands. All but `index.html` lies in one folder below `assets`, named
-//! by a digest of what went in, so that nothing in it ever changes. Each file has a brotli twin beside it. When nothing
-//! that goes in has changed, nothing is written, and the runner is not compiled anew.
+//! `index.html` is the one description of the page, shared with Trunk. Cargo compiles the crate that it
+//! names, wasm-bindgen makes the script beside it, the styles become one file, and each link marked
+//! `data-trunk`, which stands alone on its line, becomes what a browser understands. All but `index.html`
+//! lies in one folder below `assets`, named by a digest of what went in, so that nothing in it ever changes.
+//! Each file has a brotli twin beside it. When nothing that goes in has changed, nothing is written, and the
+//! runner is not compiled anew.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::ExitCode;
 
 use anyhow::{Context as _, bail, ensure};
 use brotli::enc::BrotliEncoderParams;
@@ -16,15 +18,7 @@ use html5gum::{Token, Tokenizer};
 use sha2::{Digest as _, Sha256};
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::{cargo, say};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Profile {
-    /// As it is shipped.
-    Page,
-    /// While it is worked on: built in seconds, and large.
-    PageDev,
-}
+use crate::cargo;
 
 /// What a link marked `data-trunk` names, relative to the folder of `index.html`.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,23 +28,15 @@ enum Link {
     Icon { file: String, kind: String },
 }
 
-/// Starts the page's module, and says it where that cannot be.
-const START: &str = "import start from \"./page.js\";
-start({ module_or_path: new URL(\"page_bg.wasm\", import.meta.url) }).catch((error) => {
-  const note = document.querySelector(\"#starting p\");
-  if (note) note.textContent = `Meanwhile could not start: ${error}. A current browser is needed.`;
-  throw error;
-});
-";
-
-/// Brings `target/site` up to date.
-pub(crate) fn build(profile: Profile) -> anyhow::Result<()> {
+/// Brings `target/site` up to date. Of the two profiles `page` is what is shipped, and `page-dev` is built in
+/// seconds, and large.
+pub(crate) fn build(profile: &str) -> anyhow::Result<ExitCode> {
     cargo::ensure_wasm_target()?;
     let root = cargo::root();
-    let html = fs::read_to_string(root.join("index.html")).context("index.html cannot be read")?;
+    let html = String::from_utf8(read(&root.join("index.html"))?).context("index.html is not UTF-8")?;
     let lines = lines(&html)?;
     let (mut wasm, mut style) = (Vec::new(), Vec::new());
-    let mut files = BTreeMap::from([("start.js".to_owned(), START.into())]);
+    let mut files = BTreeMap::from([("start.js".to_owned(), include_bytes!("start.js").to_vec())]);
     for link in lines.iter().filter_map(|(_, link)| link.as_ref()) {
         match link {
             Link::Rust { manifest, bin } => wasm = compile(profile, manifest, bin)?,
@@ -61,17 +47,41 @@ pub(crate) fn build(profile: Profile) -> anyhow::Result<()> {
     ensure!(!wasm.is_empty(), "index.html has no <link data-trunk rel=\"rust\">");
     files.insert("style.css".to_owned(), style);
 
-    let folder = format!("assets/{}", digest(profile, &html, &wasm, &files));
-    let site = root.join("target/site");
-    if site.join(&folder).is_dir() && site.join("index.html").is_file() {
-        say::line("    The page is up to date");
-        return Ok(());
+    let mut digest = Sha256::new_with_prefix(format!("{profile}\n{html}\n"));
+    digest.update(Sha256::digest(&wasm));
+    for (name, bytes) in &files {
+        digest.update(name);
+        digest.update(Sha256::digest(bytes));
     }
-    files.append(&mut bind(profile, wasm, &root.join("target/page-cache"))?);
-    let mut files: BTreeMap<_, _> =
-        files.into_iter().map(|(name, bytes)| (format!("{folder}/{name}"), bytes)).collect();
-    files.insert("index.html".to_owned(), compose(&lines, &folder).into_bytes());
-    write(profile, &files, &site)
+    let folder = format!("assets/{}", hex::encode(&digest.finalize()[..8]));
+    let (site, new) = (root.join("target/site"), root.join("target/site.new"));
+    if site.join(&folder).is_dir() && site.join("index.html").is_file() {
+        eprintln!("    The page is up to date");
+        return Ok(ExitCode::SUCCESS);
+    }
+    if new.exists() {
+        fs::remove_dir_all(&new)?;
+    }
+    Bindgen::new()
+        .input_bytes("page", wasm)
+        .web(true)?
+        .typescript(false)
+        .remove_name_section(profile == "page")
+        .remove_producers_section(true)
+        .generate(new.join(&folder))
+        .context("wasm-bindgen failed")?;
+    for (name, bytes) in files {
+        fs::write(new.join(&folder).join(name), bytes)?;
+    }
+    fs::write(new.join("index.html"), compose(&lines, &folder))?;
+    // Best quality takes seconds, the other milliseconds.
+    let weight = compress(&new, if profile == "page" { 11 } else { 3 })?;
+    if site.exists() {
+        fs::remove_dir_all(&site)?;
+    }
+    fs::rename(new, site)?;
+    eprintln!("    The page weighs {} KiB after brotli", weight.div_ceil(1024));
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The lines of `index.html`, with the link that stands on each.
@@ -102,44 +112,11 @@ fn link(line: &str) -> anyhow::Result<Option<Link>> {
     }))
 }
 
-fn compile(profile: Profile, manifest: &str, bin: &str) -> anyhow::Result<Vec<u8>> {
-    let name = match profile {
-        Profile::Page => "page",
-        Profile::PageDev => "page-dev",
-    };
-    say::step(format_args!("Building the page (profile {name})"));
-    let target = ["--target", "wasm32-unknown-unknown", "--profile", name];
+fn compile(profile: &str, manifest: &str, bin: &str) -> anyhow::Result<Vec<u8>> {
+    eprintln!("==> Building the page (profile {profile})");
+    let target = ["--target", "wasm32-unknown-unknown", "--profile", profile];
     let file = cargo::build(bin, &[&["--manifest-path", manifest, "--bin", bin][..], &target[..]].concat())?;
     read(&file)
-}
-
-/// The script between the browser and the WebAssembly, both, and what crates bring along in JavaScript.
-fn bind(profile: Profile, wasm: Vec<u8>, out: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
-    if out.exists() {
-        fs::remove_dir_all(out)?;
-    }
-    Bindgen::new()
-        .input_bytes("page", wasm)
-        .web(true)?
-        .typescript(false)
-        .remove_name_section(profile == Profile::Page)
-        .remove_producers_section(true)
-        .generate(out)
-        .context("wasm-bindgen failed")?;
-    let mut files = BTreeMap::new();
-    let mut folders = vec![out.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let name = path.strip_prefix(out)?.to_string_lossy().replace('\\', "/");
-                files.insert(name, read(&path)?);
-            }
-        }
-    }
-    Ok(files)
 }
 
 /// `index.html` with the links that a browser understands. The one style file stands where the first stood.
@@ -167,40 +144,25 @@ fn compose(lines: &[(&str, Option<Link>)], folder: &str) -> String {
     html
 }
 
-/// Writes all files with their twins, `index.html` last, so that it never names a file that is not there.
-fn write(profile: Profile, files: &BTreeMap<String, Vec<u8>>, site: &Path) -> anyhow::Result<()> {
-    // Best quality takes seconds, the other milliseconds.
-    let quality = if profile == Profile::Page { 11 } else { 3 };
-    if site.exists() {
-        fs::remove_dir_all(site)?;
-    }
+/// Puts a compressed twin beside each file that shrinks; what does not is served as it is. Returns what a
+/// browser fetches.
+fn compress(folder: &Path, quality: i32) -> anyhow::Result<usize> {
     let mut weight = 0;
-    for (name, bytes) in files {
+    for entry in fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()? {
+        let path = entry.path();
+        if path.is_dir() {
+            weight += compress(&path, quality)?;
+            continue;
+        }
+        let (bytes, mut twin) = (read(&path)?, Vec::new());
         let params = BrotliEncoderParams { quality, size_hint: bytes.len(), ..Default::default() };
-        let mut twin = Vec::new();
         brotli::BrotliCompress(&mut &bytes[..], &mut twin, &params)?;
         weight += twin.len().min(bytes.len());
-        let file = site.join(name);
-        fs::create_dir_all(file.parent().expect("it is below the site"))?;
-        // What does not shrink is served as it is.
         if twin.len() < bytes.len() {
-            fs::write(site.join(format!("{name}.br")), twin)?;
+            fs::write(format!("{}.br", path.display()), twin)?;
         }
-        fs::write(file, bytes)?;
     }
-    say::line(format_args!("    The page weighs {} after brotli", say::size(weight)));
-    Ok(())
-}
-
-fn digest(profile: Profile, html: &str, wasm: &[u8], files: &BTreeMap<String, Vec<u8>>) -> String {
-    let mut hash = Sha256::new();
-    hash.update(format!("{profile:?}\n{html}\n"));
-    hash.update(Sha256::digest(wasm));
-    for (name, bytes) in files {
-        hash.update(name);
-        hash.update(Sha256::digest(bytes));
-    }
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+    Ok(weight)
 }
 
 fn name_of(file: &str) -> String {

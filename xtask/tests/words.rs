@@ -1,5 +1,5 @@
-//! What a newcomer reads when something is missing or wrongly spelt: the real `xtask`, on a machine that has only these
-//! few programs.
+//! What a newcomer reads when something is missing or wrongly spelt: the real `xtask`, on a machine that has
+//! only these few programs.
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails by panicking, as a test does")]
@@ -70,7 +70,7 @@ fn the_help_names_every_command() {
     for args in [&["help"][..], &["--help"], &["-h"]] {
         let said = machine.runs(args);
         assert!(said.success);
-        for command in ["run", "test", "build", "dev", "dist", "conformance", "bench", "help"] {
+        for command in ["run", "test", "tidy", "build", "dev", "dist", "conformance", "bench", "help"] {
             assert!(said.words.contains(&format!("\n  {command}")), "{command}: {}", said.words);
         }
     }

@@ -30,7 +30,7 @@ use crate::report::Report;
 struct Options {
     /// The binary `meanwhile`.
     runner: PathBuf,
-    /// Where to write the table; nowhere without.
+    /// Where to write the table, if everything was measured; nowhere without.
     out: Option<PathBuf>,
     only: Vec<String>,
     quick: bool,
@@ -90,6 +90,7 @@ fn options(mut args: lexopt::Parser) -> anyhow::Result<Options> {
         bail!("there is no measure `{stray}`; there are {}", names.join(", "));
     }
     let runner = runner.context("name the runner's binary with --runner; `cargo xtask bench` does")?;
+    let out = out.filter(|_| only.is_empty() && !quick);
     Ok(Options { runner, out, only, quick, pueue })
 }
 
@@ -136,4 +137,26 @@ fn say(words: impl std::fmt::Display) {
 /// Words for a command.
 fn words<const N: usize>(words: [&str; N]) -> Vec<OsString> {
     words.into_iter().map(OsString::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_says_what_to_measure() {
+        let parse = |words: &[&str]| {
+            let all = ["--runner", "r", "--out", "o"].iter().chain(words);
+            options(lexopt::Parser::from_args(all))
+        };
+        let all = parse(&[]).unwrap();
+        assert!(all.only.is_empty() && !all.quick && all.pueue.is_none() && all.out == Some("o".into()));
+        let some = parse(&["--only", MEASURES[0].name, "--only=output", "--pueue", "p"]).unwrap();
+        assert_eq!(
+            (some.only, some.pueue),
+            (vec![MEASURES[0].name.into(), "output".into()], Some("p".into()))
+        );
+        assert_eq!((some.out, parse(&["--quick"]).unwrap().out), (None, None), "a part is not written down");
+        assert!(parse(&["--fast"]).is_err() && parse(&["--only", "outputs"]).is_err());
+    }
 }

@@ -71,7 +71,7 @@ impl Section {
     }
 
     fn as_markdown(&self) -> String {
-        let mut text = format!("## {}\n\n{}\n\n", self.title, self.how);
+        let mut text = format!("## {}\n\n{}\n", self.title, wrapped(&self.how));
         text.push_str(&format!("| {} |\n|{}\n", self.heads().join(" | "), "---|".repeat(7)));
         for row in &self.rows {
             text.push_str(&format!("| {} |\n", row.cells().join(" | ")));
@@ -93,10 +93,13 @@ impl Report {
 
     pub(crate) fn as_markdown(&self) -> String {
         let (met, missed) = self.verdicts();
-        let mut text = String::from(
-            "# Benchmarks\n\n`cargo xtask bench` measures these figures and writes this file. Each stands beside a baseline that was measured in \
-             the same run, in turns with it; compare ratios, not figures, with those of another machine.\n\n",
-        );
+        let mut text = String::from("# Benchmarks\n\n");
+        text.push_str(&wrapped(
+            "`cargo xtask bench` measures these figures and writes this file. Each stands beside a baseline \
+             that was measured in the same run, in turns with it; compare ratios, not figures, with those of \
+             another machine.",
+        ));
+        text.push('\n');
         let _ = writeln!(text, "{met} targets are met, {missed} are missed.\n");
         text.push_str(&self.machine.as_markdown());
         for section in &self.sections {
@@ -109,9 +112,32 @@ impl Report {
     }
 }
 
+/// A paragraph in lines of at most 110 characters, as all prose of the repository.
+fn wrapped(text: &str) -> String {
+    let mut lines = String::new();
+    let mut width = 0;
+    for word in text.split_whitespace() {
+        let longer = width + 1 + word.chars().count();
+        let fits = width > 0 && longer <= 110;
+        if width > 0 {
+            lines.push(if fits { ' ' } else { '\n' });
+        }
+        lines.push_str(word);
+        width = if fits { longer } else { word.chars().count() };
+    }
+    lines + "\n"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn prose_is_wrapped_between_words() {
+        let text = format!("{} {} c", "ä".repeat(60), "b".repeat(49));
+        assert_eq!(wrapped(&text), format!("{} {}\nc\n", "ä".repeat(60), "b".repeat(49)));
+        assert_eq!(wrapped(&"x".repeat(120)), format!("{}\n", "x".repeat(120)));
+    }
 
     #[test]
     fn a_table_is_aligned_and_says_what_is_missed() {

@@ -68,7 +68,7 @@ impl Daemon {
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
-            .context("pueued cannot be started")?;
+            .context("pueued cannot be started; `cargo install pueue --locked --root target/pueue` puts it into target/pueue/bin")?;
         let daemon = Self { child, client: folder.join("pueue"), place };
         let end = Instant::now() + Duration::from_secs(10);
         while daemon.say(&["status"]).await.is_err() {

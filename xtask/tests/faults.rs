@@ -1,17 +1,19 @@
-//! `cargo xtask faults`: takes repairs out of the agent, one at a time, and sees whether the simulation finds each.
+//! Repairs that can be taken out of the agent, and whether the simulation finds each that is missing: a test
+//! that cannot fail proves nothing.
 //!
-//! What runs: a copy of the tree in `target/faults/tree`, in which a few lines are changed and the simulation's test is built and run over a range of
-//! seeds. The sources themselves are not touched. A fault that is not found, or whose lines are no longer there as they stand here,
-//! fails the command: a test that cannot fail proves nothing.
+//! What runs: each repair's lines are looked for in the sources as they stand. Where `MEANWHILE_FAULTS` names
+//! some, or says `all` (`cargo xtask faults` does), they are also taken out, one at a time, in a copy of the
+//! tree in `target/faults/tree`, and the simulation's test is built there and run over a range of seeds; the
+//! sources themselves are not touched. That takes minutes.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails by panicking, as a test does")]
+#![expect(clippy::print_stdout, reason = "it takes minutes, and says what it found")]
+
+use std::env;
 use std::fs;
 use std::path::Path;
-use std::process::{ExitCode, Stdio};
+use std::process::Command;
 use std::time::Instant;
-
-use anyhow::{Context as _, bail, ensure};
-
-use crate::{cargo, say};
 
 /// A repair, and what the agent was without it.
 struct Fault {
@@ -110,69 +112,40 @@ const FAULTS: &[Fault] = &[
     },
 ];
 
-/// Tries all of them, or those that are named.
-pub(crate) fn run(names: &[String]) -> anyhow::Result<ExitCode> {
-    if let Some(stray) = names.iter().find(|name| FAULTS.iter().all(|fault| fault.name != **name)) {
-        let all: Vec<&str> = FAULTS.iter().map(|fault| fault.name).collect();
-        bail!("there is no fault `{stray}`; there are {}", all.join(", "));
-    }
-    let tree = cargo::root().join("target/faults/tree");
-    copy(cargo::root(), &tree, true)?;
-    let mut missed = 0;
-    for fault in FAULTS.iter().filter(|fault| names.is_empty() || names.iter().any(|name| name == fault.name))
-    {
-        say::step(format_args!("{}: {}", fault.name, fault.what));
-        let began = Instant::now();
-        let file = tree.join(fault.file);
-        let sound = fs::read_to_string(&file).with_context(|| format!("{} cannot be read", fault.file))?;
-        fs::write(&file, broken(fault, &sound)?)?;
-        let found = search(&tree, fault.seeds);
-        fs::write(&file, sound)?;
-        if let Some(words) = found? {
-            say::result(format_args!("{:8} {:4} s  found: {words}", fault.name, began.elapsed().as_secs()));
-        } else {
-            missed += 1;
-            say::result(format_args!("{:8} NOT FOUND in {} seeds", fault.name, fault.seeds));
-        }
-    }
-    Ok(if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn broken(fault: &Fault, sound: &str) -> anyhow::Result<String> {
+/// The text without the repair, whose lines stand there once.
+fn broken(fault: &Fault, sound: &str) -> String {
     let (from, to) = fault.change;
-    ensure!(
+    assert!(
         sound.matches(from).count() == 1,
         "`{}`: {} no longer holds this once; put here what stands there now: {from}",
         fault.name,
         fault.file
     );
-    Ok(sound.replace(from, to))
+    sound.replace(from, to)
 }
 
 /// The first seed that fails, with its words. `None` if none does.
-fn search(tree: &Path, seeds: u32) -> anyhow::Result<Option<String>> {
-    let output = cargo::cargo()
-        .current_dir(tree)
+fn search(root: &Path, seeds: u32) -> Option<String> {
+    let output = Command::new(env!("CARGO"))
+        .current_dir(root.join("target/faults/tree"))
         .args(["test", "-q", "-p", "agent", "--test", "it", "--", "whatever_fails"])
-        .env("CARGO_TARGET_DIR", cargo::root().join("target/faults/target"))
+        .env("CARGO_TARGET_DIR", root.join("target/faults/target"))
         .env("MEANWHILE_SEEDS", seeds.to_string())
         .env("RUST_BACKTRACE", "0")
-        .stderr(Stdio::piped())
         .output()
-        .context("cargo could not be started")?;
+        .unwrap();
     if output.status.success() {
-        return Ok(None);
+        return None;
     }
     let said = String::from_utf8_lossy(&output.stdout);
     let line = said.lines().find(|line| line.starts_with("seed "));
-    let Some(line) = line else {
-        bail!("the simulation could not be run:\n{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    };
-    Ok(Some(line.chars().take(160).collect()))
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let line = line.unwrap_or_else(|| panic!("the simulation could not be run:\n{said}\n{errors}"));
+    Some(line.chars().take(160).collect())
 }
 
 /// Copies what has changed, so that only that is compiled anew, and removes what is no longer there.
-fn copy(from: &Path, to: &Path, top: bool) -> anyhow::Result<()> {
+fn copy(from: &Path, to: &Path, top: bool) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
@@ -201,16 +174,36 @@ fn copy(from: &Path, to: &Path, top: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// So that it is noticed with every change, although the search itself takes minutes.
-    #[test]
-    fn each_repair_is_still_where_it_is_taken_out() {
-        for fault in FAULTS {
-            let sound = fs::read_to_string(cargo::root().join(fault.file)).unwrap();
-            broken(fault, &sound).unwrap();
+#[test]
+fn each_repair_is_still_where_it_is_taken_out_and_those_that_are_named_are_missed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for fault in FAULTS {
+        broken(fault, &fs::read_to_string(root.join(fault.file)).unwrap());
+    }
+    let Ok(names) = env::var("MEANWHILE_FAULTS") else { return };
+    let names: Vec<_> = names.split(',').collect();
+    let all: Vec<_> = FAULTS.iter().map(|fault| fault.name).chain(["all"]).collect();
+    if let Some(stray) = names.iter().find(|name| !all.contains(name)) {
+        panic!("there is no fault `{stray}`; there are {}", all.join(", "));
+    }
+    let tree = root.join("target/faults/tree");
+    copy(root, &tree, true).unwrap();
+    let mut missed = Vec::new();
+    for fault in FAULTS.iter().filter(|fault| names.contains(&"all") || names.contains(&fault.name)) {
+        println!("==> {}: {}", fault.name, fault.what);
+        let began = Instant::now();
+        let file = tree.join(fault.file);
+        let sound = fs::read_to_string(&file).unwrap();
+        fs::write(&file, broken(fault, &sound)).unwrap();
+        let found = search(root, fault.seeds);
+        fs::write(&file, sound).unwrap();
+        let took = began.elapsed().as_secs();
+        if let Some(seed) = found {
+            println!("{:8} {took:4} s  found: {seed}", fault.name);
+        } else {
+            missed.push(fault.name);
+            println!("{:8} NOT FOUND in {} seeds", fault.name, fault.seeds);
         }
     }
+    assert!(missed.is_empty(), "the simulation does not miss {}", missed.join(", "));
 }

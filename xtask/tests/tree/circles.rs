@@ -1,13 +1,13 @@
 //! No circle of imports: what a file uses never leads back to it.
 //!
-//! A file is a module; `use` leads from it to the longest path of modules that the import begins with. What a module takes
-//! from one below it only to offer it on (`pub use`) is no import, and neither are tests.
+//! A file is a module; `use` leads from it to the longest path of modules that the import begins with. What a
+//! module takes from one below it only to offer it on (`pub use`) is no import, and neither are tests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use crate::cargo;
+use crate::root;
 
 /// The sources of each crate.
 const SOURCES: [&str; 5] = ["shared/src", "frontend/agent/src", "frontend/src", "runner/src", "xtask/src"];
@@ -128,7 +128,7 @@ fn circles(modules: &Modules) -> Vec<String> {
 #[test]
 fn no_import_leads_back() {
     for sources in SOURCES {
-        let modules = modules(&cargo::root().join(sources));
+        let modules = modules(&root().join(sources));
         assert!(modules.len() > 5, "{sources}");
         let circles = circles(&modules);
         assert!(circles.is_empty(), "{sources}: these modules import each other in a circle: {circles:#?}");

@@ -1,60 +1,15 @@
-//! Rules about the tree itself that no compiler checks: the shape of files, of styles and of dependency lists.
-//!
-//! Each rule is a function from a file's text to complaints, so that the rules themselves can be tested; the
-//! tests at the end hold every file of the repository against them.
+//! The shape of files, of styles and of dependency lists.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::cargo;
+use crate::{check, files, read};
 
 /// Lines of a Rust file before its own tests.
 const LONGEST: usize = 500;
 
 /// What the pure core may depend on. Anything that could do I/O, read a clock or draw a random number is out.
 const AGENT_MAY_USE: &[&str] = &["httpdate", "serde", "serde_json", "shared", "similar", "thiserror", "uuid"];
-
-/// All files of the repository with one of these endings, as paths relative to its root.
-fn files(endings: &[&str]) -> Vec<PathBuf> {
-    let root = cargo::root();
-    let mut found = Vec::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            if path.is_dir() {
-                if !name.starts_with('.') && !["target", "dist", "node_modules"].contains(&name.as_str()) {
-                    folders.push(path);
-                }
-            } else if path.extension().is_some_and(|end| endings.contains(&end.to_str().unwrap())) {
-                found.push(path.strip_prefix(root).unwrap().to_owned());
-            }
-        }
-    }
-    found.sort();
-    found
-}
-
-fn read(path: &Path) -> String {
-    fs::read_to_string(cargo::root().join(path)).unwrap()
-}
-
-/// Holds all files of these kinds against one rule.
-#[track_caller]
-fn check(endings: &[&str], rule: impl Fn(&Path, &str) -> Vec<String>) {
-    let files = files(endings);
-    let complaints: Vec<_> = files
-        .iter()
-        .flat_map(|path| {
-            rule(path, &read(path))
-                .into_iter()
-                .map(move |complaint| format!("{}: {complaint}", path.display()))
-        })
-        .collect();
-    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
-}
 
 fn begins_with_its_theory(text: &str) -> Vec<String> {
     if text.starts_with("//!") { vec![] } else { vec![String::from("does not begin with `//!`")] }
@@ -95,7 +50,8 @@ fn leaves_nothing_undone(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// The dependencies declared in a `Cargo.toml`: section, line number, name, line, and whether a comment says why.
+/// The dependencies declared in a `Cargo.toml`: section, line number, name, line, and whether a comment says
+/// why.
 struct Dependency<'a> {
     section: &'a str,
     number: usize,

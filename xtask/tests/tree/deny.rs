@@ -1,27 +1,33 @@
 //! The rules of `deny.toml`, as far as they need no network: licences, sources, bans and duplicates.
 //!
-//! They are read as cargo-deny reads them, from the graph that `cargo metadata` gives for all systems. Licences and
-//! sources hold for everything in the lock file, duplicates for what ships. cargo-deny itself is four hundred crates to
-//! compile, too much for everybody's first test run; it reads the same file, and alone knows the advisories.
+//! They are read as cargo-deny reads them, from the graph that `cargo metadata` gives for all systems.
+//! Licences and sources hold for everything in the lock file, duplicates for what ships. cargo-deny itself is
+//! four hundred crates to compile, too much for everybody's first test run; it reads the same file, and alone
+//! knows the advisories.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::process::Command;
 
 use serde_json::Value;
 use spdx::{Expression, ParseMode};
 use toml::Table;
 
-use crate::cargo;
+use crate::root;
 
 /// Whose dependencies ship.
 const SHIPPED: [&str; 2] = ["runner", "frontend"];
 
 fn rules() -> Table {
-    fs::read_to_string(cargo::root().join("deny.toml")).unwrap().parse().unwrap()
+    fs::read_to_string(root().join("deny.toml")).unwrap().parse().unwrap()
 }
 
 fn metadata() -> Value {
-    let output = cargo::cargo().args(["metadata", "--format-version", "1", "--locked"]).output().unwrap();
+    let output = Command::new(env!("CARGO"))
+        .current_dir(root())
+        .args(["metadata", "--format-version", "1", "--locked"])
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
