@@ -46,7 +46,7 @@ const STEPS: &[Step] = &[
     ("conformance", "Against software that is not ours", conformance::step),
     ("bench", "The benchmarks in small amounts: that they work, not how fast", bench::step),
     ("e2e", "End to end: the real runner, the real browser", || {
-        let browser = Browser::ensure()?;
+        let browser = Browser::ensure()?.shell();
         let mut test = cargo::cargo();
         test.args(["test", "--no-fail-fast", "-p", "e2e"]).env("MEANWHILE_BIN", run::build()?);
         test.env("CHROMIUM", &browser.chromium).env("CHROMEDRIVER", &browser.driver);

@@ -27,6 +27,20 @@ fn is_not_too_long(path: &Path, text: &str) -> Vec<String> {
     if lines <= LONGEST { vec![] } else { vec![format!("{lines} lines before its tests, over {LONGEST}")] }
 }
 
+/// What only a model's codec may know.
+fn knows_no_vendor(path: &Path, text: &str) -> Vec<String> {
+    if !path.starts_with("frontend/agent/src") || path.starts_with("frontend/agent/src/model") {
+        return vec![];
+    }
+    let lines = text.lines().zip(1..).map(|(line, number)| (line.to_lowercase(), number));
+    lines
+        .filter(|(line, _)| {
+            ["anthropic", "openai", "tool_use", "x-api-key"].iter().any(|word| line.contains(word))
+        })
+        .map(|(_, number)| format!("line {number} knows a vendor"))
+        .collect()
+}
+
 fn leaves_nothing_undone(text: &str) -> Vec<String> {
     // Put together here, so that this file does not hold what it looks for.
     let marks = [
@@ -183,6 +197,14 @@ fn uses(css: &str) -> BTreeSet<String> {
             part[end..].starts_with(')').then(|| part[..end].trim().to_owned())
         })
         .collect()
+}
+
+#[test]
+fn only_the_codecs_know_a_vendor() {
+    check(&["rs"], knows_no_vendor);
+    let elsewhere = Path::new("frontend/agent/src/queue.rs");
+    assert_eq!(knows_no_vendor(elsewhere, "a\nlet kind = \"tool_use\";"), ["line 2 knows a vendor"]);
+    assert!(knows_no_vendor(Path::new("frontend/agent/src/model/chat.rs"), "// OpenAI").is_empty());
 }
 
 #[test]

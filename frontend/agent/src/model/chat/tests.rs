@@ -113,21 +113,21 @@ fn a_call_without_an_id_gets_one_and_what_is_no_object_is_shown_to_the_model() {
 #[test]
 fn what_stands_beside_the_words_goes_back_to_its_model_alone() {
     let body = stream(&[
-        r#"{"choices":[{"delta":{"reasoning_content":"I th","content":null}}]}"#,
-        r#"{"choices":[{"delta":{"reasoning_content":"ink"}}]}"#,
+        r#"{"choices":[{"delta":{"reasoning_content":"I kn","content":null}}]}"#,
+        r#"{"choices":[{"delta":{"reasoning_content":"ow"}}]}"#,
         r#"{"choices":[{"delta":{"reasoning_details":[{"n":1}]}}]}"#,
         r#"{"choices":[{"delta":{"reasoning_details":[{"n":2}],"content":"so"}}]}"#,
         r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"t","arguments":"{}"},"extra_content":{"s":1}}]},"finish_reason":"tool_calls"}]}"#,
     ]);
     let (events, items) = play_all(&body, &Stop::End);
-    assert!(events.contains(&ModelEvent::ThinkingDelta { block: 0, text: "ink".to_owned() }));
+    assert!(events.contains(&ModelEvent::ThinkingDelta { block: 0, text: "ow".to_owned() }));
     let items = Chat.fit(items, &mut BTreeSet::new());
     let call = json!({"id": "a", "type": "function", "function": {"name": "t", "arguments": "{}"}});
     let mut own_call = call.clone();
     own_call["extra_content"] = json!({"s": 1});
     assert_eq!(
         items,
-        [json!({"role": "assistant", "content": "so", "reasoning_content": "I think",
+        [json!({"role": "assistant", "content": "so", "reasoning_content": "I know",
             "reasoning_details": [{"n": 1}, {"n": 2}], "tool_calls": [own_call]})]
     );
     let turn = assistant_turn(Api::Chat, "m", items.clone());
