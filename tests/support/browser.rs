@@ -100,6 +100,8 @@ impl Browser {
 
     async fn prepare(self: &Rc<Self>, handle: WindowHandle) -> Tab {
         let tab = Tab { browser: Rc::clone(self), handle };
+        let downloads = json!({"behavior": "allow", "downloadPath": self.profile.path().join("downloads")});
+        tab.cdp("Browser.setDownloadBehavior", downloads).await;
         tab.cdp("Page.enable", json!({})).await;
         tab.cdp("Page.addScriptToEvaluateOnNewDocument", json!({"source": COLLECT})).await;
         tab
