@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use exec::frames::{FromAgent, ToAgent};
+use exec::local::Agent;
 use shared::Problem;
 use shared::output::Excerpt;
 use shared::protocol::{Sandbox, Start};
@@ -25,15 +27,12 @@ use super::context::Context;
 use super::end::Ended;
 use super::entry::{Phase, Request, TaskEntry};
 use super::exhaustion::Turn;
-use super::feed::Change;
 use super::launch::{Launched, kill_orphans, launch};
 use super::machine::{Attempt, Effect, Input, Machine, Now};
 use super::reader::Output;
-use super::shims::Shim;
 use super::slots::Slot;
 use super::{ports, prompt};
 use crate::clock;
-use crate::shim::wire::{FromShim, ToShim};
 use crate::store::rows;
 
 /// How long an end waits for the command lines of what was left behind.
@@ -62,7 +61,7 @@ pub(super) struct TaskActor {
 }
 
 struct Running {
-    supervisor: Shim,
+    supervisor: Agent,
     output: Output,
 }
 
@@ -152,11 +151,11 @@ impl TaskActor {
     /// Lets its supervisor go, once the end is saved.
     fn part(&mut self) {
         let Some(Running { supervisor, .. }) = self.running.take() else { return };
-        let (shims, entry) = (Arc::clone(&self.context.shims), Arc::clone(&self.entry));
+        let (agents, entry) = (Arc::clone(&self.context.agents), Arc::clone(&self.entry));
         let held = self.start.sandbox == Some(Sandbox::ReadOnly);
         tokio::spawn(async move {
             entry.reached(Phase::Gone).await;
-            shims.done(supervisor, held).await;
+            agents.done(supervisor, held).await;
         });
     }
 
@@ -172,12 +171,12 @@ impl TaskActor {
                 let turn = tokio::spawn(self.context.exhaustion.turn());
                 self.turning = Some(AbortOnDropHandle::new(turn));
             }
-            Effect::Shrink => self.context.shims.shrink(),
+            Effect::Shrink => self.context.agents.shrink(),
             Effect::Started(task) => self.started(task),
             Effect::Publish(task) => self.publish(task),
             Effect::Progress => {
                 self.context.ports.look_soon();
-                self.context.tell(Change::Task(self.entry.publish_progress()));
+                self.context.tell_task(self.entry.publish_progress());
             }
             Effect::LookForQuestion => {
                 let (recent, total) = self.entry.log.recent();
@@ -192,12 +191,12 @@ impl TaskActor {
                 self.stop(grace, first).await;
                 return Some(Input::Stopping { grace });
             }
-            Effect::Freeze(frozen) => self.say(&ToShim::Hold(frozen)).await,
+            Effect::Freeze(frozen) => self.say(&ToAgent::Freeze(frozen)).await,
             Effect::KillPast => {
                 if let Some(Running { supervisor, .. }) = &self.running {
                     let pid = supervisor.pid;
                     // The thread that kills may only fail with the runner.
-                    let _failed = tokio::task::spawn_blocking(move || crate::shim::kill_below(pid)).await;
+                    let _failed = tokio::task::spawn_blocking(move || exec::tree::kill_below(pid)).await;
                 }
                 return Some(Input::KilledPast);
             }
@@ -256,15 +255,15 @@ impl TaskActor {
             let _late = tokio::time::timeout(LOOK_PATIENCE, self.context.look_for_ports()).await;
         }
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        self.say(&ToShim::Stop { grace_ms }).await;
+        self.say(&ToAgent::Stop { grace_ms }).await;
     }
 
-    async fn say(&mut self, frame: &ToShim) {
+    async fn say(&mut self, frame: &ToAgent) {
         let Some(Running { supervisor, .. }) = &mut self.running else { return };
         // One that has died is seen by its silence.
         let _died = supervisor.send(frame, &[]).await;
         // What it runs may have stopped it, and then it hears nothing.
-        crate::shim::wake(supervisor.pid);
+        exec::tree::wake_agent(supervisor.pid);
     }
 
     async fn end(&mut self, ended: Ended) {
@@ -300,7 +299,7 @@ impl TaskActor {
 
     fn publish(&self, task: Task) {
         let task = self.entry.publish(self.figures(task));
-        self.context.tell(Change::Task(task));
+        self.context.tell_task(task);
     }
 
     fn figures(&self, mut task: Task) -> Task {
@@ -365,17 +364,24 @@ async fn turned(turning: &mut Option<AbortOnDropHandle<Turn>>) -> Turn {
 }
 
 /// What the supervisor says.
-async fn heard(supervisor: Option<&mut Shim>) -> Input<Reply> {
+async fn heard(supervisor: Option<&mut Agent>) -> Input<Reply> {
     let Some(supervisor) = supervisor else { return pending().await };
     loop {
         return match supervisor.receive().await {
-            Ok(Some(FromShim::Exited(exited))) => Input::Exited(exited),
-            Ok(Some(FromShim::Left(left))) => Input::Remaining(left),
-            Ok(Some(FromShim::Empty)) => Input::Empty,
-            Ok(Some(FromShim::Stuck(left))) => Input::Unkillable(left),
-            Ok(Some(FromShim::Held(frozen))) => Input::Frozen(frozen),
-            // These were for the start.
-            Ok(Some(FromShim::Started { .. } | FromShim::Failed(_))) => continue,
+            Ok(Some(FromAgent::Exited(exited))) => Input::Exited(exited),
+            Ok(Some(FromAgent::Remaining(left))) => Input::Remaining(left),
+            Ok(Some(FromAgent::Empty)) => Input::Empty,
+            Ok(Some(FromAgent::Unkillable(left))) => Input::Unkillable(left),
+            Ok(Some(FromAgent::Frozen(frozen))) => Input::Frozen(frozen),
+            // These were for the start, or are for those who speak by frames alone.
+            Ok(Some(
+                FromAgent::Hello { .. }
+                | FromAgent::Started { .. }
+                | FromAgent::Failed(_)
+                | FromAgent::Output { .. }
+                | FromAgent::Credit(_)
+                | FromAgent::InputClosed,
+            )) => continue,
             Ok(None) | Err(_) => Input::SupervisorDied,
         };
     }
@@ -395,7 +401,7 @@ async fn printed(output: Option<&mut Output>) -> Input<Reply> {
 async fn named_again(processes: Vec<Process>) -> Vec<Process> {
     let mut again = processes.clone();
     let looking = tokio::task::spawn_blocking(move || {
-        crate::shim::name_again(&mut again);
+        exec::tree::name_all_again(&mut again);
         again
     });
     match tokio::time::timeout(NAMES_PATIENCE, looking).await {

@@ -9,136 +9,33 @@
 //! what was left behind is followed until nothing is. Where the supervisor above the tree dies, what it watched over is
 //! ended from here, and then the end is told if it was not.
 
+mod asked;
 mod draining;
+mod messages;
 mod starting;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use shared::protocol::{BackgroundedBy, Start};
+use exec::frames::Exited;
+use exec::signal_name;
+use shared::protocol::Start;
 use shared::task::{Party, Process, Task, TaskState};
-use shared::{Problem, ProblemCode, Timestamp};
+use shared::{Problem, ProblemCode};
 use tokio::time::Instant;
 
 use self::draining::Draining;
+pub(super) use self::messages::{Attempt, Effect, Input, Now};
 use self::starting::{Next, Starting};
-use super::end::{Ended, Untold};
+use super::end::Untold;
 use super::prompt;
-use super::text::{names, signal_name};
+use super::text::names;
 use crate::limits::Limits;
-use crate::shim::wire::Exited;
 
 /// How much longer than the grace a supervisor may take.
 const OVERDUE: Duration = Duration::from_secs(1);
 
 const KILLED: &str = "Its supervisor was killed from outside; what it ran was ended with it.";
-
-/// The time: for spans, and for people.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Now {
-    pub(super) at: Instant,
-    pub(super) clock: Timestamp,
-}
-
-/// What came of a try to start the command.
-#[derive(Debug)]
-pub(super) enum Attempt {
-    /// Its main process lives.
-    Started { pid: u32 },
-    /// Nothing was started for lack of something, in words, and trying again may help. `line_moved`: when one that waited for
-    /// the same began at last.
-    Short { words: String, line_moved: Option<Instant> },
-    /// It is never tried again.
-    Over(TaskState),
-}
-
-/// What happens to a task. `R` is by which whoever asked is answered.
-#[derive(Debug)]
-pub(super) enum Input<R> {
-    /// It has a slot. `line_free`: nobody waits to start for lack of something.
-    Slot { line_free: bool },
-    /// The answer to [`Effect::Attempt`].
-    Attempted(Attempt),
-    /// The answer to [`Effect::AwaitTurn`].
-    Turn,
-    /// The main process was waited for.
-    Exited(Exited),
-    /// What is left of the tree now.
-    Remaining(Vec<Process>),
-    /// Nothing is.
-    Empty,
-    /// KILL does not end these.
-    Unkillable(Vec<Process>),
-    /// The tree was frozen, or thawed.
-    Frozen(bool),
-    /// The supervisor is no more.
-    SupervisorDied,
-    /// The answer to [`Effect::KillOrphans`]: what could not be ended, as a sentence behind others.
-    Orphans(String),
-    /// There is news of the output: whether more is in the log, whether all that was read is, and whether its end was read.
-    Output { grew: bool, written: bool, over: bool },
-    /// The answer to [`Effect::LookForQuestion`]: the output's length, and whether its end looks like a question.
-    Quiet { total: u64, asks: bool },
-    /// Somebody wrote to its input when the output had this length, and perhaps closed it.
-    Answered { at: u64, closed: bool },
-    /// The tree is to end.
-    Stop { by: Party, grace: Duration },
-    /// The answer to [`Effect::Stop`].
-    Stopping { grace: Duration },
-    /// The answer to [`Effect::KillPast`].
-    KilledPast,
-    /// It is to go on in the background.
-    Background(R),
-    /// The tree is to be frozen, or thawed.
-    Freeze { frozen: bool, reply: R },
-    /// Time has passed. `line_moved` as in [`Attempt::Short`].
-    Time { line_moved: Option<Instant> },
-}
-
-/// What is to be done.
-#[derive(Debug)]
-pub(super) enum Effect<R> {
-    /// Leave the line for a slot.
-    LeaveLine,
-    /// Take a supervisor and have it start the command.
-    Attempt,
-    /// Stand in line with others that something is short for.
-    AwaitTurn,
-    /// Let idle supervisors go: they hold what is short.
-    Shrink,
-    /// It runs: note that, tell it, watch it.
-    Started(Task),
-    /// Tell how it stands.
-    Publish(Task),
-    /// Tell how far its output has come.
-    Progress,
-    /// See whether the end of the output looks like a question.
-    LookForQuestion,
-    /// Save and tell that it went on in the background.
-    Backgrounded(Task, BackgroundedBy),
-    /// Close its input for good.
-    CloseInput,
-    /// Tell the supervisor to end the tree; `first`: nobody has before.
-    Stop { grace: Duration, first: bool },
-    /// Tell the supervisor to freeze the tree, or to thaw it.
-    Freeze(bool),
-    /// Kill the tree in its supervisor's place.
-    KillPast,
-    /// Kill what bears the task's tag.
-    KillOrphans,
-    /// Say what cannot be killed.
-    Unkillable(String),
-    /// Take what is left in the output's pipe.
-    DrainOutput,
-    /// Save and tell the end.
-    End(Ended),
-    /// Give the slot to others.
-    ReleaseSlot,
-    /// Nothing is left; `changed`: its row is to be written again.
-    Gone { task: Task, changed: bool },
-    /// Answer whoever asked.
-    Reply(R, Result<Task, Problem>),
-}
 
 /// How far it has come. The right to tell the end is in the stages before it.
 #[derive(Debug)]
@@ -535,75 +432,6 @@ impl<R> Machine<R> {
             self.todo(Effect::Reply(reply, Err(Problem::new(ProblemCode::Conflict, words.clone()))));
         }
         Stage::Gone
-    }
-
-    // ---- what is asked for ----
-
-    /// Ends the tree; at once if the same party asks a second time. What others ask for meanwhile does not cut the grace
-    /// short.
-    fn stop(&mut self, by: Option<Party>, grace: Duration) {
-        let again = by.is_some_and(|by| self.stoppers.contains(&by));
-        self.stoppers.extend(by.filter(|_| !again));
-        if self.stopping && !again && !grace.is_zero() {
-            return;
-        }
-        let first = !self.stopping;
-        self.stopping = true;
-        if self.task.paused {
-            // The supervisor thaws it, so that it can hear.
-            self.task.paused = false;
-            self.publish();
-        }
-        self.todo(Effect::Stop { grace: if first { grace } else { Duration::ZERO }, first });
-    }
-
-    /// Makes it a background task, once, and answers whoever asked.
-    fn background(&mut self, reply: Option<R>) {
-        self.foreground_until = None;
-        let outcome = if self.task.state.is_end() {
-            Err(Problem::new(ProblemCode::Conflict, format!("Task {} has ended.", self.task.id)))
-        } else {
-            if std::mem::take(&mut self.task.foreground) {
-                let by = if reply.is_some() { BackgroundedBy::Request } else { BackgroundedBy::Time };
-                self.todo(Effect::Backgrounded(self.task.clone(), by));
-            }
-            Ok(self.task.clone())
-        };
-        if let Some(reply) = reply {
-            self.todo(Effect::Reply(reply, outcome));
-        }
-    }
-
-    fn freeze(&mut self, frozen: bool, reply: R) {
-        let refuse = if self.task.state.is_end() {
-            "has ended"
-        } else if self.stopping {
-            "is being stopped"
-        } else if matches!(self.stage, Stage::Queued(_) | Stage::Starting(..)) {
-            "has not started yet, so it cannot be paused or resumed"
-        } else {
-            self.freezing.push_back(reply);
-            return self.todo(Effect::Freeze(frozen));
-        };
-        let words = format!("Task {} {refuse}.", self.task.id);
-        self.todo(Effect::Reply(reply, Err(Problem::new(ProblemCode::Conflict, words))));
-    }
-
-    /// The supervisor has done so.
-    fn frozen(&mut self, now: Now, frozen: bool) {
-        if frozen != self.task.paused && !self.stopping && !self.task.state.is_end() {
-            self.task.paused = frozen;
-            if frozen {
-                self.timeout_left = self.timeout_at.take().map(|at| at.saturating_duration_since(now.at));
-            } else {
-                self.prompt.heard(now.at + self.limits.prompt_quiet);
-                self.timeout_at = self.timeout_left.take().map(|left| now.at + left);
-            }
-            self.publish();
-        }
-        if let Some(reply) = self.freezing.pop_front() {
-            self.todo(Effect::Reply(reply, Ok(self.task.clone())));
-        }
     }
 
     // ---- output ----

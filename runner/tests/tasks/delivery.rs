@@ -216,7 +216,7 @@ async fn what_survived_both_the_runner_and_its_shims_is_ended_at_the_next_start(
         stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(1).unwrap().to_owned()
     };
     let is_shim = |pid: &String| {
-        fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default().starts_with(b"meanwhile\0__shim")
+        fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default().starts_with(b"meanwhile\0__agent")
     };
     let tree = living(&ids[0]);
     let shim = tree.iter().map(parent).find(is_shim).expect("a shim is above them");

@@ -11,13 +11,14 @@ use std::thread;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::tag::Worn;
-use super::wire::{Failure, Run};
+use crate::frames::{Failure, Run};
+use crate::tag::Worn;
+use crate::{confine, limits, sandbox};
 
 /// Bytes that one argument may have: `MAX_ARG_STRLEN` on Linux is 128 KiB with the closing zero.
 const ARGUMENT: usize = 128 * 1024 - 1;
 
-/// Starts the leader, and gives a copy of its output by which can be seen whether somebody reads that. Not of a run with
+/// Starts the main process, and gives a copy of its output by which can be seen whether somebody reads that. Not of a run with
 /// an open input: the end of that may end it, too.
 pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option<OwnedFd>), Failure> {
     let mut descriptors = descriptors.into_iter();
@@ -33,7 +34,7 @@ pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option
     let mut command = match &run.read_only {
         None => Command::new(&run.shell),
         Some(read_only) => {
-            let mut command = crate::sandbox::command(&run.shell, &read_only.spec);
+            let mut command = sandbox::command(&run.shell, &read_only.spec);
             command.envs(read_only.env.iter().map(|(name, value)| (name, value)));
             command
         }
@@ -60,7 +61,7 @@ pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option
         // Rights are given up for good, by one thread and those that it starts.
         Some(writable) => thread::scope(|scope| {
             let confined = scope.spawn(|| {
-                crate::confine::restrict(writable).map_err(|words| Failure {
+                confine::restrict(writable).map_err(|words| Failure {
                     words: format!("It was not started: {words}."),
                     passing: false,
                 })?;
@@ -84,7 +85,7 @@ pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option
 fn pieces(mut text: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     while !text.is_empty() {
-        let (piece, rest) = text.split_at(crate::limits::char_border(text, ARGUMENT));
+        let (piece, rest) = text.split_at(limits::char_border(text, ARGUMENT));
         pieces.push(piece);
         text = rest;
     }

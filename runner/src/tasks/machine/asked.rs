@@ -1,0 +1,78 @@
+//! What is asked for while a task lives: to end it, to let it go on in the background, to freeze and to thaw it.
+
+use std::time::Duration;
+
+use shared::protocol::BackgroundedBy;
+use shared::task::Party;
+use shared::{Problem, ProblemCode};
+
+use super::{Effect, Machine, Now, Stage};
+
+impl<R> Machine<R> {
+    /// Ends the tree; at once if the same party asks a second time. What others ask for meanwhile does not cut the grace
+    /// short.
+    pub(super) fn stop(&mut self, by: Option<Party>, grace: Duration) {
+        let again = by.is_some_and(|by| self.stoppers.contains(&by));
+        self.stoppers.extend(by.filter(|_| !again));
+        if self.stopping && !again && !grace.is_zero() {
+            return;
+        }
+        let first = !self.stopping;
+        self.stopping = true;
+        if self.task.paused {
+            // The supervisor thaws it, so that it can hear.
+            self.task.paused = false;
+            self.publish();
+        }
+        self.todo(Effect::Stop { grace: if first { grace } else { Duration::ZERO }, first });
+    }
+
+    /// Makes it a background task, once, and answers whoever asked.
+    pub(super) fn background(&mut self, reply: Option<R>) {
+        self.foreground_until = None;
+        let outcome = if self.task.state.is_end() {
+            Err(Problem::new(ProblemCode::Conflict, format!("Task {} has ended.", self.task.id)))
+        } else {
+            if std::mem::take(&mut self.task.foreground) {
+                let by = if reply.is_some() { BackgroundedBy::Request } else { BackgroundedBy::Time };
+                self.todo(Effect::Backgrounded(self.task.clone(), by));
+            }
+            Ok(self.task.clone())
+        };
+        if let Some(reply) = reply {
+            self.todo(Effect::Reply(reply, outcome));
+        }
+    }
+
+    pub(super) fn freeze(&mut self, frozen: bool, reply: R) {
+        let refuse = if self.task.state.is_end() {
+            "has ended"
+        } else if self.stopping {
+            "is being stopped"
+        } else if matches!(self.stage, Stage::Queued(_) | Stage::Starting(..)) {
+            "has not started yet, so it cannot be paused or resumed"
+        } else {
+            self.freezing.push_back(reply);
+            return self.todo(Effect::Freeze(frozen));
+        };
+        let words = format!("Task {} {refuse}.", self.task.id);
+        self.todo(Effect::Reply(reply, Err(Problem::new(ProblemCode::Conflict, words))));
+    }
+
+    /// The supervisor has done so.
+    pub(super) fn frozen(&mut self, now: Now, frozen: bool) {
+        if frozen != self.task.paused && !self.stopping && !self.task.state.is_end() {
+            self.task.paused = frozen;
+            if frozen {
+                self.timeout_left = self.timeout_at.take().map(|at| at.saturating_duration_since(now.at));
+            } else {
+                self.prompt.heard(now.at + self.limits.prompt_quiet);
+                self.timeout_at = self.timeout_left.take().map(|left| now.at + left);
+            }
+            self.publish();
+        }
+        if let Some(reply) = self.freezing.pop_front() {
+            self.todo(Effect::Reply(reply, Ok(self.task.clone())));
+        }
+    }
+}
