@@ -1,4 +1,4 @@
-//! The root: makes the page's state, opens the desk, and puts the views onto it.
+//! The root: makes the page's state, opens the tab, and puts the views onto it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -7,45 +7,44 @@ use agent::view::TurnView;
 use leptos::prelude::*;
 use wasm_bindgen_futures::spawn_local;
 
-use crate::shell::{Desk, take_address};
+use crate::shell::{TabController, take_address};
 use crate::state::PageState;
-use crate::ui::{Dispatch, Page, Wish};
-use crate::view::{View, effect, view};
+use crate::ui::{Dispatch, Page, PageCommand};
 
-/// Where wishes go: those made before the desk is open wait for it.
-enum Door {
-    Closed(Vec<Wish>),
-    Open(Rc<Desk>),
+/// Where commands go: those made before the tab is open wait for it.
+enum Mailbox {
+    Closed(Vec<PageCommand>),
+    Open(Rc<TabController>),
 }
 
 /// The page with everything behind it. A pairing code is taken out of the address before anything else.
 #[component]
-pub fn App() -> View {
+pub fn App() -> impl IntoView {
     let address = take_address();
     let state = PageState::new();
-    let door = Rc::new(RefCell::new(Door::Closed(Vec::new())));
+    let mailbox = Rc::new(RefCell::new(Mailbox::Closed(Vec::new())));
     provide_context(state);
     provide_context(Dispatch::new({
-        let door = door.clone();
-        move |wish| knock(&door, wish)
+        let mailbox = mailbox.clone();
+        move |command| deliver(&mailbox, command)
     }));
-    effect(move |_| document().set_title(&title(state)));
+    Effect::new(move |_| document().set_title(&title(state)));
     spawn_local(async move {
-        let desk = Desk::open(state, address).await;
-        let Door::Closed(early) = door.replace(Door::Open(desk.clone())) else { return };
-        for wish in early {
-            desk.wish(wish);
+        let tab = TabController::open(state, address).await;
+        let Mailbox::Closed(early) = mailbox.replace(Mailbox::Open(tab.clone())) else { return };
+        for command in early {
+            tab.run(command);
         }
     });
     view! { <Page/> }
 }
 
-fn knock(door: &RefCell<Door>, wish: Wish) {
-    let desk = match &mut *door.borrow_mut() {
-        Door::Open(desk) => desk.clone(),
-        Door::Closed(early) => return early.push(wish),
+fn deliver(mailbox: &RefCell<Mailbox>, command: PageCommand) {
+    let tab = match &mut *mailbox.borrow_mut() {
+        Mailbox::Open(tab) => tab.clone(),
+        Mailbox::Closed(early) => return early.push(command),
     };
-    desk.wish(wish);
+    tab.run(command);
 }
 
 /// The tab's title: what the session is called, after a sign of what it does.

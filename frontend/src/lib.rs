@@ -1,17 +1,16 @@
 //! The page: Leptos views over a reactive copy of the agent's view, and the browser's services for the agent.
 
-pub mod ansi;
 pub mod app;
-pub mod film;
 pub mod format;
 pub mod markdown;
+pub mod replay;
 mod shell;
 pub mod state;
+pub mod terminal;
 pub mod ui;
-mod view;
 
 /// Starts the page.
 pub fn run() {
     shell::install_notice();
-    view::mount(app::App);
+    leptos::mount::mount_to_body(app::App);
 }

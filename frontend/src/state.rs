@@ -58,13 +58,13 @@ pub struct PageState {
     pub ownership: RwSignal<Ownership>,
     /// Set by the shell: why nothing can be stored, if nothing can.
     pub storage_problem: RwSignal<Option<String>>,
-    /// Set by the shell after [`crate::ui::Wish::ShowCall`], cleared by the page.
+    /// Set by the shell after [`crate::ui::PageCommand::ShowCall`], cleared by the page.
     pub call_view: RwSignal<Option<CallView>>,
-    /// Set by the shell, changed by the page through [`crate::ui::Wish::SaveSettings`] alone.
+    /// Set by the shell, changed by the page through [`crate::ui::PageCommand::SaveSettings`] alone.
     pub settings: RwSignal<Settings>,
     /// The words being written. Set by the shell whenever a session opens: those that were being written there.
     pub draft: RwSignal<String>,
-    /// Set by the shell after [`crate::ui::Wish::Replay`]: the session's log. Cleared by the page.
+    /// Set by the shell after [`crate::ui::PageCommand::Replay`]: the session's log. Cleared by the page.
     pub replay: RwSignal<Option<Vec<Entry>>>,
     /// Set by the shell: whether notifications may still be asked for.
     pub notifications: RwSignal<Notifications>,

@@ -12,7 +12,7 @@ use crate::play::play;
 /// How many approvals were answered so far.
 async fn decided(page: &Page) -> usize {
     let log = page.log().await;
-    log.iter().filter(|entry| matches!(entry.record, Record::Decided { .. })).count()
+    log.iter().filter(|entry| matches!(entry.record, Record::ApprovalResolved { .. })).count()
 }
 
 /// Says to run a command, and waits until it was done so often.

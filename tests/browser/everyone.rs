@@ -23,7 +23,7 @@ fn what_a_pointer_would_show_is_there_without_one() {
         page.says("is done (exit 0").await;
         page.idle().await;
         // When one said it stands beside the words, and is said with them.
-        let time = "return /^\\d\\d:\\d\\d$/.test(document.querySelector('.me time').innerText)";
+        let time = "return /^\\d{1,2}:\\d\\d(\\s[AP]M)?$/.test(document.querySelector('.me time').innerText)";
         page.until("one's own words have a time", time).await;
         // The whole command, by the keyboard alone.
         let shown = "const subject = document.querySelector('.tool .subject'); return subject.scrollWidth <= subject.clientWidth";

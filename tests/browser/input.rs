@@ -30,6 +30,8 @@ fn a_task_reads_what_one_sends_and_can_be_run_again_and_forgotten() {
         page.says("It reads.").await;
         page.idle().await;
         page.tab.click(".task .open").await;
+        // What it has printed moves the buttons below.
+        shows("Name:").await;
         page.press("Send input").await;
         page.until("one can write at once", "return document.activeElement.matches('.task .input input')")
             .await;

@@ -72,7 +72,7 @@ fn a_runner_that_comes_back_tells_what_was_lost() {
         page.tasks("ended", 1).await;
 
         // It starts no turn by itself, and goes into the next one, once.
-        page.until("its end waits", "return document.querySelectorAll('.shelf .chip').length === 1").await;
+        page.until("its end waits", "return document.querySelectorAll('.queue .chip').length === 1").await;
         page.say("$ echo next").await;
         page.says("echo over was ").await;
         page.says("echo next is done (exit 0)").await;

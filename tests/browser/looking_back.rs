@@ -21,9 +21,9 @@ fn a_session_can_be_played_again_from_any_moment() {
         }
         let rows = page.rows().await;
         page.press("replay").await;
-        page.tab.find(".film").await;
+        page.tab.find(".replay").await;
         page.press("Pause").await;
-        page.tab.click(".film input").await;
+        page.tab.click(".replay input").await;
         page.tab.type_keys(Key::Home + "").await;
         page.until(
             "the beginning is shown",
@@ -36,7 +36,7 @@ fn a_session_can_be_played_again_from_any_moment() {
         let (first, last) = ("echo one is done (exit 0)", "echo two is done (exit 0)");
         page.tab
             .script(
-                "const slider = document.querySelector('.film input');
+                "const slider = document.querySelector('.replay input');
             slider.value = slider.max / 2; slider.dispatchEvent(new Event('input', {bubbles: true}))",
                 &[],
             )
@@ -57,7 +57,7 @@ fn a_session_can_be_played_again_from_any_moment() {
         page.shows(&rows).await;
         page.until(
             "it stops at the end",
-            "return [...document.querySelectorAll('.film button')].some(one => one.innerText === 'Play')",
+            "return [...document.querySelectorAll('.replay button')].some(one => one.innerText === 'Play')",
         )
         .await;
         page.press("Back to the session").await;
@@ -131,7 +131,7 @@ fn a_replay_stops_nothing_and_goes_with_its_session() {
         page.say("Two").await;
         page.says("This goes on").await;
         page.press("replay").await;
-        page.tab.find(".film").await;
+        page.tab.find(".replay").await;
         page.tab.type_keys(Key::Escape + "").await;
         page.press("Back to the session").await;
         page.says("This goes on").await;
@@ -140,11 +140,11 @@ fn a_replay_stops_nothing_and_goes_with_its_session() {
         page.idle().await;
         assert_eq!(page.count("You stopped").await, 0);
         page.press("replay").await;
-        page.tab.find(".film").await;
+        page.tab.find(".replay").await;
         page.tab.click(".sessions button.new").await;
         page.tab.find(".welcome").await;
         page.ready().await;
-        page.until("nothing of it is left", "return !document.querySelector('.film')").await;
+        page.until("nothing of it is left", "return !document.querySelector('.replay')").await;
         stage.finish().await;
     });
 }

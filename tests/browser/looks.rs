@@ -145,7 +145,7 @@ fn the_pairing_screen_and_the_dialogs_fit() {
         fits(&stranger, "the pairing screen").await;
         let page = &scene.page;
         page.say("& sleep 1").await;
-        page.tab.find(".drained").await;
+        page.tab.find(".completions").await;
         page.over().await;
         for button in ["Settings", "Keys and help (?)", "see the call"] {
             page.tab.resize(1440, 900).await;

@@ -117,7 +117,7 @@ impl Page {
     pub(crate) async fn say(&self, words: &str) {
         self.tab.click("#composer").await;
         self.tab.type_keys(words.to_owned() + Key::Enter).await;
-        let there = "return [...document.querySelectorAll('.me, .shelf .words')].some(row => row.innerText.includes(arguments[0]))";
+        let there = "return [...document.querySelectorAll('.me, .queue .words')].some(row => row.innerText.includes(arguments[0]))";
         self.tab.until("one's own words are shown", there, &[words.into()]).await;
     }
 
@@ -179,7 +179,7 @@ impl Page {
     pub(crate) async fn idle(&self) {
         self.until(
             "the agent is idle",
-            "return document.querySelector('.doing')?.dataset.state === 'idle' && !document.querySelector('.shelf')",
+            "return document.querySelector('.doing')?.dataset.state === 'idle' && !document.querySelector('.queue')",
         )
         .await;
     }
@@ -225,7 +225,7 @@ impl Page {
 
     /// How many slips of drained results there are, and how many results they hold together.
     pub(crate) async fn drained(&self) -> (usize, usize) {
-        let body = "return [document.querySelectorAll('.drained').length, document.querySelectorAll('.drained li').length]";
+        let body = "return [document.querySelectorAll('.completions').length, document.querySelectorAll('.completions li').length]";
         serde_json::from_value(self.tab.script(body, &[]).await).expect("they are counts")
     }
 

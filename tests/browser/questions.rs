@@ -41,7 +41,10 @@ async fn until_allowable(page: &Page) {
 
 async fn undecided(page: &Page) {
     let log = page.log().await;
-    assert!(!log.iter().any(|entry| matches!(entry.record, Record::Decided { .. })), "it was decided");
+    assert!(
+        !log.iter().any(|entry| matches!(entry.record, Record::ApprovalResolved { .. })),
+        "it was decided"
+    );
 }
 
 #[test]

@@ -6,14 +6,14 @@ use crate::page::{Page, scene, until_go};
 
 /// Waits until these words wait, in this order, each with when it will be said.
 async fn wait_for(page: &Page, expected: &[(&str, &str)]) {
-    let body = "return JSON.stringify([...document.querySelectorAll('.shelf .words li')].map(row =>
+    let body = "return JSON.stringify([...document.querySelectorAll('.queue .words li')].map(row =>
         [row.querySelector('.text')?.innerText, row.querySelector('.note')?.innerText])) === JSON.stringify(arguments[0])";
     page.tab.until(&format!("what waits is {expected:?}"), body, &[serde_json::json!(expected)]).await;
 }
 
 /// Presses a button of the words at this place, counted from 1.
 async fn press_at(page: &Page, place: usize, label: &str) {
-    page.tab.click(&format!(".shelf .words li:nth-child({place}) [aria-label='{label}']")).await;
+    page.tab.click(&format!(".queue .words li:nth-child({place}) [aria-label='{label}']")).await;
 }
 
 #[test]
@@ -35,12 +35,12 @@ fn words_that_wait_can_be_moved_edited_taken_back_and_steered() {
 
         // Escape leaves the words as they were, and the reply alone.
         press_at(page, 1, "Edit").await;
-        page.until("one can write at once", "return document.activeElement.matches('.shelf textarea')").await;
+        page.until("one can write at once", "return document.activeElement.matches('.queue textarea')").await;
         page.tab.type_keys("nonsense" + Key::Escape).await;
         wait_for(page, &[(third, "next turn"), (first, "next turn"), (second, "next turn")]).await;
         page.tab.find(".tool[data-state=running]").await;
         press_at(page, 1, "Edit").await;
-        page.until("one can write again", "return document.activeElement.matches('.shelf textarea')").await;
+        page.until("one can write again", "return document.activeElement.matches('.queue textarea')").await;
         page.tab.type_keys(Key::Control + "a").await;
         let edited = "$ echo edited";
         page.tab.type_keys(edited.to_owned() + Key::Enter).await;
@@ -48,7 +48,7 @@ fn words_that_wait_can_be_moved_edited_taken_back_and_steered() {
 
         press_at(page, 3, "Take back").await;
         wait_for(page, &[(edited, "next turn"), (first, "next turn")]).await;
-        page.tab.click(".shelf .words li:nth-child(2) button.small").await;
+        page.tab.click(".queue .words li:nth-child(2) button.small").await;
         let waiting = [(edited, "next turn"), (first, "next call")];
         wait_for(page, &waiting).await;
         page.reload().await;

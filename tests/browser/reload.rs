@@ -73,7 +73,7 @@ fn while_an_answer_streams() {
         assert_eq!(page.count("and the second too").await, 0, "the answer that was cut off is gone");
         assert_eq!(model.requests().len(), 2);
         let log = page.log().await;
-        assert_eq!(count(&log, |record| matches!(record, Record::Answered { .. })), 1);
+        assert_eq!(count(&log, |record| matches!(record, Record::ResponseReceived { .. })), 1);
         stays(page).await;
         stage.finish().await;
     });
@@ -91,7 +91,7 @@ fn while_a_command_is_waited_for() {
         page.idle().await;
         let log = page.log().await;
         assert_eq!(count(&log, |record| matches!(record, Record::ToolDone { .. })), 1);
-        assert_eq!(count(&log, |record| matches!(record, Record::Asked { .. })), 2);
+        assert_eq!(count(&log, |record| matches!(record, Record::RequestSent { .. })), 2);
         let tools = page.until("one card", "return document.querySelectorAll('.tool').length").await;
         assert_eq!(tools, 1);
         assert_eq!(page.drained().await, (0, 0), "what was waited for is no news");
@@ -116,7 +116,7 @@ fn while_an_approval_waits() {
         let times = scene.read("times.txt").expect("it ran");
         assert_eq!(times.lines().count(), 1, "it ran once: {times}");
         let log = page.log().await;
-        assert_eq!(count(&log, |record| matches!(record, Record::Decided { .. })), 1);
+        assert_eq!(count(&log, |record| matches!(record, Record::ApprovalResolved { .. })), 1);
         assert_eq!(count(&log, |record| matches!(record, Record::ToolDone { .. })), 1);
     });
 }
@@ -134,7 +134,7 @@ fn between_an_end_and_the_next_call() {
         page.say("$ touch there").await;
         page.tab.find("#approval").await;
         scene.write("go", "");
-        let waits = "return document.querySelectorAll('.shelf .chip').length === 1";
+        let waits = "return document.querySelectorAll('.queue .chip').length === 1";
         page.until("the end waits", waits).await;
         page.reload().await;
         page.tab.find("#approval").await;

@@ -256,7 +256,7 @@ fn what_is_said_of_other_tabs_and_of_deleted_sessions_is_true() {
                 "return document.querySelector('.task:not([data-own]) .whose')?.innerText.includes('{words}')"
             )
         };
-        page.until("the task is another session's", &whose("in the background")).await;
+        page.until("the task is another session's", &whose("& while")).await;
         let delete = "const one = [...document.querySelectorAll('.sessions li')].find(one => one.innerText.includes('while ['));
             one?.querySelector('.edit button:last-child').click(); return !!one";
         page.until("it is to be deleted", delete).await;

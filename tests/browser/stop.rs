@@ -151,6 +151,29 @@ fn a_command_that_escape_left_running_says_so_shows_its_output_and_can_be_stoppe
     );
 }
 
+/// Escape was faster than the runner's word that it has started the command.
+#[test]
+fn a_command_that_began_after_escape_is_known_by_its_card() {
+    scene("a_command_that_began_after_escape_is_known_by_its_card", async |_, scene| {
+        let page = &scene.page;
+        page.mode("Asks nothing").await;
+        scene.runner.stand_still();
+        page.say("$ echo first; sleep 300").await;
+        page.tab.find(".tool[data-state=running]").await;
+        page.tab.click("#composer").await;
+        page.tab.type_keys(Key::Escape + "").await;
+        page.tab.find(".tool[data-state=skipped]").await;
+        page.idle().await;
+        scene.runner.go_on();
+        page.tab.find(".tool[data-state=moved][data-task=running]").await;
+        page.tasks("running", 1).await;
+        let shows = "return document.querySelector('.tool').innerText.includes('first')";
+        page.until("the card shows its output", shows).await;
+        page.press("Stop").await;
+        page.tasks("ended", 1).await;
+    });
+}
+
 #[test]
 fn a_background_task_that_failed_is_not_green_where_it_was_started() {
     scene("a_background_task_that_failed_is_not_green_where_it_was_started", async |_, scene| {
@@ -159,7 +182,7 @@ fn a_background_task_that_failed_is_not_green_where_it_was_started() {
         page.say(&format!("& {}; exit 3", until_go("over"))).await;
         page.tab.find(".tool[data-state=done][data-task=running]").await;
         // Who does not see its colour hears how it stands, of the card and of the bar.
-        let heard = "return document.querySelector('.tool > header > .unseen').textContent === arguments[0]";
+        let heard = "return document.querySelector('.tool > header > .sr-only').textContent === arguments[0]";
         let bar = "const says = [...document.querySelectorAll('.lanes svg [aria-label^=task]')].map(bar => bar.getAttribute('aria-label'));
             return says.length === 1 && says[0].includes(arguments[0]) && says[0].includes(' · failed') === arguments[1]";
         page.tab.until("a running one is heard as running", heard, &["running".into()]).await;

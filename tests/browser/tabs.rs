@@ -89,7 +89,7 @@ fn one_session_in_two_tabs_is_driven_by_one() {
         first.idle().await;
         let log = first.log().await;
         each_end_is_in_the_next_call(&log);
-        let said = log.iter().filter(|entry| matches!(entry.record, Record::Said { .. })).count();
+        let said = log.iter().filter(|entry| matches!(entry.record, Record::Queued { .. })).count();
         assert_eq!((said, ends(&log, "three").len()), (4, 1));
     });
 }

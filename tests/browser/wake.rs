@@ -1,6 +1,6 @@
 //! An idle session is woken by what ends, and no oftener than needed.
 
-use agent::record::{Cause, Entry, Record};
+use agent::record::{Entry, Record, Trigger};
 
 use e2e::log::each_end_is_in_the_next_call;
 use e2e::wait;
@@ -8,9 +8,9 @@ use e2e::wait;
 use crate::page::{ends, scene, until_go};
 
 /// The calls by their causes.
-fn causes(log: &[Entry]) -> Vec<Cause> {
+fn causes(log: &[Entry]) -> Vec<Trigger> {
     let cause = |entry: &Entry| {
-        let Record::Asked { cause, .. } = entry.record else { return None };
+        let Record::RequestSent { cause, .. } = entry.record else { return None };
         Some(cause)
     };
     log.iter().filter_map(cause).collect()
@@ -24,7 +24,7 @@ fn an_idle_session_is_woken_once() {
         page.say(&format!("& {}", until_go("over"))).await;
         page.says("its result comes by itself").await;
         page.idle().await;
-        assert_eq!(causes(&page.log().await), [Cause::User, Cause::Tools]);
+        assert_eq!(causes(&page.log().await), [Trigger::User, Trigger::Tools]);
         scene.write("go", "");
         page.says("It printed over.").await;
         page.over().await;
@@ -34,7 +34,10 @@ fn an_idle_session_is_woken_once() {
         page.says("echo again is done (exit 0)").await;
         page.over().await;
         let log = page.log().await;
-        assert_eq!(causes(&log), [Cause::User, Cause::Tools, Cause::Wake, Cause::User, Cause::Tools]);
+        assert_eq!(
+            causes(&log),
+            [Trigger::User, Trigger::Tools, Trigger::Wake, Trigger::User, Trigger::Tools]
+        );
         each_end_is_in_the_next_call(&log);
         assert_eq!((page.drained().await, page.count("It printed over.").await), ((1, 1), 1));
     });
@@ -56,14 +59,14 @@ fn ten_ends_at_once_make_one_turn() {
         let all = || scene.read("ended").filter(|ended| ended.lines().count() == 10).map(drop);
         wait::until("all ten end", all).await;
         scene.runner.go_on();
-        page.says("All ten are done.").await;
+        page.says("All 10 are done.").await;
         page.over().await;
         page.tasks("good", 10).await;
         let log = page.log().await;
         assert_eq!(ends(&log, "over").len(), 10);
         assert_eq!(
             causes(&log),
-            [Cause::User, Cause::Tools, Cause::Tools, Cause::Wake],
+            [Trigger::User, Trigger::Tools, Trigger::Tools, Trigger::Wake],
             "all ten make one turn"
         );
         assert_eq!(page.drained().await, (1, 10));

@@ -1,6 +1,6 @@
 //! Permission comes before dispatch.
 
-use agent::event::{Decision, UserEvent};
+use agent::event::{Command, Decision};
 use agent::settings::{Mode, Provider, Rule};
 use agent::view::ToolState;
 use e2e::fake_anthropic::{answer, say};
@@ -18,7 +18,7 @@ fn asks(view: &View) -> bool {
 fn decide(scene: &Scene, decision: Decision) {
     let view = scene.session.view();
     let card = view.asks().expect("something asks");
-    scene.session.user(UserEvent::Decide { call: card.call, index: card.index, decision });
+    scene.session.user(Command::Decide { call: card.call, index: card.index, decision });
 }
 
 async fn asking(steps: Vec<e2e::fake_anthropic::Answer>) -> Scene {

@@ -1,6 +1,6 @@
 //! Models that refuse, break off, or say strange things.
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::settings::{Provider, Settings};
 use agent::view::TurnView;
 use e2e::fake_anthropic::{FakeAnthropic, answer, refuse, say};
@@ -47,7 +47,7 @@ fn what_will_not_get_better_is_not_tried_again() {
         let notices = scene.session.view().notices().join("\n");
         assert!(notices.contains("does not have permission"), "{notices}");
         scene.model.then([say("Now it works.")]);
-        scene.session.user(UserEvent::Retry);
+        scene.session.user(Command::Retry);
         scene.session.says("Now it works.").await;
     });
 }
@@ -218,7 +218,7 @@ fn a_stop_breaks_the_relayed_call_off() {
         let scene = Scene::steps([answer().text("On and on").hold(&hold).text(" and on.")]).await;
         scene.session.say("Talk");
         hold.reached().await;
-        scene.session.user(UserEvent::StopReply);
+        scene.session.user(Command::StopReply);
         scene.session.idle().await;
         scene.model.then([say("Yes?")]);
         scene.session.say("Still there?");

@@ -23,8 +23,9 @@ async fn example(session: &Session, n: usize) {
     session.say(examples()[n].wish);
     session.until("it works", |view| !view.is_idle()).await;
     let arrived = || {
-        let is_end =
-            |entry: &Entry| matches!(&entry.record, Record::Arrived { event: TaskEvent::Ended { .. }, .. });
+        let is_end = |entry: &Entry| {
+            matches!(&entry.record, Record::CompletionReceived { event: TaskEvent::Ended { .. }, .. })
+        };
         session.log().iter().filter(|entry| is_end(entry)).count()
     };
     let over = |view: &View| {

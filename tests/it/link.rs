@@ -140,7 +140,9 @@ fn sessions_of_one_runner_never_cross() {
 
 /// The command of a task whose end was taken in.
 fn own_end(entry: &Entry) -> Option<String> {
-    let Record::Arrived { event: TaskEvent::Ended { task, .. }, .. } = &entry.record else { return None };
+    let Record::CompletionReceived { event: TaskEvent::Ended { task, .. }, .. } = &entry.record else {
+        return None;
+    };
     Some(task.command.clone())
 }
 

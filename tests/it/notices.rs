@@ -24,7 +24,7 @@ fn a_result_is_in_the_first_request_after_the_task_ended() {
         scene.session.say("Start it, and write a file meanwhile");
         hold.reached().await;
         scene.release("go");
-        scene.session.until("the end waits on the shelf", |view| view.queue.len() == 1).await;
+        scene.session.until("the end waits in the queue", |view| view.queue.len() == 1).await;
         hold.open();
         scene.session.says("The task ended.").await;
 
@@ -82,7 +82,7 @@ fn a_result_that_comes_as_the_model_ends_its_turn_is_not_lost() {
         scene.session.say("Start it");
         hold.reached().await;
         scene.release("go");
-        scene.session.until("the end waits on the shelf", |view| view.queue.len() == 1).await;
+        scene.session.until("the end waits in the queue", |view| view.queue.len() == 1).await;
         hold.open();
         scene.session.says("And so is the task.").await;
         let requests = scene.model.requests();

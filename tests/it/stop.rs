@@ -1,6 +1,6 @@
 //! Stopping: the reply, a task, a command that takes too long. Each means one thing.
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::view::ToolState;
 use e2e::fake_anthropic::{answer, say};
 use e2e::gate::Gate;
@@ -27,7 +27,7 @@ fn a_stopped_task_leaves_no_process() {
         scene.session.says("It runs.").await;
         wait::until("the family is there", || (process::holding(&word).len() >= 3).then_some(())).await;
         let task = scene.task(&word);
-        scene.session.user(UserEvent::StopTask { task: task.id.clone() });
+        scene.session.user(Command::StopTask { task: task.id.clone() });
         let stopped = |view: &e2e::view::View| view.tasks.iter().any(|task| task.state.word() == "stopped");
         scene.session.until("it is stopped", stopped).await;
         assert_eq!(process::holding(&word), [], "stopped is said when it is true");
@@ -83,7 +83,7 @@ fn a_person_can_send_a_command_to_the_background() {
                 .any(|card| card.state == ToolState::Running { foreground: true } && card.task.is_some())
         };
         scene.session.until("it runs in the foreground", runs).await;
-        scene.session.user(UserEvent::Background { task: scene.task("while").id });
+        scene.session.user(Command::Background { task: scene.task("while").id });
         scene.session.says("You sent it to the background.").await;
         scene.release("go");
         scene.session.says("Done.").await;
@@ -108,7 +108,7 @@ fn stopping_the_reply_keeps_the_tasks_and_answers_every_tool_use() {
             })
         };
         scene.session.until("the second command is waited for", waits).await;
-        scene.session.user(UserEvent::StopReply);
+        scene.session.user(Command::StopReply);
         scene
             .session
             .until("the reply is stopped", |view| view.turn() == Some(&agent::view::TurnView::Idle))
@@ -143,7 +143,7 @@ fn stopping_a_streaming_answer_keeps_what_was_said() {
             .session
             .until("it streams", |view| view.texts().iter().any(|text| text.contains("was sai")))
             .await;
-        scene.session.user(UserEvent::StopReply);
+        scene.session.user(Command::StopReply);
         scene.session.idle().await;
         scene.session.say("Why did you stop?");
         scene.session.says("I was interrupted.").await;

@@ -1,6 +1,6 @@
 //! Words that wait, and turns that the agent starts by itself.
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::settings::{Provider, Settings};
 use agent::view::{TurnView, Waiting};
 use e2e::fake_anthropic::{answer, say};
@@ -29,7 +29,7 @@ fn words_said_meanwhile_wait_for_the_end_of_the_turn_and_steering_ones_do_not() 
         scene.session.say("Look");
         hold.reached().await;
         scene.session.say("Then do another thing");
-        scene.session.user(UserEvent::Say { text: "Answer in French".to_owned(), steer: true });
+        scene.session.user(Command::Say { text: "Answer in French".to_owned(), steer: true });
         scene.session.until("both wait", |view| view.queue.len() == 2).await;
         hold.open();
         scene.session.says("Now the other thing.").await;
@@ -55,7 +55,7 @@ fn waiting_words_can_be_taken_back_and_outlive_a_reload() {
             Waiting::Words { id, text, .. } if text == "regretted" => Some(*id),
             Waiting::Words { .. } | Waiting::End { .. } => None,
         });
-        scene.session.user(UserEvent::Unsay { id: id.expect("it waits") });
+        scene.session.user(Command::Unsay { id: id.expect("it waits") });
         scene.session.until("it is taken back", |view| !waits(view, "regretted")).await;
         scene.session.reload().await;
         scene.session.says("You said: kept.").await;

@@ -7,13 +7,15 @@ use shared::task::Task;
 
 /// The task, if the entry is the taking in of one's end.
 pub fn end(entry: &Entry) -> Option<&Task> {
-    let Record::Arrived { event: TaskEvent::Ended { task, .. }, .. } = &entry.record else { return None };
+    let Record::CompletionReceived { event: TaskEvent::Ended { task, .. }, .. } = &entry.record else {
+        return None;
+    };
     Some(task)
 }
 
 /// Whether the entry is a call that told of this task; nothing if it is no call.
 fn tells(entry: &Entry, task: &TaskId) -> Option<bool> {
-    let Record::Asked { drained, .. } = &entry.record else { return None };
+    let Record::RequestSent { drained, .. } = &entry.record else { return None };
     Some(drained.contains(task))
 }
 
@@ -38,5 +40,5 @@ pub fn each_end_is_in_the_next_call(log: &[Entry]) {
 
 /// How many calls were made.
 pub fn calls(log: &[Entry]) -> usize {
-    log.iter().filter(|entry| matches!(entry.record, Record::Asked { .. })).count()
+    log.iter().filter(|entry| matches!(entry.record, Record::RequestSent { .. })).count()
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, ensure};
 use lexopt::prelude::*;
 
-use crate::test::{self, Counts, Outcome};
+use crate::outcome::{self, Counts, Outcome};
 use crate::{cargo, say};
 
 /// What the command line asks for.
@@ -64,8 +64,10 @@ pub(crate) fn step(binary: impl FnOnce() -> anyhow::Result<PathBuf>) -> anyhow::
         return Ok(Outcome::Skipped(String::from("there is no python3, which one of the baselines needs")));
     }
     let bench = cargo::build("bench", &["--package", "bench", "--bins"])?;
-    let outcome = test::command(cargo::cargo().args(["test", "--package", "bench"]))?;
-    test::command(cargo::command(bench).arg("--quick").arg("--runner").arg(cargo::root().join(binary()?)))?;
+    let outcome = outcome::command(cargo::cargo().args(["test", "--package", "bench"]))?;
+    outcome::command(
+        cargo::command(bench).arg("--quick").arg("--runner").arg(cargo::root().join(binary()?)),
+    )?;
     Ok(match outcome {
         Outcome::Ran(counts) => Outcome::Ran(Counts { passed: counts.passed + 1, ..counts }),
         skipped @ Outcome::Skipped(_) => skipped,

@@ -10,8 +10,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::test::{self, Counts, Outcome};
-use crate::{browser, cargo, run, say};
+use crate::outcome::{self, Counts, Outcome};
+use crate::{cargo, run, say};
 
 struct Suite {
     /// As the test target calls it.
@@ -93,7 +93,7 @@ pub(crate) fn step(binary: impl FnOnce() -> anyhow::Result<PathBuf>) -> anyhow::
             Err(error) => {
                 say::line(format_args!("error: conformance: {}: {error:#}", suite.what));
                 let counts =
-                    error.downcast_ref::<test::Failed>().map_or(Counts::default(), |failed| failed.0);
+                    error.downcast_ref::<outcome::Failed>().map_or(Counts::default(), |failed| failed.0);
                 Counts { failed: counts.failed.max(1), ..counts }
             }
         };
@@ -129,9 +129,8 @@ fn prepare(suite: &Suite) -> anyhow::Result<Fetched> {
 }
 
 fn find(program: &Program) -> anyhow::Result<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    browser::find_in(&path, program.names)
-        .ok_or_else(|| anyhow::anyhow!("there is no {}; {}", program.names.join(" or "), program.install))
+    let found = program.names.iter().find_map(|name| which::which(name).ok());
+    found.ok_or_else(|| anyhow::anyhow!("there is no {}; {}", program.names.join(" or "), program.install))
 }
 
 fn check(suite: &Suite, fetched: &Fetched, binary: &Path) -> anyhow::Result<Outcome> {
@@ -144,5 +143,5 @@ fn check(suite: &Suite, fetched: &Fetched, binary: &Path) -> anyhow::Result<Outc
     if let Some(streams) = &fetched.streams {
         command.env("CONFORMANCE_STREAMS", streams);
     }
-    test::command(&mut command)
+    outcome::command(&mut command)
 }

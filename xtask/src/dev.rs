@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use crate::{browser, cargo, run, say};
+use crate::{cargo, run, say};
 
 /// Where Trunk serves the page, and where the runner listens; `Trunk.toml` says the same.
 const PAGE_ORIGIN: &str = "http://127.0.0.1:8080";
@@ -31,7 +31,7 @@ pub(crate) fn start(mut args: Vec<OsString>) -> anyhow::Result<ExitCode> {
         );
     }
     let path = env::var_os("PATH").unwrap_or_default();
-    let Some(trunk) = browser::find_in(&path, &["trunk"]) else {
+    let Ok(trunk) = which::which("trunk") else {
         bail!(
             "live reload needs Trunk. Install it: cargo install trunk --version 0.21.14 --locked \
              (ten minutes on two cores). Without it, `cargo xtask run` builds and serves the page"

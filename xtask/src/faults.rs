@@ -68,7 +68,7 @@ const FAULTS: &[Fault] = &[
         what: "an operation is named by its place, and two logs number alike (B2, B3)",
         file: "frontend/agent/src/link.rs",
         change: (
-            "let content = format!(\"{place} {tool_id:?} {name:?} {}\", input.to_string());",
+            "let content = format!(\"{place} {tool_id:?} {name:?} {input}\");",
             "let content = format!(\"{} {index}\", call.0);",
         ),
         seeds: 2_000,
@@ -84,7 +84,7 @@ const FAULTS: &[Fault] = &[
         name: "queue",
         what: "words that wait defeat the pause after a failure (B8)",
         file: "frontend/agent/src/agent/turn.rs",
-        change: ("match self.session.speaks_after_failure() {", "match words.then_some(Cause::User) {"),
+        change: ("match self.session.speaks_after_failure() {", "match words.then_some(Trigger::User) {"),
         seeds: 1_000,
     },
     Fault {

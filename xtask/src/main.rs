@@ -7,12 +7,15 @@
 mod bench;
 mod browser;
 mod cargo;
+#[cfg(test)]
+mod circles;
 mod conformance;
 #[cfg(test)]
 mod deny;
 mod dev;
 mod dist;
 mod faults;
+mod outcome;
 mod page;
 mod run;
 mod say;

@@ -1,271 +1,257 @@
 //! Builds the page into `target/site`, which the runner's build script embeds.
 //!
-//! `index.html` is the one description of the page, shared with Trunk; [`source`] reads its links. Then, in
-//! this order: cargo compiles the crate to WebAssembly, wasm-bindgen makes the script between it and the
-//! browser (and [`names`] makes their common names short), the style files become one without their comments, every file gets a hash of its content into its name and goes below
-//! `assets/`, `index.html` is written with those names, and each file gets a brotli twin beside it. All that is
-//! skipped when nothing that goes in has changed. Files that stay the same are not written again, so that the
-//! runner is compiled anew only for a page that differs.
+//! `index.html` is the one description of the page, shared with Trunk. Cargo compiles the crate that it names,
+//! wasm-bindgen makes the script beside it, the styles become one file, and each link marked `data-trunk`, which stands
+//! alone on its line, becomes what a browser understands. All but `index.html` lies in one folder below `assets`, named
+//! by a digest of what went in, so that nothing in it ever changes. Each file has a brotli twin beside it. When nothing
+//! that goes in has changed, nothing is written, and the runner is not compiled anew.
 
-mod bundle;
-mod names;
-mod source;
-mod style;
-
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::path::Path;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
+use brotli::enc::BrotliEncoderParams;
+use html5gum::{Token, Tokenizer};
+use sha2::{Digest as _, Sha256};
 use wasm_bindgen_cli_support::Bindgen;
 
 use crate::{cargo, say};
-use bundle::{Bundle, digest};
-use source::{Asset, Source};
 
-/// How much WebAssembly, scripts and styles may weigh together after compression, in bytes: it is fetched at every first opening.
-const BUDGET: usize = 500_000;
-
-/// Part of the stamp; to be raised when this code makes another page of the same sources.
-const FORMAT: &str = "2";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Profile {
-    /// As it is shipped: small. Held to the budget.
+    /// As it is shipped.
     Page,
-    /// While it is worked on: quick to build.
+    /// While it is worked on: built in seconds, and large.
     PageDev,
 }
 
-impl Profile {
-    fn cargo_name(self) -> &'static str {
-        match self {
-            Self::Page => "page",
-            Self::PageDev => "page-dev",
-        }
-    }
-
-    /// Best quality takes seconds, this one milliseconds.
-    fn brotli_quality(self) -> i32 {
-        match self {
-            Self::Page => 11,
-            Self::PageDev => 3,
-        }
-    }
+/// What a link marked `data-trunk` names, relative to the folder of `index.html`.
+#[derive(Debug, PartialEq, Eq)]
+enum Link {
+    Rust { manifest: String, bin: String },
+    Style(String),
+    Icon { file: String, kind: String },
 }
 
-/// Where the finished page lies; `runner/build.rs` knows the same place.
-fn site() -> PathBuf {
-    cargo::root().join("target/site")
-}
-
-/// Compressed size of all WebAssembly, scripts and styles of a page, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Weight(usize);
-
-impl Weight {
-    pub(crate) fn ensure_within_budget(self) -> anyhow::Result<()> {
-        ensure!(
-            self.0 <= BUDGET,
-            "the page weighs {} bytes after compression, and may weigh {BUDGET}",
-            self.0
-        );
-        Ok(())
-    }
-}
+/// Starts the page's module, and says it where that cannot be.
+const START: &str = "import start from \"./page.js\";
+start({ module_or_path: new URL(\"page_bg.wasm\", import.meta.url) }).catch((error) => {
+  const note = document.querySelector(\"#starting p\");
+  if (note) note.textContent = `Meanwhile could not start: ${error}. A current browser is needed.`;
+  throw error;
+});
+";
 
 /// Brings `target/site` up to date.
-pub(crate) fn build(profile: Profile) -> anyhow::Result<Weight> {
-    let weight = bring_up_to_date(profile)?;
-    if profile == Profile::Page
-        && let Err(error) = weight.ensure_within_budget()
-    {
-        say::line(format_args!("warning: {error}"));
-    }
-    Ok(weight)
-}
-
-fn bring_up_to_date(profile: Profile) -> anyhow::Result<Weight> {
-    let began = Instant::now();
+pub(crate) fn build(profile: Profile) -> anyhow::Result<()> {
     cargo::ensure_wasm_target()?;
     let root = cargo::root();
     let html = fs::read_to_string(root.join("index.html")).context("index.html cannot be read")?;
-    let source = Source::read(&html).context("index.html")?;
-    let rust = source.rust()?;
+    let lines = lines(&html)?;
+    let (mut wasm, mut style) = (Vec::new(), Vec::new());
+    let mut files = BTreeMap::from([("start.js".to_owned(), START.into())]);
+    for link in lines.iter().filter_map(|(_, link)| link.as_ref()) {
+        match link {
+            Link::Rust { manifest, bin } => wasm = compile(profile, manifest, bin)?,
+            Link::Style(file) => style.extend(read(&root.join(file))?),
+            Link::Icon { file, .. } => drop(files.insert(name_of(file), read(&root.join(file))?)),
+        }
+    }
+    ensure!(!wasm.is_empty(), "index.html has no <link data-trunk rel=\"rust\">");
+    files.insert("style.css".to_owned(), style);
 
-    say::step(format_args!("Building the page (profile {})", profile.cargo_name()));
-    let wasm = cargo::build(
-        &rust.bin,
-        &[
-            "--manifest-path",
-            &rust.manifest,
-            "--bin",
-            &rust.bin,
-            "--target",
-            "wasm32-unknown-unknown",
-            "--profile",
-            profile.cargo_name(),
-        ],
-    )?;
-    let wasm = fs::read(&wasm).with_context(|| format!("{} cannot be read", wasm.display()))?;
-
-    let stamp_file = root.join("target/page-cache/stamp");
-    let stamp = stamp(profile, &wasm, &source, root)?;
-    let known = fs::read_to_string(&stamp_file).unwrap_or_default();
-    if let Some((old, weight)) = known.split_once(' ')
-        && let (true, Ok(weight)) = (old == stamp, weight.parse())
-        && site().join("index.html").is_file()
-    {
+    let folder = format!("assets/{}", digest(profile, &html, &wasm, &files));
+    let site = root.join("target/site");
+    if site.join(&folder).is_dir() && site.join("index.html").is_file() {
         say::line("    The page is up to date");
-        return Ok(Weight(weight));
+        return Ok(());
     }
-
-    let mut bundle = Bundle::new(profile.brotli_quality());
-    let entry = bind(profile, &rust.bin, wasm, root, &mut bundle)?;
-    let html = compose(&source, &entry, root, &mut bundle)?;
-    bundle.add_plain("index.html", html.into_bytes());
-    let weight = bundle.write(&site())?;
-    fs::create_dir_all(stamp_file.parent().expect("it has a folder"))?;
-    fs::write(&stamp_file, format!("{stamp} {weight}"))?;
-    say::line(format_args!("    Built the page in {:.1} s", began.elapsed().as_secs_f64()));
-    Ok(Weight(weight))
+    files.append(&mut bind(profile, wasm, &root.join("target/page-cache"))?);
+    let mut files: BTreeMap<_, _> =
+        files.into_iter().map(|(name, bytes)| (format!("{folder}/{name}"), bytes)).collect();
+    files.insert("index.html".to_owned(), compose(&lines, &folder).into_bytes());
+    write(profile, &files, &site)
 }
 
-/// The URLs of what starts the page.
-struct Entry {
-    start: String,
-    script: String,
-    wasm: String,
+/// The lines of `index.html`, with the link that stands on each.
+fn lines(html: &str) -> anyhow::Result<Vec<(&str, Option<Link>)>> {
+    html.lines().map(|line| Ok((line, link(line).with_context(|| line.to_owned())?))).collect()
 }
 
-/// Runs wasm-bindgen and adds its products, and the module that starts them.
-fn bind(
-    profile: Profile,
-    name: &str,
-    wasm: Vec<u8>,
-    root: &Path,
-    bundle: &mut Bundle,
-) -> anyhow::Result<Entry> {
-    let out = root.join("target/page-cache/bindgen");
+fn link(line: &str) -> anyhow::Result<Option<Link>> {
+    let mut tags = Tokenizer::new(line).filter_map(|token| match token {
+        Ok(Token::StartTag(tag)) if tag.attributes.contains_key(&b"data-trunk"[..]) => Some(tag.attributes),
+        Ok(_) | Err(_) => None,
+    });
+    let Some(attributes) = tags.next() else { return Ok(None) };
+    let whole = line.trim();
+    ensure!(
+        tags.next().is_none() && whole.starts_with("<link ") && whole.find('>') == Some(whole.len() - 1),
+        "a link marked data-trunk stands alone on its line"
+    );
+    let get = |name: &str| {
+        let value = attributes.get(name.as_bytes()).with_context(|| format!("it has no {name}"))?;
+        anyhow::Ok(String::from_utf8_lossy(value).into_owned())
+    };
+    Ok(Some(match get("rel")?.as_str() {
+        "rust" => Link::Rust { manifest: get("href")?, bin: get("data-bin")? },
+        "css" => Link::Style(get("href")?),
+        "icon" => Link::Icon { file: get("href")?, kind: get("type")? },
+        other => bail!("`cargo xtask build` does not know rel=\"{other}\""),
+    }))
+}
+
+fn compile(profile: Profile, manifest: &str, bin: &str) -> anyhow::Result<Vec<u8>> {
+    let name = match profile {
+        Profile::Page => "page",
+        Profile::PageDev => "page-dev",
+    };
+    say::step(format_args!("Building the page (profile {name})"));
+    let target = ["--target", "wasm32-unknown-unknown", "--profile", name];
+    let file = cargo::build(bin, &[&["--manifest-path", manifest, "--bin", bin][..], &target[..]].concat())?;
+    read(&file)
+}
+
+/// The script between the browser and the WebAssembly, both, and what crates bring along in JavaScript.
+fn bind(profile: Profile, wasm: Vec<u8>, out: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     if out.exists() {
-        fs::remove_dir_all(&out)?;
+        fs::remove_dir_all(out)?;
     }
-    let mut output = Bindgen::new()
-        .input_bytes(name, wasm)
-        .out_name(name)
+    Bindgen::new()
+        .input_bytes("page", wasm)
         .web(true)?
         .typescript(false)
         .remove_name_section(profile == Profile::Page)
         .remove_producers_section(true)
-        .generate_output()
+        .generate(out)
         .context("wasm-bindgen failed")?;
-    let script = output.js().to_owned();
-    let imports = output.wasm_mut().imports.iter_mut().map(|import| &mut import.name);
-    let short = (profile == Profile::Page).then(|| names::shorten(&script, imports));
-    output.emit(&out).context("wasm-bindgen failed")?;
-
-    let wasm = bundle.add_hashed(name, "wasm", fs::read(out.join(format!("{name}_bg.wasm")))?);
-    let script =
-        short.map_or_else(|| fs::read(out.join(format!("{name}.js"))), |short| Ok(short.into_bytes()))?;
-    let snippets = bundle::files_below(&out.join("snippets"))?;
-    let script = if snippets.is_empty() {
-        bundle.add_hashed(name, "js", script)
-    } else {
-        // The script imports them by relative paths, so they share a folder, named after all of them.
-        let mut everything = script.clone();
-        for file in &snippets {
-            everything.extend(fs::read(out.join("snippets").join(file))?);
+    let mut files = BTreeMap::new();
+    let mut folders = vec![out.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(out)?.to_string_lossy().replace('\\', "/");
+                files.insert(name, read(&path)?);
+            }
         }
-        let folder = format!("assets/{name}-{}", digest(&everything));
-        for file in snippets {
-            let bytes = fs::read(out.join("snippets").join(&file))?;
-            bundle.add_plain(&format!("{folder}/snippets/{file}"), bytes);
-        }
-        bundle.add_plain(&format!("{folder}/{name}.js"), script)
-    };
-    let start = format!(
-        "import start from \"{script}\";\n\
-         start({{ module_or_path: \"{wasm}\" }}).catch((error) => {{\n\
-         \x20 const note = document.querySelector(\"#starting p\");\n\
-         \x20 if (note) note.textContent = `Meanwhile could not start: ${{error}}. A current browser is needed.`;\n\
-         \x20 throw error;\n\
-         }});\n"
-    );
-    let start = bundle.add_hashed("start", "js", start.into_bytes());
-    Ok(Entry { start, script, wasm })
-}
-
-/// Adds the linked files and writes `index.html` anew, with the links that a browser understands.
-fn compose(source: &Source, entry: &Entry, root: &Path, bundle: &mut Bundle) -> anyhow::Result<String> {
-    let mut style = Vec::new();
-    for file in source.styles() {
-        let css = fs::read_to_string(root.join(file)).with_context(|| format!("{file} cannot be read"))?;
-        ensure!(
-            !css.contains("url(") && !css.contains("@import"),
-            "{file} refers to another file, whose name would change: link it from index.html instead"
-        );
-        style.extend_from_slice(style::plain(&css).as_bytes());
     }
-    let mut style = Some(style);
-    source.render(|asset| {
-        Ok(match asset {
-            Asset::Rust(_) => format!(
-                "<link rel=\"preload\" as=\"fetch\" type=\"application/wasm\" crossorigin href=\"{}\">\n\
-                 <link rel=\"modulepreload\" href=\"{}\">\n\
-                 <script type=\"module\" src=\"{}\"></script>",
-                entry.wasm, entry.script, entry.start
-            ),
-            // All of them became one file, which stands where the first one stood.
-            Asset::Style(_) => match style.take() {
-                Some(style) => {
-                    format!("<link rel=\"stylesheet\" href=\"{}\">", bundle.add_hashed("style", "css", style))
-                }
-                None => String::new(),
-            },
-            Asset::Icon { file, kind } => {
-                let bytes = fs::read(root.join(file)).with_context(|| format!("{file} cannot be read"))?;
-                let path = Path::new(file);
-                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-                let end = path.extension().unwrap_or_default().to_string_lossy();
-                let kind = kind.as_deref().map(|kind| format!(" type=\"{kind}\"")).unwrap_or_default();
-                format!("<link rel=\"icon\"{kind} href=\"{}\">", bundle.add_hashed(&stem, &end, bytes))
-            }
-            Asset::CopyFile { file, to } => {
-                copy(&root.join(file), to, bundle)?;
-                String::new()
-            }
-            Asset::CopyDir { folder, to } => {
-                for file in bundle::files_below(&root.join(folder))? {
-                    let to = if to.is_empty() { file.clone() } else { format!("{to}/{file}") };
-                    copy(&root.join(folder).join(&file), &to, bundle)?;
-                }
-                String::new()
-            }
-        })
-    })
+    Ok(files)
 }
 
-fn copy(file: &Path, to: &str, bundle: &mut Bundle) -> anyhow::Result<()> {
-    let bytes = fs::read(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    ensure!(!to.starts_with("assets/"), "{to}: `assets` holds only files with hashed names");
-    bundle.add_plain(to, bytes);
+/// `index.html` with the links that a browser understands. The one style file stands where the first stood.
+fn compose(lines: &[(&str, Option<Link>)], folder: &str) -> String {
+    let mut styled = false;
+    let mut html = String::new();
+    for (line, link) in lines {
+        html += &match link {
+            None => format!("{line}\n"),
+            Some(Link::Rust { .. }) => format!(
+                "<link rel=\"preload\" as=\"fetch\" type=\"application/wasm\" crossorigin href=\"/{folder}/page_bg.wasm\">\n\
+                 <link rel=\"modulepreload\" href=\"/{folder}/page.js\">\n\
+                 <script type=\"module\" src=\"/{folder}/start.js\"></script>\n"
+            ),
+            Some(Link::Icon { file, kind }) => {
+                format!("<link rel=\"icon\" type=\"{kind}\" href=\"/{folder}/{}\">\n", name_of(file))
+            }
+            Some(Link::Style(_)) if styled => String::new(),
+            Some(Link::Style(_)) => {
+                styled = true;
+                format!("<link rel=\"stylesheet\" href=\"/{folder}/style.css\">\n")
+            }
+        };
+    }
+    html
+}
+
+/// Writes all files with their twins, `index.html` last, so that it never names a file that is not there.
+fn write(profile: Profile, files: &BTreeMap<String, Vec<u8>>, site: &Path) -> anyhow::Result<()> {
+    // Best quality takes seconds, the other milliseconds.
+    let quality = if profile == Profile::Page { 11 } else { 3 };
+    if site.exists() {
+        fs::remove_dir_all(site)?;
+    }
+    let mut weight = 0;
+    for (name, bytes) in files {
+        let params = BrotliEncoderParams { quality, size_hint: bytes.len(), ..Default::default() };
+        let mut twin = Vec::new();
+        brotli::BrotliCompress(&mut &bytes[..], &mut twin, &params)?;
+        weight += twin.len().min(bytes.len());
+        let file = site.join(name);
+        fs::create_dir_all(file.parent().expect("it is below the site"))?;
+        // What does not shrink is served as it is.
+        if twin.len() < bytes.len() {
+            fs::write(site.join(format!("{name}.br")), twin)?;
+        }
+        fs::write(file, bytes)?;
+    }
+    say::line(format_args!("    The page weighs {} after brotli", say::size(weight)));
     Ok(())
 }
 
-/// A digest of all that goes into the page.
-fn stamp(profile: Profile, wasm: &[u8], source: &Source, root: &Path) -> anyhow::Result<String> {
-    let mut everything =
-        format!("{FORMAT} {} {}\n", profile.cargo_name(), env!("CARGO_PKG_VERSION")).into_bytes();
-    everything.extend(digest(wasm).into_bytes());
-    everything.extend(source.html().bytes());
-    for file in source.files(root)? {
-        everything.extend(file.to_string_lossy().bytes());
-        everything.extend(digest(&fs::read(&file).with_context(|| file.display().to_string())?).into_bytes());
+fn digest(profile: Profile, html: &str, wasm: &[u8], files: &BTreeMap<String, Vec<u8>>) -> String {
+    let mut hash = Sha256::new();
+    hash.update(format!("{profile:?}\n{html}\n"));
+    hash.update(Sha256::digest(wasm));
+    for (name, bytes) in files {
+        hash.update(name);
+        hash.update(Sha256::digest(bytes));
     }
-    Ok(digest(&everything))
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
-pub(crate) fn say_size(bytes: usize) -> String {
-    let tenths = (bytes * 10).div_ceil(1024);
-    format!("{}.{} KiB", tenths / 10, tenths % 10)
+fn name_of(file: &str) -> String {
+    Path::new(file).file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(file).with_context(|| format!("{} cannot be read", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_become_what_a_browser_understands_and_the_rest_stays() {
+        let html = "<!doctype html>\n<!-- links marked data-trunk -->\n<link data-trunk rel=\"css\" href=\"a.css\">\n\
+                    <link data-trunk rel='css' href=b.css />\n<link rel=\"author\" href=\"x\">\n\
+                    <link data-trunk rel=\"icon\" type=\"image/png\" href=\"f/i.png\">\n<p>1 &lt; 2</p>\n";
+        let composed = compose(&lines(html).unwrap(), "assets/1");
+        assert_eq!(
+            composed,
+            "<!doctype html>\n<!-- links marked data-trunk -->\n<link rel=\"stylesheet\" href=\"/assets/1/style.css\">\n\
+             <link rel=\"author\" href=\"x\">\n<link rel=\"icon\" type=\"image/png\" href=\"/assets/1/i.png\">\n\
+             <p>1 &lt; 2</p>\n"
+        );
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for (line, word) in [
+            ("<link data-trunk rel=\"sass\" href=\"a.scss\">", "sass"),
+            ("<link data-trunk rel=\"css\">", "no href"),
+            ("<link data-trunk rel=\"css\" href=\"a\"><p>", "alone"),
+        ] {
+            let error = format!("{:#}", lines(line).unwrap_err());
+            assert!(error.contains(word), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn our_own_page_is_understood() {
+        let root = cargo::root();
+        let html = fs::read_to_string(root.join("index.html")).unwrap();
+        let links: Vec<_> = lines(&html).unwrap().into_iter().filter_map(|(_, link)| link).collect();
+        assert!(
+            links.contains(&Link::Rust { manifest: "frontend/Cargo.toml".into(), bin: "frontend".into() })
+        );
+        for link in links {
+            let (Link::Rust { manifest: file, .. } | Link::Style(file) | Link::Icon { file, .. }) = link;
+            assert!(root.join(&file).is_file(), "{file} is linked from index.html and missing");
+        }
+    }
 }

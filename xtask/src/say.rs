@@ -13,6 +13,12 @@ pub(crate) fn step(words: impl Display) {
     line(format_args!("==> {words}"));
 }
 
+/// A size for people.
+pub(crate) fn size(bytes: usize) -> String {
+    let tenths = (bytes * 10).div_ceil(1024);
+    format!("{}.{} KiB", tenths / 10, tenths % 10)
+}
+
 /// A line of a result, on standard output.
 #[expect(clippy::print_stdout, reason = "a result belongs where scripts can read it")]
 pub(crate) fn result(words: impl Display) {

@@ -5,17 +5,16 @@
 //! a table, then what was left out, if anything was, and as the very last line `N passed, N failed`.
 
 use std::env;
-use std::fmt;
 use std::fs;
-use std::io::{self, BufRead as _, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, bail};
 use lexopt::prelude::*;
 
 use crate::browser::Browser;
+use crate::outcome::{Counts, Failed, Outcome, at_least_one, command};
 use crate::{bench, cargo, conformance, page, run, say};
 
 struct Step {
@@ -87,28 +86,6 @@ impl Options {
         }
         Ok(options)
     }
-}
-
-/// How many tests a step ran.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) passed: u64,
-    pub(crate) failed: u64,
-    /// Of those that passed, the ones that said that they could not be made here.
-    pub(crate) left_out: u64,
-}
-
-impl fmt::Display for Counts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} passed, {} failed", self.passed, self.failed)?;
-        if self.left_out > 0 { write!(f, ", {} left out", self.left_out) } else { Ok(()) }
-    }
-}
-
-pub(crate) enum Outcome {
-    Ran(Counts),
-    /// Left out, for this reason.
-    Skipped(String),
 }
 
 /// What later steps take from earlier ones, or make themselves when they run alone.
@@ -194,7 +171,7 @@ pub(crate) fn run(options: &Options) -> ExitCode {
             total.left_out
         ));
     }
-    say::result(Counts { left_out: 0, ..total });
+    say::result(total);
     if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -210,71 +187,6 @@ fn advisories(_: &mut Context) -> anyhow::Result<Outcome> {
     )))
 }
 
-/// A command that ended with a failure, and what its tests reported before.
-#[derive(Debug)]
-pub(crate) struct Failed(pub(crate) Counts);
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.failed {
-            0 => write!(f, "the command failed"),
-            1 => write!(f, "1 test failed"),
-            many => write!(f, "{many} tests failed"),
-        }
-    }
-}
-
-impl std::error::Error for Failed {}
-
-/// Runs a command to its end, passes its output through, and counts what test runners report in it.
-pub(crate) fn command(command: &mut Command) -> anyhow::Result<Outcome> {
-    watch(command, &mut io::stdout())
-}
-
-fn watch(command: &mut Command, through: &mut impl Write) -> anyhow::Result<Outcome> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("{program} could not be started"))?;
-    let mut output = BufReader::new(child.stdout.take().context("its output is a pipe")?);
-    let mut counts = Counts::default();
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        if output.read_until(b'\n', &mut line)? == 0 {
-            break;
-        }
-        through.write_all(&line)?;
-        let text = String::from_utf8_lossy(&line);
-        counts.left_out += u64::from(text.contains(LEFT_OUT));
-        if let Some(Counts { passed, failed, .. }) = counts_in(&text) {
-            counts.passed += passed;
-            counts.failed += failed;
-        }
-    }
-    through.flush()?;
-    let status = child.wait()?;
-    if !status.success() || counts.failed > 0 {
-        return Err(Failed(counts).into());
-    }
-    Ok(Outcome::Ran(counts))
-}
-
-/// How a test says, past the harness that keeps what passing tests print, that it cannot be made on this system.
-const LEFT_OUT: &str = "LEFT OUT: ";
-
-/// The counts in a line such as `test result: ok. 3 passed; 0 failed; …`.
-fn counts_in(line: &str) -> Option<Counts> {
-    let (_, result) = line.split_once("test result: ")?;
-    let number = |word: &str| {
-        let (before, _) = result.split_once(word)?;
-        before.split_whitespace().next_back()?.parse().ok()
-    };
-    Some(Counts { passed: number(" passed;")?, failed: number(" failed;")?, left_out: 0 })
-}
-
 /// What is drawn in tests begins from the same seed in every run, so that a change is judged by itself and not by the luck of
 /// the draw. `cargo test` draws a new one each time, and this takes another that is in the environment.
 fn test(args: &[&str]) -> anyhow::Result<Outcome> {
@@ -284,14 +196,6 @@ fn test(args: &[&str]) -> anyhow::Result<Outcome> {
         cargo.env(name, env::var_os(name).unwrap_or_else(|| "8".into()));
     }
     command(&mut cargo)
-}
-
-/// A step without tests has not shown anything.
-fn at_least_one(outcome: Outcome) -> anyhow::Result<Outcome> {
-    if let Outcome::Ran(counts) = outcome {
-        ensure!(counts.passed > 0, "no test was run");
-    }
-    Ok(outcome)
 }
 
 fn clippy_wasm(_: &mut Context) -> anyhow::Result<Outcome> {
@@ -333,10 +237,8 @@ fn wasm(context: &mut Context) -> anyhow::Result<Outcome> {
 }
 
 fn build(context: &mut Context) -> anyhow::Result<Outcome> {
-    let weight = page::build(page::Profile::Page)?;
-    // Before the judgement, since later steps can use the binary all the same.
+    page::build(page::Profile::Page)?;
     context.binary = Some(run::build_runner()?);
-    weight.ensure_within_budget()?;
     Ok(Outcome::Ran(Counts::default()))
 }
 
@@ -370,17 +272,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_of_both_test_runners_are_counted() {
-        let native =
-            "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 1s\n";
-        assert_eq!(counts_in(native), Some(Counts { passed: 12, ..Counts::default() }));
-        let bad = "test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 filtered out; finished in 0.1s";
-        assert_eq!(counts_in(bad), Some(Counts { passed: 3, failed: 2, left_out: 0 }));
-        assert_eq!(counts_in("test tests::one ... ok"), None);
-        assert_eq!(counts_in("a test says: 3 passed; 4 failed;"), None);
-    }
-
-    #[test]
     fn steps_are_chosen_by_name_and_unknown_ones_refused() {
         let parse = |args: &[&str]| Options::parse(lexopt::Parser::from_args(args));
         let options = parse(&["--only", "fmt", "--only=e2e", "--keep-going"]).unwrap();
@@ -388,25 +279,5 @@ mod tests {
         assert!(options.keep_going && !options.list);
         assert!(parse(&["--only", "format"]).is_err());
         assert!(parse(&["fmt"]).is_err());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_cargois_judged_by_its_status_and_by_its_tests() {
-        let shell = |script: &str| watch(Command::new("sh").args(["-c", script]), &mut io::sink());
-        let counts = |outcome: anyhow::Result<Outcome>| match outcome {
-            Ok(Outcome::Ran(counts)) => Ok(counts),
-            Ok(Outcome::Skipped(why)) => panic!("skipped: {why}"),
-            Err(error) => Err(error.downcast::<Failed>().unwrap().0),
-        };
-        let line = "echo 'test result: ok. 2 passed; 0 failed; 0 ignored'";
-        let good = |passed| Counts { passed, ..Counts::default() };
-        assert_eq!(counts(shell(&format!("{line}; {line}"))), Ok(good(4)));
-        assert_eq!(counts(shell(&format!("{line}; exit 3"))), Err(good(2)));
-        let told = counts(shell(&format!("echo 'LEFT OUT: only root may'; {line}")));
-        assert_eq!(told, Ok(Counts { left_out: 1, ..good(2) }));
-        let bad = "echo 'test result: FAILED. 0 passed; 1 failed; 0 ignored'";
-        assert_eq!(counts(shell(bad)), Err(Counts { failed: 1, ..Counts::default() }));
-        assert!(at_least_one(Outcome::Ran(Counts::default())).is_err());
     }
 }

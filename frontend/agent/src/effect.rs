@@ -5,15 +5,11 @@ use shared::protocol::ClientFrame;
 use shared::{SessionId, Timestamp};
 use std::collections::BTreeMap;
 
+use crate::call::CallId;
 use crate::model::demo;
 use crate::record::Entry;
 use crate::settings::Rule;
 use crate::view::Patch;
-
-/// A model call within a session: 1, 2, 3 …
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct CallId(pub u64);
 
 /// Something to do.
 ///

@@ -5,7 +5,7 @@ use shared::protocol::ServerFrame;
 use shared::{SessionId, TaskId};
 use std::collections::BTreeMap;
 
-use crate::effect::CallId;
+use crate::call::CallId;
 use crate::record::Entry;
 use crate::settings::{Mode, Rule, Settings};
 
@@ -15,7 +15,7 @@ pub enum Event {
     /// The first event, and only the first: this tab holds the session's lock and has read its log.
     Opened(Boot),
     /// The person at the page wants something.
-    User(UserEvent),
+    Command(Command),
     /// Bytes of a model's answer, for a call made by [`crate::Effect::Call`].
     Model {
         /// Which call. Events of calls that ended are ignored.
@@ -70,7 +70,7 @@ pub struct Boot {
 /// What the person at the page wants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "user", rename_all = "snake_case")]
-pub enum UserEvent {
+pub enum Command {
     /// Says something. While the agent is busy it waits for the end of the turn, or, with `steer`, for the next call only.
     Say {
         /// The words; blank ones are ignored.
@@ -185,7 +185,7 @@ pub enum UserEvent {
     Reconnect,
 }
 
-impl UserEvent {
+impl Command {
     /// The same, of a page of this number.
     #[must_use]
     pub const fn seen_by(mut self, by: u64) -> Self {

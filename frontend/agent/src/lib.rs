@@ -11,6 +11,7 @@
 
 pub mod agent;
 pub mod backoff;
+pub mod call;
 pub mod clock;
 pub mod effect;
 pub mod event;
@@ -28,9 +29,11 @@ pub mod session;
 pub mod settings;
 pub mod tools;
 pub mod transcript;
+pub mod uses;
 pub mod view;
 
 pub use agent::Agent;
-pub use effect::{CallId, Effect};
+pub use call::CallId;
+pub use effect::Effect;
 pub use event::Event;
 pub use pump::{Pump, Shell};

@@ -10,7 +10,8 @@ use shared::{OpId, SessionId, Timestamp};
 use uuid::Uuid;
 
 use crate::backoff;
-use crate::session::{Progress, Session, ToolUse};
+use crate::session::Session;
+use crate::uses::{Progress, ToolUse};
 use crate::view::LinkView;
 
 /// The close code by which the shell says that the runner does not know this browser.
@@ -371,7 +372,7 @@ pub fn derived_op(session: &Session, index: usize, tool: &ToolUse) -> OpId {
     // What the runner refused has its answer: with an approval it is another operation.
     let again = if matches!(progress, Progress::Pending { refused: Some(_), .. }) { " again" } else { "" };
     let place = format!("{} {} {index}{again}", created.0, call.0);
-    let content = format!("{place} {tool_id:?} {name:?} {}", input.to_string());
+    let content = format!("{place} {tool_id:?} {name:?} {input}");
     OpId(Uuid::new_v5(&id.unwrap_or(SessionId(Uuid::nil())).0, content.as_bytes()))
 }
 

@@ -353,3 +353,9 @@ pub fn cut_tail(text: &str, limit: usize) -> String {
 pub fn tasks(ends: &[End]) -> Vec<TaskId> {
     ends.iter().map(|end| end.task.id.clone()).collect()
 }
+
+/// The output of an end of which no more is known than the task: all of it can be looked at.
+#[must_use]
+pub fn unknown_output(task: &Task) -> Excerpt {
+    Excerpt { omitted_chars: task.output_bytes, ..Excerpt::default() }
+}

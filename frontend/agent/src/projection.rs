@@ -2,6 +2,7 @@
 //!
 //! A row's id is made of the number of the entry it came from, so that the same log always gives the same rows in the same order.
 
+mod card;
 mod proposal;
 mod words;
 
@@ -12,15 +13,17 @@ use shared::tools::ToolCall;
 use shared::{TaskId, Timestamp, shown};
 use std::collections::BTreeMap;
 
-use crate::effect::CallId;
+use crate::call::CallId;
 use crate::model::Stop;
 use crate::model::answer::ModelEvent;
 use crate::model::message::ends_on_server_tool;
 use crate::notice;
 use crate::queue::End;
-use crate::record::{Entry, Record, ToolOutcome};
-use crate::session::{PAUSES, Phase, Progress, Session, overtakes_tools};
+use crate::record::{Entry, Record};
+use crate::session::{PAUSES, Phase, Session};
 use crate::settings::Rule;
+use crate::uses::{Progress, overtakes_tools, stopped_outcome};
+use card::{describe, finish};
 pub use words::fault_words;
 use words::{failed_words, missed_words, stop_tone, stop_words};
 
@@ -44,7 +47,12 @@ pub struct Projection {
     first: u64,
     /// Rows of the current answer's tool uses, in order.
     uses: Vec<u64>,
+    /// Rows of uses that were stopped while they were under way.
+    overtaken: BTreeMap<(CallId, usize), u64>,
 }
+
+/// As many are known as the session knows.
+const OVERTAKEN: usize = 64;
 
 impl Projection {
     /// Everything, for a page that knows nothing.
@@ -61,16 +69,16 @@ impl Projection {
     pub fn apply(&mut self, entry: &Entry, before: &Session, patches: &mut Vec<Patch>) {
         let first = entry.n * ROWS_AN_ENTRY;
         match &entry.record {
-            Record::Arrived {
+            Record::CompletionReceived {
                 event: TaskEvent::Ended { task, .. } | TaskEvent::Backgrounded { task, .. },
                 ..
             } => {
                 self.task(task, patches);
             }
-            Record::Asked { call, drained, said, .. } => {
+            Record::RequestSent { call, drained, said, .. } => {
                 self.asked(entry, *call, said, drained, before, patches);
             }
-            Record::Answered { content, stop, .. } => {
+            Record::ResponseReceived { content, stop, .. } => {
                 self.end_span(self.call.0 * SPANS_A_CALL, entry.at, stop_tone(stop), patches);
                 self.answer(entry.at, content, stop, patches);
                 let paused_out = !ends_on_server_tool(content) || before.pauses + 1 >= PAUSES;
@@ -105,12 +113,15 @@ impl Projection {
                 let text = text.to_owned();
                 self.row(first, entry.at, RowKind::Notice { tone: Tone::Plain, text, retry: false }, patches);
             }
-            Record::Decided { index, .. } | Record::ToolRefused { index, .. } => {
+            Record::ApprovalResolved { index, .. } | Record::ToolRefused { index, .. } => {
                 self.card(*index, patches, |card| card.state = ToolState::Waiting);
             }
             Record::ToolBegan { call, index, .. } => self.began(entry.at, *call, *index, before, patches),
-            Record::ToolTask { index, task, .. } => {
-                self.card(*index, patches, |card| card.task = Some(task.clone()));
+            Record::ToolTask { call, index, task } => {
+                let overtaken = self.overtaken.remove(&(*call, *index));
+                if let Some(row) = overtaken.or_else(|| self.uses.get(*index).copied()) {
+                    self.card_at(row, patches, |card| card.task = Some(task.clone()));
+                }
             }
             Record::ToolDone { call, index, outcome, .. } => {
                 self.card(*index, patches, |card| finish(card, entry.at, outcome));
@@ -144,10 +155,10 @@ impl Projection {
                 self.row(first, entry.at, RowKind::Notice { tone: Tone::Warn, text, retry: false }, patches);
             }
             Record::Began { .. }
-            | Record::Fixed { .. }
-            | Record::Said { .. }
-            | Record::Unsaid { .. }
-            | Record::Resaid { .. }
+            | Record::Preamble { .. }
+            | Record::Queued { .. }
+            | Record::Cancelled { .. }
+            | Record::Edited { .. }
             | Record::Titled { .. }
             | Record::ModeSet { .. }
             | Record::NewEpoch { .. }
@@ -312,7 +323,7 @@ impl Projection {
         before: &Session,
         patches: &mut Vec<Patch>,
     ) {
-        let Phase::Tools(uses) = &before.phase else { return };
+        let Phase::RunningTools(uses) = &before.phase else { return };
         let Some(tool) = uses.get(index) else { return };
         let foreground = matches!(tool.call, Ok(ToolCall::Bash(_)));
         self.card(index, patches, |card| {
@@ -349,10 +360,16 @@ impl Projection {
 
     /// The reply was stopped while tools were carried out.
     fn stop(&mut self, at: Timestamp, before: &Session, patches: &mut Vec<Patch>) {
-        let Phase::Tools(uses) = &before.phase else { return };
+        let Phase::RunningTools(uses) = &before.phase else { return };
         for (index, tool) in uses.iter().enumerate() {
+            if let (Progress::Began { .. }, Some(row)) = (&tool.progress, self.uses.get(index)) {
+                self.overtaken.insert((self.call, index), *row);
+                if self.overtaken.len() > OVERTAKEN {
+                    self.overtaken.pop_first();
+                }
+            }
             if !matches!(tool.progress, Progress::Done(_)) {
-                let outcome = crate::session::stopped_outcome(&tool.progress);
+                let outcome = stopped_outcome(&tool.progress);
                 self.card(index, patches, |card| finish(card, at, &outcome));
                 self.end_span(tool_span(self.call, index), at, Tone::Plain, patches);
             }
@@ -394,7 +411,13 @@ impl Projection {
     }
 
     fn card(&mut self, index: usize, patches: &mut Vec<Patch>, change: impl FnOnce(&mut ToolCard)) {
-        let Some(row) = self.uses.get(index).and_then(|id| self.rows.get_mut(id)) else { return };
+        if let Some(row) = self.uses.get(index) {
+            self.card_at(*row, patches, change);
+        }
+    }
+
+    fn card_at(&mut self, row: u64, patches: &mut Vec<Patch>, change: impl FnOnce(&mut ToolCard)) {
+        let Some(row) = self.rows.get_mut(&row) else { return };
         if let RowKind::Tool(card) = &mut row.kind {
             change(card);
             patches.push(Patch::Row(Box::new(row.clone())));
@@ -430,32 +453,6 @@ impl Projection {
             span.tone = tone;
             self.span(span, patches);
         }
-    }
-}
-
-/// Fills in what a card shows of its arguments.
-fn describe(card: &mut ToolCard, input: &Value) {
-    match ToolCall::parse(&card.name, input) {
-        Ok(call) => {
-            call.subject().clone_into(&mut card.subject);
-            proposal::describe(card, &call);
-        }
-        Err(_) => card.input = format!("{input:#}"),
-    }
-}
-
-fn finish(card: &mut ToolCard, at: Timestamp, outcome: &ToolOutcome) {
-    card.state = match (outcome.skipped, outcome.is_error) {
-        (true, _) => ToolState::Skipped,
-        (false, true) => ToolState::Failed,
-        (false, false) => ToolState::Done,
-    };
-    card.ended = Some(at);
-    card.label.clone_from(&outcome.label);
-    card.output.clone_from(&outcome.content);
-    card.diff.clone_from(&outcome.diff);
-    if outcome.task.is_some() {
-        card.task.clone_from(&outcome.task);
     }
 }
 

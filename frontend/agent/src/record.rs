@@ -10,7 +10,7 @@ use shared::protocol::{Sandbox, TaskEvent};
 use shared::task::{Task, TaskState};
 use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
 
-use crate::effect::CallId;
+use crate::call::CallId;
 use crate::model::{Fault, Stop, Usage};
 use crate::settings::{Mode, ModelChoice, Rule};
 
@@ -62,9 +62,9 @@ fn soften(value: &mut Value) {
         *stop = json::to_value(&Stop::Other { word });
     }
     if let Some(cause) = value.get_mut("cause")
-        && json::read::<Cause>(cause.clone()).is_err()
+        && json::read::<Trigger>(cause.clone()).is_err()
     {
-        *cause = json::to_value(&Cause::Again);
+        *cause = json::to_value(&Trigger::Again);
     }
     if let Some(state) = value.pointer_mut("/event/task/state")
         && json::read::<TaskState>(state.clone()).is_err()
@@ -87,7 +87,8 @@ pub enum Record {
         session: SessionId,
     },
     /// What every request of this conversation begins with was fixed, just before the first.
-    Fixed {
+    #[serde(rename = "fixed")]
+    Preamble {
         /// The system prompt.
         system: String,
         /// The tool definitions.
@@ -96,7 +97,8 @@ pub enum Record {
         workspace: String,
     },
     /// The person said something; it waits in the queue.
-    Said {
+    #[serde(rename = "said")]
+    Queued {
         /// Its number on the shelf.
         id: u64,
         /// The words.
@@ -106,12 +108,14 @@ pub enum Record {
         steer: bool,
     },
     /// Waiting words were taken back.
-    Unsaid {
+    #[serde(rename = "unsaid")]
+    Cancelled {
         /// Which.
         id: u64,
     },
     /// Waiting words were changed, moved or made to steer.
-    Resaid {
+    #[serde(rename = "resaid")]
+    Edited {
         /// Which.
         id: u64,
         /// The words now.
@@ -122,7 +126,8 @@ pub enum Record {
         place: usize,
     },
     /// A durable event of the runner was taken in. It moves the cursor.
-    Arrived {
+    #[serde(rename = "arrived")]
+    CompletionReceived {
         /// The store it came from.
         epoch: Epoch,
         /// Its number.
@@ -131,11 +136,12 @@ pub enum Record {
         event: TaskEvent,
     },
     /// A model was asked. All that was drained for it is here.
-    Asked {
+    #[serde(rename = "asked")]
+    RequestSent {
         /// The call.
         call: CallId,
         /// Why.
-        cause: Cause,
+        cause: Trigger,
         /// Blocks put at the end of the conversation: into the last message if that is a user's, else into a new one.
         append: Vec<Value>,
         /// The tasks whose ends are in `append`, in its order.
@@ -148,7 +154,8 @@ pub enum Record {
         model: ModelChoice,
     },
     /// A model answered, or was cut off: then its answer is what was kept of it.
-    Answered {
+    #[serde(rename = "answered")]
+    ResponseReceived {
         /// The call.
         call: CallId,
         /// The blocks as they came, unknown ones too. Empty if nothing was kept.
@@ -184,7 +191,8 @@ pub enum Record {
         call: CallId,
     },
     /// An approval was given or refused by the person.
-    Decided {
+    #[serde(rename = "decided")]
+    ApprovalResolved {
         /// The call.
         call: CallId,
         /// Which of its tool uses.
@@ -281,7 +289,7 @@ pub enum Record {
 /// Why a model was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Cause {
+pub enum Trigger {
     /// The person said something.
     User,
     /// Tool results are there.

@@ -7,22 +7,22 @@ use std::collections::VecDeque;
 
 use serde_json::Value;
 use shared::output::Excerpt;
-use shared::protocol::{Sandbox, TaskEvent};
+use shared::protocol::TaskEvent;
 use shared::task::Task;
 use shared::tools::ToolCall;
-use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
+use shared::{Epoch, Seq, SessionId, TaskId, Timestamp};
 
-use crate::agent::unknown_output;
-use crate::effect::CallId;
+use crate::call::CallId;
 use crate::held;
 use crate::model::demo::Facts;
 use crate::model::message::ends_on_server_tool;
 use crate::model::{Fault, Stop, Usage};
 use crate::prices;
 use crate::queue::{End, Queue, Words};
-use crate::record::{Cause, Entry, Record, ToolOutcome};
+use crate::record::{Entry, Record, Trigger};
 use crate::settings::{Mode, ModelChoice};
 use crate::transcript::{Transcript, tool_result, tool_uses};
+use crate::uses::{Overtaken, Progress, ToolUse, goes_on, overtakes_tools, results, stopped_outcome};
 use crate::view::Spent;
 
 /// What the log says.
@@ -37,7 +37,7 @@ pub struct Session {
     /// When something last happened.
     pub updated: Timestamp,
     /// What every request begins with.
-    pub fixed: Option<Fixed>,
+    pub fixed: Option<Preamble>,
     /// The title given by the person; empty for none.
     pub given_title: String,
     /// The first words, for a title.
@@ -53,7 +53,7 @@ pub struct Session {
     /// Where the conversation stands.
     pub phase: Phase,
     /// Results of a turn that was stopped; they come first in the next user message.
-    pub owed_results: Vec<Value>,
+    pub pending_tool_results: Vec<Value>,
     /// The runner's store that `seq` refers to.
     pub epoch: Option<Epoch>,
     /// The last durable event taken in.
@@ -94,14 +94,19 @@ pub struct Session {
     pub demo: Facts,
     /// Commands that failed when they were held to reading, the newest first.
     pub refused: VecDeque<String>,
+    /// Uses that were stopped before the runner had said what they started, the newest first.
+    pub overtaken: VecDeque<Overtaken>,
 }
+
+/// The most uses of which it is known that a stop overtook them.
+const OVERTAKEN: usize = 64;
 
 /// The most commands of which it is known that holding them may have made them fail.
 const REFUSED: usize = 64;
 
 /// What is fixed for a conversation.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fixed {
+pub struct Preamble {
     /// The system prompt.
     pub system: String,
     /// The tool definitions.
@@ -112,14 +117,14 @@ pub struct Fixed {
 
 /// Where the conversation stands, by the log alone.
 ///
-/// `Rest` → `Asked` → (`Failed` →)* `Tools` → `Due` → `Asked` … → `Rest`.
+/// `Idle` → `AwaitingModel` → (`Failed` →)* `RunningTools` → `ReadyToSend` → `AwaitingModel` … → `Idle`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Phase {
     /// The turn is over, or none has begun.
     #[default]
-    Rest,
+    Idle,
     /// A call was made and has no answer. Found so after a reload, it is made again.
-    Asked,
+    AwaitingModel,
     /// The last call failed.
     Failed {
         /// How.
@@ -128,49 +133,9 @@ pub enum Phase {
         retry_at: Option<Timestamp>,
     },
     /// The answer's tool uses are carried out, one after the other.
-    Tools(Vec<ToolUse>),
+    RunningTools(Vec<ToolUse>),
     /// The next call of the turn is due.
-    Due(Cause),
-}
-
-/// One tool use of the last answer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ToolUse {
-    /// The model's id for it.
-    pub id: String,
-    /// The tool's name as the model wrote it.
-    pub name: String,
-    /// The arguments as the model wrote them.
-    pub input: Value,
-    /// The call, or a sentence for the model why it is none.
-    pub call: Result<ToolCall, String>,
-    /// How far it is.
-    pub progress: Progress,
-}
-
-/// How far a tool use is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// Not begun.
-    Pending {
-        /// Whether the person allowed it.
-        allowed: bool,
-        /// Why the runner refused it before.
-        refused: Option<String>,
-    },
-    /// Under way.
-    Began {
-        /// The operation towards the runner.
-        op: OpId,
-        /// What its command is held to.
-        sandbox: Option<Sandbox>,
-        /// Whether the person allowed it.
-        approved: bool,
-        /// The task it started.
-        task: Option<TaskId>,
-    },
-    /// It has its result.
-    Done(ToolOutcome),
+    ReadyToSend(Trigger),
 }
 
 impl Session {
@@ -183,14 +148,14 @@ impl Session {
     /// The first tool use without a result, with its place.
     #[must_use]
     pub fn current_use(&self) -> Option<(usize, &ToolUse)> {
-        let Phase::Tools(uses) = &self.phase else { return None };
+        let Phase::RunningTools(uses) = &self.phase else { return None };
         uses.iter().enumerate().find(|(_, tool)| !matches!(tool.progress, Progress::Done(_)))
     }
 
     /// How words that were said since the last call failed ask for the next: they go into it; unless others have waited longer, which
     /// each have a turn of their own. What waited when it failed asks for nothing, or a queue would be burnt by one wrong key.
     #[must_use]
-    pub fn speaks_after_failure(&self) -> Option<Cause> {
+    pub fn speaks_after_failure(&self) -> Option<Trigger> {
         // What would be refused again does not become another thing by having more behind it.
         if matches!(&self.phase, Phase::Failed { fault, retry_at: None } if fault.refuses_content()) {
             return None;
@@ -198,8 +163,8 @@ impl Session {
         let since = |words: &Words| words.id > self.said_before_failure;
         let words = self.queue.words();
         words.iter().any(since).then(|| match words.iter().find(|words| !words.steer) {
-            Some(first) if since(first) => Cause::User,
-            Some(_) | None => Cause::Again,
+            Some(first) if since(first) => Trigger::User,
+            Some(_) | None => Trigger::Again,
         })
     }
 
@@ -213,34 +178,34 @@ impl Session {
                 self.id = Some(*session);
                 self.created = entry.at;
             }
-            Record::Fixed { system, tools, workspace } => {
-                self.fixed = Some(Fixed {
+            Record::Preamble { system, tools, workspace } => {
+                self.fixed = Some(Preamble {
                     system: system.clone(),
                     tools: tools.clone(),
                     workspace: workspace.clone(),
                 });
             }
-            Record::Said { id, text, steer } => self.said(*id, text, *steer),
-            Record::Unsaid { id } => self.queue.unsay(*id),
-            Record::Resaid { id, text, steer, place } => {
+            Record::Queued { id, text, steer } => self.said(*id, text, *steer),
+            Record::Cancelled { id } => self.queue.unsay(*id),
+            Record::Edited { id, text, steer, place } => {
                 self.queue.resay(Words { id: *id, text: text.clone(), steer: *steer }, *place);
             }
-            Record::Arrived { epoch, seq, event } => self.arrived(*epoch, *seq, event),
-            Record::Asked { call, cause, append, drained, said, model } => {
+            Record::CompletionReceived { epoch, seq, event } => self.arrived(*epoch, *seq, event),
+            Record::RequestSent { call, cause, append, drained, said, model } => {
                 self.call = *call;
                 self.model = model.clone();
                 let words = self.queue.words().iter().filter(|words| said.contains(&words.id));
                 self.unanswered.extend(words.map(|words| words.text.clone()));
                 self.queue.remove(said, drained);
-                self.owed_results.clear();
+                self.pending_tool_results.clear();
                 self.transcript.append(append);
-                self.phase = Phase::Asked;
-                self.self_started += u32::from(*cause == Cause::Wake);
-                if *cause != Cause::Continue {
+                self.phase = Phase::AwaitingModel;
+                self.self_started += u32::from(*cause == Trigger::Wake);
+                if *cause != Trigger::Continue {
                     self.pauses = 0;
                 }
             }
-            Record::Answered { content, stop, usage, .. } => self.answered(content, stop, *usage),
+            Record::ResponseReceived { content, stop, usage, .. } => self.answered(content, stop, *usage),
             Record::CallFailed { fault, retry_at, .. } => {
                 self.failures = if retry_at.is_some() { self.failures + 1 } else { 0 };
                 self.said_before_failure = self.last_said;
@@ -250,13 +215,13 @@ impl Session {
             Record::TakenBack { .. } => {
                 let words = std::mem::take(&mut self.unanswered);
                 let results = words.is_empty() || self.results_stayed;
-                self.owed_results = self.transcript.take_back(&words, results);
-                self.results_stayed = !results && !self.owed_results.is_empty();
+                self.pending_tool_results = self.transcript.take_back(&words, results);
+                self.results_stayed = !results && !self.pending_tool_results.is_empty();
                 // The person goes on with other words, and the model without what it had read.
-                let by_itself = words.is_empty() && !self.owed_results.is_empty();
-                self.phase = if by_itself { Phase::Due(Cause::Tools) } else { Phase::Rest };
+                let by_itself = words.is_empty() && !self.pending_tool_results.is_empty();
+                self.phase = if by_itself { Phase::ReadyToSend(Trigger::Tools) } else { Phase::Idle };
             }
-            Record::Decided { index, allowed, .. } => {
+            Record::ApprovalResolved { index, allowed, .. } => {
                 let refused = self.refused(*index);
                 self.progress(*index, Progress::Pending { allowed: *allowed, refused });
             }
@@ -267,9 +232,11 @@ impl Session {
             Record::ToolRefused { index, reason, .. } => {
                 self.progress(*index, Progress::Pending { allowed: false, refused: Some(reason.clone()) });
             }
-            Record::ToolTask { index, task, .. } => {
+            Record::ToolTask { call, index, task } => {
                 self.begun.insert(task.clone());
-                if let Phase::Tools(uses) = &mut self.phase
+                self.found(*call, *index, task);
+                if *call == self.call
+                    && let Phase::RunningTools(uses) = &mut self.phase
                     && let Some(ToolUse { progress: Progress::Began { task: known, .. }, .. }) =
                         uses.get_mut(*index)
                 {
@@ -285,7 +252,7 @@ impl Session {
                     self.consumed.insert(task.clone());
                 }
                 if outcome.refused
-                    && let Phase::Tools(uses) = &self.phase
+                    && let Phase::RunningTools(uses) = &self.phase
                     && let Some(Ok(call)) = uses.get(*index).map(|used| &used.call)
                 {
                     let command = call.subject().to_owned();
@@ -308,7 +275,7 @@ impl Session {
             Record::Missed { through, ends } => {
                 self.seq = self.seq.max(*through);
                 for task in ends {
-                    self.ended(task, &unknown_output(task));
+                    self.ended(task, &crate::notice::unknown_output(task));
                 }
             }
             Record::Unknown => {}
@@ -375,7 +342,7 @@ impl Session {
         self.pauses = if *stop == Stop::Pause { self.pauses + 1 } else { 0 };
         let goes_on = uses.is_empty() && ends_on_server_tool(&content) && self.pauses < PAUSES;
         self.phase = match stop {
-            Stop::Pause if goes_on => Phase::Due(Cause::Continue),
+            Stop::Pause if goes_on => Phase::ReadyToSend(Trigger::Continue),
             Stop::Pause
             | Stop::End
             | Stop::MaxTokens
@@ -385,9 +352,9 @@ impl Session {
             | Stop::Cut { .. }
             | Stop::Other { .. } => {
                 if uses.is_empty() {
-                    Phase::Rest
+                    Phase::Idle
                 } else {
-                    Phase::Tools(uses)
+                    Phase::RunningTools(uses)
                 }
             }
         };
@@ -410,7 +377,7 @@ impl Session {
     }
 
     fn refused(&self, index: usize) -> Option<String> {
-        let Phase::Tools(uses) = &self.phase else { return None };
+        let Phase::RunningTools(uses) = &self.phase else { return None };
         match &uses.get(index)?.progress {
             Progress::Pending { refused, .. } => refused.clone(),
             Progress::Began { .. } | Progress::Done(_) => None,
@@ -418,7 +385,7 @@ impl Session {
     }
 
     fn progress(&mut self, index: usize, progress: Progress) {
-        if let Phase::Tools(uses) = &mut self.phase
+        if let Phase::RunningTools(uses) = &mut self.phase
             && let Some(tool) = uses.get_mut(index)
         {
             tool.progress = progress;
@@ -427,73 +394,42 @@ impl Session {
 
     /// Once every tool use has its result, the next call is due.
     fn finish_tools(&mut self) {
-        if let Phase::Tools(uses) = &self.phase
+        if let Phase::RunningTools(uses) = &self.phase
             && let Some(results) = results(uses)
         {
-            self.owed_results = results;
-            self.phase = Phase::Due(Cause::Tools);
+            self.pending_tool_results = results;
+            self.phase = Phase::ReadyToSend(Trigger::Tools);
+        }
+    }
+
+    /// What a use has started that was stopped before that was known. The model reads it if it was not told otherwise yet.
+    fn found(&mut self, call: CallId, index: usize, task: &TaskId) {
+        let Some(at) = self.overtaken.iter().position(|use_| (use_.call, use_.index) == (call, index)) else {
+            return;
+        };
+        let Some(Overtaken { id, .. }) = self.overtaken.remove(at) else { return };
+        if let Some(owed) = self.pending_tool_results.iter_mut().find(|owed| owed["tool_use_id"] == *id) {
+            *owed = tool_result(&id, &goes_on(task), true);
         }
     }
 
     /// Ends the turn where it stands: every tool use that has no result gets one that says so.
     fn stop(&mut self) {
-        if let Phase::Tools(uses) = &mut self.phase {
-            for tool in uses.iter_mut() {
+        if let Phase::RunningTools(uses) = &mut self.phase {
+            for (index, tool) in uses.iter_mut().enumerate() {
+                if let Progress::Began { op, task: None, .. } = tool.progress {
+                    self.overtaken.push_front(Overtaken { op, call: self.call, index, id: tool.id.clone() });
+                    self.overtaken.truncate(OVERTAKEN);
+                }
                 if !matches!(tool.progress, Progress::Done(_)) {
                     tool.progress = Progress::Done(stopped_outcome(&tool.progress));
                 }
             }
-            self.owed_results = results(uses).unwrap_or_default();
+            self.pending_tool_results = results(uses).unwrap_or_default();
         }
-        self.phase = Phase::Rest;
+        self.phase = Phase::Idle;
     }
 }
 
 /// How often in a row a server may pause before it is taken for the end of the turn.
 pub const PAUSES: u32 = 10;
-
-/// Whether an answer that stopped like this has its tool uses not carried out: they are not whole, or not meant.
-#[must_use]
-pub const fn overtakes_tools(stop: &Stop) -> bool {
-    matches!(stop, Stop::Refusal | Stop::Stopped | Stop::Cut { .. } | Stop::ContextFull | Stop::Other { .. })
-}
-
-/// The result of a tool use that a stop overtook.
-#[must_use]
-pub fn stopped_outcome(progress: &Progress) -> ToolOutcome {
-    let content = match progress {
-        Progress::Began { task: Some(task), .. } => {
-            format!(
-                "The user stopped the reply while this command ran. It goes on as background task {task}."
-            )
-        }
-        Progress::Began { task: None, .. } => {
-            "The user stopped the reply while this was under way; it may or may not have been carried out."
-                .to_owned()
-        }
-        Progress::Pending { .. } | Progress::Done(_) => {
-            "Not carried out: the reply was stopped before it.".to_owned()
-        }
-    };
-    let task = match progress {
-        Progress::Began { task, .. } => task.clone(),
-        Progress::Pending { .. } | Progress::Done(_) => None,
-    };
-    ToolOutcome {
-        content,
-        is_error: true,
-        label: "stopped".to_owned(),
-        skipped: true,
-        task,
-        ..ToolOutcome::default()
-    }
-}
-
-fn results(uses: &[ToolUse]) -> Option<Vec<Value>> {
-    uses.iter()
-        .map(|tool| match &tool.progress {
-            Progress::Done(outcome) => Some(tool_result(&tool.id, &outcome.content, outcome.is_error)),
-            Progress::Pending { .. } | Progress::Began { .. } => None,
-        })
-        .collect()
-}

@@ -155,16 +155,16 @@ fn started<'a>(task: &Task, mut known: impl Iterator<Item = &'a Task>) -> ToolOu
     if task.state == TaskState::Queued {
         content.push_str("It waits for a place: as many tasks as may run at once are running.\n");
     }
-    let twin = known.find(|other| {
+    let duplicate = known.find(|other| {
         other.id != task.id
             && other.is_active()
             && other.command == task.command
             && other.folder == task.folder
     });
-    if let Some(twin) = twin {
+    if let Some(duplicate) = duplicate {
         content.push_str(&format!(
             "Note: the same command already runs in the same folder, as task {}.\n",
-            twin.id
+            duplicate.id
         ));
     }
     content.push_str(
@@ -221,7 +221,7 @@ fn list<'a>(all: &[&'a Checked]) -> Vec<(&'a Checked, String)> {
         left = rest;
         shown.push((place, *checked, checked_text));
     }
-    shown.sort_by(|a, b| a.0.cmp(&b.0));
+    shown.sort_by_key(|shown| shown.0);
     shown.into_iter().map(|(_, checked, text)| (checked, text)).collect()
 }
 
@@ -281,7 +281,7 @@ pub fn ended(task: &Task, excerpt: &Excerpt) -> ToolOutcome {
 /// The result of a `bash` command whose end did not come here, as far as the list of tasks knows it.
 #[must_use]
 pub fn ended_unheard(task: &Task) -> ToolOutcome {
-    let outcome = ended(task, &crate::agent::unknown_output(task));
+    let outcome = ended(task, &notice::unknown_output(task));
     let content = format!(
         "Task {} is {}. Its output did not come with this; check_background with its id shows it.\n{}",
         task.id,

@@ -8,7 +8,7 @@
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-use crate::effect::CallId;
+use crate::call::CallId;
 use crate::model::Request;
 use crate::model::answer::{identify, is_known, keep};
 use crate::model::message::{Message, Role, block_type, ends_on_server_tool, is_thinking};
@@ -216,8 +216,8 @@ pub fn request_of_call(log: &[Entry], call: CallId) -> Option<Value> {
     let mut model_of = String::new();
     for entry in log {
         match &entry.record {
-            Record::Fixed { system: text, tools: list, .. } => (system, tools) = (text, list),
-            Record::Asked { call: asked, append, model, .. } => {
+            Record::Preamble { system: text, tools: list, .. } => (system, tools) = (text, list),
+            Record::RequestSent { call: asked, append, model, .. } => {
                 transcript.append(append);
                 model_of.clone_from(&model.model);
                 if *asked == call {
@@ -227,7 +227,7 @@ pub fn request_of_call(log: &[Entry], call: CallId) -> Option<Value> {
                     return serde_json::from_str(&request.body()).ok();
                 }
             }
-            Record::Answered { content, .. } => {
+            Record::ResponseReceived { content, .. } => {
                 transcript.answer(content, &model_of);
             }
             Record::Shortened { limit, .. } => transcript.shorten(*limit),
@@ -236,12 +236,12 @@ pub fn request_of_call(log: &[Entry], call: CallId) -> Option<Value> {
                 transcript.take_back(&[], true);
             }
             Record::Began { .. }
-            | Record::Said { .. }
-            | Record::Unsaid { .. }
-            | Record::Resaid { .. }
-            | Record::Arrived { .. }
+            | Record::Queued { .. }
+            | Record::Cancelled { .. }
+            | Record::Edited { .. }
+            | Record::CompletionReceived { .. }
             | Record::CallFailed { .. }
-            | Record::Decided { .. }
+            | Record::ApprovalResolved { .. }
             | Record::ToolBegan { .. }
             | Record::ToolTask { .. }
             | Record::ToolDone { .. }

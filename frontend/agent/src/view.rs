@@ -8,7 +8,7 @@ use shared::protocol::{Confined, Stats};
 use shared::task::Task;
 use shared::{TaskId, Timestamp};
 
-use crate::effect::CallId;
+use crate::call::CallId;
 use crate::settings::{Mode, ModelChoice, Rule};
 
 /// One change of what is shown.

@@ -3,7 +3,7 @@
 use linkify::{LinkFinder, LinkKind};
 
 use super::Inline;
-use super::reader::push;
+use super::inline::push;
 
 /// A target as the page may lead there: the web, or a mail.
 pub(super) fn address(target: &str) -> Option<String> {

@@ -8,6 +8,7 @@
 //! A text that still grows is cut by [`closed_prefix`] into blocks that later text cannot change, so that only the last is drawn again.
 
 mod growing;
+mod inline;
 mod links;
 mod plain;
 mod reader;

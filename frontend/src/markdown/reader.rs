@@ -2,6 +2,7 @@
 
 use pulldown_cmark::{Alignment, CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag};
 
+use super::inline::push;
 use super::links::{self, linked};
 use super::{Block, Inline, Item};
 
@@ -279,18 +280,6 @@ impl Builder {
 fn settle(blocks: &mut Vec<Block>, loose: Vec<Inline>) {
     if !loose.is_empty() {
         blocks.push(Block::Plain(linked(loose)));
-    }
-}
-
-/// Adds a span; text joins the text before it.
-pub(super) fn push(inlines: &mut Vec<Inline>, inline: Inline) {
-    if matches!(&inline, Inline::Text(text) if text.is_empty()) {
-        return;
-    }
-    if let (Some(Inline::Text(before)), Inline::Text(text)) = (inlines.last_mut(), &inline) {
-        before.push_str(text);
-    } else {
-        inlines.push(inline);
     }
 }
 

@@ -2,10 +2,9 @@
 //!
 //! Only the fragment is used, which never leaves the browser.
 
+use gloo_utils::window;
 use shared::SessionId;
 use wasm_bindgen::JsValue;
-
-use super::js::window;
 
 /// What a fragment says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,18 +2,17 @@
 
 use std::marker::PhantomData;
 
+use gloo_events::EventListener;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shared::json;
 use wasm_bindgen::prelude::*;
 use web_sys::{BroadcastChannel, MessageEvent};
 
-use super::js::Listener;
-
 /// A channel that is closed when it is dropped.
 pub(super) struct Channel<T> {
     raw: Option<BroadcastChannel>,
-    _listener: Option<Listener>,
+    _listener: Option<EventListener>,
     words: PhantomData<T>,
 }
 
@@ -22,8 +21,8 @@ impl<T: Serialize + DeserializeOwned> Channel<T> {
     pub(super) fn join(name: &str, on: impl Fn(T) + 'static) -> Self {
         let raw = BroadcastChannel::new(name).ok();
         let listener = raw.as_ref().map(|raw| {
-            Listener::new(raw, "message", move |event| {
-                let text = event.unchecked_into::<MessageEvent>().data().as_string().unwrap_or_default();
+            EventListener::new(raw, "message", move |event| {
+                let text = event.unchecked_ref::<MessageEvent>().data().as_string().unwrap_or_default();
                 if let Ok(word) = json::from_text(&text) {
                     on(word);
                 }

@@ -2,32 +2,29 @@
 //!
 //! The clock is the system's, but never goes back within a session: neither when the system's does, nor behind what the
 //! log says. And it never stands still: where the system's is behind, it goes on by one that only counts. The alarm is one
-//! `setTimeout`; dropping the clock or [`Clock::stop`] ends it.
+//! timer of the browser's; dropping the clock or [`Clock::stop`] ends it.
 
 use std::cell::{Cell, RefCell};
 
 use agent::clock::Steady;
 use agent::{Event, Pump};
+use gloo_timers::callback::Timeout;
+use gloo_utils::window;
 use shared::Timestamp;
-use wasm_bindgen::prelude::*;
 
-use super::js::{function, window};
-
-/// The longest wait `setTimeout` knows, in milliseconds. The agent sets the alarm anew when it rings early.
-const LONGEST: u64 = i32::MAX as u64;
+/// The longest wait a browser's timer knows, in milliseconds. The agent sets the alarm anew when it rings early.
+const LONGEST: u32 = i32::MAX as u32;
 
 /// One session's clock.
 pub(super) struct Clock {
     time: Cell<Steady>,
-    timer: Cell<Option<i32>>,
-    ring: RefCell<Option<Closure<dyn FnMut()>>>,
+    alarm: RefCell<Option<Timeout>>,
 }
 
 impl Clock {
     /// A clock that never shows less than `floor`.
     pub(super) fn new(floor: Timestamp) -> Self {
-        let time = Steady::new(floor, counted());
-        Self { time: Cell::new(time), timer: Cell::new(None), ring: RefCell::new(None) }
+        Self { time: Cell::new(Steady::new(floor, counted())), alarm: RefCell::default() }
     }
 
     /// The time.
@@ -40,28 +37,17 @@ impl Clock {
 
     /// Sends a `Tick` at this time, instead of the one set before.
     pub(super) fn alarm(&self, at: Option<Timestamp>, pump: &Pump) {
-        self.silence();
-        let Some(at) = at else { return };
-        let mut ring = self.ring.borrow_mut();
-        let ring = ring.get_or_insert_with(|| {
+        let alarm = at.map(|at| {
+            let wait = u32::try_from(at.since(self.now())).map_or(LONGEST, |wait| wait.min(LONGEST));
             let pump = pump.clone();
-            Closure::new(move || pump.send(Event::Tick))
+            Timeout::new(wait, move || pump.send(Event::Tick))
         });
-        let wait = i32::try_from(at.since(self.now()).min(LONGEST)).unwrap_or(i32::MAX);
-        let timer = window().set_timeout_with_callback_and_timeout_and_arguments_0(function(ring), wait);
-        self.timer.set(timer.ok());
+        self.alarm.replace(alarm);
     }
 
     /// Ends the alarm for good, and lets go of the pump.
     pub(super) fn stop(&self) {
-        self.silence();
-        self.ring.replace(None);
-    }
-
-    fn silence(&self) {
-        if let Some(timer) = self.timer.take() {
-            window().clear_timeout_with_handle(timer);
-        }
+        self.alarm.take();
     }
 }
 

@@ -2,12 +2,13 @@
 //!
 //! Browsers have it only where nobody on the way can change the page: on this machine's own addresses and over https.
 
+use gloo_utils::window;
 use js_sys::{Array, ArrayBuffer, Object, Reflect, Uint8Array};
 use shared::proof::NONCE_BYTES;
 use wasm_bindgen::prelude::*;
 
 use super::address::origin;
-use super::js::{window, words};
+use super::js::words;
 
 // As futures, which web-sys' own are not.
 #[wasm_bindgen]

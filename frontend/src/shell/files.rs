@@ -1,13 +1,16 @@
 //! What leaves the page for the person: downloads, and texts in tabs of their own.
 
 use gloo_net::http::Request;
+use gloo_timers::future::TimeoutFuture;
+use gloo_utils::{document, window};
 use js_sys::Array;
 use shared::TaskId;
 use wasm_bindgen::prelude::*;
 use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 
-use super::js::{document, sleep, window, words};
-use super::pairing::{Pairing, problem_in, strict};
+use super::js::words;
+use super::pairing::Pairing;
+use super::request::{problem_in, strict};
 
 /// How long a download's address is kept for the browser to begin reading it, in milliseconds.
 const KEEP: u32 = 60_000;
@@ -35,7 +38,7 @@ pub(super) async fn open(name: &str, text: &[u8]) -> Result<(), String> {
 }
 
 async fn forget(url: &str) {
-    sleep(KEEP).await;
+    TimeoutFuture::new(KEEP).await;
     let _ = Url::revoke_object_url(url);
 }
 

@@ -13,6 +13,8 @@ use gloo_net::http::{Method, RequestBuilder};
 use gloo_net::websocket::events::CloseEvent;
 use gloo_net::websocket::futures::WebSocket;
 use gloo_net::websocket::{Message, State, WebSocketError};
+use gloo_timers::future::TimeoutFuture;
+use gloo_utils::window;
 use shared::json;
 use shared::proof::{ClientProof, Meeting, Role, RunnerProof};
 use shared::protocol::{SUBPROTOCOL, close};
@@ -21,8 +23,8 @@ use shared::{Problem, ProblemCode};
 use super::address;
 use super::crypto::{self, Kind};
 use super::identity::Identity;
-use super::js::{sleep, window, words};
-use super::pairing::strict;
+use super::js::words;
+use super::request::strict;
 
 /// What browsers report of a connection that ended without a close frame.
 pub(super) const ABNORMAL: u16 = 1006;
@@ -50,7 +52,7 @@ pub(super) async fn greet(identity: &Identity) -> Result<Greeted, End> {
     };
     let mut socket = open(&meeting).await?;
     let proof = {
-        let (first, late) = (pin!(next(&mut socket)), pin!(sleep(PROOF_TIME)));
+        let (first, late) = (pin!(next(&mut socket)), pin!(TimeoutFuture::new(PROOF_TIME)));
         match select(first, late).await {
             Either::Left((first, _)) => first,
             Either::Right(_) => return Err(stranger()),

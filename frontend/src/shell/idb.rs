@@ -7,13 +7,14 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use futures_channel::oneshot;
+use gloo_events::EventListener;
 use js_sys::{Array, Object, Reflect};
 use wasm_bindgen::prelude::*;
 use web_sys::{
     Event, IdbDatabase, IdbKeyRange, IdbOpenDbRequest, IdbRequest, IdbTransaction, IdbTransactionMode,
 };
 
-use super::js::{Listener, function};
+use super::js::function;
 
 // web-sys keeps this behind a compiler flag that would bind every user of the workspace.
 #[wasm_bindgen]
@@ -58,11 +59,11 @@ pub(super) async fn committed(transaction: &IdbTransaction) -> Result<(), JsValu
             let _ = done.send(committed);
         }
     };
-    let complete = Listener::new(transaction, "complete", {
+    let complete = EventListener::new(transaction, "complete", {
         let tell = tell.clone();
         move |_| tell(true)
     });
-    let abort = Listener::new(transaction, "abort", move |_| tell(false));
+    let abort = EventListener::new(transaction, "abort", move |_| tell(false));
     let committed = wait.await.unwrap_or(false);
     drop((complete, abort));
     if committed {
@@ -78,7 +79,7 @@ pub(super) async fn committed(transaction: &IdbTransaction) -> Result<(), JsValu
 pub(super) struct Database {
     raw: IdbDatabase,
     lost: Rc<RefCell<Option<&'static str>>>,
-    _listeners: [Listener; 2],
+    _listeners: [EventListener; 2],
 }
 
 /// Why there is no database.
@@ -96,7 +97,7 @@ impl Database {
         version: u32,
         upgrade: impl Fn(&IdbDatabase, u32) -> Result<(), JsValue> + 'static,
     ) -> Result<Self, OpenError> {
-        let factory = super::js::window()
+        let factory = gloo_utils::window()
             .indexed_db()
             .map_err(OpenError::Refused)?
             .ok_or_else(|| OpenError::Refused(JsValue::from_str("this browser has no IndexedDB")))?;
@@ -104,14 +105,14 @@ impl Database {
         let raw = opened(&request, upgrade).await?;
         let lost = Rc::new(RefCell::new(None));
         let listeners = [
-            Listener::new(&raw, "versionchange", {
+            EventListener::new(&raw, "versionchange", {
                 let (raw, lost) = (raw.clone(), lost.clone());
                 move |_| {
                     raw.close();
                     lost.replace(Some("another tab opened a newer version of this page: please reload"));
                 }
             }),
-            Listener::new(&raw, "close", {
+            EventListener::new(&raw, "close", {
                 let lost = lost.clone();
                 move |_| {
                     lost.replace(Some("the browser closed this page's storage: please reload"));
@@ -165,11 +166,11 @@ async fn opened(
             let _ = done.send(news);
         }
     };
-    let upgrading = Listener::new(request, "upgradeneeded", {
+    let upgrading = EventListener::new(request, "upgradeneeded", {
         let request = request.clone();
         move |event| {
-            let event: web_sys::IdbVersionChangeEvent = event.unchecked_into();
-            let before = old_version(&event);
+            let event: &web_sys::IdbVersionChangeEvent = event.unchecked_ref();
+            let before = old_version(event);
             let Ok(raw) = request.result().map(JsCast::unchecked_into::<IdbDatabase>) else { return };
             if upgrade(&raw, before).is_err()
                 && let Some(transaction) = request.transaction()
@@ -178,15 +179,15 @@ async fn opened(
             }
         }
     });
-    let success = Listener::new(request, "success", {
+    let success = EventListener::new(request, "success", {
         let tell = tell.clone();
         move |_| tell(News::Settled)
     });
-    let error = Listener::new(request, "error", {
+    let error = EventListener::new(request, "error", {
         let tell = tell.clone();
         move |_| tell(News::Settled)
     });
-    let blocked = Listener::new(request, "blocked", move |_| tell(News::Blocked));
+    let blocked = EventListener::new(request, "blocked", move |_| tell(News::Blocked));
     let news = wait.await;
     drop((upgrading, success, error, blocked));
     match news {

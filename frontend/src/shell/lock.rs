@@ -11,13 +11,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
+use gloo_utils::window;
 use js_sys::{Array, Function, Object, Promise, Reflect};
 use shared::SessionId;
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{AbortController, AbortSignal};
 
-use super::js::{function, spawn, window};
+use super::js::function;
 
 const PREFIX: &str = "meanwhile.session.";
 
@@ -33,9 +34,9 @@ extern "C" {
     fn query(this: &LockManager) -> Promise;
 }
 
-/// How much a lock is wanted.
+/// How a lock is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Want {
+pub(super) enum LockMode {
     /// Only if nobody has it.
     IfFree,
     /// When it is free, after those who waited before.
@@ -45,9 +46,9 @@ pub(super) enum Want {
 }
 
 /// A held lock; dropping it gives it up.
-pub(super) struct Hold(Option<Function>);
+pub(super) struct LockGuard(Option<Function>);
 
-impl Drop for Hold {
+impl Drop for LockGuard {
     fn drop(&mut self) {
         if let Some(release) = self.0.take() {
             let _ = release.call0(&JsValue::UNDEFINED);
@@ -56,9 +57,9 @@ impl Drop for Hold {
 }
 
 /// Ends a waiting request when it is dropped.
-pub(super) struct Patience(AbortController);
+pub(super) struct AbortOnDrop(AbortController);
 
-impl Patience {
+impl AbortOnDrop {
     /// For one request.
     pub(super) fn new() -> Option<Self> {
         AbortController::new().ok().map(Self)
@@ -70,7 +71,7 @@ impl Patience {
     }
 }
 
-impl Drop for Patience {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -79,15 +80,15 @@ impl Drop for Patience {
 /// Asks for a session's lock. `None`: it is not free, or the waiting was ended. `stolen` is called if another tab takes it later.
 pub(super) async fn acquire(
     session: SessionId,
-    want: Want,
+    mode: LockMode,
     signal: Option<AbortSignal>,
     stolen: impl FnOnce() + 'static,
-) -> Option<Hold> {
+) -> Option<LockGuard> {
     let Some(manager) = manager() else {
-        if want == Want::Wait {
+        if mode == LockMode::Wait {
             std::future::pending::<()>().await;
         }
-        return Some(Hold(None));
+        return Some(LockGuard(None));
     };
     let (answer, wait) = oneshot::channel();
     let granted = Rc::new(Cell::new(false));
@@ -105,15 +106,15 @@ pub(super) async fn acquire(
             held
         }
     });
-    let request = manager.request(&format!("{PREFIX}{session}"), &options(want, signal), function(&callback));
-    spawn(async move {
+    let request = manager.request(&format!("{PREFIX}{session}"), &options(mode, signal), function(&callback));
+    spawn_local(async move {
         let outcome = JsFuture::from(request).await;
         drop(callback);
         if outcome.is_err() && granted.get() {
             stolen();
         }
     });
-    wait.await.ok().flatten().map(|release| Hold(Some(release)))
+    wait.await.ok().flatten().map(|release| LockGuard(Some(release)))
 }
 
 /// The sessions that some tab drives, each with the browser's name for that tab. A tab that has just given a lock up may still be named.
@@ -136,15 +137,15 @@ fn manager() -> Option<LockManager> {
     manager.is_object().then(|| manager.unchecked_into())
 }
 
-fn options(want: Want, signal: Option<AbortSignal>) -> Object {
+fn options(mode: LockMode, signal: Option<AbortSignal>) -> Object {
     let options = Object::new();
     let set = |key: &str, value: &JsValue| {
         let _ = Reflect::set(&options, &key.into(), value);
     };
-    match want {
-        Want::IfFree => set("ifAvailable", &JsValue::TRUE),
-        Want::Steal => set("steal", &JsValue::TRUE),
-        Want::Wait => {
+    match mode {
+        LockMode::IfFree => set("ifAvailable", &JsValue::TRUE),
+        LockMode::Steal => set("steal", &JsValue::TRUE),
+        LockMode::Wait => {
             if let Some(signal) = signal {
                 set("signal", &signal);
             }

@@ -1,62 +1,71 @@
 //! The browser's services: what the agent asks for is done here, and nothing is decided.
 //!
 //! # What runs, what it owns, in what order
-//! The [`Desk`] is the tab: it owns the list of sessions and one [`seat::Seat`] for each session that is open here. A seat
-//! drives its session, if it holds the session's lock, or follows the tab that does. A driving seat owns a pump, and in it a
-//! [`Browser`], which performs the agent's effects one after the other: an `Append` holds back all later effects but `Show`
+//! The [`TabController`] is the tab: it owns the list of sessions and one [`session::SessionHandle`] for each session that is open here. A handle
+//! drives its session, if it holds the session's lock, or follows the tab that does. A driving handle owns a pump, and in it a
+//! [`EffectRunner`], which performs the agent's effects one after the other: an `Append` holds back all later effects but `Show`
 //! and `Alarm` until the entries are durable. Whatever comes back (saved, bytes, frames, ticks) enters the pump as an event.
 //!
-//! Retiring a browser closes its socket, ends its calls and its alarm, and drops what waits; nothing it still hears goes further.
+//! Shutting a runner down closes its socket, ends its calls and its alarm, and drops what waits; nothing it still hears goes further.
 
 mod address;
 mod channel;
 mod clock;
 mod crypto;
-mod desk;
 mod files;
 mod greet;
 mod idb;
 mod identity;
 mod js;
-mod kept;
+mod local_storage;
 mod lock;
 mod model;
 mod notice;
 mod notify;
 mod page;
 mod pairing;
-mod seat;
+mod request;
+mod session;
 mod socket;
 mod store;
+mod tab;
 
 pub(crate) use address::take as take_address;
-pub(crate) use desk::Desk;
 pub(crate) use notice::install as install_notice;
+pub(crate) use tab::TabController;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
 use agent::record::Entry;
+use agent::view::Patch;
 use agent::{Effect, Event, Pump, Shell};
 use shared::{SessionId, Timestamp};
 
 use clock::Clock;
 use model::Calls;
-use seat::Seat;
 use socket::Link;
 use store::StoreError;
 
-/// The browser's hands, lent to one session's agent. Clones are the same hands.
-#[derive(Clone)]
-pub(crate) struct Browser(Rc<Hands>);
+/// Where a session's agent shows itself.
+trait Stage {
+    /// Shows what changed, here and in tabs that follow.
+    fn show(&self, patches: Vec<Patch>);
+    /// Another tab has the session: the agent here stops.
+    fn fenced(&self);
+}
 
-struct Hands {
+/// Runs the effects of one session's agent. Clones share one runner.
+#[derive(Clone)]
+pub(crate) struct EffectRunner(Rc<Inner>);
+
+struct Inner {
     session: SessionId,
     /// What the store knows this tab by, as this session's writer.
     token: String,
-    desk: Rc<Desk>,
-    seat: Weak<Seat>,
+    tab: Rc<TabController>,
+    stage: Weak<dyn Stage>,
     clock: Clock,
     link: Link,
     calls: Calls,
@@ -64,35 +73,41 @@ struct Hands {
     waiting: RefCell<VecDeque<Effect>>,
     /// Whether entries are being written.
     saving: Cell<bool>,
-    retired: Cell<bool>,
+    shut_down: Cell<bool>,
 }
 
-impl Browser {
-    /// Hands for one session's agent. Its clock never shows less than `floor`.
-    fn new(seat: &Rc<Seat>, desk: &Rc<Desk>, token: String, floor: Timestamp) -> Self {
-        Self(Rc::new(Hands {
-            session: seat.session,
+impl EffectRunner {
+    /// A runner for one session's agent. Its clock never shows less than `floor`.
+    fn new(
+        session: SessionId,
+        stage: Weak<dyn Stage>,
+        tab: &Rc<TabController>,
+        token: String,
+        floor: Timestamp,
+    ) -> Self {
+        Self(Rc::new(Inner {
+            session,
             token,
-            desk: desk.clone(),
-            seat: Rc::downgrade(seat),
+            tab: tab.clone(),
+            stage,
             clock: Clock::new(floor),
             link: Link::new(),
             calls: Calls::default(),
             waiting: RefCell::default(),
             saving: Cell::new(false),
-            retired: Cell::new(false),
+            shut_down: Cell::new(false),
         }))
     }
 
     /// Forgets what waits. What follows an entry that can never be written must not be done.
-    fn forget(&self) {
+    fn clear(&self) {
         self.0.waiting.borrow_mut().clear();
     }
 
     /// Lets go of everything. Nothing is performed any more.
-    fn retire(&self) {
-        self.0.retired.set(true);
-        self.forget();
+    fn shut_down(&self) {
+        self.0.shut_down.set(true);
+        self.clear();
         self.0.link.drop_all();
         self.0.calls.cancel_all();
         self.0.clock.stop();
@@ -104,10 +119,10 @@ impl Browser {
     }
 
     /// Begins what waits, up to and including the next writing.
-    fn go_on(&self, pump: &Pump) {
-        while !self.0.saving.get() && !self.0.retired.get() {
+    fn resume(&self, pump: &Pump) {
+        while !self.0.saving.get() && !self.0.shut_down.get() {
             let Some(effect) = self.next() else { return };
-            self.begin(effect, pump);
+            self.run(effect, pump);
         }
     }
 
@@ -115,24 +130,24 @@ impl Browser {
         self.0.waiting.borrow_mut().pop_front()
     }
 
-    fn begin(&self, effect: Effect, pump: &Pump) {
-        let hands = &self.0;
+    fn run(&self, effect: Effect, pump: &Pump) {
+        let inner = &self.0;
         match effect {
             Effect::Append(entries) => self.append(entries, pump),
-            Effect::Call(call) => hands.calls.begin(call, kept::key(), pump),
-            Effect::CancelCall(call) => hands.calls.cancel(call),
-            Effect::Connect { generation } => hands.link.connect(generation, &hands.desk.pairing, pump),
-            Effect::Disconnect { generation } => hands.link.disconnect(generation),
-            Effect::Send { generation, frame } => hands.link.send(generation, &frame),
-            Effect::Alarm(at) => hands.clock.alarm(at, pump),
+            Effect::Call(call) => inner.calls.begin(call, local_storage::key(), pump),
+            Effect::CancelCall(call) => inner.calls.cancel(call),
+            Effect::Connect { generation } => inner.link.connect(generation, &inner.tab.pairing, pump),
+            Effect::Disconnect { generation } => inner.link.disconnect(generation),
+            Effect::Send { generation, frame } => inner.link.send(generation, &frame),
+            Effect::Alarm(at) => inner.clock.alarm(at, pump),
             Effect::Show(patches) => {
-                if let Some(seat) = hands.seat.upgrade() {
-                    seat.show(patches);
+                if let Some(stage) = inner.stage.upgrade() {
+                    stage.show(patches);
                 }
             }
-            Effect::Index(summary) => hands.desk.index(summary),
-            Effect::Notify { title, body } => notify::raise(hands.session, &title, &body),
-            Effect::SaveRule(rule) => hands.desk.add_rule(rule),
+            Effect::Index(summary) => inner.tab.index(summary),
+            Effect::Notify { title, body } => notify::raise(inner.session, &title, &body),
+            Effect::SaveRule(rule) => inner.tab.add_rule(rule),
         }
     }
 
@@ -140,42 +155,42 @@ impl Browser {
     fn append(&self, entries: Vec<Entry>, pump: &Pump) {
         let Some(through) = entries.last().map(|entry| entry.n) else { return };
         self.0.saving.set(true);
-        let (browser, pump) = (self.clone(), pump.clone());
-        js::spawn(async move {
-            let hands = &browser.0;
-            let outcome = hands.desk.store.append(hands.session, &hands.token, &entries).await;
-            if hands.retired.get() {
+        let (effects, pump) = (self.clone(), pump.clone());
+        wasm_bindgen_futures::spawn_local(async move {
+            let inner = &effects.0;
+            let outcome = inner.tab.store.append(inner.session, &inner.token, &entries).await;
+            if inner.shut_down.get() {
                 return;
             }
-            hands.saving.set(false);
+            inner.saving.set(false);
             match outcome {
                 Ok(()) => pump.send(Event::Saved { through }),
                 Err(StoreError::Fenced) => {
-                    if let Some(seat) = hands.seat.upgrade() {
-                        seat.fenced();
+                    if let Some(stage) = inner.stage.upgrade() {
+                        stage.fenced();
                     }
                 }
                 Err(error) => pump.send(Event::SaveFailed { reason: error.to_string() }),
             }
-            browser.go_on(&pump);
+            effects.resume(&pump);
         });
     }
 }
 
-impl Shell for Browser {
+impl Shell for EffectRunner {
     fn now(&self) -> Timestamp {
         self.0.clock.now()
     }
 
     fn perform(&self, effect: Effect, pump: &Pump) {
-        if self.0.retired.get() {
+        if self.0.shut_down.get() {
             return;
         }
         if matches!(effect, Effect::Show(_) | Effect::Alarm(_)) {
-            self.begin(effect, pump);
+            self.run(effect, pump);
         } else {
             self.0.waiting.borrow_mut().push_back(effect);
-            self.go_on(pump);
+            self.resume(pump);
         }
     }
 }

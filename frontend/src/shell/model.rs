@@ -14,12 +14,12 @@ use agent::{CallId, Event, Pump};
 use gloo_net::http::{Request, Response};
 use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::prelude::*;
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{
     AbortController, ReadableStreamDefaultReader, ReferrerPolicy, RequestCredentials, RequestRedirect,
 };
 
-use super::js::{pause, spawn, words};
+use super::js::{pause, words};
 
 /// The calls under way.
 #[derive(Clone, Default)]
@@ -40,7 +40,7 @@ impl Calls {
         };
         self.0.borrow_mut().insert(call.call, abort.clone());
         let report = Report { calls: self.clone(), call: call.call, abort, pump: pump.clone() };
-        spawn(async move {
+        spawn_local(async move {
             let end = match call.target {
                 Target::Demo(answer) => {
                     play(answer, &report).await;

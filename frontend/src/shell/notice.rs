@@ -1,9 +1,9 @@
 //! The last word of a page that hit a fault of its own: what happened goes to the console, and the page says so and offers
 //! to reload, instead of standing there dead.
 
+use gloo_events::EventListener;
+use gloo_utils::window;
 use wasm_bindgen::prelude::*;
-
-use super::js::{function, window};
 
 /// From now on a panic is told.
 pub(crate) fn install() {
@@ -29,11 +29,10 @@ fn show() -> Result<(), JsValue> {
     ));
     let reload = document.create_element("button")?;
     reload.set_text_content(Some("Reload the page"));
-    let click = Closure::<dyn FnMut()>::new(|| {
+    EventListener::new(&reload, "click", |_| {
         let _ = window().location().reload();
-    });
-    reload.add_event_listener_with_callback("click", function(&click))?;
-    click.forget();
+    })
+    .forget();
     notice.append_with_node_2(&words, &reload)?;
     if let Some(body) = document.body() {
         body.prepend_with_node_1(&notice)?;

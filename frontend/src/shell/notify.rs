@@ -1,11 +1,12 @@
 //! Notifications of the browser's, for a page that nobody looks at. Only the tab that drives a session raises its own.
 
+use gloo_utils::window;
 use shared::SessionId;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Notification, NotificationOptions, NotificationPermission};
 
-use super::js::{hidden, window};
+use super::js::hidden;
 use crate::state::Notifications;
 
 /// Raises a notification if that is allowed and the page is hidden. A later one of the same session replaces it.

@@ -1,14 +1,15 @@
 //! What happens to the page as a whole: seen or not, online, left, its address and its storage changed.
 
+use gloo_events::EventListener;
+use gloo_utils::{document, window};
 use wasm_bindgen::prelude::*;
 use web_sys::{EventTarget, StorageEvent};
 
-use super::js::{Listener, document, window};
-use super::kept;
+use super::local_storage;
 
 /// Something that happened to the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(super) enum PageEvent {
     /// It became visible or hidden.
     Visible,
     /// There may be a network again, or the page came back from being frozen.
@@ -23,36 +24,33 @@ pub(super) enum Moment {
     Address,
 }
 
-/// Calls `on` at every such moment, for the rest of the page's life.
-pub(super) fn listen(on: impl Fn(Moment) + Clone + 'static) {
+/// Calls `on` at every such event, for the rest of the page's life.
+pub(super) fn listen(on: impl Fn(PageEvent) + Clone + 'static) {
     let window: EventTarget = window().into();
     let document: EventTarget = document().into();
     let simple = [
-        (&document, "visibilitychange", Moment::Visible),
-        (&document, "resume", Moment::Online),
-        (&window, "online", Moment::Online),
-        (&window, "pageshow", Moment::Visible),
-        (&window, "pagehide", Moment::Leaves),
-        (&window, "hashchange", Moment::Address),
+        (&document, "visibilitychange", PageEvent::Visible),
+        (&document, "resume", PageEvent::Online),
+        (&window, "online", PageEvent::Online),
+        (&window, "pageshow", PageEvent::Visible),
+        (&window, "pagehide", PageEvent::Leaves),
+        (&window, "hashchange", PageEvent::Address),
     ];
-    for (target, event, moment) in simple {
+    for (target, event, page_event) in simple {
         let on = on.clone();
-        forever(Listener::new(target, event, move |_| on(moment)));
+        EventListener::new(target, event, move |_| on(page_event)).forget();
     }
-    forever(Listener::new(&window, "storage", move |event| {
-        let event: StorageEvent = event.unchecked_into();
+    EventListener::new(&window, "storage", move |event| {
+        let event: &StorageEvent = event.unchecked_ref();
         match event.key().as_deref() {
-            Some(kept::SETTINGS | kept::KEY) => on(Moment::Settings),
-            Some(kept::CLIENT) => on(Moment::Paired),
+            Some(local_storage::SETTINGS | local_storage::KEY) => on(PageEvent::Settings),
+            Some(local_storage::CLIENT) => on(PageEvent::Paired),
             Some(_) => {}
             None => {
-                on(Moment::Settings);
-                on(Moment::Paired);
+                on(PageEvent::Settings);
+                on(PageEvent::Paired);
             }
         }
-    }));
-}
-
-fn forever(listener: Listener) {
-    std::mem::forget(listener);
+    })
+    .forget();
 }

@@ -3,20 +3,18 @@
 use std::cell::RefCell;
 
 use agent::link::{REFUSED, STRANGER};
-use gloo_net::http::{Request, RequestBuilder, Response};
-use serde::de::DeserializeOwned;
-use shared::Problem;
+use gloo_net::http::Request;
 use shared::json;
 use shared::proof::{Introduction, PagePaired, PairRequest};
 use wasm_bindgen::JsValue;
-use web_sys::{ReferrerPolicy, RequestCache, RequestCredentials, RequestRedirect};
 
 use super::address::{code_in, origin};
 use super::crypto::{self, Kind};
 use super::greet::{Greeted, greet};
 use super::identity::{self, Identity};
 use super::js::words;
-use super::kept;
+use super::local_storage;
+use super::request::{body, strict};
 
 /// Whether this browser is paired.
 pub(super) struct Pairing {
@@ -122,7 +120,7 @@ impl Pairing {
             Ok(Some(identity)) => drop(self.identity.replace(Some(identity))),
             Ok(None) => {
                 self.identity.replace(None);
-                if kept::forget_credential() {
+                if local_storage::forget_credential() {
                     self.problem.replace(Some(
                         "This browser was paired by an earlier version, with a credential that whoever answers at this address could \
                          have asked it for. Now each proves itself to the other, so please pair it once more."
@@ -140,7 +138,7 @@ impl Pairing {
         let outcome = introduce(code).await;
         if let Ok(identity) = &outcome {
             match identity::save(identity).await {
-                Ok(()) => kept::note_client(&identity.client.to_string()),
+                Ok(()) => local_storage::note_client(&identity.client.to_string()),
                 Err(reason) => drop(self.unkept.replace(Some(reason))),
             }
             self.identity.replace(Some(identity.clone()));
@@ -154,15 +152,6 @@ impl Pairing {
         if changed {
             (self.changed)();
         }
-    }
-}
-
-/// What the runner's answer says is wrong.
-pub(super) async fn problem_in(response: &Response) -> String {
-    let status = response.status();
-    match body::<Problem>(response).await {
-        Ok(problem) => problem.message,
-        Err(_) => format!("the runner answered with status {status}"),
     }
 }
 
@@ -217,23 +206,9 @@ fn refusal(status: u16) -> String {
     }
 }
 
-async fn body<T: DeserializeOwned>(response: &Response) -> Result<T, String> {
-    let text = response.text().await.map_err(|error| error.to_string())?;
-    json::from_text(&text).map_err(|error| error.to_string())
-}
-
-/// A request that goes to this page's own origin, bare.
-pub(super) fn strict(request: RequestBuilder) -> RequestBuilder {
-    request
-        .cache(RequestCache::NoStore)
-        .credentials(RequestCredentials::Omit)
-        .redirect(RequestRedirect::Error)
-        .referrer_policy(ReferrerPolicy::NoReferrer)
-}
-
 /// What the runner's list of clients shows for this browser.
 fn client_name() -> String {
-    let agent = super::js::window().navigator().user_agent().unwrap_or_default();
+    let agent = gloo_utils::window().navigator().user_agent().unwrap_or_default();
     name_in(&agent)
 }
 

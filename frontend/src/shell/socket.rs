@@ -18,10 +18,10 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use gloo_net::websocket::{Message, WebSocketError};
 use shared::json;
 use shared::protocol::{ClientFrame, ServerFrame, close};
+use wasm_bindgen_futures::spawn_local;
 
 use super::greet::{ABNORMAL, End, Greeted, ended, greet};
 use super::identity::Identity;
-use super::js::spawn;
 use super::pairing::Pairing;
 
 /// What is said to a browser that was revoked while it was connected.
@@ -49,7 +49,7 @@ impl Link {
         self.0.replace(Some(Live { generation, frames }));
         let gate = Gate { link: self.clone(), generation, pump: pump.clone() };
         let pairing = pairing.clone();
-        spawn(async move {
+        spawn_local(async move {
             let (code, reason) = run(outgoing, &gate, &pairing).await;
             gate.close(code, reason);
         });

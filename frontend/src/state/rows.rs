@@ -34,7 +34,7 @@ pub enum RowBody {
     /// A tool use.
     Tool(ArcRwSignal<ToolCard>),
     /// Results that went into a call.
-    Drained {
+    Completions {
         /// The call.
         call: CallId,
         /// One line a task.
@@ -156,7 +156,7 @@ pub(super) fn grow(rows: RwSignal<Vec<RowHandle>>, row: u64, text: &str) {
         Some(RowBody::Text(stream) | RowBody::Thinking(stream)) => stream.push(text),
         Some(RowBody::Tool(card)) => card.update(|card| card.input.push_str(text)),
         Some(RowBody::User(words)) => words.update(|words| words.push_str(text)),
-        Some(RowBody::Drained { .. } | RowBody::Notice { .. }) | None => {}
+        Some(RowBody::Completions { .. } | RowBody::Notice { .. }) | None => {}
     }
 }
 
@@ -167,7 +167,9 @@ fn refresh(body: &RowBody, kind: RowKind) -> Option<RowKind> {
         (RowBody::Text(stream), RowKind::Text { text, live })
         | (RowBody::Thinking(stream), RowKind::Thinking { text, live }) => stream.replace(&text, live),
         (RowBody::Tool(old), RowKind::Tool(card)) => set_if_new(old, *card),
-        (RowBody::Drained { call: old, lines: shown }, RowKind::Drained { call, lines }) if *old == call => {
+        (RowBody::Completions { call: old, lines: shown }, RowKind::Drained { call, lines })
+            if *old == call =>
+        {
             set_if_new(shown, lines);
         }
         (RowBody::Notice { tone, text, retry }, RowKind::Notice { tone: new, text: words, retry: again }) => {
@@ -186,7 +188,7 @@ fn body(kind: RowKind) -> RowBody {
         RowKind::Text { text, live } => RowBody::Text(Stream::new(&text, live)),
         RowKind::Thinking { text, live } => RowBody::Thinking(Stream::new(&text, live)),
         RowKind::Tool(card) => RowBody::Tool(ArcRwSignal::new(*card)),
-        RowKind::Drained { call, lines } => RowBody::Drained { call, lines: ArcRwSignal::new(lines) },
+        RowKind::Drained { call, lines } => RowBody::Completions { call, lines: ArcRwSignal::new(lines) },
         RowKind::Notice { tone, text, retry } => RowBody::Notice {
             tone: ArcRwSignal::new(tone),
             text: ArcRwSignal::new(text),

@@ -5,7 +5,7 @@ use shared::TaskId;
 use shared::output::OutputSlice;
 use shared::task::Task;
 
-use crate::ansi::Screen;
+use crate::terminal::Screen;
 
 /// A task. Clones share its signals.
 #[derive(Clone)]

@@ -94,7 +94,7 @@ fn the_full_set_of_tasks_replaces_the_list_and_keeps_what_stays() {
     page.take_in(vec![Patch::Tasks(vec![task("a", 1), task("c", 3)])]);
     assert_eq!(ids(page), ["c", "a"]);
     let kept = page.task(&TaskId("a".into())).expect("it stayed");
-    assert_eq!(kept.screen.with(crate::ansi::Screen::text), "hello\n");
+    assert_eq!(kept.screen.with(crate::terminal::Screen::text), "hello\n");
     page.take_in(vec![Patch::TasksGone(vec![TaskId("c".into())]), Patch::Task(Box::new(task("d", 4)))]);
     assert_eq!(ids(page), ["d", "a"]);
 }
@@ -153,7 +153,7 @@ fn check(patches: &[Patch], expected: &[&str]) {
             .map(|row| match &row.body {
                 RowBody::User(words) => format!("{}:{}", row.id, words.get()),
                 RowBody::Text(stream) | RowBody::Thinking(stream) => format!("{}:{}", row.id, stream.text()),
-                RowBody::Tool(_) | RowBody::Drained { .. } | RowBody::Notice { .. } => row.id.to_string(),
+                RowBody::Tool(_) | RowBody::Completions { .. } | RowBody::Notice { .. } => row.id.to_string(),
             })
             .collect()
     });

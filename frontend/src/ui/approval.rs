@@ -1,19 +1,18 @@
 //! An approval that is waited for. Nothing but a press here, or a key while the focus is here, answers it; what is dangerous is
 //! allowed by a press alone, and nothing is allowed before all of it could be read.
 
-use agent::event::{Decision, UserEvent};
+use agent::event::{Command, Decision};
 use agent::settings::Rule;
 use agent::view::{Danger, ToolCard, ToolState};
-use leptos::ev;
 use leptos::prelude::*;
+use leptos::{ev, html};
+use leptos_use::use_intersection_observer;
 use shared::shown;
-use wasm_bindgen::JsCast;
-use wasm_bindgen::closure::Closure;
 
+use super::diff::Diff;
+use super::focus::autofocus;
 use super::shown::Shown;
-use super::tool::Diff;
 use super::{dom, use_dispatch};
-use crate::view::{NodeRef, View, effect, view};
 
 /// The id of the approval that is asked for, to jump to.
 pub(crate) const ID: &str = "approval";
@@ -42,10 +41,10 @@ fn question(card: &ToolCard) -> Question {
 
 /// The card.
 #[component]
-pub fn Approval(card: RwSignal<ToolCard>) -> View {
+pub fn Approval(card: RwSignal<ToolCard>) -> impl IntoView {
     let dispatch = use_dispatch();
-    let node = NodeRef::<web_sys::HtmlElement>::new();
-    let end = NodeRef::<web_sys::HtmlElement>::new();
+    let node = NodeRef::<html::Section>::new();
+    let end = NodeRef::<html::Span>::new();
     let read = once_seen(end);
     let words = RwSignal::new(String::new());
     let explains = RwSignal::new(false);
@@ -54,7 +53,7 @@ pub fn Approval(card: RwSignal<ToolCard>) -> View {
             return;
         }
         let (call, index) = card.with_untracked(|card| (card.call, card.index));
-        dispatch.agent(UserEvent::Decide { call, index, decision });
+        dispatch.agent(Command::Decide { call, index, decision });
     };
     let deny = move || decide(Decision::Deny { words: words.get_untracked().trim().to_owned() });
     let asks = move || card.with(question);
@@ -73,7 +72,7 @@ pub fn Approval(card: RwSignal<ToolCard>) -> View {
         _ => "Allow this?",
     };
     // The focus comes here only if it is nowhere: words being written are never cut off, and Enter never allows by accident.
-    effect(move |_| {
+    Effect::new(move |_| {
         if let Some(node) = node.get()
             && dom::is_focus_free()
         {
@@ -112,7 +111,7 @@ pub fn Approval(card: RwSignal<ToolCard>) -> View {
             </p>
             <Show when=is_dangerous>
                 <ul class="dangers">
-                    {move || dangers().into_iter().map(|danger| view! { <DangerLine danger/> }).collect::<Vec<View>>()}
+                    {move || dangers().into_iter().map(|danger| view! { <DangerLine danger/> }).collect_view()}
                 </ul>
             </Show>
             <div class="proposal" tabindex="0">
@@ -167,7 +166,7 @@ pub fn Approval(card: RwSignal<ToolCard>) -> View {
                         type="text"
                         aria-label="What the agent should do instead"
                         placeholder="What the agent should do instead"
-                        autofocus=true
+                        use:autofocus
                         bind:value=words
                     />
                     <button type="submit">"Deny with these words"</button>
@@ -178,7 +177,7 @@ pub fn Approval(card: RwSignal<ToolCard>) -> View {
 }
 
 #[component]
-fn DangerLine(danger: Danger) -> View {
+fn DangerLine(danger: Danger) -> impl IntoView {
     let what = match danger.what.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, before)) => format!("{} and {last}", before.join(", ")),
@@ -187,7 +186,7 @@ fn DangerLine(danger: Danger) -> View {
     let part = danger.part;
     view! {
         <li>
-            {if part.is_empty() { view! { "It" } } else { view! { <code>{part}</code> } }}
+            {if part.is_empty() { "It".into_any() } else { view! { <code>{part}</code> }.into_any() }}
             " "
             <span>{what}</span>
         </li>
@@ -195,14 +194,14 @@ fn DangerLine(danger: Danger) -> View {
 }
 
 #[component]
-fn Always(rule: Rule, unread: Signal<bool>, decide: impl Fn(Decision) + 'static) -> View {
+fn Always(rule: Rule, unread: Signal<bool>, decide: impl Fn(Decision) + 'static) -> impl IntoView {
     let words = match &rule {
-        Rule::Exact { .. } => view! { "Always allow exactly this" },
+        Rule::Exact { .. } => "Always allow exactly this".into_any(),
         Rule::Prefix { words, .. } => {
             let words = words.join(" ");
-            view! { "Always allow " <code>{words}" …"</code> ", whatever follows" }
+            view! { "Always allow " <code>{words}" …"</code> ", whatever follows" }.into_any()
         }
-        Rule::Edits { .. } => view! { "Always allow changes of files" },
+        Rule::Edits { .. } => "Always allow changes of files".into_any(),
     };
     let title = match &rule {
         Rule::Exact { .. } => "A",
@@ -219,28 +218,13 @@ fn Always(rule: Rule, unread: Signal<bool>, decide: impl Fn(Decision) + 'static)
 }
 
 /// Whether an element was in view once, in all that scrolls around it.
-fn once_seen(node: NodeRef<web_sys::HtmlElement>) -> RwSignal<bool> {
+fn once_seen(node: NodeRef<html::Span>) -> RwSignal<bool> {
     let seen = RwSignal::new(false);
-    effect(move |_| {
-        let Some(node) = node.get() else { return };
-        let look = Closure::<dyn FnMut(js_sys::Array)>::new(move |entries: js_sys::Array| {
-            let in_view = entries
-                .iter()
-                .any(|entry| entry.unchecked_into::<web_sys::IntersectionObserverEntry>().is_intersecting());
-            if in_view && seen.try_get_untracked() == Some(false) {
-                seen.set(true);
-            }
-        });
-        // Without an observer nothing could ever be allowed.
-        let Ok(observer) = web_sys::IntersectionObserver::new(look.as_ref().unchecked_ref()) else {
+    use_intersection_observer(node, move |entries, _| {
+        let in_view = entries.iter().any(web_sys::IntersectionObserverEntry::is_intersecting);
+        if in_view && seen.try_get_untracked() == Some(false) {
             seen.set(true);
-            return;
-        };
-        observer.observe(&node);
-        let guard = StoredValue::new_local((observer, look));
-        on_cleanup(move || {
-            guard.try_update_value(|(observer, _)| observer.disconnect());
-        });
+        }
     });
     seen
 }

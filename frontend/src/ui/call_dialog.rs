@@ -1,24 +1,24 @@
 //! The exact messages of a call as they were sent, what the runner put in marked.
 
+use leptos::html;
 use leptos::prelude::*;
 use serde_json::{Value, json};
 
-use super::kit::{CopyButton, Modal};
+use super::components::{CopyButton, Modal};
 use super::use_page;
 use crate::state::CallView;
-use crate::view::{NodeRef, View, effect, view};
 
 /// How the block of results begins; only a text block of the user's side is looked at.
 const INJECTED: &str = "<background-results";
 
 /// The dialog.
 #[component]
-pub fn CallDialog(view: CallView) -> View {
+pub fn CallDialog(view: CallView) -> impl IntoView {
     let page = use_page();
     let title = format!("Call {}", view.call.0);
     let body = match view.request {
-        Ok(request) => view! { <Request request/> },
-        Err(reason) => view! { <p>{reason}</p> },
+        Ok(request) => view! { <Request request/> }.into_any(),
+        Err(reason) => view! { <p>{reason}</p> }.into_any(),
     };
     view! {
         <Modal title wide=true on_close=move || page.call_view.set(None)>{body}</Modal>
@@ -26,7 +26,7 @@ pub fn CallDialog(view: CallView) -> View {
 }
 
 #[component]
-fn Request(request: Value) -> View {
+fn Request(request: Value) -> impl IntoView {
     let json = format!("{request:#}");
     let model = request.get("model").and_then(Value::as_str).unwrap_or_default().to_owned();
     let messages = request.get("messages").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -34,8 +34,8 @@ fn Request(request: Value) -> View {
     let system = request.get("system").map(text_of).filter(|text| !text.is_empty());
     let count = messages.len();
     // The last message, the one that was new, is what one came to see.
-    let node = NodeRef::<web_sys::HtmlElement>::new();
-    effect(move |_| {
+    let node = NodeRef::<html::Li>::new();
+    Effect::new(move |_| {
         if let Some(last) = node.get() {
             request_animation_frame(move || last.scroll_into_view());
         }
@@ -46,12 +46,12 @@ fn Request(request: Value) -> View {
         .map(|(at, message)| {
             let item = view! { <Message message/> };
             if at + 1 == count {
-                view! { <li node_ref=node>{item}</li> }
+                view! { <li node_ref=node>{item}</li> }.into_any()
             } else {
-                view! { <li>{item}</li> }
+                view! { <li>{item}</li> }.into_any()
             }
         })
-        .collect::<Vec<View>>();
+        .collect_view();
     view! {
         <p class="row">
             <code>{model}</code>
@@ -65,7 +65,7 @@ fn Request(request: Value) -> View {
 }
 
 #[component]
-fn Message(message: Value) -> View {
+fn Message(message: Value) -> impl IntoView {
     let role = message.get("role").and_then(Value::as_str).unwrap_or("unknown").to_owned();
     let blocks = match message.get("content") {
         Some(Value::Array(blocks)) => blocks.clone(),
@@ -74,11 +74,11 @@ fn Message(message: Value) -> View {
         None => Vec::new(),
     };
     let heading = role.clone();
-    let blocks = blocks.into_iter().map(|block| part(&role, &block)).collect::<Vec<View>>();
+    let blocks = blocks.into_iter().map(|block| part(&role, &block)).collect_view();
     view! { <section class="message" data-role=role><h3>{heading}</h3>{blocks}</section> }
 }
 
-fn part(role: &str, block: &Value) -> View {
+fn part(role: &str, block: &Value) -> AnyView {
     let kind = block.get("type").and_then(Value::as_str).unwrap_or_default();
     let field = |name: &str| block.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     match kind {
@@ -91,14 +91,15 @@ fn part(role: &str, block: &Value) -> View {
                         <pre>{text}</pre>
                     </div>
                 }
+                .into_any()
             } else {
-                view! { <pre>{text}</pre> }
+                view! { <pre>{text}</pre> }.into_any()
             }
         }
-        "thinking" => view! { <p class="kind">"thinking"</p><pre>{field("thinking")}</pre> },
+        "thinking" => view! { <p class="kind">"thinking"</p><pre>{field("thinking")}</pre> }.into_any(),
         "tool_use" => {
             let input = block.get("input").map(pretty).unwrap_or_default();
-            view! { <p class="kind">"tool_use "<code>{field("name")}</code>" "<small>{field("id")}</small></p><pre>{input}</pre> }
+            view! { <p class="kind">"tool_use "<code>{field("name")}</code>" "<small>{field("id")}</small></p><pre>{input}</pre> }.into_any()
         }
         "tool_result" => {
             let text = block.get("content").map(text_of).unwrap_or_default();
@@ -111,8 +112,9 @@ fn part(role: &str, block: &Value) -> View {
                 </p>
                 <pre>{text}</pre>
             }
+            .into_any()
         }
-        _ => view! { <pre>{pretty(block)}</pre> },
+        _ => view! { <pre>{pretty(block)}</pre> }.into_any(),
     }
 }
 

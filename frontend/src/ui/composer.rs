@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::view::TurnView;
-use leptos::ev;
 use leptos::leptos_dom::helpers::TimeoutHandle;
 use leptos::prelude::*;
+use leptos::{ev, html};
 use wasm_bindgen::JsCast;
 
+use super::focus::while_shown;
 use super::local::use_local;
 use super::mode::ModePicker;
-use super::{Wish, dom, use_dispatch, use_page};
+use super::{PageCommand, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Ownership;
-use crate::view::{NodeRef, Says, View, effect, memo, view};
 
 /// The box's id, to put the focus on.
 pub(crate) const ID: &str = "composer";
@@ -44,12 +44,12 @@ pub(crate) fn written() -> Option<String> {
 
 /// The composer.
 #[component]
-pub fn Composer() -> View {
+pub fn Composer() -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
     // The words outlive this box, which goes while the session is played again.
     let text = page.draft;
-    let node = NodeRef::<web_sys::HtmlTextAreaElement>::new();
+    let node = NodeRef::<html::Textarea>::new();
     let timer = StoredValue::<Option<TimeoutHandle>>::new(None);
     let busy = move || page.status.with(|status| is_busy(&status.turn));
     let may_write = move || {
@@ -59,7 +59,7 @@ pub fn Composer() -> View {
     // Long words are taken in when the keys rest, and not with each key: till then they are in the box alone.
     let late = RwSignal::new(false);
     // What is pasted may be very long: measuring it to fit the box takes longer than to show it.
-    let is_long = memo(move || late.get() || text.with(|text| text.len() > LONG));
+    let is_long = Memo::new(move |_| late.get() || text.with(|text| text.len() > LONG));
 
     let forget_timer = move || {
         if let Some(handle) = timer.try_update_value(Option::take).flatten() {
@@ -67,7 +67,7 @@ pub fn Composer() -> View {
         }
     };
     let take_in = move || {
-        let written = node.get_untracked().map(|node| node.value());
+        let written = node.try_get_untracked().flatten().map(|node| node.value());
         let is_new = |written: &String| text.try_with_untracked(|text| text != written) == Some(true);
         if let Some(written) = written.filter(is_new) {
             text.set(written);
@@ -81,19 +81,19 @@ pub fn Composer() -> View {
             take_in();
         }
         if let Some(text) = text.try_get_untracked() {
-            dispatch.send(Wish::SaveDraft(text));
+            dispatch.send(PageCommand::SaveDraft(text));
         }
     };
     // Words of one session are not saved as another's.
-    let session = memo(move || page.sessions.with(|sessions| sessions.current));
-    effect(move |_| {
+    let session = Memo::new(move |_| page.sessions.with(|sessions| sessions.current));
+    Effect::new(move |_| {
         session.track();
         forget_timer();
         late.set(false);
     });
     on_cleanup(forget_timer);
     // Whoever opens the page with a keyboard at hand can write at once.
-    effect(move |_| {
+    Effect::new(move |_| {
         if let Some(node) = node.get()
             && dom::is_focus_free()
             && dom::can_hover()
@@ -123,13 +123,13 @@ pub fn Composer() -> View {
                 take_in();
             }
             if let Some(text) = text.try_get_untracked() {
-                dispatch.send(Wish::SaveDraft(text));
+                dispatch.send(PageCommand::SaveDraft(text));
             }
         };
         timer.set_value(set_timeout_with_handle(save, SAVE_AFTER).ok());
     };
     // What is written from elsewhere. Setting what is there already would move the caret.
-    effect(move |_| {
+    Effect::new(move |_| {
         let written = text.get();
         if let Some(node) = node.get()
             && node.value() != written
@@ -140,12 +140,12 @@ pub fn Composer() -> View {
     let send = move |steer: bool| {
         take_in();
         let words = text.get_untracked();
-        if words.trim().is_empty() || !may_write.get_untracked() {
+        if words.trim().is_empty() || !untrack(may_write) {
             return;
         }
         text.set(String::new());
         save_now();
-        dispatch.agent(UserEvent::Say { text: words, steer: steer && busy.get_untracked() });
+        dispatch.agent(Command::Say { text: words, steer: steer && untrack(busy) });
     };
     let on_key = move |event: ev::KeyboardEvent| {
         if event.key() == "Enter" && !event.shift_key() && !dom::composes(&event) {
@@ -155,12 +155,14 @@ pub fn Composer() -> View {
     };
     let is_blank = move || !late.get() && text.with(|text| text.trim().is_empty());
     let rows =
-        memo(move || if is_long.get() { 12 } else { text.with(|text| text.lines().count().clamp(2, 12)) });
+        Memo::new(
+            move |_| if is_long.get() { 12 } else { text.with(|text| text.lines().count().clamp(2, 12)) },
+        );
     view! {
         <form
             class="composer"
             aria-label="Write to the agent"
-            data-off=move || (!may_write.get()).then_some("")
+            data-off=move || (!may_write()).then_some("")
             on:submit=move |event: ev::SubmitEvent| {
                 event.prevent_default();
                 send(false);
@@ -173,26 +175,26 @@ pub fn Composer() -> View {
                 data-long=move || is_long.get().then_some("")
                 placeholder=invites
                 aria-label="Your words"
-                disabled=move || !may_write.get()
+                disabled=move || !may_write()
                 on:beforeinput=before_input
                 on:input=on_input
                 on:keydown=on_key
-                on:blur=move |_| save_now()
+                on:blur=while_shown(move |_| save_now())
             ></textarea>
             <div class="bar">
                 <ModePicker/>
                 <Doing/>
                 <span class="grow"></span>
                 <span class="hint">
-                    {move || if !may_write.get() { "" } else if busy.get() { "Enter to queue, Ctrl Enter to steer" } else { "Enter to send, Shift Enter for a new line" }}
+                    {move || if !may_write() { "" } else if busy() { "Enter to queue, Ctrl Enter to steer" } else { "Enter to send, Shift Enter for a new line" }}
                 </span>
-                <Show when=move || busy.get()>
-                    <button type="button" class="stop" title="Ends the reply; tasks go on (Escape)" on:click=move |_| dispatch.agent(UserEvent::StopReply)>
+                <Show when=move || busy()>
+                    <button type="button" class="stop" title="Ends the reply; tasks go on (Escape)" on:click=move |_| dispatch.agent(Command::StopReply)>
                         "Stop reply"
                     </button>
                 </Show>
-                <button type="submit" class="primary" disabled=move || is_blank() || !may_write.get()>
-                    {move || if busy.get() { "Queue" } else { "Send" }}
+                <button type="submit" class="primary" disabled=move || is_blank() || !may_write()>
+                    {move || if busy() { "Queue" } else { "Send" }}
                 </button>
             </div>
         </form>
@@ -211,11 +213,11 @@ const fn invitation(ownership: &Ownership) -> &'static str {
 
 /// What the agent is doing, in words.
 #[component]
-fn Doing() -> View {
+fn Doing() -> impl IntoView {
     let page = use_page();
     let local = use_local();
     let turn = move || page.status.with(|status| status.turn.clone());
-    let words = move || match turn.get() {
+    let words = move || match turn() {
         TurnView::Idle => String::new(),
         TurnView::WaitsForRunner { .. } => "Waits for the runner".to_owned(),
         TurnView::Asking => "Thinking…".to_owned(),
@@ -226,7 +228,7 @@ fn Doing() -> View {
         TurnView::Failed => "The last call failed".to_owned(),
     };
     let state = move || {
-        turn.with(|turn| match turn {
+        page.status.with(|status| match status.turn {
             TurnView::Idle => "idle",
             TurnView::WaitsForRunner { .. } | TurnView::Asks => "waits",
             TurnView::BacksOff { .. } => "retries",
@@ -235,8 +237,8 @@ fn Doing() -> View {
         })
     };
     let countdown = move || {
-        let until = turn.with(|turn| match turn {
-            TurnView::BacksOff { until, .. } => Some(*until),
+        let until = page.status.with(|status| match status.turn {
+            TurnView::BacksOff { until, .. } => Some(until),
             TurnView::Idle
             | TurnView::WaitsForRunner { .. }
             | TurnView::Asking

@@ -1,6 +1,6 @@
 //! The conversation: its rows, the empty session's welcome, and scrolling that sticks only at the bottom.
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::model::demo::{Example, examples};
 use agent::settings::Provider;
 use agent::view::{TurnView, Waiting};
@@ -8,25 +8,24 @@ use leptos::ev;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
+use super::auto_scroll::AutoScroll;
 use super::composer::Composer;
 use super::local::{Panel, use_local};
+use super::notices::{Completions, Full, Notice};
 use super::prose::Prose;
-use super::queue::Shelf;
-use super::slips::{Drained, Full, Notice};
-use super::stick::Stick;
+use super::queue::QueuePanel;
 use super::tool::ToolRow;
 use super::{dom, use_dispatch, use_page};
 use crate::format;
 use crate::markdown;
 use crate::state::{RowBody, RowHandle, Stream};
-use crate::view::{Says, View, effect, memo, view};
 
 /// The most bytes of a message that are read out unasked.
 const SAID: usize = 16 * 1024;
 
 /// The panel in the middle.
 #[component]
-pub fn Conversation() -> View {
+pub fn Conversation() -> impl IntoView {
     let local = use_local();
     view! {
         <main
@@ -39,7 +38,7 @@ pub fn Conversation() -> View {
             <Transcript welcomes=true/>
             <div class="foot">
                 <Full/>
-                <Shelf/>
+                <QueuePanel/>
                 <Composer/>
             </div>
         </main>
@@ -48,18 +47,19 @@ pub fn Conversation() -> View {
 
 /// What was said and done.
 #[component]
-pub fn Transcript(#[prop(optional)] welcomes: bool) -> View {
+pub fn Transcript(#[prop(optional)] welcomes: bool) -> impl IntoView {
     let page = use_page();
-    let stick = Stick::new();
+    let scroll = AutoScroll::new();
     let is_empty = move || page.rows.with(Vec::is_empty);
     let streams = move || page.status.with(|status| status.turn == TurnView::Streaming);
     // One's own words are always brought into view.
-    let words =
-        move || page.rows.with(|rows| rows.iter().filter(|row| matches!(row.body, RowBody::User(_))).count());
-    effect(move |before: Option<usize>| {
+    let words = Memo::new(move |_| {
+        page.rows.with(|rows| rows.iter().filter(|row| matches!(row.body, RowBody::User(_))).count())
+    });
+    Effect::new(move |before: Option<usize>| {
         let words = words.get();
         if before.is_some_and(|before| before < words) {
-            stick.to_end();
+            scroll.to_end();
         }
         words
     });
@@ -71,10 +71,10 @@ pub fn Transcript(#[prop(optional)] welcomes: bool) -> View {
             aria-label="What was said and done"
             aria-busy=move || streams().to_string()
             tabindex="0"
-            node_ref=stick.window
-            on:scroll=move |_| stick.scrolled()
+            node_ref=scroll.window
+            on:scroll=move |_| scroll.scrolled()
         >
-            <div class="column" node_ref=stick.content>
+            <div class="column" node_ref=scroll.content>
                 <Show when=move || welcomes && is_empty()>
                     <Welcome/>
                 </Show>
@@ -83,32 +83,33 @@ pub fn Transcript(#[prop(optional)] welcomes: bool) -> View {
                 </For>
             </div>
         </div>
-        <Show when=move || !stick.at_end.get()>
+        <Show when=move || !scroll.at_end.get()>
             <div class="below">
-                <button type="button" on:click=move |_| stick.to_end()>"New below ↓"</button>
+                <button type="button" on:click=move |_| scroll.to_end()>"New below ↓"</button>
             </div>
         </Show>
     }
 }
 
 #[component]
-fn Row(row: RowHandle) -> View {
+fn Row(row: RowHandle) -> impl IntoView {
     let local = use_local();
     match row.body {
         RowBody::User(words) => view! {
             <div class="me">
-                <span class="unseen">"You, "</span>
+                <span class="sr-only">"You, "</span>
                 <time>{dom::when(row.at, local.now.get_untracked())}</time>
-                <span class="unseen">": "</span>
+                <span class="sr-only">": "</span>
                 <div class="words">{move || words.get()}</div>
             </div>
-        },
-        RowBody::Text(stream) => view! { <Said stream/> },
-        RowBody::Thinking(stream) => view! { <Thinking stream/> },
-        RowBody::Tool(card) => view! { <ToolRow card=card.into()/> },
-        RowBody::Drained { call, lines } => view! { <Drained call lines=lines.into()/> },
+        }
+        .into_any(),
+        RowBody::Text(stream) => view! { <Said stream/> }.into_any(),
+        RowBody::Thinking(stream) => view! { <Thinking stream/> }.into_any(),
+        RowBody::Tool(card) => view! { <ToolRow card=card.into()/> }.into_any(),
+        RowBody::Completions { call, lines } => view! { <Completions call lines=lines.into()/> }.into_any(),
         RowBody::Notice { tone, text, retry } => {
-            view! { <Notice tone=tone.into() text=text.into() retry=retry.into()/> }
+            view! { <Notice tone=tone.into() text=text.into() retry=retry.into()/> }.into_any()
         }
     }
 }
@@ -125,11 +126,11 @@ fn to_be_said(text: &str) -> String {
 
 /// The model's words. A finished message is said to screen readers as a whole; a growing one is not.
 #[component]
-fn Said(stream: Stream) -> View {
+fn Said(stream: Stream) -> impl IntoView {
     let local = use_local();
     let spoken = stream.clone();
     let live = RwSignal::from(stream.live.clone());
-    effect(move |was: Option<bool>| {
+    Effect::new(move |was: Option<bool>| {
         let is = live.get();
         if was == Some(true) && !is {
             local.said.set(to_be_said(&untrack(|| spoken.text())));
@@ -140,7 +141,7 @@ fn Said(stream: Stream) -> View {
 }
 
 #[component]
-fn Thinking(stream: Stream) -> View {
+fn Thinking(stream: Stream) -> impl IntoView {
     let live = RwSignal::from(stream.live.clone());
     let open = RwSignal::new(false);
     let toggle = move |event: ev::Event| {
@@ -159,7 +160,7 @@ fn Thinking(stream: Stream) -> View {
 
 /// What an empty session says: what this is, which model would answer, what one could try.
 #[component]
-fn Welcome() -> View {
+fn Welcome() -> impl IntoView {
     let page = use_page();
     let who = move || {
         page.status.with(|status| match status.model.provider {
@@ -172,7 +173,7 @@ fn Welcome() -> View {
             Provider::Direct => format!("{} answers, with the key kept in this browser.", status.model.model),
         })
     };
-    let wide = memo(move || page.status.with(|status| status.wide.clone()));
+    let wide = Memo::new(move |_| page.status.with(|status| status.wide.clone()));
     let examples = examples().map(|example| view! { <Try example/> });
     view! {
         <section class="welcome" aria-labelledby="welcome">
@@ -193,10 +194,10 @@ fn Welcome() -> View {
 }
 
 #[component]
-fn Try(example: Example) -> View {
+fn Try(example: Example) -> impl IntoView {
     let dispatch = use_dispatch();
     let say = move |_| {
-        dispatch.agent(UserEvent::Say { text: example.wish.to_owned(), steer: false });
+        dispatch.agent(Command::Say { text: example.wish.to_owned(), steer: false });
     };
     view! {
         <li>

@@ -1,6 +1,7 @@
-//! Small wishes to the browser that may fail without harm: focus, clipboard, times in the person's own zone.
+//! Small commands to the browser that may fail without harm: focus, clipboard, times in the person's own zone and language.
 
-use js_sys::Date;
+use js_sys::Intl::DateTimeFormat;
+use js_sys::{Array, Date, Object, Reflect};
 use leptos::prelude::*;
 use shared::Timestamp;
 use wasm_bindgen::{JsCast, JsValue};
@@ -27,11 +28,13 @@ pub(crate) fn focus(element: &web_sys::Element) {
 }
 
 /// Puts the focus on an element without bringing it into view.
-pub(crate) fn focus_in_place(element: &HtmlElement) {
-    let options = web_sys::FocusOptions::new();
-    options.set_prevent_scroll(true);
-    // Fails only for elements that are gone.
-    let _ = element.focus_with_options(&options);
+pub(crate) fn focus_in_place(element: &web_sys::Element) {
+    if let Some(element) = element.dyn_ref::<HtmlElement>() {
+        let options = web_sys::FocusOptions::new();
+        options.set_prevent_scroll(true);
+        // Fails only for elements that are gone.
+        let _ = element.focus_with_options(&options);
+    }
 }
 
 /// Whether the person is writing somewhere: what they type must not be taken from them.
@@ -90,38 +93,42 @@ pub(crate) fn copy(text: &str) -> impl Future<Output = Result<(), String>> + use
     }
 }
 
-/// `14:02:07`
+/// The time of day, to the second.
 pub(crate) fn time_of_day(at: Timestamp) -> String {
-    let date = date(at);
-    format!("{:02}:{:02}:{:02}", date.get_hours(), date.get_minutes(), date.get_seconds())
+    written(at, &[("timeStyle", "medium")])
 }
 
-/// `14:02` on the day of `now`, `Tue` within the week before, else `3 Sep` or `3 Sep 2025`.
+/// The time on the day of `now`, the weekday within the week before, else the day, with its year if that is another.
 pub(crate) fn day_or_time(at: Timestamp, now: Timestamp) -> String {
-    const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let (then, today) = (date(at), date(now));
-    let same_year = then.get_full_year() == today.get_full_year();
-    if same_year && then.get_month() == today.get_month() && then.get_date() == today.get_date() {
-        return format!("{:02}:{:02}", then.get_hours(), then.get_minutes());
-    }
-    if now.since(at) < 6 * 86_400_000 {
-        return DAYS.get(then.get_day() as usize).copied().unwrap_or_default().to_owned();
-    }
-    let month = MONTHS.get(then.get_month() as usize).copied().unwrap_or_default();
-    if same_year {
-        format!("{} {month}", then.get_date())
+    let day = [("day", "numeric"), ("month", "short"), ("year", "numeric")];
+    if then.to_date_string() == today.to_date_string() {
+        written(at, &[("timeStyle", "short")])
+    } else if now.since(at) < 6 * 86_400_000 {
+        written(at, &[("weekday", "short")])
+    } else if then.get_full_year() == today.get_full_year() {
+        written(at, &day[..2])
     } else {
-        format!("{} {month} {}", then.get_date(), then.get_full_year())
+        written(at, &day)
     }
 }
 
-/// `14:02` on the day of `now`, else with the day before it: `Tue 14:02`.
+/// The time on the day of `now`, else with the day before it.
 pub(crate) fn when(at: Timestamp, now: Timestamp) -> String {
-    let (day, time) = (day_or_time(at, now), time_of_day(at));
-    let time = &time[..5];
+    let (day, time) = (day_or_time(at, now), written(at, &[("timeStyle", "short")]));
     if day == time { day } else { format!("{day} {time}") }
+}
+
+/// A moment as the person's own language writes it.
+fn written(at: Timestamp, parts: &[(&str, &str)]) -> String {
+    let options = Object::new();
+    for (part, style) in parts {
+        // Fails only for frozen objects.
+        let _ = Reflect::set(&options, &(*part).into(), &(*style).into());
+    }
+    let format = DateTimeFormat::new(&Array::new(), &options).format();
+    let written = format.call1(&JsValue::UNDEFINED, &date(at));
+    written.ok().and_then(|written| written.as_string()).unwrap_or_default()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are below 2^53")]

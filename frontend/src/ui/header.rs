@@ -1,6 +1,6 @@
 //! The top line: the session's title, where commands run, the model, what was spent, and whether the runner is there.
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::settings::{Mode, ModelChoice, Provider, Settings};
 use agent::view::{LinkView, Spent};
 use leptos::ev;
@@ -8,17 +8,17 @@ use leptos::prelude::*;
 use shared::Timestamp;
 use shared::protocol::Confined;
 
-use super::kit::{Glyph, Icon, IconButton, More, Picking};
+use super::components::{Icon, IconButton, IconView, Picking, Popover};
+use super::focus::{autoselect, while_shown};
 use super::local::{Dialog, Panel, use_local};
 use super::mode::AllowsAll;
-use super::{Wish, dom, use_dispatch, use_page};
+use super::{PageCommand, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Ownership;
-use crate::view::{NodeRef, Says, View, effect, memo, view};
 
 /// The header.
 #[component]
-pub fn Header() -> View {
+pub fn Header() -> impl IntoView {
     let page = use_page();
     let local = use_local();
     let workspace = move || page.status.with(|status| status.workspace.clone());
@@ -36,17 +36,17 @@ pub fn Header() -> View {
     let allows_all = move || page.status.with(|status| status.mode == Mode::Auto).then_some("");
     view! {
         <header class="top" data-allows-all=allows_all>
-            <div class="brand"><Glyph icon=Icon::Mark/>"Meanwhile"</div>
+            <div class="brand"><IconView icon=Icon::Mark/>"Meanwhile"</div>
             <Title/>
             <span class="grow"></span>
             <AllowsAll/>
             <Show when=move || page.status.with(|status| status.wide.is_some())>
-                <More id="wide" words=|| "not a project's folder".to_owned() more=wide/>
+                <Popover id="wide" words=|| "not a project's folder".to_owned() more=wide/>
             </Show>
-            <Show when=move || workspace.with(|workspace| !workspace.is_empty())>
-                <span class="workspace" title=where_commands_run><bdi>{move || workspace.get()}</bdi></span>
+            <Show when=move || !workspace().is_empty()>
+                <span class="workspace" title=where_commands_run><bdi>{workspace}</bdi></span>
                 <Show when=move || page.status.with(|status| status.confined.is_some())>
-                    <More id="confined" words=|| "confined".to_owned() more=where_commands_run/>
+                    <Popover id="confined" words=|| "confined".to_owned() more=where_commands_run/>
                 </Show>
             </Show>
             <ModelPicker/>
@@ -79,30 +79,23 @@ fn confinement(confined: Option<&Confined>) -> String {
 
 /// The session's title. A press makes it a field.
 #[component]
-fn Title() -> View {
+fn Title() -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
     let title = move || page.status.with(|status| status.title.clone());
     let shown =
-        move || title.with(|title| if title.is_empty() { "New session".to_owned() } else { title.clone() });
+        move || Some(title()).filter(|title| !title.is_empty()).unwrap_or_else(|| "New session".to_owned());
     let edits = RwSignal::new(false);
     let draft = RwSignal::new(String::new());
-    let field = NodeRef::<web_sys::HtmlInputElement>::new();
-    effect(move |_| {
-        if let Some(field) = field.get() {
-            dom::focus(&field);
-            field.select();
-        }
-    });
     let begin = move |_| {
-        draft.set(title.get_untracked());
+        draft.set(untrack(title));
         edits.set(true);
     };
     let save = move || {
         if edits.try_get_untracked() == Some(true) {
             edits.set(false);
             let title = draft.get_untracked().trim().to_owned();
-            dispatch.agent(UserEvent::Rename { title });
+            dispatch.agent(Command::Rename { title });
         }
     };
     let on_key = move |event: ev::KeyboardEvent| match event.key().as_str() {
@@ -114,7 +107,7 @@ fn Title() -> View {
         }
         _ => {}
     };
-    let shows = move || {
+    move || {
         if edits.get() {
             view! {
                 <input
@@ -122,21 +115,22 @@ fn Title() -> View {
                     type="text"
                     aria-label="The session's title"
                     maxlength="200"
-                    node_ref=field
+                    use:autoselect
                     bind:value=draft
                     on:keydown=on_key
-                    on:blur=move |_| save()
+                    on:blur=while_shown(move |_| save())
                 />
             }
+            .into_any()
         } else {
             view! {
                 <h1 class="title">
                     <button type="button" title="Rename this session" on:click=begin>{shown}</button>
                 </h1>
             }
+            .into_any()
         }
-    };
-    view! { {shows} }
+    }
 }
 
 /// A model and the way to it, in words.
@@ -150,13 +144,13 @@ pub(crate) fn model_name(choice: &ModelChoice) -> String {
 }
 
 #[component]
-fn ModelPicker() -> View {
+fn ModelPicker() -> impl IntoView {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
     let resolved = move || page.status.with(|status| status.model.clone());
-    let chosen = move || page.settings.with(|settings| settings.model.clone());
-    let choices = memo(move || {
+    let chosen = Memo::new(move |_| page.settings.with(|settings| settings.model.clone()));
+    let choices = Memo::new(move |_| {
         let ways = (
             page.status.with(|status| !status.relay.is_empty()),
             page.settings.with(|settings| settings.has_key),
@@ -164,7 +158,7 @@ fn ModelPicker() -> View {
         page.settings.with(|settings| choices(ways.0, ways.1, settings))
     });
     let name = move |choice: &ModelChoice| match choice.provider {
-        Provider::Auto => format!("Automatic: {}", model_name(&resolved.get())),
+        Provider::Auto => format!("Automatic: {}", model_name(&resolved())),
         Provider::Demo | Provider::Relay | Provider::Direct => model_name(choice),
     };
     let choose = move |to: String, left: bool| {
@@ -181,7 +175,7 @@ fn ModelPicker() -> View {
         let mut settings = page.settings.get_untracked();
         let before = std::mem::replace(&mut settings.model, model);
         super::settings::remember(&mut settings.typed, before);
-        dispatch.send(Wish::SaveSettings(settings));
+        dispatch.send(PageCommand::SaveSettings(settings));
     };
     let selected = move || {
         page.settings.track();
@@ -199,7 +193,7 @@ fn ModelPicker() -> View {
             on:keydown=move |event| picking.key(&event)
             on:keyup=move |_| picking.key_up()
             on:change=move |event| picking.change(&event)
-            on:blur=move |_| picking.left()
+            on:blur=while_shown(move |_| picking.left())
         >
             {move || {
                 choices
@@ -211,7 +205,7 @@ fn ModelPicker() -> View {
                             <option value=at.to_string() selected=*choice == chosen.get_untracked()>{name(choice)}</option>
                         }
                     })
-                    .collect::<Vec<View>>()
+                    .collect_view()
             }}
             <option value="more">"More in the settings…"</option>
         </select>
@@ -237,21 +231,21 @@ fn choices(relay: bool, direct: bool, settings: &Settings) -> Vec<ModelChoice> {
 }
 
 #[component]
-fn Price() -> View {
+fn Price() -> impl IntoView {
     let page = use_page();
     let spent = move || page.status.with(|status| (status.spent, status.polls));
     let words = move || {
-        let (spent, _) = spent.get();
+        let (spent, _) = spent();
         let tokens = format!("{} tokens", format::tokens(spent.input + spent.output));
         match spent.dollars {
             Some(dollars) => format!("{tokens} · {}", format::dollars(dollars)),
             None => tokens,
         }
     };
-    let any = move || spent.get().0.input > 0;
+    let any = move || spent().0.input > 0;
     view! {
         <Show when=any>
-            <More id="price" words more=move || { let (spent, polls) = spent.get(); spent_in_words(&spent, polls) }/>
+            <Popover id="price" words more=move || { let (spent, polls) = spent(); spent_in_words(&spent, polls) }/>
         </Show>
     }
 }
@@ -276,14 +270,14 @@ fn spent_in_words(spent: &Spent, polls: u32) -> String {
 
 /// Whether the runner is there, always visible.
 #[component]
-fn Link() -> View {
+fn Link() -> impl IntoView {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
-    let link = move || {
+    let link = Memo::new(move |_| {
         let unpaired = page.ownership.with(|ownership| matches!(ownership, Ownership::Unpaired { .. }));
         if unpaired { LinkView::Unpaired } else { page.status.with(|status| status.link.clone()) }
-    };
+    });
     let state = move || {
         link.with(|link| match link {
             LinkView::Live => "live",
@@ -317,10 +311,10 @@ fn Link() -> View {
         <span class="link-state" data-state=state>
             <span class="dot" aria-hidden="true"></span>
             // Only the state itself is announced, not each second of its countdown.
-            <span class="unseen" role="status">{move || format!("Runner: {}", state())}</span>
-            <More id="link-why" words more=reason/>
+            <span class="sr-only" role="status">{move || format!("Runner: {}", state())}</span>
+            <Popover id="link-why" words more=reason/>
             <Show when=is_down>
-                <button type="button" class="small" on:click=move |_| dispatch.agent(UserEvent::Reconnect)>"now"</button>
+                <button type="button" class="small" on:click=move |_| dispatch.agent(Command::Reconnect)>"now"</button>
             </Show>
             <Show when=is_old>
                 <button type="button" class="small" on:click=move |_| drop(window().location().reload())>"Reload"</button>

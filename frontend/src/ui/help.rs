@@ -2,9 +2,8 @@
 
 use leptos::prelude::*;
 
-use super::kit::Modal;
+use super::components::Modal;
 use super::local::use_local;
-use crate::view::{View, view};
 
 const KEYS: [(&str, &str); 16] = [
     ("Enter", "Send; while the agent works: queue for the next turn"),
@@ -27,7 +26,7 @@ const KEYS: [(&str, &str); 16] = [
 
 /// The dialog.
 #[component]
-pub fn HelpDialog() -> View {
+pub fn HelpDialog() -> impl IntoView {
     let local = use_local();
     let keys = KEYS.map(|(key, words)| {
         view! { <dt><kbd>{key}</kbd></dt><dd>{words}</dd> }

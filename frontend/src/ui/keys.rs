@@ -1,11 +1,11 @@
 //! Keys that work everywhere on the page. None of them takes a key from someone who writes, but for those with Ctrl or Alt.
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use leptos::ev;
 use leptos::prelude::*;
 
 use super::local::{Dialog, Local, Panel};
-use super::{Dispatch, PageState, Wish, approval, composer, dom};
+use super::{Dispatch, PageCommand, PageState, approval, composer, dom};
 
 /// Listens until the owner goes.
 pub(crate) fn listen(page: PageState, dispatch: Dispatch, local: Local) {
@@ -31,7 +31,7 @@ fn act(event: &ev::KeyboardEvent, page: PageState, dispatch: Dispatch, local: Lo
             // What is being written is saved when its box loses the focus.
             dom::leave();
             local.panel.set(Panel::Conversation);
-            dispatch.send(Wish::NewSession);
+            dispatch.send(PageCommand::NewSession);
             dom::focus_id(composer::ID);
         }
         (true, false, ".") => dom::focus_id(approval::ID),
@@ -53,7 +53,7 @@ fn act(event: &ev::KeyboardEvent, page: PageState, dispatch: Dispatch, local: Lo
             if elsewhere || replays || !page.status.with_untracked(|status| composer::is_busy(&status.turn)) {
                 return false;
             }
-            dispatch.agent(UserEvent::StopReply);
+            dispatch.agent(Command::StopReply);
         }
         (false, false, "/") if !dom::is_writing() => {
             local.panel.set(Panel::Conversation);

@@ -1,21 +1,27 @@
-//! Everything one sees. Components read [`PageState`] and send [`Wish`]es; they decide nothing about the agent.
+//! Everything one sees. Components read [`PageState`] and send [`PageCommand`]es; they decide nothing about the agent.
 //!
 //! The shell provides both through context before it mounts [`Page`]:
-//! `provide_context(PageState::new()); provide_context(Dispatch::new(|wish| …));`
+//! `provide_context(PageState::new()); provide_context(Dispatch::new(|command| …));`
 
 #![expect(unreachable_pub, reason = "`#[component]` re-emits the function as `pub`")]
 
 mod approval;
+mod auto_scroll;
 mod call_dialog;
+mod components;
 pub(crate) mod composer;
 mod conversation;
+mod diff;
 pub(crate) mod dom;
+mod focus;
+mod growing;
 mod header;
 mod help;
 mod keys;
-mod kit;
 mod local;
 mod mode;
+mod notices;
+mod page;
 mod prose;
 mod queue;
 mod replay;
@@ -24,63 +30,50 @@ mod screens;
 mod sessions;
 mod settings;
 mod shown;
-mod slips;
-mod stick;
 mod task_card;
 mod tasks;
+#[cfg(all(test, target_arch = "wasm32"))]
+mod tests;
 mod timeline;
 mod tool;
 
 use agent::CallId;
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::settings::Settings;
 use leptos::prelude::*;
 use shared::{SessionId, TaskId};
 
-use self::call_dialog::CallDialog;
-use self::conversation::Conversation;
-use self::header::Header;
-use self::help::HelpDialog;
-use self::local::{Dialog, Local, Panel, use_local};
-use self::mode::AllowAllDialog;
-use self::replay::Replay;
-use self::screens::{Banners, Toasts, Unpaired};
-use self::sessions::SessionsPanel;
-use self::settings::SettingsDialog;
-use self::tasks::TasksPanel;
-use self::timeline::Timeline;
-use crate::state::Ownership;
+pub use self::page::Page;
 pub use crate::state::PageState;
-use crate::view::{View, memo, view};
 
 /// What the page can ask for. Provided by the shell through context.
 #[derive(Clone, Copy)]
-pub struct Dispatch(UnsyncCallback<Wish>);
+pub struct Dispatch(UnsyncCallback<PageCommand>);
 
 impl Dispatch {
-    /// Wishes go to `handler`. Make it in the root owner.
-    pub fn new(handler: impl Fn(Wish) + 'static) -> Self {
+    /// Commands go to `handler`. Make it in the root owner.
+    pub fn new(handler: impl Fn(PageCommand) + 'static) -> Self {
         Self(UnsyncCallback::new(handler))
     }
 
-    /// Sends a wish.
-    pub fn send(self, wish: Wish) {
-        self.0.run(wish);
+    /// Sends a command.
+    pub fn send(self, command: PageCommand) {
+        self.0.run(command);
     }
 
     /// Sends an event to the agent.
-    pub fn agent(self, event: UserEvent) {
-        self.send(Wish::Agent(event));
+    pub fn agent(self, event: Command) {
+        self.send(PageCommand::Agent(event));
     }
 }
 
 /// Something the person at the page wants.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Wish {
+pub enum PageCommand {
     /// To the agent, or to the tab that drives it.
-    Agent(UserEvent),
+    Agent(Command),
     /// The same of this session, whichever is shown when it arrives.
-    AgentOf(SessionId, UserEvent),
+    AgentOf(SessionId, Command),
     /// A new session in this tab.
     NewSession,
     /// A new session in this tab, with these words in its box.
@@ -124,97 +117,7 @@ pub(crate) fn use_page() -> PageState {
     expect_context()
 }
 
-/// Where wishes go.
+/// Where commands go.
 pub(crate) fn use_dispatch() -> Dispatch {
     expect_context()
-}
-
-/// The whole page.
-#[component]
-pub fn Page() -> View {
-    let page = use_page();
-    let dispatch = use_dispatch();
-    let local = Local::new();
-    provide_context(local);
-    keys::listen(page, dispatch, local);
-    let unpaired = memo(move || {
-        page.ownership.with(|ownership| match ownership {
-            Ownership::Unpaired { reason } => Some(reason.clone()),
-            Ownership::Starting
-            | Ownership::Driving
-            | Ownership::Following
-            | Ownership::Unreadable { .. } => None,
-        })
-    });
-    view! {
-        {move || match unpaired.get() {
-            Some(reason) => view! { <Unpaired reason/> },
-            None => view! { <Workbench/> },
-        }}
-        <Toasts/>
-        <div class="unseen" role="status" aria-live="polite">{move || local.said.get()}</div>
-    }
-}
-
-/// All panels.
-#[component]
-fn Workbench() -> View {
-    let page = use_page();
-    let local = use_local();
-    let hides = move |panel: Panel| move || local.hidden.with(|hidden| hidden.contains(&panel)).then_some("");
-    let dialog = move || {
-        local.dialog.get().map(|dialog| match dialog {
-            Dialog::Settings => view! { <SettingsDialog/> },
-            Dialog::Help => view! { <HelpDialog/> },
-            Dialog::AllowAll => view! { <AllowAllDialog/> },
-        })
-    };
-    view! {
-        <div
-            class="workbench"
-            data-hide-sessions=hides(Panel::Sessions)
-            data-hide-tasks=hides(Panel::Tasks)
-            data-hide-timeline=hides(Panel::Timeline)
-        >
-            <Header/>
-            <Banners/>
-            <SessionsPanel/>
-            {move || match page.replay.get() {
-                Some(log) => view! { <Replay log/> },
-                None => view! { <Conversation/><Timeline/> },
-            }}
-            <TasksPanel/>
-            <Tabs/>
-        </div>
-        {dialog}
-        {move || page.call_view.get().map(|view| view! { <CallDialog view/> })}
-    }
-}
-
-/// On a narrow page: which panel is shown.
-#[component]
-fn Tabs() -> View {
-    let page = use_page();
-    let local = use_local();
-    let running = move || {
-        page.tasks.with(|tasks| {
-            tasks
-                .iter()
-                .filter(|handle| handle.task.with(|task| task.is_active() && !task.foreground))
-                .count()
-        })
-    };
-    let tabs = Panel::ALL.map(|panel| {
-        view! {
-            <button
-                type="button"
-                aria-pressed=move || (local.panel.get() == panel).to_string()
-                on:click=move |_| local.panel.set(panel)
-            >
-                {panel.title()}
-                {move || (panel == Panel::Tasks && running() > 0).then(|| view! { <small>{running()}</small> })}
-            </button>
-        }
-    });
-    view! { <div class="tabs" role="group" aria-label="Panels">{tabs}</div> }
 }

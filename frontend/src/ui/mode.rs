@@ -1,14 +1,14 @@
 //! What needs an approval: in this session, and in new ones. That everything is allowed is confirmed, and seen while it holds.
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::settings::Mode;
 use leptos::ev;
 use leptos::prelude::*;
 
-use super::kit::{Modal, Picking};
+use super::components::{Modal, Picking};
+use super::focus::{autofocus, while_shown};
 use super::local::{Dialog, use_local};
-use super::{Wish, use_dispatch, use_page};
-use crate::view::{View, view};
+use super::{PageCommand, use_dispatch, use_page};
 
 const MODES: [(Mode, &str); 3] = [
     (Mode::AskAll, "Asks before everything"),
@@ -25,17 +25,20 @@ fn named(name: &str) -> Option<Mode> {
     MODES.iter().find(|(_, this)| *this == name).map(|(mode, _)| *mode)
 }
 
-fn options(shown: &[(Mode, &'static str)], chosen: impl Fn() -> Mode + Copy + 'static) -> Vec<View> {
+fn options(
+    shown: &[(Mode, &'static str)],
+    chosen: impl Fn() -> Mode + Copy + Send + 'static,
+) -> Vec<AnyView> {
     let option = |(mode, name): &(Mode, &'static str)| {
         let (mode, name) = (*mode, *name);
-        view! { <option value=name selected=move || chosen() == mode>{name}</option> }
+        view! { <option value=name selected=move || chosen() == mode>{name}</option> }.into_any()
     };
     shown.iter().map(option).collect()
 }
 
 /// What needs an approval in this session.
 #[component]
-pub fn ModePicker() -> View {
+pub fn ModePicker() -> impl IntoView {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
@@ -48,7 +51,7 @@ pub fn ModePicker() -> View {
             // It is not so yet, and the field says what is.
             page.status.notify();
         }
-        Some(mode) => dispatch.agent(UserEvent::SetMode { mode }),
+        Some(mode) => dispatch.agent(Command::SetMode { mode }),
         None => {}
     };
     let picking = Picking::new(move || name(mode()).to_owned(), choose);
@@ -65,7 +68,7 @@ pub fn ModePicker() -> View {
             on:keydown=move |event| picking.key(&event)
             on:keyup=move |_| picking.key_up()
             on:change=move |event| picking.change(&event)
-            on:blur=move |_| picking.left()
+            on:blur=while_shown(move |_| picking.left())
         >
             {options(&MODES, mode)}
         </select>
@@ -74,7 +77,7 @@ pub fn ModePicker() -> View {
 
 /// What needs an approval in sessions that were not told otherwise. Everything is allowed in no session unasked.
 #[component]
-pub fn UsualModePicker() -> View {
+pub fn UsualModePicker() -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
     let mode = move || page.settings.with(|settings| settings.mode);
@@ -82,7 +85,7 @@ pub fn UsualModePicker() -> View {
         if let Some(mode) = named(&event_target_value(&event)) {
             let mut settings = page.settings.get_untracked();
             settings.mode = mode;
-            dispatch.send(Wish::SaveSettings(settings));
+            dispatch.send(PageCommand::SaveSettings(settings));
         }
     };
     view! {
@@ -94,12 +97,12 @@ pub fn UsualModePicker() -> View {
 
 /// Asks whether everything is to be allowed.
 #[component]
-pub fn AllowAllDialog() -> View {
+pub fn AllowAllDialog() -> impl IntoView {
     let local = use_local();
     let dispatch = use_dispatch();
     let close = move || local.dialog.set(None);
     let allow = move |_| {
-        dispatch.agent(UserEvent::SetMode { mode: Mode::Auto });
+        dispatch.agent(Command::SetMode { mode: Mode::Auto });
         close();
     };
     view! {
@@ -111,7 +114,7 @@ pub fn AllowAllDialog() -> View {
             <p>"It holds in this session alone, until you choose otherwise below the words you write."</p>
             <p class="row">
                 <button type="button" class="deny" on:click=allow>"Allow everything in this session"</button>
-                <button type="button" autofocus=true on:click=move |_| close()>"Keep asking"</button>
+                <button type="button" use:autofocus on:click=move |_| close()>"Keep asking"</button>
             </p>
         </Modal>
     }
@@ -119,7 +122,7 @@ pub fn AllowAllDialog() -> View {
 
 /// Seen while everything is allowed; a press ends it.
 #[component]
-pub fn AllowsAll() -> View {
+pub fn AllowsAll() -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
     let allows = move || page.status.with(|status| status.mode == Mode::Auto);
@@ -129,7 +132,7 @@ pub fn AllowsAll() -> View {
                 type="button"
                 class="allows-all"
                 title="Nothing is asked in this session. Press to be asked before commands again."
-                on:click=move |_| dispatch.agent(UserEvent::SetMode { mode: Mode::AskCommands })
+                on:click=move |_| dispatch.agent(Command::SetMode { mode: Mode::AskCommands })
             >
                 "Allows everything"
             </button>

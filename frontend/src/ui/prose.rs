@@ -2,19 +2,20 @@
 
 use leptos::prelude::*;
 
-use super::kit::CopyButton;
+use super::components::CopyButton;
+use super::growing::Growing;
 use crate::markdown::{self, Alignment, Block, Inline, Item};
 use crate::state::Stream;
-use crate::view::{Piece, View, growing, memo, view};
 
 /// A text that grows: closed blocks are drawn once, the last one whenever it grows.
 #[component]
-pub fn Prose(stream: Stream) -> View {
+pub fn Prose(stream: Stream) -> impl IntoView {
     let closed = RwSignal::from(stream.closed);
     let tail = RwSignal::from(stream.tail);
     let live = RwSignal::from(stream.live);
-    let language =
-        memo(move || tail.with(|tail| markdown::open_fence(tail).map(|(language, _)| language.to_owned())));
+    let language = Memo::new(move |_| {
+        tail.with(|tail| markdown::open_fence(tail).map(|(language, _)| language.to_owned()))
+    });
     let code = Signal::derive(move || {
         tail.with(|tail| markdown::open_fence(tail).map_or_else(String::new, |(_, code)| code.to_owned()))
     });
@@ -24,41 +25,42 @@ pub fn Prose(stream: Stream) -> View {
                 {blocks(markdown::parse(&source))}
             </For>
             {move || match language.get() {
-                Some(language) => view! { <Code language text=code/> },
-                None => growing(move || tail.with(|tail| blocks(markdown::parse(tail))).view()),
+                Some(language) => view! { <Code language text=code/> }.into_any(),
+                None => (move || tail.with(|tail| blocks(markdown::parse(tail)))).into_any(),
             }}
         </div>
     }
 }
 
-fn blocks(blocks: Vec<Block>) -> Vec<View> {
+fn blocks(blocks: Vec<Block>) -> Vec<AnyView> {
     blocks.into_iter().map(block).collect()
 }
 
-fn block(block: Block) -> View {
+fn block(block: Block) -> AnyView {
     match block {
-        Block::Paragraph(inner) => view! { <p>{inlines(inner)}</p> },
-        Block::Plain(inner) => inlines(inner).view(),
+        Block::Paragraph(inner) => view! { <p>{inlines(inner)}</p> }.into_any(),
+        Block::Plain(inner) => inlines(inner).into_any(),
         // The page's own headings come before those of an answer.
         Block::Heading { level: 1, inlines: inner } => {
-            view! { <h3 class="first">{inlines(inner)}</h3> }
+            view! { <h3 class="first">{inlines(inner)}</h3> }.into_any()
         }
-        Block::Heading { level: 2, inlines: inner } => view! { <h4>{inlines(inner)}</h4> },
-        Block::Heading { inlines: inner, .. } => view! { <h5>{inlines(inner)}</h5> },
-        Block::Code { language, text } => view! { <Code language text=Signal::stored(text)/> },
-        Block::Quote(inner) => view! { <blockquote dir="auto">{blocks(inner)}</blockquote> },
+        Block::Heading { level: 2, inlines: inner } => view! { <h4>{inlines(inner)}</h4> }.into_any(),
+        Block::Heading { inlines: inner, .. } => view! { <h5>{inlines(inner)}</h5> }.into_any(),
+        Block::Code { language, text } => view! { <Code language text=Signal::stored(text)/> }.into_any(),
+        Block::Quote(inner) => view! { <blockquote dir="auto">{blocks(inner)}</blockquote> }.into_any(),
         Block::List { start: Some(start), items } => {
-            view! { <ol dir="auto" start=start.to_string()>{items.into_iter().map(item).collect::<Vec<View>>()}</ol> }
+            view! { <ol dir="auto" start=start.to_string()>{items.into_iter().map(item).collect_view()}</ol> }
+                .into_any()
         }
         Block::List { start: None, items } => {
-            view! { <ul dir="auto">{items.into_iter().map(item).collect::<Vec<View>>()}</ul> }
+            view! { <ul dir="auto">{items.into_iter().map(item).collect_view()}</ul> }.into_any()
         }
-        Block::Table { alignments, head, rows } => table(&alignments, head, rows),
-        Block::Rule => view! { <hr/> },
+        Block::Table { alignments, head, rows } => table(&alignments, head, rows).into_any(),
+        Block::Rule => view! { <hr/> }.into_any(),
     }
 }
 
-fn item(item: Item) -> View {
+fn item(item: Item) -> impl IntoView {
     let tick = item.ticked.map(|ticked| {
         let label = if ticked { "done" } else { "open" };
         view! { <input type="checkbox" disabled=true checked=ticked aria-label=label/> }
@@ -67,7 +69,7 @@ fn item(item: Item) -> View {
     view! { <li data-task=is_task>{tick}{blocks(item.blocks)}</li> }
 }
 
-fn table(alignments: &[Alignment], head: Vec<Vec<Inline>>, rows: Vec<Vec<Vec<Inline>>>) -> View {
+fn table(alignments: &[Alignment], head: Vec<Vec<Inline>>, rows: Vec<Vec<Vec<Inline>>>) -> impl IntoView {
     let align = |column: usize| match alignments.get(column) {
         Some(Alignment::Right) => Some("right"),
         Some(Alignment::Center) => Some("center"),
@@ -76,14 +78,14 @@ fn table(alignments: &[Alignment], head: Vec<Vec<Inline>>, rows: Vec<Vec<Vec<Inl
     let head = head.into_iter().enumerate().map(|(column, cell)| {
         view! { <th scope="col" data-align=align(column)>{inlines(cell)}</th> }
     });
-    let head = head.collect::<Vec<View>>();
+    let head = head.collect_view();
     let rows = rows.into_iter().map(|row| {
         let cells = row.into_iter().enumerate().map(|(column, cell)| {
             view! { <td data-align=align(column)>{inlines(cell)}</td> }
         });
-        view! { <tr>{cells.collect::<Vec<View>>()}</tr> }
+        view! { <tr>{cells.collect_view()}</tr> }
     });
-    let rows = rows.collect::<Vec<View>>();
+    let rows = rows.collect_view();
     view! {
         <div class="table" tabindex="0" role="region" aria-label="Table">
             <table dir="auto">
@@ -94,21 +96,21 @@ fn table(alignments: &[Alignment], head: Vec<Vec<Inline>>, rows: Vec<Vec<Vec<Inl
     }
 }
 
-fn inlines(inlines: Vec<Inline>) -> Vec<View> {
+fn inlines(inlines: Vec<Inline>) -> Vec<AnyView> {
     inlines.into_iter().map(inline).collect()
 }
 
-fn inline(inline: Inline) -> View {
+fn inline(inline: Inline) -> AnyView {
     match inline {
-        Inline::Text(text) => text.view(),
-        Inline::Code(code) => view! { <code>{code}</code> },
-        Inline::Emphasis(inner) => view! { <em>{inlines(inner)}</em> },
-        Inline::Strong(inner) => view! { <strong>{inlines(inner)}</strong> },
-        Inline::Struck(inner) => view! { <s>{inlines(inner)}</s> },
+        Inline::Text(text) => Growing(text).into_any(),
+        Inline::Code(code) => view! { <code>{code}</code> }.into_any(),
+        Inline::Emphasis(inner) => view! { <em>{inlines(inner)}</em> }.into_any(),
+        Inline::Strong(inner) => view! { <strong>{inlines(inner)}</strong> }.into_any(),
+        Inline::Struck(inner) => view! { <s>{inlines(inner)}</s> }.into_any(),
         Inline::Link { href, inlines: inner } => {
-            view! { <a href=href rel="noopener noreferrer" target="_blank">{inlines(inner)}</a> }
+            view! { <a href=href rel="noopener noreferrer" target="_blank">{inlines(inner)}</a> }.into_any()
         }
-        Inline::Break => view! { <br/> },
+        Inline::Break => view! { <br/> }.into_any(),
     }
 }
 
@@ -117,7 +119,7 @@ const PIECE: usize = 4 * 1024;
 
 /// A block of code with a button that copies it. Of one that grows only the last piece is set anew.
 #[component]
-pub fn Code(language: String, text: Signal<String>) -> View {
+pub fn Code(language: String, text: Signal<String>) -> impl IntoView {
     let cut = move || text.with(|text| pieces(text));
     view! {
         <div class="code">
@@ -127,10 +129,10 @@ pub fn Code(language: String, text: Signal<String>) -> View {
             </div>
             <pre tabindex="0">
                 <code>
-                    <For each=cut key=|(start, end)| ((*start as u64) << 1) | u64::from(end.is_some()) let((start, end))>
+                    <For each=cut key=|(start, end)| (*start, end.is_some()) let((start, end))>
                         {match end {
-                            Some(end) => view! { <span class="piece">{text.with_untracked(|text| text.get(start..end).unwrap_or_default().to_owned())}</span> },
-                            None => view! { {move || text.with(|text| text.get(start..).unwrap_or_default().to_owned())} },
+                            Some(end) => view! { <span class="piece">{text.with_untracked(|text| text.get(start..end).unwrap_or_default().to_owned())}</span> }.into_any(),
+                            None => (move || text.with(|text| Growing(text.get(start..).unwrap_or_default().to_owned()))).into_any(),
                         }}
                     </For>
                 </code>

@@ -1,22 +1,22 @@
-//! The queue shelf: what has arrived and will be in the next call, and words that wait their turn.
+//! The queue panel: what has arrived and will be in the next call, and words that wait their turn.
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::view::{Tone, Waiting};
 use leptos::ev;
 use leptos::prelude::*;
 use shared::TaskId;
 
-use super::kit::{Icon, IconButton};
+use super::components::{Icon, IconButton};
+use super::focus::{autofocus, kept};
 use super::local::use_local;
-use super::slips::tone_str;
+use super::notices::tone_str;
 use super::{dom, use_dispatch, use_page};
-use crate::view::{Says, View, view};
 
-/// The shelf; nothing while nothing waits.
+/// The panel; nothing while nothing waits.
 #[component]
-pub fn Shelf() -> View {
+pub fn QueuePanel() -> impl IntoView {
     let page = use_page();
-    let ends = move || {
+    let ends = Memo::new(move |_| {
         page.queue.with(|queue| {
             queue
                 .iter()
@@ -28,8 +28,8 @@ pub fn Shelf() -> View {
                 })
                 .collect::<Vec<_>>()
         })
-    };
-    let words = move || {
+    });
+    let words = Memo::new(move |_| {
         page.queue.with(|queue| {
             queue
                 .iter()
@@ -39,14 +39,14 @@ pub fn Shelf() -> View {
                 })
                 .collect::<Vec<_>>()
         })
-    };
+    });
     let is_empty = move || ends.with(Vec::is_empty) && words.with(Vec::is_empty);
     view! {
         <Show when=move || !is_empty()>
-            <section class="shelf" aria-label="Waiting for the next call">
+            <section class="queue" aria-label="Waiting for the next call">
                 <Show when=move || !ends.with(Vec::is_empty)>
                     <ul class="ends">
-                        <For each=move || ends.get() key=|end| format!("{} {}", end.0, end.2) let((task, command, label, tone))>
+                        <For each=move || ends.get() key=|end| (end.0.clone(), end.2.clone()) let((task, command, label, tone))>
                             <End task command label tone/>
                         </For>
                         <li class="note">
@@ -55,7 +55,7 @@ pub fn Shelf() -> View {
                     </ul>
                 </Show>
                 <ol class="words" aria-label="Your words that wait">
-                    <For each=move || words.get() key=|id| *id let(id)>
+                    <For each=kept(move || words.get()) key=|id| *id let(id)>
                         <Words id/>
                     </For>
                 </ol>
@@ -65,7 +65,7 @@ pub fn Shelf() -> View {
 }
 
 #[component]
-fn End(task: TaskId, command: String, label: String, tone: Tone) -> View {
+fn End(task: TaskId, command: String, label: String, tone: Tone) -> impl IntoView {
     let local = use_local();
     let text = format!("bg:{task} {label}");
     view! {
@@ -84,19 +84,19 @@ fn End(task: TaskId, command: String, label: String, tone: Tone) -> View {
 }
 
 #[component]
-fn Words(id: u64) -> View {
+fn Words(id: u64) -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
-    let now = move || {
+    let now = Memo::new(move |_| {
         page.queue.with(|queue| {
             queue.iter().find_map(|waiting| match waiting {
                 Waiting::Words { id: this, text, steer } if *this == id => Some((text.clone(), *steer)),
                 Waiting::Words { .. } | Waiting::End { .. } => None,
             })
         })
-    };
+    });
     // Among the waiting words: whether there is one before, and one after.
-    let neighbours = move || {
+    let neighbours = Memo::new(move |_| {
         page.queue.with(|queue| {
             let mut ids = queue.iter().filter_map(|waiting| match waiting {
                 Waiting::Words { id, .. } => Some(*id),
@@ -105,7 +105,7 @@ fn Words(id: u64) -> View {
             let before = ids.position(|this| this == id).unwrap_or(0);
             (before > 0, ids.next().is_some())
         })
-    };
+    });
     let text = move || now.with(|now| now.as_ref().map(|(text, _)| text.clone()).unwrap_or_default());
     let steers = move || now.with(|now| now.as_ref().is_some_and(|(_, steer)| *steer));
     let edits = RwSignal::new(false);
@@ -118,9 +118,9 @@ fn Words(id: u64) -> View {
         edits.set(false);
         let text = draft.get_untracked();
         if text.trim().is_empty() {
-            dispatch.agent(UserEvent::Unsay { id });
+            dispatch.agent(Command::Unsay { id });
         } else {
-            dispatch.agent(UserEvent::Resay { id, text });
+            dispatch.agent(Command::Resay { id, text });
         }
     };
     let on_key = move |event: ev::KeyboardEvent| match event.key().as_str() {
@@ -148,7 +148,7 @@ fn Words(id: u64) -> View {
                             type="button"
                             class="quiet small"
                             title="Into the next call instead of the next turn"
-                            on:click=move |_| dispatch.agent(UserEvent::Steer { id })
+                            on:click=move |_| dispatch.agent(Command::Steer { id })
                         >
                             "Steer"
                         </button>
@@ -157,23 +157,23 @@ fn Words(id: u64) -> View {
                         icon=Icon::Up
                         label="Move up"
                         disabled=Signal::derive(move || !neighbours.get().0)
-                        on_press=move || dispatch.agent(UserEvent::Shift { id, earlier: true })
+                        on_press=move || dispatch.agent(Command::Shift { id, earlier: true })
                     />
                     <IconButton
                         icon=Icon::Down
                         label="Move down"
                         disabled=Signal::derive(move || !neighbours.get().1)
-                        on_press=move || dispatch.agent(UserEvent::Shift { id, earlier: false })
+                        on_press=move || dispatch.agent(Command::Shift { id, earlier: false })
                     />
                     <IconButton icon=Icon::Edit label="Edit" on_press=edit/>
                     <IconButton
                         icon=Icon::Trash
                         label="Take back"
-                        on_press=move || dispatch.agent(UserEvent::Unsay { id })
+                        on_press=move || dispatch.agent(Command::Unsay { id })
                     />
                 }
             >
-                <textarea aria-label="Words that wait" rows="2" autofocus=true bind:value=draft on:keydown=on_key></textarea>
+                <textarea aria-label="Words that wait" rows="2" use:autofocus bind:value=draft on:keydown=on_key></textarea>
                 <button type="button" class="small" on:click=move |_| save()>"Keep"</button>
             </Show>
         </li>

@@ -3,48 +3,48 @@
 use std::time::Duration;
 
 use agent::record::Entry;
+use leptos::context::Provider;
 use leptos::ev;
 use leptos::prelude::*;
 
+use super::components::{Icon, IconButton};
 use super::conversation::Transcript;
-use super::kit::{Icon, IconButton};
 use super::local::{Local, Panel, use_local};
 use super::timeline::Timeline;
-use super::{Dispatch, PageState, Wish, use_dispatch, use_page};
-use crate::film::Film;
+use super::{Dispatch, PageCommand, PageState, use_dispatch, use_page};
 use crate::format;
-use crate::view::{View, effect, view};
+use crate::replay;
 
-/// How often the film moves.
+/// How often the replay moves.
 const FRAME: Duration = Duration::from_millis(50);
 const FRAME_MS: u64 = 50;
 const SPEEDS: [u64; 3] = [1, 4, 16];
 
 /// Stands in the place of the conversation and the timeline.
 #[component]
-pub fn Replay(log: Vec<Entry>) -> View {
+pub fn Replay(log: Vec<Entry>) -> impl IntoView {
     let outer = use_page();
-    let wishes = use_dispatch();
+    let commands = use_dispatch();
     let local = use_local();
     let page = PageState::new();
     page.sessions.set(outer.sessions.get_untracked());
     // Whoever watches changes nothing.
-    let dispatch = Dispatch::new(move |wish| {
-        if matches!(wish, Wish::ShowCall(_) | Wish::Export) {
-            wishes.send(wish);
+    let dispatch = Dispatch::new(move |command| {
+        if matches!(command, PageCommand::ShowCall(_) | PageCommand::Export) {
+            commands.send(command);
         }
     });
-    let film = StoredValue::new_local(Film::new(log));
-    let length = film.with_value(Film::length);
+    let replay = StoredValue::new_local(replay::Replay::new(log));
+    let length = replay.with_value(replay::Replay::length);
     let position = RwSignal::new(0);
     let plays = RwSignal::new(true);
     let speed = RwSignal::new(SPEEDS[0]);
-    let clock = RwSignal::new(film.with_value(|film| film.time(0)));
+    let clock = RwSignal::new(replay.with_value(|replay| replay.time(0)));
 
-    effect(move |_| {
+    Effect::new(move |_| {
         let position = position.get();
-        film.update_value(|film| page.take_in(film.seek(position)));
-        clock.set(film.with_value(|film| film.time(position)));
+        replay.update_value(|replay| page.take_in(replay.seek(position)));
+        clock.set(replay.with_value(|replay| replay.time(position)));
     });
     let step = move || {
         if plays.get_untracked() {
@@ -82,12 +82,10 @@ pub fn Replay(log: Vec<Entry>) -> View {
             </button>
         }
     });
-    let below = Owner::new();
-    below.with(|| {
-        provide_context(page);
-        provide_context(dispatch);
-        provide_context(Local { now: clock, ..local });
-        view! {
+    view! {
+        <Provider value=page>
+        <Provider value=dispatch>
+        <Provider value=Local { now: clock, ..local }>
             <main
             class="conversation"
             id=Panel::Conversation.as_str()
@@ -97,7 +95,7 @@ pub fn Replay(log: Vec<Entry>) -> View {
         >
             <Transcript/>
             <div class="foot">
-                <div class="film" role="group" aria-label="Replay">
+                <div class="replay" role="group" aria-label="Replay">
                     <button type="button" on:click=press>
                         {move || if plays.get() { "Pause" } else { "Play" }}
                     </button>
@@ -120,6 +118,8 @@ pub fn Replay(log: Vec<Entry>) -> View {
             </div>
         </main>
         <Timeline replays=true/>
-        }
-    })
+        </Provider>
+        </Provider>
+        </Provider>
+    }
 }

@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::view::{LinkView, Tone};
 use leptos::ev;
 use leptos::prelude::*;
 
-use super::kit::{Glyph, Icon, IconButton};
-use super::slips::tone_str;
-use super::{Wish, use_dispatch, use_page};
+use super::components::{Icon, IconButton, IconView};
+use super::focus::autofocus;
+use super::notices::tone_str;
+use super::{PageCommand, use_dispatch, use_page};
 use crate::state::{Ownership, Toast};
-use crate::view::{View, memo, view};
 
 /// How long a toast shows; bad news stay until they are closed.
 const SHOWN_FOR: Duration = Duration::from_secs(7);
 
 /// The screen of a browser that the runner does not know.
 #[component]
-pub fn Unpaired(reason: String) -> View {
+pub fn Unpaired(reason: String) -> impl IntoView {
     let dispatch = use_dispatch();
     let reason = (!reason.is_empty()).then_some(view! { <p class="reason" role="alert">{reason}</p> });
     let code = RwSignal::new(String::new());
@@ -26,13 +26,13 @@ pub fn Unpaired(reason: String) -> View {
         event.prevent_default();
         let code = code.get_untracked().trim().to_owned();
         if !code.is_empty() {
-            dispatch.send(Wish::SubmitPairing(code));
+            dispatch.send(PageCommand::SubmitPairing(code));
         }
     };
     view! {
         <main class="unpaired">
             <section>
-                <h1><Glyph icon=Icon::Mark/>"Meanwhile"</h1>
+                <h1><IconView icon=Icon::Mark/>"Meanwhile"</h1>
                 <h2>"This browser is not paired with the runner"</h2>
                 {reason}
                 <p>
@@ -46,7 +46,7 @@ pub fn Unpaired(reason: String) -> View {
                         <input
                             id="code"
                             type="text"
-                            autofocus=true
+                            use:autofocus
                             autocomplete="off"
                             spellcheck="false"
                             placeholder="http://127.0.0.1:8757/#pair=…"
@@ -63,11 +63,11 @@ pub fn Unpaired(reason: String) -> View {
 
 /// What one must know before one goes on.
 #[component]
-pub fn Banners() -> View {
+pub fn Banners() -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
     let follows = move || page.ownership.with(|ownership| *ownership == Ownership::Following);
-    let trouble = memo(move || {
+    let trouble = Memo::new(move |_| {
         let unreadable = page.ownership.with(|ownership| match ownership {
             Ownership::Unreadable { reason } => Some(format!("This session cannot be read: {reason}")),
             Ownership::Starting | Ownership::Driving | Ownership::Following | Ownership::Unpaired { .. } => {
@@ -80,7 +80,7 @@ pub fn Banners() -> View {
             unsaved.map(|reason| format!("This session is not saved, and a reload would lose it: {reason}"))
         })
     });
-    let stranger = memo(move || {
+    let stranger = Memo::new(move |_| {
         page.status.with(|status| match &status.link {
             LinkView::Stranger { reason, .. } => Some(reason.clone()),
             LinkView::Down { .. }
@@ -96,19 +96,19 @@ pub fn Banners() -> View {
             {move || stranger.get().map(|reason| view! {
                 <div class="banner" data-tone="warn" role="alert">
                     <p>{reason}</p>
-                    <button type="button" on:click=move |_| dispatch.agent(UserEvent::Reconnect)>"Try again"</button>
+                    <button type="button" on:click=move |_| dispatch.agent(Command::Reconnect)>"Try again"</button>
                 </div>
             })}
             <Show when=follows>
                 <div class="banner" data-tone="plain" role="status">
                     <p>"Another tab drives this session; this one shows the same."</p>
-                    <button type="button" on:click=move |_| dispatch.send(Wish::TakeOver)>"Take over"</button>
+                    <button type="button" on:click=move |_| dispatch.send(PageCommand::TakeOver)>"Take over"</button>
                 </div>
             </Show>
             {move || trouble.get().map(|words| view! {
                 <div class="banner" data-tone="warn" role="alert">
                     <p>{words}</p>
-                    <button type="button" on:click=move |_| dispatch.send(Wish::Export)>"Export it"</button>
+                    <button type="button" on:click=move |_| dispatch.send(PageCommand::Export)>"Export it"</button>
                 </div>
             })}
         </div>
@@ -117,7 +117,7 @@ pub fn Banners() -> View {
 
 /// Things said in passing.
 #[component]
-pub fn Toasts() -> View {
+pub fn Toasts() -> impl IntoView {
     let page = use_page();
     view! {
         <div class="toasts" role="status" aria-live="polite">
@@ -129,7 +129,7 @@ pub fn Toasts() -> View {
 }
 
 #[component]
-fn ToastView(toast: Toast) -> View {
+fn ToastView(toast: Toast) -> impl IntoView {
     let page = use_page();
     let close = move || {
         // The page may be gone by the time it fires.

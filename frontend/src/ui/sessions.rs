@@ -5,12 +5,12 @@ use leptos::ev;
 use leptos::prelude::*;
 use shared::SessionId;
 
-use super::kit::{Icon, IconButton};
+use super::components::{Icon, IconButton};
+use super::focus::{autofocus, autoselect, kept, while_shown};
 use super::local::{Panel, use_local};
-use super::{Wish, dom, use_dispatch, use_page};
+use super::{PageCommand, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::Sessions;
-use crate::view::{NodeRef, Says, View, effect, view};
 
 /// From how many sessions on there is a search.
 const SEARCH_FROM: usize = 9;
@@ -19,18 +19,18 @@ const RECENT_MS: u64 = 24 * 3_600_000;
 
 /// The panel at the left.
 #[component]
-pub fn SessionsPanel() -> View {
+pub fn SessionsPanel() -> impl IntoView {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
     let search = RwSignal::new(String::new());
     let many = move || page.sessions.with(|sessions| sessions.list.len() >= SEARCH_FROM);
     let workspace = move || page.status.with(|status| status.workspace.clone());
-    let groups = move || {
+    let groups = Memo::new(move |_| {
         let words = if many() { search.get() } else { String::new() };
         let now = local.now.get_untracked().0;
-        page.sessions.with(|sessions| workspace.with(|workspace| grouped(sessions, workspace, &words, now)))
-    };
+        page.sessions.with(|sessions| grouped(sessions, &workspace(), &words, now))
+    });
     let here = Signal::derive(move || groups.with(|groups| groups.0.clone()));
     let earlier = Signal::derive(move || groups.with(|groups| groups.1.clone()));
     view! {
@@ -47,7 +47,7 @@ pub fn SessionsPanel() -> View {
                 aria-keyshortcuts="Control+J"
                 on:click=move |_| {
                     local.panel.set(Panel::Conversation);
-                    dispatch.send(Wish::NewSession);
+                    dispatch.send(PageCommand::NewSession);
                 }
             >
                 "New session" <kbd>"Ctrl J"</kbd>
@@ -68,7 +68,7 @@ pub fn SessionsPanel() -> View {
 }
 
 #[component]
-fn Footer() -> View {
+fn Footer() -> impl IntoView {
     let page = use_page();
     let host = window().location().host().unwrap_or_default();
     // A tab has a connection for each session that it keeps at work; told are those of others.
@@ -89,12 +89,12 @@ fn Footer() -> View {
 }
 
 #[component]
-fn Group(#[prop(into)] title: String, sessions: Signal<Vec<SessionSummary>>) -> View {
+fn Group(#[prop(into)] title: String, sessions: Signal<Vec<SessionSummary>>) -> impl IntoView {
     view! {
         <Show when=move || !sessions.with(Vec::is_empty)>
             <h2>{title.clone()}</h2>
             <ul>
-                <For each=move || sessions.get() key=|session| session.session let(session)>
+                <For each=kept(move || sessions.get()) key=|session| session.session let(session)>
                     <Item id=session.session/>
                 </For>
             </ul>
@@ -110,13 +110,13 @@ enum Editing {
 }
 
 #[component]
-fn Item(id: SessionId) -> View {
+fn Item(id: SessionId) -> impl IntoView {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
-    let session = move || {
+    let session = Memo::new(move |_| {
         page.sessions.with(|sessions| sessions.list.iter().find(|session| session.session == id).cloned())
-    };
+    });
     let is_current = move || page.sessions.with(|sessions| sessions.current == Some(id));
     let elsewhere = move || page.sessions.with(|sessions| sessions.elsewhere.contains(&id));
     let title = move || session.with(|session| session.as_ref().map_or_else(String::new, title_of));
@@ -128,13 +128,6 @@ fn Item(id: SessionId) -> View {
     };
     let editing = RwSignal::new(Editing::No);
     let draft = RwSignal::new(String::new());
-    let field = NodeRef::<web_sys::HtmlInputElement>::new();
-    effect(move |_| {
-        if let Some(field) = field.get() {
-            dom::focus(&field);
-            field.select();
-        }
-    });
     let rename = move || {
         draft.set(
             session.with_untracked(|session| session.as_ref().map_or_else(String::new, |s| s.title.clone())),
@@ -144,38 +137,39 @@ fn Item(id: SessionId) -> View {
     let save = move || {
         if editing.try_get_untracked() == Some(Editing::Title) {
             editing.set(Editing::No);
-            dispatch.send(Wish::RenameSession(id, draft.get_untracked().trim().to_owned()));
+            dispatch.send(PageCommand::RenameSession(id, draft.get_untracked().trim().to_owned()));
         }
     };
     let open = move |_| {
         local.panel.set(Panel::Conversation);
-        if !is_current.get_untracked() {
-            dispatch.send(Wish::OpenSession(id));
+        if !untrack(is_current) {
+            dispatch.send(PageCommand::OpenSession(id));
         }
     };
     let mark = move || {
         session.with(|session| {
             let session = session.as_ref()?;
             // What the eye reads in a word or a number, and what is said with it.
-            let (kind, words, unseen) = if session.asks {
+            let (kind, words, spoken) = if session.asks {
                 ("asks", "asks".to_owned(), " for your approval")
             } else if session.running > 0 {
                 ("count", session.running.to_string(), " running")
             } else {
                 ("time", dom::day_or_time(session.updated, local.now.get_untracked()), " last used")
             };
-            Some(view! { <small data-kind=kind>{words}<span class="unseen">{unseen}</span></small> })
+            Some(view! { <small data-kind=kind>{words}<span class="sr-only">{spoken}</span></small> })
         })
     };
     let running = move || session.with(|session| session.as_ref().map_or(0, |session| session.running));
-    let shows = move || match editing.get() {
+    move || {
+        match editing.get() {
         Editing::No => view! {
-            <li data-current=move || is_current.get().then_some("")>
+            <li data-current=move || is_current().then_some("")>
                 <button
                     type="button"
                     class="item"
                     title=title
-                    aria-current=move || is_current.get().then_some("true")
+                    aria-current=move || is_current().then_some("true")
                     on:click=open
                     on:dblclick=move |_| rename()
                 >
@@ -195,16 +189,17 @@ fn Item(id: SessionId) -> View {
                     />
                 </span>
             </li>
-        },
+        }
+        .into_any(),
         Editing::Title => view! {
             <li class="editing">
                 <input
                     type="text"
                     aria-label="The session's title"
                     maxlength="200"
-                    node_ref=field
+                    use:autoselect
                     bind:value=draft
-                    on:blur=move |_| save()
+                    on:blur=while_shown(move |_| save())
                     on:keydown=move |event: ev::KeyboardEvent| match event.key().as_str() {
                         _ if dom::composes(&event) => {}
                         "Enter" => save(),
@@ -216,7 +211,8 @@ fn Item(id: SessionId) -> View {
                     }
                 />
             </li>
-        },
+        }
+        .into_any(),
         Editing::Delete => view! {
             <li class="editing" role="alertdialog" aria-label="Delete this session?">
                 <p>
@@ -224,13 +220,14 @@ fn Item(id: SessionId) -> View {
                     {move || (running() > 0).then(|| format!(" Its {} will go on.", format::count(running() as usize, "running task")))}
                 </p>
                 <div class="answers">
-                    <button type="button" class="danger small" on:click=move |_| dispatch.send(Wish::DeleteSession(id))>"Delete"</button>
-                    <button type="button" class="small" autofocus=true on:click=move |_| editing.set(Editing::No)>"Keep"</button>
+                    <button type="button" class="danger small" on:click=move |_| dispatch.send(PageCommand::DeleteSession(id))>"Delete"</button>
+                    <button type="button" class="small" use:autofocus on:click=move |_| editing.set(Editing::No)>"Keep"</button>
                 </div>
             </li>
-        },
-    };
-    view! { {shows} }
+        }
+        .into_any(),
+    }
+    }
 }
 
 fn title_of(session: &SessionSummary) -> String {
@@ -252,7 +249,7 @@ fn grouped(
         .cloned()
         .collect();
     // New ones stand first and stay where they are while they work: nothing jumps under the pointer.
-    list.sort_by(|a, b| b.created.cmp(&a.created));
+    list.sort_by_key(|session| std::cmp::Reverse(session.created));
     list.into_iter().partition(|session| {
         let is_here = workspace.is_empty() || session.workspace.is_empty() || session.workspace == workspace;
         let is_alive = session.running > 0 || session.asks || session.busy;

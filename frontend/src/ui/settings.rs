@@ -1,18 +1,17 @@
 //! The settings: the model and the way to it, what needs an approval, what is always allowed, other browsers.
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::settings::{ModelChoice, Provider, Rule, Settings};
 use leptos::ev;
 use leptos::prelude::*;
 use shared::shown;
 
-use super::kit::{CopyButton, Modal};
+use super::components::{CopyButton, Modal};
 use super::local::use_local;
 use super::mode::UsualModePicker;
-use super::{Wish, use_dispatch, use_page};
+use super::{PageCommand, use_dispatch, use_page};
 use crate::format;
 use crate::state::Notifications;
-use crate::view::{Says, View, view};
 
 /// The ids of the models that are known by name, the recommended one first.
 pub(crate) fn known_models() -> Vec<&'static str> {
@@ -49,7 +48,7 @@ const PROVIDERS: [(Provider, &str, &str); 4] = [
 
 /// The dialog.
 #[component]
-pub fn SettingsDialog() -> View {
+pub fn SettingsDialog() -> impl IntoView {
     let local = use_local();
     view! {
         <Modal title="Settings" on_close=move || local.dialog.set(None)>
@@ -72,7 +71,7 @@ impl Change {
     fn with(self, change: impl FnOnce(&mut Settings)) {
         let mut settings = self.0.settings.get_untracked();
         change(&mut settings);
-        self.1.send(Wish::SaveSettings(settings));
+        self.1.send(PageCommand::SaveSettings(settings));
     }
 }
 
@@ -81,11 +80,11 @@ fn use_change() -> Change {
 }
 
 #[component]
-fn ModelSettings() -> View {
+fn ModelSettings() -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
     let change = use_change();
-    let provider = move || page.settings.with(|settings| settings.model.provider);
+    let provider = Memo::new(move |_| page.settings.with(|settings| settings.model.provider));
     let model = move || page.settings.with(|settings| settings.model.model.clone());
     let has_key = move || page.settings.with(|settings| settings.has_key);
     let relay = move || page.status.with(|status| !status.relay.is_empty());
@@ -122,14 +121,14 @@ fn ModelSettings() -> View {
         event.prevent_default();
         let typed = key.get_untracked().trim().to_owned();
         if !typed.is_empty() {
-            dispatch.send(Wish::SetKey(typed));
+            dispatch.send(PageCommand::SetKey(typed));
             key.set(String::new());
         }
     };
     let models = agent::prices::TABLE
         .iter()
         .map(|row| view! { <option value=row.id>{row.label}</option> })
-        .collect::<Vec<View>>();
+        .collect_view();
     view! {
         <fieldset>
             <legend>"Model"</legend>
@@ -142,7 +141,7 @@ fn ModelSettings() -> View {
                         list="models"
                         spellcheck="false"
                         autocomplete="off"
-                        prop:value=move || model.get()
+                        prop:value=model
                         on:change=move |event| {
                             let model = event_target_value(&event).trim().to_owned();
                             change.with(|settings| settings.model.model = model);
@@ -164,7 +163,7 @@ fn ModelSettings() -> View {
                         />
                         <button type="submit" disabled=move || key.with(|key| key.trim().is_empty())>"Keep"</button>
                         <Show when=has_key>
-                            <button type="button" class="quiet" on:click=move |_| dispatch.send(Wish::ForgetKey)>"Forget it"</button>
+                            <button type="button" class="quiet" on:click=move |_| dispatch.send(PageCommand::ForgetKey)>"Forget it"</button>
                         </Show>
                     </div>
                 </form>
@@ -186,10 +185,10 @@ fn ModelSettings() -> View {
 }
 
 #[component]
-fn ApprovalSettings() -> View {
+fn ApprovalSettings() -> impl IntoView {
     let page = use_page();
     let change = use_change();
-    let rules = move || page.settings.with(|settings| settings.rules.clone());
+    let rules = Memo::new(move |_| page.settings.with(|settings| settings.rules.clone()));
     view! {
         <fieldset>
             <legend>"Approvals"</legend>
@@ -218,7 +217,7 @@ fn ApprovalSettings() -> View {
     }
 }
 
-fn rule_words(rule: &Rule) -> View {
+fn rule_words(rule: &Rule) -> impl IntoView + use<> {
     let (words, code, workspace) = match rule {
         Rule::Exact { command, workspace } => ("", Some(shown::line(command)), workspace),
         Rule::Prefix { words, workspace } => ("", Some(format!("{} …", words.join(" "))), workspace),
@@ -234,7 +233,7 @@ fn rule_words(rule: &Rule) -> View {
 }
 
 #[component]
-fn WakeSettings() -> View {
+fn WakeSettings() -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
     let change = use_change();
@@ -259,13 +258,13 @@ fn WakeSettings() -> View {
             <p class="row">
                 {move || match page.notifications.get() {
                     Notifications::Ask => view! {
-                        <button type="button" on:click=move |_| dispatch.send(Wish::AllowNotifications)>"Allow notifications"</button>
+                        <button type="button" on:click=move |_| dispatch.send(PageCommand::AllowNotifications)>"Allow notifications"</button>
                         <small>" while this tab is hidden, when the agent is done or asks"</small>
                     }
-                    ,
-                    Notifications::Granted => view! { "Notifications are allowed: they come while this tab is hidden." },
-                    Notifications::Denied => view! { "The browser refuses notifications for this address; its site settings can change that." },
-                    Notifications::Unsupported => view! { "This browser has no notifications." },
+                    .into_any(),
+                    Notifications::Granted => "Notifications are allowed: they come while this tab is hidden.".into_any(),
+                    Notifications::Denied => "The browser refuses notifications for this address; its site settings can change that.".into_any(),
+                    Notifications::Unsupported => "This browser has no notifications.".into_any(),
                 }}
             </p>
         </fieldset>
@@ -273,7 +272,7 @@ fn WakeSettings() -> View {
 }
 
 #[component]
-fn PairSettings() -> View {
+fn PairSettings() -> impl IntoView {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
@@ -281,7 +280,7 @@ fn PairSettings() -> View {
         <fieldset>
             <legend>"Other browsers"</legend>
             <p class="row">
-                <button type="button" on:click=move |_| dispatch.agent(UserEvent::Pair)>"Pair another browser"</button>
+                <button type="button" on:click=move |_| dispatch.agent(Command::Pair)>"Pair another browser"</button>
                 <small>" makes a link that works once"</small>
             </p>
             {move || page.pair_link.get().map(|link| {

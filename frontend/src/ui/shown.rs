@@ -3,19 +3,16 @@
 use leptos::prelude::*;
 use shared::shown::{Piece, pieces};
 
-use crate::view::{View, view};
-
 /// The text, in pieces.
 #[component]
-pub fn Shown(text: Signal<String>) -> View {
-    let drawn = move || {
+pub fn Shown(text: Signal<String>) -> impl IntoView {
+    move || {
         let pieces = text.with(|text| pieces(text));
         let draw = |piece| match piece {
-            Piece::Text(text) => view! { {text} },
-            Piece::Sign(escape) => view! { <mark class="sign">{escape}</mark> },
-            Piece::Blank(words) => view! { <mark class="blank">{words}</mark> },
+            Piece::Text(text) => text.into_any(),
+            Piece::Sign(escape) => view! { <mark class="sign">{escape}</mark> }.into_any(),
+            Piece::Blank(words) => view! { <mark class="blank">{words}</mark> }.into_any(),
         };
-        pieces.into_iter().map(draw).collect::<Vec<View>>()
-    };
-    view! { {drawn} }
+        pieces.into_iter().map(draw).collect_view()
+    }
 }

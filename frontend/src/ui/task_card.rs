@@ -1,6 +1,6 @@
 //! One task: how it stands, and opened its output and what one can do with it.
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::view::Tone;
 use leptos::ev;
 use leptos::prelude::*;
@@ -8,17 +8,17 @@ use shared::protocol::Sandbox;
 use shared::shown;
 use shared::task::{Party, Task, TaskState};
 
+use super::focus::autofocus;
 use super::local::use_local;
 use super::screen::ScreenView;
-use super::{Wish, dom, use_dispatch, use_page};
-use crate::ansi::Screen;
+use super::{PageCommand, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::TaskHandle;
-use crate::view::{NodeRef, Says, View, effect, memo, view};
+use crate::terminal::Screen;
 
 /// The card.
 #[component]
-pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
+pub fn TaskCard(handle: TaskHandle, own: bool) -> impl IntoView {
     let page = use_page();
     let local = use_local();
     let TaskHandle { id, serial, task, screen } = handle;
@@ -79,13 +79,14 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
     let last = move || shown::line(&task.with(last_words));
     let tone = move || task.with(|task| if task.paused { "paused" } else { tone(&task.state) });
     let prompt = move || task.with(|task| task.waits_for_input && task.is_active());
-    let ports = move || task.with(|task| if task.is_active() { task.ports.clone() } else { Vec::new() });
-    let held = memo(move || task.with(ports_held));
-    let facts = memo(move || task.with(facts));
-    let whose = memo(whose);
+    let ports =
+        Memo::new(move |_| task.with(|task| if task.is_active() { task.ports.clone() } else { Vec::new() }));
+    let held = Memo::new(move |_| task.with(ports_held));
+    let facts = Memo::new(move |_| task.with(facts));
+    let whose = Memo::new(move |_| whose());
     let controls = body.clone();
     view! {
-        <article class="task" id=element data-state=tone data-own=own.then_some("") aria-label=move || command.get()>
+        <article class="task" id=element data-state=tone data-own=own.then_some("") aria-label=command>
             <button
                 type="button"
                 class="open"
@@ -95,10 +96,10 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
                 on:click=toggle
             >
                 <span class="dot" data-state=tone aria-hidden="true"></span>
-                <code class="command">{move || command.get()}</code>
-                <span class="unseen">{move || task.with(unsaid)}</span>
+                <code class="command">{command}</code>
+                <span class="sr-only">{move || task.with(unsaid)}</span>
                 <span class="status">{status}</span>
-                <span class="last">{move || last.get()}</span>
+                <span class="last">{last}</span>
                 <span class="meta">{meta}</span>
             </button>
             {move || whose.get().map(|title| view! { <p class="whose">{title}</p> })}
@@ -115,7 +116,7 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
             <Show when=move || !ports.with(Vec::is_empty)>
                 <p class="whose">
                     "Listens on "
-                    <For each=move || ports.get() key=|port| u64::from(*port) let(port)>
+                    <For each=move || ports.get() key=|port| *port let(port)>
                         <a href=format!("http://127.0.0.1:{port}/") rel="noopener noreferrer" target="_blank">{format!("port {port}")}</a>
                         " "
                     </For>
@@ -125,7 +126,7 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
                 <Show when=is_open>
                     <ScreenView id=id.get_value() serial screen task/>
                     <Actions task screen own/>
-                    <dl class="facts">{move || facts.get().into_iter().map(|(name, what)| view! { <dt>{name}</dt><dd>{what}</dd> }).collect::<Vec<View>>()}</dl>
+                    <dl class="facts">{move || facts.get().into_iter().map(|(name, what)| view! { <dt>{name}</dt><dd>{what}</dd> }).collect_view()}</dl>
                 </Show>
             </div>
         </article>
@@ -133,7 +134,7 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> View {
 }
 
 #[component]
-fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> View {
+fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
     let local = use_local();
@@ -146,18 +147,18 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> View {
     let foreground = move || own && task.with(|task| task.foreground && task.is_active());
     let stop = move |_| {
         asked.set(true);
-        dispatch.agent(UserEvent::StopTask { task: id.get_value() });
+        dispatch.agent(Command::StopTask { task: id.get_value() });
     };
-    let earlier = memo(move || task.with(|task| task.again_of.clone()));
+    let earlier = Memo::new(move |_| task.with(|task| task.again_of.clone()));
     let may_pause = move || task.with(|task| task.state == TaskState::Running);
     let is_paused = move || task.with(|task| task.paused);
     let pause = move |_| {
         let task = id.get_value();
-        let wish =
-            if untrack(is_paused) { UserEvent::ResumeTask { task } } else { UserEvent::PauseTask { task } };
-        dispatch.agent(wish);
+        let command =
+            if untrack(is_paused) { Command::ResumeTask { task } } else { Command::PauseTask { task } };
+        dispatch.agent(command);
     };
-    let stop_label = move || match (asked.get(), is_active.get()) {
+    let stop_label = move || match (asked.get(), is_active()) {
         (false, true) => "Stop",
         (false, false) => "Stop what is left",
         (true, _) => "Kill now",
@@ -177,12 +178,12 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> View {
                 page.toast(tone, words);
             });
         } else {
-            dispatch.send(Wish::CopyLog(id.get_value()));
+            dispatch.send(PageCommand::CopyLog(id.get_value()));
         }
     };
     view! {
         <div class="actions">
-            <Show when=move || is_active.get() || leftovers()>
+            <Show when=move || is_active() || leftovers()>
                 <button type="button" class="quiet small" on:click=stop>{stop_label}</button>
             </Show>
             <Show when=takes_input>
@@ -199,7 +200,7 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> View {
                 <button
                     type="button"
                     class="quiet small"
-                    on:click=move |_| dispatch.agent(UserEvent::Background { task: id.get_value() })
+                    on:click=move |_| dispatch.agent(Command::Background { task: id.get_value() })
                 >
                     "Send to background"
                 </button>
@@ -209,19 +210,19 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> View {
                     {move || if is_paused() { "Resume" } else { "Pause" }}
                 </button>
             </Show>
-            <Show when=move || !is_active.get()>
+            <Show when=move || !is_active()>
                 <button
                     type="button"
                     class="quiet small"
-                    on:click=move |_| dispatch.agent(UserEvent::RunAgain { task: id.get_value() })
+                    on:click=move |_| dispatch.agent(Command::RunAgain { task: id.get_value() })
                 >
                     "Run again"
                 </button>
             </Show>
             <button type="button" class="quiet small" on:click=copy>"Copy"</button>
             <span class="grow"></span>
-            <button type="button" class="quiet small" on:click=move |_| dispatch.send(Wish::SaveLog(id.get_value()))>"Download"</button>
-            <button type="button" class="quiet small" on:click=move |_| dispatch.send(Wish::WholeLog(id.get_value()))>
+            <button type="button" class="quiet small" on:click=move |_| dispatch.send(PageCommand::SaveLog(id.get_value()))>"Download"</button>
+            <button type="button" class="quiet small" on:click=move |_| dispatch.send(PageCommand::WholeLog(id.get_value()))>
                 "Whole log ↗"
             </button>
         </div>
@@ -239,18 +240,12 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> View {
 }
 
 #[component]
-fn InputBox(task: RwSignal<Task>) -> View {
+fn InputBox(task: RwSignal<Task>) -> impl IntoView {
     let dispatch = use_dispatch();
     let text = RwSignal::new(String::new());
-    let field = NodeRef::<web_sys::HtmlInputElement>::new();
-    effect(move |_| {
-        if let Some(field) = field.get() {
-            dom::focus(&field);
-        }
-    });
     let send = move |text: String, eof: bool| {
         let task = task.with_untracked(|task| task.id.clone());
-        dispatch.agent(UserEvent::SendInput { task, text, eof });
+        dispatch.agent(Command::SendInput { task, text, eof });
     };
     view! {
         <form
@@ -261,7 +256,7 @@ fn InputBox(task: RwSignal<Task>) -> View {
                 text.set(String::new());
             }
         >
-            <input type="text" aria-label="A line for its standard input" placeholder="A line of input" autocomplete="off" spellcheck="false" node_ref=field bind:value=text/>
+            <input type="text" aria-label="A line for its standard input" placeholder="A line of input" autocomplete="off" spellcheck="false" use:autofocus bind:value=text/>
             <button type="submit" class="small">"Send"</button>
             <button type="button" class="quiet small" title="End of input" on:click=move |_| send(String::new(), true)>"Close input"</button>
         </form>

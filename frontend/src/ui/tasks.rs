@@ -1,24 +1,24 @@
 //! What runs meanwhile: all tasks of the runner, this session's first.
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use leptos::prelude::*;
 use shared::{SessionId, TaskId};
 use std::collections::BTreeSet;
 
+use super::focus::kept;
 use super::local::{Panel, use_local};
 use super::task_card::TaskCard;
 use super::{use_dispatch, use_page};
 use crate::state::TaskHandle;
-use crate::view::{View, effect, memo, view};
 
 /// The panel at the right.
 #[component]
-pub fn TasksPanel() -> View {
+pub fn TasksPanel() -> impl IntoView {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
-    let current = memo(move || page.sessions.with(|sessions| sessions.current));
-    let order = memo(move || {
+    let current = Memo::new(move |_| page.sessions.with(|sessions| sessions.current));
+    let order = Memo::new(move |_| {
         local.open_tasks.with(|open| page.tasks.with(|tasks| ordered(&listed(tasks, open), current.get())))
     });
     let handles = move |own: bool| {
@@ -31,8 +31,9 @@ pub fn TasksPanel() -> View {
                 .collect::<Vec<_>>()
         })
     };
-    let counts =
-        memo(move || local.open_tasks.with(|open| page.tasks.with(|tasks| counts(&listed(tasks, open)))));
+    let counts = Memo::new(move |_| {
+        local.open_tasks.with(|open| page.tasks.with(|tasks| counts(&listed(tasks, open))))
+    });
     let own_ended = move || {
         page.tasks.with(|tasks| {
             tasks.iter().any(|handle| {
@@ -41,7 +42,7 @@ pub fn TasksPanel() -> View {
         })
     };
     // A task that someone asked to see is brought into view once it is drawn.
-    effect(move |_| {
+    Effect::new(move |_| {
         if let Some((task, _)) = local.focus_task.get() {
             request_animation_frame(move || {
                 if let Some(card) = document().get_element_by_id(&format!("task-{task}")) {
@@ -71,7 +72,7 @@ pub fn TasksPanel() -> View {
                         type="button"
                         class="quiet small"
                         title="Forget this session's ended tasks and their output"
-                        on:click=move |_| dispatch.agent(UserEvent::ClearTasks)
+                        on:click=move |_| dispatch.agent(Command::ClearTasks)
                     >
                         "Clear ended"
                     </button>
@@ -80,13 +81,13 @@ pub fn TasksPanel() -> View {
             <Show when=move || order.with(|(mine, theirs)| mine.is_empty() && theirs.is_empty())>
                 <p class="none">"Nothing runs in the background. Tasks stand here with their output while the agent goes on."</p>
             </Show>
-            <For each=move || handles(true) key=|handle| handle.serial let(handle)>
+            <For each=kept(move || handles(true)) key=|handle| handle.serial let(handle)>
                 <TaskCard handle own=true/>
             </For>
             <Show when=move || order.with(|(_, theirs)| !theirs.is_empty())>
                 <h3>"Of other sessions"</h3>
             </Show>
-            <For each=move || handles(false) key=|handle| handle.serial let(handle)>
+            <For each=kept(move || handles(false)) key=|handle| handle.serial let(handle)>
                 <TaskCard handle own=false/>
             </For>
         </aside>
@@ -113,7 +114,7 @@ fn ordered(tasks: &[&TaskHandle], current: Option<SessionId>) -> (Vec<u64>, Vec<
             })
         })
         .collect();
-    keys.sort_by(|a, b| a.0.cmp(&b.0));
+    keys.sort_by_key(|key| key.0);
     let (mine, theirs): (Vec<_>, Vec<_>) = keys.into_iter().partition(|(.., own)| *own);
     let serials = |keys: Vec<(_, u64, bool)>| keys.into_iter().map(|(_, serial, _)| serial).collect();
     (serials(mine), serials(theirs))

@@ -4,18 +4,17 @@ pub(crate) mod layout;
 
 use agent::CallId;
 use agent::view::{Lane, Span, Tone};
-use leptos::ev;
 use leptos::prelude::*;
+use leptos::{ev, html};
+use leptos_use::use_resize_observer;
 use std::collections::BTreeMap;
 use wasm_bindgen::JsCast;
-use wasm_bindgen::closure::Closure;
 
 use self::layout::{BAR, Bar, DrainView, LANE, Layout, Window};
 use super::local::{Panel, use_local};
-use super::slips::tone_str;
-use super::{Wish, dom, use_dispatch, use_page};
+use super::notices::tone_str;
+use super::{PageCommand, dom, use_dispatch, use_page};
 use crate::format::{self, tenths};
-use crate::view::{NodeRef, Says, View, effect, memo, view};
 
 /// The stretches that can be chosen.
 const CHOICES: [(&str, Window); 4] = [
@@ -27,22 +26,22 @@ const CHOICES: [(&str, Window); 4] = [
 
 /// The panel at the bottom.
 #[component]
-pub fn Timeline(#[prop(optional)] replays: bool) -> View {
+pub fn Timeline(#[prop(optional)] replays: bool) -> impl IntoView {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
     let window = RwSignal::new(Window::Auto);
     let width = RwSignal::new(800.0);
     let detail = RwSignal::new(None::<String>);
-    let goes_on = memo(move || page.spans.with(|spans| spans.values().any(|span| span.end.is_none())));
-    let laid = memo(move || {
+    let goes_on = Memo::new(move |_| page.spans.with(|spans| spans.values().any(|span| span.end.is_none())));
+    let laid = Memo::new(move |_| {
         // The clock moves the drawing only while something goes on.
         let now = if goes_on.get() { local.now.get() } else { local.now.get_untracked() };
         page.spans.with(|spans| {
             page.drains.with(|drains| layout::layout(spans, drains, window.get(), now.0, width.get()))
         })
     });
-    let drawing = NodeRef::<web_sys::HtmlElement>::new();
+    let drawing = NodeRef::<html::Div>::new();
     watch_width(drawing, width);
 
     let zoom = move |factor: f64, at: Option<f64>| {
@@ -122,7 +121,7 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> View {
                         class="quiet small"
                         title="Play this session again"
                         disabled=is_empty
-                        on:click=move |_| dispatch.send(Wish::Replay)
+                        on:click=move |_| dispatch.send(PageCommand::Replay)
                     >
                         "replay"
                     </button>
@@ -132,7 +131,7 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> View {
                     class="quiet small"
                     title="Save this session as JSON lines"
                     disabled=is_empty
-                    on:click=move |_| dispatch.send(Wish::Export)
+                    on:click=move |_| dispatch.send(PageCommand::Export)
                 >
                     "export"
                 </button>
@@ -144,7 +143,7 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> View {
                     <For each=move || laid.with(|laid| laid.lanes.clone()) key=|lane| lane.task.clone() let(lane)>
                         <li>
                             <button type="button" class="link" title=lane.label.clone() on:click=move |_| local.show_task(&lane.task)>
-                                {lane.label}
+                                {lane.label.clone()}
                             </button>
                         </li>
                     </For>
@@ -160,18 +159,18 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> View {
 }
 
 #[component]
-fn Drawing(laid: Memo<Layout>, width: RwSignal<f64>, detail: RwSignal<Option<String>>) -> View {
+fn Drawing(laid: Memo<Layout>, width: RwSignal<f64>, detail: RwSignal<Option<String>>) -> impl IntoView {
     let grid = move || laid.with(|laid| laid.lines(width.get()));
     let height = move || laid.with(|laid| laid.height);
     let ticks = move || {
         let (ticks, y) = laid.with(|laid| (laid.ticks.clone(), laid.height - 4.0));
         ticks
             .into_iter()
-            .map(|(x, time)| view! { <text x=x + 3.0 y=y>{format::elapsed(time)}</text> })
-            .collect::<Vec<View>>()
+            .map(|(x, time)| view! { <text x=tenths(x + 3.0) y=tenths(y)>{format::elapsed(time)}</text> })
+            .collect_view()
     };
     view! {
-        <svg width=move || width.get() height=height role="group" aria-label="What happened when">
+        <svg width=move || tenths(width.get()) height=move || tenths(height()) role="group" aria-label="What happened when">
             <path class="grid" d=grid></path>
             <g class="ticks" aria-hidden="true">{ticks}</g>
             <g>
@@ -187,7 +186,7 @@ fn Drawing(laid: Memo<Layout>, width: RwSignal<f64>, detail: RwSignal<Option<Str
             {move || laid.with(|laid| laid.now).map(|x| view! {
                 <g class="now" aria-hidden="true">
                     <path d=move || format!("M{} 4V{}", tenths(x), tenths(height() - 4.0))></path>
-                    <text x=move || beside(x, width.get()) y=move || height() - 4.0>"now"</text>
+                    <text x=move || tenths(beside(x, width.get())) y=move || tenths(height() - 4.0)>"now"</text>
                 </g>
             })}
         </svg>
@@ -195,15 +194,15 @@ fn Drawing(laid: Memo<Layout>, width: RwSignal<f64>, detail: RwSignal<Option<Str
 }
 
 #[component]
-fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> View {
+fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> impl IntoView {
     let page = use_page();
     let local = use_local();
     // What a bar shows hangs on the bar alone: all of what is drawn is many, and changes with every tick.
-    let bar = memo(move || laid.with(|laid| laid.bars.get(&id).cloned()));
+    let bar = Memo::new(move |_| laid.with(|laid| laid.bars.get(&id).cloned()));
     let of = move |what: fn(&Bar) -> f64| {
         bar.with(|bar| bar.as_ref().map_or_else(String::new, |bar| tenths(what(bar))))
     };
-    let span = memo(move || page.spans.with(|spans| spans.get(&id).cloned()));
+    let span = Memo::new(move |_| page.spans.with(|spans| spans.get(&id).cloned()));
     let says = move |now: Option<u64>| {
         span.with(|span| span.as_ref().map(|span| in_words(span, now))).unwrap_or_default()
     };
@@ -230,7 +229,7 @@ fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> Vie
             x=move || of(|bar| bar.x)
             y=move || of(|bar| bar.y)
             width=move || of(|bar| bar.width)
-            height=BAR
+            height=tenths(BAR)
             rx="3"
             on:pointerenter=move |_| detail.set(Some(words()))
             on:pointerleave=move |_| detail.set(None)
@@ -287,9 +286,9 @@ fn in_words(span: &Span, now: Option<u64>) -> String {
 }
 
 #[component]
-fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> View {
+fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> impl IntoView {
     let dispatch = use_dispatch();
-    let drain = move || laid.with(|laid| laid.drains.get(&call).cloned());
+    let drain = Memo::new(move |_| laid.with(|laid| laid.drains.get(&call).cloned()));
     let text = move |what: fn(&DrainView) -> String| {
         drain.with(|drain| drain.as_ref().map(what).unwrap_or_default())
     };
@@ -297,7 +296,7 @@ fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>)
         let count = drain.with(|drain| drain.as_ref().map_or(0, |drain| drain.count));
         format!("{} went into call {}; press to see its messages", format::count(count, "result"), call.0)
     };
-    let show = move || dispatch.send(Wish::ShowCall(call));
+    let show = move || dispatch.send(PageCommand::ShowCall(call));
     view! {
         <g
             class="drain mark"
@@ -318,7 +317,7 @@ fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>)
         >
             <path d=move || text(|drain| drain.path.clone())></path>
             <circle cx=move || text(|drain| tenths(drain.x)) cy=move || text(|drain| tenths(drain.y)) r="4"></circle>
-            <text x=move || text(|drain| tenths(drain.x + 6.0)) y=LANE - 13.0>
+            <text x=move || text(|drain| tenths(drain.x + 6.0)) y=tenths(LANE - 13.0)>
                 {move || text(|drain| if drain.says { format!("{} drained", drain.count) } else { String::new() })}
             </text>
         </g>
@@ -326,22 +325,12 @@ fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>)
 }
 
 /// Keeps `width` at the width of the element.
-fn watch_width(node: NodeRef<web_sys::HtmlElement>, width: RwSignal<f64>) {
-    effect(move |_| {
-        let Some(element) = node.get() else { return };
-        let observed = element.clone();
-        let measure = Closure::<dyn FnMut()>::new(move || {
-            let new = f64::from(element.client_width()).max(60.0);
-            if width.try_get_untracked().is_some_and(|old| (old - new).abs() > 0.5) {
-                width.set(new);
-            }
-        });
-        if let Ok(observer) = web_sys::ResizeObserver::new(measure.as_ref().unchecked_ref()) {
-            observer.observe(&observed);
-            let guard = StoredValue::new_local((observer, measure));
-            on_cleanup(move || {
-                guard.try_update_value(|(observer, _)| observer.disconnect());
-            });
+fn watch_width(node: NodeRef<html::Div>, width: RwSignal<f64>) {
+    use_resize_observer(node, move |_, _| {
+        let Some(Some(element)) = node.try_get_untracked() else { return };
+        let new = f64::from(element.client_width()).max(60.0);
+        if width.try_get_untracked().is_some_and(|old| (old - new).abs() > 0.5) {
+            width.set(new);
         }
     });
 }

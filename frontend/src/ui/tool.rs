@@ -1,29 +1,28 @@
 //! A tool use: its card, the diff and output it shows, and the approval it may wait for.
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::view::{Lane, Tone, ToolCard, ToolState};
 use leptos::prelude::*;
 use shared::task::Task;
 use shared::{TaskId, shown};
 
 use super::approval::Approval;
+use super::components::ShowAll;
+use super::diff::Diff;
 use super::local::use_local;
 use super::screen::ScreenView;
 use super::{task_card, use_dispatch, use_page};
 use crate::format;
 use crate::state::PageState;
-use crate::view::{Says, View, memo, view};
 
 /// Lines of output that show before one asks for all.
 const PREVIEW: usize = 8;
 /// The most bytes that show of arguments which are being written.
 const INPUT_SHOWN: usize = 4 * 1024;
-/// Lines of a diff that show before one asks for all.
-const DIFF_PREVIEW: usize = 24;
 
 /// A tool use in the conversation.
 #[component]
-pub fn ToolRow(card: RwSignal<ToolCard>) -> View {
+pub fn ToolRow(card: RwSignal<ToolCard>) -> impl IntoView {
     let asks = move || card.with(|card| matches!(card.state, ToolState::Asks { .. }));
     view! {
         <Show when=asks fallback=move || view! { <Card card/> }>
@@ -99,12 +98,12 @@ enum Part {
 }
 
 #[component]
-fn Card(card: RwSignal<ToolCard>) -> View {
+fn Card(card: RwSignal<ToolCard>) -> impl IntoView {
     let page = use_page();
     let local = use_local();
     let dispatch = use_dispatch();
     let state = move || card.with(state_str);
-    let head = move || card.with(|card| (card.name.clone(), card.subject.clone()));
+    let head = Memo::new(move |_| card.with(|card| (card.name.clone(), card.subject.clone())));
     let task = move || card.with(|card| card.task.clone());
     let to_background = move || {
         card.with(|card| match card.state {
@@ -118,9 +117,9 @@ fn Card(card: RwSignal<ToolCard>) -> View {
             | ToolState::Skipped => None,
         })
     };
-    let stands = memo(move || card.with(left_alone).map(|task| standing(page, &task)));
-    let moved = move || state.get() == "moved";
-    let moved_and_runs = memo(move || {
+    let stands = Memo::new(move |_| card.with(left_alone).map(|task| standing(page, &task)));
+    let moved = move || state() == "moved";
+    let moved_and_runs = Memo::new(move |_| {
         let runs = stands.with(|stands| stands.as_ref().is_some_and(|stands| stands.runs_here));
         card.with(|card| card.task.clone()).filter(|_| runs && moved())
     });
@@ -130,14 +129,14 @@ fn Card(card: RwSignal<ToolCard>) -> View {
             Some("good") => "done",
             Some("bad") => "failed",
             Some(tone) => tone,
-            None => state.get(),
+            None => state(),
         })
     };
-    let parts = move || card.with(parts);
+    let parts = Memo::new(move |_| card.with(parts));
     let all = RwSignal::new(false);
     let whole = RwSignal::new(false);
     let quiet = card.with_untracked(|card| !matches!(card.name.as_str(), "bash" | "check_background"));
-    let hides = move || quiet && state.get() == "done" && parts.with(|parts| parts.contains(&Part::Output));
+    let hides = move || quiet && state() == "done" && parts.with(|parts| parts.contains(&Part::Output));
     let time = move || {
         card.with(|card| match (card.started, card.ended) {
             (Some(start), Some(end)) if !moved() => Some(format::took(end.since(start))),
@@ -165,7 +164,7 @@ fn Card(card: RwSignal<ToolCard>) -> View {
             .join(" · ")
     };
     view! {
-        <article class="tool" data-state=move || state.get() data-task=move || stands.with(|stands| stands.as_ref().map(|stands| stands.tone)) aria-label=move || head.with(|(name, subject)| format!("{name} {}", shown::block(subject)))>
+        <article class="tool" data-state=state data-task=move || stands.with(|stands| stands.as_ref().map(|stands| stands.tone)) aria-label=move || head.with(|(name, subject)| format!("{name} {}", shown::block(subject)))>
             <header>
                 <span class="dot" aria-hidden="true"></span>
                 <span class="name">{move || head.with(|(name, _)| name.clone())}</span>
@@ -182,13 +181,14 @@ fn Card(card: RwSignal<ToolCard>) -> View {
                                 <code>{text}</code>
                             </button>
                         }
+                        .into_any()
                     } else {
-                        view! { <code class="subject">{text}</code> }
+                        view! { <code class="subject">{text}</code> }.into_any()
                     }
                 }}
-                <span class="unseen">{spoken}</span>
+                <span class="sr-only">{spoken}</span>
                 <span class="result">{result}</span>
-                {move || task.get().map(|task| view! { <TaskLink task/> })}
+                {move || task().map(|task| view! { <TaskLink task/> })}
                 <Show when=hides>
                     <button
                         type="button"
@@ -203,7 +203,7 @@ fn Card(card: RwSignal<ToolCard>) -> View {
                     <button
                         type="button"
                         class="small"
-                        on:click=move |_| dispatch.agent(UserEvent::Background { task: task.clone() })
+                        on:click=move |_| dispatch.agent(Command::Background { task: task.clone() })
                     >
                         "Send to background"
                     </button>
@@ -212,7 +212,7 @@ fn Card(card: RwSignal<ToolCard>) -> View {
                     <button
                         type="button"
                         class="small"
-                        on:click=move |_| dispatch.agent(UserEvent::StopTask { task: task.clone() })
+                        on:click=move |_| dispatch.agent(Command::StopTask { task: task.clone() })
                     >
                         "Stop"
                     </button>
@@ -221,12 +221,12 @@ fn Card(card: RwSignal<ToolCard>) -> View {
             <Live watched=moved_and_runs/>
             <For each=move || parts.get() key=|part| part.clone() as u64 let(part)>
                 {match part {
-                    Part::Diff => view! { <Diff diff=Signal::derive(move || card.with(|card| card.diff.clone()))/> },
-                    Part::Output => view! { <Output card quiet all/> },
+                    Part::Diff => view! { <Diff diff=Signal::derive(move || card.with(|card| card.diff.clone()))/> }.into_any(),
+                    Part::Output => view! { <Output card quiet all/> }.into_any(),
                     Part::Input => view! {
                         <pre class="output" tabindex="0">{move || card.with(|card| input_end(&card.input))}</pre>
                     }
-                    ,
+                    .into_any(),
                 }}
             </For>
         </article>
@@ -267,20 +267,19 @@ fn parts(card: &ToolCard) -> Vec<Part> {
 
 /// The output of a task that was seen running here. It stays when the task ends.
 #[component]
-fn Live(watched: Memo<Option<TaskId>>) -> View {
+fn Live(watched: Memo<Option<TaskId>>) -> impl IntoView {
     let page = use_page();
     let task =
         Memo::new(move |before: Option<&Option<TaskId>>| before.cloned().flatten().or_else(|| watched.get()));
-    let shows = move || {
+    move || {
         let handle = task.get().and_then(|task| untrack(|| page.task(&task)))?;
         let (screen, task) = (RwSignal::from(handle.screen), RwSignal::<Task>::from(handle.task));
         Some(view! { <ScreenView id=handle.id serial=handle.serial screen task/> })
-    };
-    view! { {shows} }
+    }
 }
 
 #[component]
-fn TaskLink(task: TaskId) -> View {
+fn TaskLink(task: TaskId) -> impl IntoView {
     let local = use_local();
     let label = format!("task {task} ↗");
     view! {
@@ -290,47 +289,10 @@ fn TaskLink(task: TaskId) -> View {
     }
 }
 
-/// A unified diff, coloured. `whole`: not its beginning alone.
-#[component]
-pub fn Diff(diff: Signal<String>, #[prop(optional)] whole: bool) -> View {
-    let all = RwSignal::new(whole);
-    let total = memo(move || diff.with(|diff| diff_lines(diff).count()));
-    let lines = move || {
-        let limit = if all.get() { usize::MAX } else { DIFF_PREVIEW };
-        diff.with(|diff| {
-            diff_lines(diff)
-                .take(limit)
-                .map(|(kind, line)| view! { <span class="line" data-kind=kind>{format!("{}\n", shown::block(line))}</span> })
-                .collect::<Vec<View>>()
-        })
-    };
-    view! {
-        <pre class="diff" tabindex="0" aria-label="Changes">{lines}</pre>
-        <Show when=move || !whole>
-            <More all total preview=DIFF_PREVIEW/>
-        </Show>
-    }
-}
-
-/// The lines of a diff with what each is. The names of the files are left out, since the card's head has them, and so is the place of what is all
-/// there is of a new file.
-fn diff_lines(diff: &str) -> impl Iterator<Item = (&'static str, &str)> {
-    let says_nothing = |line: &str| ["--- ", "+++ ", "@@ -0,0 "].iter().any(|start| line.starts_with(start));
-    diff.lines().filter(move |line| !says_nothing(line)).map(|line| {
-        let kind = match line.as_bytes().first() {
-            Some(b'+') => "added",
-            Some(b'-') => "removed",
-            Some(b'@') => "place",
-            _ => "same",
-        };
-        (kind, line)
-    })
-}
-
 /// What the model read. Quiet output shows only when it is asked for by the button in the card's head.
 #[component]
-fn Output(card: RwSignal<ToolCard>, quiet: bool, all: RwSignal<bool>) -> View {
-    let total = memo(move || card.with(|card| card.output.lines().count()));
+fn Output(card: RwSignal<ToolCard>, quiet: bool, all: RwSignal<bool>) -> impl IntoView {
+    let total = Memo::new(move |_| card.with(|card| card.output.lines().count()));
     let failed = move || card.with(|card| card.state == ToolState::Failed);
     // The end of a failure says more than its beginning.
     let text = move || {
@@ -349,32 +311,9 @@ fn Output(card: RwSignal<ToolCard>, quiet: bool, all: RwSignal<bool>) -> View {
             <pre class="output" tabindex="0" aria-label="Output">{text}</pre>
         </Show>
         <Show when=move || !quiet>
-            <More all total preview=PREVIEW/>
+            <ShowAll all total preview=PREVIEW/>
         </Show>
     }
-}
-
-#[component]
-fn More(all: RwSignal<bool>, total: Memo<usize>, preview: usize) -> View {
-    let is_long = move || total.get() > preview;
-    view! {
-        <Show when=is_long>
-            <div class="more">
-                <button
-                    type="button"
-                    class="quiet small"
-                    aria-expanded=move || all.get().to_string()
-                    on:click=move |_| all.update(|all| *all = !*all)
-                >
-                    {move || if all.get() { "Show less".to_owned() } else { format!("Show {}", lines_word(total.get())) }}
-                </button>
-            </div>
-        </Show>
-    }
-}
-
-fn lines_word(total: usize) -> String {
-    if total == 1 { "1 line".to_owned() } else { format!("all {total} lines") }
 }
 
 #[cfg(test)]
@@ -388,16 +327,6 @@ mod tests {
         assert!(
             shown.starts_with("… 4") && shown.ends_with("éend") && shown.len() < INPUT_SHOWN + 40,
             "{shown}"
-        );
-    }
-
-    #[test]
-    fn a_diff_is_told_apart_line_by_line() {
-        let diff = "--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n same\n-old\n+new\n";
-        let kinds: Vec<_> = diff_lines(diff).collect();
-        assert_eq!(
-            kinds,
-            [("place", "@@ -1,2 +1,2 @@"), ("same", " same"), ("removed", "-old"), ("added", "+new")]
         );
     }
 }

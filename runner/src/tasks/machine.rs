@@ -11,7 +11,7 @@
 
 mod asked;
 mod draining;
-mod messages;
+mod io;
 mod starting;
 
 use std::collections::VecDeque;
@@ -24,8 +24,9 @@ use shared::task::{Party, Process, Task, TaskState};
 use shared::{Problem, ProblemCode};
 use tokio::time::Instant;
 
+pub(super) use self::io::{Attempt, Effect, Input, Now};
+
 use self::draining::Draining;
-pub(super) use self::messages::{Attempt, Effect, Input, Now};
 use self::starting::{Next, Starting};
 use super::end::Untold;
 use super::prompt;
@@ -432,34 +433,5 @@ impl<R> Machine<R> {
             self.todo(Effect::Reply(reply, Err(Problem::new(ProblemCode::Conflict, words.clone()))));
         }
         Stage::Gone
-    }
-
-    // ---- output ----
-
-    fn printed(&mut self, now: Now) {
-        if self.task.stdin {
-            self.prompt.heard(now.at + self.limits.prompt_quiet);
-            self.flag(false);
-        }
-        if self.progress_at.is_none() {
-            match self.progress_last {
-                Some(last) if last + self.limits.progress > now.at => {
-                    self.progress_at = Some(last + self.limits.progress);
-                }
-                Some(_) | None => self.progress(now),
-            }
-        }
-    }
-
-    fn progress(&mut self, now: Now) {
-        self.progress_last = Some(now.at);
-        self.todo(Effect::Progress);
-    }
-
-    fn flag(&mut self, waits: bool) {
-        if self.task.waits_for_input != waits {
-            self.task.waits_for_input = waits;
-            self.publish();
-        }
     }
 }

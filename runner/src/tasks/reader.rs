@@ -6,9 +6,11 @@
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::entry::TaskEntry;
 
@@ -18,6 +20,9 @@ const CHUNK: usize = 64 * 1024;
 const WAITING: usize = 128 * 1024;
 /// Rounds of reading what is left once nobody of the task should write any more.
 const ROUNDS: usize = 64;
+/// How long the end of the output is waited for once nobody of the task should hold it.
+const QUIET: Duration = Duration::from_millis(250);
+
 thread_local! {
     /// One buffer for all tasks that a thread reads for.
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; CHUNK]);
@@ -67,17 +72,29 @@ impl Output {
         written
     }
 
-    /// Takes what is there now, and waits until all is written: nobody of the task writes any more, or should.
+    /// Takes all that is still to come, and waits until it is written: nobody of the task writes any more, or should.
     pub(super) async fn rest(&mut self) {
         for _ in 0..ROUNDS {
-            let taken = self.take();
-            while !self.is_written() {
-                self.write();
-                finished(&mut self.writing).await;
+            self.flush().await;
+            if self.pipe.is_none() {
+                return;
             }
-            if taken == 0 {
-                break;
+            // Its end is there at once, unless somebody else's process holds it.
+            match timeout(QUIET, readable(self.pipe.as_ref())).await {
+                Ok(Ok(())) => {
+                    self.take();
+                }
+                Ok(Err(_)) | Err(_) => return,
             }
+        }
+        self.flush().await;
+    }
+
+    /// Waits until all that was read is in the log.
+    async fn flush(&mut self) {
+        while !self.is_written() {
+            self.write();
+            finished(&mut self.writing).await;
         }
     }
 
@@ -128,5 +145,36 @@ async fn readable(pipe: Option<&pipe::Receiver>) -> io::Result<()> {
     match pipe {
         Some(pipe) => pipe.readable().await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::task::Task;
+    use shared::{OpId, SessionId, TaskId, Timestamp};
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::sync::mpsc;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::tasks::entry::Phase;
+    use crate::tasks::log::Log;
+
+    /// So much had been read before the disk had taken it that nothing more could be, when the task ended.
+    #[tokio::test]
+    async fn the_last_is_read_though_the_disk_is_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log::new(folder.path().join("log"), 1 << 20, 1 << 20, Arc::default());
+        let (session, op) = (SessionId(Uuid::nil()), OpId(Uuid::nil()));
+        let task = Task::new(TaskId("a".into()), session, op, "true".into(), "/".into(), Timestamp(0));
+        let entry = Arc::new(TaskEntry::new(task, log, Phase::Running, mpsc::channel(1).0));
+        let (mut printing, pipe) = pipe::pipe().unwrap();
+        let mut output = Output::new(Arc::clone(&entry), pipe);
+        output.waiting = vec![b'x'; WAITING];
+        printing.write_all(b"the end").await.unwrap();
+        drop(printing);
+        output.rest().await;
+        assert_eq!(entry.log.total(), WAITING as u64 + 7);
+        assert!(output.is_over());
     }
 }

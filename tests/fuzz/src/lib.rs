@@ -6,11 +6,11 @@
 #![expect(clippy::unwrap_used, reason = "a target fails by panicking, as a test does")]
 
 // The page's own, compiled in from its source: the page as a whole would bring its user interface along.
-#[path = "../../../frontend/src/ansi.rs"]
-#[doc(hidden)]
-pub mod ansi;
 mod disk;
 mod door;
+#[path = "../../../frontend/src/terminal.rs"]
+#[doc(hidden)]
+pub mod terminal;
 
 /// What that needs of the page's own, which asks the browser for some.
 mod format {

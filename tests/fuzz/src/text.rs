@@ -5,8 +5,8 @@ use agent::model::sse::Parser;
 use shared::output::{Bytes, OutputSlice};
 use std::collections::BTreeMap;
 
-use crate::ansi::Screen;
 use crate::choice;
+use crate::terminal::Screen;
 
 /// Text for a model holds no control characters but line ends and tabs, and is text already if it is cleaned again.
 pub(crate) fn model(bytes: &[u8]) {

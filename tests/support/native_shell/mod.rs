@@ -16,7 +16,7 @@ use std::rc::{Rc, Weak};
 use std::time::{Duration, SystemTime};
 
 use agent::effect::SessionSummary;
-use agent::event::{Boot, UserEvent};
+use agent::event::{Boot, Command};
 use agent::record::Entry;
 use agent::settings::{Mode, ModelChoice, Provider, Settings};
 use agent::{CallId, Effect, Event, Pump, Shell};
@@ -174,12 +174,12 @@ impl Session {
 
     /// Says something.
     pub fn say(&self, text: &str) {
-        self.user(UserEvent::Say { text: text.to_owned(), steer: false });
+        self.user(Command::Say { text: text.to_owned(), steer: false });
     }
 
     /// Something else that the person wants.
-    pub fn user(&self, event: UserEvent) {
-        self.send(Event::User(event));
+    pub fn user(&self, event: Command) {
+        self.send(Event::Command(event));
     }
 
     /// Changes the settings.

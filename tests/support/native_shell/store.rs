@@ -118,13 +118,13 @@ impl Store {
         let mut told: BTreeMap<String, u32> = BTreeMap::new();
         let mut results: BTreeMap<(u64, usize), u32> = BTreeMap::new();
         for entry in &log {
-            if let Record::Arrived { event: TaskEvent::Ended { task, .. }, .. } = &entry.record {
+            if let Record::CompletionReceived { event: TaskEvent::Ended { task, .. }, .. } = &entry.record {
                 *ends.entry(task.id.to_string()).or_default() += 1;
             }
             if let Record::ToolDone { call, index, .. } = &entry.record {
                 *results.entry((call.0, *index)).or_default() += 1;
             }
-            if let Record::Asked { drained: tasks, .. } | Record::ToolDone { consumed: tasks, .. } =
+            if let Record::RequestSent { drained: tasks, .. } | Record::ToolDone { consumed: tasks, .. } =
                 &entry.record
             {
                 for task in tasks {

@@ -7,6 +7,7 @@
 mod refused;
 mod replay;
 mod runner;
+mod state;
 mod turn;
 mod user;
 mod watch;
@@ -27,10 +28,7 @@ use crate::settings::{ModelChoice, Provider, Settings};
 use crate::view::{Patch, Status, TurnView, Waiting};
 use crate::{notice, projection};
 
-use replay::Replay;
-pub(crate) use replay::unknown_output;
-use turn::Calling;
-use watch::Watched;
+use state::{Asking, InFlight, Replay, Watched};
 
 /// How many turns an agent may start by itself before the person speaks.
 pub const WAKE_BUDGET: u32 = 25;
@@ -51,13 +49,13 @@ pub struct Agent {
     nonce: u64,
     open: bool,
     visible: bool,
-    calling: Option<Calling>,
+    in_flight: Option<InFlight>,
     /// The tool use that waits for an approval, as shown.
     asking: Option<Asking>,
     /// Operations of the log that were asked for since this boot.
     asked_ops: BTreeSet<OpId>,
     /// An end was taken in, and more may follow: no turn is started until this number is settled, or then.
-    settling: Option<(Seq, Timestamp)>,
+    debounce: Option<(Seq, Timestamp)>,
     /// The events that are to come before a model is asked.
     replay: Option<Replay>,
     /// The event that was missing last, and how often.
@@ -80,12 +78,6 @@ pub struct Agent {
     /// The number the next event must have; absent while there is no connection.
     expected: Option<Seq>,
     shown: Shown,
-}
-
-#[derive(Debug, PartialEq)]
-struct Asking {
-    index: usize,
-    always: Vec<crate::settings::Rule>,
 }
 
 /// What the page was last told, so that only changes are.
@@ -125,10 +117,10 @@ impl Agent {
             nonce: 0,
             open: false,
             visible: true,
-            calling: None,
+            in_flight: None,
             asking: None,
             asked_ops: BTreeSet::new(),
-            settling: None,
+            debounce: None,
             replay: None,
             gap: None,
             again: false,
@@ -153,7 +145,7 @@ impl Agent {
     /// Whether the agent is at work: a call, a tool, an approval or a wait for the next try.
     #[must_use]
     pub const fn is_busy(&self) -> bool {
-        !matches!(self.session.phase, Phase::Rest | Phase::Failed { retry_at: None, .. })
+        !matches!(self.session.phase, Phase::Idle | Phase::Failed { retry_at: None, .. })
     }
 
     /// Whether a task of this session runs or waits for a place.
@@ -196,7 +188,7 @@ impl Agent {
     fn take(&mut self, out: &mut Out, event: Event) {
         match event {
             Event::Opened(boot) => self.boot(out, boot),
-            Event::User(wish) => self.user(out, wish),
+            Event::Command(wish) => self.user(out, wish),
             Event::Model { call, input } => self.model(out, call, input),
             Event::Link { generation, input } => self.link_input(out, generation, input),
             Event::Saved { through } => self.saved(out, through),
@@ -250,7 +242,7 @@ impl Agent {
 
     fn fence(&mut self, out: &mut Out) {
         self.open = false;
-        if let Some(calling) = self.calling.take() {
+        if let Some(calling) = self.in_flight.take() {
             out.effects.push(Effect::CancelCall(calling.call));
         }
         out.effects.push(Effect::Disconnect { generation: self.link.generation() });
@@ -263,7 +255,7 @@ impl Agent {
             let Some(entry) = self.unsaved.pop_front() else { break };
             let seq = if let Record::Missed { through, .. } = entry.record {
                 through
-            } else if let Record::Arrived { seq, epoch, .. } = entry.record
+            } else if let Record::CompletionReceived { seq, epoch, .. } = entry.record
                 && Some(epoch) == self.session.epoch
             {
                 seq
@@ -463,10 +455,10 @@ impl Agent {
 
     fn turn_view(&self) -> TurnView {
         match &self.session.phase {
-            Phase::Rest if self.session.queue.words().is_empty() || self.is_full() => TurnView::Idle,
-            Phase::Rest => TurnView::WaitsForRunner { in_turn: false },
-            Phase::Due(_) => TurnView::WaitsForRunner { in_turn: true },
-            Phase::Asked => match &self.calling {
+            Phase::Idle if self.session.queue.words().is_empty() || self.is_full() => TurnView::Idle,
+            Phase::Idle => TurnView::WaitsForRunner { in_turn: false },
+            Phase::ReadyToSend(_) => TurnView::WaitsForRunner { in_turn: true },
+            Phase::AwaitingModel => match &self.in_flight {
                 Some(calling) if calling.answering => TurnView::Streaming,
                 Some(_) => TurnView::Asking,
                 None => TurnView::WaitsForRunner { in_turn: true },
@@ -475,9 +467,9 @@ impl Agent {
                 TurnView::BacksOff { until: *until, reason: projection::fault_words(fault) }
             }
             Phase::Failed { retry_at: None, .. } => TurnView::Failed,
-            Phase::Tools(_) if self.asking.is_some() => TurnView::Asks,
-            Phase::Tools(_) if !self.link.is_live() => TurnView::WaitsForRunner { in_turn: true },
-            Phase::Tools(_) => TurnView::Tools,
+            Phase::RunningTools(_) if self.asking.is_some() => TurnView::Asks,
+            Phase::RunningTools(_) if !self.link.is_live() => TurnView::WaitsForRunner { in_turn: true },
+            Phase::RunningTools(_) => TurnView::Tools,
         }
     }
 

@@ -19,8 +19,10 @@ impl Agent {
     pub(super) fn is_full(&self) -> bool {
         match &self.session.phase {
             Phase::Failed { fault, retry_at: None } => fault.is_too_large(),
-            Phase::Rest => self.session.full && self.session.model == self.resolved_model(),
-            Phase::Failed { .. } | Phase::Asked | Phase::Tools(_) | Phase::Due(_) => false,
+            Phase::Idle => self.session.full && self.session.model == self.resolved_model(),
+            Phase::Failed { .. } | Phase::AwaitingModel | Phase::RunningTools(_) | Phase::ReadyToSend(_) => {
+                false
+            }
         }
     }
 

@@ -4,11 +4,11 @@
 //! the connection, or when nothing has come for a while. What another log has acknowledged does not come again; it is told as what
 //! the list of tasks knows of it, also when it had asked for the very same operation.
 
-use shared::output::Excerpt;
 use shared::protocol::Welcome;
 use shared::task::Task;
 use shared::{Seq, Timestamp};
 
+use super::state::Replay;
 use super::{Agent, Out};
 use crate::record::Record;
 use crate::tools;
@@ -17,28 +17,6 @@ use crate::tools;
 pub(super) const REPLAY_MS: u64 = 2_000;
 /// How often an event that does not come is asked for again before it is taken for lost.
 const TRIES: u32 = 3;
-
-/// A replay under way.
-#[derive(Debug)]
-pub(super) struct Replay {
-    /// Its last event; not known before the welcome.
-    last: Option<Seq>,
-    /// When it is no longer waited for, unless more comes.
-    pub(super) until: Timestamp,
-    /// The last event that will not come.
-    missed: Option<Seq>,
-    /// Whether events are missing; otherwise the log has them all, and only an end is owed.
-    hole: bool,
-    /// The session's tasks as they were when it began.
-    tasks: Vec<Task>,
-}
-
-impl Replay {
-    /// Whether the runner has sent all of it once it has sent this. A long one settles more than once on its way.
-    pub(super) fn is_sent(&self, through: Seq) -> bool {
-        self.last.is_some_and(|last| through >= last)
-    }
-}
 
 impl Agent {
     /// A connection is being made.
@@ -168,9 +146,4 @@ impl Agent {
         self.step(out, &step);
         false
     }
-}
-
-/// The output of an end of which no more is known than the task: all of it can be looked at.
-pub(crate) fn unknown_output(task: &Task) -> Excerpt {
-    Excerpt { omitted_chars: task.output_bytes, ..Excerpt::default() }
 }

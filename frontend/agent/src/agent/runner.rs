@@ -12,8 +12,8 @@ use super::{Agent, Out};
 use crate::event::{LinkInput, ModelInput};
 use crate::link::{Pending, Purpose};
 use crate::record::Record;
-use crate::session::Progress;
 use crate::tools;
+use crate::uses::Progress;
 use crate::view::Patch;
 
 /// Ends that come within this many milliseconds make one turn, should the runner's own word (`settled`) fail to come.
@@ -51,7 +51,7 @@ impl Agent {
         for watched in self.watched.values_mut() {
             watched.reading = None;
         }
-        if let Some(calling) = self.calling.as_ref().filter(|calling| calling.relayed) {
+        if let Some(calling) = self.in_flight.as_ref().filter(|calling| calling.relayed) {
             let reason = "the connection to the runner was lost".to_owned();
             self.model(out, calling.call, ModelInput::Lost { reason });
         }
@@ -67,8 +67,8 @@ impl Agent {
             }
             ServerFrame::Event { seq, event } => self.event(out, seq, event),
             ServerFrame::Settled { through } => {
-                if self.settling.is_some_and(|(wanted, _)| through >= wanted) {
-                    self.settling = None;
+                if self.debounce.is_some_and(|(wanted, _)| through >= wanted) {
+                    self.debounce = None;
                 }
                 if self.replay.as_ref().is_some_and(|replay| replay.is_sent(through)) {
                     self.sent(out, through);
@@ -98,7 +98,7 @@ impl Agent {
     }
 
     fn relayed(&mut self, out: &mut Out, call: &str, input: ModelInput) {
-        let current = self.calling.as_ref().filter(|calling| calling.relayed).map(|calling| calling.call);
+        let current = self.in_flight.as_ref().filter(|calling| calling.relayed).map(|calling| calling.call);
         if let Some(current) = current
             && current.0.to_string() == call
         {
@@ -122,7 +122,7 @@ impl Agent {
         self.expected = Some(welcome.next);
         self.replay_goes_on(out.now, &welcome, rewound);
         if welcome.last > self.session.seq {
-            self.settling = Some((welcome.last, out.now.plus(REPLAY_MS)));
+            self.debounce = Some((welcome.last, out.now.plus(REPLAY_MS)));
         }
         self.tasks = welcome.tasks.iter().map(|task| (task.id.clone(), task.clone())).collect();
         out.patches.push(Patch::Tasks(welcome.tasks.clone()));
@@ -130,10 +130,14 @@ impl Agent {
         for task in &welcome.tasks {
             self.timeline(out, task);
         }
+        let tasks = welcome.tasks.clone();
         self.link.welcomed(out.now, welcome);
         self.acknowledge(out);
         for frame in self.link.resend() {
             self.send(out, frame);
+        }
+        for task in &tasks {
+            self.found(out, task);
         }
         self.watch_on(out);
     }
@@ -169,10 +173,10 @@ impl Agent {
             return;
         }
         let ended = matches!(event, TaskEvent::Ended { .. });
-        self.record(out, Record::Arrived { epoch, seq, event: event.clone() });
+        self.record(out, Record::CompletionReceived { epoch, seq, event: event.clone() });
         self.replayed(out);
-        if ended && self.settling.is_none_or(|(wanted, _)| wanted <= seq) {
-            self.settling = Some((seq, out.now.plus(SETTLE_MS)));
+        if ended && self.debounce.is_none_or(|(wanted, _)| wanted <= seq) {
+            self.debounce = Some((seq, out.now.plus(SETTLE_MS)));
         }
         match event {
             TaskEvent::Ended { task, excerpt } => {
@@ -228,8 +232,21 @@ impl Agent {
             return;
         }
         self.timeline(out, &task);
+        self.found(out, &task);
         self.tasks.insert(task.id.clone(), task.clone());
         out.patches.push(Patch::Task(Box::new(task)));
+    }
+
+    /// A task of a use that was stopped before the runner had said what it started: it goes on, in the background.
+    fn found(&mut self, out: &mut Out, task: &Task) {
+        let overtaken = self.session.overtaken.iter().find(|overtaken| overtaken.op == task.op);
+        let Some((call, index)) = overtaken.map(|overtaken| (overtaken.call, overtaken.index)) else {
+            return;
+        };
+        self.record(out, Record::ToolTask { call, index, task: task.id.clone() });
+        if task.foreground && task.is_active() {
+            self.request(out, Op::Background { task: task.id.clone() }, Purpose::Own);
+        }
     }
 
     fn timeline(&mut self, out: &mut Out, task: &Task) {
@@ -300,14 +317,9 @@ impl Agent {
             Progress::Began { .. } | Progress::Pending { .. } | Progress::Done(_) => None,
         });
         let Some((index, call, approved)) = current else {
-            // The reply was stopped meanwhile. What it started goes on, in the background.
-            if let Outcome::Ok(Reply::Started { task }) = outcome {
-                let foreground = task.foreground && task.is_active();
-                let id = task.id.clone();
-                self.task(out, *task);
-                if foreground {
-                    self.request(out, Op::Background { task: id }, Purpose::Own);
-                }
+            // The reply was stopped meanwhile.
+            if let Outcome::Ok(reply) = outcome {
+                self.learn(out, &reply);
             }
             return;
         };

@@ -7,8 +7,10 @@ use shared::Timestamp;
 use shared::protocol::{ModelCall as RelayCall, Op, Sandbox, Welcome};
 use shared::tools::definitions;
 
-use super::{Agent, Asking, Out, WAKE_BUDGET};
-use crate::effect::{CallId, Effect, ModelCall, Target};
+use super::state::{Asking, InFlight};
+use super::{Agent, Out, WAKE_BUDGET};
+use crate::call::CallId;
+use crate::effect::{Effect, ModelCall, Target};
 use crate::event::ModelInput;
 use crate::link::{Purpose, derived_op};
 use crate::model::answer::ModelEvent;
@@ -17,9 +19,10 @@ use crate::model::request::{Request, headers};
 use crate::model::{Stop, Usage, demo, fault};
 use crate::policy::{self, Place, Verdict};
 use crate::queue::Drained;
-use crate::record::{Cause, Record};
-use crate::session::{Fixed, Phase, Progress};
+use crate::record::{Record, Trigger};
+use crate::session::{Phase, Preamble};
 use crate::settings::{Mode, Provider};
+use crate::uses::Progress;
 use crate::{notice, tools};
 
 /// A model that sends nothing for this long, not even a ping, is given up.
@@ -29,24 +32,12 @@ const UPSTREAM: &str = "anthropic";
 const MESSAGES_PATH: &str = "/v1/messages";
 const PUBLIC_URL: &str = "https://api.anthropic.com";
 
-/// A call under way.
-#[derive(Debug)]
-pub(super) struct Calling {
-    pub(super) call: CallId,
-    /// Whether it goes through the runner, and so dies with the socket.
-    pub(super) relayed: bool,
-    /// Whether anything of the answer was shown.
-    pub(super) answering: bool,
-    stream: Stream,
-    heard: Timestamp,
-}
-
 impl Agent {
     /// Does whatever is due.
     pub(super) fn advance(&mut self, out: &mut Out) {
         self.give_up_on_silence(out);
-        if self.settling.is_some_and(|(_, until)| until <= out.now) {
-            self.settling = None;
+        if self.debounce.is_some_and(|(_, until)| until <= out.now) {
+            self.debounce = None;
         }
         if self.replay.as_ref().is_some_and(|replay| replay.until <= out.now) {
             self.replay_ends(out);
@@ -59,44 +50,46 @@ impl Agent {
         let words = !self.session.queue.words().is_empty();
         match &self.session.phase {
             // What waits would be refused with all that is there.
-            Phase::Rest if self.is_full() => false,
-            Phase::Rest if words => self.ask(out, Cause::User),
-            Phase::Rest => self.wake(out),
-            Phase::Asked if self.calling.is_none() => self.ask(out, Cause::Again),
+            Phase::Idle if self.is_full() => false,
+            Phase::Idle if words => self.ask(out, Trigger::User),
+            Phase::Idle => self.wake(out),
+            Phase::AwaitingModel if self.in_flight.is_none() => self.ask(out, Trigger::Again),
             Phase::Failed { retry_at, .. } => {
                 let due = self.again || retry_at.is_some_and(|at| at <= out.now);
                 match self.session.speaks_after_failure() {
                     Some(cause) => self.ask(out, cause),
-                    None => due && self.ask(out, Cause::Again),
+                    None => due && self.ask(out, Trigger::Again),
                 }
             }
-            Phase::Asked => false,
-            Phase::Due(cause) => {
+            Phase::AwaitingModel => false,
+            Phase::ReadyToSend(cause) => {
                 let cause = *cause;
                 self.ask(out, cause)
             }
-            Phase::Tools(_) => self.drive_tool(out),
+            Phase::RunningTools(_) => self.drive_tool(out),
         }
     }
 
     /// When the turn must be looked at again.
     pub(super) fn turn_deadline(&self) -> Option<Timestamp> {
         let settle = match self.session.phase {
-            Phase::Rest => self.settling.map(|(_, until)| until),
-            Phase::Asked | Phase::Failed { .. } | Phase::Tools(_) | Phase::Due(_) => None,
+            Phase::Idle => self.debounce.map(|(_, until)| until),
+            Phase::AwaitingModel | Phase::Failed { .. } | Phase::RunningTools(_) | Phase::ReadyToSend(_) => {
+                None
+            }
         };
         let retry = match &self.session.phase {
             Phase::Failed { retry_at, .. } => *retry_at,
-            Phase::Rest | Phase::Asked | Phase::Tools(_) | Phase::Due(_) => None,
+            Phase::Idle | Phase::AwaitingModel | Phase::RunningTools(_) | Phase::ReadyToSend(_) => None,
         };
         let replay = self.replay.as_ref().map(|replay| replay.until);
-        let silence = self.calling.as_ref().map(|calling| calling.heard.plus(MODEL_SILENCE_MS));
+        let silence = self.in_flight.as_ref().map(|calling| calling.heard.plus(MODEL_SILENCE_MS));
         [settle, retry, replay, silence].into_iter().flatten().min()
     }
 
     /// Starts a turn by itself if an end waits that may.
     fn wake(&mut self, out: &mut Out) -> bool {
-        if !self.session.queue.wakes() || self.settings.no_wake || self.settling.is_some() {
+        if !self.session.queue.wakes() || self.settings.no_wake || self.debounce.is_some() {
             return false;
         }
         if self.session.self_started >= WAKE_BUDGET {
@@ -105,14 +98,14 @@ impl Agent {
             }
             return false;
         }
-        self.ask(out, Cause::Wake)
+        self.ask(out, Trigger::Wake)
     }
 
     /// Asks the model, with all that is drained for it; false if that cannot be done now.
-    pub(super) fn ask(&mut self, out: &mut Out, cause: Cause) -> bool {
+    pub(super) fn ask(&mut self, out: &mut Out, cause: Trigger) -> bool {
         // A call that was to go on with a pause, made again.
-        let cause = if cause == Cause::Again && self.session.transcript.is_paused() {
-            Cause::Continue
+        let cause = if cause == Trigger::Again && self.session.transcript.is_paused() {
+            Trigger::Continue
         } else {
             cause
         };
@@ -131,26 +124,26 @@ impl Agent {
             return false;
         }
         let drained = match cause {
-            Cause::Continue => Drained::default(),
-            Cause::Tools | Cause::Again => self.session.queue.within_turn(),
-            Cause::User | Cause::Wake => self.session.queue.new_turn(),
+            Trigger::Continue => Drained::default(),
+            Trigger::Tools | Trigger::Again => self.session.queue.within_turn(),
+            Trigger::User | Trigger::Wake => self.session.queue.new_turn(),
         };
-        let mut append = self.session.owed_results.clone();
+        let mut append = self.session.pending_tool_results.clone();
         append.extend(drained.blocks(notice::block(&drained.ends, out.now)));
-        if append.is_empty() && cause != Cause::Continue && !self.session.transcript.ends_on_user() {
+        if append.is_empty() && cause != Trigger::Continue && !self.session.transcript.ends_on_user() {
             return false;
         }
         self.fix(out);
         let call = CallId(self.session.call.0 + 1);
         let said = drained.words.iter().map(|words| words.id).collect();
         let drained = notice::tasks(&drained.ends);
-        self.record(out, Record::Asked { call, cause, append, drained, said, model: model.clone() });
+        self.record(out, Record::RequestSent { call, cause, append, drained, said, model: model.clone() });
         self.again = false;
-        let Some(Fixed { system, tools, .. }) = &self.session.fixed else { return false };
+        let Some(Preamble { system, tools, .. }) = &self.session.fixed else { return false };
         let messages = self.session.transcript.for_model(&model.model);
         let body = Request { model: &model.model, system, tools, messages: &messages, stream: true }.body();
-        self.calling =
-            Some(Calling { call, relayed, answering: false, stream: Stream::new(), heard: out.now });
+        self.in_flight =
+            Some(InFlight { call, relayed, answering: false, stream: Stream::new(), heard: out.now });
         let target = match model.provider {
             Provider::Relay => return self.ask_relay(out, call, body),
             Provider::Demo | Provider::Auto => Target::Demo(demo::answer(&self.session.demo)),
@@ -185,13 +178,13 @@ impl Agent {
         if let Some(welcome) = self.link.welcome() {
             let system = system_prompt(welcome);
             let workspace = welcome.workspace.clone();
-            self.record(out, Record::Fixed { system, tools: definitions(), workspace });
+            self.record(out, Record::Preamble { system, tools: definitions(), workspace });
         }
     }
 
     /// What comes of a model call.
     pub(super) fn model(&mut self, out: &mut Out, call: CallId, input: ModelInput) {
-        let Some(calling) = self.calling.as_mut().filter(|calling| calling.call == call) else { return };
+        let Some(calling) = self.in_flight.as_mut().filter(|calling| calling.call == call) else { return };
         calling.heard = out.now;
         calling.stream.clock(out.now);
         let (events, over) = match input {
@@ -216,18 +209,18 @@ impl Agent {
             over |= *event == ModelEvent::Done;
             self.projection.stream(out.now, event, &mut out.patches);
         }
-        if over && let Some(calling) = self.calling.take() {
+        if over && let Some(calling) = self.in_flight.take() {
             self.answered(out, calling);
         }
     }
 
-    fn answered(&mut self, out: &mut Out, calling: Calling) {
+    fn answered(&mut self, out: &mut Out, calling: InFlight) {
         let call = calling.call;
         match calling.stream.result() {
             Ok(answer) => {
                 let content = self.session.transcript.fit(answer.content);
                 let (stop, usage) = (answer.stop, answer.usage);
-                self.record(out, Record::Answered { call, content, stop, usage });
+                self.record(out, Record::ResponseReceived { call, content, stop, usage });
                 self.notify_end(out);
             }
             Err((partial, fault)) => {
@@ -242,7 +235,10 @@ impl Agent {
                     None if !partial.content.is_empty() => {
                         let stop = Stop::Cut { reason: crate::projection::fault_words(&fault) };
                         let content = self.session.transcript.fit(partial.content);
-                        self.record(out, Record::Answered { call, content, stop, usage: partial.usage });
+                        self.record(
+                            out,
+                            Record::ResponseReceived { call, content, stop, usage: partial.usage },
+                        );
                     }
                     None => {
                         let shown = partial.shown;
@@ -261,7 +257,7 @@ impl Agent {
         let wakes = queue.wakes() && !self.settings.no_wake && self.session.self_started < WAKE_BUDGET;
         let asks = (wakes || !queue.words().is_empty()) && !self.is_full();
         let goes_on = asks || self.has_active_tasks();
-        if matches!(self.session.phase, Phase::Rest) && !self.visible && !goes_on {
+        if matches!(self.session.phase, Phase::Idle) && !self.visible && !goes_on {
             let title = "Meanwhile is done".to_owned();
             out.effects.push(Effect::Notify { title, body: self.session.title().to_owned() });
         }
@@ -269,11 +265,11 @@ impl Agent {
 
     /// Breaks the call under way off and keeps what had come; false if there is none to break off.
     pub(super) fn stop_call(&mut self, out: &mut Out) -> bool {
-        if !matches!(self.session.phase, Phase::Asked) {
+        if !matches!(self.session.phase, Phase::AwaitingModel) {
             return false;
         }
         let call = self.session.call;
-        let (content, usage) = match self.calling.take() {
+        let (content, usage) = match self.in_flight.take() {
             Some(calling) => {
                 if calling.relayed {
                     self.request(out, Op::ModelCancel { call: call.0.to_string() }, Purpose::Own);
@@ -288,12 +284,13 @@ impl Agent {
             None => (Vec::new(), Usage::default()),
         };
         let content = self.session.transcript.fit(content);
-        self.record(out, Record::Answered { call, content, stop: Stop::Stopped, usage });
+        self.record(out, Record::ResponseReceived { call, content, stop: Stop::Stopped, usage });
         true
     }
 
     fn give_up_on_silence(&mut self, out: &mut Out) {
-        let silent = self.calling.as_ref().filter(|calling| out.now.since(calling.heard) >= MODEL_SILENCE_MS);
+        let silent =
+            self.in_flight.as_ref().filter(|calling| out.now.since(calling.heard) >= MODEL_SILENCE_MS);
         let Some(call) = silent.map(|calling| calling.call) else { return };
         let relayed = silent.is_some_and(|calling| calling.relayed);
         if relayed {

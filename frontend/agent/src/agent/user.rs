@@ -6,65 +6,67 @@ use shared::task::{Party, Task};
 use shared::tools::ToolCall;
 
 use super::{Agent, Out};
-use crate::effect::{CallId, Effect};
-use crate::event::{Decision, UserEvent};
+use crate::call::CallId;
+use crate::effect::Effect;
+use crate::event::{Command, Decision};
 use crate::link::Purpose;
 use crate::record::Record;
-use crate::session::{Phase, Progress};
+use crate::session::Phase;
 use crate::settings::Mode;
 use crate::tools;
+use crate::uses::Progress;
 use crate::view::{Patch, Tone};
 
 /// Longer words are refused: a message of this size fills most models' context.
 const MAX_WORDS: usize = 1024 * 1024;
 
 impl Agent {
-    pub(super) fn user(&mut self, out: &mut Out, wish: UserEvent) {
+    pub(super) fn user(&mut self, out: &mut Out, wish: Command) {
         match wish {
-            UserEvent::Say { text, steer } => self.say(out, text, steer),
-            UserEvent::Unsay { id } => self.record(out, Record::Unsaid { id }),
-            UserEvent::Resay { id, text } if text.trim().is_empty() => {
+            Command::Say { text, steer } => self.say(out, text, steer),
+            Command::Unsay { id } => self.record(out, Record::Cancelled { id }),
+            Command::Resay { id, text } if text.trim().is_empty() => {
                 let _ = text;
-                self.record(out, Record::Unsaid { id });
+                self.record(out, Record::Cancelled { id });
             }
-            UserEvent::Resay { id, text } => self.change_words(out, id, |_, words| words.1 = text),
-            UserEvent::Shift { id, earlier } => self.change_words(out, id, |last, words| {
+            Command::Resay { id, text } => self.change_words(out, id, |_, words| words.1 = text),
+            Command::Shift { id, earlier } => self.change_words(out, id, |last, words| {
                 words.0 = if earlier { words.0.saturating_sub(1) } else { (words.0 + 1).min(last) };
             }),
-            UserEvent::Steer { id } => {
+            Command::Steer { id } => {
                 self.change_words(out, id, |_, words| words.2 = true);
                 // Into the next call: and there is none but the one that failed.
                 self.again = matches!(self.session.phase, Phase::Failed { .. });
             }
-            UserEvent::StopReply => self.stop_reply(out),
-            UserEvent::Retry => {
+            Command::StopReply => self.stop_reply(out),
+            Command::Retry => {
                 self.again = matches!(self.session.phase, Phase::Failed { .. });
             }
-            UserEvent::TakeBack => self.take_back(out),
-            UserEvent::Decide { call, index, decision } => self.decide(out, call, index, decision),
-            UserEvent::Background { task } => self.wish(out, Op::Background { task }),
-            UserEvent::StopTask { task } => {
+            Command::TakeBack => self.take_back(out),
+            Command::Decide { call, index, decision } => self.decide(out, call, index, decision),
+            Command::Background { task } => self.wish(out, Op::Background { task }),
+            Command::StopTask { task } => {
                 let now = !self.stopping.insert(task.clone());
                 self.wish(out, Op::Stop { task, by: Party::User, now });
             }
-            UserEvent::PauseTask { task } => self.wish(out, Op::Pause { task }),
-            UserEvent::ResumeTask { task } => self.wish(out, Op::Resume { task }),
-            UserEvent::SendInput { task, text, eof } => self.wish(out, Op::SendInput { task, text, eof }),
-            UserEvent::RunAgain { task } => self.run_again(out, &task),
-            UserEvent::ClearTasks => self.wish(out, Op::Clear { tasks: Vec::new() }),
-            UserEvent::Watch { task, viewer } => self.watch(out, task, viewer),
-            UserEvent::Unwatch { task, viewer } => self.unwatch(out, task, viewer),
-            UserEvent::SetMode { mode } => {
+            Command::PauseTask { task } => self.wish(out, Op::Pause { task }),
+            Command::ResumeTask { task } => self.wish(out, Op::Resume { task }),
+            Command::SendInput { task, text, eof } => self.wish(out, Op::SendInput { task, text, eof }),
+            Command::RunAgain { task } => self.run_again(out, &task),
+            Command::ClearTasks => self.wish(out, Op::Clear { tasks: Vec::new() }),
+            Command::Watch { task, viewer } => self.watch(out, task, viewer),
+            Command::Unwatch { task, viewer } => self.unwatch(out, task, viewer),
+            Command::SetMode { mode } => {
                 if self.session.mode != Some(mode) {
                     self.record(out, Record::ModeSet { mode });
                 }
             }
-            UserEvent::Rename { title } => {
+            Command::Rename { title } => {
                 let title = crate::notice::cut_head(title.trim(), 200);
                 self.record(out, Record::Titled { title });
             }
-            UserEvent::Pair => self.wish(out, Op::Pair),
-            UserEvent::Reconnect => {
+            Command::Pair => self.wish(out, Op::Pair),
+            Command::Reconnect => {
                 if !self.link.is_live() {
                     let step = self.link.connect(out.now);
                     self.step(out, &step);
@@ -85,7 +87,7 @@ impl Agent {
         }
         let id = self.session.last_said + 1;
         let steer = steer && self.is_busy();
-        self.record(out, Record::Said { id, text, steer });
+        self.record(out, Record::Queued { id, text, steer });
         if self.is_refused() {
             toast(
                 out,
@@ -113,7 +115,7 @@ impl Agent {
         let mut words = (place, waiting[place].text.clone(), waiting[place].steer);
         change(waiting.len() - 1, &mut words);
         let (place, text, steer) = words;
-        self.record(out, Record::Resaid { id, text, steer, place });
+        self.record(out, Record::Edited { id, text, steer, place });
     }
 
     fn stop_reply(&mut self, out: &mut Out) {
@@ -157,7 +159,7 @@ impl Agent {
             self.settings.rules.push(rule.clone());
             out.effects.push(Effect::SaveRule(rule.clone()));
         }
-        self.record(out, Record::Decided { call, index, allowed, rule, words: words.clone() });
+        self.record(out, Record::ApprovalResolved { call, index, allowed, rule, words: words.clone() });
         if !allowed {
             let outcome = tools::denied(&words);
             self.record(out, Record::ToolDone { call, index, outcome, consumed: Vec::new() });

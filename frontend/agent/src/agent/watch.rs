@@ -3,8 +3,8 @@
 use shared::output::OutputSlice;
 use shared::protocol::Op;
 use shared::{OpId, TaskId};
-use std::collections::BTreeSet;
 
+use super::state::Watched;
 use super::{Agent, Out};
 use crate::link::Purpose;
 use crate::view::Patch;
@@ -14,17 +14,6 @@ const READ_BYTES: u32 = 256 * 1024;
 
 /// How many are remembered who look at one output; tabs that went without a word are among them.
 const MOST_VIEWERS: usize = 64;
-
-/// A task whose output somebody looks at.
-#[derive(Debug, Default)]
-pub(super) struct Watched {
-    /// Who looks at it: this tab, and those that follow.
-    viewers: BTreeSet<u64>,
-    /// The next offset wanted.
-    pub(super) next: u64,
-    /// A gap is being read.
-    pub(super) reading: Option<OpId>,
-}
 
 impl Agent {
     /// Somebody looks, and knows nothing yet: so all that is kept comes again, and whoever knows it passes over it.

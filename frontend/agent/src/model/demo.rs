@@ -6,21 +6,13 @@
 
 mod facts;
 mod project;
+mod reply;
 mod say;
 mod script;
 mod stream;
 
 pub use facts::Facts;
-use serde_json::Value;
-
-/// A piece of an answer, and how long to wait before it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chunk {
-    /// The pause before it, in milliseconds.
-    pub delay_ms: u32,
-    /// A piece of the body: server-sent events.
-    pub bytes: Vec<u8>,
-}
+pub use reply::Chunk;
 
 /// Something to wish for, as a button of an empty session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,15 +40,6 @@ pub const fn examples() -> [Example; 3] {
             wish: "Run pytest in the background and keep working on other things",
         },
     ]
-}
-
-/// What the demo answers: words, then tool uses.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Reply {
-    /// Paragraphs of Markdown; there are some if there are no tools.
-    said: Vec<String>,
-    /// Names and arguments.
-    tools: Vec<(&'static str, Value)>,
 }
 
 /// The answer to the call under way, as a stream of the Messages API.

@@ -7,8 +7,6 @@
 mod heredoc;
 mod text;
 
-use self::heredoc::Heredoc;
-
 /// No more parts than this are told apart.
 const PARTS: usize = 500;
 /// Not deeper than this.
@@ -116,6 +114,14 @@ pub(super) fn split(command: &str) -> Split {
     splitter.script(None, None, 0);
     splitter.split.unclear |= splitter.at < splitter.signs.len();
     splitter.split
+}
+
+/// A here-document that was announced in the line that is being read.
+struct Heredoc {
+    part: usize,
+    end: String,
+    strips: bool,
+    literal: bool,
 }
 
 struct Splitter {

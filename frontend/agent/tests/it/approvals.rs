@@ -1,7 +1,7 @@
 //! What a question says, whose mode it is, and what the runner wants to know before it does something.
 
 use agent::CallId;
-use agent::event::{Decision, UserEvent};
+use agent::event::{Command, Decision};
 use agent::settings::{Mode, Rule};
 use agent::view::{Danger, ToolState, TurnView};
 use serde_json::json;
@@ -26,7 +26,7 @@ fn question(rig: &Rig) -> (String, Vec<Rule>, Vec<Danger>) {
 fn decide(rig: &mut Rig, decision: Decision) {
     let card =
         rig.cards().into_iter().rev().find(|card| matches!(card.state, ToolState::Asks { .. })).unwrap();
-    rig.user(UserEvent::Decide { call: card.call, index: card.index, decision });
+    rig.user(Command::Decide { call: card.call, index: card.index, decision });
 }
 
 fn changed(path: &str) -> Outcome {
@@ -150,7 +150,7 @@ fn a_mode_belongs_to_its_session() {
     let mut rig = Rig::with(settings(Mode::AskCommands));
     let status = |rig: &Rig| rig.status.clone().map(|status| (status.mode, status.was_auto)).unwrap();
     assert_eq!(status(&rig), (Mode::AskCommands, false));
-    rig.user(UserEvent::SetMode { mode: Mode::Auto });
+    rig.user(Command::SetMode { mode: Mode::Auto });
     assert_eq!(status(&rig), (Mode::Auto, true));
     rig.say("x");
     rig.answer(&[tool("t1", "bash", json!({"command": "rm a"}))]);
@@ -160,10 +160,10 @@ fn a_mode_belongs_to_its_session() {
     rig.boot();
     rig.connect();
     assert_eq!(status(&rig), (Mode::Auto, true));
-    rig.user(UserEvent::SetMode { mode: Mode::AskCommands });
+    rig.user(Command::SetMode { mode: Mode::AskCommands });
     assert_eq!(status(&rig), (Mode::AskCommands, true), "it was confirmed once");
     let written = rig.disk.len();
-    rig.user(UserEvent::SetMode { mode: Mode::AskCommands });
+    rig.user(Command::SetMode { mode: Mode::AskCommands });
     assert_eq!(rig.disk.len(), written, "nothing changed");
     assert_eq!(settings(Mode::Auto).of_all_sessions().mode, Mode::AskCommands, "no other inherits it");
     assert_eq!(settings(Mode::AskAll).of_all_sessions().mode, Mode::AskAll);
@@ -175,9 +175,9 @@ fn allowing_everything_answers_a_question_that_waits() {
     rig.say("x");
     rig.answer(&[tool("t1", "bash", json!({"command": "rm a"}))]);
     assert_eq!(rig.requests(), 0);
-    rig.user(UserEvent::SetMode { mode: Mode::Auto });
+    rig.user(Command::SetMode { mode: Mode::Auto });
     assert_eq!(rig.requests(), 1);
-    rig.user(UserEvent::Decide { call: CallId(1), index: 0, decision: Decision::Once });
+    rig.user(Command::Decide { call: CallId(1), index: 0, decision: Decision::Once });
     assert_eq!(rig.requests(), 1, "once");
 }
 

@@ -1,10 +1,10 @@
-//! The loop's contract, L1 to L10, a rule at a time.
+//! The rules of `CONTRACT.md`, L1 to L10: the names of the tests begin with theirs.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use agent::agent::WAKE_BUDGET;
-use agent::event::{Decision, LinkInput, ModelInput, UserEvent};
+use agent::event::{Command, Decision, LinkInput, ModelInput};
 use agent::record::Record;
 use agent::settings::{Mode, Settings};
 use agent::view::{RowKind, ToolState, TurnView};
@@ -15,7 +15,7 @@ use shared::protocol::{BackgroundedBy, Checked, ClientFrame, Op, Outcome, Reply,
 use shared::task::{Party, Task, TaskState};
 use shared::{Problem, ProblemCode, TaskId, Timestamp};
 
-use crate::rig::{Rig, head, settings, text, tool};
+use crate::rig::{Rig, head, settings, task, text, tool};
 
 pub(crate) fn results_of(blocks: &[Value]) -> Option<String> {
     let last = blocks.last()?["text"].as_str()?;
@@ -49,7 +49,7 @@ fn l2_results_come_first_then_words_then_the_block() {
     rig.say("write");
     rig.answer(&[tool("t2", "write_file", json!({"path": "a", "content": "x"}))]);
     rig.end(&task, TaskState::Completed, "");
-    rig.user(UserEvent::Say { text: "and hurry".to_owned(), steer: true });
+    rig.user(Command::Say { text: "and hurry".to_owned(), steer: true });
     let (op, _) = rig.request();
     let change = shared::files::FileChange {
         path: "a".to_owned(),
@@ -206,12 +206,9 @@ fn l6_an_event_that_comes_twice_is_taken_once_and_acknowledged_again() {
     let (mut rig, task) = Rig::with_background_task();
     rig.end(&task, TaskState::Completed, "");
     let calls = rig.calls.len();
-    let Some(Record::Arrived { seq, event, .. }) = rig
-        .disk
-        .iter()
-        .rev()
-        .find_map(|entry| matches!(entry.record, Record::Arrived { .. }).then(|| entry.record.clone()))
-    else {
+    let Some(Record::CompletionReceived { seq, event, .. }) = rig.disk.iter().rev().find_map(|entry| {
+        matches!(entry.record, Record::CompletionReceived { .. }).then(|| entry.record.clone())
+    }) else {
         panic!("no arrival on the disk")
     };
     let acks = rig.acks().len();
@@ -298,7 +295,7 @@ fn l7_a_stopped_reply_leaves_no_tool_use_without_a_result() {
         tool("t1", "bash", json!({"command": "sleep 9"})),
         tool("t2", "write_file", json!({"path": "a", "content": ""})),
     ]);
-    rig.user(UserEvent::StopReply);
+    rig.user(Command::StopReply);
     rig.say("again");
     let blocks = rig.last_message();
     let ids: Vec<&str> = blocks.iter().filter_map(|block| block["tool_use_id"].as_str()).collect();
@@ -358,9 +355,9 @@ fn l9_a_command_waits_for_its_approval_even_over_a_reload() {
     rig.connect();
     assert_eq!(rig.requests(), 0);
     assert_eq!(rig.status.as_ref().unwrap().turn, TurnView::Asks);
-    rig.user(UserEvent::Decide { call: CallId(9), index: 0, decision: Decision::Once });
+    rig.user(Command::Decide { call: CallId(9), index: 0, decision: Decision::Once });
     assert_eq!(rig.requests(), 0, "an answer to another question is none");
-    rig.user(UserEvent::Decide { call: CallId(1), index: 0, decision: Decision::Once });
+    rig.user(Command::Decide { call: CallId(1), index: 0, decision: Decision::Once });
     assert!(matches!(rig.request().1, Op::Start(start) if start.command == "make install"));
 }
 
@@ -369,7 +366,7 @@ fn l9_a_denial_is_a_result_and_the_loop_goes_on() {
     let mut rig = Rig::with(settings(Mode::AskCommands));
     rig.say("x");
     rig.answer(&[tool("t1", "bash", json!({"command": "rm -rf build"}))]);
-    rig.user(UserEvent::Decide {
+    rig.user(Command::Decide {
         call: CallId(1),
         index: 0,
         decision: Decision::Deny { words: "not that".to_owned() },
@@ -390,7 +387,7 @@ fn l9_what_runs_unasked_is_held_to_reading_and_what_was_allowed_is_not() {
     assert_eq!(start.sandbox, Some(Sandbox::ReadOnly));
     let task = rig.start("aaaa0001");
     rig.end(&task, TaskState::Completed, "");
-    rig.user(UserEvent::Decide { call: CallId(1), index: 1, decision: Decision::Once });
+    rig.user(Command::Decide { call: CallId(1), index: 1, decision: Decision::Once });
     let Op::Start(start) = rig.request().1 else { panic!("{:?}", rig.request()) };
     assert_eq!((start.command.as_str(), start.sandbox), ("make", None));
 }
@@ -411,7 +408,7 @@ fn l9_what_failed_because_it_was_held_is_asked_for_when_it_comes_again() {
         assert_eq!(told, place == 1, "{:?}", rig.last_message());
     }
     rig.answer(&[tool("t3", "bash", json!({"command": "cat a"}))]);
-    rig.user(UserEvent::Decide { call: rig.agent.session().call, index: 0, decision: Decision::Once });
+    rig.user(Command::Decide { call: rig.agent.session().call, index: 0, decision: Decision::Once });
     let Op::Start(start) = rig.request().1 else { panic!("{:?}", rig.request()) };
     assert_eq!((start.command.as_str(), start.sandbox), ("cat a", None));
     let task = rig.start("aaaa0003");
@@ -492,7 +489,7 @@ fn l9_what_the_runner_can_no_longer_hold_when_it_begins_is_asked_for() {
     rig.reply(op, Outcome::Err(problem));
     let ToolState::Asks { reason, .. } = rig.cards()[0].state.clone() else { panic!("it does not ask") };
     assert_eq!(reason, "It cannot be held as asked for.");
-    rig.user(UserEvent::Decide { call: CallId(1), index: 0, decision: Decision::Once });
+    rig.user(Command::Decide { call: CallId(1), index: 0, decision: Decision::Once });
     let Op::Start(start) = rig.request().1 else { panic!("{:?}", rig.request()) };
     assert_eq!((start.command.as_str(), start.sandbox), ("ls", None));
 }
@@ -505,11 +502,47 @@ fn l9_a_rule_that_was_not_offered_is_not_made() {
     let ToolState::Asks { always, .. } = rig.cards()[0].state.clone() else { panic!("it does not ask") };
     assert!(!always.is_empty());
     let rule = agent::settings::Rule::Prefix { words: Vec::new(), workspace: "/w".to_owned() };
-    rig.user(UserEvent::Decide { call: CallId(1), index: 0, decision: Decision::Always { rule } });
+    rig.user(Command::Decide { call: CallId(1), index: 0, decision: Decision::Always { rule } });
     let task = rig.start("aaaa0001");
     rig.end(&task, TaskState::Completed, "");
     rig.answer(&[tool("t2", "bash", json!({"command": "rm -rf /"}))]);
     assert_eq!(rig.status.as_ref().unwrap().turn, TurnView::Asks, "nothing else became allowed");
+}
+
+/// The stop came before the runner had said what it started: by the reply to it, by another call's time, or after a reload.
+#[test]
+fn l10_what_a_stopped_use_has_started_is_found_late() {
+    for (spoke, reloads) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut rig = Rig::new();
+        rig.say("x");
+        rig.answer(&[tool("t1", "bash", json!({"command": "make"}))]);
+        let (op, _) = rig.request();
+        rig.user(Command::StopReply);
+        if spoke {
+            rig.say("and now?");
+            rig.answer(&[text("Then this."), tool("t2", "bash", json!({"command": "true"}))]);
+        }
+        let task = Task { op, foreground: true, command: "make".to_owned(), ..task("aaaa0001") };
+        if reloads {
+            rig.boot();
+            rig.link(LinkInput::Opened);
+            rig.welcome_with(|welcome| welcome.tasks = vec![task.clone()]);
+        } else {
+            rig.reply(op, Outcome::Ok(Reply::Started { task: Box::new(task.clone()) }));
+        }
+        let wanted = Op::Background { task: task.id.clone() };
+        let asked = |frame: &&ClientFrame| matches!(frame, ClientFrame::Request { op, .. } if *op == wanted);
+        assert_eq!(rig.sent.iter().filter(asked).count(), 1, "{spoke} {reloads}");
+        let tasks: Vec<_> = rig.cards().into_iter().map(|card| card.task).collect();
+        assert_eq!(tasks[0], Some(task.id), "{spoke} {reloads}");
+        if spoke {
+            assert_eq!(tasks[1], None);
+        } else {
+            rig.say("y");
+            let told = rig.last_message()[0]["content"].as_str().unwrap().to_owned();
+            assert!(told.contains("goes on as background task aaaa0001"), "{told}");
+        }
+    }
 }
 
 #[test]
@@ -518,7 +551,7 @@ fn l10_stop_reply_keeps_the_task_it_waited_for() {
     rig.say("x");
     rig.answer(&[tool("t1", "bash", json!({"command": "make"}))]);
     let task = rig.start("aaaa0001");
-    rig.user(UserEvent::StopReply);
+    rig.user(Command::StopReply);
     assert_eq!(rig.request().1, Op::Background { task: TaskId("aaaa0001".to_owned()) });
     assert!(!rig.sent.iter().any(|frame| matches!(frame, ClientFrame::Request { op: Op::Stop { .. }, .. })));
     rig.background(&task, BackgroundedBy::Request);
@@ -536,7 +569,7 @@ fn l10_stop_reply_breaks_the_answer_off_and_keeps_its_text() {
     let whole = crate::sim::model::stream(&[text("Some words.")], "end_turn");
     let cut = whole.find("content_block_stop").unwrap();
     rig.model(call, ModelInput::Data(whole.as_bytes()[..cut].to_vec()));
-    rig.user(UserEvent::StopReply);
+    rig.user(Command::StopReply);
     assert_eq!(rig.cancelled, [call]);
     rig.model(call, ModelInput::End);
     rig.say("go on");

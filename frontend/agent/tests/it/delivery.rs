@@ -3,7 +3,7 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use agent::event::{LinkInput, ModelInput, UserEvent};
+use agent::event::{Command, LinkInput, ModelInput};
 use agent::settings::{Mode, ModelChoice, Provider, Settings};
 use agent::view::{LinkView, RowKind, TurnView};
 use serde_json::json;
@@ -137,7 +137,7 @@ fn a_retry_that_is_wished_during_a_replay_is_made_after_it() {
     rig.model(call, ModelInput::Refused { reason: "no".to_owned() });
     rig.calls.clear();
     rig.boot();
-    rig.user(UserEvent::Retry);
+    rig.user(Command::Retry);
     rig.link(LinkInput::Opened);
     rig.welcome_with(|welcome| welcome.last = Seq(1));
     assert_eq!(rig.calls.len(), 0);
@@ -299,7 +299,7 @@ fn a_wrong_key_does_not_burn_the_queue() {
     rig.pass(60_000);
     assert_eq!(rig.calls.len(), 1);
     assert_eq!(rig.agent.session().queue.words().len(), 2);
-    rig.user(UserEvent::Retry);
+    rig.user(Command::Retry);
     assert_eq!(rig.calls.len(), 2);
     assert_eq!(words_of(&rig), ["one"]);
     rig.answer(&[text("ok")]);
@@ -347,7 +347,7 @@ fn nothing_is_looked_at_for_ever_that_only_the_person_can_bring_back() {
         }
         assert!(matches!(rig.status.as_ref().unwrap().turn, TurnView::BacksOff { .. }));
         // The person brings it back, and the retry is made.
-        rig.user(UserEvent::Reconnect);
+        rig.user(Command::Reconnect);
         rig.connect();
         assert_eq!(model_calls(&rig), 2, "{code}");
     }
@@ -370,8 +370,8 @@ fn output_goes_on_while_anybody_watches() {
         total: from + text.len() as u64,
         ..OutputSlice::default()
     };
-    let watch = |rig: &mut Rig, viewer| rig.user(UserEvent::Watch { task: task.id.clone(), viewer });
-    let unwatch = |rig: &mut Rig, viewer| rig.user(UserEvent::Unwatch { task: task.id.clone(), viewer });
+    let watch = |rig: &mut Rig, viewer| rig.user(Command::Watch { task: task.id.clone(), viewer });
+    let unwatch = |rig: &mut Rig, viewer| rig.user(Command::Unwatch { task: task.id.clone(), viewer });
     let asked = |rig: &Rig| {
         let watches = rig.sent.iter().filter_map(|frame| match frame {
             ClientFrame::Request { op: Op::Watch { from, .. }, .. } => Some(format!("from {from}")),

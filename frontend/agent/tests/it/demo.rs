@@ -6,7 +6,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 use std::collections::BTreeMap;
 
 use agent::Event;
-use agent::event::{Decision, UserEvent};
+use agent::event::{Command, Decision};
 use agent::model::demo::examples;
 use agent::settings::Mode;
 use agent::view::{RowKind, TurnView};
@@ -269,7 +269,7 @@ fn what_is_not_allowed_is_not_done() {
     world.say("Run \"touch it\" in the background, then create a file while it runs");
     let deny = |rig: &mut Rig, words: &str| {
         let call = rig.calls.last().unwrap().0;
-        rig.user(UserEvent::Decide { call, index: 0, decision: Decision::Deny { words: words.to_owned() } });
+        rig.user(Command::Decide { call, index: 0, decision: Decision::Deny { words: words.to_owned() } });
     };
     deny(&mut world.rig, "not now");
     has(&world.play(), &["You did not allow `touch it` and said: “not now”."]);

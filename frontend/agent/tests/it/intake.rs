@@ -1,7 +1,7 @@
 //! Whatever a model sends, the conversation goes on: the next request keeps the rules, as the product states them and as they are stated once more in [`crate::api`].
 
-use agent::event::{ModelInput, UserEvent};
-use agent::record::{Cause, Record};
+use agent::event::{Command, ModelInput};
+use agent::record::{Record, Trigger};
 use agent::settings::{Mode, Provider};
 use agent::view::{RowKind, TurnView};
 use serde_json::{Value, json};
@@ -56,12 +56,12 @@ fn a_log_that_was_written_with_such_ids_goes_on() {
     };
     for entry in &mut rig.disk {
         match &mut entry.record {
-            Record::Answered { content, .. } => {
+            Record::ResponseReceived { content, .. } => {
                 for block in content {
                     raw(block, "id");
                 }
             }
-            Record::Asked { append, cause: Cause::Tools, .. } => {
+            Record::RequestSent { append, cause: Trigger::Tools, .. } => {
                 for block in append {
                     raw(block, "tool_use_id");
                 }
@@ -143,7 +143,7 @@ fn an_answer_that_its_own_server_refuses_is_taken_back() {
             rig.model(call, head(400));
             rig.model(call, ModelInput::Data(b"{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"unexpected tag\"}}".to_vec()));
             rig.model(call, ModelInput::End);
-            rig.user(UserEvent::TakeBack);
+            rig.user(Command::TakeBack);
             rig.say("go on");
             assert!(!refused(&rig), "{:#}", rig.calls.last().unwrap().1);
             goes_on(&mut rig);
@@ -339,7 +339,7 @@ mod property {
                 }
                 rig.model(call, ModelInput::Data(body));
                 rig.model(call, ModelInput::End);
-                rig.user(UserEvent::StopReply);
+                rig.user(Command::StopReply);
             }
             prop_assert_eq!(&rig.status.as_ref().unwrap().turn, &TurnView::Idle);
             rig.say("and now");

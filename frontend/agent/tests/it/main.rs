@@ -9,6 +9,7 @@ mod contract;
 mod delivery;
 mod demo;
 mod intake;
+mod old_logs;
 mod refused;
 mod rig;
 mod sim;

@@ -4,7 +4,7 @@
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use agent::Event;
-use agent::event::{ModelInput, UserEvent};
+use agent::event::{Command, ModelInput};
 use agent::record::{Entry, Record};
 use agent::settings::{ModelChoice, Provider};
 use agent::transcript::request_of_call;
@@ -75,7 +75,7 @@ fn files_that_are_too_large_together_are_cut_and_the_session_goes_on() {
         read(&mut rig, 162_000);
     }
     serve(&mut rig, 400_000, &[text("I have read them.")]);
-    assert_eq!(rig.agent.session().phase, agent::session::Phase::Rest);
+    assert_eq!(rig.agent.session().phase, agent::session::Phase::Idle);
     let told = rig.last_message()[0]["content"].as_str().unwrap().to_owned();
     assert!(told.contains("left out here") && told.len() < 50_000, "{}", told.len());
     the_log_knows(&mut rig);
@@ -99,7 +99,7 @@ fn words_that_are_refused_can_be_taken_back() {
         rig.say("something else");
         rig.pass(60_000);
         assert_eq!(rig.calls.len(), calls, "{message}");
-        rig.user(UserEvent::TakeBack);
+        rig.user(Command::TakeBack);
         assert_eq!(rig.drafts, ["what is refused"], "it can be changed and sent again");
         assert_eq!(rig.calls.len(), calls + 1);
         assert_eq!(words_of(&rig), ["something else"]);
@@ -107,7 +107,7 @@ fn words_that_are_refused_can_be_taken_back() {
         rig.answer(&[text("ok")]);
         assert!(!rig.status.as_ref().unwrap().refused);
         // Taking back what was not refused does nothing.
-        rig.user(UserEvent::TakeBack);
+        rig.user(Command::TakeBack);
         assert_eq!(rig.drafts.len(), 1);
     }
 }
@@ -118,9 +118,9 @@ fn the_first_words_of_all_can_be_taken_back() {
     rig.say("x");
     refuse(&mut rig, 400, "no");
     // Escape stops nothing: the next words would join what is refused.
-    rig.user(UserEvent::StopReply);
+    rig.user(Command::StopReply);
     assert!(rig.status.as_ref().unwrap().refused);
-    rig.user(UserEvent::TakeBack);
+    rig.user(Command::TakeBack);
     assert_eq!(rig.drafts, ["x"]);
     rig.boot();
     rig.connect();
@@ -135,11 +135,11 @@ fn what_must_be_answered_stays_when_words_are_taken_back() {
     let (mut rig, task) = Rig::with_background_task();
     rig.say("write");
     rig.answer(&[tool("t2", "read_file", json!({"path": "a"}))]);
-    rig.user(UserEvent::Say { text: "hurry".to_owned(), steer: true });
+    rig.user(Command::Say { text: "hurry".to_owned(), steer: true });
     rig.end(&task, TaskState::Completed, "made");
     read(&mut rig, 810);
     refuse(&mut rig, 400, "no");
-    rig.user(UserEvent::TakeBack);
+    rig.user(Command::TakeBack);
     assert_eq!(rig.drafts, ["hurry"]);
     rig.say("go on");
     let blocks = rig.last_message();
@@ -149,7 +149,7 @@ fn what_must_be_answered_stays_when_words_are_taken_back() {
     the_log_knows(&mut rig);
     // It was not the words: the next time the results go, and their uses stay answered.
     refuse(&mut rig, 400, "no");
-    rig.user(UserEvent::TakeBack);
+    rig.user(Command::TakeBack);
     rig.say("once more");
     let blocks = rig.last_message();
     assert!(blocks[0]["content"].as_str().unwrap().contains("left out"), "{blocks:?}");
@@ -164,7 +164,7 @@ fn results_that_are_refused_are_left_out_and_the_model_goes_on() {
     rig.answer(&[tool("t1", "read_file", json!({"path": "a"}))]);
     read(&mut rig, 810);
     refuse(&mut rig, 400, "this text is not allowed");
-    rig.user(UserEvent::TakeBack);
+    rig.user(Command::TakeBack);
     assert_eq!(rig.drafts, Vec::<String>::new());
     let blocks = rig.last_message();
     assert_eq!((blocks.len(), &blocks[0]["tool_use_id"]), (1, &json!("t1")));
@@ -191,12 +191,14 @@ fn a_log_of_a_later_version_is_read_as_far_as_it_is_known() {
     let of = |entry: &Value| Entry::parse(&entry.to_string());
     let answered = json!({"n": 4, "at": 9, "record": "answered", "call": 1, "content": [{"type": "text", "text": "x"}],
         "stop": {"stop": "brand_new", "more": 1}, "usage": {}});
-    let Record::Answered { content, stop, .. } = of(&answered).unwrap().record else { panic!("passed over") };
+    let Record::ResponseReceived { content, stop, .. } = of(&answered).unwrap().record else {
+        panic!("passed over")
+    };
     assert_eq!(content.len(), 1);
     assert_eq!(stop, agent::model::Stop::Other { word: "brand_new".to_owned() });
     let asked = json!({"n": 3, "at": 9, "record": "asked", "call": 1, "cause": "brand_new",
         "append": [{"type": "text", "text": "x"}], "model": {}});
-    assert!(matches!(of(&asked).unwrap().record, Record::Asked { append, .. } if append.len() == 1));
+    assert!(matches!(of(&asked).unwrap().record, Record::RequestSent { append, .. } if append.len() == 1));
     let task = crate::rig::task("aaaa0001");
     let event = shared::protocol::TaskEvent::Ended {
         task: Box::new(task),
@@ -206,11 +208,11 @@ fn a_log_of_a_later_version_is_read_as_far_as_it_is_known() {
     let entry = Entry {
         n: 5,
         at: shared::Timestamp(1),
-        record: Record::Arrived { epoch, seq: shared::Seq(7), event },
+        record: Record::CompletionReceived { epoch, seq: shared::Seq(7), event },
     };
     let mut arrived = serde_json::to_value(&entry).unwrap();
     arrived["event"]["task"]["state"] = json!({"status": "brand_new"});
-    let Record::Arrived { event: shared::protocol::TaskEvent::Ended { task, .. }, seq, .. } =
+    let Record::CompletionReceived { event: shared::protocol::TaskEvent::Ended { task, .. }, seq, .. } =
         of(&arrived).unwrap().record
     else {
         panic!("passed over")
@@ -246,7 +248,7 @@ fn what_is_refused_within_a_stream_can_be_taken_back_too() {
     rig.model(call, ModelInput::Data(format!("event: error\ndata: {error}\n\n").into_bytes()));
     rig.model(call, ModelInput::End);
     assert!(rig.status.as_ref().unwrap().refused, "{:?}", rig.status);
-    rig.user(UserEvent::TakeBack);
+    rig.user(Command::TakeBack);
     assert_eq!(rig.drafts, ["no"]);
 }
 

@@ -1,7 +1,8 @@
 //! A bench for one agent: everything goes well unless the test says otherwise, and each step is the test's.
 
-use agent::effect::{CallId, Target};
-use agent::event::{Boot, LinkInput, ModelInput, UserEvent};
+use agent::CallId;
+use agent::effect::Target;
+use agent::event::{Boot, Command, LinkInput, ModelInput};
 use agent::model::demo::Chunk;
 use agent::record::Entry;
 use agent::settings::{Mode, ModelChoice, Provider, Settings};
@@ -177,12 +178,12 @@ impl Rig {
         self.send(Event::Link { generation, input });
     }
 
-    pub(crate) fn user(&mut self, wish: UserEvent) {
-        self.send(Event::User(wish));
+    pub(crate) fn user(&mut self, wish: Command) {
+        self.send(Event::Command(wish));
     }
 
     pub(crate) fn say(&mut self, text: &str) {
-        self.user(UserEvent::Say { text: text.to_owned(), steer: false });
+        self.user(Command::Say { text: text.to_owned(), steer: false });
     }
 
     pub(crate) fn pass(&mut self, millis: u64) {

@@ -8,9 +8,9 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 use std::collections::BTreeMap;
 
-use agent::event::UserEvent;
+use agent::event::Command;
 use agent::model::Stop;
-use agent::record::{Cause, Entry, Record};
+use agent::record::{Entry, Record, Trigger};
 use agent::view::{Patch, TurnView};
 use agent::{Agent, Event};
 use shared::Epoch;
@@ -134,7 +134,7 @@ fn come_to_rest(world: &mut World, all: bool) {
         world.take_back();
         if world.page().turn == Some(TurnView::Failed) {
             // What waited when a call failed for good does not ask by itself.
-            world.user(UserEvent::Retry);
+            world.user(Command::Retry);
         }
         world.in_time();
     }
@@ -186,19 +186,19 @@ fn disturb(world: &mut World) {
         }
         4..=7 => world.say(false),
         8 | 9 => world.say(true),
-        10 => world.user(UserEvent::StopReply),
+        10 => world.user(Command::StopReply),
         11 => {
             let some = world.runner.tasks.keys().next_back().cloned();
             if let Some(task) = some {
-                world.user(UserEvent::StopTask { task });
+                world.user(Command::StopTask { task });
             }
         }
         12 => world.event(Event::Online),
-        13 => world.user(UserEvent::Retry),
+        13 => world.user(Command::Retry),
         14 => {
             let running = world.runner.tasks.values().find(|task| task.foreground && task.is_active());
             if let Some(task) = running.map(|task| task.id.clone()) {
-                world.user(UserEvent::Background { task });
+                world.user(Command::Background { task });
             }
         }
         15..=25 => world.decide(),
@@ -255,7 +255,7 @@ fn ends_are_told_once(world: &World, told: &Told) {
         .disk()
         .iter()
         .filter_map(|entry| match &entry.record {
-            Record::Arrived { seq, epoch, .. } => Some((*epoch, seq.0)),
+            Record::CompletionReceived { seq, epoch, .. } => Some((*epoch, seq.0)),
             _ => None,
         })
         .collect();
@@ -435,21 +435,21 @@ fn kinds(record: &Record) -> Vec<&'static str> {
     let mut kinds = Vec::new();
     let mut is = |true_: bool, kind| kinds.extend(true_.then_some(kind));
     match record {
-        Record::Asked { drained, cause, .. } => {
+        Record::RequestSent { drained, cause, .. } => {
             is(drained.len() > 1, "several ends in one call");
             is(drained.len() == 1, "an end in a call");
-            is(*cause == Cause::Wake, "a wake");
-            is(*cause == Cause::Again, "a call made again");
-            is(*cause == Cause::Continue, "a call that goes on");
+            is(*cause == Trigger::Wake, "a wake");
+            is(*cause == Trigger::Again, "a call made again");
+            is(*cause == Trigger::Continue, "a call that goes on");
         }
         Record::CallFailed { .. } => is(true, "a failed call"),
         Record::ToolDone { consumed, .. } => is(!consumed.is_empty(), "an end shown by a tool"),
-        Record::Arrived { event: TaskEvent::Backgrounded { .. }, .. } => {
+        Record::CompletionReceived { event: TaskEvent::Backgrounded { .. }, .. } => {
             is(true, "a command sent to the background");
         }
         Record::StoppedReply => is(true, "a stopped reply"),
         Record::NewEpoch { epoch } => is(*epoch != Runner::new().epoch, "a new store"),
-        Record::Answered { content, stop, .. } => {
+        Record::ResponseReceived { content, stop, .. } => {
             let tools = content.iter().any(|block| block["type"] == "tool_use");
             is(*stop == Stop::MaxTokens && tools, "a tool use of an answer at the limit of tokens");
             is(*stop == Stop::Pause, "a pause");

@@ -3,7 +3,7 @@
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use agent::event::{LinkInput, ModelInput, UserEvent};
+use agent::event::{Command, LinkInput, ModelInput};
 use agent::settings::{Mode, ModelChoice, Provider, Settings};
 use agent::view::{RowKind, ToolState, TurnView};
 use agent::{CallId, Event};
@@ -119,7 +119,7 @@ fn a_call_that_cannot_go_well_waits_for_the_person() {
     rig.pass(100_000);
     assert_eq!(rig.calls.len(), 1);
     assert_eq!(rig.status.as_ref().unwrap().turn, TurnView::Failed);
-    rig.user(UserEvent::Retry);
+    rig.user(Command::Retry);
     assert_eq!(rig.calls.len(), 2);
 }
 
@@ -247,9 +247,9 @@ fn words_for_the_next_turn_wait_and_can_be_taken_back() {
     rig.say("first");
     rig.say("second");
     rig.say("third");
-    rig.user(UserEvent::Shift { id: 3, earlier: true });
-    rig.user(UserEvent::Resay { id: 3, text: "third, better".to_owned() });
-    rig.user(UserEvent::Unsay { id: 2 });
+    rig.user(Command::Shift { id: 3, earlier: true });
+    rig.user(Command::Resay { id: 3, text: "third, better".to_owned() });
+    rig.user(Command::Unsay { id: 2 });
     rig.answer(&[text("ok")]);
     assert_eq!(rig.last_message()[0]["text"], "third, better");
     rig.answer(&[text("ok")]);
@@ -288,7 +288,7 @@ fn a_use_whose_reply_was_stopped_is_not_sent_to_a_new_store() {
     let mut rig = Rig::new();
     rig.say("x");
     rig.answer(&[tool("t1", "write_file", json!({"path": "a", "content": "b"}))]);
-    rig.user(UserEvent::StopReply);
+    rig.user(Command::StopReply);
     rig.link(LinkInput::Closed { code: 1006, reason: String::new() });
     rig.pass(20_000);
     rig.link(LinkInput::Opened);
@@ -316,15 +316,15 @@ fn what_the_runner_refuses_is_told_to_the_model() {
 fn a_person_pauses_resumes_and_runs_again() {
     let (mut rig, task) = Rig::with_background_task();
     let task = Task { with_stdin: true, ..task };
-    rig.user(UserEvent::PauseTask { task: task.id.clone() });
+    rig.user(Command::PauseTask { task: task.id.clone() });
     let (op, request) = rig.request();
     assert_eq!(request, Op::Pause { task: task.id.clone() });
     let paused = Task { paused: true, ..task.clone() };
     rig.reply(op, Outcome::Ok(Reply::Task { task: Box::new(paused) }));
-    rig.user(UserEvent::ResumeTask { task: task.id.clone() });
+    rig.user(Command::ResumeTask { task: task.id.clone() });
     assert_eq!(rig.request().1, Op::Resume { task: task.id.clone() });
     rig.end(&task, TaskState::Failed { code: 1 }, "");
-    rig.user(UserEvent::RunAgain { task: task.id.clone() });
+    rig.user(Command::RunAgain { task: task.id.clone() });
     let Op::Start(start) = rig.request().1 else { panic!("{:?}", rig.request()) };
     assert!(start.stdin, "as it was started, although an ended task's input is closed");
     // The runner has the whole of its command; what is known of it here may be cut.

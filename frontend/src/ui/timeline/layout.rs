@@ -331,7 +331,7 @@ mod tests {
     fn now_is_never_before_what_has_happened() {
         let spans = spans(&[(1, Lane::Call, 0, Some(10_400)), (2, task("a"), 500, None)]);
         let layout = layout(&spans, &BTreeMap::new(), Window::Fit, 10_000, 1_000.0);
-        let call = layout.bars.get(&1).unwrap();
+        let call = &layout.bars[&1];
         let now = layout.now.unwrap();
         assert!(now + 0.1 >= call.x + call.width, "{now} is left of {} + {}", call.x, call.width);
     }

@@ -1,4 +1,5 @@
-//! What is asked for while a task lives: to end it, to let it go on in the background, to freeze and to thaw it.
+//! What people and models ask of a running task: to stop it, to move it to the background, to freeze it; and what it prints
+//! meanwhile.
 
 use std::time::Duration;
 
@@ -73,6 +74,35 @@ impl<R> Machine<R> {
         }
         if let Some(reply) = self.freezing.pop_front() {
             self.todo(Effect::Reply(reply, Ok(self.task.clone())));
+        }
+    }
+
+    // ---- output ----
+
+    pub(super) fn printed(&mut self, now: Now) {
+        if self.task.stdin {
+            self.prompt.heard(now.at + self.limits.prompt_quiet);
+            self.flag(false);
+        }
+        if self.progress_at.is_none() {
+            match self.progress_last {
+                Some(last) if last + self.limits.progress > now.at => {
+                    self.progress_at = Some(last + self.limits.progress);
+                }
+                Some(_) | None => self.progress(now),
+            }
+        }
+    }
+
+    pub(super) fn progress(&mut self, now: Now) {
+        self.progress_last = Some(now.at);
+        self.todo(Effect::Progress);
+    }
+
+    pub(super) fn flag(&mut self, waits: bool) {
+        if self.task.waits_for_input != waits {
+            self.task.waits_for_input = waits;
+            self.publish();
         }
     }
 }

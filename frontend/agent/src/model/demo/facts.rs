@@ -7,7 +7,7 @@ use shared::task::Task;
 use shared::tools::ToolCall;
 
 use crate::notice::cut_tail;
-use crate::record::{Cause, Record};
+use crate::record::{Record, Trigger};
 use crate::settings::Provider;
 use crate::transcript::tool_uses;
 
@@ -28,7 +28,7 @@ pub struct Facts {
     /// The tasks whose ends go into the call under way.
     pub(super) fresh: Vec<TaskId>,
     /// What the call under way is made for.
-    pub(super) trigger: Trigger,
+    pub(super) occasion: Occasion,
     /// How often the demo has answered, and how often it ended a turn.
     pub(super) answers: u32,
     pub(super) turns: u32,
@@ -42,7 +42,7 @@ pub struct Facts {
 
 /// What a call is made for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Trigger {
+pub(super) enum Occasion {
     /// The person said something.
     #[default]
     Words,
@@ -95,19 +95,19 @@ impl Facts {
     /// Folds a record in.
     pub(crate) fn apply(&mut self, record: &Record) {
         match record {
-            Record::Said { id, text, .. } => self.waiting.push((*id, text.clone())),
-            Record::Unsaid { id } => self.waiting.retain(|words| words.0 != *id),
-            Record::Resaid { id, text, .. } => {
+            Record::Queued { id, text, .. } => self.waiting.push((*id, text.clone())),
+            Record::Cancelled { id } => self.waiting.retain(|words| words.0 != *id),
+            Record::Edited { id, text, .. } => {
                 if let Some(words) = self.waiting.iter_mut().find(|words| words.0 == *id) {
                     words.1.clone_from(text);
                 }
             }
-            Record::Asked { cause, drained, said, model, .. } => {
+            Record::RequestSent { cause, drained, said, model, .. } => {
                 self.is_asked = model.provider == Provider::Demo;
                 self.asked(*cause, drained, said);
             }
-            Record::Answered { content, .. } => self.answered(&tool_uses(content)),
-            Record::Decided { index, allowed: false, words, .. } => {
+            Record::ResponseReceived { content, .. } => self.answered(&tool_uses(content)),
+            Record::ApprovalResolved { index, allowed: false, words, .. } => {
                 if let Some(tool) = self.uses.get_mut(*index) {
                     tool.denied = Some(words.clone());
                 }
@@ -126,21 +126,23 @@ impl Facts {
                     self.steps.push(Step { call, result, failed, denied, task });
                 }
             }
-            Record::Arrived { event: TaskEvent::Backgrounded { task, .. }, .. } => {
+            Record::CompletionReceived { event: TaskEvent::Backgrounded { task, .. }, .. } => {
                 self.began(&task.id, &task.command);
             }
-            Record::Arrived { event: TaskEvent::Ended { task, excerpt }, .. } => self.ended(task, excerpt),
+            Record::CompletionReceived { event: TaskEvent::Ended { task, excerpt }, .. } => {
+                self.ended(task, excerpt);
+            }
             Record::Missed { ends, .. } => {
                 for task in ends {
                     self.ended(task, &Excerpt::default());
                 }
             }
             Record::Began { .. }
-            | Record::Fixed { .. }
+            | Record::Preamble { .. }
             | Record::CallFailed { .. }
             | Record::Shortened { .. }
             | Record::TakenBack { .. }
-            | Record::Decided { .. }
+            | Record::ApprovalResolved { .. }
             | Record::ToolBegan { .. }
             | Record::ToolRefused { .. }
             | Record::StoppedReply
@@ -152,25 +154,25 @@ impl Facts {
         }
     }
 
-    fn asked(&mut self, cause: Cause, drained: &[TaskId], said: &[u64]) {
+    fn asked(&mut self, cause: Trigger, drained: &[TaskId], said: &[u64]) {
         let (taken, waiting): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|words| said.contains(&words.0));
         self.waiting = waiting;
         // A call that is made again brings what it brought before.
-        if cause != Cause::Again {
+        if cause != Trigger::Again {
             self.fresh.clear();
         }
         self.fresh.extend_from_slice(drained);
         if taken.is_empty() {
-            self.trigger = match cause {
-                Cause::Tools => Trigger::Results,
-                Cause::Wake => Trigger::Ends,
-                Cause::User => Trigger::Words,
-                Cause::Continue | Cause::Again => self.trigger,
+            self.occasion = match cause {
+                Trigger::Tools => Occasion::Results,
+                Trigger::Wake => Occasion::Ends,
+                Trigger::User => Occasion::Words,
+                Trigger::Continue | Trigger::Again => self.occasion,
             };
             return;
         }
-        self.trigger = Trigger::Words;
+        self.occasion = Occasion::Words;
         self.wish = taken.into_iter().map(|words| words.1).collect::<Vec<_>>().join("\n");
         self.wishes += 1;
         self.steps.clear();

@@ -14,7 +14,10 @@ pub(super) fn choose(found: &str) -> Result<(&'static str, &'static str), String
             line.strip_suffix(program).is_some_and(|folder| folder.starts_with('/') && folder.ends_with('/'))
         })
     };
-    let file = |line: &str| line.contains("test") && line.ends_with(".py") && !line.contains(':');
+    let file = |line: &str| {
+        let name = line.strip_suffix(".py");
+        name.is_some_and(|name| name.contains("test") && !name.contains(':'))
+    };
     let python = has("pytest.ini")
         || has("conftest.py")
         || ["pyproject.toml:", "setup.cfg:", "tox.ini:"].into_iter().any(says)

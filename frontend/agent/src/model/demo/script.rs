@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 use shared::tools::ToolCall;
 
-use super::facts::{Facts, Known, Step, Trigger};
+use super::facts::{Facts, Known, Occasion, Step};
 use super::project::{LOOK, choose};
-use super::{Reply, say};
+use super::reply::Reply;
+use super::say;
 
 /// The file of the first story.
 pub(super) const FILE: &str = "meanwhile-demo.txt";
@@ -71,7 +72,7 @@ fn pattern(words: &str) -> (String, Vec<&str>) {
 pub(super) fn next(facts: &Facts) -> Reply {
     let mut reply = Reply::default();
     let wish = Wish::of(&facts.wish);
-    let explains = facts.trigger == Trigger::Words && wish == Wish::Unknown;
+    let explains = facts.occasion == Occasion::Words && wish == Wish::Unknown;
     if facts.answers == 0 && !explains {
         reply.say(format!("{} The commands are real.", say::INTRODUCTION));
     }
@@ -81,9 +82,9 @@ pub(super) fn next(facts: &Facts) -> Reply {
             reply.say(if of_tests { say::tests_end(known) } else { say::end(known) });
         }
     }
-    match facts.trigger {
-        Trigger::Words | Trigger::Results => take(&mut reply, facts, &wish),
-        Trigger::Ends => reply.said.extend(say::standing(facts)),
+    match facts.occasion {
+        Occasion::Words | Occasion::Results => take(&mut reply, facts, &wish),
+        Occasion::Ends => reply.said.extend(say::standing(facts)),
     }
     if reply.tools.is_empty() && facts.turns == 0 && !explains {
         reply.say(say::ADVICE);
@@ -123,7 +124,7 @@ fn take(reply: &mut Reply, facts: &Facts, wish: &Wish<'_>) {
     }
 }
 
-fn taken<'a>(facts: &'a Facts, fits: impl Fn(&ToolCall) -> bool) -> Vec<&'a Step> {
+fn taken(facts: &Facts, fits: impl Fn(&ToolCall) -> bool) -> Vec<&Step> {
     facts.steps.iter().filter(|step| fits(&step.call)).collect()
 }
 
@@ -155,10 +156,12 @@ fn meanwhile(facts: &Facts, does: &str) -> String {
 fn write_meanwhile(reply: &mut Reply, facts: &Facts) {
     match taken(facts, |call| matches!(call, ToolCall::WriteFile(_))).first() {
         None => {
-            let running: String =
+            let running: Vec<_> =
                 facts.own().map(|task| format!("- {} (task {})\n", task.command, task.id)).collect();
-            let content =
-                format!("This file was written by the demo while these ran in the background:\n{running}");
+            let content = format!(
+                "This file was written by the demo while these ran in the background:\n{}",
+                running.concat()
+            );
             reply.say(format!("{} {}.", meanwhile(facts, "write"), say::code(FILE)));
             reply.take("write_file", json!({"path": FILE, "content": content}));
         }

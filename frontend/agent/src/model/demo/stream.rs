@@ -5,7 +5,7 @@ use std::iter;
 use shared::json;
 
 use super::facts::Facts;
-use super::{Chunk, Reply};
+use super::reply::{Chunk, Reply};
 
 const FIRST_PAUSE_MS: u32 = 150;
 const WORDS_A_PIECE: usize = 3;

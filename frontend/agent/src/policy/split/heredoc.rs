@@ -1,14 +1,6 @@
 //! Here-documents: what ends them, and the lines that they are made of.
 
-use super::{Into, Open, Splitter};
-
-/// One that was announced in the line that is being read.
-pub(super) struct Heredoc {
-    part: usize,
-    end: String,
-    strips: bool,
-    literal: bool,
-}
+use super::{Heredoc, Into, Open, Splitter};
 
 impl Splitter {
     /// Behind `<<`: the word that ends it, which may be quoted and then hold anything.

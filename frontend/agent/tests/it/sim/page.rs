@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use agent::event::{LinkInput, UserEvent};
+use agent::event::{Command, LinkInput};
 use agent::record::{Entry, Record};
 use agent::view::{LinkView, Patch, RowKind, ToolState, TurnView};
 use agent::{Agent, CallId, Effect, Event};
@@ -72,11 +72,11 @@ impl Page {
         let mut urged = false;
         for entry in log {
             match &entry.record {
-                Record::Arrived { event: TaskEvent::Ended { task, .. }, .. } => {
+                Record::CompletionReceived { event: TaskEvent::Ended { task, .. }, .. } => {
                     heard.insert(task.id.clone());
                 }
                 Record::CallFailed { .. } => urged = false,
-                Record::Said { .. } => urged = true,
+                Record::Queued { .. } => urged = true,
                 _ => {}
             }
         }
@@ -145,7 +145,7 @@ impl Page {
 
     fn hear(&mut self, event: &Event, clock: u64, now: u64) {
         match event {
-            Event::User(UserEvent::Say { .. } | UserEvent::Retry | UserEvent::StopReply) => self.urged = true,
+            Event::Command(Command::Say { .. } | Command::Retry | Command::StopReply) => self.urged = true,
             Event::Link { generation, input } if *generation == self.generation => match input {
                 LinkInput::Closed { code, .. } => {
                     self.taken = *code == close::FENCED;

@@ -478,7 +478,7 @@ impl World {
     /// What the person said, as far as the log knows.
     pub(crate) fn said(&self) -> impl Iterator<Item = &str> {
         self.disk().iter().filter_map(|entry| match &entry.record {
-            Record::Said { text, .. } => Some(text.as_str()),
+            Record::Queued { text, .. } => Some(text.as_str()),
             _ => None,
         })
     }

@@ -43,7 +43,7 @@ impl World {
                 .rev()
                 .take_while(|entry| !matches!(entry.record, Record::NewEpoch { .. }))
                 .filter_map(|entry| match &entry.record {
-                    Record::Arrived { seq, epoch: of, .. } if Some(*of) == epoch => Some(*seq),
+                    Record::CompletionReceived { seq, epoch: of, .. } if Some(*of) == epoch => Some(*seq),
                     // What will not come any more is noted as well.
                     Record::Missed { through, .. } => Some(*through),
                     _ => None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use agent::event::{Decision, LinkInput, ModelInput, UserEvent};
+use agent::event::{Command, Decision, LinkInput, ModelInput};
 use agent::record::{Entry, Record};
 use agent::{Effect, Event};
 use shared::{OpId, Timestamp};
@@ -14,8 +14,8 @@ const MOST_PAGES: usize = 3;
 
 impl World {
     /// The person does something, unless their page stands still.
-    pub(crate) fn user(&mut self, wish: UserEvent) {
-        self.event(Event::User(wish));
+    pub(crate) fn user(&mut self, wish: Command) {
+        self.event(Event::Command(wish));
     }
 
     /// Something happens to the person's page.
@@ -28,14 +28,14 @@ impl World {
     pub(crate) fn say(&mut self, steer: bool) {
         self.words += 1;
         let text = format!("wish {}", self.words);
-        self.user(UserEvent::Say { text, steer });
+        self.user(Command::Say { text, steer });
     }
 
     pub(crate) fn decide(&mut self) {
         if let Some((call, index)) = self.page().asked {
             let decision =
                 if self.chance.one_in(4) { Decision::Deny { words: String::new() } } else { Decision::Once };
-            self.user(UserEvent::Decide { call, index, decision });
+            self.user(Command::Decide { call, index, decision });
         }
     }
 
@@ -92,7 +92,7 @@ impl World {
         }
         let id = self.front;
         self.send(id, Event::Fenced);
-        let words = UserEvent::Say { text: "too late".to_owned(), steer: true };
+        let words = Command::Say { text: "too late".to_owned(), steer: true };
         let closed = LinkInput::Closed { code: 1006, reason: String::new() };
         let now = self.now;
         if let Some(page) = self.get_mut(id) {
@@ -100,7 +100,7 @@ impl World {
             for (n, event) in [
                 Event::Tick,
                 Event::Online,
-                Event::User(words),
+                Event::Command(words),
                 Event::Link { generation: page.socket.unwrap_or(0), input: closed },
                 Event::Model { call, input: ModelInput::End },
             ]
@@ -185,7 +185,7 @@ impl World {
         }
         self.front = others[self.chance.index(others.len() as u64)];
         self.saw("a return to another browser");
-        self.user(UserEvent::Reconnect);
+        self.user(Command::Reconnect);
     }
 
     /// All but the person's page are closed when there are too many.
@@ -294,7 +294,7 @@ impl World {
         if let Some(page) = self.get_mut(front)
             && std::mem::take(&mut page.taken)
         {
-            self.user(UserEvent::Reconnect);
+            self.user(Command::Reconnect);
         }
     }
 }

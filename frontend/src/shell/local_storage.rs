@@ -1,0 +1,202 @@
+//! What all tabs of this origin share at once: settings, the key for direct calls, that this browser was paired anew, and what a page that
+//! was left had not written yet.
+//!
+//! It lies in `localStorage`, which is per origin with its port, and changes elsewhere come as `storage` events. The key is read
+//! where it is used, never kept in a state, never shown, never sent but to where it belongs.
+
+use agent::settings::{Rule, Settings};
+use gloo_utils::window;
+use serde::{Deserialize, Serialize};
+use shared::SessionId;
+use shared::json;
+use web_sys::Storage;
+
+use super::js::words;
+
+/// Where the settings are.
+pub(super) const SETTINGS: &str = "meanwhile.settings";
+/// Where the key for direct calls is.
+pub(super) const KEY: &str = "meanwhile.key";
+/// Where a tab's new session is.
+const BEGUN: &str = "meanwhile.begun";
+/// Where it is noted which client this browser is, so that other tabs hear of a new one.
+pub(super) const CLIENT: &str = "meanwhile.client";
+/// Where earlier versions had a credential.
+const CREDENTIAL: &str = "meanwhile.credential";
+
+/// Which sessions were deleted.
+const DELETED: &str = "meanwhile.deleted";
+/// What was being written and what was said when the page was left; a session's name follows.
+const LEFT_DRAFT: &str = "meanwhile.left.draft";
+const LEFT_SAID: &str = "meanwhile.left.said";
+/// How many deleted sessions are remembered.
+const MOST_DELETED: usize = 200;
+
+/// Words that were said and may not be in the log yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LeftWords {
+    /// The entry that they are in if they are in the log; 0 if they never came so far.
+    pub(super) n: u64,
+    /// The words.
+    pub(super) text: String,
+    /// Whether they go into the turn under way.
+    pub(super) steer: bool,
+}
+
+/// The settings as saved, with defaults for what is missing or cannot be read.
+pub(super) fn settings() -> Settings {
+    let saved: Settings = get(SETTINGS).and_then(|text| json::from_text(&text).ok()).unwrap_or_default();
+    Settings { has_key: key().is_some(), ..saved.of_all_sessions() }
+}
+
+/// Keeps the settings.
+pub(super) fn save_settings(settings: &Settings) -> Result<(), String> {
+    put(SETTINGS, &json::to_text(settings))
+}
+
+/// Adds a rule to what is saved now, so that rules of other tabs stay.
+pub(super) fn add_rule(rule: Rule) -> Result<(), String> {
+    let mut settings = settings();
+    if !settings.rules.contains(&rule) {
+        settings.rules.push(rule);
+    }
+    save_settings(&settings)
+}
+
+/// The key for direct calls.
+pub(super) fn key() -> Option<String> {
+    get(KEY).filter(|key| is_plain(key))
+}
+
+/// Keeps a key for direct calls.
+pub(super) fn save_key(key: &str) -> Result<(), String> {
+    let key = key.trim();
+    if !is_plain(key) {
+        return Err("a key is one word of plain letters, digits and signs: please copy it again".to_owned());
+    }
+    put(KEY, key)
+}
+
+/// Forgets the key.
+pub(super) fn forget_key() {
+    remove(KEY);
+}
+
+/// Notes which client this browser is.
+pub(super) fn note_client(client: &str) {
+    // Without it other tabs hear of it when their own is refused.
+    let _ = put(CLIENT, client);
+}
+
+/// Forgets the credential of an earlier version, and says whether there was one.
+pub(super) fn forget_credential() -> bool {
+    let there = get(CREDENTIAL).is_some();
+    remove(CREDENTIAL);
+    there
+}
+
+/// The session that this tab began and in which nothing was said yet: it is in no list, and is still this browser's after a reload.
+pub(super) fn begun() -> Option<SessionId> {
+    tab_storage()?.get_item(BEGUN).ok()??.parse().ok().map(SessionId)
+}
+
+/// Keeps or forgets that.
+pub(super) fn set_begun(session: Option<SessionId>) {
+    let Some(storage) = tab_storage() else { return };
+    let _ = match session {
+        Some(session) => storage.set_item(BEGUN, &session.to_string()),
+        None => storage.remove_item(BEGUN),
+    };
+}
+
+fn tab_storage() -> Option<Storage> {
+    window().session_storage().ok()?
+}
+
+/// Sessions that were deleted in this browser, so that what they left running can be told from others'.
+pub(super) fn deleted() -> Vec<SessionId> {
+    get(DELETED).and_then(|text| json::from_text(&text).ok()).unwrap_or_default()
+}
+
+/// Remembers that a session was deleted, and forgets what else is left of it here.
+pub(super) fn add_deleted(session: SessionId) {
+    let mut deleted = deleted();
+    deleted.push(session);
+    let excess = deleted.len().saturating_sub(MOST_DELETED);
+    deleted.drain(..excess);
+    // Without it the session's tasks are another browser's.
+    let _ = put(DELETED, &json::to_text(&deleted));
+    remove(&name(LEFT_DRAFT, session));
+    remove(&name(LEFT_SAID, session));
+}
+
+/// Keeps the words that were being written when the page was left.
+pub(super) fn leave_draft(session: SessionId, text: &str) {
+    // There is nobody left to tell.
+    let _ = put(&name(LEFT_DRAFT, session), text);
+}
+
+/// The words that were being written when the page was left, if they differ from what the store has. Gives them once.
+pub(super) fn take_draft(session: SessionId) -> Option<String> {
+    take(&name(LEFT_DRAFT, session))
+}
+
+/// Keeps words that were said and may not be in the log yet.
+pub(super) fn leave_said(session: SessionId, said: &[LeftWords]) {
+    if !said.is_empty() {
+        let _ = put(&name(LEFT_SAID, session), &json::to_text(said));
+    }
+}
+
+/// The words that were said when the page was left. Gives them once.
+pub(super) fn take_said(session: SessionId) -> Vec<LeftWords> {
+    take(&name(LEFT_SAID, session)).and_then(|text| json::from_text(&text).ok()).unwrap_or_default()
+}
+
+fn name(what: &str, session: SessionId) -> String {
+    format!("{what}.{session}")
+}
+
+fn take(name: &str) -> Option<String> {
+    let text = get(name)?;
+    remove(name);
+    Some(text)
+}
+
+/// Whether a text can stand in a header.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn storage() -> Result<Storage, String> {
+    let none = || "this browser keeps nothing for this page".to_owned();
+    window().local_storage().map_err(|exception| words(&exception))?.ok_or_else(none)
+}
+
+fn get(name: &str) -> Option<String> {
+    storage().ok()?.get_item(name).ok()?
+}
+
+fn put(name: &str, text: &str) -> Result<(), String> {
+    storage()?.set_item(name, text).map_err(|exception| words(&exception))
+}
+
+fn remove(name: &str) {
+    if let Ok(storage) = storage() {
+        let _ = storage.remove_item(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_stand_in_a_header_is_plain() {
+        for (text, plain) in
+            [("sk-ant-09_x", true), ("", false), ("a b", false), ("a\n", false), ("schlüssel", false)]
+        {
+            assert_eq!(is_plain(text), plain, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,492 @@
+//! The tab: its list of sessions, the sessions that are open in it, and the one that is shown.
+//!
+//! Every command of the page comes in here. A command for the agent goes to the handle that is shown; all others are done here. A
+//! session that is left while it works stays open behind the scenes, and is closed once it has been idle for a while.
+//!
+//! Which sessions other tabs drive is read from the locks, which are the truth; a channel of all tabs only says when to look.
+
+mod locks;
+mod persistence;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::{Rc, Weak};
+
+use agent::Event;
+use agent::effect::SessionSummary;
+use agent::event::Command;
+use agent::settings::Rule;
+use agent::view::{Patch, Tone};
+use gloo_timers::future::TimeoutFuture;
+use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+use shared::SessionId;
+use uuid::Uuid;
+use wasm_bindgen_futures::spawn_local;
+
+use super::channel::Channel;
+use super::js::hidden;
+use super::lock;
+use super::page::{self, PageEvent};
+use super::pairing::Pairing;
+use super::session::SessionHandle;
+use super::store::Store;
+use super::{address, local_storage, notify};
+use crate::state::{CallView, Ownership, PageState};
+use crate::ui::PageCommand;
+
+/// How long a session that nobody looks at stays open after its work is done, in milliseconds.
+const IDLE_GRACE: u32 = 10_000;
+/// How long the start waits for the runner's word on the pairing, in milliseconds.
+const PAIRING_TIME: u32 = 5_000;
+
+/// What all tabs tell each other.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "news", rename_all = "snake_case")]
+enum Broadcast {
+    /// A session's line changed.
+    #[serde(rename = "line")]
+    Summary(SessionSummary),
+    /// A session was deleted.
+    Gone { session: SessionId },
+    /// A tab opened or closed a session.
+    Locks,
+}
+
+/// The tab.
+pub(crate) struct TabController {
+    /// This tab, towards others.
+    pub(super) id: Uuid,
+    pub(super) store: Store,
+    pub(super) pairing: Rc<Pairing>,
+    me: Weak<Self>,
+    state: PageState,
+    broadcast: Channel<Broadcast>,
+    summaries: RefCell<BTreeMap<SessionId, SessionSummary>>,
+    /// Sessions that some tab drives, this one included, with the browser's names for those tabs.
+    held: RefCell<BTreeMap<SessionId, String>>,
+    handles: RefCell<BTreeMap<SessionId, Rc<SessionHandle>>>,
+    shown: Cell<Option<SessionId>>,
+    /// Sessions that are not shown and wait to be closed.
+    closing: RefCell<BTreeSet<SessionId>>,
+    /// Lines and the draft that are to be written; the newest counts.
+    unwritten: RefCell<BTreeMap<SessionId, SessionSummary>>,
+    draft: RefCell<Option<(SessionId, String)>>,
+    /// The draft of the shown session as it is kept.
+    kept_draft: RefCell<String>,
+    writing: Cell<bool>,
+    looking: Cell<bool>,
+}
+
+impl TabController {
+    /// Sets the tab up and opens its session: the one in the address, or a new one.
+    pub(crate) async fn open(state: PageState, address: address::Fragment) -> Rc<Self> {
+        let store = Store::open().await;
+        let tab = Rc::new_cyclic(|me: &Weak<Self>| {
+            let (pairs, hears) = (me.clone(), me.clone());
+            Self {
+                id: Uuid::new_v4(),
+                store,
+                pairing: Rc::new(Pairing::new(move || with(&pairs, Self::pairing_changed))),
+                me: me.clone(),
+                state,
+                broadcast: Channel::join("meanwhile.sessions", move |broadcast| {
+                    with(&hears, |tab| tab.hear(broadcast));
+                }),
+                summaries: RefCell::default(),
+                held: RefCell::default(),
+                handles: RefCell::default(),
+                shown: Cell::new(None),
+                closing: RefCell::default(),
+                unwritten: RefCell::default(),
+                draft: RefCell::default(),
+                kept_draft: RefCell::default(),
+                writing: Cell::new(false),
+                looking: Cell::new(false),
+            }
+        });
+        let me = tab.me.clone();
+        page::listen(move |page_event| with(&me, |tab| tab.page_event(page_event)));
+        tab.settings_changed();
+        state.notifications.set(notify::permission());
+        let lines = tab.store.summaries().await.unwrap_or_default();
+        tab.summaries.replace(lines.into_iter().map(|line| (line.session, line)).collect());
+        tab.pair(address.code).await;
+        match address.session {
+            Some(session) => tab.visit(session).await,
+            None => tab.switch(new_session()),
+        }
+        tab
+    }
+
+    /// Does what the person at the page wants.
+    pub(crate) fn run(&self, command: PageCommand) {
+        match command {
+            PageCommand::Agent(command) => self.to_agent(self.shown.get(), command),
+            PageCommand::AgentOf(session, command) => self.to_agent(Some(session), command),
+            PageCommand::NewSession => self.switch(new_session()),
+            PageCommand::GoOnAnew(words) => {
+                self.switch(new_session());
+                self.state.draft.set(words.clone());
+                self.run(PageCommand::SaveDraft(words));
+            }
+            PageCommand::OpenSession(session) => self.switch(session),
+            PageCommand::RenameSession(session, title) => {
+                self.start(|tab| async move { tab.rename(session, title).await });
+            }
+            PageCommand::DeleteSession(session) => self.start(|tab| async move { tab.delete(session).await }),
+            PageCommand::TakeOver => {
+                if let Some(handle) = self.handle() {
+                    handle.take_over();
+                }
+            }
+            PageCommand::SaveSettings(settings) => self.settle(local_storage::save_settings(&settings)),
+            PageCommand::SetKey(key) => self.settle(local_storage::save_key(&key)),
+            PageCommand::ForgetKey => {
+                local_storage::forget_key();
+                self.settle(Ok(()));
+            }
+            PageCommand::SubmitPairing(text) => {
+                self.start(|tab| async move { tab.pairing.submit(&text).await });
+            }
+            PageCommand::ShowCall(call) => self.start(|tab| async move {
+                let request = tab.log().await.and_then(|log| {
+                    agent::transcript::request_of_call(&log, call)
+                        .ok_or_else(|| "the log does not hold this call any more".to_owned())
+                });
+                tab.state.call_view.set(Some(CallView { call, request }));
+            }),
+            PageCommand::Export => self.start(|tab| async move { tab.try_it(tab.export().await) }),
+            PageCommand::Replay => self.start(|tab| async move {
+                let session = tab.shown.get();
+                match tab.log().await {
+                    Ok(_) if tab.shown.get() != session => {}
+                    Ok(log) => tab.state.replay.set(Some(log)),
+                    Err(words) => tab.complain(&words),
+                }
+            }),
+            PageCommand::WholeLog(task) => {
+                self.start(|tab| async move { tab.try_it(tab.open_log(&task).await) });
+            }
+            PageCommand::SaveLog(task) => {
+                self.start(|tab| async move { tab.try_it(tab.save_log(&task).await) });
+            }
+            PageCommand::CopyLog(task) => self.start(|tab| async move { tab.copy_log(&task).await }),
+            PageCommand::SaveDraft(text) => {
+                let session = self.shown.get();
+                self.draft.replace(session.map(|session| (session, text)));
+                self.write_on();
+            }
+            PageCommand::AllowNotifications => {
+                self.start(|tab| async move { tab.state.notifications.set(notify::ask().await) });
+            }
+        }
+    }
+
+    /// Shows patches of a session, if that session is shown.
+    pub(super) fn show(&self, session: SessionId, patches: Vec<Patch>) {
+        if self.shown.get() == Some(session) {
+            self.state.apply(patches);
+        }
+    }
+
+    /// A session that runs here has a new line.
+    pub(super) fn index(&self, line: SessionSummary) {
+        let session = line.session;
+        if local_storage::begun() == Some(session) {
+            local_storage::set_begun(None);
+        }
+        let handle = self.handles.borrow().get(&session).cloned();
+        if let Some(handle) = handle {
+            handle.index(line.clone());
+        }
+        self.broadcast.say(&Broadcast::Summary(line.clone()));
+        self.summaries.borrow_mut().insert(session, line.clone());
+        self.unwritten.borrow_mut().insert(session, line);
+        self.write_on();
+        self.list();
+    }
+
+    /// Adds a rule to the settings.
+    pub(super) fn add_rule(&self, rule: Rule) {
+        self.settle(local_storage::add_rule(rule));
+    }
+
+    /// A handle's role changed.
+    pub(super) fn handles_changed(&self) {
+        self.start(|tab| async move {
+            tab.tell_role();
+            tab.list();
+            tab.broadcast.say(&Broadcast::Locks);
+            tab.look_at_locks().await;
+        });
+    }
+
+    /// Says in passing that something did not work.
+    pub(super) fn complain(&self, words: &str) {
+        self.state.toast(Tone::Bad, words.to_owned());
+    }
+
+    fn to_agent(&self, session: Option<SessionId>, command: Command) {
+        let handle = session.and_then(|session| self.handles.borrow().get(&session).cloned());
+        match handle {
+            Some(handle) => handle.run(command),
+            // Of a session that was closed meanwhile.
+            None if session.is_some() => {}
+            None => self.complain("the page has not started yet"),
+        }
+    }
+
+    fn handle(&self) -> Option<Rc<SessionHandle>> {
+        self.handles.borrow().get(&self.shown.get()?).cloned()
+    }
+
+    /// Shows the session that an address names. Without its log it would begin anew under the same name, and take the results of
+    /// the browser that has the log: so then another one is begun.
+    async fn visit(&self, session: SessionId) {
+        if self.is_ours(session).await {
+            self.switch(session);
+            return;
+        }
+        self.switch(new_session());
+        self.complain(
+            "The address names a session whose log is not in this browser: it was begun in another one, or deleted. This is a new session.",
+        );
+    }
+
+    async fn is_ours(&self, session: SessionId) -> bool {
+        let open =
+            self.summaries.borrow().contains_key(&session) || self.handles.borrow().contains_key(&session);
+        open || local_storage::begun() == Some(session)
+            || self.store.knows(session).await.unwrap_or_default()
+            || lock::held().await.contains_key(&session)
+    }
+
+    /// Words that nobody heard go back to where they were written.
+    pub(super) fn give_back(&self, session: SessionId, words: &[String]) {
+        if words.is_empty() || self.shown.get() != Some(session) {
+            return;
+        }
+        let draft = self.written();
+        let words = words.iter().cloned().chain((!draft.is_empty()).then_some(draft));
+        let text = words.collect::<Vec<_>>().join("\n\n");
+        self.state.draft.set(text.clone());
+        self.draft.replace(Some((session, text)));
+        self.write_on();
+    }
+
+    fn everywhere(&self, tell: impl Fn(&SessionHandle)) {
+        let handles: Vec<_> = self.handles.borrow().values().cloned().collect();
+        for handle in handles {
+            tell(&handle);
+        }
+    }
+
+    /// Shows another session. The one before is closed, or goes on behind the scenes while it works.
+    fn switch(&self, session: SessionId) {
+        let before = self.shown.replace(Some(session));
+        if before == Some(session) {
+            return;
+        }
+        address::show(Some(session));
+        self.state.apply(vec![Patch::Reset]);
+        self.state.flush();
+        self.state.draft.set(String::new());
+        self.kept_draft.take();
+        // What hears that there is none makes the box anew, and with it the focus goes.
+        if self.state.replay.with_untracked(Option::is_some) {
+            self.state.replay.set(None);
+        }
+        let open = self.handles.borrow().get(&session).cloned();
+        if let Some(handle) = open {
+            handle.show_whole();
+        } else if let Some(tab) = self.me.upgrade() {
+            let handle = SessionHandle::open(&tab, session);
+            self.handles.borrow_mut().insert(session, handle);
+        }
+        if let Some(before) = before {
+            self.close_when_idle(before);
+        }
+        self.handles_changed();
+        self.list();
+        let left = local_storage::take_draft(session);
+        self.start(|tab| async move {
+            let kept = tab.store.draft(session).await.unwrap_or_default();
+            if tab.shown.get() != Some(session) {
+                return;
+            }
+            tab.kept_draft.replace(kept.clone());
+            // Whoever has begun to write meanwhile goes on.
+            if tab.state.draft.with_untracked(String::is_empty) {
+                tab.state.draft.set(left.clone().unwrap_or(kept));
+            }
+            if let Some(left) = left {
+                tab.run(PageCommand::SaveDraft(left));
+            }
+        });
+    }
+
+    /// Closes a session that is not shown, once it has nothing to do.
+    fn close_when_idle(&self, session: SessionId) {
+        if !self.closing.borrow_mut().insert(session) {
+            return;
+        }
+        self.start(|tab| async move {
+            loop {
+                TimeoutFuture::new(IDLE_GRACE).await;
+                let idle = tab.handles.borrow().get(&session).is_none_or(|handle| handle.is_idle());
+                if idle || tab.shown.get() == Some(session) {
+                    break;
+                }
+            }
+            tab.closing.borrow_mut().remove(&session);
+            if tab.shown.get() != Some(session) {
+                tab.close(session);
+            }
+        });
+    }
+
+    /// Opens anew what was halted for nothing.
+    fn open_again(&self, session: SessionId) {
+        self.close(session);
+        if let Some(tab) = self.me.upgrade() {
+            let handle = SessionHandle::open(&tab, session);
+            self.handles.borrow_mut().insert(session, handle);
+        }
+        if self.shown.get() != Some(session) {
+            self.close_when_idle(session);
+        }
+    }
+
+    fn close(&self, session: SessionId) {
+        let handle = self.handles.borrow_mut().remove(&session);
+        if let Some(handle) = handle {
+            handle.close();
+        }
+    }
+
+    fn try_it(&self, outcome: Result<(), String>) {
+        if let Err(words) = outcome {
+            self.complain(&words);
+        }
+    }
+
+    /// Something in the settings was to change.
+    fn settle(&self, outcome: Result<(), String>) {
+        self.try_it(outcome);
+        self.settings_changed();
+    }
+
+    fn settings_changed(&self) {
+        let settings = local_storage::settings();
+        self.state.settings.set(settings.clone());
+        self.everywhere(|handle| handle.tell(Event::Settings(settings.clone())));
+    }
+
+    /// Finds out whether this browser is paired; without waiting for a runner that does not answer.
+    async fn pair(&self, code: Option<String>) {
+        use futures_util::future::select;
+        let asks = std::pin::pin!(self.pairing.begin(code));
+        let waits = std::pin::pin!(TimeoutFuture::new(PAIRING_TIME));
+        select(asks, waits).await;
+    }
+
+    fn pairing_changed(&self) {
+        self.tell_role();
+        if let Some(words) = self.pairing.take_unkept() {
+            self.complain(&words);
+        }
+        if self.pairing.problem().is_none() {
+            self.everywhere(|handle| handle.tell(Event::Command(Command::Reconnect)));
+        }
+    }
+
+    /// Tells the page what this tab is to its session.
+    fn tell_role(&self) {
+        let Some(handle) = self.handle() else { return };
+        let ownership = match self.pairing.problem() {
+            Some(reason) if !matches!(handle.ownership(), Ownership::Following) => {
+                Ownership::Unpaired { reason }
+            }
+            Some(_) | None => handle.ownership(),
+        };
+        self.state.ownership.set(ownership);
+        self.state.storage_problem.set(self.store.problem());
+    }
+
+    /// Another tab has told all others something.
+    fn hear(&self, broadcast: Broadcast) {
+        match broadcast {
+            Broadcast::Summary(line) => {
+                self.summaries.borrow_mut().insert(line.session, line);
+                self.list();
+            }
+            Broadcast::Gone { session } => self.forget(session),
+            Broadcast::Locks => self.start(|tab| async move { tab.look_at_locks().await }),
+        }
+    }
+
+    /// Something happened to the page.
+    fn page_event(&self, page_event: PageEvent) {
+        match page_event {
+            PageEvent::Visible => {
+                let visible = !hidden();
+                if visible {
+                    self.come_back();
+                } else {
+                    self.leave();
+                }
+                self.everywhere(|handle| handle.tell(Event::Visible(visible)));
+                self.start(|tab| async move { tab.look_at_locks().await });
+            }
+            PageEvent::Online => self.everywhere(|handle| handle.tell(Event::Online)),
+            PageEvent::Leaves => {
+                self.leave();
+                self.broadcast.say(&Broadcast::Locks);
+            }
+            PageEvent::Settings => self.settings_changed(),
+            PageEvent::Paired => self.start(|tab| async move { tab.pairing.reread().await }),
+            PageEvent::Address => {
+                let address = address::take();
+                if let Some(session) = address.session {
+                    self.start(|tab| async move { tab.visit(session).await });
+                } else {
+                    address::show(self.shown.get());
+                }
+                self.start(|tab| async move {
+                    if address.code.is_some() {
+                        tab.pairing.begin(address.code).await;
+                    }
+                });
+            }
+        }
+    }
+
+    fn start<F: Future<Output = ()> + 'static>(&self, work: impl FnOnce(Rc<Self>) -> F) {
+        if let Some(tab) = self.me.upgrade() {
+            spawn_local(work(tab));
+        }
+    }
+}
+
+/// The browser's name for this tab, as it is known by a session that runs here.
+fn own_name<'a>(
+    held: &'a BTreeMap<SessionId, String>,
+    handles: &BTreeMap<SessionId, Rc<SessionHandle>>,
+) -> Option<&'a String> {
+    held.iter()
+        .find(|(session, _)| handles.get(session).is_some_and(|handle| handle.drives()))
+        .map(|(_, name)| name)
+}
+
+fn with(tab: &Weak<TabController>, run: impl FnOnce(&TabController)) {
+    if let Some(tab) = tab.upgrade() {
+        run(&tab);
+    }
+}
+
+fn new_session() -> SessionId {
+    let session = SessionId(Uuid::new_v4());
+    local_storage::set_begun(Some(session));
+    session
+}

@@ -1,0 +1,208 @@
+//! What the tab does with sessions as they are kept: titles, deletion, logs, and the writing of lines and drafts.
+
+use agent::effect::SessionSummary;
+use agent::event::Command;
+use agent::record::{Entry, Record};
+use agent::view::Tone;
+use leptos::prelude::*;
+use shared::json;
+use shared::{SessionId, TaskId};
+use uuid::Uuid;
+
+use super::{Broadcast, TabController, new_session};
+use crate::shell::lock::{self, LockMode};
+use crate::shell::session::{self, TabMessage};
+use crate::shell::store::StoreError;
+use crate::shell::{clock, files, local_storage};
+use crate::terminal;
+use crate::ui::{composer, dom};
+
+impl TabController {
+    /// Gives a session a title: through its agent, if one runs somewhere, otherwise in its log.
+    pub(super) async fn rename(&self, session: SessionId, title: String) {
+        let command = Command::Rename { title: title.clone() };
+        let open = self.handles.borrow().get(&session).cloned();
+        if let Some(handle) = open {
+            handle.run(command);
+            return;
+        }
+        let Some(_guard) = lock::acquire(session, LockMode::IfFree, None, || ()).await else {
+            session::channel(session, |_| ()).say(&TabMessage::Command { from: self.id, number: 0, command });
+            return;
+        };
+        match self.retitle(session, title).await {
+            Ok(Some(line)) => self.index(line),
+            Ok(None) => self.complain("this session is not in the list any more"),
+            Err(error) => self.complain(&error.to_string()),
+        }
+    }
+
+    async fn retitle(&self, session: SessionId, title: String) -> Result<Option<SessionSummary>, StoreError> {
+        let token = Uuid::new_v4().to_string();
+        let log = self.store.claim(session, &token).await?;
+        let line = self.summaries.borrow().get(&session).cloned();
+        let (Some(last), Some(line)) = (log.last(), line) else { return Ok(None) };
+        let entry =
+            Entry { n: last.n + 1, at: last.at.max(clock::system()), record: Record::Titled { title } };
+        let mut folded = agent::session::Session::default();
+        for entry in log.iter().chain([&entry]) {
+            folded.apply(entry);
+        }
+        self.store.append(session, &token, &[entry]).await?;
+        Ok(Some(SessionSummary { title: folded.title().to_owned(), ..line }))
+    }
+
+    /// Forgets a session, unless another tab drives it. Its lock is held until nothing of it is left, so that no tab that
+    /// follows can bring any of it back.
+    pub(super) async fn delete(&self, session: SessionId) {
+        let handle = self.handles.borrow().get(&session).cloned();
+        let drives = handle.as_ref().is_some_and(|handle| handle.drives());
+        let guard = if drives { None } else { lock::acquire(session, LockMode::IfFree, None, || ()).await };
+        if !drives && guard.is_none() {
+            self.complain("this session is open in another tab: close it there first");
+            return;
+        }
+        if let Some(handle) = handle {
+            handle.halt();
+        }
+        self.unwritten.borrow_mut().remove(&session);
+        if let Err(error) = self.store.delete(session).await {
+            self.complain(&error.to_string());
+            // Its agent was stopped and does nothing any more: it begins again from its log.
+            drop(guard);
+            self.open_again(session);
+            return;
+        }
+        local_storage::add_deleted(session);
+        self.broadcast.say(&Broadcast::Gone { session });
+        self.forget(session);
+    }
+
+    /// A session is no more.
+    pub(super) fn forget(&self, session: SessionId) {
+        self.summaries.borrow_mut().remove(&session);
+        if self.shown.get() == Some(session) {
+            self.switch(new_session());
+        }
+        self.close(session);
+        self.list();
+    }
+
+    /// The shown session's log: what is kept of it, and behind that what could not be kept.
+    pub(super) async fn log(&self) -> Result<Vec<Entry>, String> {
+        let (session, unsaved) = self.unsaved()?;
+        let mut log = match self.store.log(session).await {
+            Err(_) if begins(&unsaved) => Vec::new(),
+            kept => kept.map_err(|error| error.to_string())?,
+        };
+        let last = log.last().map_or(0, |entry| entry.n);
+        log.extend(unsaved.into_iter().filter(|entry| entry.n > last));
+        Ok(log)
+    }
+
+    /// Looked up before what is kept, so that nothing falls between the two.
+    fn unsaved(&self) -> Result<(SessionId, Vec<Entry>), String> {
+        let session = self.shown.get().ok_or_else(|| "no session is open".to_owned())?;
+        let handle = self.handles.borrow().get(&session).cloned();
+        Ok((session, handle.map(|handle| handle.unsaved()).unwrap_or_default()))
+    }
+
+    pub(super) async fn export(&self) -> Result<(), String> {
+        let (session, unsaved) = self.unsaved()?;
+        let mut lines = match self.store.lines(session).await {
+            Err(_) if begins(&unsaved) => Vec::new(),
+            kept => kept.map_err(|error| error.to_string())?,
+        };
+        let last = lines.last().map_or(0, |(n, _)| *n);
+        lines.extend(
+            unsaved.iter().filter(|entry| entry.n > last).map(|entry| (entry.n, json::to_text(entry))),
+        );
+        let lines: Vec<String> = lines.into_iter().map(|(_, line)| line).collect();
+        if lines.is_empty() {
+            return Err("nothing was said in this session yet, so there is nothing to export".to_owned());
+        }
+        let mut text = lines.join("\n");
+        text.push('\n');
+        files::download(&format!("meanwhile-{session}.jsonl"), "application/jsonl", text.as_bytes()).await
+    }
+
+    pub(super) async fn copy_log(&self, task: &TaskId) {
+        let copied = match files::whole_log(&self.pairing, task).await {
+            Ok(bytes) => dom::copy(&terminal::plain(&bytes)).await,
+            Err(words) => Err(words),
+        };
+        match copied {
+            Ok(()) => self.state.toast(Tone::Good, "copied".to_owned()),
+            Err(words) => self.complain(&words),
+        }
+    }
+
+    /// Shows a task's whole log in a tab of its own; where the browser opens none, it is a download.
+    pub(super) async fn open_log(&self, task: &TaskId) -> Result<(), String> {
+        let log = terminal::plain(&files::whole_log(&self.pairing, task).await?);
+        files::open(&format!("{task}.log"), log.as_bytes()).await
+    }
+
+    /// Offers a task's whole log as a download.
+    pub(super) async fn save_log(&self, task: &TaskId) -> Result<(), String> {
+        let log = terminal::plain(&files::whole_log(&self.pairing, task).await?);
+        files::download(&format!("{task}.log"), files::TEXT, log.as_bytes()).await
+    }
+
+    /// The page may go before what is under way is written: what the person wrote is kept where that takes no time.
+    pub(super) fn leave(&self) {
+        for handle in self.handles.borrow().values() {
+            local_storage::leave_said(handle.session, &handle.unkept());
+        }
+        if let Some(session) = self.shown.get() {
+            let draft = self.written();
+            if *self.kept_draft.borrow() != draft {
+                local_storage::leave_draft(session, &draft);
+            }
+        }
+    }
+
+    /// The words that are being written.
+    pub(super) fn written(&self) -> String {
+        composer::written().unwrap_or_else(|| self.state.draft.get_untracked())
+    }
+
+    /// The page did not go: what it has under way it goes on with.
+    pub(super) fn come_back(&self) {
+        for session in self.handles.borrow().keys() {
+            let _ = (local_storage::take_said(*session), local_storage::take_draft(*session));
+        }
+    }
+
+    /// Writes lines and the draft, one after the other and the newest only.
+    pub(super) fn write_on(&self) {
+        if self.writing.replace(true) {
+            return;
+        }
+        self.start(|tab| async move {
+            loop {
+                let line = tab.unwritten.borrow_mut().pop_first();
+                let draft = tab.draft.take();
+                if line.is_none() && draft.is_none() {
+                    break;
+                }
+                // Without them the list and the draft are older at the next start; the log, which counts, reports its own fate.
+                if let Some((_, line)) = line {
+                    let _ = tab.store.put_summary(&line).await;
+                }
+                if let Some((session, text)) = draft
+                    && tab.store.put_draft(session, &text).await.is_ok()
+                    && tab.shown.get() == Some(session)
+                {
+                    tab.kept_draft.replace(text);
+                }
+            }
+            tab.writing.set(false);
+        });
+    }
+}
+
+/// Whether this is a log from its beginning on.
+fn begins(log: &[Entry]) -> bool {
+    log.first().is_some_and(|entry| entry.n == 1)
+}

@@ -1,0 +1,129 @@
+//! Notices between the rows: results that went into a call, and the agent's own words.
+
+use agent::CallId;
+use agent::event::Command;
+use agent::view::{DrainedLine, Tone, Waiting};
+use leptos::prelude::*;
+
+use super::local::use_local;
+use super::{PageCommand, composer, dom, use_dispatch, use_page};
+use crate::format;
+use crate::state::{PageState, RowBody};
+
+/// A tone as the attribute that styles go by.
+pub(crate) const fn tone_str(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Plain => "plain",
+        Tone::Good => "good",
+        Tone::Warn => "warn",
+        Tone::Bad => "bad",
+    }
+}
+
+/// Results that went into a call.
+#[component]
+pub fn Completions(call: CallId, lines: RwSignal<Vec<DrainedLine>>) -> impl IntoView {
+    let dispatch = use_dispatch();
+    let local = use_local();
+    let title = move || format!("{} went into this call", format::count(lines.with(Vec::len), "result"));
+    view! {
+        <section class="completions" aria-label=title>
+            <header>
+                <strong>{title}</strong>
+                <button type="button" class="link" on:click=move |_| dispatch.send(PageCommand::ShowCall(call))>
+                    "see the call"
+                </button>
+            </header>
+            <ul>
+                <For each=move || lines.get() key=|line| line.task.clone() let(line)>
+                    <li data-tone=tone_str(line.tone)>
+                        <button
+                            type="button"
+                            class="link"
+                            title="Show this task"
+                            on:click={
+                                let task = line.task.clone();
+                                move |_| local.show_task(&task)
+                            }
+                        >
+                            {format!("[bg:{}]", line.task)}
+                        </button>
+                        {format!(" {}", line.status)}
+                        {(!line.text.is_empty()).then(|| format!(": {}", line.text))}
+                    </li>
+                </For>
+            </ul>
+        </section>
+    }
+}
+
+/// A word of the agent itself.
+#[component]
+pub fn Notice(tone: RwSignal<Tone>, text: RwSignal<String>, retry: RwSignal<bool>) -> impl IntoView {
+    let dispatch = use_dispatch();
+    let page = use_page();
+    let refused = move || page.status.with(|status| status.refused);
+    let take_back = move |_| {
+        dispatch.agent(Command::TakeBack);
+        dom::focus_id(composer::ID);
+    };
+    view! {
+        <div
+            class="notice"
+            data-tone=move || tone_str(tone.get())
+            role=move || if tone.get() == Tone::Bad { "alert" } else { "note" }
+        >
+            <p>{move || text.get()}</p>
+            <Show when=move || retry.get()>
+                <button type="button" on:click=move |_| dispatch.agent(Command::Retry)>"Try again"</button>
+            </Show>
+            <Show when=move || retry.get() && refused()>
+                <button type="button" on:click=take_back>"Take it back"</button>
+            </Show>
+        </div>
+    }
+}
+
+/// The way on where the conversation no longer fits the model.
+#[component]
+pub fn Full() -> impl IntoView {
+    let page = use_page();
+    let dispatch = use_dispatch();
+    let go_on = move |_| {
+        let words = untrack(|| left_unsaid(page));
+        for waiting in page.queue.get_untracked() {
+            if let Waiting::Words { id, .. } = waiting {
+                dispatch.agent(Command::Unsay { id });
+            }
+        }
+        dispatch.send(PageCommand::GoOnAnew(words));
+        dom::focus_id(composer::ID);
+    };
+    view! {
+        <Show when=move || page.status.with(|status| status.full)>
+            <div class="notice full" data-tone="warn" role="status">
+                <p>"This conversation no longer fits the model, so nothing more is added to it. A new session starts with your last words, ready to be sent."</p>
+                <button type="button" on:click=go_on>"Go on in a new session"</button>
+            </div>
+        </Show>
+    }
+}
+
+/// The person's last words, and those that wait behind them.
+fn left_unsaid(page: PageState) -> String {
+    let last = page.rows.with(|rows| {
+        rows.iter().rev().find_map(|row| match &row.body {
+            RowBody::User(words) => Some(words.get()),
+            RowBody::Text(_)
+            | RowBody::Thinking(_)
+            | RowBody::Tool(_)
+            | RowBody::Completions { .. }
+            | RowBody::Notice { .. } => None,
+        })
+    });
+    let waiting = page.queue.get().into_iter().filter_map(|waiting| match waiting {
+        Waiting::Words { text, .. } => Some(text),
+        Waiting::End { .. } => None,
+    });
+    last.into_iter().chain(waiting).collect::<Vec<_>>().join("\n\n")
+}
