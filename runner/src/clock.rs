@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub(crate) use exec::clock::since_boot;
+pub(crate) use exec::since_boot;
 use shared::Timestamp;
 
 /// By the system's clock, which may be set.

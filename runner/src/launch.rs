@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use exec::own;
+use exec::host;
 use shared::{Problem, Timestamp, shown};
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -156,7 +156,7 @@ fn serve(options: &CliOptions, flags: Serve) -> Result<ExitCode, LaunchError> {
     // Only a second subscriber is an error, and then the first one does.
     let _ = tracing_subscriber::registry().with(layer).try_init();
     // Asked before the first listener for signals replaces the answer.
-    let nohup = own::ignores_hang_up();
+    let nohup = host::ignores_hang_up();
     let state = StateDir::open(&config.state_dir)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(LaunchError::System)?;

@@ -14,8 +14,7 @@ use axum::Router;
 use axum::http::Method;
 use axum::routing::get;
 use exec::confine::{Confine, ConfineError};
-use exec::homes::homes;
-use exec::own;
+use exec::{homes, host};
 use reqwest::Url;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -144,7 +143,7 @@ async fn services(
     state: &StateDir,
     limits: Limits,
 ) -> Result<(App, Option<Confine>), RunError> {
-    let open_files = exec::limits::raise_open_files();
+    let open_files = exec::raise_open_files();
     let identity = Identity::open(state.path())?;
     let store = Store::open(state)?;
     if let Some(warning) = store.warning() {
@@ -164,7 +163,7 @@ async fn services(
     };
     let tasks = TasksConfig {
         workspace: config.workspace.clone(),
-        program: own::program()?,
+        program: host::program()?,
         shell: None,
         secret: Vec::new(),
         open_files,

@@ -101,7 +101,7 @@ fn make_anew(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// The words of why it cannot be; then nothing may be started from here.
 #[cfg(target_os = "linux")]
-pub fn restrict(writable: &[String]) -> Result<Vec<String>, String> {
+pub(crate) fn restrict(writable: &[String]) -> Result<Vec<String>, String> {
     use landlock::{
         ABI, AccessFs, LandlockStatus, PathBeneath, PathFd, Ruleset, RulesetAttr as _,
         RulesetCreatedAttr as _, RulesetStatus, path_beneath_rules,
@@ -141,7 +141,7 @@ pub fn restrict(writable: &[String]) -> Result<Vec<String>, String> {
 /// # Errors
 /// Always: nothing else than Landlock is used.
 #[cfg(not(target_os = "linux"))]
-pub fn restrict(_writable: &[String]) -> Result<Vec<String>, String> {
+pub(crate) fn restrict(_writable: &[String]) -> Result<Vec<String>, String> {
     Err("commands cannot be confined on this system: it takes Landlock, a part of Linux".to_owned())
 }
 

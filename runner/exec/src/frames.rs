@@ -4,9 +4,12 @@
 //! of its frame: the writing end of the output's pipe, then, if the input is to stay open, the reading end of the input's.
 //! Over any other stream of bytes output and input are frames, each as far as the other side has given credit.
 
+use std::collections::BTreeSet;
+use std::io;
+
 use serde::{Deserialize, Serialize};
 use shared::output::Bytes;
-use shared::task::Process;
+use shared::task::{PortHeld, Process};
 
 /// Of these frames. An agent of another version is not used.
 pub const VERSION: u32 = 1;
@@ -30,6 +33,13 @@ pub enum ToAgent {
     Input { data: Bytes, eof: bool },
     /// So many more bytes of output of the run that is on may come. Its `Empty` comes once all was sent.
     Credit(u64),
+    /// How does the tree stand? Answered with `Seen`.
+    Look,
+    /// Who on this machine listens on these ports? Answered with `Holders`.
+    Holders(BTreeSet<u16>),
+    /// Kill whatever is left of these tasks, because their own agents were killed; what another agent watches over only if
+    /// `watched`. Answered with `Swept`.
+    Sweep { tasks: Vec<String>, watched: bool },
 }
 
 /// What to start.
@@ -43,11 +53,9 @@ pub struct Run {
     pub command: String,
     /// Absolute path.
     pub folder: String,
-    /// In addition to the agent's own environment.
-    pub env: Vec<(String, String)>,
     /// Whether the input is to stay open.
     pub stdin: bool,
-    /// What it may read, if it is held to reading, and then its whole environment but the tag in `env`.
+    /// What it may read, if it is held to reading, and then its whole environment but the variable that names the task.
     pub read_only: Option<ReadOnly>,
     /// The only paths that the command may write to; without them it is not confined.
     pub writable: Option<Vec<String>>,
@@ -89,6 +97,12 @@ pub enum FromAgent {
     Credit(u64),
     /// Nobody reads the input any more.
     InputClosed,
+    /// What is alive of the tree, and the ports that it listens on.
+    Seen { processes: Vec<Process>, ports: Vec<u16> },
+    /// Those of the ports that somebody listens on.
+    Holders(Vec<PortHeld>),
+    /// What could not be killed.
+    Swept(Vec<Process>),
 }
 
 /// Why a run did not begin.
@@ -115,14 +129,25 @@ pub struct Exited {
     pub left: Vec<Process>,
 }
 
+/// Whether an agent of this version can be used.
+pub(crate) fn check_version(version: u32) -> io::Result<()> {
+    if version == VERSION {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "the agent speaks version {version} and this runner version {VERSION}; have the same Meanwhile at both ends, and start \
+         the runner again if it was replaced while it ran"
+    )))
+}
+
 /// The frame's bytes.
 ///
 /// # Errors
 /// It cannot be written as JSON, or is too long.
-pub fn encode<T: Serialize>(frame: &T) -> std::io::Result<Vec<u8>> {
+pub fn encode<T: Serialize>(frame: &T) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; 4];
     serde_json::to_writer(&mut bytes, frame)?;
-    let length = u32::try_from(bytes.len() - 4).map_err(std::io::Error::other)?;
+    let length = u32::try_from(bytes.len() - 4).map_err(io::Error::other)?;
     bytes[..4].copy_from_slice(&length.to_le_bytes());
     Ok(bytes)
 }
@@ -131,11 +156,11 @@ pub fn encode<T: Serialize>(frame: &T) -> std::io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// It is too long, or none.
-pub fn decode<T: for<'de> Deserialize<'de>>(buffer: &mut Vec<u8>) -> std::io::Result<Option<T>> {
+pub fn decode<T: for<'de> Deserialize<'de>>(buffer: &mut Vec<u8>) -> io::Result<Option<T>> {
     let Some(length) = buffer.first_chunk::<4>() else { return Ok(None) };
     let length = u32::from_le_bytes(*length) as usize;
     if length > MAX_FRAME {
-        return Err(std::io::Error::other("a frame that is too long"));
+        return Err(io::Error::other("a frame that is too long"));
     }
     let Some(body) = buffer.get(4..4 + length) else { return Ok(None) };
     let frame = serde_json::from_slice(body)?;

@@ -1,14 +1,9 @@
-//! The limit of open files, and of a text's bytes.
+//! The limit of open files.
 //!
-//! A runner raises its own limit of open files once, since each running command costs four descriptors; agents put the old one
+//! A runner raises its own once, since each running command costs four descriptors; agents put the old one
 //! back before a command begins, because programs that use `select` break on descriptors above 1023.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
-/// The last border of characters at or before `at` bytes.
-pub fn char_border(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
-}
 
 /// Raises the runner's own soft limit of open files to the hard one, and says what it was.
 pub fn raise_open_files() -> Option<u64> {
@@ -24,7 +19,7 @@ pub fn raise_open_files() -> Option<u64> {
 }
 
 /// Puts a soft limit of open files back, as far as the hard one allows.
-pub fn restore_open_files(soft: u64) {
+pub(crate) fn restore_open_files(soft: u64) {
     let now = getrlimit(Resource::Nofile);
     let soft = now.maximum.map_or(soft, |hard| hard.min(soft));
     // A failure leaves the higher limit, with which nearly all programs live well.

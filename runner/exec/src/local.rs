@@ -20,7 +20,8 @@ use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::frames::{self, FromAgent, ToAgent, VERSION};
-use crate::{lack, tree};
+use crate::host::Tree;
+use crate::lack::lack;
 
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "__agent";
@@ -45,8 +46,8 @@ pub struct Agents {
 
 /// An agent that is idle or has one run.
 pub struct Agent {
-    /// Its process id, above those of its run.
-    pub pid: u32,
+    /// What is below it.
+    tree: Tree,
     control: UnixStream,
     received: Vec<u8>,
 }
@@ -126,7 +127,7 @@ impl Agents {
             .spawn()
             .map_err(|error| {
                 // What may pass is known by its number.
-                if is_passing(&error) {
+                if lack(&error).is_some() {
                     return error;
                 }
                 io::Error::new(error.kind(), format!("{}: {error}", self.program.display()))
@@ -139,7 +140,7 @@ impl Agents {
             let _status = child.wait().await;
             locked(&alive).remove(&pid);
         });
-        Ok(Agent { pid, control, received: Vec::new() })
+        Ok(Agent { tree: Tree::below(pid), control, received: Vec::new() })
     }
 }
 
@@ -154,12 +155,23 @@ pub async fn keep_awake(agents: Weak<Agents>) {
     while changes.recv().await.is_some() {
         let Some(alive) = agents.upgrade().map(|agents| locked(&agents.alive).clone()) else { return };
         // The thread that looks may only fail with the runner.
-        let _failed = tokio::task::spawn_blocking(move || alive.into_iter().for_each(tree::wake_agent)).await;
+        let wake = move || alive.into_iter().map(Tree::below).for_each(Tree::wake_agent);
+        let _failed = tokio::task::spawn_blocking(wake).await;
         tokio::time::sleep(LOOKS).await;
     }
 }
 
 impl Agent {
+    /// What is below it.
+    #[must_use]
+    pub const fn tree(&self) -> Tree {
+        self.tree
+    }
+
+    /// Says something, with the descriptors of a run.
+    ///
+    /// # Errors
+    /// It has died.
     pub async fn send(&mut self, frame: &ToAgent, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let bytes = frames::encode(frame)?;
         let mut sent = 0;
@@ -181,19 +193,17 @@ impl Agent {
     }
 
     /// The next frame; `None` once the agent has died. May be dropped and called again.
+    ///
+    /// # Errors
+    /// It is of another version, or the socket is broken.
     pub async fn receive(&mut self) -> io::Result<Option<FromAgent>> {
         loop {
-            if let Some(frame) = frames::decode(&mut self.received)? {
-                return Ok(Some(frame));
-            }
-            if self.control.read_buf(&mut self.received).await? == 0 {
-                return Ok(None);
+            match frames::decode(&mut self.received)? {
+                Some(FromAgent::Hello { version }) => frames::check_version(version)?,
+                Some(frame) => return Ok(Some(frame)),
+                None if self.control.read_buf(&mut self.received).await? == 0 => return Ok(None),
+                None => {}
             }
         }
     }
-}
-
-/// Whether a failed start was a lack that may pass.
-fn is_passing(error: &io::Error) -> bool {
-    lack(error).is_some()
 }

@@ -1,11 +1,17 @@
 //! The system's tables of TCP sockets: who listens where, and whose the other end of a connection is.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::{fs, io};
 
+use shared::task::{PortHeld, Process};
+
+use crate::tree::{Member, name_again};
+
 /// The tables, and whether the addresses in them are long.
 const TABLES: [(&str, bool); 2] = [("/proc/net/tcp", false), ("/proc/net/tcp6", true)];
+/// Ports that are told.
+const MOST: usize = 32;
 /// The state `LISTEN` as they write it.
 const LISTEN: &str = "0A";
 
@@ -84,9 +90,38 @@ fn entry(line: &str) -> Option<(u64, u16)> {
     listens.then_some((inode, port))
 }
 
-/// The sockets that a process holds, by inode.
+/// The ports that these processes listen on.
+pub(crate) fn ports_of(members: &[Member]) -> Vec<u16> {
+    let listening = listening();
+    let held = members.iter().flat_map(|member| held_by(member.number()));
+    let ports: BTreeSet<u16> = held.filter_map(|inode| listening.get(&inode).copied()).collect();
+    ports.into_iter().take(MOST).collect()
+}
+
+/// Those of the ports that somebody listens on, and who.
 #[must_use]
-pub fn held_by(pid: u32) -> Vec<u64> {
+pub fn ports_held(ports: &BTreeSet<u16>) -> Vec<PortHeld> {
+    let listening = listening();
+    let held: BTreeMap<u16, u64> = listening
+        .into_iter()
+        .filter(|(_, port)| ports.contains(port))
+        .map(|(inode, port)| (port, inode))
+        .collect();
+    if held.is_empty() {
+        return Vec::new();
+    }
+    let holders = holders(&held.values().copied().collect());
+    let named = |inode| {
+        let mut holder = [Process { pid: *holders.get(inode)?, command: String::new() }];
+        name_again(&mut holder);
+        let [holder] = holder;
+        Some(holder)
+    };
+    held.iter().take(MOST).map(|(port, inode)| PortHeld { port: *port, by: named(inode) }).collect()
+}
+
+/// The sockets that a process holds, by inode.
+pub(crate) fn held_by(pid: u32) -> Vec<u64> {
     let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
     let inode = |entry: io::Result<fs::DirEntry>| {
         let target = fs::read_link(entry.ok()?.path()).ok()?;
@@ -96,8 +131,7 @@ pub fn held_by(pid: u32) -> Vec<u64> {
 }
 
 /// A process that holds each of these sockets, as far as the system says.
-#[must_use]
-pub fn holders(wanted: &BTreeSet<u64>) -> HashMap<u64, u32> {
+fn holders(wanted: &BTreeSet<u64>) -> HashMap<u64, u32> {
     let mut found = HashMap::new();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };

@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::frames::{self, FromAgent, ToAgent, VERSION};
 
+/// An agent that is reached by what comes from it and what goes to it.
 pub struct Remote<R, W> {
     reader: R,
     writer: W,
@@ -23,16 +24,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Remote<R, W> {
         let mut remote = Self { reader, writer, received: Vec::new() };
         remote.send(&ToAgent::Hello { version: VERSION, frames: true }).await?;
         match remote.receive().await? {
-            Some(FromAgent::Hello { version: VERSION }) => Ok(remote),
-            Some(FromAgent::Hello { version }) => Err(io::Error::other(format!(
-                "the agent speaks version {version} and this runner version {VERSION}: install the same one at both ends"
-            ))),
+            Some(FromAgent::Hello { version }) => frames::check_version(version).map(|()| remote),
             Some(_) => Err(io::Error::other("what answers is no agent")),
             None => Err(io::ErrorKind::UnexpectedEof.into()),
         }
     }
 
-    /// Takes what the agent says meanwhile: it may be waiting for that, and then hears nothing.
+    /// Says something, and takes what the agent says meanwhile: it may be waiting for that, and then hears nothing.
     ///
     /// # Errors
     /// The stream has ended.

@@ -23,7 +23,7 @@ fn of(task: &str) -> u64 {
 }
 
 /// The variable that names the task to its processes.
-pub const VARIABLE: &str = "MEANWHILE_TASK";
+pub(crate) const VARIABLE: &str = "MEANWHILE_TASK";
 
 /// Tasks whose processes are looked for.
 pub struct Tags {
@@ -33,6 +33,7 @@ pub struct Tags {
 }
 
 impl Tags {
+    /// Of these.
     pub fn new<'a>(tasks: impl IntoIterator<Item = &'a str>) -> Self {
         let (mut tags, mut variables) = (HashSet::new(), HashSet::new());
         let room = has_room();

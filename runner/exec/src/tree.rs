@@ -24,7 +24,7 @@ const DESCRIBED: usize = 32;
 
 /// A process with what tells it from a later one of the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Member {
+pub(crate) struct Member {
     pid: Pid,
     /// Clock ticks from boot to its start; 0 where that is not known.
     start: u64,
@@ -80,61 +80,23 @@ pub(crate) fn describe(members: &[Member]) -> Vec<Process> {
         .collect()
 }
 
-/// Replaces the command by what it is now, if the process is still there.
-pub(crate) fn name_again(process: &mut Process) {
-    let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
-    let command = pid.map(|pid| shortened(&system::command(pid))).unwrap_or_default();
-    if !command.is_empty() {
-        process.command = command;
-    }
-}
-
 fn shortened(command: &str) -> String {
     command.chars().take(COMMAND_CHARS).collect()
 }
 
 /// Looks at the command lines once more: a process that was listed just after its fork may be another program by now.
-pub fn name_all_again(processes: &mut [Process]) {
+pub fn name_again(processes: &mut [Process]) {
     for process in processes {
-        name_again(process);
-    }
-}
-
-/// The processes alive below one, such as an agent.
-#[must_use]
-pub fn below_agent(pid: u32) -> Vec<u32> {
-    let root = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    let below = root.map(below).unwrap_or_default();
-    below.into_iter().map(Member::number).collect()
-}
-
-/// Processes for people.
-#[must_use]
-pub fn described(pids: &[u32]) -> Vec<Process> {
-    let mut processes: Vec<_> =
-        pids.iter().map(|pid| Process { pid: *pid, command: String::new() }).collect();
-    name_all_again(&mut processes);
-    processes
-}
-
-/// Kills whatever is below an agent of this process, and lets the agent go on.
-pub fn kill_below(agent: u32) {
-    let Some(pid) = i32::try_from(agent).ok().and_then(Pid::from_raw) else { return };
-    // As for those that bear a tag.
-    for _ in 0..100 {
-        let below = below(pid);
-        if below.is_empty() {
-            break;
+        let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
+        let command = pid.map(|pid| shortened(&system::command(pid))).unwrap_or_default();
+        if !command.is_empty() {
+            process.command = command;
         }
-        signal(&below, &[Signal::KILL]);
-        std::thread::sleep(Duration::from_millis(10));
     }
-    wake(pid);
 }
 
-/// Kills, in the runner itself, whatever has one of the tags: the last resort when agents were killed. Gives what could
-/// not be killed. Without `watched`, what has an agent above it is left to that: it may be another runner's, over a copy of
-/// the same store.
+/// Kills whatever has one of the tags: the last resort when agents were killed. Gives what could not be killed. Without
+/// `watched`, what has an agent above it is left to that: it may be another runner's, over a copy of the same store.
 pub fn kill_tagged(tags: &Tags, watched: bool) -> Vec<Process> {
     let mut quiet = 0;
     // Each round may free others that were being forked; a hundred rounds end even a vicious tree.
@@ -149,13 +111,6 @@ pub fn kill_tagged(tags: &Tags, watched: bool) -> Vec<Process> {
         std::thread::sleep(Duration::from_millis(10));
     }
     describe(&tagged(tags, watched))
-}
-
-/// Lets an agent of this process go on, should it have been stopped.
-pub fn wake_agent(agent: u32) {
-    if let Some(pid) = i32::try_from(agent).ok().and_then(Pid::from_raw) {
-        wake(pid);
-    }
 }
 
 #[cfg(target_os = "linux")]

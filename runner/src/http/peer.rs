@@ -8,7 +8,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use exec::sockets::{Owner, owner_of_peer};
+use exec::host::{Owner, owner_of_peer};
 use tokio::sync::OnceCell;
 
 /// Looks before an end that is not found is taken for gone.

@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use exec::frames::{FromAgent, ToAgent};
+use exec::host::ports_held;
 use exec::local::Agent;
 use shared::Problem;
 use shared::output::Excerpt;
@@ -29,9 +30,9 @@ use super::entry::{Phase, Request, TaskEntry};
 use super::exhaustion::Turn;
 use super::launch::{Launched, kill_orphans, launch};
 use super::machine::{Attempt, Effect, Input, Machine, Now};
+use super::prompt;
 use super::reader::Output;
 use super::slots::Slot;
-use super::{ports, prompt};
 use crate::clock;
 use crate::store::rows;
 
@@ -194,9 +195,9 @@ impl TaskActor {
             Effect::Freeze(frozen) => self.say(&ToAgent::Freeze(frozen)).await,
             Effect::KillPast => {
                 if let Some(Running { supervisor, .. }) = &self.running {
-                    let pid = supervisor.pid;
+                    let tree = supervisor.tree();
                     // The thread that kills may only fail with the runner.
-                    let _failed = tokio::task::spawn_blocking(move || exec::tree::kill_below(pid)).await;
+                    let _failed = tokio::task::spawn_blocking(move || tree.kill()).await;
                 }
                 return Some(Input::KilledPast);
             }
@@ -244,7 +245,7 @@ impl TaskActor {
         self.publish(task);
         self.entry.reach(Phase::Running);
         if let Some(Running { supervisor, .. }) = &self.running {
-            self.context.ports.enter(&self.entry, supervisor.pid);
+            self.context.ports.enter(&self.entry, supervisor.tree());
         }
     }
 
@@ -263,7 +264,7 @@ impl TaskActor {
         // One that has died is seen by its silence.
         let _died = supervisor.send(frame, &[]).await;
         // What it runs may have stopped it, and then it hears nothing.
-        exec::tree::wake_agent(supervisor.pid);
+        supervisor.tree().wake_agent();
     }
 
     async fn end(&mut self, ended: Ended) {
@@ -289,7 +290,7 @@ impl TaskActor {
         let mut task = self.figures(task);
         if !seen.is_empty() {
             // The thread that looks may only fail with the runner.
-            let held = tokio::task::spawn_blocking(move || ports::held(&seen)).await;
+            let held = tokio::task::spawn_blocking(move || ports_held(&seen)).await;
             task.ports_held = held.unwrap_or_default();
         }
         let changed = changed || !task.ports_held.is_empty() || self.told != task.output_bytes;
@@ -380,7 +381,10 @@ async fn heard(supervisor: Option<&mut Agent>) -> Input<Reply> {
                 | FromAgent::Failed(_)
                 | FromAgent::Output { .. }
                 | FromAgent::Credit(_)
-                | FromAgent::InputClosed,
+                | FromAgent::InputClosed
+                | FromAgent::Seen { .. }
+                | FromAgent::Holders(_)
+                | FromAgent::Swept(_),
             )) => continue,
             Ok(None) | Err(_) => Input::SupervisorDied,
         };
@@ -401,7 +405,7 @@ async fn printed(output: Option<&mut Output>) -> Input<Reply> {
 async fn named_again(processes: Vec<Process>) -> Vec<Process> {
     let mut again = processes.clone();
     let looking = tokio::task::spawn_blocking(move || {
-        exec::tree::name_all_again(&mut again);
+        exec::host::name_again(&mut again);
         again
     });
     match tokio::time::timeout(NAMES_PATIENCE, looking).await {

@@ -20,7 +20,7 @@ pub struct TasksConfig {
     pub shell: Option<PathBuf>,
     /// Names of environment variables that commands must not see, beyond `ANTHROPIC_*` and `MEANWHILE_*`.
     pub secret: Vec<String>,
-    /// The soft limit of open files that commands get: what [`exec::limits::raise_open_files`] gave.
+    /// The soft limit of open files that commands get: what [`exec::raise_open_files`] gave.
     pub open_files: Option<u64>,
     /// Where commands may write, if not wherever the runner may.
     pub confine: Option<Confine>,

@@ -37,6 +37,7 @@ impl Context {
     }
 
     fn save_event(self: &Arc<Self>, entry: &Arc<TaskEntry>, event: TaskEvent) {
+        self.outboxes.await_one(entry.session);
         let event = Arc::new(event);
         let (context, saved, session) = (Arc::clone(self), Arc::clone(&event), entry.session);
         let run = move |connection: &_| {

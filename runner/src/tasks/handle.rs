@@ -269,9 +269,10 @@ impl Tasks {
         self.context.registry().order.values().map(|entry| Task::clone(&entry.task())).collect()
     }
 
-    /// Whether nothing of the session runs or waits to.
-    pub(crate) fn is_idle(&self, session: SessionId) -> bool {
-        self.context.slots.is_idle(session)
+    /// Whether nothing of the session runs or waits to, and this was its last event. In this order: an end is on its way before
+    /// its slot is free.
+    pub(crate) fn is_settled(&self, session: SessionId, last: Seq) -> bool {
+        self.context.slots.is_idle(session) && self.context.outboxes.ends_with(session, last)
     }
 
     /// One task as it stands.

@@ -5,8 +5,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
 use exec::frames::{FromAgent, ReadOnly, Run, ToAgent};
+use exec::host::{Tags, kill_tagged};
 use exec::local::Agent;
-use exec::tag::{Tags, VARIABLE};
 use shared::TaskId;
 use shared::protocol::{Sandbox, Start};
 use shared::task::TaskState;
@@ -82,7 +82,6 @@ async fn begin(
         shell: context.shell.clone(),
         command: start.command.clone(),
         folder: entry.task().folder.clone(),
-        env: vec![(VARIABLE.into(), entry.id.0.clone())],
         stdin: their_input.is_some(),
         read_only: held(context, start.sandbox).await?,
         writable: context.sandboxes.writable.clone(),
@@ -131,7 +130,7 @@ fn short(context: &Context, words: String) -> Attempt {
 /// Kills what is left of a task whose supervisor is no more. Gives what could not be killed, as a sentence behind others.
 pub(super) async fn kill_orphans(task: &TaskId) -> String {
     let tags = Tags::new([task.0.as_str()]);
-    let kill = move || exec::tree::kill_tagged(&tags, true);
+    let kill = move || kill_tagged(&tags, true);
     // The thread that looks may only fail with the runner.
     let left = tokio::task::spawn_blocking(kill).await.unwrap_or_default();
     if left.is_empty() {

@@ -8,10 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use exec::{sockets, tree};
+use exec::host::{self, Tree};
 use parking_lot::{Mutex, MutexGuard};
 use shared::TaskId;
-use shared::task::{PortHeld, Task};
+use shared::task::Task;
 use tokio::sync::Notify;
 
 use super::entry::TaskEntry;
@@ -37,8 +37,7 @@ struct State {
 
 struct Live {
     entry: Arc<TaskEntry>,
-    /// The process above the task's tree.
-    agent: u32,
+    tree: Tree,
     /// Not looked at yet: a socket that was there before may be its.
     fresh: bool,
     seen: BTreeSet<u16>,
@@ -55,9 +54,9 @@ impl Ports {
         (state.live.is_empty(), state.began)
     }
 
-    /// A task began below this process.
-    pub(super) fn enter(&self, entry: &Arc<TaskEntry>, agent: u32) {
-        let live = Live { entry: Arc::clone(entry), agent, fresh: true, seen: BTreeSet::new() };
+    /// A task began, and this is its tree.
+    pub(super) fn enter(&self, entry: &Arc<TaskEntry>, tree: Tree) {
+        let live = Live { entry: Arc::clone(entry), tree, fresh: true, seen: BTreeSet::new() };
         let mut state = self.state();
         state.live.insert(entry.id.clone(), live);
         state.began = true;
@@ -75,11 +74,11 @@ impl Ports {
         self.wanted.notify_one();
     }
 
-    /// Looks, and gives the tasks whose ports changed. Blocks on `/proc`.
+    /// Looks, and gives the tasks whose ports changed. Blocks.
     pub(super) fn look(&self) -> Vec<Arc<Task>> {
         // Walking takes long on a large machine, and tasks begin and end meanwhile.
         let _one_at_a_time = self.looking.lock();
-        let listening = sockets::listening();
+        let listening = host::listening();
         let (new, wanted) = {
             let mut state = self.state();
             state.owners.retain(|inode, _| listening.contains_key(inode));
@@ -88,12 +87,11 @@ impl Ports {
             let began = std::mem::take(&mut state.began);
             let look = began || !new.is_empty();
             let live = state.live.iter().filter(|(_, live)| look && (live.fresh || !new.is_empty()));
-            let wanted: Vec<_> = live.map(|(task, live)| (task.clone(), live.agent, live.fresh)).collect();
+            let wanted: Vec<_> = live.map(|(task, live)| (task.clone(), live.tree, live.fresh)).collect();
             (new, wanted)
         };
-        let held = |agent| tree::below_agent(agent).into_iter().flat_map(sockets::held_by).collect();
         let found: Vec<(TaskId, bool, Vec<u64>)> =
-            wanted.into_iter().map(|(task, agent, fresh)| (task, fresh, held(agent))).collect();
+            wanted.into_iter().map(|(task, tree, fresh)| (task, fresh, tree.sockets())).collect();
         let mut state = self.state();
         let State { live, owners, .. } = &mut *state;
         for (task, fresh, sockets) in found {
@@ -125,20 +123,4 @@ impl Ports {
         }
         changed
     }
-}
-
-/// Those of the ports that somebody listens on. Blocks on `/proc`.
-pub(super) fn held(ports: &BTreeSet<u16>) -> Vec<PortHeld> {
-    let listening = sockets::listening();
-    let held: BTreeMap<u16, u64> = listening
-        .into_iter()
-        .filter(|(_, port)| ports.contains(port))
-        .map(|(inode, port)| (port, inode))
-        .collect();
-    if held.is_empty() {
-        return Vec::new();
-    }
-    let owners = sockets::holders(&held.values().copied().collect());
-    let named = |inode: &u64| owners.get(inode).and_then(|pid| tree::described(&[*pid]).into_iter().next());
-    held.iter().take(MOST).map(|(port, inode)| PortHeld { port: *port, by: named(inode) }).collect()
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use exec::frames::Exited;
+use exec::host::{Tags, kill_tagged};
 use exec::signal_name;
-use exec::tag::Tags;
 use shared::task::{Task, TaskState};
 use shared::{TaskId, Timestamp};
 use tokio::sync::mpsc;
@@ -63,7 +63,7 @@ impl Context {
             let registry = self.registry();
             Tags::new(registry.numbers.keys().map(|task| task.0.as_str()))
         };
-        let left = blocking(move || exec::tree::kill_tagged(&tags, false)).await.unwrap_or_default();
+        let left = blocking(move || kill_tagged(&tags, false)).await.unwrap_or_default();
         if !left.is_empty() {
             tracing::warn!(
                 "These processes of tasks of an earlier runner could not be ended, and live on: {}.",

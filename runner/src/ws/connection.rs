@@ -266,12 +266,10 @@ impl Connection {
 
     /// Where nothing of the session runs, nothing comes that would have to be waited for.
     fn settle_early(&mut self) {
-        let told = self.cursor >= *self.last_event.borrow();
         if self.drive
             && self.burst.is_open()
-            && told
             && self.starts.are_replied()
-            && self.app.tasks.is_idle(self.session)
+            && self.app.tasks.is_settled(self.session, self.cursor)
         {
             self.burst.end();
             self.queue.push(&ServerFrame::Settled { through: self.cursor });

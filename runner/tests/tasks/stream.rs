@@ -1,17 +1,23 @@
 //! An agent at the other end of a pipe, where output, input and credit are frames.
 
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use exec::frames::{self, Exited, FromAgent, Run, ToAgent, VERSION};
 use exec::local::SUBCOMMAND;
 use exec::stream::Remote;
+use shared::task::PortHeld;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 use crate::common::{PATIENCE, gone, until};
+use crate::watch::listens;
 
 /// More than pipes hold.
 const MUCH: u64 = 64 * 1024 * 1024;
@@ -84,11 +90,10 @@ impl Agent {
 
 fn run(folder: &Path, command: &str, stdin: bool) -> ToAgent {
     ToAgent::Run(Box::new(Run {
-        task: "00000001".into(),
+        task: folder.to_string_lossy().into_owned(),
         shell: "/bin/sh".into(),
         command: command.into(),
         folder: folder.to_string_lossy().into_owned(),
-        env: Vec::new(),
         stdin,
         read_only: None,
         writable: None,
@@ -176,6 +181,89 @@ async fn the_end_of_the_stream_ends_the_tree() {
     drop(remote);
     timeout(PATIENCE, process.wait()).await.expect("the agent lives on").unwrap();
     until("the tree has ended", || gone(pid)).await;
+}
+
+/// Its output fits into the pipe, so nobody holds it up.
+#[tokio::test]
+async fn an_end_does_not_wait_for_its_output_to_be_taken() {
+    let mut agent = Agent::new().await;
+    agent.run("echo much; exit 4", false).await;
+    let FromAgent::Exited(exited) = agent.next().await else { panic!("it has ended") };
+    assert_eq!((exited.code, agent.output.len()), (Some(4), 0));
+    agent.send(ToAgent::Credit(MUCH)).await;
+    while !matches!(agent.next().await, FromAgent::Empty) {}
+    assert_eq!(agent.output, b"much\n");
+}
+
+#[tokio::test]
+async fn an_agent_says_what_is_alive_and_who_listens_where() {
+    let mut agent = Agent::new().await;
+    agent.run(&format!("{} & sleep 1000", listens("127.0.0.1:0")), false).await;
+    let (processes, port) = loop {
+        agent.send(ToAgent::Look).await;
+        let FromAgent::Seen { processes, ports } = agent.next().await else { panic!("it was asked") };
+        if let [port] = ports[..] {
+            break (processes, port);
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert!(processes.iter().any(|process| process.command == "sleep 1000"), "{processes:?}");
+    agent.send(ToAgent::Holders(BTreeSet::from([port]))).await;
+    let FromAgent::Holders(holders) = agent.next().await else { panic!("it was asked") };
+    let [PortHeld { port: held, by: Some(holder) }] = &holders[..] else { panic!("{holders:?}") };
+    assert_eq!(*held, port);
+    assert!(processes.iter().any(|process| process.pid == holder.pid), "{holders:?} {processes:?}");
+    agent.send(ToAgent::Stop { grace_ms: 0 }).await;
+    agent.send(ToAgent::Credit(MUCH)).await;
+    agent.ended().await;
+    agent.send(ToAgent::Look).await;
+    let FromAgent::Seen { processes, ports } = agent.next().await else { panic!("it was asked") };
+    assert!(processes.is_empty() && ports.is_empty());
+}
+
+#[tokio::test]
+async fn what_outlived_its_agent_is_ended_by_another() {
+    let mut agent = Agent::new().await;
+    let pid = agent.run("sleep 1000", false).await;
+    agent.process.kill().await.unwrap();
+    let mut other = Agent::new().await;
+    let sweep = |task: &str| ToAgent::Sweep { tasks: vec![task.into()], watched: true };
+    other.send(sweep("of nobody")).await;
+    assert!(matches!(other.next().await, FromAgent::Swept(left) if left.is_empty()));
+    assert!(!gone(pid), "it was somebody else's");
+    other.send(sweep(&agent.folder.path().to_string_lossy())).await;
+    assert!(matches!(other.next().await, FromAgent::Swept(left) if left.is_empty()));
+    assert!(gone(pid));
+}
+
+/// What `sshd` gives a program: one socket for both ways. It could carry descriptors, and must not be asked to.
+#[tokio::test]
+async fn a_socket_carries_frames_if_they_are_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    let mut process = Command::new(env!("CARGO_BIN_EXE_meanwhile"))
+        .arg(SUBCOMMAND)
+        .stdin(OwnedFd::from(theirs.try_clone().unwrap()))
+        .stdout(OwnedFd::from(theirs))
+        .spawn()
+        .unwrap();
+    let (reader, writer) = UnixStream::from_std(ours).unwrap().into_split();
+    let mut remote = Remote::meet(reader, writer).await.unwrap();
+    remote.send(&run(folder.path(), "echo here", false)).await.unwrap();
+    remote.send(&ToAgent::Credit(MUCH)).await.unwrap();
+    let mut output = Vec::new();
+    loop {
+        let frame = timeout(PATIENCE, remote.receive()).await.expect("nothing comes").unwrap().unwrap();
+        if let FromAgent::Output { data, .. } = frame {
+            output.extend_from_slice(&data.0);
+        } else if matches!(frame, FromAgent::Empty) {
+            break;
+        }
+    }
+    assert_eq!(output, b"here\n");
+    drop(remote);
+    timeout(PATIENCE, process.wait()).await.expect("the agent lives on").unwrap();
 }
 
 #[tokio::test]

@@ -22,6 +22,8 @@ enum Ends {
 
 pub(super) struct Link {
     ends: Ends,
+    /// Whether output and input go as frames.
+    frames: bool,
     received: Vec<u8>,
     /// Those that came for the run that is coming.
     descriptors: VecDeque<OwnedFd>,
@@ -35,15 +37,24 @@ impl Link {
             Ends::Socket(UnixStream::from(input))
         } else {
             let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-            rustix::stdio::dup2_stdout(File::options().write(true).open("/dev/null")?)?;
             Ends::Streams { input: File::from(input), output }
         };
         rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
-        Ok(Self { ends, received: Vec::new(), descriptors: VecDeque::new() })
+        rustix::stdio::dup2_stdout(File::options().write(true).open("/dev/null")?)?;
+        Ok(Self { ends, frames: true, received: Vec::new(), descriptors: VecDeque::new() })
+    }
+
+    /// The runner wants output and input as frames, or as descriptors, which only a socket carries.
+    pub(super) fn agree(&mut self, frames: bool) -> io::Result<()> {
+        self.frames = frames;
+        match self.ends {
+            Ends::Streams { .. } if !frames => Err(io::Error::other("no socket, so descriptors do not come")),
+            Ends::Streams { .. } | Ends::Socket(_) => Ok(()),
+        }
     }
 
     pub(super) const fn carries_descriptors(&self) -> bool {
-        matches!(self.ends, Ends::Socket(_))
+        !self.frames
     }
 
     /// What to wait for.

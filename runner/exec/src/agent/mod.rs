@@ -20,4 +20,3 @@ mod start;
 mod stop;
 
 pub use serve::main;
-pub(crate) use start::lack;

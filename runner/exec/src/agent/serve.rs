@@ -17,8 +17,10 @@ use super::run::{Last, Mode, Running};
 use super::start::start;
 use super::stop::ROUND;
 use crate::clock::since_boot;
-use crate::frames::{Failure, FromAgent, Run, ToAgent, VERSION};
-use crate::{limits, tree};
+use crate::frames::{Failure, FromAgent, Run, ToAgent, VERSION, check_version};
+use crate::lack::lack;
+use crate::tag::Tags;
+use crate::{limits, sockets, tree};
 
 /// Signals that the agent catches and drops: it must outlive them, and what it starts must find them at their defaults,
 /// which a caught signal returns to and an inherited "ignore" does not. SIGCHLD is caught, too, and wakes it.
@@ -46,7 +48,7 @@ struct Agent {
     link: Link,
     /// Readable when a child has died.
     deaths: UnixStream,
-    /// Whether the runner speaks this version, and how.
+    /// Whether the runner has said hello.
     met: bool,
     running: Option<Running>,
     /// How the newest main process ended, to be written if the runner dies.
@@ -163,9 +165,11 @@ impl Agent {
             let Self { running, link, .. } = self;
             match (frame, running) {
                 (ToAgent::Hello { version, frames }, _) => {
-                    self.met = version == VERSION && frames != self.link.carries_descriptors();
+                    check_version(version)?;
+                    link.agree(frames)?;
+                    self.met = true;
                 }
-                (_, _) if !self.met => return Err(io::Error::other("another version")),
+                (_, _) if !self.met => return Err(io::Error::other("whoever asks has not said hello")),
                 (ToAgent::Run(run), None) => self.run(&run, descriptors),
                 (ToAgent::Run(_), Some(_)) => {
                     return Err(io::Error::other("a run before the end of another"));
@@ -183,6 +187,19 @@ impl Agent {
                     carried.take(&data.0, eof, link)?;
                 }
                 (ToAgent::Credit(more), Some(Running { carried: Some(carried), .. })) => carried.credit(more),
+                (ToAgent::Look, running) => {
+                    let members = running.as_ref().map(|running| tree::members(Some(running.pid)));
+                    let members = members.unwrap_or_default();
+                    let (processes, ports) = (tree::describe(&members), sockets::ports_of(&members));
+                    link.say(&[&FromAgent::Seen { processes, ports }]);
+                }
+                (ToAgent::Holders(ports), _) => {
+                    link.say(&[&FromAgent::Holders(sockets::ports_held(&ports))]);
+                }
+                (ToAgent::Sweep { tasks, watched }, _) => {
+                    let tags = Tags::new(tasks.iter().map(String::as_str));
+                    link.say(&[&FromAgent::Swept(tree::kill_tagged(&tags, watched))]);
+                }
                 // It came too late.
                 (ToAgent::Stop { .. } | ToAgent::Input { .. } | ToAgent::Credit(_), _) => {}
             }
@@ -200,7 +217,7 @@ impl Agent {
         let started = carried
             .map_err(|error| Failure {
                 words: format!("It was not started: its pipes cannot be made ({error})."),
-                passing: super::lack(&error).is_some(),
+                passing: lack(&error).is_some(),
             })
             .and_then(|(carried, ends)| Ok((start(run, ends)?, carried)));
         match started {
@@ -312,6 +329,10 @@ impl Agent {
             return;
         }
         if running.carried.as_mut().is_some_and(|carried| !carried.send(&mut self.link)) {
+            // A task ends with its process, however slowly its output is taken.
+            if let Some(exited) = running.unsaid.take() {
+                self.link.say(&[&FromAgent::Exited(exited)]);
+            }
             return;
         }
         let exited = running.unsaid.take().map(FromAgent::Exited);

@@ -12,8 +12,9 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 
 use crate::frames::{Failure, Run};
-use crate::tag::Worn;
-use crate::{confine, limits, sandbox};
+use crate::lack::lack;
+use crate::tag::{VARIABLE, Worn};
+use crate::{confine, sandbox};
 
 /// Bytes that one argument may have: `MAX_ARG_STRLEN` on Linux is 128 KiB with the closing zero.
 const ARGUMENT: usize = 128 * 1024 - 1;
@@ -50,7 +51,7 @@ pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option
     }
     command
         .current_dir(&run.folder)
-        .envs(run.env.iter().map(|(name, value)| (name, value)))
+        .env(VARIABLE, &run.task)
         .stdin(input)
         .stdout(output)
         .stderr(error)
@@ -85,25 +86,13 @@ pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option
 fn pieces(mut text: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     while !text.is_empty() {
-        let (piece, rest) = text.split_at(limits::char_border(text, ARGUMENT));
+        let most = ARGUMENT.min(text.len());
+        let border = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(most);
+        let (piece, rest) = text.split_at(border);
         pieces.push(piece);
         text = rest;
     }
     pieces
-}
-
-/// What the system is short of, in words, if that is why: it may pass.
-pub(crate) fn lack(error: &io::Error) -> Option<String> {
-    match Errno::from_raw_os_error(error.raw_os_error()?) {
-        Errno::MFILE | Errno::NFILE => Some(format!(
-            "The limit of open files is reached ({error}). End some tasks, or raise it with ulimit -n."
-        )),
-        Errno::AGAIN => Some(format!(
-            "The limit of processes is reached ({error}). End some tasks, or raise it with ulimit -u."
-        )),
-        Errno::NOMEM => Some(format!("There is no memory for another process ({error}).")),
-        _ => None,
-    }
 }
 
 /// A missing folder and a missing shell give the same error, so both are looked at.

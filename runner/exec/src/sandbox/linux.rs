@@ -23,7 +23,7 @@ const MISSING: &str = "this kernel has no Landlock (it takes Linux 6.2), or it w
 
 /// This very program, whatever was put in its place since.
 pub(super) fn program() -> &'static OsStr {
-    OsStr::new(crate::own::SELF)
+    OsStr::new(crate::host::PROGRAM)
 }
 
 /// Gives up the rights, for good; then the shell is run as it is.
