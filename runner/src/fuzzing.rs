@@ -4,23 +4,23 @@ use std::path::Path;
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method};
+use exec::frames::{self as wire, Exited, FromAgent, ToAgent};
 use shared::Timestamp;
 
 use crate::auth::Clients;
 use crate::http::gate::{self, Gate};
-use crate::shim::wire::{self, Exited, FromShim, ToShim};
 use crate::state_dir::StateDir;
 use crate::store::Store;
 use crate::{page, relay};
 
-/// The shim's end of the wire: the bytes in pieces of `step`. How many frames were read, and whether the rest is wrong.
-pub fn wire_to_shim(bytes: &[u8], step: usize) -> (usize, bool) {
-    frames::<ToShim>(bytes, step)
+/// The agent's end of the wire: the bytes in pieces of `step`. How many frames were read, and whether the rest is wrong.
+pub fn wire_to_agent(bytes: &[u8], step: usize) -> (usize, bool) {
+    frames::<ToAgent>(bytes, step)
 }
 
 /// The runner's end of the wire.
-pub fn wire_from_shim(bytes: &[u8], step: usize) -> (usize, bool) {
-    frames::<FromShim>(bytes, step)
+pub fn wire_from_agent(bytes: &[u8], step: usize) -> (usize, bool) {
+    frames::<FromAgent>(bytes, step)
 }
 
 fn frames<T: for<'de> serde::Deserialize<'de>>(bytes: &[u8], step: usize) -> (usize, bool) {
@@ -38,7 +38,7 @@ fn frames<T: for<'de> serde::Deserialize<'de>>(bytes: &[u8], step: usize) -> (us
     (count, false)
 }
 
-/// A shim's exit record.
+/// An agent's exit file.
 pub fn exit_record(bytes: &[u8]) -> bool {
     serde_json::from_slice::<Exited>(bytes).is_ok()
 }

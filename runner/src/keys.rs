@@ -76,7 +76,7 @@ mod linux {
 
     fn take(handed: &str) -> io::Result<()> {
         let number: u32 = handed.parse().map_err(io::Error::other)?;
-        let mut memory = File::options().read(true).write(true).open(format!("/proc/self/fd/{number}"))?;
+        let mut memory = File::options().read(true).write(true).open(format!("/dev/fd/{number}"))?;
         let mut text = String::new();
         memory.read_to_string(&mut text)?;
         memory.set_len(0)?;

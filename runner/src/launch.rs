@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use exec::host;
 use shared::{Problem, Timestamp, shown};
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -155,7 +156,7 @@ fn serve(options: &CliOptions, flags: Serve) -> Result<ExitCode, LaunchError> {
     // Only a second subscriber is an error, and then the first one does.
     let _ = tracing_subscriber::registry().with(layer).try_init();
     // Asked before the first listener for signals replaces the answer.
-    let nohup = ignores_hang_up();
+    let nohup = host::ignores_hang_up();
     let state = StateDir::open(&config.state_dir)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(LaunchError::System)?;
@@ -241,11 +242,4 @@ async fn signalled(nohup: bool) -> io::Result<()> {
         _ = hang_up.recv(), if !nohup => {}
     }
     Ok(())
-}
-
-/// Whether whoever started the runner (`nohup`) wants it to outlive its terminal.
-fn ignores_hang_up() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
 }

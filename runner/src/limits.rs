@@ -1,12 +1,8 @@
 //! Every bound of the supervision in one place, with its default and its unit.
 //!
-//! The runner takes one [`Limits`] at its start and never changes it. It also raises its own limit of open files once,
-//! since each running task costs four descriptors; shims put the old one back before a command begins, because
-//! programs that use `select` break on descriptors above 1023.
+//! The runner takes one [`Limits`] at its start and never changes it.
 
 use std::time::Duration;
-
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// What a runner allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,30 +83,4 @@ impl Limits {
     pub fn with_running(self, running: usize) -> Self {
         Self { running, running_session: (running / 2).max(1), ..self }
     }
-}
-
-/// The last border of characters at or before `at` bytes.
-pub(crate) fn char_border(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
-}
-
-/// Raises the runner's own soft limit of open files to the hard one, and says what it was.
-pub fn raise_open_files() -> Option<u64> {
-    let before = getrlimit(Resource::Nofile);
-    // macOS refuses "unlimited" here; 65,536 is more than the limits above can use.
-    let most = before.maximum.unwrap_or(65_536).min(65_536);
-    if before.current.is_some_and(|current| current < most)
-        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..before })
-    {
-        tracing::warn!(%error, "the limit of open files stays as it is");
-    }
-    before.current
-}
-
-/// Puts a soft limit of open files back, as far as the hard one allows.
-pub fn restore_open_files(soft: u64) {
-    let now = getrlimit(Resource::Nofile);
-    let soft = now.maximum.map_or(soft, |hard| hard.min(soft));
-    // A failure leaves the higher limit, with which nearly all programs live well.
-    let _kept = setrlimit(Resource::Nofile, Rlimit { current: Some(soft), ..now });
 }

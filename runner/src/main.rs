@@ -1,7 +1,7 @@
 //! The binary `meanwhile`.
 //!
-//! What runs: two hidden subcommands are told apart before anything else, so that each stays one small process: `__shim`,
-//! which is one task's supervisor, and `__sandbox`, which becomes a command that only reads. Everything else is the command
+//! What runs: two hidden subcommands are told apart before anything else, so that each stays one small process: `__agent`,
+//! which stands above one task's processes, and `__sandbox`, which becomes a command that only reads. Everything else is the command
 //! line: settings, state folder, socket, then `runner::server::run` until Ctrl-C or TERM. A second signal ends the process
 //! at once.
 
@@ -16,11 +16,11 @@ fn main() -> ExitCode {
     // It cannot fail for the mask of one's own thread.
     let _unblocked = nix::sys::signal::SigSet::all().thread_unblock();
     let subcommand = std::env::args_os().nth(1);
-    if subcommand.as_ref().is_some_and(|argument| argument == "__shim") {
-        return runner::shim::main();
+    if subcommand.as_ref().is_some_and(|argument| argument == exec::local::SUBCOMMAND) {
+        return exec::agent::main();
     }
-    if subcommand.is_some_and(|argument| argument == runner::sandbox::SUBCOMMAND) {
-        return runner::sandbox::main();
+    if subcommand.is_some_and(|argument| argument == exec::sandbox::SUBCOMMAND) {
+        return exec::sandbox::main();
     }
     launch::main(Cli::parse())
 }

@@ -6,13 +6,15 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::http::Method;
 use axum::routing::get;
+use exec::confine::{Confine, ConfineError};
+use exec::{homes, host};
 use reqwest::Url;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -22,15 +24,13 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use crate::app::App;
 use crate::auth::Clients;
 use crate::config::{Config, DEFAULT_ANTHROPIC};
-use crate::confine::{Confine, ConfineError};
 use crate::control;
 use crate::files::{self, Files};
-use crate::homes::homes;
 use crate::http::gate::{Gate, SOCKET_PATH};
 use crate::http::headers::Policy;
 use crate::http::{Http, ROUTES, accept};
 use crate::identity::{Identity, IdentityError};
-use crate::limits::{self, Limits};
+use crate::limits::Limits;
 use crate::pairing::Pairing;
 use crate::relay::Relay;
 use crate::sessions::Operations;
@@ -143,7 +143,7 @@ async fn services(
     state: &StateDir,
     limits: Limits,
 ) -> Result<(App, Option<Confine>), RunError> {
-    let open_files = limits::raise_open_files();
+    let open_files = exec::raise_open_files();
     let identity = Identity::open(state.path())?;
     let store = Store::open(state)?;
     if let Some(warning) = store.warning() {
@@ -163,7 +163,7 @@ async fn services(
     };
     let tasks = TasksConfig {
         workspace: config.workspace.clone(),
-        program: own_program()?,
+        program: host::program()?,
         shell: None,
         secret: Vec::new(),
         open_files,
@@ -216,10 +216,4 @@ fn page_url(address: SocketAddr) -> String {
         IpAddr::V4(ip) => format!("http://{ip}:{port}"),
         IpAddr::V6(ip) => format!("http://[{ip}]:{port}"),
     }
-}
-
-/// The running program, for the shims. On Linux by the name that stays right when the file is replaced by a newer one meanwhile:
-/// that one's shims would speak another language.
-fn own_program() -> io::Result<PathBuf> {
-    if cfg!(target_os = "linux") { Ok(PathBuf::from("/proc/self/exe")) } else { std::env::current_exe() }
 }

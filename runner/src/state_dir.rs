@@ -10,8 +10,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
-use rustix::process::{Pid, test_kill_process};
+use exec::host::is_alive;
 use thiserror::Error;
 
 const LOCK: &str = "lock";
@@ -95,12 +94,6 @@ fn holder(lock: &mut File) -> Option<u32> {
     lock.rewind().ok()?;
     lock.take(20).read_to_string(&mut pid).ok()?;
     pid.trim().parse().ok()
-}
-
-/// Whether there is such a process. One of another user counts, since it cannot be asked.
-fn is_alive(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 fn make(path: &Path) -> io::Result<()> {

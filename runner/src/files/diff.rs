@@ -38,7 +38,7 @@ impl Change {
 fn cut_diff(mut diff: String) -> String {
     const ROOM: usize = 64;
     if diff.len() > DIFF_BYTES {
-        let most = crate::limits::char_border(&diff, DIFF_BYTES - ROOM);
+        let most = (0..=DIFF_BYTES - ROOM).rev().find(|at| diff.is_char_boundary(*at)).unwrap_or_default();
         let end = diff[..most].rfind('\n').map_or(most, |end| end + 1);
         let rest = diff[end..].lines().count();
         diff.truncate(end);

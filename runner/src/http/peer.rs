@@ -5,9 +5,10 @@
 //! runner is away. So only programs of the runner's own user (or of the system's) are answered, where the system tells:
 //! Linux lists each socket with its owner.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use exec::host::{Owner, owner_of_peer};
 use tokio::sync::OnceCell;
 
 /// Looks before an end that is not found is taken for gone.
@@ -24,16 +25,6 @@ pub(super) struct Ends {
     pub(super) peer: SocketAddr,
     /// Ours.
     pub(super) own: SocketAddr,
-}
-
-/// Whose socket is at the client's end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Owner {
-    User(u32),
-    /// It is gone, or its program has let it go: nobody would read an answer, or could be asked who it was.
-    Nobody,
-    /// The system does not say.
-    Unknown,
 }
 
 impl Ends {
@@ -53,21 +44,7 @@ impl Ends {
     }
 
     fn owner(self) -> Owner {
-        let mut ours_is_listed = false;
-        for (path, long) in [("/proc/net/tcp", false), ("/proc/net/tcp6", true)] {
-            let Ok(table) = std::fs::read_to_string(path) else { continue };
-            let (peer, own) = (written(self.peer, long), written(self.own, long));
-            if let Some(owner) = owner(&table, &peer, &own) {
-                return owner;
-            }
-            ours_is_listed |= owner(&table, &own, &peer).is_some();
-        }
-        // Only of this machine's own are both ends in its tables.
-        if ours_is_listed && self.peer.ip().to_canonical().is_loopback() {
-            Owner::Nobody
-        } else {
-            Owner::Unknown
-        }
+        owner_of_peer(self.peer, self.own)
     }
 }
 
@@ -96,38 +73,6 @@ impl Peer {
         };
         *self.foreign.get_or_init(look).await
     }
-}
-
-/// The owner of the socket between two ends, the first its own, from the system's table of sockets.
-fn owner(table: &str, own: &str, other: &str) -> Option<Owner> {
-    table.lines().find_map(|line| {
-        let mut words = line.split_whitespace().skip(1);
-        let fits = words.next()?.eq_ignore_ascii_case(own) && words.next()?.eq_ignore_ascii_case(other);
-        if !fits {
-            return None;
-        }
-        let user = words.nth(4)?.parse().ok()?;
-        // One that no descriptor holds any more has no inode, and root for its user.
-        Some(if words.nth(1)? == "0" { Owner::Nobody } else { Owner::User(user) })
-    })
-}
-
-/// An address as the tables write it: each four bytes as a number of this machine, then the port. In the table of long
-/// addresses stand also the short ones to which a program came by their long form.
-fn written(address: SocketAddr, long: bool) -> String {
-    let words = |bytes: &[u8]| -> String {
-        bytes
-            .chunks_exact(4)
-            .map(|four| format!("{:08X}", u32::from_ne_bytes([four[0], four[1], four[2], four[3]])))
-            .collect::<Vec<_>>()
-            .concat()
-    };
-    let host = match address.ip().to_canonical() {
-        IpAddr::V4(ip) if long => words(&ip.to_ipv6_mapped().octets()),
-        IpAddr::V4(ip) => words(&ip.octets()),
-        IpAddr::V6(ip) => words(&ip.octets()),
-    };
-    format!("{host}:{:04X}", address.port())
 }
 
 #[cfg(test)]
@@ -177,21 +122,5 @@ mod tests {
         let (_listener, _client, ends, _accepted) = connection("127.0.0.1:0", "127.0.0.1");
         let elsewhere = Ends { peer: "192.0.2.1:4000".parse().unwrap(), ..ends };
         assert_eq!(elsewhere.owner(), Owner::Unknown);
-    }
-
-    #[test]
-    fn a_line_of_the_table_is_read() {
-        let (peer, own) = ("127.0.0.1:54321".parse().unwrap(), "127.0.0.1:8757".parse().unwrap());
-        let (peer, own) = (written(peer, false), written(own, false));
-        let header = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
-        let table = |inode: u32| {
-            format!(
-                "{header}  12: {peer} {own} 01 00000000:00000000 00:00000000 00000000  1001        0 {inode} 2 0\n"
-            )
-        };
-        assert_eq!(owner(&table(7), &peer, &own), Some(Owner::User(1001)));
-        assert_eq!(owner(&table(0), &peer, &own), Some(Owner::Nobody));
-        assert_eq!(owner(&table(7), &own, &peer), None);
-        assert_eq!(owner("nonsense", &peer, &own), None);
     }
 }

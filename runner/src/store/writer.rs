@@ -1,6 +1,6 @@
 //! The writer's thread: it runs as many jobs as are waiting in one transaction, and only then tells their senders.
 
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -11,6 +11,8 @@ use super::error::StoreError;
 const BATCH: usize = 256;
 /// How long jobs that may wait do.
 const LINGER: Duration = Duration::from_millis(25);
+/// How long nothing is to be written before the write-ahead log is emptied.
+const IDLE: Duration = Duration::from_secs(1);
 /// Between two tries of what must be written.
 const RETRY: Duration = Duration::from_secs(1);
 const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -94,9 +96,11 @@ pub(super) fn write_jobs(connection: &Connection, jobs: &Receiver<Box<dyn Job>>)
     let mut waiting: Vec<Box<dyn Job>> = Vec::new();
     let mut closed = false;
     let mut tries = 0;
+    // Whether something lies in the write-ahead log alone.
+    let mut written = false;
     loop {
         if waiting.is_empty() {
-            match jobs.recv() {
+            match next(connection, jobs, &mut written) {
                 Ok(mut job) if job.urgency() == Urgency::Nothing => {
                     // Runs nothing, but gives the value without which it would count as refused.
                     let outcome = job.run(connection).map_err(StoreError::from);
@@ -104,7 +108,7 @@ pub(super) fn write_jobs(connection: &Connection, jobs: &Receiver<Box<dyn Job>>)
                     continue;
                 }
                 Ok(job) => waiting.push(job),
-                Err(mpsc::RecvError) => break,
+                Err(RecvError) => break,
             }
         } else if !closed {
             match jobs.recv_timeout(RETRY) {
@@ -136,10 +140,35 @@ pub(super) fn write_jobs(connection: &Connection, jobs: &Receiver<Box<dyn Job>>)
             }
         }
         waiting = write_batch(connection, waiting);
+        written = true;
     }
     if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
         tracing::debug!(%error, "the write-ahead log stays beside the store");
     }
+}
+
+/// Waits for the next job. Once there is none for a while, what lies in the write-ahead log is put into its place, so that no
+/// commit has to.
+fn next(
+    connection: &Connection,
+    jobs: &Receiver<Box<dyn Job>>,
+    written: &mut bool,
+) -> Result<Box<dyn Job>, RecvError> {
+    if std::mem::take(written) {
+        match jobs.recv_timeout(IDLE) {
+            Ok(job) => {
+                *written = true;
+                return Ok(job);
+            }
+            Err(RecvTimeoutError::Disconnected) => return Err(RecvError),
+            Err(RecvTimeoutError::Timeout) => {
+                if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)") {
+                    tracing::debug!(%error, "the write-ahead log stays as long as it is");
+                }
+            }
+        }
+    }
+    jobs.recv()
 }
 
 /// Runs the jobs and returns those that must be tried again.

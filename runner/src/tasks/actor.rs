@@ -13,6 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use exec::frames::{FromAgent, ToAgent};
+use exec::host::ports_held;
+use exec::local::Agent;
 use shared::Problem;
 use shared::output::Excerpt;
 use shared::protocol::{Sandbox, Start};
@@ -25,15 +28,12 @@ use super::context::Context;
 use super::end::Ended;
 use super::entry::{Phase, Request, TaskEntry};
 use super::exhaustion::Turn;
-use super::feed::Change;
 use super::launch::{Launched, kill_orphans, launch};
 use super::machine::{Attempt, Effect, Input, Machine, Now};
+use super::prompt;
 use super::reader::Output;
-use super::shims::Shim;
 use super::slots::Slot;
-use super::{ports, prompt};
 use crate::clock;
-use crate::shim::wire::{FromShim, ToShim};
 use crate::store::rows;
 
 /// How long an end waits for the command lines of what was left behind.
@@ -62,7 +62,7 @@ pub(super) struct TaskActor {
 }
 
 struct Running {
-    supervisor: Shim,
+    supervisor: Agent,
     output: Output,
 }
 
@@ -152,11 +152,11 @@ impl TaskActor {
     /// Lets its supervisor go, once the end is saved.
     fn part(&mut self) {
         let Some(Running { supervisor, .. }) = self.running.take() else { return };
-        let (shims, entry) = (Arc::clone(&self.context.shims), Arc::clone(&self.entry));
+        let (agents, entry) = (Arc::clone(&self.context.agents), Arc::clone(&self.entry));
         let held = self.start.sandbox == Some(Sandbox::ReadOnly);
         tokio::spawn(async move {
             entry.reached(Phase::Gone).await;
-            shims.done(supervisor, held).await;
+            agents.done(supervisor, held).await;
         });
     }
 
@@ -172,12 +172,12 @@ impl TaskActor {
                 let turn = tokio::spawn(self.context.exhaustion.turn());
                 self.turning = Some(AbortOnDropHandle::new(turn));
             }
-            Effect::Shrink => self.context.shims.shrink(),
+            Effect::Shrink => self.context.agents.shrink(),
             Effect::Started(task) => self.started(task),
             Effect::Publish(task) => self.publish(task),
             Effect::Progress => {
                 self.context.ports.look_soon();
-                self.context.tell(Change::Task(self.entry.publish_progress()));
+                self.context.tell_task(self.entry.publish_progress());
             }
             Effect::LookForQuestion => {
                 let (recent, total) = self.entry.log.recent();
@@ -192,12 +192,12 @@ impl TaskActor {
                 self.stop(grace, first).await;
                 return Some(Input::Stopping { grace });
             }
-            Effect::Freeze(frozen) => self.say(&ToShim::Hold(frozen)).await,
+            Effect::Freeze(frozen) => self.say(&ToAgent::Freeze(frozen)).await,
             Effect::KillPast => {
                 if let Some(Running { supervisor, .. }) = &self.running {
-                    let pid = supervisor.pid;
+                    let tree = supervisor.tree();
                     // The thread that kills may only fail with the runner.
-                    let _failed = tokio::task::spawn_blocking(move || crate::shim::kill_below(pid)).await;
+                    let _failed = tokio::task::spawn_blocking(move || tree.kill()).await;
                 }
                 return Some(Input::KilledPast);
             }
@@ -245,7 +245,7 @@ impl TaskActor {
         self.publish(task);
         self.entry.reach(Phase::Running);
         if let Some(Running { supervisor, .. }) = &self.running {
-            self.context.ports.enter(&self.entry, supervisor.pid);
+            self.context.ports.enter(&self.entry, supervisor.tree());
         }
     }
 
@@ -256,15 +256,15 @@ impl TaskActor {
             let _late = tokio::time::timeout(LOOK_PATIENCE, self.context.look_for_ports()).await;
         }
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        self.say(&ToShim::Stop { grace_ms }).await;
+        self.say(&ToAgent::Stop { grace_ms }).await;
     }
 
-    async fn say(&mut self, frame: &ToShim) {
+    async fn say(&mut self, frame: &ToAgent) {
         let Some(Running { supervisor, .. }) = &mut self.running else { return };
         // One that has died is seen by its silence.
         let _died = supervisor.send(frame, &[]).await;
         // What it runs may have stopped it, and then it hears nothing.
-        crate::shim::wake(supervisor.pid);
+        supervisor.tree().wake_agent();
     }
 
     async fn end(&mut self, ended: Ended) {
@@ -290,7 +290,7 @@ impl TaskActor {
         let mut task = self.figures(task);
         if !seen.is_empty() {
             // The thread that looks may only fail with the runner.
-            let held = tokio::task::spawn_blocking(move || ports::held(&seen)).await;
+            let held = tokio::task::spawn_blocking(move || ports_held(&seen)).await;
             task.ports_held = held.unwrap_or_default();
         }
         let changed = changed || !task.ports_held.is_empty() || self.told != task.output_bytes;
@@ -300,7 +300,7 @@ impl TaskActor {
 
     fn publish(&self, task: Task) {
         let task = self.entry.publish(self.figures(task));
-        self.context.tell(Change::Task(task));
+        self.context.tell_task(task);
     }
 
     fn figures(&self, mut task: Task) -> Task {
@@ -365,17 +365,27 @@ async fn turned(turning: &mut Option<AbortOnDropHandle<Turn>>) -> Turn {
 }
 
 /// What the supervisor says.
-async fn heard(supervisor: Option<&mut Shim>) -> Input<Reply> {
+async fn heard(supervisor: Option<&mut Agent>) -> Input<Reply> {
     let Some(supervisor) = supervisor else { return pending().await };
     loop {
         return match supervisor.receive().await {
-            Ok(Some(FromShim::Exited(exited))) => Input::Exited(exited),
-            Ok(Some(FromShim::Left(left))) => Input::Remaining(left),
-            Ok(Some(FromShim::Empty)) => Input::Empty,
-            Ok(Some(FromShim::Stuck(left))) => Input::Unkillable(left),
-            Ok(Some(FromShim::Held(frozen))) => Input::Frozen(frozen),
-            // These were for the start.
-            Ok(Some(FromShim::Started { .. } | FromShim::Failed(_))) => continue,
+            Ok(Some(FromAgent::Exited(exited))) => Input::Exited(exited),
+            Ok(Some(FromAgent::Remaining(left))) => Input::Remaining(left),
+            Ok(Some(FromAgent::Empty)) => Input::Empty,
+            Ok(Some(FromAgent::Unkillable(left))) => Input::Unkillable(left),
+            Ok(Some(FromAgent::Frozen(frozen))) => Input::Frozen(frozen),
+            // These were for the start, or are for those who speak by frames alone.
+            Ok(Some(
+                FromAgent::Hello { .. }
+                | FromAgent::Started { .. }
+                | FromAgent::Failed(_)
+                | FromAgent::Output { .. }
+                | FromAgent::Credit(_)
+                | FromAgent::InputClosed
+                | FromAgent::Seen { .. }
+                | FromAgent::Holders(_)
+                | FromAgent::Swept(_),
+            )) => continue,
             Ok(None) | Err(_) => Input::SupervisorDied,
         };
     }
@@ -395,7 +405,7 @@ async fn printed(output: Option<&mut Output>) -> Input<Reply> {
 async fn named_again(processes: Vec<Process>) -> Vec<Process> {
     let mut again = processes.clone();
     let looking = tokio::task::spawn_blocking(move || {
-        crate::shim::name_again(&mut again);
+        exec::host::name_again(&mut again);
         again
     });
     match tokio::time::timeout(NAMES_PATIENCE, looking).await {

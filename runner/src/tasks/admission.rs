@@ -15,7 +15,6 @@ use uuid::Uuid;
 use super::actor::TaskActor;
 use super::context::Context;
 use super::entry::{Phase, Request, TaskEntry};
-use super::feed::Change;
 use super::handle::Tasks;
 use super::slots::Admission;
 use crate::clock::now;
@@ -158,7 +157,7 @@ impl Context {
             let _room = entry.requests.try_send(Request::Stop { by: Party::Runner, grace: Duration::ZERO });
         }
         if waits {
-            self.tell(Change::Task(entry.task()));
+            self.tell_task(entry.task());
         }
         let actor = TaskActor::new(Arc::clone(self), Arc::clone(&entry), start, receiver);
         tokio::spawn(actor.run(slot));

@@ -3,9 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
+use exec::confine::Confine;
 use thiserror::Error;
 
-use crate::confine::Confine;
 use crate::limits::Limits;
 use crate::store::StoreError;
 
@@ -14,13 +14,13 @@ use crate::store::StoreError;
 pub struct TasksConfig {
     /// Where commands run.
     pub workspace: PathBuf,
-    /// The program that serves as shim when called with `__shim`: the runner itself.
+    /// The program that serves as agent when called with `__agent`: the runner itself.
     pub program: PathBuf,
     /// The shell; without it `bash` where there is one, else `sh`.
     pub shell: Option<PathBuf>,
     /// Names of environment variables that commands must not see, beyond `ANTHROPIC_*` and `MEANWHILE_*`.
     pub secret: Vec<String>,
-    /// The soft limit of open files that commands get: what [`crate::limits::raise_open_files`] gave.
+    /// The soft limit of open files that commands get: what [`exec::raise_open_files`] gave.
     pub open_files: Option<u64>,
     /// Where commands may write, if not wherever the runner may.
     pub confine: Option<Confine>,

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
+use exec::local::Agents;
+use exec::sandbox::Ground;
 use parking_lot::{Mutex, MutexGuard};
 use shared::task::Task;
 use shared::{Problem, ProblemCode, TaskId};
@@ -11,15 +13,13 @@ use tokio::sync::{Notify, broadcast};
 
 use super::entry::TaskEntry;
 use super::exhaustion::Exhaustion;
-use super::feed::Change;
+use super::feed::{Change, Told};
 use super::log::Log;
 use super::outbox::Outboxes;
 use super::ports::Ports;
 use super::registry::Registry;
-use super::shims::Shims;
 use super::slots::Slots;
 use crate::limits::Limits;
-use crate::sandbox::Ground;
 use crate::store::Store;
 
 /// Changes that wait for a slow receiver before it loses the oldest.
@@ -42,7 +42,7 @@ pub(super) struct Context {
     pub(super) sandboxes: Sandboxes,
     pub(super) limits: Limits,
     pub(super) store: Store,
-    pub(super) shims: Arc<Shims>,
+    pub(super) agents: Arc<Agents>,
     pub(super) slots: Arc<Slots>,
     pub(super) exhaustion: Exhaustion,
     pub(super) outboxes: Outboxes,
@@ -72,7 +72,7 @@ impl Context {
         sandboxes: Sandboxes,
         limits: Limits,
         store: Store,
-        shims: Arc<Shims>,
+        agents: Arc<Agents>,
     ) -> Self {
         Self {
             workspace,
@@ -80,7 +80,7 @@ impl Context {
             logs,
             sandboxes,
             store,
-            shims,
+            agents,
             slots: Slots::new(limits.running, limits.running_session, limits.queued),
             limits,
             exhaustion: Exhaustion::default(),
@@ -106,6 +106,10 @@ impl Context {
         })
     }
 
+    pub(super) fn tell_task(&self, task: Arc<Task>) {
+        self.tell(Change::Task(Told::new(task)));
+    }
+
     pub(super) fn tell(&self, change: Change) {
         if matches!(change, Change::Task(_) | Change::Cleared(_)) {
             self.changed.notify_one();
@@ -123,11 +127,11 @@ impl Context {
         let mut task = Task::clone(&entry.task());
         if task.stdin && !task.state.is_end() {
             task.stdin = false;
-            self.tell(Change::Task(entry.publish(task)));
+            self.tell_task(entry.publish(task));
         }
     }
 
-    /// Where a shim says how a task ended that the runner did not live to save.
+    /// Where an agent says how a task ended that the runner did not live to save.
     pub(super) fn exit_file(&self, task: &TaskId) -> PathBuf {
         self.logs.join(task.as_str()).with_extension(EXIT)
     }
@@ -139,7 +143,7 @@ impl Context {
         let changed = tokio::task::spawn_blocking(move || context.ports.look()).await.unwrap_or_default();
         let any = !changed.is_empty();
         for task in changed {
-            self.tell(Change::Task(task));
+            self.tell_task(task);
         }
         any
     }

@@ -9,9 +9,10 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use exec::frames::ReadOnly;
+use exec::sandbox::Ground;
+
 use super::config::TasksError;
-use crate::sandbox::Ground;
-use crate::shim::wire::ReadOnly;
 
 /// Variables with these beginnings are the runner's own or hold its keys.
 const OWN: [&str; 2] = ["MEANWHILE_", "ANTHROPIC_"];
@@ -32,7 +33,7 @@ const ADDED: [(&str, &str); 6] = [
     ("CI", "1"),
 ];
 
-/// The environment of shims, and through them of commands. `secret` names further variables to leave out.
+/// The environment of agents, and through them of commands. `secret` names further variables to leave out.
 pub(super) fn environment(
     own: impl Iterator<Item = (OsString, OsString)>,
     secret: &[String],
@@ -62,7 +63,7 @@ pub(super) fn environment(
     environment
 }
 
-/// An absolute path, since the shim runs elsewhere.
+/// An absolute path, since the agent runs elsewhere.
 pub(super) fn shell(wanted: Option<&Path>) -> Result<String, TasksError> {
     let candidates = match wanted {
         Some(wanted) => vec![wanted],
@@ -85,7 +86,7 @@ pub(super) fn ground(
     environment: &BTreeMap<OsString, OsString>,
 ) -> Result<Arc<Ground>, String> {
     let ground = Ground::new(workspace, state, Path::new(shell), environment);
-    crate::sandbox::tried(&ground.spec()?)?;
+    exec::sandbox::tried(&ground.spec()?)?;
     Ok(Arc::new(ground))
 }
 

@@ -15,7 +15,6 @@ use shared::task::Task;
 use super::context::Context;
 use super::end::Ended;
 use super::entry::{Phase, TaskEntry};
-use super::feed::Change;
 use super::outbox::Outboxes;
 use crate::store::{StoreError, rows};
 
@@ -33,11 +32,12 @@ impl Context {
         by: BackgroundedBy,
         excerpt: Excerpt,
     ) {
-        self.tell(Change::Task(entry.publish(task.clone())));
+        self.tell_task(entry.publish(task.clone()));
         self.save_event(entry, TaskEvent::Backgrounded { task: Box::new(task), by, excerpt });
     }
 
     fn save_event(self: &Arc<Self>, entry: &Arc<TaskEntry>, event: TaskEvent) {
+        self.outboxes.await_one(entry.session);
         let event = Arc::new(event);
         let (context, saved, session) = (Arc::clone(self), Arc::clone(&event), entry.session);
         let run = move |connection: &_| {
@@ -49,7 +49,7 @@ impl Context {
             move || {
                 if let TaskEvent::Ended { task, .. } = &*event {
                     let task = Task { unsaved: true, ..Task::clone(task) };
-                    context.tell(Change::Task(entry.publish(task)));
+                    context.tell_task(entry.publish(task));
                 }
             }
         };
@@ -71,7 +71,7 @@ impl Context {
                 }
             };
             if let Some(task) = deliver(&entry, &context.outboxes, seq, event, kept) {
-                context.tell(Change::Task(task));
+                context.tell_task(task);
             }
         });
     }
@@ -93,7 +93,7 @@ impl Context {
             }
             if let Some(task) = task {
                 let unsaved = entry.task().unsaved;
-                context.tell(Change::Task(entry.publish(Task { unsaved, ..task })));
+                context.tell_task(entry.publish(Task { unsaved, ..task }));
             }
             entry.reach(Phase::Gone);
         };

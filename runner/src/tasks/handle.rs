@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use exec::confine::Confine;
+use exec::local::{Agents, keep_awake};
 use shared::output::{Excerpt, OutputSlice};
 use shared::protocol::{Checked, Sandbox, Stats, TaskEvent};
 use shared::task::{Party, Task};
@@ -18,9 +20,7 @@ use super::context::{Context, Sandboxes, blocking};
 use super::entry::{Phase, Request, TaskEntry};
 use super::environment::{environment, ground, shell};
 use super::feed::Change;
-use super::shims::{self, Shims};
 use super::{port_watch, stats};
-use crate::confine::Confine;
 use crate::store::{Store, rows};
 
 /// Most bytes that one `read_output` gives.
@@ -68,15 +68,15 @@ impl Tasks {
         if let Err(why) = &read_only {
             tracing::warn!("No command runs without a question, since none can be held to reading: {why}.");
         }
-        let shims = Shims::new(config.program, environment, config.open_files);
+        let agents = Agents::new(config.program, environment, config.open_files);
         let sandboxes = Sandboxes { writable, read_only };
-        let context = Context::new(workspace, shell, logs, sandboxes, config.limits, store, shims);
+        let context = Context::new(workspace, shell, logs, sandboxes, config.limits, store, agents);
         let context = Arc::new(context);
         context.restore().await?;
-        context.shims.prepare();
+        context.agents.prepare();
         tokio::spawn(stats::report(Arc::downgrade(&context)));
         tokio::spawn(port_watch::watch(Arc::downgrade(&context)));
-        tokio::spawn(shims::keep_awake(Arc::downgrade(&context.shims)));
+        tokio::spawn(keep_awake(Arc::downgrade(&context.agents)));
         Ok(Self { context })
     }
 
@@ -267,6 +267,12 @@ impl Tasks {
     /// All tasks of all sessions, in the order they were created.
     pub fn list(&self) -> Vec<Task> {
         self.context.registry().order.values().map(|entry| Task::clone(&entry.task())).collect()
+    }
+
+    /// Whether nothing of the session runs or waits to, and this was its last event. In this order: an end is on its way before
+    /// its slot is free.
+    pub(crate) fn is_settled(&self, session: SessionId, last: Seq) -> bool {
+        self.context.slots.is_idle(session) && self.context.outboxes.ends_with(session, last)
     }
 
     /// One task as it stands.

@@ -4,6 +4,9 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
+use exec::frames::{FromAgent, ReadOnly, Run, ToAgent};
+use exec::host::{Tags, kill_tagged};
+use exec::local::Agent;
 use shared::TaskId;
 use shared::protocol::{Sandbox, Start};
 use shared::task::TaskState;
@@ -13,17 +16,14 @@ use super::context::Context;
 use super::entry::{Input, TaskEntry};
 use super::environment::read_only;
 use super::machine::Attempt;
-use super::shims::Shim;
 use super::text::names;
-use crate::shim::tag::{Tags, VARIABLE};
-use crate::shim::wire::{FromShim, ReadOnly, Run, ToShim};
 
 const KILLED_AT_ONCE: &str =
     "Its supervisor was killed as it began. It may not have run at all; what it had started was ended.";
 
 /// A command that has begun.
 pub(super) struct Launched {
-    pub(super) supervisor: Shim,
+    pub(super) supervisor: Agent,
     pub(super) output: pipe::Receiver,
     pub(super) pid: u32,
 }
@@ -38,14 +38,14 @@ pub(super) async fn launch(
     let mut supervisor = supervisor;
     loop {
         match supervisor.receive().await.map_err(failed)? {
-            Some(FromShim::Started { pid }) => {
-                let shims = Arc::clone(&context.shims);
-                tokio::spawn(async move { shims.prepare() });
+            Some(FromAgent::Started { pid }) => {
+                let agents = Arc::clone(&context.agents);
+                tokio::spawn(async move { agents.prepare() });
                 *entry.input.lock().await = input;
                 return Ok(Launched { supervisor, output, pid });
             }
-            Some(FromShim::Failed(failure)) => {
-                context.shims.give_back(supervisor);
+            Some(FromAgent::Failed(failure)) => {
+                context.agents.give_back(supervisor);
                 return Err(if failure.passing {
                     short(context, failure.words)
                 } else {
@@ -67,7 +67,7 @@ async fn begin(
     context: &Context,
     entry: &TaskEntry,
     start: &Start,
-) -> io::Result<(Shim, pipe::Receiver, Input)> {
+) -> io::Result<(Agent, pipe::Receiver, Input)> {
     let (output, theirs) = io::pipe()?;
     let output = pipe::Receiver::from_owned_fd(OwnedFd::from(output))?;
     let theirs = OwnedFd::from(theirs);
@@ -77,23 +77,22 @@ async fn begin(
     } else {
         (Input::None, None)
     };
-    let run = ToShim::Run(Box::new(Run {
+    let run = ToAgent::Run(Box::new(Run {
         task: entry.id.0.clone(),
         shell: context.shell.clone(),
         command: start.command.clone(),
         folder: entry.task().folder.clone(),
-        env: vec![(VARIABLE.into(), entry.id.0.clone())],
         stdin: their_input.is_some(),
         read_only: held(context, start.sandbox).await?,
         writable: context.sandboxes.writable.clone(),
-        record: context.exit_file(&entry.id).to_string_lossy().into_owned(),
+        exit_file: context.exit_file(&entry.id).to_string_lossy().into_owned(),
     }));
     let mut descriptors = vec![theirs.as_fd()];
     descriptors.extend(their_input.iter().map(OwnedFd::as_fd));
-    let mut supervisor = context.shims.take()?;
+    let mut supervisor = context.agents.take()?;
     if supervisor.send(&run, &descriptors).await.is_err() {
         // It died while it was idle; a fresh one did not.
-        supervisor = context.shims.spawn()?;
+        supervisor = context.agents.spawn()?;
         supervisor.send(&run, &descriptors).await?;
     }
     Ok((supervisor, output, input))
@@ -113,7 +112,7 @@ async fn held(context: &Context, sandbox: Option<Sandbox>) -> io::Result<Option<
 
 /// Nothing was started.
 fn missed(context: &Context, error: &io::Error) -> Attempt {
-    if let Some(words) = crate::shim::lack(error) {
+    if let Some(words) = exec::lack(error) {
         return short(context, words);
     }
     // It had not read what to start.
@@ -131,7 +130,7 @@ fn short(context: &Context, words: String) -> Attempt {
 /// Kills what is left of a task whose supervisor is no more. Gives what could not be killed, as a sentence behind others.
 pub(super) async fn kill_orphans(task: &TaskId) -> String {
     let tags = Tags::new([task.0.as_str()]);
-    let kill = move || crate::shim::kill_tagged(&tags, true);
+    let kill = move || kill_tagged(&tags, true);
     // The thread that looks may only fail with the runner.
     let left = tokio::task::spawn_blocking(kill).await.unwrap_or_default();
     if left.is_empty() {

@@ -2,8 +2,7 @@
 //!
 //! Byte `o` of the output lies at `o` while `o` is below the head's size, else at `head + (o - head) % tail`. The file
 //! is made with the first byte, so silent tasks cost none. Writing never fails towards the task: when the disk refuses,
-//! the file stays as it is, and a small ring in memory keeps the end from there on. What is kept of the middle shrinks,
-//! the count of what is lost is exact, and offsets never move.
+//! the file stays as it is, and a small ring in memory keeps the end. The count of what is lost is exact.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};

@@ -17,6 +17,8 @@ mod starting;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use exec::frames::Exited;
+use exec::signal_name;
 use shared::protocol::Start;
 use shared::task::{Party, Process, Task, TaskState};
 use shared::{Problem, ProblemCode};
@@ -28,9 +30,8 @@ use self::draining::Draining;
 use self::starting::{Next, Starting};
 use super::end::Untold;
 use super::prompt;
-use super::text::{names, signal_name};
+use super::text::names;
 use crate::limits::Limits;
-use crate::shim::wire::Exited;
 
 /// How much longer than the grace a supervisor may take.
 const OVERDUE: Duration = Duration::from_secs(1);

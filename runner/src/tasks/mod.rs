@@ -1,10 +1,10 @@
 //! Tasks: commands that run while the agent goes on thinking.
 //!
 //! [`Tasks`] is the handle that the rest of the runner has. Behind it each task has an entry (what is published of it,
-//! and its log), and an actor of its own (`actor`) that leads it from the queue to the last of its processes by
-//! way of a shim (`shims`, and `crate::shim` on the other side); what follows from what is decided by a pure `machine`. What is durable goes through the store: the row of a
-//! task is on the disk before its process exists, and its end is on the disk, together with the event that tells of it,
-//! before anybody hears of it. On opening, tasks that an earlier runner did not see end become `lost`.
+//! and its log), and an actor of its own (`actor`) that leads it from the queue to the last of its processes by way of an
+//! agent (the crate `exec`); what follows from what is decided by a pure `machine`. What is durable goes through the
+//! store: the row of a task is on the disk before its process exists, and its end is on the disk, together with the event
+//! that tells of it, before anybody hears of it. On opening, tasks that an earlier runner did not see end become `lost`.
 
 mod actor;
 mod admission;
@@ -29,7 +29,6 @@ mod reader;
 mod recovery;
 mod registry;
 mod retention;
-mod shims;
 #[cfg(test)]
 mod simulation_tests;
 mod slots;
@@ -39,7 +38,7 @@ mod text;
 pub(crate) use admission::reused;
 pub use config::{TasksConfig, TasksError};
 pub(crate) use entry::task_of;
-pub use feed::Change;
+pub use feed::{Change, Told};
 pub use handle::Tasks;
 #[cfg(feature = "fuzzing")]
 pub(crate) use text::clean;

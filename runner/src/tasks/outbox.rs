@@ -28,6 +28,8 @@ pub(super) struct Outboxes {
 struct Outbox {
     last: watch::Sender<Seq>,
     acknowledged: Seq,
+    /// Events that are on their way to the store.
+    coming: usize,
     /// Without gaps, ending with `last`.
     recent: VecDeque<(Seq, Arc<TaskEvent>)>,
     /// Those that the store has refused; the oldest of too many are forgotten.
@@ -39,6 +41,7 @@ impl Outbox {
         Self {
             last: watch::Sender::new(last),
             acknowledged,
+            coming: 0,
             recent: VecDeque::new(),
             unsaved: VecDeque::new(),
         }
@@ -50,6 +53,11 @@ impl Outbox {
 
     fn is_heard(&self) -> bool {
         self.last.receiver_count() > 0
+    }
+
+    /// Whether nothing has happened in it, and nobody listens for it.
+    fn is_unused(&self) -> bool {
+        self.newest() == Seq(0) && self.coming == 0 && !self.is_heard()
     }
 
     fn untaken(&self) -> u64 {
@@ -66,9 +74,22 @@ impl Outboxes {
         self.sessions().insert(session, Outbox::new(last, acknowledged));
     }
 
+    /// An event of the session was given to the store.
+    pub(super) fn await_one(&self, session: SessionId) {
+        let mut sessions = self.sessions();
+        sessions.entry(session).or_insert_with(|| Outbox::new(Seq(0), Seq(0))).coming += 1;
+    }
+
+    /// Whether no event of the session is on its way, and none is behind this one.
+    pub(super) fn ends_with(&self, session: SessionId, seq: Seq) -> bool {
+        let sessions = self.sessions();
+        sessions.get(&session).is_none_or(|outbox| outbox.coming == 0 && outbox.newest() <= seq)
+    }
+
     pub(super) fn put(&self, session: SessionId, seq: Seq, event: Arc<TaskEvent>) {
         let mut sessions = self.sessions();
         let outbox = sessions.entry(session).or_insert_with(|| Outbox::new(Seq(0), Seq(0)));
+        outbox.coming = outbox.coming.saturating_sub(1);
         if outbox.recent.len() == RECENT {
             outbox.recent.pop_front();
         }
@@ -123,7 +144,7 @@ impl Outboxes {
         let mut sessions = self.sessions();
         // Whoever connects may name any session, and another one each time.
         if sessions.len() >= SWEEP.max(2 * self.swept.load(Ordering::Relaxed)) {
-            sessions.retain(|_, outbox| outbox.newest() > Seq(0) || outbox.is_heard());
+            sessions.retain(|_, outbox| !outbox.is_unused());
             self.swept.store(sessions.len(), Ordering::Relaxed);
         }
         sessions.entry(session).or_insert_with(|| Outbox::new(Seq(0), Seq(0))).last.subscribe()
@@ -147,7 +168,7 @@ impl Outboxes {
     pub(super) fn forget(&self, listed: &HashSet<SessionId>) -> Vec<SessionId> {
         let mut sessions = self.sessions();
         let empty = |session: &SessionId, outbox: &Outbox| {
-            outbox.untaken() == 0 && !outbox.is_heard() && !listed.contains(session)
+            outbox.untaken() == 0 && outbox.coming == 0 && !outbox.is_heard() && !listed.contains(session)
         };
         let gone: Vec<_> =
             sessions.iter().filter(|(session, outbox)| empty(session, outbox)).map(|(id, _)| *id).collect();
@@ -199,6 +220,9 @@ impl Outboxes {
 
 #[cfg(test)]
 mod tests {
+    use shared::output::Excerpt;
+    use shared::task::Task;
+    use shared::{OpId, TaskId, Timestamp};
     use uuid::Uuid;
 
     use super::*;
@@ -224,6 +248,32 @@ mod tests {
             drop(outboxes.last(session(number)));
         }
         assert!(outboxes.sessions().len() < 10_003, "{}", outboxes.sessions().len());
+    }
+
+    #[test]
+    fn what_is_on_its_way_is_waited_for() {
+        let outboxes = Outboxes::default();
+        let is_last = |seq| outboxes.ends_with(session(1), Seq(seq));
+        assert!(is_last(0));
+        outboxes.await_one(session(1));
+        outboxes.await_one(session(1));
+        assert!(!is_last(0));
+        for _ in 0..2 * SWEEP {
+            drop(outboxes.last(SessionId(Uuid::new_v4())));
+        }
+        let task = Task::new(
+            TaskId("a".into()),
+            session(1),
+            OpId(Uuid::nil()),
+            "true".into(),
+            "/".into(),
+            Timestamp(0),
+        );
+        let event = Arc::new(TaskEvent::Ended { task: Box::new(task), excerpt: Excerpt::default() });
+        outboxes.put(session(1), Seq(1), Arc::clone(&event));
+        assert!(!is_last(1));
+        outboxes.put_unsaved(session(1), Seq(2), event);
+        assert!(!is_last(1) && is_last(2));
     }
 
     #[test]

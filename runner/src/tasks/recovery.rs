@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use exec::frames::Exited;
+use exec::host::{Tags, kill_tagged};
+use exec::signal_name;
 use shared::task::{Task, TaskState};
 use shared::{TaskId, Timestamp};
 use tokio::sync::mpsc;
@@ -11,11 +14,9 @@ use super::context::{Context, EXIT, blocking};
 use super::end::Untold;
 use super::entry::{Phase, TaskEntry};
 use super::log::Log;
-use super::text::{names, signal_name};
+use super::text::names;
 use crate::clock::now;
 use crate::limits::Limits;
-use crate::shim::tag::Tags;
-use crate::shim::wire::Exited;
 use crate::store::rows;
 
 const NOT_BEGUN: &str =
@@ -57,12 +58,12 @@ impl Context {
                 registry.insert(entry, op);
             }
         }
-        // Shims end what they watch over with the runner, unless they were killed, too: also what ended tasks left behind.
+        // Agents end what they watch over with the runner, unless they were killed, too: also what ended tasks left behind.
         let tags = {
             let registry = self.registry();
             Tags::new(registry.numbers.keys().map(|task| task.0.as_str()))
         };
-        let left = blocking(move || crate::shim::kill_tagged(&tags, false)).await.unwrap_or_default();
+        let left = blocking(move || kill_tagged(&tags, false)).await.unwrap_or_default();
         if !left.is_empty() {
             tracing::warn!(
                 "These processes of tasks of an earlier runner could not be ended, and live on: {}.",
@@ -111,7 +112,7 @@ impl Context {
         self.save_end(entry, Untold::new().tell(task), excerpt);
     }
 
-    /// How a task ended that the runner did not live to save, as its shim wrote it. Not of one that was being stopped:
+    /// How a task ended that the runner did not live to save, as its agent wrote it. Not of one that was being stopped:
     /// by whom is not known any more.
     fn exited(&self, task: &TaskId) -> Option<Exited> {
         let text = std::fs::read(self.exit_file(task)).ok()?;

@@ -130,7 +130,7 @@ impl Context {
             shortened
         });
         for task in shortened.await? {
-            self.tell(Change::Task(task));
+            self.tell_task(task);
         }
         Ok(())
     }

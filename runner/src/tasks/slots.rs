@@ -68,6 +68,12 @@ impl Slots {
         Admission::Later(receiver)
     }
 
+    /// Whether nothing of the session runs or waits.
+    pub(super) fn is_idle(&self, session: SessionId) -> bool {
+        let state = self.state();
+        state.held(session) == 0 && !state.lines.contains_key(&session)
+    }
+
     /// Forgets those who left the line without having been served.
     pub(super) fn forget_gone(&self) {
         let mut state = self.state();

@@ -306,11 +306,6 @@ pub(super) fn matching(
     (lines, matches)
 }
 
-/// Such as `SIGTERM`.
-pub(super) fn signal_name(number: i32) -> String {
-    signal_hook::low_level::signal_name(number).map_or_else(|| format!("signal {number}"), ToOwned::to_owned)
-}
-
 /// Processes in one line.
 pub(super) fn names(processes: &[Process]) -> String {
     let name = |process: &Process| match process.pid {

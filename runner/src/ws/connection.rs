@@ -11,7 +11,6 @@ use std::time::Duration;
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::StreamExt as _;
 use futures_util::stream::SplitStream;
-use serde::Deserialize;
 use shared::protocol::{
     ClientFrame, HEARTBEAT_MS, Hello, MAX_FRAME_BYTES, Op, Outcome, PROTOCOL, Reply, ServerFrame, Stats,
     TaskEvent, Welcome, close,
@@ -33,7 +32,7 @@ use super::{requests, watches};
 use crate::app::App;
 use crate::clock::now;
 use crate::sessions::hub::{Order, Registration};
-use crate::tasks::{Change, task_of};
+use crate::tasks::{Change, Told, task_of};
 
 /// The most requests of one page under way.
 const MAX_REQUESTS: usize = 64;
@@ -62,8 +61,9 @@ pub(super) struct Connection {
     burst: Burst,
     changes: broadcast::Receiver<Change>,
     known: HashSet<TaskId>,
-    changed: BTreeMap<TaskId, Arc<Task>>,
+    changed: BTreeMap<TaskId, Arc<Told>>,
     stats: Paced,
+    latest_stats: Stats,
     tabs: watch::Receiver<u32>,
     heartbeat: Instant,
     alarms: HashMap<u64, Instant>,
@@ -117,8 +117,9 @@ impl Connection {
             cursor,
             burst: Burst::default(),
             known,
-            changed: later.into_iter().map(|task| (task.id.clone(), Arc::new(task))).collect(),
+            changed: later.into_iter().map(Told::keyed).collect(),
             stats: Paced::new(STATS),
+            latest_stats: app.tasks.stats(),
             tabs: app.hub.watch_tabs(),
             heartbeat: Instant::now() + HEARTBEAT,
             alarms: HashMap::new(),
@@ -166,7 +167,7 @@ impl Connection {
     }
 
     fn stats_now(&self) -> Stats {
-        Stats { tabs: self.app.hub.tabs(), ..self.app.tasks.stats() }
+        Stats { tabs: self.app.hub.tabs(), ..self.latest_stats }
     }
 
     /// Runs until the page goes or is told to.
@@ -235,7 +236,7 @@ impl Connection {
             && let Some((id, task)) = self.changed.pop_first()
         {
             self.known.insert(id);
-            self.queue.push(&ServerFrame::Task { task: Box::new(Task::clone(&task)) });
+            self.queue.push_bytes(task.frame());
         }
         while self.drive && self.queue.has_room() {
             let last = *self.last_event.borrow_and_update();
@@ -259,7 +260,20 @@ impl Connection {
                 self.burst.sent(Instant::now());
             }
         }
+        self.settle_early();
         Ok(())
+    }
+
+    /// Where nothing of the session runs, nothing comes that would have to be waited for.
+    fn settle_early(&mut self) {
+        if self.drive
+            && self.burst.is_open()
+            && self.starts.are_replied()
+            && self.app.tasks.is_settled(self.session, self.cursor)
+        {
+            self.burst.end();
+            self.queue.push(&ServerFrame::Settled { through: self.cursor });
+        }
     }
 
     fn due(&self) -> Instant {
@@ -295,7 +309,10 @@ impl Connection {
                 self.changed.insert(task.id.clone(), task);
             }
             Change::Cleared(tasks) => self.forget(tasks),
-            Change::Stats(_) => self.stats.want(),
+            Change::Stats(stats) => {
+                self.latest_stats = stats;
+                self.stats.want();
+            }
         }
     }
 
@@ -316,7 +333,7 @@ impl Connection {
         if !gone.is_empty() {
             self.forget(gone);
         }
-        self.changed.extend(tasks.into_iter().map(|task| (task.id.clone(), Arc::new(task))));
+        self.changed.extend(tasks.into_iter().map(Told::keyed));
         self.stats.want();
     }
 
@@ -359,7 +376,7 @@ impl Connection {
                 // A request that names itself gets its reply, so that nobody waits for ever.
                 let problem =
                     Problem::new(ProblemCode::Malformed, format!("The frame could not be read: {error}."));
-                match serde_json::from_str::<AnyRequest>(text) {
+                match serde_json::from_str::<requests::AnyRequest>(text) {
                     Ok(request) if request.kind == "request" => self.reply(request.id, Err(problem)),
                     _ => self.queue.push(&ServerFrame::Problem { problem }),
                 }
@@ -462,14 +479,6 @@ async fn prepare(app: &App, hello: &Hello, cursor: Seq, last: Seq) -> Result<Seq
     }
     let first = app.tasks.events_after(hello.session, cursor, 1).await?;
     Ok(first.first().map_or(Seq(last.0 + 1), |(seq, _)| *seq))
-}
-
-/// What every request has.
-#[derive(Deserialize)]
-struct AnyRequest {
-    #[serde(rename = "type")]
-    kind: String,
-    id: OpId,
 }
 
 pub(super) fn revoked() -> Problem {

@@ -24,6 +24,16 @@ impl Burst {
         self.times = Some((first, now));
     }
 
+    /// Whether `settled` is still to be sent.
+    pub(super) const fn is_open(&self) -> bool {
+        self.times.is_some()
+    }
+
+    /// It was sent early.
+    pub(super) const fn end(&mut self) {
+        self.times = None;
+    }
+
     /// When `settled` is due.
     pub(super) fn due(&self) -> Option<Instant> {
         self.times.map(|(first, last)| (last + SETTLE).min(first + SETTLE_MOST))

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes};
+use bytes::Bytes;
 use futures_util::{Sink, SinkExt as _};
 use shared::Problem;
 use shared::protocol::{ServerFrame, close};
@@ -65,8 +66,17 @@ impl SendQueue {
         self.push_text(encode(frame));
     }
 
+    /// Puts a frame in that was encoded for several pages.
+    pub(super) fn push_bytes(&self, frame: Bytes) {
+        self.push_utf8(frame.try_into().expect("JSON is UTF-8"));
+    }
+
     /// Puts an encoded frame in.
     pub(super) fn push_text(&self, text: String) {
+        self.push_utf8(text.into());
+    }
+
+    fn push_utf8(&self, text: Utf8Bytes) {
         let bytes = text.len();
         if self.state.bytes.fetch_add(bytes, Ordering::AcqRel) + bytes > HARD_BYTES {
             self.state.bytes.fetch_sub(bytes, Ordering::AcqRel);
@@ -75,7 +85,7 @@ impl SendQueue {
             return;
         }
         // The writer is gone only when the socket is.
-        let _ = self.items.send(Item::Frame(text.into()));
+        let _ = self.items.send(Item::Frame(text));
     }
 
     /// Whether frames that can be had again may be put in.

@@ -1,5 +1,6 @@
 //! What each request does. The connection has decided that it may.
 
+use serde::Deserialize;
 use shared::protocol::{Op, Outcome, Reply};
 use shared::task::Party;
 use shared::{ClientId, OpId, Problem, ProblemCode, SessionId, TaskId};
@@ -10,6 +11,14 @@ use crate::files::ChangeRequest;
 use crate::pairing::CODE_LIFE;
 use crate::sessions::Content;
 use crate::tasks::reused;
+
+/// What every request has, readable or not.
+#[derive(Deserialize)]
+pub(super) struct AnyRequest {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) id: OpId,
+}
 
 /// Whether an operation changes something, so that only a session's driver may ask for it, and once an id.
 pub(super) const fn changes(op: &Op) -> bool {

@@ -38,6 +38,11 @@ impl Starts {
         self.open().contains(&op)
     }
 
+    /// Whether all have their reply.
+    pub(super) fn are_replied(&self) -> bool {
+        self.open().is_empty()
+    }
+
     /// Waits for the next reply.
     pub(super) async fn replied(&self) {
         self.replied.notified().await;

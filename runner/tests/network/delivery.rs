@@ -1,9 +1,11 @@
 //! Delivery: events, cursors, acknowledgements, replay; requests that are repeated; output; slow pages.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Runner, SOON};
+use crate::support::{Runner, SOON, Socket};
 
 fn seqs(frames: &[Value]) -> Vec<u64> {
     frames
@@ -107,6 +109,44 @@ async fn ends_that_come_together_settle_once() {
     let last_event = frames.iter().rposition(|frame| frame["type"] == "event").unwrap();
     let last_settled = frames.iter().rposition(|frame| frame["type"] == "settled").unwrap();
     assert!(settled <= 2 && last_event < last_settled, "{settled} times");
+}
+
+/// How long after an end it was said that no other need be waited for.
+async fn settling(socket: &mut Socket) -> Duration {
+    socket.start("true").await;
+    socket.until("event").await;
+    let ended = Instant::now();
+    socket.until("settled").await;
+    ended.elapsed()
+}
+
+#[tokio::test]
+async fn where_nothing_else_runs_an_end_settles_at_once() {
+    let runner = Runner::start(&[]).await;
+    let credential = runner.pair().await;
+    let session = Uuid::new_v4();
+    let (mut socket, _) = runner.drive(&credential, session).await;
+    socket.until("settled").await;
+    let mut alone = Vec::new();
+    for _ in 0..5 {
+        alone.push(settling(&mut socket).await);
+    }
+    // A slow machine may be late now and then.
+    assert!(alone.iter().min().unwrap() < &Duration::from_millis(75), "{alone:?}");
+    // Another session's do not count.
+    let (mut other, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    other.start("sleep 1000").await;
+    let mut beside = Vec::new();
+    for _ in 0..5 {
+        beside.push(settling(&mut socket).await);
+    }
+    assert!(beside.iter().min().unwrap() < &Duration::from_millis(75), "{beside:?}");
+    socket.start("sleep 1000").await;
+    let mut among = Vec::new();
+    for _ in 0..3 {
+        among.push(settling(&mut socket).await);
+    }
+    assert!(among.iter().max().unwrap() > &Duration::from_millis(100), "{among:?}");
 }
 
 #[tokio::test]
@@ -334,7 +374,7 @@ async fn a_page_that_does_not_read_holds_up_nobody() {
         slow.request(json!({"op": "read_output", "task": task, "from": 0, "max": 262_144})).await;
     }
     let (mut quick, _) = runner.drive(&credential, Uuid::new_v4()).await;
-    let length = async |socket: &mut crate::support::Socket| {
+    let length = async |socket: &mut Socket| {
         let slice = socket.ask(json!({"op": "read_output", "task": task, "from": 0, "max": 1})).await;
         slice["total"].as_u64().unwrap()
     };

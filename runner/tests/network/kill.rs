@@ -417,7 +417,7 @@ async fn what_ended_tasks_left_behind_is_ended_after_a_crash_of_all() {
     let credential = runner.pair().await;
     let session = Uuid::new_v4();
     let (mut socket, _) = runner.drive(&credential, session).await;
-    let command = "echo $PPID > shim; setsid env -i flock held sleep 300 >/dev/null 2>&1 & while flock -n held true; do :; done";
+    let command = "echo $PPID > agent; setsid env -i flock held sleep 300 >/dev/null 2>&1 & while flock -n held true; do :; done";
     let id = socket.start(command).await;
     let ended = socket.find(|frame| frame["event"]["task"]["id"] == id).await;
     assert_eq!(ended["event"]["task"]["state"]["status"], "completed");
@@ -428,8 +428,8 @@ async fn what_ended_tasks_left_behind_is_ended_after_a_crash_of_all() {
         matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock))
     };
     runner.signal("STOP");
-    let shim = std::fs::read_to_string(runner.work().join("shim")).unwrap();
-    assert!(std::process::Command::new("kill").args(["-9", shim.trim()]).status().unwrap().success());
+    let agent = std::fs::read_to_string(runner.work().join("agent")).unwrap();
+    assert!(std::process::Command::new("kill").args(["-9", agent.trim()]).status().unwrap().success());
     runner.child.kill().await.unwrap();
     assert!(is_held(), "nobody was there to end it");
     let runner = Runner::start_in(runner.folder, &[], &[]).await;

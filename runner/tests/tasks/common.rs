@@ -1,4 +1,4 @@
-//! A runner without its sockets: real store, real shims, in a folder of its own.
+//! A runner without its sockets: real store, real agents, in a folder of its own.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

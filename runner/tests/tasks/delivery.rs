@@ -186,7 +186,7 @@ async fn how_a_task_ended_is_known_although_the_runner_died_before_it_could_save
         logs.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "exit"))
             .count()
     };
-    until("the shims say how", || records() == ids.len()).await;
+    until("the agents say how", || records() == ids.len()).await;
     let runner = Runner::at(Arc::clone(&folder), |_| {}).await;
     let mut states = Vec::new();
     for id in &ids {
@@ -208,24 +208,24 @@ async fn how_a_task_ended_is_known_although_the_runner_died_before_it_could_save
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_survived_both_the_runner_and_its_shims_is_ended_at_the_next_start() {
+async fn what_survived_both_the_runner_and_its_agents_is_ended_at_the_next_start() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let (mut victim, ids) = victim("victim_with_a_tree", &folder);
     let parent = |pid: &u32| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
         stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(1).unwrap().to_owned()
     };
-    let is_shim = |pid: &String| {
-        fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default().starts_with(b"meanwhile\0__shim")
+    let is_agent = |pid: &String| {
+        fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default().starts_with(b"meanwhile\0__agent")
     };
     let tree = living(&ids[0]);
-    let shim = tree.iter().map(parent).find(is_shim).expect("a shim is above them");
-    // The runner first, stopped, so that it does not see its shim die.
+    let agent = tree.iter().map(parent).find(is_agent).expect("an agent is above them");
+    // The runner first, stopped, so that it does not see its agent die.
     let kill = |signal: &str, pid: &str| {
         assert!(Command::new("kill").args([signal, pid]).status().unwrap().success());
     };
     kill("-STOP", &victim.id().to_string());
-    kill("-KILL", &shim);
+    kill("-KILL", &agent);
     victim.kill().unwrap();
     victim.wait().unwrap();
     assert_eq!(living(&ids[0]), tree, "nobody was there to end them");

@@ -6,7 +6,7 @@ use shared::task::{Party, TaskState};
 
 use crate::common::{Runner, gone, is_held, left_out, living, start, until};
 
-/// A stop whose shim does not hear takes this long at most: the grace, a second, and a slow machine.
+/// A stop whose agent does not hear takes this long at most: the grace, a second, and a slow machine.
 const LATE: Duration = Duration::from_secs(15);
 
 async fn stops(command: &str) -> TaskState {
@@ -41,7 +41,7 @@ async fn one_that_stops_its_supervisor_and_ends_has_ended() {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_stops_its_supervisor_again_and_again_is_stopped_all_the_same() {
-    let command = "trap '' TERM; shim=$PPID; (setsid sh -c \"trap '' TERM; while :; do kill -STOP $shim; done\" &) ; \
+    let command = "trap '' TERM; agent=$PPID; (setsid sh -c \"trap '' TERM; while :; do kill -STOP $agent; done\" &) ; \
                    sleep 0.2; touch ready; sleep 300";
     assert!(matches!(stops(command).await, TaskState::Stopped { by: Party::User, .. }));
 }
@@ -86,13 +86,13 @@ async fn what_is_left_behind_ends_with_its_supervisor_whatever_its_environment()
     for hiding in HIDING {
         let runner = Runner::new().await;
         let held = runner.workspace().join("held");
-        let shim = "echo $PPID > shim";
+        let agent = "echo $PPID > agent";
         let (task, _) =
-            runner.finish(start(&format!("{shim}; {hiding} while flock -n held true; do :; done"))).await;
+            runner.finish(start(&format!("{agent}; {hiding} while flock -n held true; do :; done"))).await;
         assert_eq!(task.state, TaskState::Completed);
         assert!(is_held(&held));
-        let shim = std::fs::read_to_string(runner.workspace().join("shim")).unwrap();
-        assert!(std::process::Command::new("kill").args(["-9", shim.trim()]).status().unwrap().success());
+        let agent = std::fs::read_to_string(runner.workspace().join("agent")).unwrap();
+        assert!(std::process::Command::new("kill").args(["-9", agent.trim()]).status().unwrap().success());
         until("it is gone", || !is_held(&held)).await;
     }
 }
@@ -198,11 +198,13 @@ async fn an_end_that_the_store_holds_back_is_told_once() {
     let there = |name: &str| runner.workspace().join(name);
     // Its output is closed, so that the end need not wait for it.
     let left = "(until [ -e killed ]; do sleep 0.02; done; kill -9 $PPID) >/dev/null 2>&1 &";
-    let command = format!("echo $PPID > shim; {left} until [ -e go ]; do sleep 0.02; done; exit 4");
+    let command = format!("echo $PPID > agent; {left} until [ -e go ]; do sleep 0.02; done; exit 4");
     let task = runner.start(start(&command)).await;
-    until("it has begun", || std::fs::read_to_string(there("shim")).is_ok_and(|shim| shim.ends_with('\n')))
-        .await;
-    let shim = std::fs::read_to_string(there("shim")).unwrap().trim().parse().unwrap();
+    until("it has begun", || {
+        std::fs::read_to_string(there("agent")).is_ok_and(|agent| agent.ends_with('\n'))
+    })
+    .await;
+    let agent = std::fs::read_to_string(there("agent")).unwrap().trim().parse().unwrap();
     let store = runner.hold_store();
     std::fs::write(there("go"), "").unwrap();
     until("the command has ended", || task.pid.is_none_or(gone)).await;
@@ -214,7 +216,7 @@ async fn an_end_that_the_store_holds_back_is_told_once() {
         runner.tasks.background(&task.id).await.unwrap_err();
     }
     std::fs::write(there("killed"), "").unwrap();
-    until("its supervisor is gone", || gone(shim)).await;
+    until("its supervisor is gone", || gone(agent)).await;
     until("with all", || living(&task.id).is_empty()).await;
     // One of so many answers comes behind what the runner does about that.
     for _ in 0..200 {
@@ -244,16 +246,16 @@ async fn two_thousand_children_end_within_seconds() {
     const WALKS: u64 = 60;
     let runner = Runner::new().await;
     let command =
-        format!("echo $PPID > shim; for i in $(seq {CHILDREN}); do sleep 300 & done; touch ready; wait");
+        format!("echo $PPID > agent; for i in $(seq {CHILDREN}); do sleep 300 & done; touch ready; wait");
     let task = runner.start(start(&command)).await;
     let ready = runner.workspace().join("ready");
     until("it has begun", || ready.exists()).await;
-    let shim = std::fs::read_to_string(runner.workspace().join("shim")).unwrap().trim().parse().unwrap();
-    let counting = reads(shim).map(|before| {
+    let agent = std::fs::read_to_string(runner.workspace().join("agent")).unwrap().trim().parse().unwrap();
+    let counting = reads(agent).map(|before| {
         std::thread::spawn(move || {
             let mut last = before;
             // It ends with its last task.
-            while let Some(now) = reads(shim) {
+            while let Some(now) = reads(agent) {
                 last = now;
                 std::thread::sleep(Duration::from_millis(1));
             }

@@ -13,5 +13,6 @@ mod pause;
 #[cfg(target_os = "linux")]
 mod read_only;
 mod reuse;
+mod stream;
 mod supervision;
 mod watch;

@@ -452,13 +452,13 @@ async fn a_foreground_task_that_ends_was_never_in_the_background() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_shim_leaves_nothing_behind() {
+async fn a_killed_agent_leaves_nothing_behind() {
     let runner = Runner::new().await;
     let task = runner.start(start("setsid sleep 1000 & sleep 1001")).await;
     until("two processes", || living(&task.id).len() >= 2).await;
     let stat = fs::read_to_string(format!("/proc/{}/stat", task.pid.unwrap())).unwrap();
-    let shim = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(1).unwrap().to_owned();
-    assert!(std::process::Command::new("kill").args(["-KILL", &shim]).status().unwrap().success());
+    let agent = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(1).unwrap().to_owned();
+    assert!(std::process::Command::new("kill").args(["-KILL", &agent]).status().unwrap().success());
     let (task, _) = runner.end(&task.id).await;
     assert!(matches!(task.state, TaskState::Lost { .. }), "{task:?}");
     assert_eq!(living(&task.id), Vec::<u32>::new());

@@ -25,7 +25,7 @@ fn listener() {
 }
 
 /// A command that listens.
-fn listens(at: &str) -> String {
+pub(crate) fn listens(at: &str) -> String {
     let program = std::env::current_exe().unwrap();
     format!(
         "LISTENER_AT={at} exec {} --exact watch::listener --ignored --nocapture --test-threads 1",

@@ -36,7 +36,7 @@ pub struct Target {
 /// All of them.
 pub const TARGETS: [Target; 11] = [
     Target { name: "socket_frames", run: wire::frames, seeds: wire::frame_seeds, weight: 1 },
-    Target { name: "shim_wire", run: wire::shim, seeds: wire::shim_seeds, weight: 1 },
+    Target { name: "agent_wire", run: wire::agent, seeds: wire::agent_seeds, weight: 1 },
     Target { name: "exit_records", run: wire::exit_record, seeds: wire::exit_seeds, weight: 1 },
     Target { name: "log_entries", run: wire::entry, seeds: wire::entry_seeds, weight: 1 },
     Target { name: "gate", run: door::gate, seeds: door::gate_seeds, weight: 1 },

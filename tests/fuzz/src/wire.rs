@@ -1,4 +1,4 @@
-//! Frames of the socket, frames between runner and shim, exit records, entries of a session's log.
+//! Frames of the socket, frames between runner and agent, exit records, entries of a session's log.
 
 use std::fmt::Debug;
 use std::fs;
@@ -37,18 +37,24 @@ pub(crate) fn frame_seeds() -> Vec<Vec<u8>> {
 }
 
 /// Both ends of the wire, and in whatever pieces it comes.
-pub(crate) fn shim(bytes: &[u8]) {
+pub(crate) fn agent(bytes: &[u8]) {
     let (step, rest) = choice(bytes);
-    for read in [runner::fuzzing::wire_to_shim, runner::fuzzing::wire_from_shim] {
+    for read in [runner::fuzzing::wire_to_agent, runner::fuzzing::wire_from_agent] {
         assert_eq!(read(rest, step), read(rest, usize::MAX));
     }
 }
 
-pub(crate) fn shim_seeds() -> Vec<Vec<u8>> {
+pub(crate) fn agent_seeds() -> Vec<Vec<u8>> {
     [
-        r#"{"Run":{"shell":"/bin/sh","command":"true","folder":"/","env":[["A","b"]],"stdin":false,"writable":null,"record":"/x"}}"#,
+        r#"{"Run":{"shell":"/bin/sh","command":"true","folder":"/","stdin":false,"read_only":null,"task":"t","writable":null,"exit_file":"/x"}}"#,
         r#"{"Stop":{"grace_ms":5000}}"#,
-        r#"{"Hold":true}"#,
+        r#"{"Hello":{"version":1,"frames":true}}"#,
+        r#"{"Freeze":true}"#,
+        r#"{"Holders":[80,443]}"#,
+        r#"{"Sweep":{"tasks":["t"],"watched":true}}"#,
+        r#"{"Seen":{"processes":[{"pid":8,"command":"sleep 5"}],"ports":[80]}}"#,
+        r#"{"Input":{"data":"YQ==","eof":true}}"#,
+        r#"{"Output":{"offset":1,"data":"YQ=="}}"#,
         r#"{"Started":{"pid":7}}"#,
         r#"{"Exited":{"code":0,"signal":null,"asked":false,"ran_us":5,"left":[{"pid":8,"command":"sleep 5"}]}}"#,
         r#""Empty""#,

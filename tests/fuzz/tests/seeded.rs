@@ -122,7 +122,7 @@ macro_rules! targets {
 
 targets!(
     socket_frames,
-    shim_wire,
+    agent_wire,
     exit_records,
     log_entries,
     gate,

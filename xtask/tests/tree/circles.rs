@@ -10,7 +10,8 @@ use std::path::Path;
 use crate::root;
 
 /// The sources of each crate.
-const SOURCES: [&str; 5] = ["shared/src", "frontend/agent/src", "frontend/src", "runner/src", "xtask/src"];
+const SOURCES: [&str; 6] =
+    ["shared/src", "frontend/agent/src", "frontend/src", "runner/exec/src", "runner/src", "xtask/src"];
 
 type Modules = BTreeMap<Vec<String>, String>;
 

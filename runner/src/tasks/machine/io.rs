@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use exec::frames::Exited;
 use shared::protocol::BackgroundedBy;
 use shared::task::{Party, Process, Task, TaskState};
 use shared::{Problem, Timestamp};
 use tokio::time::Instant;
 
-use crate::shim::wire::Exited;
 use crate::tasks::end::Ended;
 
 /// The time: for spans, and for people.

@@ -32,14 +32,14 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     // Looks for ports are seldom by then.
     rest(&mut page, Duration::from_secs(if bench.quick { 1 } else { 20 })).await?;
     let after = process::status(runner.pid, "VmRSS")?;
-    let shims = process::children(runner.pid);
-    ensure!(shims.len() >= count, "{} shims for {count} commands", shims.len());
+    let agents = process::children(runner.pid);
+    ensure!(agents.len() >= count, "{} agents for {count} commands", agents.len());
     let mut shared = 0;
-    for shim in &shims {
-        shared += process::proportional(*shim)?;
+    for agent in &agents {
+        shared += process::proportional(*agent)?;
     }
     let all =
-        || process::processor(runner.pid) + shims.iter().map(|shim| process::processor(*shim)).sum::<u64>();
+        || process::processor(runner.pid) + agents.iter().map(|agent| process::processor(*agent)).sum::<u64>();
     let connected = idle(&all, rest(&mut page, time)).await?;
     drop(page);
     let alone = idle(&all, async {
@@ -56,8 +56,8 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     Ok(Section {
         title: "Commands that sleep",
         how: format!(
-            "{count} commands `{COMMAND}` at once, with `--max-running {}`. A shim's memory is counted proportionally (what processes share is divided among them). Processor \
-             time is that of the runner and all shims together, over {seconds} seconds, in percent of one core.",
+            "{count} commands `{COMMAND}` at once, with `--max-running {}`. An agent's memory is counted proportionally (what processes share is divided among them). Processor \
+             time is that of the runner and all agents together, over {seconds} seconds, in percent of one core.",
             2 * count
         ),
         baseline: "",
@@ -68,7 +68,7 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
                 python: format!("{} KiB", number(field("bytes")? / 1024.0)),
                 ..Row::default()
             },
-            Row { what: "a shim's memory".into(), ours: each(shared), ..Row::default() },
+            Row { what: "an agent's memory".into(), ours: each(shared), ..Row::default() },
             Row {
                 what: "the runner's memory in all".into(),
                 ours: mebibytes(as_float(after)),

@@ -22,8 +22,8 @@ const MORE_PROCESSES: u64 = 512;
 const MISSING: &str = "this kernel has no Landlock (it takes Linux 6.2), or it was switched off at boot";
 
 /// This very program, whatever was put in its place since.
-pub(crate) fn program() -> &'static OsStr {
-    OsStr::new("/proc/self/exe")
+pub(super) fn program() -> &'static OsStr {
+    OsStr::new(crate::host::PROGRAM)
 }
 
 /// Gives up the rights, for good; then the shell is run as it is.
@@ -98,7 +98,7 @@ fn beneath(
 ///
 /// # Errors
 /// Why not, as part of a sentence.
-pub(crate) fn tried(spec: &Spec) -> Result<(), String> {
+pub fn tried(spec: &Spec) -> Result<(), String> {
     let spec = spec.clone();
     std::thread::spawn(move || hold(&spec)).join().unwrap_or_else(|_| Err("trying it failed".into()))
 }

@@ -1,26 +1,30 @@
 //! The processes below this one, and signals to them.
 //!
-//! On Linux the shim is a subreaper, so whatever a command starts stays below it, however it hides. The list comes from
+//! On Linux the agent is a subreaper, so whatever a command starts stays below it, however it hides. The list comes from
 //! `/proc`. Between listing a process and signalling it, its number may be taken by another; a pidfd, opened before the
 //! process is looked at once more, excludes that. Elsewhere the list comes from `ps`, and what left both the tree and
 //! the leader's process group is not found.
 
+use std::time::Duration;
+
 use rustix::process::{Pid, Signal};
 use shared::task::Process;
 
-use super::tag::Tags;
+use crate::tag::Tags;
 
-/// How the command line of a shim begins.
+/// How the command line of an agent begins.
 #[cfg(target_os = "linux")]
-const SHIM: &str = "meanwhile __shim";
+const AGENT: &str = "meanwhile __agent";
 /// Characters of a command line that are told.
 const COMMAND_CHARS: usize = 200;
+/// Looks that find nothing before nothing is there.
+const QUIET_ROUNDS: u32 = 3;
 /// Processes that are told one by one.
 const DESCRIBED: usize = 32;
 
 /// A process with what tells it from a later one of the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Member {
+pub(crate) struct Member {
     pid: Pid,
     /// Clock ticks from boot to its start; 0 where that is not known.
     start: u64,
@@ -28,45 +32,45 @@ pub(super) struct Member {
 
 impl Member {
     /// Its process id.
-    pub(super) fn number(self) -> u32 {
+    pub(crate) fn number(self) -> u32 {
         self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 }
 
 /// Everything alive below this process (and, elsewhere than on Linux, in the leader's group).
-pub(super) fn members(leader: Option<Pid>) -> Vec<Member> {
+pub(crate) fn members(leader: Option<Pid>) -> Vec<Member> {
     system::members(leader)
 }
 
 /// Everything alive below a process.
-pub(super) fn below(root: Pid) -> Vec<Member> {
+pub(crate) fn below(root: Pid) -> Vec<Member> {
     system::below(root)
 }
 
 /// Lets a child of this process go on, should it be stopped.
-pub(super) fn wake(child: Pid) {
+pub(crate) fn wake(child: Pid) {
     system::wake(child);
 }
 
-/// Everything alive, anywhere, that has one of the tags; what a shim watches over only if `watched`.
-pub(super) fn tagged(tags: &Tags, watched: bool) -> Vec<Member> {
+/// Everything alive, anywhere, that has one of the tags; what an agent watches over only if `watched`.
+pub(crate) fn tagged(tags: &Tags, watched: bool) -> Vec<Member> {
     system::tagged(tags, watched)
 }
 
 /// Sends the signals, in order, to each member that is still the same process.
-pub(super) fn signal(members: &[Member], signals: &[Signal]) {
+pub(crate) fn signal(members: &[Member], signals: &[Signal]) {
     for member in members {
         system::signal(*member, signals);
     }
 }
 
 /// Whether it is stopped, or dead.
-pub(super) fn stands_still(member: Member) -> bool {
+pub(crate) fn stands_still(member: Member) -> bool {
     system::stands_still(member)
 }
 
 /// The members for people: so many, and how many more there are, as one without a number.
-pub(super) fn describe(members: &[Member]) -> Vec<Process> {
+pub(crate) fn describe(members: &[Member]) -> Vec<Process> {
     let more = members.len().saturating_sub(DESCRIBED);
     members
         .iter()
@@ -76,17 +80,37 @@ pub(super) fn describe(members: &[Member]) -> Vec<Process> {
         .collect()
 }
 
-/// Replaces the command by what it is now, if the process is still there.
-pub(super) fn name_again(process: &mut Process) {
-    let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
-    let command = pid.map(|pid| shortened(&system::command(pid))).unwrap_or_default();
-    if !command.is_empty() {
-        process.command = command;
+fn shortened(command: &str) -> String {
+    command.chars().take(COMMAND_CHARS).collect()
+}
+
+/// Looks at the command lines once more: a process that was listed just after its fork may be another program by now.
+pub fn name_again(processes: &mut [Process]) {
+    for process in processes {
+        let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
+        let command = pid.map(|pid| shortened(&system::command(pid))).unwrap_or_default();
+        if !command.is_empty() {
+            process.command = command;
+        }
     }
 }
 
-fn shortened(command: &str) -> String {
-    command.chars().take(COMMAND_CHARS).collect()
+/// Kills whatever has one of the tags: the last resort when agents were killed. Gives what could not be killed. Without
+/// `watched`, what has an agent above it is left to that: it may be another runner's, over a copy of the same store.
+pub fn kill_tagged(tags: &Tags, watched: bool) -> Vec<Process> {
+    let mut quiet = 0;
+    // Each round may free others that were being forked; a hundred rounds end even a vicious tree.
+    for _ in 0..100 {
+        let tagged = tagged(tags, watched);
+        // One that is just being forked may be missed by a look.
+        quiet = if tagged.is_empty() { quiet + 1 } else { 0 };
+        if quiet == QUIET_ROUNDS {
+            return Vec::new();
+        }
+        signal(&tagged, &[Signal::KILL]);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    describe(&tagged(tags, watched))
 }
 
 #[cfg(target_os = "linux")]
@@ -159,11 +183,11 @@ mod system {
         }
     }
 
-    /// Whether this process or one above it is a shim that can act.
+    /// Whether this process or one above it is an agent that can act.
     fn is_watched(mut parent: i32) -> bool {
         while let Some(pid) = Pid::from_raw(parent) {
             let Some(stat) = stat(pid) else { return false };
-            if command(pid).starts_with(super::SHIM) {
+            if command(pid).starts_with(super::AGENT) {
                 return !stat.stopped;
             }
             parent = stat.parent;

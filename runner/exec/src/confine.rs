@@ -1,6 +1,6 @@
 //! Confinement: commands may write to the workspace, to a temporary folder and to what the person named, nowhere else.
 //!
-//! Landlock does it, a part of Linux that lets a thread give up rights for itself and for whatever it starts. The shim
+//! Landlock does it, a part of Linux that lets a thread give up rights for itself and for whatever it starts. The agent
 //! gives them up on a thread of its own and starts the command from there, so that no program ever runs without it. The
 //! runner tries the same once at its start, on a thread that ends at once: where the system has no Landlock it does not
 //! start, and where it has an older one it says what that leaves open. Reading is not confined, nor is what other
@@ -36,7 +36,7 @@ pub struct Confine {
 
 /// Why commands cannot be confined.
 #[derive(Debug, Error)]
-pub(crate) enum ConfineError {
+pub enum ConfineError {
     #[error("the temporary folder {} cannot be made: {error}", path.display())]
     Temporary { path: PathBuf, error: io::Error },
     #[error("{0}. Start without --confine if commands may write wherever you may")]
@@ -48,7 +48,7 @@ impl Confine {
     ///
     /// # Errors
     /// The folder cannot be made, or the system cannot.
-    pub(crate) fn new(
+    pub fn new(
         workspace: &Path,
         state: &Path,
         named: Vec<PathBuf>,
@@ -68,17 +68,17 @@ impl Confine {
     }
 
     /// Where commands may write.
-    pub(crate) fn folders(&self) -> Vec<String> {
+    pub fn folders(&self) -> Vec<String> {
         self.writable.iter().map(|path| path.to_string_lossy().into_owned()).collect()
     }
 
     /// Where they are told to put what is temporary.
-    pub(crate) fn temporary(&self) -> &Path {
+    pub fn temporary(&self) -> &Path {
         &self.temporary
     }
 
     /// Removes what they left there.
-    pub(crate) fn clean(&self) {
+    pub fn clean(&self) {
         if let Err(error) = std::fs::remove_dir_all(&self.temporary) {
             tracing::debug!(%error, "the temporary folder stays");
         }

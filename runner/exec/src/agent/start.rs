@@ -11,13 +11,15 @@ use std::thread;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use super::tag::Worn;
-use super::wire::{Failure, Run};
+use crate::frames::{Failure, Run};
+use crate::lack::lack;
+use crate::tag::{VARIABLE, Worn};
+use crate::{confine, sandbox};
 
 /// Bytes that one argument may have: `MAX_ARG_STRLEN` on Linux is 128 KiB with the closing zero.
 const ARGUMENT: usize = 128 * 1024 - 1;
 
-/// Starts the leader, and gives a copy of its output by which can be seen whether somebody reads that. Not of a run with
+/// Starts the main process, and gives a copy of its output by which can be seen whether somebody reads that. Not of a run with
 /// an open input: the end of that may end it, too.
 pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option<OwnedFd>), Failure> {
     let mut descriptors = descriptors.into_iter();
@@ -33,7 +35,7 @@ pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option
     let mut command = match &run.read_only {
         None => Command::new(&run.shell),
         Some(read_only) => {
-            let mut command = crate::sandbox::command(&run.shell, &read_only.spec);
+            let mut command = sandbox::command(&run.shell, &read_only.spec);
             command.envs(read_only.env.iter().map(|(name, value)| (name, value)));
             command
         }
@@ -49,7 +51,7 @@ pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option
     }
     command
         .current_dir(&run.folder)
-        .envs(run.env.iter().map(|(name, value)| (name, value)))
+        .env(VARIABLE, &run.task)
         .stdin(input)
         .stdout(output)
         .stderr(error)
@@ -60,7 +62,7 @@ pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option
         // Rights are given up for good, by one thread and those that it starts.
         Some(writable) => thread::scope(|scope| {
             let confined = scope.spawn(|| {
-                crate::confine::restrict(writable).map_err(|words| Failure {
+                confine::restrict(writable).map_err(|words| Failure {
                     words: format!("It was not started: {words}."),
                     passing: false,
                 })?;
@@ -84,25 +86,13 @@ pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option
 fn pieces(mut text: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
     while !text.is_empty() {
-        let (piece, rest) = text.split_at(crate::limits::char_border(text, ARGUMENT));
+        let most = ARGUMENT.min(text.len());
+        let border = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(most);
+        let (piece, rest) = text.split_at(border);
         pieces.push(piece);
         text = rest;
     }
     pieces
-}
-
-/// What the system is short of, in words, if that is why: it may pass.
-pub(crate) fn lack(error: &io::Error) -> Option<String> {
-    match Errno::from_raw_os_error(error.raw_os_error()?) {
-        Errno::MFILE | Errno::NFILE => Some(format!(
-            "The limit of open files is reached ({error}). End some tasks, or raise it with ulimit -n."
-        )),
-        Errno::AGAIN => Some(format!(
-            "The limit of processes is reached ({error}). End some tasks, or raise it with ulimit -u."
-        )),
-        Errno::NOMEM => Some(format!("There is no memory for another process ({error}).")),
-        _ => None,
-    }
 }
 
 /// A missing folder and a missing shell give the same error, so both are looked at.

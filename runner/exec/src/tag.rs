@@ -26,14 +26,15 @@ fn of(task: &str) -> u64 {
 pub(crate) const VARIABLE: &str = "MEANWHILE_TASK";
 
 /// Tasks whose processes are looked for.
-pub(crate) struct Tags {
+pub struct Tags {
     tags: HashSet<u64>,
     /// Where the system leaves no room for tags, this has to do.
     variables: HashSet<String>,
 }
 
 impl Tags {
-    pub(crate) fn new<'a>(tasks: impl IntoIterator<Item = &'a str>) -> Self {
+    /// Of these.
+    pub fn new<'a>(tasks: impl IntoIterator<Item = &'a str>) -> Self {
         let (mut tags, mut variables) = (HashSet::new(), HashSet::new());
         let room = has_room();
         for task in tasks {
@@ -48,7 +49,7 @@ impl Tags {
 
     /// Whether a process has one of them.
     #[cfg(target_os = "linux")]
-    pub(super) fn are_of(&self, pid: Pid) -> bool {
+    pub(crate) fn are_of(&self, pid: Pid) -> bool {
         let folder = format!("/proc/{}", pid.as_raw_nonzero());
         if self.variables.is_empty() {
             let limits = std::fs::read_to_string(folder + "/limits").unwrap_or_default();
@@ -80,12 +81,12 @@ fn read(limits: &str) -> Option<u64> {
 
 /// As long as it is there, what this process starts has the tag.
 #[cfg(target_os = "linux")]
-pub(super) struct Worn(Rlimit);
+pub(crate) struct Worn(Rlimit);
 
 #[cfg(target_os = "linux")]
 impl Worn {
     /// Where the system allows no such limit, there is no tag.
-    pub(super) fn new(task: &str) -> Self {
+    pub(crate) fn new(task: &str) -> Self {
         let before = getrlimit(Resource::Rttime);
         let _none = setrlimit(Resource::Rttime, Rlimit { current: Some(of(task)), ..before });
         Self(before)
@@ -101,11 +102,11 @@ impl Drop for Worn {
 
 /// Elsewhere nobody could look for it.
 #[cfg(not(target_os = "linux"))]
-pub(super) struct Worn;
+pub(crate) struct Worn;
 
 #[cfg(not(target_os = "linux"))]
 impl Worn {
-    pub(super) fn new(_task: &str) -> Self {
+    pub(crate) fn new(_task: &str) -> Self {
         Self
     }
 }

@@ -1,10 +1,10 @@
-//! The runner's end of the shims: starting them, speaking with them, keeping a few ready for the next tasks.
+//! Agents on this machine: starting them, speaking with them, keeping a few ready for the next commands.
 //!
-//! This is the only place of the runner where a program is started, and the program is the runner itself.
+//! This is the only place of a runner where a program is started, and the program is the runner itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write as _};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -19,36 +19,41 @@ use tokio::net::UnixStream;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::shim::wire::{self, FromShim, ToShim};
+use crate::frames::{self, FromAgent, ToAgent, VERSION};
+use crate::host::Tree;
+use crate::lack::lack;
 
-/// Shims that are kept ready, so that a command need not wait for its own to start.
+/// The hidden subcommand.
+pub const SUBCOMMAND: &str = "__agent";
+/// Agents that are kept ready, so that a command need not wait for its own to start.
 const READY: usize = 2;
-/// Idle shims that are kept.
+/// Idle agents that are kept.
 const IDLE: usize = 16;
-/// Between two looks for shims that were stopped.
+/// Between two looks for agents that were stopped.
 const LOOKS: Duration = Duration::from_millis(50);
 
-pub(super) struct Shims {
+/// All agents of this runner.
+pub struct Agents {
     program: PathBuf,
     environment: BTreeMap<OsString, OsString>,
     /// The soft limit of open files that commands get.
     open_files: Option<u64>,
     /// Those that no command could have changed.
-    idle: Mutex<Vec<Shim>>,
+    idle: Mutex<Vec<Agent>>,
     /// The process ids of all that live.
     alive: Arc<Mutex<BTreeSet<u32>>>,
 }
 
-/// A shim that is idle or has one run.
-pub(super) struct Shim {
-    /// Its process id, above those of its run.
-    pub(super) pid: u32,
+/// An agent that is idle or has one run.
+pub struct Agent {
+    /// What is below it.
+    tree: Tree,
     control: UnixStream,
     received: Vec<u8>,
 }
 
-impl Shims {
-    pub(super) fn new(
+impl Agents {
+    pub fn new(
         program: PathBuf,
         environment: BTreeMap<OsString, OsString>,
         open_files: Option<u64>,
@@ -58,58 +63,60 @@ impl Shims {
         Arc::new(Self { program, environment, open_files, idle: Mutex::default(), alive: Arc::default() })
     }
 
-    /// An idle shim, or a new one.
-    pub(super) fn take(&self) -> io::Result<Shim> {
+    /// An idle agent, or a new one.
+    pub fn take(&self) -> io::Result<Agent> {
         let idle = self.idle().pop();
         match idle {
-            Some(shim) => Ok(shim),
+            Some(agent) => Ok(agent),
             None => self.spawn(),
         }
     }
 
     /// Makes those ready that the next commands will take.
-    pub(super) fn prepare(&self) {
+    pub fn prepare(&self) {
         while self.idle().len() < READY {
             // What is short now is told to the command that needs it.
-            let Ok(shim) = self.spawn() else { return };
-            self.give_back(shim);
+            let Ok(agent) = self.spawn() else { return };
+            self.give_back(agent);
         }
     }
 
-    /// Keeps a shim that had no command yet, or one that could not have changed it.
-    pub(super) fn give_back(&self, shim: Shim) {
+    /// Keeps an agent that had no command yet, or one that could not have changed it.
+    pub fn give_back(&self, agent: Agent) {
         let mut idle = self.idle();
         if idle.len() < IDLE {
-            idle.push(shim);
+            idle.push(agent);
         }
     }
 
-    /// Lets a shim go whose tree is empty and whose task's end is saved. It is its command's parent and of the same user: a
+    /// Lets an agent go whose tree is empty and whose task's end is saved. It is its command's parent and of the same user: a
     /// command may have lowered its limits, its priority or its processors for good, and whatever it starts later inherits
     /// those. So it is used again only after a command that was held to reading.
-    pub(super) async fn done(&self, mut shim: Shim, held: bool) {
+    pub async fn done(&self, mut agent: Agent, held: bool) {
         // One that has died needs no word.
-        if shim.send(&ToShim::Saved, &[]).await.is_ok() && held {
-            self.give_back(shim);
+        if agent.send(&ToAgent::Saved, &[]).await.is_ok() && held {
+            self.give_back(agent);
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Shim>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Agent>> {
         locked(&self.idle)
     }
 
-    /// Lets all idle shims go but one: where something is short they must not be what holds it.
-    pub(super) fn shrink(&self) {
+    /// Lets all idle agents go but one: where something is short they must not be what holds it.
+    pub fn shrink(&self) {
         self.idle().truncate(1);
     }
 
-    pub(super) fn spawn(&self) -> io::Result<Shim> {
+    pub fn spawn(&self) -> io::Result<Agent> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        // There is room in a new socket.
+        (&ours).write_all(&frames::encode(&ToAgent::Hello { version: VERSION, frames: false })?)?;
         ours.set_nonblocking(true)?;
         let control = UnixStream::from_std(ours)?;
         let mut child = Command::new(&self.program)
             .arg0("meanwhile")
-            .arg("__shim")
+            .arg(SUBCOMMAND)
             .args(self.open_files.map(|soft| soft.to_string()))
             .env_clear()
             .envs(&self.environment)
@@ -120,7 +127,7 @@ impl Shims {
             .spawn()
             .map_err(|error| {
                 // What may pass is known by its number.
-                if is_passing(&error) {
+                if lack(&error).is_some() {
                     return error;
                 }
                 io::Error::new(error.kind(), format!("{}: {error}", self.program.display()))
@@ -133,7 +140,7 @@ impl Shims {
             let _status = child.wait().await;
             locked(&alive).remove(&pid);
         });
-        Ok(Shim { pid, control, received: Vec::new() })
+        Ok(Agent { tree: Tree::below(pid), control, received: Vec::new() })
     }
 }
 
@@ -141,22 +148,32 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock()
 }
 
-/// Lets shims go on that their own commands have stopped, so that an end is seen whoever hides it. The system tells when a
+/// Lets agents go on that their own commands have stopped, so that an end is seen whoever hides it. The system tells when a
 /// child stops, and each look is at all of them, since one word may stand for several.
-pub(super) async fn keep_awake(shims: Weak<Shims>) {
+pub async fn keep_awake(agents: Weak<Agents>) {
     let Ok(mut changes) = signal(SignalKind::child()) else { return };
     while changes.recv().await.is_some() {
-        let Some(alive) = shims.upgrade().map(|shims| locked(&shims.alive).clone()) else { return };
+        let Some(alive) = agents.upgrade().map(|agents| locked(&agents.alive).clone()) else { return };
         // The thread that looks may only fail with the runner.
-        let _failed =
-            tokio::task::spawn_blocking(move || alive.into_iter().for_each(crate::shim::wake)).await;
+        let wake = move || alive.into_iter().map(Tree::below).for_each(Tree::wake_agent);
+        let _failed = tokio::task::spawn_blocking(wake).await;
         tokio::time::sleep(LOOKS).await;
     }
 }
 
-impl Shim {
-    pub(super) async fn send(&mut self, frame: &ToShim, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        let bytes = wire::encode(frame)?;
+impl Agent {
+    /// What is below it.
+    #[must_use]
+    pub const fn tree(&self) -> Tree {
+        self.tree
+    }
+
+    /// Says something, with the descriptors of a run.
+    ///
+    /// # Errors
+    /// It has died.
+    pub async fn send(&mut self, frame: &ToAgent, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let bytes = frames::encode(frame)?;
         let mut sent = 0;
         if !descriptors.is_empty() {
             let control = &self.control;
@@ -175,20 +192,18 @@ impl Shim {
         self.control.write_all(&bytes[sent..]).await
     }
 
-    /// The next frame; `None` once the shim has died. May be dropped and called again.
-    pub(super) async fn receive(&mut self) -> io::Result<Option<FromShim>> {
+    /// The next frame; `None` once the agent has died. May be dropped and called again.
+    ///
+    /// # Errors
+    /// It is of another version, or the socket is broken.
+    pub async fn receive(&mut self) -> io::Result<Option<FromAgent>> {
         loop {
-            if let Some(frame) = wire::decode(&mut self.received)? {
-                return Ok(Some(frame));
-            }
-            if self.control.read_buf(&mut self.received).await? == 0 {
-                return Ok(None);
+            match frames::decode(&mut self.received)? {
+                Some(FromAgent::Hello { version }) => frames::check_version(version)?,
+                Some(frame) => return Ok(Some(frame)),
+                None if self.control.read_buf(&mut self.received).await? == 0 => return Ok(None),
+                None => {}
             }
         }
     }
-}
-
-/// Whether a failed start was a lack that may pass.
-fn is_passing(error: &io::Error) -> bool {
-    crate::shim::lack(error).is_some()
 }

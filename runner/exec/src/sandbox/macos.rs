@@ -12,7 +12,7 @@ use super::spec::Spec;
 const SANDBOX_EXEC: &str = "/usr/bin/sandbox-exec";
 
 /// This program.
-pub(crate) fn program() -> &'static OsStr {
+pub(super) fn program() -> &'static OsStr {
     static PROGRAM: OnceLock<OsString> = OnceLock::new();
     PROGRAM.get_or_init(|| std::env::current_exe().map_or_else(|_| "meanwhile".into(), OsString::from))
 }
@@ -28,7 +28,7 @@ pub(super) fn held(spec: &Spec, shell: &OsStr) -> Result<Command, String> {
 ///
 /// # Errors
 /// Why not, as part of a sentence.
-pub(crate) fn tried(spec: &Spec) -> Result<(), String> {
+pub fn tried(spec: &Spec) -> Result<(), String> {
     // It may list the workspace, and must not make a file outside.
     let probe = std::env::temp_dir().join(format!("meanwhile-probe-{}", std::process::id()));
     let mut command = held(spec, OsStr::new("/bin/sh"))?;

@@ -159,7 +159,7 @@ const GIT: [(&str, &str); 5] = [
 
 /// Absolute paths that are there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Spec {
+pub struct Spec {
     /// What it may read.
     pub(super) read: Vec<PathBuf>,
     /// What it may read, and run programs from.
@@ -167,7 +167,7 @@ pub(crate) struct Spec {
 }
 
 /// What decides what commands of a runner may read. What follows from it is looked at anew for each: files come and go.
-pub(crate) struct Ground {
+pub struct Ground {
     workspace: PathBuf,
     state: PathBuf,
     shell: PathBuf,
@@ -177,7 +177,7 @@ pub(crate) struct Ground {
 
 impl Ground {
     /// For commands in this workspace, started by this shell, of a runner with this environment and state folder.
-    pub(crate) fn new(
+    pub fn new(
         workspace: &Path,
         state: &Path,
         shell: &Path,
@@ -194,7 +194,7 @@ impl Ground {
     }
 
     /// The environment of a command.
-    pub(crate) fn environment(&self) -> Vec<(String, String)> {
+    pub fn environment(&self) -> Vec<(String, String)> {
         environment(&self.environment, &self.workspace)
     }
 
@@ -202,7 +202,7 @@ impl Ground {
     ///
     /// # Errors
     /// Reading the workspace would be reading what must stay hidden; why, as part of a sentence.
-    pub(crate) fn spec(&self) -> Result<Spec, String> {
+    pub fn spec(&self) -> Result<Spec, String> {
         let Self { workspace, state, .. } = self;
         let of = |name: &str| self.environment.get(OsStr::new(name)).map(PathBuf::from);
         let homes = homes(self.environment.get(OsStr::new("HOME")).map(OsString::as_os_str));
@@ -273,13 +273,13 @@ fn beside(folder: PathBuf, inner: &Path) -> Vec<PathBuf> {
 }
 
 /// The environment of a command that is held to reading.
-fn environment(shims: &BTreeMap<OsString, OsString>, workspace: &Path) -> Vec<(String, String)> {
+fn environment(agents: &BTreeMap<OsString, OsString>, workspace: &Path) -> Vec<(String, String)> {
     let text = |value: &OsString| value.to_str().map(str::to_owned);
     let mut environment: Vec<(String, String)> = VARIABLES
         .iter()
-        .filter_map(|name| Some(((*name).to_owned(), text(shims.get(OsStr::new(name))?)?)))
+        .filter_map(|name| Some(((*name).to_owned(), text(agents.get(OsStr::new(name))?)?)))
         .collect();
-    let path = shims.get(OsStr::new("PATH")).cloned().unwrap_or_default();
+    let path = agents.get(OsStr::new("PATH")).cloned().unwrap_or_default();
     let searched =
         std::env::split_paths(&path).filter(|path| path.is_absolute() && !path.starts_with(workspace));
     if let Some(path) = std::env::join_paths(searched).ok().as_ref().and_then(text) {

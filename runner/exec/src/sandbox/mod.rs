@@ -1,6 +1,6 @@
 //! `read_only`: what runs without a question, held by the system to reading.
 //!
-//! The shim starts `meanwhile __sandbox SHELL -c COMMAND`, one process that gives up its rights for good and then becomes
+//! The agent starts `meanwhile __sandbox SHELL -c COMMAND`, one process that gives up its rights for good and then becomes
 //! the shell. On Linux, in this order: limits (no file may grow, no core, processor time, processes), Landlock (reads the
 //! paths of a [`spec::Spec`], runs programs from some of them, writes `/dev/null`; no TCP, no abstract socket, no signal to anybody
 //! outside), and last a list of the system calls that reading takes (`calls`); whatever is not on it does not exist. On
@@ -23,7 +23,7 @@ mod spec;
 pub(crate) use enter::command;
 pub use enter::{SUBCOMMAND, main};
 #[cfg(target_os = "linux")]
-pub(crate) use linux::tried;
+pub use linux::tried;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use macos::tried;
-pub(crate) use spec::Ground;
+pub use macos::tried;
+pub use spec::Ground;

@@ -1,0 +1,96 @@
+//! Ending a tree, freezing and thawing it.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::link::Link;
+use super::run::{Mode, Running};
+use crate::frames::FromAgent;
+use crate::tree;
+
+/// Between two rounds of KILL when no reaping calls for one.
+pub(super) const ROUND: Duration = Duration::from_millis(100);
+/// Rounds of STOP. What does not stand still then waits for a device, and does once that answers.
+const ROUNDS: usize = 200;
+/// How long KILL is given before what still lives is reported.
+const STUCK: Duration = Duration::from_secs(10);
+
+impl Running {
+    fn signal(&self, signals: &[Signal]) {
+        tree::signal(&tree::members(Some(self.pid)), signals);
+    }
+
+    pub(super) fn ask(&mut self, grace: Duration) {
+        if self.mode == Mode::Free {
+            self.mode = Mode::Asked(Instant::now() + grace);
+            self.signal(&[Signal::TERM, Signal::CONT]);
+        }
+    }
+
+    pub(super) fn kill(&mut self) {
+        if !matches!(self.mode, Mode::Killing { .. }) {
+            let now = Instant::now();
+            self.mode = Mode::Killing { since: now, again: now + ROUND, told: false };
+        }
+        self.signal(&[Signal::KILL]);
+    }
+
+    /// When [`Self::on_time`] is wanted.
+    pub(super) const fn due(&self) -> Option<Instant> {
+        match self.mode {
+            Mode::Free => None,
+            Mode::Asked(at) | Mode::Killing { again: at, .. } => Some(at),
+        }
+    }
+
+    /// Another round of a stop, if one is due.
+    pub(super) fn on_time(&mut self, link: &mut Link) {
+        let now = Instant::now();
+        if self.due().is_none_or(|due| due > now) {
+            return;
+        }
+        let Mode::Killing { since, told, .. } = self.mode else { return self.kill() };
+        let left = tree::members(Some(self.pid));
+        tree::signal(&left, &[Signal::KILL]);
+        // What is dead and not yet reaped needs no more than time.
+        let stuck = !left.is_empty() && now >= since + STUCK;
+        if stuck && !told {
+            link.say(&[&FromAgent::Unkillable(tree::describe(&left))]);
+        }
+        let told = told || stuck;
+        self.mode = Mode::Killing { since, again: now + if told { STUCK } else { ROUND }, told };
+    }
+
+    /// Another round after a reaping: whoever was just forked.
+    pub(super) fn kill_again(&self) {
+        if matches!(self.mode, Mode::Killing { .. }) {
+            self.signal(&[Signal::KILL]);
+        }
+    }
+
+    /// Freezes the tree where it is, or thaws it. A process that is being forked while its parent is stopped is found in
+    /// the next round; one that is stopped forks no more.
+    pub(super) fn freeze(&self, freeze: bool) {
+        if self.mode != Mode::Free {
+            return;
+        }
+        let members = || tree::members(Some(self.pid));
+        if !freeze {
+            // Children first: a parent that waits must not see them stopped.
+            let mut members = members();
+            members.reverse();
+            return tree::signal(&members, &[Signal::CONT]);
+        }
+        for _ in 0..ROUNDS {
+            let moving: Vec<_> =
+                members().into_iter().filter(|member| !tree::stands_still(*member)).collect();
+            if moving.is_empty() {
+                return;
+            }
+            tree::signal(&moving, &[Signal::STOP]);
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! What the system may be short of.
+
+use rustix::io::Errno;
+
+/// What the system is short of, in words, if that is why something failed: it may pass.
+#[must_use]
+pub fn lack(error: &std::io::Error) -> Option<String> {
+    match Errno::from_raw_os_error(error.raw_os_error()?) {
+        Errno::MFILE | Errno::NFILE => Some(format!(
+            "The limit of open files is reached ({error}). End some tasks, or raise it with ulimit -n."
+        )),
+        Errno::AGAIN => Some(format!(
+            "The limit of processes is reached ({error}). End some tasks, or raise it with ulimit -u."
+        )),
+        Errno::NOMEM => Some(format!("There is no memory for another process ({error}).")),
+        _ => None,
+    }
+}
