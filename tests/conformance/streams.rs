@@ -4,11 +4,11 @@
 //! in three ways only, each checked here: blank text is left out, a tool use that `max_tokens` cut off is left out, and arguments
 //! that are no JSON, which the SDK refuses, are kept as the text that they are.
 
-use agent::model::answer::{Outcome, keep};
+use agent::model::answer::Outcome;
 use agent::model::{Api, ModelEvent, Stop};
 use e2e::stage::play;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{Case, node};
 
@@ -120,7 +120,8 @@ fn compare(stream: &Known, (events, outcome): &(Vec<ModelEvent>, Outcome)) {
         let cut_off = result["stop_reason"] == "max_tokens" && open["type"] == "tool_use";
         assert!(cut_off, "{name}: block {index} was left open: {open}");
     }
-    let kept = keep(closed.iter().map(|index| theirs[*index].clone()));
+    let kept = closed.iter().map(|index| theirs[*index].clone()).collect();
+    let kept = Api::Messages.codec().fit(kept, &mut BTreeSet::new());
     assert_eq!(answer.content, kept, "{name}: what enters the conversation");
     assert_eq!(answer.stop, stop(name, &result["stop_reason"]), "{name}: the stop reason");
     let usage = &result["usage"];

@@ -38,8 +38,9 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     for agent in &agents {
         shared += process::proportional(*agent)?;
     }
-    let all =
-        || process::processor(runner.pid) + agents.iter().map(|agent| process::processor(*agent)).sum::<u64>();
+    let all = || {
+        process::processor(runner.pid) + agents.iter().map(|agent| process::processor(*agent)).sum::<u64>()
+    };
     let connected = idle(&all, rest(&mut page, time)).await?;
     drop(page);
     let alone = idle(&all, async {
