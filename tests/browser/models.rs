@@ -95,7 +95,7 @@ fn a_server_of_ones_own_is_asked_by_chat_completions() {
         page.mode("Asks nothing").await;
         page.press("Settings").await;
         page.tab.click(".choice:nth-of-type(5) input").await;
-        page.tab.click("input[list=models]").await;
+        page.tab.click("fieldset > label.field input[type=text]").await;
         page.tab.type_keys("qwen3-coder").await;
         page.tab.click("input[type=url]").await;
         page.tab.type_keys(model.url()).await;

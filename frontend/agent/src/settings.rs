@@ -24,7 +24,7 @@ pub struct Settings {
     pub has_key: bool,
     /// Where those calls go; empty for the address of the API's vendor.
     pub base_url: String,
-    /// The same for the other APIs. Each has a key of its own: none is ever sent to another's server.
+    /// The same for the other APIs. Each has a key and an address of its own.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub others: BTreeMap<Api, Direct>,
 }

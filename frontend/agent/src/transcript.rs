@@ -178,7 +178,7 @@ pub struct SentRequest {
     pub system: String,
     /// How many tools were offered.
     pub tools: usize,
-    /// The conversation.
+    /// The conversation, as far as it was sent.
     pub turns: Vec<Turn>,
     /// The body: JSON.
     pub body: Value,
@@ -202,6 +202,9 @@ pub fn request_of_call(log: &[Entry], call: CallId) -> Option<SentRequest> {
                     let request = Request { model: &model.model, system, tools, turns: &turns, stream: true };
                     let body = serde_json::from_str(&model.api.codec().body(&request)).ok()?;
                     let tools = tools.as_array().map_or(0, Vec::len);
+                    let codec = model.api.codec();
+                    let told = |turn: &Turn| Turn { blocks: codec.told(turn, &model.model), ..turn.clone() };
+                    let turns = turns.iter().map(told).collect();
                     return Some(SentRequest {
                         model: model.clone(),
                         system: system.to_owned(),

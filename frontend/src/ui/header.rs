@@ -139,6 +139,8 @@ pub(crate) fn model_name(choice: &ModelChoice) -> String {
         Provider::Auto => "Automatic".to_owned(),
         Provider::Demo => "Demo".to_owned(),
         Provider::Relay => format!("{} · runner's key", choice.model),
+        Provider::Direct if choice.model.is_empty() => "No model named".to_owned(),
+        Provider::Direct if !choice.api.is_usual() => format!("{} · own address", choice.model),
         Provider::Direct => format!("{} · own key", choice.model),
     }
 }

@@ -26,7 +26,8 @@ const TYPED: usize = 8;
 /// Keeps a model that was typed by name among the choices, once another is chosen.
 pub(crate) fn remember(typed: &mut Vec<ModelChoice>, left: ModelChoice) {
     let by_name = matches!(left.provider, Provider::Relay | Provider::Direct) && !left.model.is_empty();
-    if by_name && !known_models().contains(&left.model.as_str()) && !typed.contains(&left) {
+    let is_known = left.api.is_usual() && known_models().contains(&left.model.as_str());
+    if by_name && !is_known && !typed.contains(&left) {
         typed.push(left);
         let excess = typed.len().saturating_sub(TYPED);
         typed.drain(..excess);
@@ -84,10 +85,20 @@ fn ModelSettings() -> impl IntoView {
     let relay = move || page.status.with(|status| !status.relay.is_empty());
     let key = RwSignal::new(String::new());
     let choose = move |way: Way| {
+        // What was typed for one server is not kept for another.
+        key.set(String::new());
         change.with(|settings| {
-            let before = std::mem::replace(&mut settings.model.api, way.api);
+            let before = settings.model.clone();
             settings.model.provider = way.provider;
-            if before != way.api || settings.model.model.is_empty() {
+            if !matches!(way.provider, Provider::Relay | Provider::Direct) {
+                return;
+            }
+            settings.model.api = way.api;
+            if before.api != way.api {
+                let last = settings.typed.iter().rfind(|typed| typed.api == way.api);
+                settings.model.model = last.map_or_else(|| way.model.to_owned(), |last| last.model.clone());
+                remember(&mut settings.typed, before);
+            } else if settings.model.model.is_empty() {
                 way.model.clone_into(&mut settings.model.model);
             }
         });
@@ -133,7 +144,7 @@ fn ModelSettings() -> impl IntoView {
                     <span>"Model"</span>
                     <input
                         type="text"
-                        list="models"
+                        list=move || way.get().1.is_usual().then_some("models")
                         spellcheck="false"
                         autocomplete="off"
                         prop:value=model

@@ -387,20 +387,22 @@ impl Agent {
     /// The model that the next call goes to.
     fn resolved_model(&self) -> ModelChoice {
         let wish = &self.settings.model;
-        let relayed = self.link.welcome().is_some_and(|welcome| wish.api.is_relayed(&welcome.relay));
+        // Only who chooses a way chooses what is spoken on it.
+        let named = matches!(wish.provider, Provider::Relay | Provider::Direct);
+        let api = if named { wish.api } else { Api::default() };
+        let relayed = self.link.welcome().is_some_and(|welcome| api.is_relayed(&welcome.relay));
         let provider = match wish.provider {
             Provider::Auto if relayed => Provider::Relay,
-            Provider::Auto if self.settings.direct(wish.api).has_key => Provider::Direct,
+            Provider::Auto if self.settings.direct(api).has_key => Provider::Direct,
             Provider::Auto => Provider::Demo,
             Provider::Demo | Provider::Relay | Provider::Direct => wish.provider,
         };
-        let model = match (provider, wish.model.trim()) {
+        let name = if api == wish.api { wish.model.trim() } else { "" };
+        let model = match (provider, name) {
             (Provider::Demo, _) => "demo".to_owned(),
-            (_, "") => default_model(provider, wish.api).to_owned(),
+            (_, "") => default_model(provider, api).to_owned(),
             (_, model) => model.to_owned(),
         };
-        // The demo writes as a server of the usual API would.
-        let api = if provider == Provider::Demo { Api::default() } else { wish.api };
         ModelChoice { provider, api, model }
     }
 

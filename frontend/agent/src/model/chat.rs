@@ -12,6 +12,7 @@ use shared::tools::UNREADABLE;
 use super::api::Api;
 use super::codec::{self, Codec, KeyHeader, Request, Wire};
 use super::identifier;
+use super::surrogates::parse;
 use crate::conversation::{Block, Role, Turn};
 
 mod reader;
@@ -30,6 +31,7 @@ impl Codec for Chat {
         Wire {
             base: "https://api.openai.com",
             path: "/v1/chat/completions",
+            base_has_version: true,
             upstream: None,
             headers: &[("content-type", "application/json")],
             page_headers: &[],
@@ -73,16 +75,32 @@ impl Codec for Chat {
         let mut items: Vec<Value> = items.into_iter().filter(Value::is_object).collect();
         for item in &mut items {
             item["role"] = "assistant".into();
-            for call in item["tool_calls"].as_array_mut().into_iter().flatten() {
-                fit_call(call, ids);
+            if let Some(calls) = item.get_mut("tool_calls").and_then(Value::as_array_mut) {
+                calls.retain(Value::is_object);
+                for call in calls {
+                    fit_call(call, ids);
+                }
+            }
+            if item["tool_calls"].as_array().is_none_or(Vec::is_empty)
+                && let Value::Object(fields) = item
+            {
+                fields.remove("tool_calls");
             }
         }
         items.retain(|item| !blocks(item).is_empty());
         items
     }
 
+    /// What stands beside the words belongs to the calls, and its server wants it back with them.
     fn plain(&self, items: Vec<Value>) -> Vec<Value> {
-        items.iter().map(plain).filter(|item| !blocks(item).is_empty()).collect()
+        items
+    }
+
+    fn told(&self, turn: &Turn, model: &str) -> Vec<Block> {
+        match turn.role {
+            Role::User => turn.blocks.clone(),
+            Role::Assistant => self.blocks(&assistant(turn, model)),
+        }
     }
 
     fn is_paused(&self, _items: &[Value]) -> bool {
@@ -163,7 +181,7 @@ fn plain(item: &Value) -> Value {
 
 /// What a message says, in the order in which it is shown.
 fn blocks(item: &Value) -> Vec<Block> {
-    let thought = REASONING.iter().find_map(|name| item[*name].as_str()).filter(|text| !text.is_empty());
+    let thought = REASONING.iter().find_map(|name| item[*name].as_str().filter(|text| !text.is_empty()));
     let words = item["content"].as_str().filter(|text| !identifier::is_blank(text));
     let calls = item["tool_calls"].as_array().into_iter().flatten().map(|call| Block::ToolUse {
         id: call["id"].as_str().unwrap_or_default().to_owned(),
@@ -179,7 +197,7 @@ fn blocks(item: &Value) -> Vec<Block> {
 fn arguments(call: &Value) -> Option<Value> {
     match &call["function"]["arguments"] {
         Value::String(text) if text.trim().is_empty() => Some(json!({})),
-        Value::String(text) => serde_json::from_str(text).ok().filter(Value::is_object),
+        Value::String(text) => parse(text).filter(Value::is_object),
         whole @ Value::Object(_) => Some(whole.clone()),
         Value::Null => Some(json!({})),
         Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
@@ -191,7 +209,7 @@ fn fit_call(call: &mut Value, ids: &mut BTreeSet<String>) {
     let id = identifier::unique(call["id"].as_str().unwrap_or_default(), "call", ids);
     let name = identifier::name(call["function"]["name"].as_str().unwrap_or_default());
     let text = match (&call["function"]["arguments"], arguments(call)) {
-        (Value::String(text), Some(_)) if !text.trim().is_empty() => text.clone(),
+        (Value::String(text), Some(_)) if serde_json::from_str::<Value>(text).is_ok() => text.clone(),
         (_, Some(object)) => object.to_string(),
         (Value::String(text), None) => json!({UNREADABLE: text}).to_string(),
         (other, None) => json!({UNREADABLE: other.to_string()}).to_string(),

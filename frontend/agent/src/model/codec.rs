@@ -32,8 +32,10 @@ pub struct Request<'a> {
 pub struct Wire {
     /// Where calls go, unless an address is given.
     pub base: &'static str,
-    /// The path behind it.
+    /// The path behind it, with its version.
     pub path: &'static str,
+    /// Whether an address that has a path is meant to have the version in it.
+    pub base_has_version: bool,
     /// The relay's name for it; absent if the runner does not relay it.
     pub upstream: Option<&'static str>,
     /// Headers of every call.
@@ -67,6 +69,9 @@ pub trait Codec: Sync {
 
     /// What items say.
     fn blocks(&self, items: &[Value]) -> Vec<Block>;
+
+    /// What of a turn is sent to a model: not all that one model has said may be told to another.
+    fn told(&self, turn: &Turn, model: &str) -> Vec<Block>;
 
     /// Items in the form in which they can be sent again: without what servers refuse, and each tool use with an id that none of `ids` is; the
     /// new ones are added. What has that form stays as it is.

@@ -60,7 +60,7 @@ pub const WAYS: [Way; 5] = [
         provider: Provider::Direct,
         api: Api::Chat,
         name: "OpenAI, or a server that speaks its chat completions",
-        meaning: "Calls go from this page directly: also to OpenRouter, Ollama, llama.cpp, vLLM and others by their address, which the runner must be started with (--connect ADDRESS). A server of your own may need no key.",
+        meaning: "Calls go from this page directly: to OpenAI, OpenRouter, Ollama, llama.cpp, vLLM and others. Start the runner with --connect and the server's origin, such as http://127.0.0.1:11434. A server of your own may need no key.",
         model: "",
     },
 ];
@@ -98,15 +98,21 @@ impl Api {
     }
 }
 
-/// The address of a direct call. `base` is what the person gave, with or without the version that paths begin with; empty for the vendor's own.
+/// The address of a direct call. `base` is what the person gave, with or without the version, or the whole; empty for the vendor's own.
 #[must_use]
 pub fn url(api: Api, base: &str) -> String {
     let wire = api.codec().wire();
     let base = base.trim().trim_end_matches('/');
     let base = if base.is_empty() { wire.base } else { base };
-    let version = wire.path.split('/').nth(1).unwrap_or_default();
-    let base = base.strip_suffix(version).and_then(|base| base.strip_suffix('/')).unwrap_or(base);
-    format!("{base}{}", wire.path)
+    let call = wire.path.strip_prefix("/v1").unwrap_or(wire.path);
+    let has_path = base.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
+    if base.ends_with(call) {
+        base.to_owned()
+    } else if base.ends_with("/v1") || (wire.base_has_version && has_path) {
+        format!("{base}{call}")
+    } else {
+        format!("{base}{}", wire.path)
+    }
 }
 
 /// The headers of a direct call from a page, without the key.
@@ -145,7 +151,10 @@ mod tests {
             (Api::Messages, "http://h/anthropic", "http://h/anthropic/v1/messages"),
             (Api::Chat, "", "https://api.openai.com/v1/chat/completions"),
             (Api::Chat, "http://h:11434/v1/", "http://h:11434/v1/chat/completions"),
-            (Api::Chat, "http://h/prov1", "http://h/prov1/v1/chat/completions"),
+            (Api::Chat, "http://h:8080", "http://h:8080/v1/chat/completions"),
+            (Api::Chat, "https://h/api/paas/v4", "https://h/api/paas/v4/chat/completions"),
+            (Api::Chat, "https://h/v1beta/openai/", "https://h/v1beta/openai/chat/completions"),
+            (Api::Chat, "https://h/v1/chat/completions", "https://h/v1/chat/completions"),
         ] {
             assert_eq!(url(api, base), expected);
         }

@@ -14,6 +14,8 @@ pub const MAX_HINT_MS: u64 = 5 * 60_000;
 const FIRST_PAUSE_MS: u64 = 500;
 const LONGEST_PAUSE_MS: u64 = 8_000;
 const QUOTED_CHARS: usize = 300;
+/// How servers say in a 429 that no waiting helps.
+const SPENT: [&str; 2] = ["enforced_spend_limit_reached", "insufficient_quota"];
 
 /// How long to wait before the call is made again, in milliseconds; `None` if it is not to be made again by itself.
 /// `tries` is how often it was made so far, `seed` any number: it spreads the pauses of those who failed together.
@@ -138,7 +140,7 @@ impl Head {
         let body = String::from_utf8_lossy(body);
         let json: Option<Value> = serde_json::from_str(&body).ok();
         let said = json.as_ref().and_then(words).unwrap_or_else(|| quote(&body));
-        let spent = status == 429 && body.contains("enforced_spend_limit_reached");
+        let spent = status == 429 && SPENT.iter().any(|word| body.contains(word));
         let ours = matches!(status, 408 | 409 | 429 | 500..) && !spent;
         let retryable = match self.header("x-should-retry") {
             Some("true") => true,
@@ -182,7 +184,7 @@ impl Head {
             "request_too_large" => 413,
             _ => told().unwrap_or(500),
         };
-        let spent = status == 429 && event.to_string().contains("enforced_spend_limit_reached");
+        let spent = status == 429 && SPENT.iter().any(|word| event.to_string().contains(word));
         Fault {
             message: advise(status, spent, &said),
             status: Some(status),
@@ -209,7 +211,7 @@ fn advise(status: u16, spent: bool, said: &str) -> String {
         ),
         401 => (
             "The key was not accepted",
-            "Check the key in the settings, or ANTHROPIC_API_KEY where the runner was started.",
+            "Check the key in the settings, or the one that the runner was started with.",
         ),
         402 => ("The account has no credit", "Top it up in the provider's console, or choose another model."),
         403 => ("The key may not do this", "Check what the key is allowed to use, or choose another model."),
@@ -299,7 +301,7 @@ mod tests {
         let fault = fault(401, &[], body);
         assert_eq!(
             fault.message,
-            "The key was not accepted (401): invalid x-api-key. Check the key in the settings, or ANTHROPIC_API_KEY where the runner was started."
+            "The key was not accepted (401): invalid x-api-key. Check the key in the settings, or the one that the runner was started with."
         );
         assert_eq!(fault.request_id.as_deref(), Some("req_1"));
         assert_eq!(fault.status, Some(401));

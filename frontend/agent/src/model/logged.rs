@@ -14,10 +14,10 @@ pub fn serialize<S: Serializer>(blocks: &[Block], serializer: S) -> Result<S::Ok
     serializer.collect_seq(blocks.iter().map(value))
 }
 
-/// Reads blocks.
+/// Reads blocks; what is no object is none.
 ///
 /// # Errors
 /// What is no list.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Block>, D::Error> {
-    Ok(Vec::<Value>::deserialize(deserializer)?.iter().map(block).collect())
+    Ok(Vec::<Value>::deserialize(deserializer)?.iter().filter(|item| item.is_object()).map(block).collect())
 }

@@ -39,6 +39,7 @@ impl Codec for Messages {
         Wire {
             base: "https://api.anthropic.com",
             path: "/v1/messages",
+            base_has_version: false,
             upstream: Some("anthropic"),
             headers: &[("content-type", "application/json"), ("anthropic-version", VERSION)],
             page_headers: &[("anthropic-dangerous-direct-browser-access", "true")],
@@ -77,6 +78,14 @@ impl Codec for Messages {
 
     fn blocks(&self, items: &[Value]) -> Vec<Block> {
         items.iter().map(block).collect()
+    }
+
+    fn told(&self, turn: &Turn, model: &str) -> Vec<Block> {
+        let told = |sent: Sent<'_>| match sent.item {
+            Item::Raw(item) => block(item),
+            Item::Block(block) => block.into_owned(),
+        };
+        content(turn, model).into_iter().map(told).collect()
     }
 
     fn fit(&self, items: Vec<Value>, ids: &mut BTreeSet<String>) -> Vec<Value> {

@@ -97,7 +97,8 @@ impl Fault {
     #[must_use]
     pub fn is_too_large(&self) -> bool {
         let said = self.message.to_ascii_lowercase();
-        let size = ["too long", "too large", "exceed context", "maximum context", "context length"];
+        let size =
+            ["too long", "too large", "exceed context", "maximum context", "context length", "context size"];
         self.refuses_content() && (self.status == Some(413) || size.iter().any(|words| said.contains(words)))
     }
 }

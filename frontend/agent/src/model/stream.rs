@@ -118,7 +118,7 @@ impl Stream {
         // What is no JSON was cut off in its middle.
         if self.end.is_none()
             && let Some(event) = self.sse.finish()
-            && parse(&event.data).is_some()
+            && (event.data.trim() == "[DONE]" || parse(&event.data).is_some())
         {
             self.event(&event, &mut events);
         }
@@ -137,8 +137,11 @@ impl Stream {
         let value = if self.head.is_good() { parse(&String::from_utf8_lossy(&body)) } else { None };
         match value {
             Some(value) => match self.reader.whole(&value, events) {
-                Some(step) => self.step(step, events),
-                None if value["error"]["type"].is_string() || value["error"]["message"].is_string() => {
+                Some(step) => {
+                    self.shown |= events.iter().any(is_shown);
+                    self.step(step, events);
+                }
+                None if value["error"]["type"].is_string() || value["error"]["code"].is_number() => {
                     self.step(Step::Error(value), events);
                 }
                 None => self.finish(Err(self.head.fault(&body)), events),
@@ -199,7 +202,10 @@ impl Stream {
         }
         // Some servers say nothing to keep the line open.
         if !event.data.trim().is_empty() {
-            let step = self.reader.event(&event.event, &event.data, out);
+            let mut new = Vec::new();
+            let step = self.reader.event(&event.event, &event.data, &mut new);
+            self.shown |= new.iter().any(is_shown);
+            out.append(&mut new);
             self.step(step, out);
         }
     }
@@ -218,14 +224,6 @@ impl Stream {
                 out,
             ),
         }
-        self.shown |= out.iter().any(|event| {
-            matches!(
-                event,
-                ModelEvent::TextDelta { .. }
-                    | ModelEvent::ThinkingDelta { .. }
-                    | ModelEvent::ToolStart { .. }
-            )
-        });
     }
 
     fn fail(&mut self, message: String, retryable: bool, out: &mut Vec<ModelEvent>) {
@@ -237,6 +235,14 @@ impl Stream {
         self.end = Some(end);
         out.push(ModelEvent::Done);
     }
+}
+
+/// Whether a person has seen something of the answer.
+const fn is_shown(event: &ModelEvent) -> bool {
+    matches!(
+        event,
+        ModelEvent::TextDelta { .. } | ModelEvent::ThinkingDelta { .. } | ModelEvent::ToolStart { .. }
+    )
 }
 
 #[cfg(test)]

@@ -33,6 +33,9 @@ pub(crate) fn check(body: &Value) -> Result<(), String> {
             "assistant" if before == "assistant" => return Err("two answers".to_owned()),
             "assistant" => {
                 let calls = message["tool_calls"].as_array();
+                if message.get("tool_calls").is_some() && calls.is_none_or(Vec::is_empty) {
+                    return Err("tool_calls that are no list of calls".to_owned());
+                }
                 if calls.is_none() && message["content"].as_str().is_none_or(str::is_empty) {
                     return Err("an empty answer".to_owned());
                 }

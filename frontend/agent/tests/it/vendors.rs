@@ -1,4 +1,4 @@
-//! A second vendor: the same loop by OpenAI's chat completions, and a conversation that goes from one API to the other and back.
+//! A second vendor: the same loop by chat completions, and a conversation that goes from one API to the other and back.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;

@@ -6,7 +6,7 @@ use super::REASONING;
 use crate::model::answer::ModelEvent;
 use crate::model::codec::{self, Step};
 use crate::model::identifier;
-use crate::model::surrogates::parse;
+use crate::model::surrogates::{Halves, join, parse, parse_piece};
 use crate::model::{Stop, Usage};
 
 /// An answer as it comes.
@@ -20,6 +20,9 @@ pub(super) struct Reader {
     stop: Option<Stop>,
     wants_tools: bool,
     refused: bool,
+    /// The halves of characters at the ends of what came last, and the first half of one whose second half may come.
+    halves: Halves,
+    half: Option<u16>,
     /// The places of what is shown, in the order in which it began.
     shown: Vec<Shown>,
 }
@@ -33,21 +36,26 @@ enum Shown {
 }
 
 /// A call of a tool as far as it came.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Call {
     index: Option<u64>,
     id: String,
     name: String,
     arguments: String,
     beside: Map<String, Value>,
+    /// Whether it is shown: it is once its name is known.
+    begun: bool,
 }
+
+/// The most calls in an answer.
+const MOST_CALLS: usize = 256;
 
 impl codec::Reader for Reader {
     fn event(&mut self, name: &str, data: &str, out: &mut Vec<ModelEvent>) -> Step {
         if data.trim() == "[DONE]" {
             return Step::End;
         }
-        let Some(data) = parse(data) else {
+        let Some((data, halves)) = parse_piece(data) else {
             if !matches!(name, "" | "message" | "error") {
                 return Step::More;
             }
@@ -58,11 +66,16 @@ impl codec::Reader for Reader {
             return Step::Error(data);
         }
         self.count(&data["usage"], out);
+        self.halves = halves;
         // A server may send several answers if it is asked to; this is the only one that was asked for.
         let first = |choice: &&Value| choice["index"].as_u64().unwrap_or_default() == 0;
         if let Some(choice) = data["choices"].as_array().and_then(|choices| choices.iter().find(first)) {
             self.delta(&choice["delta"], out);
+            self.count(&choice["usage"], out);
             self.ended(&choice["finish_reason"]);
+        }
+        if self.calls.len() > MOST_CALLS {
+            return Step::Unreadable(format!("it wants more than {MOST_CALLS} tools at once"));
         }
         Step::More
     }
@@ -81,12 +94,11 @@ impl codec::Reader for Reader {
     }
 
     fn items(&self, cut: bool) -> Vec<Value> {
-        let cut = cut || self.stop == Some(Stop::MaxTokens);
-        let whole = |call: &&Call| {
-            !cut || serde_json::from_str::<Value>(&call.arguments).is_ok_and(|input| input.is_object())
-        };
+        let cut = cut || matches!(self.stop, None | Some(Stop::MaxTokens));
+        let whole = |call: &&Call| !cut || parse(&call.arguments).is_some_and(|input| input.is_object());
         let calls: Vec<Value> = self.calls.iter().filter(whole).map(Call::value).collect();
-        let text = (!identifier::is_blank(&self.text)).then_some(self.text.as_str());
+        let text: String = self.text.chars().chain(join(self.half, None)).collect();
+        let text = (!identifier::is_blank(&text)).then_some(text);
         if text.is_none() && calls.is_empty() {
             return Vec::new();
         }
@@ -118,8 +130,14 @@ impl Reader {
         for (name, value) in delta.as_object().into_iter().flatten() {
             match (name.as_str(), value) {
                 ("role" | "tool_calls" | "refusal" | "function_call", _) | (_, Value::Null) => {}
-                ("content", content) => self.say(&words(content), out),
-                (name, Value::String(text)) if REASONING.contains(&name) => self.think(name, text, out),
+                ("content", content) => {
+                    let text = self.joined(&words(content));
+                    self.say(&text, out);
+                }
+                (name, Value::String(text)) if REASONING.contains(&name) => {
+                    let text = self.joined(text);
+                    self.think(name, &text, out);
+                }
                 (name, value) => grow(&mut self.beside, name, value),
             }
         }
@@ -127,9 +145,21 @@ impl Reader {
             self.say(refusal, out);
             self.refused = true;
         }
-        for (place, piece) in delta["tool_calls"].as_array().into_iter().flatten().enumerate() {
-            self.call(place, piece, out);
+        let pieces = delta["tool_calls"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for (place, piece) in pieces.iter().enumerate() {
+            self.call((pieces.len() > 1).then_some(place), piece, out);
         }
+    }
+
+    /// A piece with the half before it and its own, and without one whose other half may come.
+    fn joined(&mut self, piece: &str) -> String {
+        let halves = std::mem::take(&mut self.halves);
+        if piece.is_empty() && halves == Halves::default() {
+            return String::new();
+        }
+        let first = join(self.half.take(), halves.low);
+        self.half = halves.high;
+        first.into_iter().chain(piece.chars()).collect()
     }
 
     fn say(&mut self, text: &str, out: &mut Vec<ModelEvent>) {
@@ -149,52 +179,58 @@ impl Reader {
         }
     }
 
-    fn call(&mut self, place: usize, piece: &Value, out: &mut Vec<ModelEvent>) {
+    fn call(&mut self, place: Option<usize>, piece: &Value, out: &mut Vec<ModelEvent>) {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (id, index) = (text(&piece["id"]), piece["index"].as_u64());
         let name = text(&piece["function"]["name"]);
         let at = self.find(place, index, &id, &name).unwrap_or_else(|| {
-            let call = Call {
-                index,
-                id: id.clone(),
-                name: name.clone(),
-                arguments: String::new(),
-                beside: Map::new(),
-            };
-            self.calls.push(call);
-            let at = self.calls.len() - 1;
-            out.push(ModelEvent::ToolStart { block: self.place(Shown::Call(at)), id, name });
-            at
+            self.calls.push(Call { index, ..Call::default() });
+            self.calls.len() - 1
         });
         let more = match &piece["function"]["arguments"] {
-            Value::String(text) => text.clone(),
+            Value::String(text) => self.joined(text),
             whole @ Value::Object(_) => whole.to_string(),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => String::new(),
         };
         let block = self.place(Shown::Call(at));
         let call = &mut self.calls[at];
+        for (mine, given) in [(&mut call.id, id), (&mut call.name, name)] {
+            if mine.is_empty() {
+                *mine = given;
+            }
+        }
         for (name, value) in piece.as_object().into_iter().flatten() {
             if !["index", "id", "type", "function"].contains(&name.as_str()) {
                 grow(&mut call.beside, name, value);
             }
         }
         call.arguments.push_str(&more);
-        if !more.is_empty() {
-            out.push(ModelEvent::ToolArgsDelta { block, text: more });
+        // What came before the name is shown with it.
+        let shown = if call.begun { more } else { call.arguments.clone() };
+        if !call.begun && !call.name.is_empty() {
+            call.begun = true;
+            out.push(ModelEvent::ToolStart { block, id: call.id.clone(), name: call.name.clone() });
+        }
+        if call.begun && !shown.is_empty() {
+            out.push(ModelEvent::ToolArgsDelta { block, text: shown });
         }
     }
 
-    /// The call that a piece belongs to: by its index, else its id, else its place; a new id is a new call.
-    fn find(&self, place: usize, index: Option<u64>, id: &str, name: &str) -> Option<usize> {
-        let same_id = |call: &Call| id.is_empty() || call.id.is_empty() || call.id == id;
+    /// The call that a piece belongs to: by its index, else its id, else its place, else the last; a new id with a name is a new call.
+    fn find(&self, place: Option<usize>, index: Option<u64>, id: &str, name: &str) -> Option<usize> {
+        let goes_on = |call: &Call| name.is_empty() || id.is_empty() || call.id.is_empty() || call.id == id;
         if let Some(index) = index {
-            return self.calls.iter().rposition(|call| call.index == Some(index) && same_id(call));
+            return self.calls.iter().rposition(|call| call.index == Some(index) && goes_on(call));
         }
         if !id.is_empty() {
             return self.calls.iter().rposition(|call| call.id == id);
         }
-        // With a name and nothing else, it is whole, and another.
-        if name.is_empty() && !self.calls.is_empty() { Some(place.min(self.calls.len() - 1)) } else { None }
+        // With a name and nothing else, it is another.
+        if !name.is_empty() {
+            return None;
+        }
+        let last = self.calls.len().checked_sub(1)?;
+        Some(place.map_or(last, |place| place.min(last)))
     }
 
     /// Where something is shown: blocks are counted in the order in which they begin.
@@ -225,7 +261,9 @@ impl Reader {
             .or_else(|| usage["prompt_cache_hit_tokens"].as_u64())
             .unwrap_or_default()
             .min(read);
-        let output = usage["completion_tokens"].as_u64().unwrap_or_default();
+        // Some do not count among what was written what was thought; the sum does.
+        let written = usage["completion_tokens"].as_u64().unwrap_or_default();
+        let output = usage["total_tokens"].as_u64().unwrap_or_default().saturating_sub(read).max(written);
         let now = Usage { input: read - cached, cache_read: cached, cache_write: 0, output };
         if self.usage != now {
             self.usage = now;
@@ -255,11 +293,37 @@ fn words(content: &Value) -> String {
     }
 }
 
-/// Texts and lists grow, all else replaces.
+/// Texts and lists grow, all else replaces. A list's part that names its index goes on with the one of that index.
 fn grow(fields: &mut Map<String, Value>, name: &str, more: &Value) {
     match (fields.get_mut(name), more) {
         (Some(Value::String(text)), Value::String(more)) => text.push_str(more),
-        (Some(Value::Array(list)), Value::Array(more)) => list.extend_from_slice(more),
+        (Some(Value::Array(list)), Value::Array(more)) => {
+            for part in more {
+                let same = |one: &&mut Value| {
+                    part["index"].is_number()
+                        && one["index"] == part["index"]
+                        && (part["type"].is_null() || one["type"] == part["type"])
+                };
+                match (list.iter_mut().find(same), part) {
+                    (Some(Value::Object(one)), Value::Object(part)) => {
+                        for (name, value) in part {
+                            match (one.get_mut(name), value) {
+                                (_, Value::Null) => {}
+                                (Some(Value::String(text)), Value::String(more))
+                                    if matches!(name.as_str(), "text" | "data" | "summary") =>
+                                {
+                                    text.push_str(more);
+                                }
+                                _ => {
+                                    one.insert(name.clone(), value.clone());
+                                }
+                            }
+                        }
+                    }
+                    _ => list.push(part.clone()),
+                }
+            }
+        }
         _ => {
             fields.insert(name.to_owned(), more.clone());
         }

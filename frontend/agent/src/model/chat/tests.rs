@@ -109,14 +109,79 @@ fn a_call_without_an_id_gets_one_and_what_is_no_object_is_shown_to_the_model() {
     );
 }
 
+/// Whatever is missing: the name or the id may come later, a piece may say of nothing where it belongs, and a new id is no new call by itself.
+#[test]
+fn pieces_of_calls_find_each_other() {
+    let bare = [
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","type":"function"}]}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"x\":"}}]}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"z","function":{"name":"t","arguments":"1}"}}]}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":1,"id":"b","function":{"name":"u","arguments":""}}]}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":1,"id":"fresh","function":{"arguments":"{\"k\":"}}]}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":"2}"}}]},"finish_reason":"stop"}]}"#,
+    ];
+    let late = [
+        &bare[..2],
+        &[r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"t","arguments":"1}"}}]}}]}"#],
+        &bare[3..],
+    ]
+    .concat();
+    let (events, items) = play_all(&stream(&late), &Stop::End);
+    assert_eq!(
+        Chat.blocks(&items),
+        [
+            Block::ToolUse { id: "a".to_owned(), name: "t".to_owned(), input: json!({"x": 1}) },
+            Block::ToolUse { id: "b".to_owned(), name: "u".to_owned(), input: json!({"k": 2}) },
+        ]
+    );
+    let begun = events.iter().filter(|event| matches!(event, ModelEvent::ToolStart { .. })).count();
+    assert_eq!(begun, 2);
+}
+
+#[test]
+fn a_character_that_was_cut_in_two_is_whole() {
+    let body = stream(&[
+        r#"{"choices":[{"delta":{"content":"a\ud83d"}}]}"#,
+        r#"{"choices":[{"delta":{"content":"\ude42b"}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"id":"a","function":{"name":"t","arguments":"{\"x\":\"\ud83d"}}]}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":"\ude42\"}"}}]},"finish_reason":"stop"}]}"#,
+    ]);
+    let (_, items) = play_all(&body, &Stop::End);
+    assert_eq!(
+        Chat.blocks(&items),
+        [
+            Block::text("a🙂b"),
+            Block::ToolUse { id: "a".to_owned(), name: "t".to_owned(), input: json!({"x": "🙂"}) },
+        ]
+    );
+}
+
+/// An answer of words alone holds no list of calls: servers refuse one that is null or empty.
+#[test]
+fn what_is_not_there_is_not_sent() {
+    let items = Chat.fit(vec![json!({"content": "hi", "tool_calls": null})], &mut BTreeSet::new());
+    assert_eq!(items, [json!({"content": "hi", "role": "assistant"})]);
+    let items = Chat.fit(vec![json!({"role": "assistant", "content": "hi"})], &mut BTreeSet::new());
+    assert_eq!(items, [json!({"role": "assistant", "content": "hi"})]);
+    let odd = json!({"role": "assistant", "content": "hi", "tool_calls": ["x"]});
+    assert_eq!(Chat.fit(vec![odd], &mut BTreeSet::new()), items);
+}
+
+#[test]
+fn too_many_calls_are_refused() {
+    let piece = r#"{"choices":[{"delta":{"tool_calls":[{"function":{"name":"t","arguments":"{}"}}]}}]}"#;
+    let (_, fault) = play(&stream(&[piece; 300]), &[]).1.unwrap_err();
+    assert!(fault.message.contains("tools at once"), "{fault:?}");
+}
+
 /// Some servers refuse a conversation in which it does not come back.
 #[test]
 fn what_stands_beside_the_words_goes_back_to_its_model_alone() {
     let body = stream(&[
         r#"{"choices":[{"delta":{"reasoning_content":"I kn","content":null}}]}"#,
         r#"{"choices":[{"delta":{"reasoning_content":"ow"}}]}"#,
-        r#"{"choices":[{"delta":{"reasoning_details":[{"n":1}]}}]}"#,
-        r#"{"choices":[{"delta":{"reasoning_details":[{"n":2}],"content":"so"}}]}"#,
+        r#"{"choices":[{"delta":{"reasoning_details":[{"type":"r","text":"Le","index":0}]}}]}"#,
+        r#"{"choices":[{"delta":{"reasoning_details":[{"text":"t","signature":"S","index":0},{"n":2}],"content":"so"}}]}"#,
         r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"t","arguments":"{}"},"extra_content":{"s":1}}]},"finish_reason":"tool_calls"}]}"#,
     ]);
     let (events, items) = play_all(&body, &Stop::End);
@@ -128,7 +193,7 @@ fn what_stands_beside_the_words_goes_back_to_its_model_alone() {
     assert_eq!(
         items,
         [json!({"role": "assistant", "content": "so", "reasoning_content": "I know",
-            "reasoning_details": [{"n": 1}, {"n": 2}], "tool_calls": [own_call]})]
+            "reasoning_details": [{"type": "r", "text": "Let", "index": 0, "signature": "S"}, {"n": 2}], "tool_calls": [own_call]})]
     );
     let turn = assistant_turn(Api::Chat, "m", items.clone());
     let turns = [Turn::user(vec![Block::text("x")]), turn];
