@@ -44,7 +44,7 @@ Commands:
                      --dev           in seconds, but large
   dev [ARGS…]      Live reload: Trunk in front of a runner. ARGS go to the runner.
   dist             Pack one self-contained, optimised binary into dist/.
-  faults [NAME…]   Take repairs out of the agent and see that the simulation finds each. Minutes.
+  faults [NAME…]   Take repairs out of the core and see that the simulation finds each. Minutes.
   conformance      Check against software that is not ours: the official SDK, aimock.
   bench            Measure the optimised runner beside baselines, and write docs/benchmarks.md.
                      --quick         small amounts, which show that it works, not how fast

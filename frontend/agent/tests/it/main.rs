@@ -14,5 +14,6 @@ mod refused;
 mod rig;
 mod sim;
 mod simulation;
+mod tabs;
 mod telling;
 mod turns;
