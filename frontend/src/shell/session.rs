@@ -131,7 +131,7 @@ impl SessionHandle {
                 drop(lock);
             }
             Effect::Claim { token, term } => self.claim(token, term),
-            Effect::Append { token, entries, heard } => self.write(token, entries, heard),
+            Effect::Append { token, term, entries, heard } => self.write(token, term, entries, heard),
             Effect::ReadLeft => self.send(Event::Left(local_storage::read_said(self.session))),
             Effect::ForgetLeft { from, number } => {
                 local_storage::forget_said(self.session, |words| {
@@ -214,10 +214,10 @@ impl SessionHandle {
         });
     }
 
-    fn write(&self, token: Uuid, entries: Vec<Entry>, heard: Heard) {
+    fn write(&self, token: Uuid, term: u64, entries: Vec<Entry>, heard: Heard) {
         let Some(handle) = self.me.upgrade() else { return };
         spawn_local(async move {
-            let written = handle.tab.store.append(handle.session, token, &entries, &heard).await;
+            let written = handle.tab.store.append(handle.session, token, term, &entries, &heard).await;
             let outcome = written.map_err(Into::into);
             handle.send(Event::Appended { token, outcome });
         });

@@ -185,12 +185,13 @@ impl Store {
         &self,
         session: SessionId,
         token: Uuid,
+        term: u64,
         entries: &[Entry],
         heard: &Heard,
     ) -> Result<(), StoreError> {
         // What is acknowledged to the runner must outlive a power cut: it forgets it.
         let transaction = self.database()?.begin_strict(&[ENTRIES, CLAIMS])?;
-        let written = write_entries(&transaction, session, token, entries, heard).await;
+        let written = write_entries(&transaction, session, token, term, entries, heard).await;
         if written.is_err() {
             let _ = transaction.abort();
         }
@@ -285,6 +286,7 @@ async fn write_entries(
     transaction: &IdbTransaction,
     session: SessionId,
     token: Uuid,
+    term: u64,
     entries: &[Entry],
     heard: &Heard,
 ) -> Result<(), StoreError> {
@@ -301,7 +303,7 @@ async fn write_entries(
             }
         }
         None => {
-            claims.add(&value(&ClaimRow { session, token, term: 0, heard: heard.clone() })?)?;
+            claims.add(&value(&ClaimRow { session, token, term, heard: heard.clone() })?)?;
         }
     }
     let last = last_of(&store, session).await?;

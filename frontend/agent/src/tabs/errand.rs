@@ -100,8 +100,8 @@ impl Member {
         title: String,
         outcome: Result<Claim, ClaimError>,
     ) {
-        let log = match outcome {
-            Ok(claim) => claim.log,
+        let Claim { term, log, .. } = match outcome {
+            Ok(claim) => claim,
             Err(ClaimError::Unavailable(reason) | ClaimError::Unreadable(reason)) => {
                 out.push(Effect::Complain(reason));
                 return self.end_errand(out);
@@ -117,7 +117,7 @@ impl Member {
             folded.apply(entry);
         }
         self.state = State::Retitling { token, title: folded.title().to_owned() };
-        out.push(Effect::Append { token, entries: vec![entry], heard: Heard::default() });
+        out.push(Effect::Append { token, term, entries: vec![entry], heard: Heard::default() });
     }
 
     /// What came of it.

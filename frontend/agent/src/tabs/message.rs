@@ -172,6 +172,8 @@ pub enum Effect {
     Append {
         /// By what the store knows the writer.
         token: Uuid,
+        /// The claim's number, for a log that is claimed by this.
+        term: u64,
         /// What to write.
         entries: Vec<Entry>,
         /// Whose commands are with it in the log.

@@ -465,9 +465,9 @@ impl Member {
 
     fn write(&mut self, out: &mut Out) {
         let Some(leader) = self.leader_mut() else { return };
-        let token = leader.token;
+        let (token, term) = (leader.token, leader.term);
         if let Some((entries, heard)) = leader.next() {
-            out.push(Effect::Append { token, entries, heard });
+            out.push(Effect::Append { token, term, entries, heard });
         }
     }
 

@@ -241,8 +241,12 @@ fn an_answer_comes_when_the_words_are_on_the_disk() {
     let effects = hand.send(Event::Ran { from, number: 1, through: 2 });
     let mut heard = Heard::default();
     heard.note(from, 1);
-    let append =
-        |heard: &Heard| Effect::Append { token, entries: vec![said(2, "two")], heard: heard.clone() };
+    let append = |heard: &Heard| Effect::Append {
+        token,
+        term: 5_000,
+        entries: vec![said(2, "two")],
+        heard: heard.clone(),
+    };
     assert_eq!(effects, [append(&heard)]);
     assert_eq!(hand.send(Event::Message(command.clone())), [], "it is under way");
     let failed = Err(AppendError::Failed("full".to_owned()));

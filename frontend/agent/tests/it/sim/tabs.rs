@@ -107,6 +107,7 @@ enum Happening {
     Append {
         tab: u64,
         token: Uuid,
+        term: u64,
         entries: Vec<Entry>,
         heard: Heard,
         claim: u64,
@@ -246,10 +247,10 @@ impl Browser {
             Effect::Claim { token, term } => {
                 self.plan(Lane::ToStore(id), 10, Happening::Claim { tab: id, token, term });
             }
-            Effect::Append { token, entries, heard } => {
+            Effect::Append { token, term, entries, heard } => {
                 let claim = tab.claim;
                 let fails = !calm && self.chance.one_in(8);
-                let append = Happening::Append { tab: id, token, entries, heard, claim, fails };
+                let append = Happening::Append { tab: id, token, term, entries, heard, claim, fails };
                 self.plan(Lane::ToStore(id), 10, append);
             }
             Effect::ReadLeft => {

@@ -31,8 +31,8 @@ impl Browser {
             Happening::Release { tab, request } => self.release(|one| one == (tab, request)),
             Happening::ReleaseAll { tab } => self.release(|one| one.0 == tab),
             Happening::Claim { tab, token, term } => self.claim(tab, token, term),
-            Happening::Append { tab, token, entries, heard, claim, fails } => {
-                self.append(tab, token, entries, &heard, claim, fails);
+            Happening::Append { tab, token, term, entries, heard, claim, fails } => {
+                self.append(tab, (token, term, claim), entries, &heard, fails);
             }
         }
     }
@@ -92,7 +92,8 @@ impl Browser {
         self.plan(Lane::FromStore(tab), 10, Happening::Reach { tab, event, claim: Some(claim) });
     }
 
-    fn append(&mut self, tab: u64, token: Uuid, entries: Vec<Entry>, heard: &Heard, claim: u64, fails: bool) {
+    fn append(&mut self, tab: u64, under: (Uuid, u64, u64), entries: Vec<Entry>, heard: &Heard, fails: bool) {
+        let (token, _, claim) = under;
         let next = self.store.log.len() as u64 + 1;
         if self.store.claim != claim && !self.store.log.is_empty() {
             self.saw("an append of a claim that is over");
@@ -104,17 +105,17 @@ impl Browser {
             self.saw("an append that fails");
             Err(AppendError::Failed("no room".to_owned()))
         } else {
-            self.write(token, entries, heard, claim);
+            self.write(under, entries, heard);
             Ok(())
         };
         let event = Event::Appended { token, outcome };
         self.plan(Lane::FromStore(tab), 10, Happening::Reach { tab, event, claim: None });
     }
 
-    fn write(&mut self, token: Uuid, entries: Vec<Entry>, heard: &Heard, claim: u64) {
+    fn write(&mut self, (token, term, claim): (Uuid, u64, u64), entries: Vec<Entry>, heard: &Heard) {
         let store = &mut self.store;
         if store.token.replace(token).is_none() {
-            store.claim = claim;
+            (store.term, store.claim) = (term, claim);
         }
         assert_eq!(
             store.claim, claim,
