@@ -1,4 +1,4 @@
-//! Repairs that can be taken out of the agent, and whether the simulation finds each that is missing: a test
+//! Repairs that can be taken out of the core, and whether the simulation finds each that is missing: a test
 //! that cannot fail proves nothing.
 //!
 //! What runs: each repair's lines are looked for in the sources as they stand. Where `MEANWHILE_FAULTS` names
@@ -110,6 +110,54 @@ const FAULTS: &[Fault] = &[
         change: ("if now.since(*heard) >= self.silence_ms() =>", "if now.since(*heard) >= u64::MAX =>"),
         seeds: 500,
     },
+    Fault {
+        name: "token",
+        what: "a tab claims the log by the same token each time, and what was still on its way lands",
+        file: "frontend/agent/src/tabs/mod.rs",
+        change: ("Uuid::new_v5(&self.me, &self.claims.to_be_bytes())", "Uuid::new_v5(&self.me, b\"\")"),
+        seeds: 500,
+    },
+    Fault {
+        name: "twice",
+        what: "the next leader does not know whose words are in the log, and takes them again",
+        file: "frontend/agent/src/tabs/mod.rs",
+        change: (
+            "Leader::new(token, claim.term, keeps, claim.heard)",
+            "Leader::new(token, claim.term, keeps, Heard::default())",
+        ),
+        seeds: 1_000,
+    },
+    Fault {
+        name: "heard",
+        what: "words are acknowledged before they are saved, and go with the leader",
+        file: "frontend/agent/src/tabs/leader.rs",
+        change: ("let done = through == 0 || !self.keeps;", "let done = through == 0 || self.keeps;"),
+        seeds: 1_000,
+    },
+    Fault {
+        name: "late",
+        what: "a tab that follows shows what a leader says that is none any more",
+        file: "frontend/agent/src/tabs/hear.rs",
+        change: ("whole: true }) && term == self.term", "whole: true })"),
+        seeds: 2_000,
+    },
+    Fault {
+        name: "again",
+        what: "what was said to a leader that is gone is not said to the next",
+        file: "frontend/agent/src/tabs/outbox.rs",
+        change: ("            kept.sent = false;\n", ""),
+        seeds: 1_000,
+    },
+    Fault {
+        name: "between",
+        what: "a tab that takes over and fails does not know that the leader it spoke to is another now",
+        file: "frontend/agent/src/tabs/hear.rs",
+        change: (
+            "self.turn_to_next(out);\n        if let State::Follower { whole }",
+            "if let State::Follower { whole }",
+        ),
+        seeds: 1_000,
+    },
 ];
 
 /// The text without the repair, whose lines stand there once.
@@ -128,7 +176,7 @@ fn broken(fault: &Fault, sound: &str) -> String {
 fn search(root: &Path, seeds: u32) -> Option<String> {
     let output = Command::new(env!("CARGO"))
         .current_dir(root.join("target/faults/tree"))
-        .args(["test", "-q", "-p", "agent", "--test", "it", "--", "whatever_fails"])
+        .args(["test", "-q", "-p", "agent", "--test", "it", "--", "whatever_"])
         .env("CARGO_TARGET_DIR", root.join("target/faults/target"))
         .env("MEANWHILE_SEEDS", seeds.to_string())
         .env("RUST_BACKTRACE", "0")

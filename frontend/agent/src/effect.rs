@@ -110,3 +110,11 @@ pub struct SessionSummary {
     /// Whether the agent is at work.
     pub busy: bool,
 }
+
+impl SessionSummary {
+    /// Whether its agent is at work, or will be.
+    #[must_use]
+    pub const fn works(&self) -> bool {
+        self.busy || self.asks || self.running > 0
+    }
+}

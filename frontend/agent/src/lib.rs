@@ -27,6 +27,7 @@ pub mod queue;
 pub mod record;
 pub mod session;
 pub mod settings;
+pub mod tabs;
 pub mod tools;
 pub mod transcript;
 pub mod uses;

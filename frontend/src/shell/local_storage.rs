@@ -6,8 +6,8 @@
 
 use agent::model::Api;
 use agent::settings::{Direct, Rule, Settings};
+use agent::tabs::{LeftWords, merge_left};
 use gloo_utils::window;
-use serde::{Deserialize, Serialize};
 use shared::SessionId;
 use shared::json;
 use web_sys::Storage;
@@ -32,17 +32,6 @@ const LEFT_DRAFT: &str = "meanwhile.left.draft";
 const LEFT_SAID: &str = "meanwhile.left.said";
 /// How many deleted sessions are remembered.
 const MOST_DELETED: usize = 200;
-
-/// Words that were said and may not be in the log yet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct LeftWords {
-    /// The entry that they are in if they are in the log; 0 if they never came so far.
-    pub(super) n: u64,
-    /// The words.
-    pub(super) text: String,
-    /// Whether they go into the turn under way.
-    pub(super) steer: bool,
-}
 
 /// The settings as saved, with defaults for what is missing or cannot be read.
 pub(super) fn settings() -> Settings {
@@ -159,16 +148,41 @@ pub(super) fn take_draft(session: SessionId) -> Option<String> {
     take(&name(LEFT_DRAFT, session))
 }
 
-/// Keeps words that were said and may not be in the log yet.
-pub(super) fn leave_said(session: SessionId, said: &[LeftWords]) {
+/// Keeps words that were said and may not be in the log yet, beside those that other pages left.
+pub(super) fn leave_said(session: SessionId, said: Vec<LeftWords>) {
     if !said.is_empty() {
-        let _ = put(&name(LEFT_SAID, session), &json::to_text(said));
+        let mut all = said_of(session);
+        merge_left(&mut all, said);
+        put_said(session, &all);
     }
 }
 
-/// The words that were said when the page was left. Gives them once.
-pub(super) fn take_said(session: SessionId) -> Vec<LeftWords> {
-    take(&name(LEFT_SAID, session)).and_then(|text| json::from_text(&text).ok()).unwrap_or_default()
+/// The words that were said when pages were left. Those without a number are given once; the others until they are forgotten.
+pub(super) fn read_said(session: SessionId) -> Vec<LeftWords> {
+    let all = said_of(session);
+    forget_said(session, |words| words.number == 0);
+    all
+}
+
+/// Forgets some of them.
+pub(super) fn forget_said(session: SessionId, which: impl Fn(&LeftWords) -> bool) {
+    let mut all = said_of(session);
+    let before = all.len();
+    all.retain(|words| !which(words));
+    if all.is_empty() {
+        remove(&name(LEFT_SAID, session));
+    } else if all.len() < before {
+        put_said(session, &all);
+    }
+}
+
+fn said_of(session: SessionId) -> Vec<LeftWords> {
+    get(&name(LEFT_SAID, session)).and_then(|text| json::from_text(&text).ok()).unwrap_or_default()
+}
+
+fn put_said(session: SessionId, said: &[LeftWords]) {
+    // There is nobody left to tell.
+    let _ = put(&name(LEFT_SAID, session), &json::to_text(said));
 }
 
 fn name(what: &str, session: SessionId) -> String {

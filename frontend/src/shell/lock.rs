@@ -10,6 +10,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use agent::tabs::LockMode;
 use futures_channel::oneshot;
 use gloo_utils::window;
 use js_sys::{Array, Function, Object, Promise, Reflect};
@@ -32,17 +33,6 @@ extern "C" {
 
     #[wasm_bindgen(method)]
     fn query(this: &LockManager) -> Promise;
-}
-
-/// How a lock is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LockMode {
-    /// Only if nobody has it.
-    IfFree,
-    /// When it is free, after those who waited before.
-    Wait,
-    /// Now.
-    Steal,
 }
 
 /// A held lock; dropping it gives it up.

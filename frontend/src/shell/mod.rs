@@ -2,9 +2,10 @@
 //!
 //! # What runs, what it owns, in what order
 //! The [`TabController`] is the tab: it owns the list of sessions and one [`session::SessionHandle`] for each session that is open here. A handle
-//! drives its session, if it holds the session's lock, or follows the tab that does. A driving handle owns a pump, and in it a
-//! [`EffectRunner`], which performs the agent's effects one after the other: an `Append` holds back all later effects but `Show`
-//! and `Alarm` until the entries are durable. Whatever comes back (saved, bytes, frames, ticks) enters the pump as an event.
+//! does what the session's [`agent::tabs::Member`] asks for: that one decides whether the session is led here, or in another tab that is followed. A
+//! leading handle owns a pump, and in it a [`EffectRunner`], which performs the agent's effects one after the other: an `Append` goes to the
+//! member, and holds back all later effects but `Show` and `Alarm` until the entries are durable. Whatever comes back (saved, bytes, frames,
+//! ticks) enters the pump as an event.
 //!
 //! Shutting a runner down closes its socket, ends its calls and its alarm, and drops what waits; nothing it still hears goes further.
 
@@ -38,6 +39,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
+use agent::effect::SessionSummary;
 use agent::record::Entry;
 use agent::view::Patch;
 use agent::{Effect, Event, Pump, Shell};
@@ -46,14 +48,15 @@ use shared::{SessionId, Timestamp};
 use clock::Clock;
 use model::Calls;
 use socket::Link;
-use store::StoreError;
 
-/// Where a session's agent shows itself.
+/// Where a session's agent is written down and shows itself.
 trait Stage {
+    /// Writes entries. What came of it is told by [`EffectRunner::written`].
+    fn append(&self, entries: Vec<Entry>);
     /// Shows what changed, here and in tabs that follow.
     fn show(&self, patches: Vec<Patch>);
-    /// Another tab has the session: the agent here stops.
-    fn fenced(&self);
+    /// The session's line in the list changed.
+    fn index(&self, summary: SessionSummary);
 }
 
 /// Runs the effects of one session's agent. Clones share one runner.
@@ -62,8 +65,6 @@ pub(crate) struct EffectRunner(Rc<Inner>);
 
 struct Inner {
     session: SessionId,
-    /// What the store knows this tab by, as this session's writer.
-    token: String,
     tab: Rc<TabController>,
     stage: Weak<dyn Stage>,
     clock: Clock,
@@ -78,16 +79,9 @@ struct Inner {
 
 impl EffectRunner {
     /// A runner for one session's agent. Its clock never shows less than `floor`.
-    fn new(
-        session: SessionId,
-        stage: Weak<dyn Stage>,
-        tab: &Rc<TabController>,
-        token: String,
-        floor: Timestamp,
-    ) -> Self {
+    fn new(session: SessionId, stage: Weak<dyn Stage>, tab: &Rc<TabController>, floor: Timestamp) -> Self {
         Self(Rc::new(Inner {
             session,
-            token,
             tab: tab.clone(),
             stage,
             clock: Clock::new(floor),
@@ -113,9 +107,11 @@ impl EffectRunner {
         self.0.clock.stop();
     }
 
-    /// Whether nothing waits to be done.
-    fn is_idle(&self) -> bool {
-        !self.0.saving.get() && self.0.waiting.borrow().is_empty()
+    /// The entries are durable or cannot become so: what waited for them goes on.
+    fn written(&self, outcome: Event, pump: &Pump) {
+        self.0.saving.set(false);
+        pump.send(outcome);
+        self.resume(pump);
     }
 
     /// Begins what waits, up to and including the next writing.
@@ -133,7 +129,12 @@ impl EffectRunner {
     fn run(&self, effect: Effect, pump: &Pump) {
         let inner = &self.0;
         match effect {
-            Effect::Append(entries) => self.append(entries, pump),
+            Effect::Append(entries) => {
+                inner.saving.set(true);
+                if let Some(stage) = inner.stage.upgrade() {
+                    stage.append(entries);
+                }
+            }
             Effect::Call(call) => inner.calls.begin(call, local_storage::key, pump),
             Effect::CancelCall(call) => inner.calls.cancel(call),
             Effect::Connect { generation } => inner.link.connect(generation, &inner.tab.pairing, pump),
@@ -145,35 +146,14 @@ impl EffectRunner {
                     stage.show(patches);
                 }
             }
-            Effect::Index(summary) => inner.tab.index(summary),
+            Effect::Index(summary) => {
+                if let Some(stage) = inner.stage.upgrade() {
+                    stage.index(summary);
+                }
+            }
             Effect::Notify { title, body } => notify::raise(inner.session, &title, &body),
             Effect::SaveRule(rule) => inner.tab.add_rule(rule),
         }
-    }
-
-    /// Writes entries, and goes on when they are durable or cannot become so.
-    fn append(&self, entries: Vec<Entry>, pump: &Pump) {
-        let Some(through) = entries.last().map(|entry| entry.n) else { return };
-        self.0.saving.set(true);
-        let (effects, pump) = (self.clone(), pump.clone());
-        wasm_bindgen_futures::spawn_local(async move {
-            let inner = &effects.0;
-            let outcome = inner.tab.store.append(inner.session, &inner.token, &entries).await;
-            if inner.shut_down.get() {
-                return;
-            }
-            inner.saving.set(false);
-            match outcome {
-                Ok(()) => pump.send(Event::Saved { through }),
-                Err(StoreError::Fenced) => {
-                    if let Some(stage) = inner.stage.upgrade() {
-                        stage.fenced();
-                    }
-                }
-                Err(error) => pump.send(Event::SaveFailed { reason: error.to_string() }),
-            }
-            effects.resume(&pump);
-        });
     }
 }
 

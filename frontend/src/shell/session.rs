@@ -1,473 +1,281 @@
-//! One session that is open in this tab: driven here, or followed while another tab drives it.
+//! One session that is open in this tab: its [`Member`] decides, and what it asks for is done here.
 //!
-//! `Starting` → `Leader` or `Follower`; `Follower` → `Leader` when the lock comes, by itself or by taking over; `Leader` →
-//! `Follower` when it is taken. Two tabs never drive at once: the one that takes the lock claims the log in the store before it
-//! reads it, and the other's writing fails from that moment on.
-//!
-//! The tabs speak over a channel of the session: the driver says what it shows, a newcomer says hello and gets the whole.
-//! Commands made in a following tab go to the driver; words that were said are kept until it has heard them.
+//! A handle owns the locks that were asked for, the channel of the session, and the agent if it runs here. One event at a time goes
+//! to the member; an effect may send another, which waits its turn.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::{Rc, Weak};
 
 use agent::effect::SessionSummary;
 use agent::event::{Boot, Command};
-use agent::record::{Entry, Record};
+use agent::record::Entry;
+use agent::tabs::{Effect, Event, Heard, LeftWords, LockMode, Member, Role, TabMessage};
 use agent::view::Patch;
-use agent::{Event, Pump};
-use serde::{Deserialize, Serialize};
-use shared::SessionId;
+use agent::{Agent, Pump};
+use gloo_timers::callback::Timeout;
+use shared::{SessionId, Timestamp};
 use uuid::Uuid;
 use wasm_bindgen_futures::spawn_local;
 
 use super::channel::Channel;
-use super::local_storage::LeftWords;
-use super::lock::{self, AbortOnDrop, LockGuard, LockMode};
-use super::store::StoreError;
-use super::{EffectRunner, Stage, TabController, js, local_storage};
-use crate::state::Ownership;
-
-/// How many commands are kept while nobody can hear them.
-const UNHEARD: usize = 64;
-
-/// The words in entries that are not saved and to which no answer has come.
-fn unanswered(entries: Vec<Entry>) -> Vec<LeftWords> {
-    let (mut waiting, mut asked) = (Vec::<(u64, LeftWords)>::new(), Vec::new());
-    for entry in entries {
-        if let Record::Queued { id, text, steer } = entry.record {
-            waiting.push((id, LeftWords { n: entry.n, text, steer }));
-        } else if let Record::Edited { id, text, steer, .. } = entry.record {
-            if let Some((_, words)) = waiting.iter_mut().find(|(waits, _)| *waits == id) {
-                (words.text, words.steer) = (text, steer);
-            }
-        } else if let Record::Cancelled { id } = entry.record {
-            waiting.retain(|(waits, _)| *waits != id);
-        } else if let Record::RequestSent { said, .. } = entry.record {
-            asked.extend(said);
-        } else if matches!(entry.record, Record::ResponseReceived { .. }) {
-            waiting.retain(|(waits, _)| !asked.contains(waits));
-        }
-    }
-    waiting.into_iter().map(|(_, words)| words).collect()
-}
-
-/// Whether an entry holds these words, so that they were written after all.
-fn holds(entry: &Entry, words: &LeftWords) -> bool {
-    entry.n == words.n && matches!(&entry.record, Record::Queued { text, .. } if *text == words.text)
-}
-
-/// What the tabs of one session say to each other.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "word", rename_all = "snake_case")]
-pub(super) enum TabMessage {
-    /// I follow; what is there to see?
-    Hello { from: Uuid },
-    /// This is the whole.
-    #[serde(rename = "whole")]
-    Snapshot { to: Uuid, patches: Vec<Patch> },
-    /// This has changed.
-    Show { patches: Vec<Patch> },
-    /// I drive now.
-    #[serde(rename = "took")]
-    Claimed,
-    /// The person here wants this.
-    #[serde(rename = "wish")]
-    Command { from: Uuid, number: u64, command: Command },
-    /// I have heard it.
-    #[serde(rename = "heard")]
-    Ack { to: Uuid, number: u64 },
-}
-
-/// The channel of a session.
-pub(super) fn channel(session: SessionId, on: impl Fn(TabMessage) + 'static) -> Channel<TabMessage> {
-    Channel::join(&format!("meanwhile.session.{session}"), on)
-}
+use super::lock::{self, AbortOnDrop, LockGuard};
+use super::{EffectRunner, Stage, TabController, clock, js, local_storage};
 
 /// An open session.
 pub(super) struct SessionHandle {
     /// Which.
     pub(super) session: SessionId,
+    /// What the member is called; no other handle is, not even one of the same session in this tab.
+    pub(super) id: Uuid,
     tab: Rc<TabController>,
     me: Weak<Self>,
     channel: OnceCell<Channel<TabMessage>>,
-    role: RefCell<Role>,
-    /// Counts the changes of role: what was begun under an earlier one is void.
-    changes: Cell<u64>,
-    /// Whether another tab ever said hello.
-    followed: Cell<bool>,
-    /// Commands that the driver has not heard yet.
-    unheard: RefCell<VecDeque<(u64, Command)>>,
-    commands: Cell<u64>,
-    summary: RefCell<Option<SessionSummary>>,
+    member: RefCell<Member>,
+    inbox: RefCell<VecDeque<Event>>,
+    running: Cell<bool>,
+    locks: RefCell<BTreeMap<u64, Lock>>,
+    agent: RefCell<Option<(Pump, EffectRunner)>>,
+    alarm: RefCell<Option<Timeout>>,
 }
 
-/// What this tab is to the session.
-enum Role {
-    /// The lock is asked for, or the log is read.
-    Starting,
-    /// Its agent runs here.
-    Leader { pump: Pump, effects: EffectRunner, _guard: LockGuard },
-    /// Its agent runs in another tab. Patches mean nothing before the whole has come.
-    Follower { whole: bool, _abort: Option<AbortOnDrop> },
-    /// Its log cannot be read.
-    Failed(String),
-    /// It was closed.
-    Closed,
+/// A lock that was asked for. Dropping it gives up the wait, or the lock.
+enum Lock {
+    Asked { _wait: Option<AbortOnDrop> },
+    Held { _guard: LockGuard },
 }
 
 impl SessionHandle {
-    /// Opens a session: to drive it if nobody does, otherwise to follow.
-    pub(super) fn open(tab: &Rc<TabController>, session: SessionId) -> Rc<Self> {
+    /// A handle on a session, of which nothing is done yet.
+    pub(super) fn new(tab: &Rc<TabController>, session: SessionId) -> Rc<Self> {
+        let id = Uuid::new_v4();
         let handle = Rc::new_cyclic(|me| Self {
             session,
+            id,
             tab: tab.clone(),
             me: me.clone(),
             channel: OnceCell::new(),
-            role: RefCell::new(Role::Starting),
-            changes: Cell::new(0),
-            followed: Cell::new(false),
-            unheard: RefCell::default(),
-            commands: Cell::new(0),
-            summary: RefCell::default(),
+            member: RefCell::new(Member::new(id)),
+            inbox: RefCell::default(),
+            running: Cell::new(false),
+            locks: RefCell::default(),
+            agent: RefCell::default(),
+            alarm: RefCell::default(),
         });
         let me = handle.me.clone();
-        let joined = channel(session, move |message| {
+        let joined = Channel::join(&format!("meanwhile.session.{session}"), move |message| {
             if let Some(handle) = me.upgrade() {
-                handle.hear(message);
+                handle.send(Event::Message(message));
             }
         });
         let _ = handle.channel.set(joined);
-        handle.ask(LockMode::IfFree);
         handle
     }
 
-    /// Takes the session from the tab that drives it.
-    pub(super) fn take_over(&self) {
-        if matches!(*self.role.borrow(), Role::Follower { .. }) {
-            self.change(Role::Starting);
-            self.ask(LockMode::Steal);
-        }
-    }
-
-    /// Gives the session up. Its lock goes to whoever waits.
-    pub(super) fn close(&self) {
-        if let Role::Leader { effects, .. } = self.change(Role::Closed) {
-            effects.shut_down();
-        }
-    }
-
-    /// Stops the agent, and keeps the lock.
-    pub(super) fn halt(&self) {
-        if let Role::Leader { effects, .. } = &*self.role.borrow() {
-            effects.shut_down();
-        }
-    }
-
-    /// The person at this page wants something of the agent.
-    pub(super) fn run(&self, command: Command) {
-        let (viewer, _) = self.tab.id.as_u64_pair();
-        let command = command.seen_by(viewer);
-        if let Role::Failed(reason) = &*self.role.borrow() {
-            let words = format!("nobody hears this session: {reason}");
-            self.tab.complain(&words);
+    /// Hands the member an event. One that is sent while another is handled waits its turn.
+    pub(super) fn send(&self, event: Event) {
+        self.inbox.borrow_mut().push_back(event);
+        if self.running.replace(true) {
             return;
         }
-        let pump = match &*self.role.borrow() {
-            Role::Leader { pump, .. } => Some(pump.clone()),
-            Role::Starting | Role::Follower { .. } | Role::Failed(_) | Role::Closed => None,
-        };
-        match pump {
-            Some(pump) => pump.send(Event::Command(command)),
-            None => self.pass_on(command),
+        while let Some(event) = self.next() {
+            let effects = self.member.borrow_mut().handle(clock::system(), event);
+            for effect in effects {
+                self.perform(effect);
+            }
         }
+        self.running.set(false);
+    }
+
+    /// A function of its own, so that the inbox is not borrowed while the event is handled.
+    fn next(&self) -> Option<Event> {
+        self.inbox.borrow_mut().pop_front()
     }
 
     /// Tells the agent, if it runs here.
-    pub(super) fn tell(&self, event: Event) {
-        let pump = self.pump();
-        if let Some(pump) = pump {
+    pub(super) fn tell(&self, event: agent::Event) {
+        if let Some((pump, _)) = self.agent() {
             pump.send(event);
         }
     }
 
     /// What this tab is to the session.
-    pub(super) fn ownership(&self) -> Ownership {
-        match &*self.role.borrow() {
-            Role::Leader { .. } => Ownership::Driving,
-            Role::Follower { .. } => Ownership::Following,
-            Role::Failed(reason) => Ownership::Unreadable { reason: reason.clone() },
-            Role::Starting | Role::Closed => Ownership::Starting,
-        }
+    pub(super) fn role(&self) -> Role {
+        self.member.borrow().role()
     }
 
     /// Whether the agent runs here.
-    pub(super) fn drives(&self) -> bool {
-        matches!(*self.role.borrow(), Role::Leader { .. })
-    }
-
-    /// Whether nothing is lost by closing: no work is going on here.
-    pub(super) fn is_idle(&self) -> bool {
-        let quiet = match &*self.role.borrow() {
-            Role::Leader { effects, .. } => effects.is_idle(),
-            Role::Starting => false,
-            Role::Follower { .. } | Role::Failed(_) | Role::Closed => true,
-        };
-        let works =
-            self.summary.borrow().as_ref().is_some_and(|line| line.busy || line.asks || line.running > 0);
-        quiet && !(self.drives() && works)
-    }
-
-    /// The session's line in the list changed.
-    pub(super) fn index(&self, summary: SessionSummary) {
-        self.summary.replace(Some(summary));
-    }
-
-    /// Shows the whole of what there is to see here.
-    pub(super) fn show_whole(&self) {
-        let pump = self.pump();
-        if let Some(pump) = pump {
-            self.tab.show(self.session, pump.with(agent::Agent::snapshot));
-        } else if matches!(*self.role.borrow(), Role::Follower { .. }) {
-            self.say(&TabMessage::Hello { from: self.tab.id });
-        }
-    }
-
-    /// Shows what changed, here and in tabs that follow.
-    pub(super) fn show(&self, patches: Vec<Patch>) {
-        if self.followed.get() {
-            let message = TabMessage::Show { patches };
-            self.say(&message);
-            let TabMessage::Show { patches } = message else { return };
-            self.tab.show(self.session, patches);
-        } else {
-            self.tab.show(self.session, patches);
-        }
-    }
-
-    /// Another tab has the session: the agent here stops.
-    pub(super) fn fenced(&self) {
-        let Role::Leader { pump, effects, .. } = self.change(Role::Starting) else {
-            self.follow();
-            return;
-        };
-        effects.clear();
-        pump.send(Event::Fenced);
-        effects.shut_down();
-        self.follow();
+    pub(super) fn leads(&self) -> bool {
+        self.role() == Role::Leader
     }
 
     /// What the agent has written of the log that may not be kept; nothing if it runs in another tab.
     pub(super) fn unsaved(&self) -> Vec<Entry> {
-        self.pump().map(|pump| pump.with(agent::Agent::unsaved)).unwrap_or_default()
+        self.agent().map(|(pump, _)| pump.with(Agent::unsaved)).unwrap_or_default()
     }
 
     /// What the person has said and no log holds for certain.
-    pub(super) fn unkept(&self) -> Vec<LeftWords> {
-        let unsaved = unanswered(self.unsaved());
-        let unheard = self.unheard.borrow();
-        let unheard = unheard.iter().filter_map(|(_, command)| {
-            let Command::Say { text, steer } = command else { return None };
-            Some(LeftWords { n: 0, text: text.clone(), steer: *steer })
-        });
-        unsaved.into_iter().chain(unheard).collect()
+    pub(super) fn left_words(&self) -> Vec<LeftWords> {
+        self.member.borrow().left_words(self.unsaved())
     }
 
-    fn pump(&self) -> Option<Pump> {
-        match &*self.role.borrow() {
-            Role::Leader { pump, .. } => Some(pump.clone()),
-            Role::Starting | Role::Follower { .. } | Role::Failed(_) | Role::Closed => None,
-        }
+    fn agent(&self) -> Option<(Pump, EffectRunner)> {
+        self.agent.borrow().clone()
     }
 
-    /// Asks for the lock, and goes on by the answer.
-    fn ask(&self, mode: LockMode) {
-        let Some(handle) = self.me.upgrade() else { return };
-        let abort = if mode == LockMode::Wait { AbortOnDrop::new() } else { None };
-        let signal = abort.as_ref().map(AbortOnDrop::signal);
-        if mode == LockMode::Wait {
-            self.change(Role::Follower { whole: false, _abort: abort });
-            self.say(&TabMessage::Hello { from: self.tab.id });
-        }
-        let change = self.changes.get();
-        spawn_local(async move {
-            let me = handle.me.clone();
-            let stolen = move || {
-                if let Some(handle) = me.upgrade() {
-                    handle.stolen();
-                }
-            };
-            let guard = lock::acquire(handle.session, mode, signal, stolen).await;
-            if handle.changes.get() != change {
-                return;
+    fn perform(&self, effect: Effect) {
+        match effect {
+            Effect::Lock { request, mode } => self.lock(request, mode),
+            Effect::Release { request } => {
+                let lock = self.locks.borrow_mut().remove(&request);
+                drop(lock);
             }
-            match guard {
-                Some(guard) => handle.drive(guard).await,
-                // Waiting ends without the lock only where the page itself ends.
-                None if mode == LockMode::Wait => {}
-                None => handle.follow(),
-            }
-        });
-    }
-
-    fn follow(&self) {
-        if !matches!(*self.role.borrow(), Role::Closed) {
-            self.ask(LockMode::Wait);
-        }
-    }
-
-    fn stolen(&self) {
-        let has = matches!(*self.role.borrow(), Role::Leader { .. } | Role::Starting);
-        if has {
-            self.fenced();
-        }
-    }
-
-    /// Claims and reads the log, and starts the agent.
-    async fn drive(self: &Rc<Self>, guard: LockGuard) {
-        self.change(Role::Starting);
-        let change = self.changes.get();
-        let token = Uuid::new_v4().to_string();
-        let log = self.tab.store.claim(self.session, &token).await;
-        if self.changes.get() != change {
-            return;
-        }
-        let log = match log {
-            Ok(log) => log,
-            Err(StoreError::Unavailable(_)) => Vec::new(),
-            Err(error) => {
-                self.change(Role::Failed(error.to_string()));
-                let said = self.unheard.take().into_iter().filter_map(|(_, command)| {
-                    if let Command::Say { text, .. } = command { Some(text) } else { None }
+            Effect::Claim { token, term } => self.claim(token, term),
+            Effect::Append { token, term, entries, heard } => self.write(token, term, entries, heard),
+            Effect::ReadLeft => self.send(Event::Left(local_storage::read_said(self.session))),
+            Effect::ForgetLeft { from, number } => {
+                local_storage::forget_said(self.session, |words| {
+                    (words.from, words.number) == (from, number)
                 });
-                self.tab.give_back(self.session, &said.collect::<Vec<_>>());
-                return;
             }
-        };
-        let floor = log.last().map(|entry| entry.at).unwrap_or_default();
-        let mut left = local_storage::take_said(self.session);
-        left.retain(|words| !log.iter().any(|entry| holds(entry, words)));
-        let stage: Rc<dyn Stage> = self.clone();
-        let effects = EffectRunner::new(self.session, Rc::downgrade(&stage), &self.tab, token, floor);
-        let pump = Pump::new(effects.clone());
-        self.change(Role::Leader { pump: pump.clone(), effects, _guard: guard });
-        let (nonce, _) = Uuid::new_v4().as_u64_pair();
-        let settings = local_storage::settings();
-        pump.send(Event::Opened(Boot {
-            session: self.session,
-            log,
-            nonce,
-            settings,
-            visible: !js::hidden(),
-        }));
-        self.say(&TabMessage::Claimed);
-        for LeftWords { text, steer, .. } in left {
-            pump.send(Event::Command(Command::Say { text, steer }));
-        }
-        for (_, command) in self.unheard.take() {
-            pump.send(Event::Command(command));
+            Effect::Start { log } => self.start(log),
+            Effect::Stop => {
+                let agent = self.agent.take();
+                if let Some((pump, effects)) = agent {
+                    effects.clear();
+                    pump.send(agent::Event::Fenced);
+                    effects.shut_down();
+                }
+            }
+            Effect::Run { from, number, command } => self.run(from, number, command),
+            Effect::Tell(event) => {
+                if let Some((pump, effects)) = self.agent() {
+                    effects.written(event, &pump);
+                }
+            }
+            Effect::Post(message) => self.post(&message),
+            Effect::Snapshot { to, term } => {
+                if let Some((pump, _)) = self.agent() {
+                    let patches = pump.with(Agent::snapshot);
+                    self.post(&TabMessage::Snapshot { to, term, patches });
+                }
+            }
+            Effect::Show(patches) => self.tab.show(self.session, patches),
+            Effect::Redraw => {
+                if let Some((pump, _)) = self.agent() {
+                    self.tab.show(self.session, pump.with(Agent::snapshot));
+                }
+            }
+            Effect::Role(_) => self.tab.handles_changed(),
+            Effect::Alarm(at) => self.set_alarm(at),
+            Effect::Complain(words) => self.tab.complain(&words),
+            Effect::GiveBack(words) => self.tab.give_back(self.session, &words),
+            Effect::Delete => self.delete(),
+            Effect::Gone => self.tab.gone(self.session),
+            Effect::Titled(title) => self.tab.titled(self.session, title),
+            Effect::Closed => self.tab.closed(self),
         }
     }
 
-    /// Hands a command to the tab that drives, or keeps it until there is one.
-    fn pass_on(&self, command: Command) {
-        let number = self.commands.get() + 1;
-        self.commands.set(number);
-        let starting = matches!(*self.role.borrow(), Role::Starting);
-        if starting || matches!(command, Command::Say { .. }) {
-            let mut unheard = self.unheard.borrow_mut();
-            if unheard.len() == UNHEARD {
-                self.tab.complain("nobody hears this session just now; your last words were not taken");
-                return;
-            }
-            unheard.push_back((number, command.clone()));
-        }
-        self.say(&TabMessage::Command { from: self.tab.id, number, command });
-    }
-
-    fn hear(&self, message: TabMessage) {
-        match message {
-            TabMessage::Hello { from } => {
-                let pump = self.pump();
-                if let Some(pump) = pump {
-                    self.followed.set(true);
-                    self.say(&TabMessage::Snapshot { to: from, patches: pump.with(agent::Agent::snapshot) });
-                }
-            }
-            TabMessage::Snapshot { to, patches } => {
-                let fits = match &mut *self.role.borrow_mut() {
-                    Role::Follower { whole, .. } if to == self.tab.id => {
-                        *whole = true;
-                        true
-                    }
-                    Role::Follower { .. }
-                    | Role::Starting
-                    | Role::Leader { .. }
-                    | Role::Failed(_)
-                    | Role::Closed => false,
-                };
-                if fits {
-                    self.tab.show(self.session, patches);
-                }
-            }
-            TabMessage::Show { patches } => {
-                if matches!(*self.role.borrow(), Role::Follower { whole: true, .. }) {
-                    self.tab.show(self.session, patches);
-                }
-            }
-            TabMessage::Claimed => self.taken(),
-            TabMessage::Command { from, number, command } => {
-                let pump = self.pump();
-                if let Some(pump) = pump {
-                    self.say(&TabMessage::Ack { to: from, number });
-                    pump.send(Event::Command(command));
-                }
-            }
-            TabMessage::Ack { to, number } => {
-                if to == self.tab.id {
-                    self.unheard.borrow_mut().retain(|(unheard, _)| *unheard != number);
-                }
-            }
-        }
-    }
-
-    /// A tab says that it drives.
-    fn taken(&self) {
-        if self.drives() {
-            self.fenced();
-            return;
-        }
-        if let Role::Follower { whole, .. } = &mut *self.role.borrow_mut() {
-            *whole = false;
-        } else {
-            return;
-        }
-        self.say(&TabMessage::Hello { from: self.tab.id });
-        for (number, command) in self.unheard.borrow().iter() {
-            self.say(&TabMessage::Command { from: self.tab.id, number: *number, command: command.clone() });
-        }
-    }
-
-    fn change(&self, role: Role) -> Role {
-        self.changes.set(self.changes.get() + 1);
-        let before = self.role.replace(role);
-        self.tab.handles_changed();
-        before
-    }
-
-    fn say(&self, message: &TabMessage) {
+    fn post(&self, message: &TabMessage) {
         if let Some(channel) = self.channel.get() {
             channel.say(message);
         }
     }
+
+    fn lock(&self, request: u64, mode: LockMode) {
+        let Some(handle) = self.me.upgrade() else { return };
+        let wait = if mode == LockMode::Wait { AbortOnDrop::new() } else { None };
+        let signal = wait.as_ref().map(AbortOnDrop::signal);
+        self.locks.borrow_mut().insert(request, Lock::Asked { _wait: wait });
+        spawn_local(async move {
+            let me = handle.me.clone();
+            let stolen = move || {
+                if let Some(handle) = me.upgrade() {
+                    handle.send(Event::Stolen { request });
+                }
+            };
+            if let Some(guard) = lock::acquire(handle.session, mode, signal, stolen).await {
+                let asked = handle.locks.borrow_mut().insert(request, Lock::Held { _guard: guard });
+                drop(asked);
+                handle.send(Event::Granted { request });
+            } else {
+                handle.send(Event::Refused { request });
+            }
+        });
+    }
+
+    fn claim(&self, token: Uuid, term: u64) {
+        let Some(handle) = self.me.upgrade() else { return };
+        spawn_local(async move {
+            let claim = handle.tab.store.claim(handle.session, token, term).await;
+            let outcome = claim.map_err(Into::into);
+            handle.send(Event::Read { token, outcome });
+        });
+    }
+
+    fn write(&self, token: Uuid, term: u64, entries: Vec<Entry>, heard: Heard) {
+        let Some(handle) = self.me.upgrade() else { return };
+        spawn_local(async move {
+            let written = handle.tab.store.append(handle.session, token, term, &entries, &heard).await;
+            let outcome = written.map_err(Into::into);
+            handle.send(Event::Appended { token, outcome });
+        });
+    }
+
+    fn start(&self, log: Vec<Entry>) {
+        let Some(handle) = self.me.upgrade() else { return };
+        let floor = log.last().map(|entry| entry.at).unwrap_or_default();
+        let stage: Rc<dyn Stage> = handle;
+        let effects = EffectRunner::new(self.session, Rc::downgrade(&stage), &self.tab, floor);
+        let pump = Pump::new(effects.clone());
+        self.agent.replace(Some((pump.clone(), effects)));
+        let (nonce, _) = Uuid::new_v4().as_u64_pair();
+        let settings = local_storage::settings();
+        let visible = !js::hidden();
+        pump.send(agent::Event::Opened(Boot { session: self.session, log, nonce, settings, visible }));
+    }
+
+    fn run(&self, from: Uuid, number: u64, command: Command) {
+        let Some((pump, _)) = self.agent() else { return };
+        pump.send(agent::Event::Command(command));
+        let through = pump.with(|agent| agent.unsaved().last().map_or(0, |entry| entry.n));
+        self.send(Event::Ran { from, number, through });
+    }
+
+    fn set_alarm(&self, at: Option<Timestamp>) {
+        let alarm = at.map(|at| {
+            let wait = u32::try_from(at.since(clock::system())).unwrap_or(u32::MAX);
+            let me = self.me.clone();
+            Timeout::new(wait, move || {
+                if let Some(handle) = me.upgrade() {
+                    handle.send(Event::Tick);
+                }
+            })
+        });
+        self.alarm.replace(alarm);
+    }
+
+    fn delete(&self) {
+        let Some(handle) = self.me.upgrade() else { return };
+        spawn_local(async move {
+            let deleted = handle.tab.delete_kept(handle.session).await;
+            handle.send(Event::Deleted(deleted));
+        });
+    }
 }
 
 impl Stage for SessionHandle {
-    fn show(&self, patches: Vec<Patch>) {
-        self.show(patches);
+    fn append(&self, entries: Vec<Entry>) {
+        self.send(Event::Append(entries));
     }
 
-    fn fenced(&self) {
-        self.fenced();
+    fn show(&self, patches: Vec<Patch>) {
+        self.send(Event::Show(patches));
+    }
+
+    fn index(&self, summary: SessionSummary) {
+        self.send(Event::Works(summary.works()));
+        self.tab.index(summary);
     }
 }

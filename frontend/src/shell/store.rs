@@ -9,11 +9,13 @@ use std::cell::Cell;
 
 use agent::effect::SessionSummary;
 use agent::record::Entry;
+use agent::tabs::{AppendError, Claim, ClaimError, Heard};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_wasm_bindgen::Serializer;
 use shared::SessionId;
 use shared::json;
+use uuid::Uuid;
 use wasm_bindgen::prelude::*;
 use web_sys::{
     IdbCursor, IdbCursorDirection, IdbDatabase, IdbObjectStore, IdbObjectStoreParameters, IdbTransaction,
@@ -82,6 +84,23 @@ impl From<JsValue> for StoreError {
     }
 }
 
+impl From<StoreError> for ClaimError {
+    fn from(error: StoreError) -> Self {
+        let reason = error.to_string();
+        if matches!(error, StoreError::Unavailable(_)) {
+            Self::Unavailable(reason)
+        } else {
+            Self::Unreadable(reason)
+        }
+    }
+}
+
+impl From<StoreError> for AppendError {
+    fn from(error: StoreError) -> Self {
+        if error == StoreError::Fenced { Self::Fenced } else { Self::Failed(error.to_string()) }
+    }
+}
+
 /// An entry of a log.
 #[derive(Debug, Serialize, Deserialize)]
 struct EntryRow {
@@ -96,6 +115,12 @@ struct EntryRow {
 struct ClaimRow {
     session: SessionId,
     token: String,
+    /// The claim's number.
+    #[serde(default)]
+    term: u64,
+    /// Whose commands are in the log.
+    #[serde(default)]
+    heard: Heard,
 }
 
 /// Words that were not sent yet.
@@ -130,29 +155,43 @@ impl Store {
     }
 
     /// Takes a log over, and reads it. A log that is not there yet is claimed by its first entry.
-    pub(super) async fn claim(&self, session: SessionId, token: &str) -> Result<Vec<Entry>, StoreError> {
+    pub(super) async fn claim(
+        &self,
+        session: SessionId,
+        token: Uuid,
+        term: u64,
+    ) -> Result<Claim, StoreError> {
         let transaction = self.write(&[ENTRIES, CLAIMS])?;
         let rows = settled(&transaction.object_store(ENTRIES)?.get_all_with_key(&range(session)?)?).await?;
         let rows: Vec<EntryRow> = read(rows)?;
+        let claims = transaction.object_store(CLAIMS)?;
+        let (before, heard) = match claim_of(&claims, session).await? {
+            Some(claim) => (claim.term, claim.heard),
+            None => (0, Heard::default()),
+        };
+        let claim =
+            ClaimRow { session, token: token.to_string(), term: term.max(before.saturating_add(1)), heard };
         if !rows.is_empty() {
-            let claim = ClaimRow { session, token: token.to_owned() };
-            transaction.object_store(CLAIMS)?.put(&value(&claim)?)?;
+            claims.put(&value(&claim)?)?;
         }
         committed(&transaction).await?;
-        rows.iter().map(parse).collect()
+        let log = rows.iter().map(parse).collect::<Result<_, _>>()?;
+        Ok(Claim { term: claim.term, log, heard: claim.heard })
     }
 
     /// Writes entries that follow those that are there; the first of them may be there already, if they are the same. They are
-    /// durable when this has come back well; otherwise none of the new ones is there.
+    /// durable when this has come back well, and with them whose commands they are; otherwise none of the new ones is there.
     pub(super) async fn append(
         &self,
         session: SessionId,
-        token: &str,
+        token: Uuid,
+        term: u64,
         entries: &[Entry],
+        heard: &Heard,
     ) -> Result<(), StoreError> {
         // What is acknowledged to the runner must outlive a power cut: it forgets it.
         let transaction = self.database()?.begin_strict(&[ENTRIES, CLAIMS])?;
-        let written = write_entries(&transaction, session, token, entries).await;
+        let written = write_entries(&transaction, session, token, term, entries, heard).await;
         if written.is_err() {
             let _ = transaction.abort();
         }
@@ -246,19 +285,25 @@ impl Store {
 async fn write_entries(
     transaction: &IdbTransaction,
     session: SessionId,
-    token: &str,
+    token: Uuid,
+    term: u64,
     entries: &[Entry],
+    heard: &Heard,
 ) -> Result<(), StoreError> {
     let Some(first) = entries.first().map(|entry| entry.n) else { return Ok(()) };
     let claims = transaction.object_store(CLAIMS)?;
     let store = transaction.object_store(ENTRIES)?;
-    let claim = settled(&claims.get(&key(session))?).await?;
-    let claim: Option<ClaimRow> = if claim.is_undefined() { None } else { Some(read(claim)?) };
-    match claim {
+    let token = token.to_string();
+    match claim_of(&claims, session).await? {
         Some(claim) if claim.token != token => return Err(StoreError::Fenced),
-        Some(_) => {}
+        Some(mut claim) => {
+            if !heard.is_empty() {
+                claim.heard.merge(heard);
+                claims.put(&value(&claim)?)?;
+            }
+        }
         None => {
-            claims.add(&value(&ClaimRow { session, token: token.to_owned() })?)?;
+            claims.add(&value(&ClaimRow { session, token, term, heard: heard.clone() })?)?;
         }
     }
     let last = last_of(&store, session).await?;
@@ -278,6 +323,12 @@ async fn write_entries(
         }
     }
     Ok(())
+}
+
+/// Who may write a session's log.
+async fn claim_of(claims: &IdbObjectStore, session: SessionId) -> Result<Option<ClaimRow>, StoreError> {
+    let claim = settled(&claims.get(&key(session))?).await?;
+    if claim.is_undefined() { Ok(None) } else { read(claim).map(Some) }
 }
 
 /// The number of the last entry that is there; 0 for none.

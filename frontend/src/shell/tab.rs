@@ -1,7 +1,7 @@
 //! The tab: its list of sessions, the sessions that are open in it, and the one that is shown.
 //!
 //! Every command of the page comes in here. A command for the agent goes to the handle that is shown; all others are done here. A
-//! session that is left while it works stays open behind the scenes, and is closed once it has been idle for a while.
+//! session that is left while it works stays open behind the scenes until its member closes it.
 //!
 //! Which sessions other tabs drive is read from the locks, which are the truth; a channel of all tabs only says when to look.
 
@@ -9,13 +9,14 @@ mod locks;
 mod persistence;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
 use agent::Event;
 use agent::effect::SessionSummary;
 use agent::event::Command;
 use agent::settings::Rule;
+use agent::tabs::{self, Role};
 use agent::view::{Patch, Tone};
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
@@ -35,8 +36,6 @@ use super::{address, local_storage, notify};
 use crate::state::{CallView, Ownership, PageState};
 use crate::ui::PageCommand;
 
-/// How long a session that nobody looks at stays open after its work is done, in milliseconds.
-const IDLE_GRACE: u32 = 10_000;
 /// How long the start waits for the runner's word on the pairing, in milliseconds.
 const PAIRING_TIME: u32 = 5_000;
 
@@ -55,8 +54,6 @@ enum Broadcast {
 
 /// The tab.
 pub(crate) struct TabController {
-    /// This tab, towards others.
-    pub(super) id: Uuid,
     pub(super) store: Store,
     pub(super) pairing: Rc<Pairing>,
     me: Weak<Self>,
@@ -67,8 +64,6 @@ pub(crate) struct TabController {
     held: RefCell<BTreeMap<SessionId, String>>,
     handles: RefCell<BTreeMap<SessionId, Rc<SessionHandle>>>,
     shown: Cell<Option<SessionId>>,
-    /// Sessions that are not shown and wait to be closed.
-    closing: RefCell<BTreeSet<SessionId>>,
     /// Lines and the draft that are to be written; the newest counts.
     unwritten: RefCell<BTreeMap<SessionId, SessionSummary>>,
     draft: RefCell<Option<(SessionId, String)>>,
@@ -85,7 +80,6 @@ impl TabController {
         let tab = Rc::new_cyclic(|me: &Weak<Self>| {
             let (pairs, hears) = (me.clone(), me.clone());
             Self {
-                id: Uuid::new_v4(),
                 store,
                 pairing: Rc::new(Pairing::new(move || with(&pairs, Self::pairing_changed))),
                 me: me.clone(),
@@ -97,7 +91,6 @@ impl TabController {
                 held: RefCell::default(),
                 handles: RefCell::default(),
                 shown: Cell::new(None),
-                closing: RefCell::default(),
                 unwritten: RefCell::default(),
                 draft: RefCell::default(),
                 kept_draft: RefCell::default(),
@@ -132,12 +125,12 @@ impl TabController {
             }
             PageCommand::OpenSession(session) => self.switch(session),
             PageCommand::RenameSession(session, title) => {
-                self.start(|tab| async move { tab.rename(session, title).await });
+                self.rename(session, title);
             }
-            PageCommand::DeleteSession(session) => self.start(|tab| async move { tab.delete(session).await }),
+            PageCommand::DeleteSession(session) => self.delete(session),
             PageCommand::TakeOver => {
                 if let Some(handle) = self.handle() {
-                    handle.take_over();
+                    handle.send(tabs::Event::TakeOver);
                 }
             }
             PageCommand::SaveSettings(settings) => self.settle(local_storage::save_settings(&settings)),
@@ -196,10 +189,6 @@ impl TabController {
         if local_storage::begun() == Some(session) {
             local_storage::set_begun(None);
         }
-        let handle = self.handles.borrow().get(&session).cloned();
-        if let Some(handle) = handle {
-            handle.index(line.clone());
-        }
         self.broadcast.say(&Broadcast::Summary(line.clone()));
         self.summaries.borrow_mut().insert(session, line.clone());
         self.unwritten.borrow_mut().insert(session, line);
@@ -230,7 +219,7 @@ impl TabController {
     fn to_agent(&self, session: Option<SessionId>, command: Command) {
         let handle = session.and_then(|session| self.handles.borrow().get(&session).cloned());
         match handle {
-            Some(handle) => handle.run(command),
+            Some(handle) => handle.send(tabs::Event::Command(command)),
             // Of a session that was closed meanwhile.
             None if session.is_some() => {}
             None => self.complain("the page has not started yet"),
@@ -299,13 +288,15 @@ impl TabController {
         }
         let open = self.handles.borrow().get(&session).cloned();
         if let Some(handle) = open {
-            handle.show_whole();
+            handle.send(tabs::Event::Visit);
         } else if let Some(tab) = self.me.upgrade() {
-            let handle = SessionHandle::open(&tab, session);
-            self.handles.borrow_mut().insert(session, handle);
+            let handle = SessionHandle::new(&tab, session);
+            self.handles.borrow_mut().insert(session, handle.clone());
+            handle.send(tabs::Event::Open);
         }
-        if let Some(before) = before {
-            self.close_when_idle(before);
+        let left = before.and_then(|before| self.handles.borrow().get(&before).cloned());
+        if let Some(left) = left {
+            left.send(tabs::Event::Leave);
         }
         self.handles_changed();
         self.list();
@@ -326,43 +317,16 @@ impl TabController {
         });
     }
 
-    /// Closes a session that is not shown, once it has nothing to do.
-    fn close_when_idle(&self, session: SessionId) {
-        if !self.closing.borrow_mut().insert(session) {
-            return;
-        }
-        self.start(|tab| async move {
-            loop {
-                TimeoutFuture::new(IDLE_GRACE).await;
-                let idle = tab.handles.borrow().get(&session).is_none_or(|handle| handle.is_idle());
-                if idle || tab.shown.get() == Some(session) {
-                    break;
-                }
-            }
-            tab.closing.borrow_mut().remove(&session);
-            if tab.shown.get() != Some(session) {
-                tab.close(session);
-            }
-        });
-    }
-
-    /// Opens anew what was halted for nothing.
-    fn open_again(&self, session: SessionId) {
-        self.close(session);
-        if let Some(tab) = self.me.upgrade() {
-            let handle = SessionHandle::open(&tab, session);
-            self.handles.borrow_mut().insert(session, handle);
-        }
-        if self.shown.get() != Some(session) {
-            self.close_when_idle(session);
-        }
-    }
-
     fn close(&self, session: SessionId) {
         let handle = self.handles.borrow_mut().remove(&session);
         if let Some(handle) = handle {
-            handle.close();
+            handle.send(tabs::Event::Close);
         }
+    }
+
+    /// A handle is done with.
+    pub(super) fn closed(&self, handle: &SessionHandle) {
+        self.handles.borrow_mut().retain(|_, open| open.id != handle.id);
     }
 
     fn try_it(&self, outcome: Result<(), String>) {
@@ -404,11 +368,12 @@ impl TabController {
     /// Tells the page what this tab is to its session.
     fn tell_role(&self) {
         let Some(handle) = self.handle() else { return };
-        let ownership = match self.pairing.problem() {
-            Some(reason) if !matches!(handle.ownership(), Ownership::Following) => {
-                Ownership::Unpaired { reason }
-            }
-            Some(_) | None => handle.ownership(),
+        let ownership = match (handle.role(), self.pairing.problem()) {
+            (Role::Follower, _) => Ownership::Following,
+            (_, Some(reason)) => Ownership::Unpaired { reason },
+            (Role::Leader, None) => Ownership::Driving,
+            (Role::Unreadable { reason }, None) => Ownership::Unreadable { reason },
+            (Role::Starting | Role::Closed, None) => Ownership::Starting,
         };
         self.state.ownership.set(ownership);
         self.state.storage_problem.set(self.store.problem());
@@ -475,7 +440,7 @@ fn own_name<'a>(
     handles: &BTreeMap<SessionId, Rc<SessionHandle>>,
 ) -> Option<&'a String> {
     held.iter()
-        .find(|(session, _)| handles.get(session).is_some_and(|handle| handle.drives()))
+        .find(|(session, _)| handles.get(session).is_some_and(|handle| handle.leads()))
         .map(|(_, name)| name)
 }
 

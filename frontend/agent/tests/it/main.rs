@@ -15,6 +15,7 @@ mod refused;
 mod rig;
 mod sim;
 mod simulation;
+mod tabs;
 mod telling;
 mod turns;
 mod vendors;

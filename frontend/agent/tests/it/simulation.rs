@@ -18,6 +18,7 @@ use shared::protocol::TaskEvent;
 
 use crate::sim::model::{Cut, FORBIDDEN};
 use crate::sim::runner::Runner;
+use crate::sim::seeds;
 use crate::sim::told::{self, Told};
 use crate::sim::world::World;
 
@@ -29,76 +30,7 @@ const CALM_MS: u64 = 30 * 60_000;
 
 #[test]
 fn whatever_fails_each_end_is_told_once() {
-    let (from, to) = seeds();
-    try_all(from, to);
-}
-
-/// On as many threads as there are.
-#[cfg(not(target_arch = "wasm32"))]
-fn try_all(from: u64, to: u64) {
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let next = std::sync::atomic::AtomicU64::new(from);
-    let failed = std::sync::Mutex::new(None);
-    let work = || {
-        while failed.lock().is_ok_and(|failed| failed.is_none()) {
-            let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            if seed >= to {
-                return;
-            }
-            if let Err(panic) = std::panic::catch_unwind(|| live(seed)) {
-                *failed.lock().unwrap() = Some((seed, words_of(panic.as_ref()).to_owned()));
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(work);
-        }
-    });
-    if let Some((seed, words)) = failed.into_inner().unwrap() {
-        panic!(
-            "seed {seed}: {words}\nagain: MEANWHILE_SEEDS={seed}..{} cargo test -p agent whatever_fails",
-            seed + 1
-        );
-    }
-}
-
-#[cfg(target_arch = "wasm32")]
-fn try_all(from: u64, to: u64) {
-    let current = name_the_seed();
-    for seed in from..to {
-        current.store(seed, std::sync::atomic::Ordering::Relaxed);
-        live(seed);
-    }
-}
-
-fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<String>()
-        .map_or_else(|| panic.downcast_ref::<&str>().copied().unwrap_or("?"), String::as_str)
-}
-
-/// Where a panic aborts, nothing can be caught: a hook names the seed that is being tried.
-#[cfg(target_arch = "wasm32")]
-fn name_the_seed() -> std::sync::Arc<std::sync::atomic::AtomicU64> {
-    let current = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
-    let (before, shown) = (std::panic::take_hook(), current.clone());
-    std::panic::set_hook(Box::new(move |info| {
-        let seed = shown.load(std::sync::atomic::Ordering::Relaxed);
-        wasm_bindgen_test::console_log!("simulation: the last seed tried is {seed}");
-        before(info);
-    }));
-    current
-}
-
-fn seeds() -> (u64, u64) {
-    let wish = std::env::var("MEANWHILE_SEEDS").unwrap_or_default();
-    let number = |text: &str| text.parse::<u64>().expect("MEANWHILE_SEEDS is a number or from..to");
-    match wish.split_once("..") {
-        Some((from, to)) => (number(from), number(to)),
-        None if wish.is_empty() => (0, SEEDS),
-        None => (0, number(&wish)),
-    }
+    seeds::try_all("whatever_fails", SEEDS, live);
 }
 
 /// A session's life with faults, then calm, then what must be true.
@@ -343,7 +275,7 @@ fn named(what: &str, seed: u64, test: impl FnOnce() -> u32 + std::panic::UnwindS
         return test();
     }
     std::panic::catch_unwind(test)
-        .unwrap_or_else(|panic| panic!("{what}, seed {seed}: {}", words_of(panic.as_ref())))
+        .unwrap_or_else(|panic| panic!("{what}, seed {seed}: {}", seeds::words_of(panic.as_ref())))
 }
 
 #[test]

@@ -36,7 +36,7 @@ impl TabController {
 
     fn others_hold_any(&self) -> bool {
         let handles = self.handles.borrow();
-        let drives = |session| handles.get(session).is_some_and(|handle| handle.drives());
+        let drives = |session| handles.get(session).is_some_and(|handle| handle.leads());
         self.held.borrow().keys().any(|session| !drives(session))
     }
 
@@ -45,7 +45,7 @@ impl TabController {
         let held = self.held.borrow();
         let handles = self.handles.borrow();
         let own = own_name(&held, &handles);
-        let here = |session| handles.get(session).is_some_and(|handle| handle.drives());
+        let here = |session| handles.get(session).is_some_and(|handle| handle.leads());
         let lines = self.summaries.borrow();
         let list = lines.values().map(|line| {
             let runs = held.contains_key(&line.session) || here(&line.session);
@@ -63,7 +63,7 @@ impl TabController {
                 .filter(|(session, name)| Some(*name) != own && !here(session))
                 .map(|(session, _)| *session)
                 .collect(),
-            here: handles.values().filter(|handle| handle.drives()).count(),
+            here: handles.values().filter(|handle| handle.leads()).count(),
             deleted: local_storage::deleted(),
         });
     }

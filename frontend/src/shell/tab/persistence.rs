@@ -2,77 +2,62 @@
 
 use agent::effect::SessionSummary;
 use agent::event::Command;
-use agent::record::{Entry, Record};
+use agent::record::Entry;
+use agent::tabs;
 use agent::view::Tone;
 use leptos::prelude::*;
 use shared::json;
 use shared::{SessionId, TaskId};
-use uuid::Uuid;
 
 use super::{Broadcast, TabController, new_session};
-use crate::shell::lock::{self, LockMode};
-use crate::shell::session::{self, TabMessage};
-use crate::shell::store::StoreError;
-use crate::shell::{clock, files, local_storage};
+use crate::shell::session::SessionHandle;
+use crate::shell::{files, local_storage};
 use crate::terminal;
 use crate::ui::{composer, dom};
 
 impl TabController {
-    /// Gives a session a title: through its agent, if one runs somewhere, otherwise in its log.
-    pub(super) async fn rename(&self, session: SessionId, title: String) {
-        let command = Command::Rename { title: title.clone() };
+    /// Gives a session a title: through its agent, if it is open here, otherwise through whoever may.
+    pub(super) fn rename(&self, session: SessionId, title: String) {
         let open = self.handles.borrow().get(&session).cloned();
-        if let Some(handle) = open {
-            handle.run(command);
-            return;
-        }
-        let Some(_guard) = lock::acquire(session, LockMode::IfFree, None, || ()).await else {
-            session::channel(session, |_| ()).say(&TabMessage::Command { from: self.id, number: 0, command });
-            return;
-        };
-        match self.retitle(session, title).await {
-            Ok(Some(line)) => self.index(line),
-            Ok(None) => self.complain("this session is not in the list any more"),
-            Err(error) => self.complain(&error.to_string()),
+        match open {
+            Some(handle) => handle.send(tabs::Event::Command(Command::Rename { title })),
+            None => self.run_errand(session, tabs::Event::Retitle { title }),
         }
     }
 
-    async fn retitle(&self, session: SessionId, title: String) -> Result<Option<SessionSummary>, StoreError> {
-        let token = Uuid::new_v4().to_string();
-        let log = self.store.claim(session, &token).await?;
+    /// A session that is not open here has a new title in its log.
+    pub(in crate::shell) fn titled(&self, session: SessionId, title: String) {
         let line = self.summaries.borrow().get(&session).cloned();
-        let (Some(last), Some(line)) = (log.last(), line) else { return Ok(None) };
-        let entry =
-            Entry { n: last.n + 1, at: last.at.max(clock::system()), record: Record::Titled { title } };
-        let mut folded = agent::session::Session::default();
-        for entry in log.iter().chain([&entry]) {
-            folded.apply(entry);
+        match line {
+            Some(line) => self.index(SessionSummary { title, ..line }),
+            None => self.complain("this session is not in the list any more"),
         }
-        self.store.append(session, &token, &[entry]).await?;
-        Ok(Some(SessionSummary { title: folded.title().to_owned(), ..line }))
     }
 
-    /// Forgets a session, unless another tab drives it. Its lock is held until nothing of it is left, so that no tab that
-    /// follows can bring any of it back.
-    pub(super) async fn delete(&self, session: SessionId) {
-        let handle = self.handles.borrow().get(&session).cloned();
-        let drives = handle.as_ref().is_some_and(|handle| handle.drives());
-        let guard = if drives { None } else { lock::acquire(session, LockMode::IfFree, None, || ()).await };
-        if !drives && guard.is_none() {
-            self.complain("this session is open in another tab: close it there first");
-            return;
+    /// Forgets a session, unless another tab leads it.
+    pub(super) fn delete(&self, session: SessionId) {
+        let open = self.handles.borrow().get(&session).cloned();
+        match open {
+            Some(handle) => handle.send(tabs::Event::Delete),
+            None => self.run_errand(session, tabs::Event::Delete),
         }
-        if let Some(handle) = handle {
-            handle.halt();
+    }
+
+    /// Does something with a session that is not open here.
+    fn run_errand(&self, session: SessionId, errand: tabs::Event) {
+        if let Some(tab) = self.me.upgrade() {
+            SessionHandle::new(&tab, session).send(errand);
         }
+    }
+
+    /// Removes what is kept of a session.
+    pub(in crate::shell) async fn delete_kept(&self, session: SessionId) -> Result<(), String> {
         self.unwritten.borrow_mut().remove(&session);
-        if let Err(error) = self.store.delete(session).await {
-            self.complain(&error.to_string());
-            // Its agent was stopped and does nothing any more: it begins again from its log.
-            drop(guard);
-            self.open_again(session);
-            return;
-        }
+        self.store.delete(session).await.map_err(|error| error.to_string())
+    }
+
+    /// Nothing is left of a session.
+    pub(in crate::shell) fn gone(&self, session: SessionId) {
         local_storage::add_deleted(session);
         self.broadcast.say(&Broadcast::Gone { session });
         self.forget(session);
@@ -152,7 +137,7 @@ impl TabController {
     /// The page may go before what is under way is written: what the person wrote is kept where that takes no time.
     pub(super) fn leave(&self) {
         for handle in self.handles.borrow().values() {
-            local_storage::leave_said(handle.session, &handle.unkept());
+            local_storage::leave_said(handle.session, handle.left_words());
         }
         if let Some(session) = self.shown.get() {
             let draft = self.written();
@@ -169,8 +154,10 @@ impl TabController {
 
     /// The page did not go: what it has under way it goes on with.
     pub(super) fn come_back(&self) {
-        for session in self.handles.borrow().keys() {
-            let _ = (local_storage::take_said(*session), local_storage::take_draft(*session));
+        for (session, handle) in &*self.handles.borrow() {
+            let own = |words: &tabs::LeftWords| words.number == 0 || words.from == handle.id;
+            local_storage::forget_said(*session, own);
+            let _ = local_storage::take_draft(*session);
         }
     }
 

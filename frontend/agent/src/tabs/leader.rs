@@ -1,0 +1,185 @@
+//! What a leader owes: commands that its agent has taken and the log does not have yet, and the entries that are being written.
+
+use std::collections::VecDeque;
+
+use uuid::Uuid;
+
+use super::message::LeftWords;
+use super::outbox::Heard;
+use crate::record::{Entry, Record};
+
+/// A command that was handed to the agent.
+#[derive(Debug)]
+struct Running {
+    from: Uuid,
+    number: u64,
+    /// Whether it says something.
+    says: bool,
+    /// What it wanted written ends here; not known while the agent takes it.
+    through: Option<u64>,
+}
+
+/// What a leader must do about a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Duty {
+    /// It is new.
+    Run,
+    /// It is under way.
+    Wait,
+    /// It was done before.
+    Acknowledge,
+}
+
+/// A tab that leads.
+#[derive(Debug)]
+pub(super) struct Leader {
+    pub(super) token: Uuid,
+    pub(super) term: u64,
+    /// Whether anything is kept in this browser.
+    keeps: bool,
+    /// Whether another tab ever said hello.
+    pub(super) followed: bool,
+    /// Whether the agent is at work.
+    pub(super) works: bool,
+    /// Whose commands the agent has taken, or the log had before.
+    pub(super) heard: Heard,
+    running: VecDeque<Running>,
+    /// Words that pages left behind and the log does not have yet.
+    left: Vec<(Uuid, u64)>,
+    /// What the agent wants written.
+    unwritten: Option<Vec<Entry>>,
+    /// The last of the entries that are being written.
+    writing: Option<u64>,
+}
+
+impl Leader {
+    pub(super) const fn new(token: Uuid, term: u64, keeps: bool, heard: Heard) -> Self {
+        Self {
+            token,
+            term,
+            keeps,
+            followed: false,
+            works: false,
+            heard,
+            running: VecDeque::new(),
+            left: Vec::new(),
+            unwritten: None,
+            writing: None,
+        }
+    }
+
+    /// Whether nothing is lost if it stops.
+    pub(super) fn is_idle(&self) -> bool {
+        !self.works && self.running.is_empty() && self.unwritten.is_none() && self.writing.is_none()
+    }
+
+    /// A command has come. One without a number comes once.
+    pub(super) fn hear(&mut self, from: Uuid, number: u64, says: bool) -> Duty {
+        if number > 0 && number <= self.heard.of(from) {
+            let runs = self.running.iter().any(|one| (one.from, one.number) == (from, number));
+            return if runs { Duty::Wait } else { Duty::Acknowledge };
+        }
+        if number > 0 {
+            self.heard.note(from, number);
+        }
+        self.running.push_back(Running { from, number, says, through: None });
+        Duty::Run
+    }
+
+    /// The agent has taken it. Whether it is done: nothing of it has to be written, or can be.
+    pub(super) fn ran(&mut self, from: Uuid, number: u64, through: u64) -> bool {
+        let taken = |one: &Running| (one.from, one.number) == (from, number) && one.through.is_none();
+        let Some(at) = self.running.iter().position(taken) else { return false };
+        let done = through == 0 || !self.keeps;
+        if done {
+            self.running.remove(at);
+        } else if let Some(one) = self.running.get_mut(at) {
+            one.through = Some(through);
+        }
+        done
+    }
+
+    /// It is no longer waited for.
+    pub(super) fn forget(&mut self, from: Uuid, number: u64) {
+        self.running.retain(|one| (one.from, one.number) != (from, number) || one.through.is_none());
+    }
+
+    /// These words were left behind, and lie there until the log has them.
+    pub(super) fn owes(&mut self, words: &LeftWords) {
+        if words.number > 0 {
+            self.left.push((words.from, words.number));
+        }
+    }
+
+    /// Whether they were left behind, and lie there no longer.
+    pub(super) fn pays(&mut self, from: Uuid, number: u64) -> bool {
+        let before = self.left.len();
+        self.left.retain(|one| *one != (from, number));
+        self.left.len() < before
+    }
+
+    pub(super) fn write(&mut self, entries: Vec<Entry>) {
+        self.unwritten = Some(entries);
+    }
+
+    /// What can be written now, with the commands that are in it: of each it must be known where it ends.
+    pub(super) fn next(&mut self) -> Option<(Vec<Entry>, Heard)> {
+        if self.running.iter().any(|one| one.through.is_none()) {
+            return None;
+        }
+        let entries = self.unwritten.take()?;
+        let last = entries.last()?.n;
+        let mut heard = Heard::default();
+        for one in self.running.iter().filter(|one| one.number > 0 && one.through <= Some(last)) {
+            heard.note(one.from, one.number);
+        }
+        self.writing = Some(last);
+        Some((entries, heard))
+    }
+
+    /// The writing is over. Gives the last entry that was to be written.
+    pub(super) fn written(&mut self) -> Option<u64> {
+        self.writing.take()
+    }
+
+    /// All entries up to this one are durable. Gives the commands that are done with it.
+    pub(super) fn saved(&mut self, through: u64) -> Vec<(Uuid, u64)> {
+        let saved = |one: &Running| one.through.is_some_and(|last| last <= through);
+        let done = self.running.iter().filter(|one| saved(one)).map(|one| (one.from, one.number)).collect();
+        self.running.retain(|one| !saved(one));
+        done
+    }
+
+    /// Whether a command is with the agent.
+    pub(super) fn runs(&self, from: Uuid, number: u64) -> bool {
+        self.running.iter().any(|one| (one.from, one.number) == (from, number))
+    }
+
+    /// Whose words an entry holds that is not saved.
+    fn author(&self, n: u64) -> (Uuid, u64) {
+        let wrote = |one: &&Running| one.says && one.through.is_some_and(|last| last >= n);
+        self.running.iter().find(wrote).map_or((Uuid::nil(), 0), |one| (one.from, one.number))
+    }
+
+    /// The words in entries that are not saved and to which no answer has come.
+    pub(super) fn unanswered(&self, unsaved: Vec<Entry>) -> Vec<LeftWords> {
+        let (mut waiting, mut asked) = (Vec::<(u64, LeftWords)>::new(), Vec::new());
+        for entry in unsaved {
+            if let Record::Queued { id, text, steer } = entry.record {
+                let (from, number) = self.author(entry.n);
+                waiting.push((id, LeftWords { n: entry.n, text, steer, from, number }));
+            } else if let Record::Edited { id, text, steer, .. } = entry.record {
+                if let Some((_, words)) = waiting.iter_mut().find(|(waits, _)| *waits == id) {
+                    (words.text, words.steer) = (text, steer);
+                }
+            } else if let Record::Cancelled { id } = entry.record {
+                waiting.retain(|(waits, _)| *waits != id);
+            } else if let Record::RequestSent { said, .. } = entry.record {
+                asked.extend(said);
+            } else if matches!(entry.record, Record::ResponseReceived { .. }) {
+                waiting.retain(|(waits, _)| !asked.contains(waits));
+            }
+        }
+        waiting.into_iter().map(|(_, words)| words).collect()
+    }
+}

@@ -1,0 +1,499 @@
+//! The tabs that have one session open, as a pure machine: one leads, the others follow. A [`Member`] is one tab's part in it.
+//!
+//! # What runs, what it owns, in what order
+//! [`Member::handle`] takes one [`Event`] and says by [`Effect`]s what must be done. It owns the tab's role, the leader's term and
+//! this tab's commands that no leader has answered; the lock, the store, the channel and the agent belong to the shell.
+//!
+//! `Asking` → `Claiming` → `Opening` → `Leader`, or `Asking` → `Follower`; `Follower` → `Claiming` when the lock comes, by itself or
+//! by taking over; `Leader` → `Follower` when it is taken. The lock is for people and may be late or not there at all. That no two
+//! tabs write one log is the store's affair: whoever holds the lock claims the log under a fresh token before it reads it, and
+//! from that moment on the earlier tab's appends fail. Claims are numbered, and by the number ([`Claim::term`]) a tab tells
+//! the newer of two leaders, in whatever order their messages come.
+//!
+//! A command waits until a leader has shown itself. Words are kept until the log has them: the append that writes them notes
+//! in the same transaction whose command they are, so that the next leader, to whom they are sent again, knows them. All other
+//! commands are meant for what was to be seen just then: they are sent once, and if their leader goes without an answer the
+//! person is told.
+
+mod errand;
+mod hear;
+mod leader;
+mod message;
+mod outbox;
+
+pub use message::{
+    AppendError, Claim, ClaimError, Effect, Event, LeftWords, LockMode, Role, TabMessage, merge_left,
+};
+pub use outbox::Heard;
+
+use shared::Timestamp;
+use uuid::Uuid;
+
+use crate::event::{Command, Event as AgentEvent};
+use crate::record::Entry;
+use leader::{Duty, Leader};
+use outbox::Outbox;
+
+/// How long a session that nobody looks at stays open after its work is done, in milliseconds.
+const IDLE_GRACE_MS: u64 = 10_000;
+
+/// One tab's part in a session. Its first event is [`Event::Open`]; or [`Event::Delete`] or [`Event::Retitle`], if it is not opened for more.
+#[derive(Debug)]
+pub struct Member {
+    me: Uuid,
+    state: State,
+    /// The lock that counts; what is heard of another is void.
+    lock: Option<u64>,
+    /// What is done with a lock of its own.
+    errand: Option<(u64, Errand)>,
+    requests: u64,
+    claims: u64,
+    /// The highest that was heard of.
+    term: u64,
+    outbox: Outbox,
+    /// Whether the page shows another session.
+    left: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Closed,
+    /// The lock is asked for.
+    Asking,
+    /// The log is claimed and read.
+    Claiming {
+        token: Uuid,
+        term: u64,
+    },
+    /// It was read, and what pages left behind is looked at.
+    Opening {
+        leader: Box<Leader>,
+        log: Vec<Entry>,
+    },
+    Leader(Box<Leader>),
+    /// Patches mean nothing before the whole has come.
+    Follower {
+        whole: bool,
+    },
+    Unreadable {
+        reason: String,
+    },
+    /// It led, and everything is being deleted.
+    Deleting,
+    /// A log that is not open here gets a title.
+    Retitling {
+        token: Uuid,
+        title: String,
+    },
+}
+
+/// What is done by a lock of its own, whether the session is open here or not.
+#[derive(Clone, Debug)]
+enum Errand {
+    Delete,
+    Retitle(String),
+}
+
+/// What one event leads to.
+struct Out {
+    now: Timestamp,
+    effects: Vec<Effect>,
+}
+
+impl Out {
+    fn push(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    /// Whether a session that nobody looks at may be closed is seen after a while.
+    fn look_again(&mut self) {
+        self.push(Effect::Alarm(Some(self.now.plus(IDLE_GRACE_MS))));
+    }
+}
+
+impl Member {
+    /// A member that nobody else is called like: not a tab, but this tab's opening of this session.
+    #[must_use]
+    pub fn new(me: Uuid) -> Self {
+        Self {
+            me,
+            state: State::Closed,
+            lock: None,
+            errand: None,
+            requests: 0,
+            claims: 0,
+            term: 0,
+            outbox: Outbox::default(),
+            left: false,
+        }
+    }
+
+    /// What this tab is to the session.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        match &self.state {
+            State::Closed | State::Retitling { .. } => Role::Closed,
+            State::Asking | State::Claiming { .. } | State::Opening { .. } | State::Deleting => {
+                Role::Starting
+            }
+            State::Leader(_) => Role::Leader,
+            State::Follower { .. } => Role::Follower,
+            State::Unreadable { reason } => Role::Unreadable { reason: reason.clone() },
+        }
+    }
+
+    /// What the person has said and no log holds for certain, with what the agent here has not saved.
+    #[must_use]
+    pub fn left_words(&self, unsaved: Vec<Entry>) -> Vec<LeftWords> {
+        let leader = self.leader();
+        let with_agent = |number| leader.is_some_and(|leader| leader.runs(self.me, number));
+        let kept = self.outbox.words().filter(|(number, ..)| !with_agent(*number));
+        let kept = kept.map(|(number, text, steer)| LeftWords {
+            n: 0,
+            text: text.to_owned(),
+            steer,
+            from: self.me,
+            number,
+        });
+        leader.map(|leader| leader.unanswered(unsaved)).unwrap_or_default().into_iter().chain(kept).collect()
+    }
+
+    /// Takes one event and says what must be done about it.
+    #[must_use = "effects that are not performed are lost"]
+    pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
+        let before = self.role();
+        let mut out = Out { now, effects: Vec::new() };
+        self.take(&mut out, event);
+        let role = self.role();
+        if role != before {
+            out.push(Effect::Role(role));
+        }
+        out.effects
+    }
+
+    fn take(&mut self, out: &mut Out, event: Event) {
+        match event {
+            Event::Open => self.ask(out, LockMode::IfFree),
+            Event::TakeOver => {
+                if matches!(self.state, State::Follower { .. }) {
+                    self.ask(out, LockMode::Steal);
+                }
+            }
+            Event::Close => self.close(out),
+            Event::Leave => {
+                self.left = true;
+                out.look_again();
+            }
+            Event::Visit => self.visit(out),
+            Event::Tick => {
+                if self.left && self.is_idle() {
+                    self.close(out);
+                    out.push(Effect::Closed);
+                } else if self.left {
+                    out.look_again();
+                }
+            }
+            Event::Command(command) => self.command(out, command),
+            Event::Delete => self.delete(out),
+            Event::Retitle { title } => self.run_errand(out, Errand::Retitle(title)),
+            Event::Granted { request } => self.granted(out, request),
+            Event::Refused { request } => self.refused(out, request),
+            Event::Stolen { request } => self.stolen(out, request),
+            Event::Read { token, outcome } => self.read(out, token, outcome),
+            Event::Left(words) => self.lead(out, words),
+            Event::Append(entries) => {
+                if let Some(leader) = self.leader_mut() {
+                    leader.write(entries);
+                    self.write(out);
+                }
+            }
+            Event::Appended { token, outcome } => self.appended(out, token, outcome),
+            Event::Ran { from, number, through } => {
+                if self.leader_mut().is_some_and(|leader| leader.ran(from, number, through)) {
+                    self.acknowledge(out, from, number);
+                }
+                self.write(out);
+            }
+            Event::Show(patches) => self.show(out, patches),
+            Event::Works(works) => {
+                if let Some(leader) = self.leader_mut() {
+                    leader.works = works;
+                }
+            }
+            Event::Deleted(outcome) => self.deleted(out, outcome),
+            Event::Message(message) => self.hear(out, message),
+        }
+    }
+
+    fn leader(&self) -> Option<&Leader> {
+        if let State::Leader(leader) = &self.state { Some(leader) } else { None }
+    }
+
+    fn leader_mut(&mut self) -> Option<&mut Leader> {
+        if let State::Leader(leader) = &mut self.state { Some(leader) } else { None }
+    }
+
+    fn request(&mut self, out: &mut Out, mode: LockMode) -> u64 {
+        self.requests += 1;
+        out.push(Effect::Lock { request: self.requests, mode });
+        self.requests
+    }
+
+    /// Asks for the lock in another way than before.
+    fn ask(&mut self, out: &mut Out, mode: LockMode) {
+        self.release(out);
+        self.state = State::Asking;
+        self.lock = Some(self.request(out, mode));
+    }
+
+    fn release(&mut self, out: &mut Out) {
+        if let Some(request) = self.lock.take() {
+            out.push(Effect::Release { request });
+        }
+    }
+
+    /// Waits for the lock, and sees what the leader shows.
+    fn follow(&mut self, out: &mut Out) {
+        self.ask(out, LockMode::Wait);
+        self.state = State::Follower { whole: false };
+        out.push(Effect::Post(TabMessage::Hello { from: self.me }));
+    }
+
+    fn granted(&mut self, out: &mut Out, request: u64) {
+        if self.lock == Some(request) && matches!(self.state, State::Asking | State::Follower { .. }) {
+            return self.claim(out);
+        }
+        if !self.go_on_errand(out, request) {
+            out.push(Effect::Release { request });
+        }
+    }
+
+    fn refused(&mut self, out: &mut Out, request: u64) {
+        if self.lock == Some(request) && matches!(self.state, State::Asking) {
+            self.lock = None;
+            return self.follow(out);
+        }
+        self.leave_errand(out, request);
+    }
+
+    fn stolen(&mut self, out: &mut Out, request: u64) {
+        if self.lock != Some(request) {
+            return;
+        }
+        if self.leader().is_some() {
+            self.step_down(out);
+        } else if matches!(self.state, State::Claiming { .. } | State::Opening { .. }) {
+            self.follow(out);
+        }
+    }
+
+    /// The token is a new one each time: what was written under an earlier one and is still on its way must not land.
+    fn fresh_claim(&mut self, now: Timestamp) -> (Uuid, u64) {
+        self.claims += 1;
+        let token = Uuid::new_v5(&self.me, &self.claims.to_be_bytes());
+        (token, now.0.max(self.term + 1))
+    }
+
+    fn claim(&mut self, out: &mut Out) {
+        let (token, term) = self.fresh_claim(out.now);
+        self.state = State::Claiming { token, term };
+        out.push(Effect::Claim { token, term });
+    }
+
+    fn read(&mut self, out: &mut Out, token: Uuid, outcome: Result<Claim, ClaimError>) {
+        let term = match &self.state {
+            State::Claiming { token: of, term } if *of == token => *term,
+            State::Retitling { token: of, title } if *of == token => {
+                return self.retitle(out, token, title.clone(), outcome);
+            }
+            State::Closed
+            | State::Asking
+            | State::Claiming { .. }
+            | State::Opening { .. }
+            | State::Leader(_)
+            | State::Follower { .. }
+            | State::Unreadable { .. }
+            | State::Deleting
+            | State::Retitling { .. } => return,
+        };
+        let (claim, keeps) = match outcome {
+            Ok(claim) => (claim, true),
+            Err(ClaimError::Unavailable(_)) => {
+                (Claim { term, log: Vec::new(), heard: Heard::default() }, false)
+            }
+            Err(ClaimError::Unreadable(reason)) => return self.give_up(out, reason),
+        };
+        // A newer leader has spoken, so the log that was read may be old.
+        if claim.term < self.term {
+            return self.follow(out);
+        }
+        let leader = Box::new(Leader::new(token, claim.term, keeps, claim.heard));
+        self.state = State::Opening { leader, log: claim.log };
+        out.push(Effect::ReadLeft);
+    }
+
+    /// The log cannot be read: nothing that is said here is heard by anybody.
+    fn give_up(&mut self, out: &mut Out, reason: String) {
+        self.release(out);
+        self.state = State::Unreadable { reason };
+        out.push(Effect::GiveBack(self.outbox.take_words()));
+    }
+
+    fn lead(&mut self, out: &mut Out, mut left: Vec<LeftWords>) {
+        if !matches!(self.state, State::Opening { .. }) {
+            return;
+        }
+        let before = std::mem::replace(&mut self.state, State::Asking);
+        let State::Opening { mut leader, log } = before else { return };
+        left.retain(|words| {
+            let written = words.are_in(&log, &leader.heard);
+            if written && words.number > 0 {
+                out.push(Effect::ForgetLeft { from: words.from, number: words.number });
+            } else if !written {
+                leader.owes(words);
+            }
+            !written
+        });
+        left.sort_by_key(|words| words.number);
+        self.term = leader.term;
+        self.state = State::Leader(leader);
+        out.push(Effect::Start { log });
+        out.push(Effect::Post(TabMessage::Claimed { term: self.term }));
+        self.turn_to_next(out);
+        for LeftWords { text, steer, from, number, .. } in left {
+            self.run(out, from, number, Command::Say { text, steer });
+        }
+        self.send(out);
+    }
+
+    /// Another tab has the session: the agent here stops.
+    fn step_down(&mut self, out: &mut Out) {
+        out.push(Effect::Stop);
+        self.turn_to_next(out);
+        self.follow(out);
+    }
+
+    fn close(&mut self, out: &mut Out) {
+        if self.leader().is_some() {
+            out.push(Effect::Stop);
+        }
+        self.release(out);
+        if let Some((request, _)) = self.errand.take() {
+            out.push(Effect::Release { request });
+        }
+        out.push(Effect::Alarm(None));
+        self.state = State::Closed;
+    }
+
+    fn visit(&mut self, out: &mut Out) {
+        self.left = false;
+        out.push(Effect::Alarm(None));
+        if self.leader().is_some() {
+            out.push(Effect::Redraw);
+        } else if let State::Follower { whole } = &mut self.state {
+            *whole = false;
+            out.push(Effect::Post(TabMessage::Hello { from: self.me }));
+        }
+    }
+
+    /// Whether nothing is lost by closing: no work is going on here.
+    fn is_idle(&self) -> bool {
+        match &self.state {
+            State::Leader(leader) => leader.is_idle(),
+            State::Follower { .. } => self.outbox.is_empty() && self.errand.is_none(),
+            State::Unreadable { .. } | State::Closed => self.errand.is_none(),
+            State::Asking
+            | State::Claiming { .. }
+            | State::Opening { .. }
+            | State::Deleting
+            | State::Retitling { .. } => false,
+        }
+    }
+
+    fn command(&mut self, out: &mut Out, command: Command) {
+        if let State::Unreadable { reason } = &self.state {
+            return out.push(Effect::Complain(format!("nobody hears this session: {reason}")));
+        }
+        let me = self.me;
+        if let State::Leader(leader) = &mut self.state {
+            // The agent has them all, and says itself that it cannot save.
+            if let Some(number) = self.outbox.make_room() {
+                leader.forget(me, number);
+            }
+        } else if self.outbox.is_full() {
+            let words = "nobody hears this session just now; your last words were not taken";
+            return out.push(Effect::Complain(words.to_owned()));
+        }
+        let (viewer, _) = me.as_u64_pair();
+        self.outbox.push(command.seen_by(viewer));
+        self.send(out);
+    }
+
+    /// Hands the leader what it was not told yet, here or in another tab.
+    fn send(&mut self, out: &mut Out) {
+        let (me, term) = (self.me, self.term);
+        if self.leader().is_some() {
+            for (number, command) in self.outbox.send() {
+                self.run(out, me, number, command);
+            }
+        } else if matches!(self.state, State::Follower { whole: true }) {
+            for (number, command) in self.outbox.send() {
+                out.push(Effect::Post(TabMessage::Command { from: me, number, term, command }));
+            }
+        }
+    }
+
+    fn run(&mut self, out: &mut Out, from: Uuid, number: u64, command: Command) {
+        let Some(leader) = self.leader_mut() else { return };
+        match leader.hear(from, number, matches!(command, Command::Say { .. })) {
+            Duty::Run => out.push(Effect::Run { from, number, command }),
+            Duty::Wait => {}
+            Duty::Acknowledge => self.acknowledge(out, from, number),
+        }
+    }
+
+    fn acknowledge(&mut self, out: &mut Out, from: Uuid, number: u64) {
+        if self.leader_mut().is_some_and(|leader| leader.pays(from, number)) {
+            out.push(Effect::ForgetLeft { from, number });
+        }
+        if from == self.me {
+            self.outbox.acknowledged(number);
+        } else if number > 0 {
+            out.push(Effect::Post(TabMessage::Ack { to: from, number }));
+        }
+    }
+
+    fn write(&mut self, out: &mut Out) {
+        let Some(leader) = self.leader_mut() else { return };
+        let (token, term) = (leader.token, leader.term);
+        if let Some((entries, heard)) = leader.next() {
+            out.push(Effect::Append { token, term, entries, heard });
+        }
+    }
+
+    fn appended(&mut self, out: &mut Out, token: Uuid, outcome: Result<(), AppendError>) {
+        if matches!(&self.state, State::Retitling { token: of, .. } if *of == token) {
+            return self.retitled(out, outcome);
+        }
+        let Some(leader) = self.leader_mut().filter(|leader| leader.token == token) else { return };
+        let Some(through) = leader.written() else { return };
+        match outcome {
+            Ok(()) => {
+                for (from, number) in leader.saved(through) {
+                    self.acknowledge(out, from, number);
+                }
+                out.push(Effect::Tell(AgentEvent::Saved { through }));
+            }
+            Err(AppendError::Fenced) => self.step_down(out),
+            Err(AppendError::Failed(reason)) => out.push(Effect::Tell(AgentEvent::SaveFailed { reason })),
+        }
+    }
+
+    /// The leader that was told is no more, or is another.
+    fn turn_to_next(&mut self, out: &mut Out) {
+        if self.outbox.turn_to_next() {
+            let words = "the tab that ran this session went before it answered: what you asked for last may not have been done";
+            out.push(Effect::Complain(words.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Tabs of one session: whatever happens to them, one leads, the others show the same, and what was said is done once.
+//!
+//! The simulation drives the members themselves; what is right is judged by the log, by what the agents were handed, and by what
+//! the pages show. `cargo xtask faults` takes repairs out of the members and shows that this finds each.
+
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use std::collections::BTreeMap;
+
+use agent::event::{Command, Event as AgentEvent};
+use agent::record::{Entry, Record};
+use agent::tabs::{AppendError, Claim, ClaimError, Effect, Event, Heard, LockMode, Member, Role, TabMessage};
+use shared::Timestamp;
+use uuid::Uuid;
+
+use crate::sim::seeds;
+use crate::sim::tabs::{Browser, text_of};
+
+/// How many seeds a run tries, unless `MEANWHILE_SEEDS` says otherwise.
+const SEEDS: u64 = if cfg!(target_arch = "wasm32") { 500 } else { 5_000 };
+/// Within how many steps of calm all must be quiet.
+const STEPS: u32 = 20_000;
+
+#[test]
+fn whatever_happens_to_tabs_one_leads_and_what_is_said_is_done_once() {
+    seeds::try_all("whatever_happens", SEEDS, live);
+}
+
+fn live(seed: u64) {
+    let mut tabs = Browser::new(seed);
+    let steps = 30 + tabs.chance.below(200);
+    be_troubled(&mut tabs, steps);
+    tabs.calm_down();
+    be_quiet(&mut tabs);
+    let all: Vec<u64> = tabs.tabs.iter().map(|tab| tab.id).collect();
+    for tab in all {
+        tabs.say(tab);
+    }
+    be_quiet(&mut tabs);
+    check(&tabs, |author| tabs.tabs.iter().any(|tab| tab.id == author));
+    // What pages left behind is for whoever opens the session next.
+    tabs.close_all();
+    tabs.open(false);
+    be_quiet(&mut tabs);
+    check(&tabs, |author| !tabs.crashed.contains(&author));
+}
+
+fn be_troubled(tabs: &mut Browser, steps: u64) {
+    let rare = [1, 3, 8][tabs.chance.index(3)];
+    for _ in 0..steps {
+        if tabs.chance.one_in(rare) {
+            tabs.disturb();
+        }
+        tabs.step();
+    }
+}
+
+fn be_quiet(tabs: &mut Browser) {
+    let mut steps = 0;
+    while tabs.step() {
+        steps += 1;
+        assert!(steps < STEPS, "they never come to rest");
+    }
+}
+
+/// The words of these tabs are all there.
+fn check(tabs: &Browser, is_heard: impl Fn(u64) -> bool) {
+    let roles: Vec<_> = tabs.tabs.iter().map(|tab| (tab.id, &tab.role)).collect();
+    let leaders = tabs.tabs.iter().filter(|tab| tab.role == Role::Leader).count();
+    assert_eq!(leaders, usize::from(!tabs.tabs.is_empty()), "one leads: {roles:?}");
+
+    let log: BTreeMap<u64, String> =
+        tabs.store.log.iter().map(|entry| (entry.n, text_of(entry).to_owned())).collect();
+    for tab in &tabs.tabs {
+        assert_eq!(tab.view, log, "tab {} of {roles:?} shows something else", tab.id);
+    }
+
+    let mut written: BTreeMap<&str, u32> = BTreeMap::new();
+    for text in log.values() {
+        *written.entry(text).or_default() += 1;
+    }
+    for (text, times) in &written {
+        assert_eq!(*times, 1, "{text} is done {times} times");
+    }
+    for (text, author) in &tabs.said {
+        assert!(
+            !is_heard(*author) || written.contains_key(text.as_str()),
+            "{text} of tab {author} is lost: {roles:?}"
+        );
+    }
+    for (text, author) in &tabs.wanted {
+        let times = tabs.done.get(text).copied().unwrap_or(0);
+        // What is for whoever leads may be heard by two, of which one can write.
+        assert!(times <= 1 || *author == 0, "{text} of tab {author} is handed to {times} agents");
+        let told = tabs.tabs.iter().find(|tab| tab.id == *author).is_none_or(|tab| tab.complaints > 0);
+        assert!(times > 0 || told, "{text} of tab {author} is lost, and nobody was told");
+    }
+}
+
+/// The simulation would be worth little if chance never made what it is about.
+#[test]
+fn chance_makes_what_tabs_are_about() {
+    const ABOUT: &[&str] = &[
+        "a lock that is stolen",
+        "a tab that crashes",
+        "a tab that stands still",
+        "a title without opening",
+        "a session that nobody looks at is closed",
+        "an append that is fenced off",
+        "an append that fails",
+        "an append of a claim that is over",
+        "words that a page left behind",
+        "words that are not taken",
+        "words that come to a second leader",
+    ];
+    let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
+    for seed in 0..400 {
+        let mut tabs = Browser::new(seed);
+        be_troubled(&mut tabs, 150);
+        for (kind, times) in &tabs.seen {
+            *seen.entry(kind).or_default() += times;
+        }
+    }
+    let rare: Vec<_> = ABOUT.iter().filter(|kind| seen.get(**kind).copied().unwrap_or(0) < 10).collect();
+    assert!(rare.is_empty(), "too rare: {rare:?} in {seen:#?}");
+}
+
+/// One member by hand.
+struct Hand(Member, u64);
+
+impl Hand {
+    fn new() -> Self {
+        Self(Member::new(Uuid::from_u128(1)), 1_000)
+    }
+
+    fn send(&mut self, event: Event) -> Vec<Effect> {
+        self.1 += 1;
+        self.0.handle(Timestamp(self.1), event)
+    }
+
+    /// Its lock is granted; gives the token by which it claims the log.
+    fn grant(&mut self, request: u64) -> Uuid {
+        match self.send(Event::Granted { request }).as_slice() {
+            [Effect::Claim { token, .. }] => *token,
+            other => panic!("it claims the log first: {other:?}"),
+        }
+    }
+
+    fn lead(&mut self) -> Uuid {
+        assert_eq!(self.send(Event::Open)[0], Effect::Lock { request: 1, mode: LockMode::IfFree });
+        let token = self.grant(1);
+        let claim = Claim { term: 5_000, log: vec![said(1, "one")], heard: Heard::default() };
+        assert_eq!(self.send(Event::Read { token, outcome: Ok(claim) }), [Effect::ReadLeft]);
+        let effects = self.send(Event::Left(Vec::new()));
+        assert_eq!(effects[1], Effect::Post(TabMessage::Claimed { term: 5_000 }));
+        assert_eq!(self.0.role(), Role::Leader);
+        token
+    }
+}
+
+fn said(n: u64, text: &str) -> Entry {
+    Entry { n, at: Timestamp(n), record: Record::Queued { id: n, text: text.to_owned(), steer: false } }
+}
+
+fn say(text: &str) -> Command {
+    Command::Say { text: text.to_owned(), steer: false }
+}
+
+#[test]
+fn words_for_a_log_that_cannot_be_read_are_given_back() {
+    let mut hand = Hand::new();
+    let _ = hand.send(Event::Open);
+    for text in ["one", "two"] {
+        assert_eq!(hand.send(Event::Command(say(text))), []);
+    }
+    let token = hand.grant(1);
+    let outcome = Err(ClaimError::Unreadable("a reason".to_owned()));
+    let effects = hand.send(Event::Read { token, outcome });
+    let back = Effect::GiveBack(vec!["one".to_owned(), "two".to_owned()]);
+    let role = Role::Unreadable { reason: "a reason".to_owned() };
+    assert_eq!(effects, [Effect::Release { request: 1 }, back, Effect::Role(role)]);
+    let effects = hand.send(Event::Command(say("three")));
+    assert!(
+        matches!(effects.as_slice(), [Effect::Complain(words)] if words.contains("a reason")),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn a_failed_deletion_leaves_a_session_that_goes_on() {
+    let mut hand = Hand::new();
+    let first = hand.lead();
+    let effects = hand.send(Event::Delete);
+    assert_eq!(effects, [Effect::Stop, Effect::Delete, Effect::Role(Role::Starting)]);
+    assert_eq!(hand.send(Event::Command(say("meanwhile"))), []);
+    let effects = hand.send(Event::Deleted(Err("stuck".to_owned())));
+    let [Effect::Complain(words), Effect::Claim { token, .. }] = effects.as_slice() else {
+        panic!("it begins again: {effects:?}")
+    };
+    assert_eq!(words, "stuck");
+    assert_ne!(*token, first);
+    let claim = Claim { term: 6_000, log: vec![said(1, "one")], heard: Heard::default() };
+    let _ = hand.send(Event::Read { token: *token, outcome: Ok(claim) });
+    let effects = hand.send(Event::Left(Vec::new()));
+    assert!(
+        matches!(&effects[2], Effect::Run { command, .. } if *command == say("meanwhile")),
+        "{effects:?}"
+    );
+    assert_eq!(hand.0.role(), Role::Leader);
+
+    // The lock is kept until nothing is left.
+    let _ = hand.send(Event::Delete);
+    let effects = hand.send(Event::Deleted(Ok(())));
+    assert_eq!(effects[0], Effect::Release { request: 1 });
+    assert!(effects.contains(&Effect::Gone));
+}
+
+#[test]
+fn a_session_that_another_tab_leads_is_not_deleted() {
+    let mut hand = Hand::new();
+    let _ = hand.send(Event::Open);
+    let _ = hand.send(Event::Refused { request: 1 });
+    assert_eq!(hand.0.role(), Role::Follower);
+    assert_eq!(hand.send(Event::Delete), [Effect::Lock { request: 3, mode: LockMode::IfFree }]);
+    let effects = hand.send(Event::Refused { request: 3 });
+    assert!(matches!(effects.as_slice(), [Effect::Complain(_)]), "{effects:?}");
+    assert_eq!(hand.0.role(), Role::Follower);
+}
+
+#[test]
+fn an_answer_comes_when_the_words_are_on_the_disk() {
+    let mut hand = Hand::new();
+    let token = hand.lead();
+    let from = Uuid::from_u128(2);
+    let command = TabMessage::Command { from, number: 1, term: 5_000, command: say("two") };
+    let run = Effect::Run { from, number: 1, command: say("two") };
+    assert_eq!(hand.send(Event::Message(command.clone())), [run]);
+    // The agent wants it written before it is known to have taken the command.
+    assert_eq!(hand.send(Event::Append(vec![said(2, "two")])), []);
+    let effects = hand.send(Event::Ran { from, number: 1, through: 2 });
+    let mut heard = Heard::default();
+    heard.note(from, 1);
+    let append = |heard: &Heard| Effect::Append {
+        token,
+        term: 5_000,
+        entries: vec![said(2, "two")],
+        heard: heard.clone(),
+    };
+    assert_eq!(effects, [append(&heard)]);
+    assert_eq!(hand.send(Event::Message(command.clone())), [], "it is under way");
+    let failed = Err(AppendError::Failed("full".to_owned()));
+    let effects = hand.send(Event::Appended { token, outcome: failed });
+    assert_eq!(effects, [Effect::Tell(AgentEvent::SaveFailed { reason: "full".to_owned() })]);
+    assert_eq!(hand.send(Event::Append(vec![said(2, "two")])), [append(&heard)], "it is tried again");
+    let effects = hand.send(Event::Appended { token, outcome: Ok(()) });
+    let ack = Effect::Post(TabMessage::Ack { to: from, number: 1 });
+    assert_eq!(effects, [ack.clone(), Effect::Tell(AgentEvent::Saved { through: 2 })]);
+    assert_eq!(hand.send(Event::Message(command)), [ack], "it is done");
+}
+
+#[test]
+fn a_session_of_which_nothing_is_kept_goes_on_in_memory() {
+    let mut hand = Hand::new();
+    let _ = hand.send(Event::Open);
+    let token = hand.grant(1);
+    let outcome = Err(ClaimError::Unavailable("private".to_owned()));
+    assert_eq!(hand.send(Event::Read { token, outcome }), [Effect::ReadLeft]);
+    let _ = hand.send(Event::Left(Vec::new()));
+    let from = Uuid::from_u128(2);
+    let term = 1_002;
+    let _ = hand.send(Event::Message(TabMessage::Command { from, number: 1, term, command: say("one") }));
+    let effects = hand.send(Event::Ran { from, number: 1, through: 1 });
+    assert_eq!(effects, [Effect::Post(TabMessage::Ack { to: from, number: 1 })]);
+}
+
+/// Tabs with a page of an earlier version may be open.
+#[test]
+fn what_tabs_said_before_terms_is_understood() {
+    for text in [
+        r#"{"word":"hello","from":"00000000-0000-0000-0000-000000000002"}"#,
+        r#"{"word":"whole","to":"00000000-0000-0000-0000-000000000002","patches":[]}"#,
+        r#"{"word":"show","patches":[]}"#,
+        r#"{"word":"took"}"#,
+        r#"{"word":"wish","from":"00000000-0000-0000-0000-000000000002","number":1,"command":{"user":"retry"}}"#,
+        r#"{"word":"heard","to":"00000000-0000-0000-0000-000000000002","number":1}"#,
+    ] {
+        let read: Result<TabMessage, _> = serde_json::from_str(text);
+        assert!(read.is_ok(), "{text}: {read:?}");
+    }
+}
