@@ -9,11 +9,13 @@
 
 mod pending;
 mod rows;
+mod stream;
 mod tasks;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use rows::{RowBody, RowHandle, Stream};
+pub use rows::{RowBody, RowHandle};
+pub use stream::{OpenCode, PART, Part, PartBody, Stream};
 pub use tasks::TaskHandle;
 
 use std::collections::BTreeMap;

@@ -28,7 +28,7 @@ fn a_file_is_made_while_the_command_runs() {
         // The result is in the first request after the end, and one can see it there.
         each_end_is_in_the_next_call(&page.log().await);
         assert_eq!(page.drained().await, (1, 1));
-        page.press("see the call").await;
+        page.press("View request").await;
         let told =
             "return document.querySelector('dialog .messages > li:last-child .injected pre')?.innerText";
         let told = page.until("the call is shown", told).await;

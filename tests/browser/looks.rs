@@ -147,7 +147,7 @@ fn the_pairing_screen_and_the_dialogs_fit() {
         page.say("& sleep 1").await;
         page.tab.find(".completions").await;
         page.over().await;
-        for button in ["Settings", "Keys and help (?)", "see the call"] {
+        for button in ["Settings", "Keys and help (?)", "View request"] {
             page.tab.resize(1440, 900).await;
             page.press(button).await;
             page.tab.find("dialog[open]").await;

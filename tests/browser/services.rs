@@ -198,7 +198,7 @@ fn where_there_is_no_clipboard_the_page_says_so() {
         let told = "return document.querySelector('.toasts')?.innerText.includes('does not let this page use the clipboard')";
         page.until("it is said", told).await;
         page.press("Close").await;
-        page.press("see the call").await;
+        page.press("View request").await;
         page.press("Copy as JSON").await;
         let told = "return document.querySelector('dialog')?.innerText.includes('does not let this page use the clipboard')";
         page.until("it is said in a dialog too", told).await;

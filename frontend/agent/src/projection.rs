@@ -19,7 +19,7 @@ use crate::model::answer::ModelEvent;
 use crate::notice;
 use crate::queue::End;
 use crate::record::{Entry, Record};
-use crate::session::{PAUSES, Phase, Session};
+use crate::session::{OVERTAKEN, PAUSES, Phase, Session};
 use crate::settings::Rule;
 use crate::uses::{Progress, overtakes_tools, stopped_outcome};
 use card::{describe, finish};
@@ -49,9 +49,6 @@ pub struct Projection {
     /// Rows of uses that were stopped while they were under way.
     overtaken: BTreeMap<(CallId, usize), u64>,
 }
-
-/// As many are known as the session knows.
-const OVERTAKEN: usize = 64;
 
 impl Projection {
     /// Everything, for a page that knows nothing.

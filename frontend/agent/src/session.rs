@@ -97,7 +97,7 @@ pub struct Session {
 }
 
 /// The most uses of which it is known that a stop overtook them.
-const OVERTAKEN: usize = 64;
+pub(crate) const OVERTAKEN: usize = 64;
 
 /// The most commands of which it is known that holding them may have made them fail.
 const REFUSED: usize = 64;

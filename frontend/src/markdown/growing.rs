@@ -114,11 +114,25 @@ fn is_item(line: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
 }
 
-/// The language and the text so far of a fence at the beginning of `text` that is not closed yet.
-pub fn open_fence(text: &str) -> Option<(&str, &str)> {
-    let (first, rest) = text.split_once('\n')?;
-    let (mark, length) = fence_start(first.trim_end()).filter(|_| !first.starts_with([' ', '\t']))?;
-    let closed = rest.lines().any(|line| is_fence_end(line.trim(), mark, length));
-    let language = first[length..].split_whitespace().next().unwrap_or_default();
-    (!closed).then_some((language, rest))
+/// A fence of code that is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fence {
+    mark: char,
+    length: usize,
+}
+
+impl Fence {
+    /// The fence that a growing text begins with at the margin, once its first line is complete: with the length of that line, and the language.
+    pub fn at_start(text: &str) -> Option<(Self, usize, &str)> {
+        let (first, _) = text.split_once('\n')?;
+        let opens = fence_start(first.trim_end()).filter(|_| !first.starts_with([' ', '\t']));
+        let (mark, length) = opens?;
+        let language = first[length..].split_whitespace().next().unwrap_or_default();
+        Some((Self { mark, length }, first.len() + 1, language))
+    }
+
+    /// Whether a line closes it.
+    pub fn ends_with(self, line: &str) -> bool {
+        is_fence_end(line.trim(), self.mark, self.length)
+    }
 }

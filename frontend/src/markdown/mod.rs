@@ -13,7 +13,7 @@ mod links;
 mod plain;
 mod reader;
 
-pub use growing::{closed_prefix, forced_prefix, open_fence};
+pub use growing::{Fence, closed_prefix, forced_prefix};
 pub use plain::plain;
 pub use pulldown_cmark::Alignment;
 pub use reader::parse;

@@ -199,10 +199,17 @@ fn blocks_cut_apart_are_those_of_the_whole() {
 
 #[test]
 fn an_open_fence_is_seen() {
-    assert_eq!(open_fence("```rust\nfn"), Some(("rust", "fn")));
-    assert_eq!(open_fence("```\na\n```\n"), None);
-    assert_eq!(open_fence("text\n```\n"), None);
-    assert_eq!(open_fence("```ru"), None);
+    let (fence, length, language) = Fence::at_start("```rust\nfn").unwrap();
+    assert_eq!((length, language), (8, "rust"));
+    assert!(
+        fence.ends_with("```\n")
+            && fence.ends_with("````")
+            && !fence.ends_with("``")
+            && !fence.ends_with("~~~")
+    );
+    assert_eq!(Fence::at_start("text\n```\n"), None);
+    assert_eq!(Fence::at_start(" ```\n"), None);
+    assert_eq!(Fence::at_start("```ru"), None);
 }
 
 fn text(words: &str) -> Inline {
@@ -346,6 +353,6 @@ proptest! {
 
     #[test]
     fn no_text_panics(text in any::<String>()) {
-        let _ = (plain(&parse(&text)), closed_prefix(&text), forced_prefix(&text), open_fence(&text));
+        let _ = (plain(&parse(&text)), closed_prefix(&text), forced_prefix(&text), Fence::at_start(&text));
     }
 }

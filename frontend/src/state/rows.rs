@@ -1,13 +1,11 @@
-//! Rows of the conversation: a handle a row, and streams that are cut into closed blocks and one live block.
-
-use std::sync::Arc;
+//! Rows of the conversation: a handle a row.
 
 use agent::CallId;
 use agent::view::{DrainedLine, Row, RowKind, Tone, ToolCard};
 use leptos::prelude::*;
 use shared::Timestamp;
 
-use crate::markdown;
+use super::stream::Stream;
 
 /// A row. Clones share its signals.
 #[derive(Clone)]
@@ -49,81 +47,6 @@ pub enum RowBody {
         /// Whether asking again is offered.
         retry: ArcRwSignal<bool>,
     },
-}
-
-/// The least bytes of a part, where there are more.
-const PART: usize = 4 * 1024;
-
-/// Text that grows at its end.
-#[derive(Clone, Default)]
-pub struct Stream {
-    /// Parts of one or more blocks that cannot change any more, with the offset each begins at.
-    pub closed: ArcRwSignal<Vec<(usize, Arc<str>)>>,
-    /// The block that still grows.
-    pub tail: ArcRwSignal<String>,
-    /// Whether more may come.
-    pub live: ArcRwSignal<bool>,
-}
-
-impl Stream {
-    fn new(text: &str, live: bool) -> Self {
-        let stream = Self { live: ArcRwSignal::new(live), ..Self::default() };
-        stream.push(text);
-        stream
-    }
-
-    /// The whole text so far.
-    pub fn text(&self) -> String {
-        let mut text =
-            self.closed.with(|closed| closed.iter().map(|(_, block)| &**block).collect::<String>());
-        self.tail.with(|tail| text.push_str(tail));
-        text
-    }
-
-    fn push(&self, text: &str) {
-        if text.is_empty() {
-            return;
-        }
-        let closed = self.tail.try_update(|tail| {
-            tail.push_str(text);
-            let (mut closed, mut start, mut at) = (Vec::new(), 0, 0);
-            let cut = |rest: &str| markdown::closed_prefix(rest).or_else(|| markdown::forced_prefix(rest));
-            while let Some(length) = cut(&tail[at..]) {
-                at += length;
-                // Many small blocks at once make one part: parts are looked at with each frame.
-                if at - start > PART {
-                    closed.push(Arc::from(&tail[start..at]));
-                    start = at;
-                }
-            }
-            if at > start {
-                closed.push(Arc::from(&tail[start..at]));
-            }
-            tail.drain(..at);
-            closed
-        });
-        let Some(new) = closed.filter(|new: &Vec<Arc<str>>| !new.is_empty()) else { return };
-        self.closed.update(|closed| {
-            let mut at = closed.last().map_or(0, |(start, block)| start + block.len());
-            for block in new {
-                let len = block.len();
-                closed.push((at, block));
-                at += len;
-            }
-        });
-    }
-
-    fn replace(&self, text: &str, live: bool) {
-        let shown = untrack(|| self.text());
-        if let Some(more) = text.strip_prefix(shown.as_str()) {
-            self.push(more);
-        } else {
-            self.closed.update(Vec::clear);
-            self.tail.update(String::clear);
-            self.push(text);
-        }
-        set_if_new(&self.live, live);
-    }
 }
 
 /// Where a row is, or where it would be.

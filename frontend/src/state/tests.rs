@@ -43,10 +43,35 @@ fn closed_blocks_are_not_touched_again() {
     page.take_in(vec![grow(1, " so on"), text(1, "one\n\ntwo\n\nthree\nand so on.", false)]);
     assert_eq!(runs.load(Ordering::Relaxed), 1);
     assert_eq!(stream.text(), "one\n\ntwo\n\nthree\nand so on.");
-    assert_eq!(stream.closed.with(|closed| closed.iter().map(|block| block.0).collect::<Vec<_>>()), [0, 5]);
+    assert_eq!(stream.closed.with(|closed| closed.iter().map(|part| part.start).collect::<Vec<_>>()), [0, 5]);
     assert!(!stream.live.get());
     page.take_in(vec![text(1, "another", false)]);
     assert_eq!(stream.text(), "another");
+}
+
+/// Of code that grows only the last lines are looked at again, and it is whole whatever pieces it comes in.
+#[test]
+fn code_that_grows_closes_its_lines() {
+    let line = "let some = code;\n";
+    let whole = format!("Look:\n\n```rust\n{}\n\n```\nand `so` on.\n\n~~~\nopen\n", line.repeat(600));
+    for step in [1, 7, 1_000, whole.len()] {
+        let page = page();
+        page.take_in(vec![text(1, "", true)]);
+        let mut from = 0;
+        while from < whole.len() {
+            let to = crate::format::floor(&whole, (from + step).min(whole.len()));
+            page.take_in(vec![grow(1, &whole[from..to])]);
+            from = to;
+            let RowBody::Text(stream) = body(page, 1) else { panic!("a text") };
+            assert_eq!(stream.text(), whole[..to], "{step}");
+            assert!(stream.tail.with(String::len) <= PART + line.len() || step > PART, "{step}: {to}");
+        }
+        let RowBody::Text(stream) = body(page, 1) else { panic!("a text") };
+        assert_eq!(stream.open_code().map(|code| code.language.to_string()), Some(String::new()), "{step}");
+        assert_eq!(stream.tail.get(), "open\n");
+        page.take_in(vec![text(1, &whole, false)]);
+        assert_eq!(stream.text(), whole);
+    }
 }
 
 #[test]

@@ -20,18 +20,18 @@ pub(crate) const fn tone_str(tone: Tone) -> &'static str {
     }
 }
 
-/// Results that went into a call.
+/// Results that were delivered to the model with a call.
 #[component]
 pub fn Completions(call: CallId, lines: RwSignal<Vec<DrainedLine>>) -> impl IntoView {
     let dispatch = use_dispatch();
     let local = use_local();
-    let title = move || format!("{} went into this call", format::count(lines.with(Vec::len), "result"));
+    let title = move || format!("{} delivered to the model", format::count(lines.with(Vec::len), "result"));
     view! {
         <section class="completions" aria-label=title>
             <header>
                 <strong>{title}</strong>
                 <button type="button" class="link" on:click=move |_| dispatch.send(PageCommand::ShowCall(call))>
-                    "see the call"
+                    "View request"
                 </button>
             </header>
             <ul>

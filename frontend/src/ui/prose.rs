@@ -5,29 +5,24 @@ use leptos::prelude::*;
 use super::components::CopyButton;
 use super::growing::Growing;
 use crate::markdown::{self, Alignment, Block, Inline, Item};
-use crate::state::Stream;
+use crate::state::{OpenCode, PART, PartBody, Stream};
 
-/// A text that grows: closed blocks are drawn once, the last one whenever it grows.
+/// A text that grows: closed parts are drawn once, the last block whenever it grows.
 #[component]
 pub fn Prose(stream: Stream) -> impl IntoView {
-    let closed = RwSignal::from(stream.closed);
-    let tail = RwSignal::from(stream.tail);
-    let live = RwSignal::from(stream.live);
-    let language = Memo::new(move |_| {
-        tail.with(|tail| markdown::open_fence(tail).map(|(language, _)| language.to_owned()))
-    });
-    let code = Signal::derive(move || {
-        tail.with(|tail| markdown::open_fence(tail).map_or_else(String::new, |(_, code)| code.to_owned()))
-    });
+    let closed = RwSignal::from(stream.closed.clone());
+    let tail = RwSignal::from(stream.tail.clone());
+    let live = RwSignal::from(stream.live.clone());
+    let in_code = Memo::new(move |_| stream.open_code().is_some());
     view! {
         <div class="prose" data-live=move || live.get().then_some("")>
-            <For each=move || closed.get() key=|(start, _)| *start let((_, source))>
-                {blocks(markdown::parse(&source))}
+            <For each=move || closed.get() key=|part| part.start let(part)>
+                {match part.body {
+                    PartBody::Blocks(source) => blocks(markdown::parse(&source)).into_any(),
+                    PartBody::Code(code) => view! { <GrowingCode code tail/> }.into_any(),
+                }}
             </For>
-            {move || match language.get() {
-                Some(language) => view! { <Code language text=code/> }.into_any(),
-                None => (move || tail.with(|tail| blocks(markdown::parse(tail)))).into_any(),
-            }}
+            {move || (!in_code.get()).then(|| move || tail.with(|tail| blocks(markdown::parse(tail))))}
         </div>
     }
 }
@@ -46,7 +41,7 @@ fn block(block: Block) -> AnyView {
         }
         Block::Heading { level: 2, inlines: inner } => view! { <h4>{inlines(inner)}</h4> }.into_any(),
         Block::Heading { inlines: inner, .. } => view! { <h5>{inlines(inner)}</h5> }.into_any(),
-        Block::Code { language, text } => view! { <Code language text=Signal::stored(text)/> }.into_any(),
+        Block::Code { language, text } => view! { <Code language text/> }.into_any(),
         Block::Quote(inner) => view! { <blockquote dir="auto">{blocks(inner)}</blockquote> }.into_any(),
         Block::List { start: Some(start), items } => {
             view! { <ol dir="auto" start=start.to_string()>{items.into_iter().map(item).collect_view()}</ol> }
@@ -114,45 +109,61 @@ fn inline(inline: Inline) -> AnyView {
     }
 }
 
-/// How many bytes of code make a piece: a browser sets a piece anew as a whole.
-const PIECE: usize = 4 * 1024;
-
-/// A block of code with a button that copies it. Of one that grows only the last piece is set anew.
+/// A block of code with a button that copies it.
 #[component]
-pub fn Code(language: String, text: Signal<String>) -> impl IntoView {
-    let cut = move || text.with(|text| pieces(text));
+fn Code(language: String, text: String) -> impl IntoView {
+    let drawn = pieces(&text).into_iter().map(piece).collect_view();
+    code_box(language, move || text.clone(), drawn)
+}
+
+/// The same while it is written: of what is there only the last lines are set anew.
+#[component]
+fn GrowingCode(code: OpenCode, tail: RwSignal<String>) -> impl IntoView {
+    let pieces = RwSignal::from(code.pieces.clone());
+    let closing = RwSignal::from(code.closing.clone());
+    let is_open = Memo::new(move |_| closing.with(Option::is_none));
+    let language = code.language.to_string();
+    let copied = move || {
+        let last = if is_open.get_untracked() { tail.get_untracked() } else { String::new() };
+        untrack(|| code.text()) + &last
+    };
+    let drawn = view! {
+        <For each=move || pieces.get().into_iter().enumerate() key=|(n, _)| *n let((_, text))>
+            {piece(text.strip_suffix('\n').unwrap_or(&text).to_owned())}
+        </For>
+        {move || is_open.get().then(|| move || tail.with(|tail| Growing(tail.clone())))}
+    };
+    code_box(language, copied, drawn)
+}
+
+fn piece(text: String) -> impl IntoView {
+    view! { <span class="piece">{text}</span> }
+}
+
+fn code_box(language: String, text: impl Fn() -> String + 'static, drawn: impl IntoView) -> impl IntoView {
     view! {
         <div class="code">
             <div class="bar">
                 <span>{language}</span>
-                <CopyButton text=move || text.get_untracked()/>
+                <CopyButton text/>
             </div>
-            <pre tabindex="0">
-                <code>
-                    <For each=cut key=|(start, end)| (*start, end.is_some()) let((start, end))>
-                        {match end {
-                            Some(end) => view! { <span class="piece">{text.with_untracked(|text| text.get(start..end).unwrap_or_default().to_owned())}</span> }.into_any(),
-                            None => (move || text.with(|text| Growing(text.get(start..).unwrap_or_default().to_owned()))).into_any(),
-                        }}
-                    </For>
-                </code>
-            </pre>
+            <pre tabindex="0"><code>{drawn}</code></pre>
         </div>
     }
 }
 
-/// Where the pieces of a code begin and end, without the end of their last lines; the last has no end, and is whatever comes behind them.
-fn pieces(text: &str) -> Vec<(usize, Option<usize>)> {
+/// A code in pieces, each without the end of its last line.
+fn pieces(text: &str) -> Vec<String> {
     let (mut pieces, mut start, mut at) = (Vec::new(), 0, 0);
     for line in text.split_inclusive('\n') {
         at += line.len();
         // An empty line at the end of a piece would not be seen.
-        if at - start > PIECE && line.ends_with('\n') && !line.trim().is_empty() && at < text.len() {
-            pieces.push((start, Some(at - 1)));
+        if at - start > PART && line.ends_with('\n') && !line.trim().is_empty() && at < text.len() {
+            pieces.push(text[start..at - 1].to_owned());
             start = at;
         }
     }
-    pieces.push((start, None));
+    pieces.push(text[start..].to_owned());
     pieces
 }
 
@@ -166,17 +177,8 @@ mod tests {
         for count in [0, 1, 50, 500] {
             let text = line.repeat(count) + "end";
             let pieces = pieces(&text);
-            let whole: String = pieces
-                .iter()
-                .map(|(start, end)| {
-                    end.map_or_else(|| text[*start..].to_owned(), |end| format!("{}\n", &text[*start..end]))
-                })
-                .collect();
-            assert_eq!(whole, text);
+            assert_eq!(pieces.join("\n"), text);
             assert_eq!(pieces.len(), 1 + count / 41, "{count}");
-            // What was closed stays as it was.
-            let before = super::pieces(&text[..text.len() / 2]);
-            assert_eq!(before[..before.len() - 1], pieces[..before.len() - 1]);
         }
     }
 }

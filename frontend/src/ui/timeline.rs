@@ -294,7 +294,11 @@ fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>)
     };
     let words = move || {
         let count = drain.with(|drain| drain.as_ref().map_or(0, |drain| drain.count));
-        format!("{} went into call {}; press to see its messages", format::count(count, "result"), call.0)
+        format!(
+            "{} delivered to the model with call {}; press to view the request",
+            format::count(count, "result"),
+            call.0
+        )
     };
     let show = move || dispatch.send(PageCommand::ShowCall(call));
     view! {

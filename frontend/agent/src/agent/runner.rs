@@ -1,5 +1,7 @@
 //! What the runner says: the socket's life, durable events, replies, and what passes by.
 
+use std::collections::BTreeSet;
+
 use shared::output::Excerpt;
 use shared::protocol::{BackgroundedBy, Op, Outcome, Reply, Sandbox, ServerFrame, TaskEvent, Welcome};
 use shared::task::Task;
@@ -130,13 +132,15 @@ impl Agent {
         for task in &welcome.tasks {
             self.timeline(out, task);
         }
-        let tasks = welcome.tasks.clone();
+        let overtaken: BTreeSet<OpId> = self.session.overtaken.iter().map(|overtaken| overtaken.op).collect();
+        let found: Vec<Task> =
+            welcome.tasks.iter().filter(|task| overtaken.contains(&task.op)).cloned().collect();
         self.link.welcomed(out.now, welcome);
         self.acknowledge(out);
         for frame in self.link.resend() {
             self.send(out, frame);
         }
-        for task in &tasks {
+        for task in &found {
             self.found(out, task);
         }
         self.watch_on(out);
