@@ -123,7 +123,7 @@ const FAULTS: &[Fault] = &[
         file: "frontend/agent/src/tabs/mod.rs",
         change: (
             "Leader::new(token, claim.term, keeps, claim.heard)",
-            "Leader::new(token, claim.term, keeps, Heard::default())",
+            "Leader::new(token, claim.term, keeps, Received::default())",
         ),
         seeds: 1_000,
     },

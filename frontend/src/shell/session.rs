@@ -10,7 +10,7 @@ use std::rc::{Rc, Weak};
 use agent::effect::SessionSummary;
 use agent::event::{Boot, Command};
 use agent::record::Entry;
-use agent::tabs::{Effect, Event, Heard, LeftWords, LockMode, Member, Role, TabMessage};
+use agent::tabs::{Effect, Event, LeftWords, LockMode, Member, Received, Role, TabMessage};
 use agent::view::Patch;
 use agent::{Agent, Pump};
 use gloo_timers::callback::Timeout;
@@ -214,7 +214,7 @@ impl SessionHandle {
         });
     }
 
-    fn write(&self, token: Uuid, term: u64, entries: Vec<Entry>, heard: Heard) {
+    fn write(&self, token: Uuid, term: u64, entries: Vec<Entry>, heard: Received) {
         let Some(handle) = self.me.upgrade() else { return };
         spawn_local(async move {
             let written = handle.tab.store.append(handle.session, token, term, &entries, &heard).await;

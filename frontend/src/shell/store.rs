@@ -9,7 +9,7 @@ use std::cell::Cell;
 
 use agent::effect::SessionSummary;
 use agent::record::Entry;
-use agent::tabs::{AppendError, Claim, ClaimError, Heard};
+use agent::tabs::{AppendError, Claim, ClaimError, Received};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_wasm_bindgen::Serializer;
@@ -120,7 +120,7 @@ struct ClaimRow {
     term: u64,
     /// Whose commands are in the log.
     #[serde(default)]
-    heard: Heard,
+    heard: Received,
 }
 
 /// Words that were not sent yet.
@@ -167,7 +167,7 @@ impl Store {
         let claims = transaction.object_store(CLAIMS)?;
         let (before, heard) = match claim_of(&claims, session).await? {
             Some(claim) => (claim.term, claim.heard),
-            None => (0, Heard::default()),
+            None => (0, Received::default()),
         };
         let claim =
             ClaimRow { session, token: token.to_string(), term: term.max(before.saturating_add(1)), heard };
@@ -187,7 +187,7 @@ impl Store {
         token: Uuid,
         term: u64,
         entries: &[Entry],
-        heard: &Heard,
+        heard: &Received,
     ) -> Result<(), StoreError> {
         // What is acknowledged to the runner must outlive a power cut: it forgets it.
         let transaction = self.database()?.begin_strict(&[ENTRIES, CLAIMS])?;
@@ -288,7 +288,7 @@ async fn write_entries(
     token: Uuid,
     term: u64,
     entries: &[Entry],
-    heard: &Heard,
+    heard: &Received,
 ) -> Result<(), StoreError> {
     let Some(first) = entries.first().map(|entry| entry.n) else { return Ok(()) };
     let claims = transaction.object_store(CLAIMS)?;

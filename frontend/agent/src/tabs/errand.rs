@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{
-    AppendError, Claim, ClaimError, Effect, Errand, Heard, LockMode, Member, Out, State, TabMessage,
+    AppendError, Claim, ClaimError, Effect, Errand, LockMode, Member, Out, Received, State, TabMessage,
 };
 use crate::event::Command;
 use crate::record::{Entry, Record};
@@ -117,7 +117,7 @@ impl Member {
             folded.apply(entry);
         }
         self.state = State::Retitling { token, title: folded.title().to_owned() };
-        out.push(Effect::Append { token, term, entries: vec![entry], heard: Heard::default() });
+        out.push(Effect::Append { token, term, entries: vec![entry], heard: Received::default() });
     }
 
     /// What came of it.

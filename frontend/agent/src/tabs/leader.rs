@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use uuid::Uuid;
 
 use super::message::LeftWords;
-use super::outbox::Heard;
+use super::outbox::Received;
 use crate::record::{Entry, Record};
 
 /// A command that was handed to the agent.
@@ -42,7 +42,7 @@ pub(super) struct Leader {
     /// Whether the agent is at work.
     pub(super) works: bool,
     /// Whose commands the agent has taken, or the log had before.
-    pub(super) heard: Heard,
+    pub(super) heard: Received,
     running: VecDeque<Running>,
     /// Words that pages left behind and the log does not have yet.
     left: Vec<(Uuid, u64)>,
@@ -53,7 +53,7 @@ pub(super) struct Leader {
 }
 
 impl Leader {
-    pub(super) const fn new(token: Uuid, term: u64, keeps: bool, heard: Heard) -> Self {
+    pub(super) const fn new(token: Uuid, term: u64, keeps: bool, heard: Received) -> Self {
         Self {
             token,
             term,
@@ -123,13 +123,13 @@ impl Leader {
     }
 
     /// What can be written now, with the commands that are in it: of each it must be known where it ends.
-    pub(super) fn next(&mut self) -> Option<(Vec<Entry>, Heard)> {
+    pub(super) fn next(&mut self) -> Option<(Vec<Entry>, Received)> {
         if self.running.iter().any(|one| one.through.is_none()) {
             return None;
         }
         let entries = self.unwritten.take()?;
         let last = entries.last()?.n;
-        let mut heard = Heard::default();
+        let mut heard = Received::default();
         for one in self.running.iter().filter(|one| one.number > 0 && one.through <= Some(last)) {
             heard.note(one.from, one.number);
         }

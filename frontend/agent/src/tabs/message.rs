@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use shared::Timestamp;
 use uuid::Uuid;
 
-use super::outbox::Heard;
+use super::outbox::Received;
 use crate::event::{Command, Event as AgentEvent};
 use crate::record::{Entry, Record};
 use crate::view::Patch;
@@ -177,7 +177,7 @@ pub enum Effect {
         /// What to write.
         entries: Vec<Entry>,
         /// Whose commands are with it in the log.
-        heard: Heard,
+        heard: Received,
     },
     /// Reads the words that pages left behind, and sends [`Event::Left`]. Those without a number are given once.
     ReadLeft,
@@ -274,7 +274,7 @@ pub struct Claim {
     /// The entries.
     pub log: Vec<Entry>,
     /// Whose commands are in it.
-    pub heard: Heard,
+    pub heard: Received,
 }
 
 /// Why a log could not be taken over.
@@ -314,7 +314,7 @@ pub struct LeftWords {
 
 impl LeftWords {
     /// Whether they were written after all.
-    pub(super) fn are_in(&self, log: &[Entry], heard: &Heard) -> bool {
+    pub(super) fn are_in(&self, log: &[Entry], heard: &Received) -> bool {
         let same = |entry: &Entry| matches!(&entry.record, Record::Queued { text, .. } if entry.n == self.n && *text == self.text);
         log.iter().any(same) || self.number > 0 && self.number <= heard.of(self.from)
     }

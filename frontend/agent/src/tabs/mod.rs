@@ -24,7 +24,7 @@ mod outbox;
 pub use message::{
     AppendError, Claim, ClaimError, Effect, Event, LeftWords, LockMode, Role, TabMessage, merge_left,
 };
-pub use outbox::Heard;
+pub use outbox::Received;
 
 use shared::Timestamp;
 use uuid::Uuid;
@@ -319,7 +319,7 @@ impl Member {
         let (claim, keeps) = match outcome {
             Ok(claim) => (claim, true),
             Err(ClaimError::Unavailable(_)) => {
-                (Claim { term, log: Vec::new(), heard: Heard::default() }, false)
+                (Claim { term, log: Vec::new(), heard: Received::default() }, false)
             }
             Err(ClaimError::Unreadable(reason)) => return self.give_up(out, reason),
         };

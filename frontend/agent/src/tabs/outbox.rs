@@ -16,9 +16,9 @@ const MOST_TABS: usize = 64;
 /// The last command of each tab that was heard. Each tab's commands come in order, so whatever is not above it comes twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Heard(Vec<(Uuid, u64)>);
+pub struct Received(Vec<(Uuid, u64)>);
 
-impl Heard {
+impl Received {
     /// The last command of this tab; 0 for none.
     #[must_use]
     pub fn of(&self, tab: Uuid) -> u64 {
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn who_was_heard_is_bounded_and_never_goes_back() {
         let tab = |n: usize| Uuid::from_u128(n as u128);
-        let mut heard = Heard::default();
+        let mut heard = Received::default();
         for n in 0..2 * MOST_TABS {
             heard.note(tab(n), 5);
             heard.note(tab(0), 3);

@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 
 use agent::event::{Command, Event as AgentEvent};
 use agent::record::{Entry, Record};
-use agent::tabs::{AppendError, Claim, ClaimError, Effect, Event, Heard, LockMode, Member, Role, TabMessage};
+use agent::tabs::{
+    AppendError, Claim, ClaimError, Effect, Event, LockMode, Member, Received, Role, TabMessage,
+};
 use shared::Timestamp;
 use uuid::Uuid;
 
@@ -150,7 +152,7 @@ impl Hand {
     fn lead(&mut self) -> Uuid {
         assert_eq!(self.send(Event::Open)[0], Effect::Lock { request: 1, mode: LockMode::IfFree });
         let token = self.grant(1);
-        let claim = Claim { term: 5_000, log: vec![said(1, "one")], heard: Heard::default() };
+        let claim = Claim { term: 5_000, log: vec![said(1, "one")], heard: Received::default() };
         assert_eq!(self.send(Event::Read { token, outcome: Ok(claim) }), [Effect::ReadLeft]);
         let effects = self.send(Event::Left(Vec::new()));
         assert_eq!(effects[1], Effect::Post(TabMessage::Claimed { term: 5_000 }));
@@ -200,7 +202,7 @@ fn a_failed_deletion_leaves_a_session_that_goes_on() {
     };
     assert_eq!(words, "stuck");
     assert_ne!(*token, first);
-    let claim = Claim { term: 6_000, log: vec![said(1, "one")], heard: Heard::default() };
+    let claim = Claim { term: 6_000, log: vec![said(1, "one")], heard: Received::default() };
     let _ = hand.send(Event::Read { token: *token, outcome: Ok(claim) });
     let effects = hand.send(Event::Left(Vec::new()));
     assert!(
@@ -239,9 +241,9 @@ fn an_answer_comes_when_the_words_are_on_the_disk() {
     // The agent wants it written before it is known to have taken the command.
     assert_eq!(hand.send(Event::Append(vec![said(2, "two")])), []);
     let effects = hand.send(Event::Ran { from, number: 1, through: 2 });
-    let mut heard = Heard::default();
+    let mut heard = Received::default();
     heard.note(from, 1);
-    let append = |heard: &Heard| Effect::Append {
+    let append = |heard: &Received| Effect::Append {
         token,
         term: 5_000,
         entries: vec![said(2, "two")],

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use agent::event::Command;
 use agent::record::{Entry, Record};
-use agent::tabs::{self, Effect, Event, Heard, LeftWords, LockMode, Member, Role, TabMessage};
+use agent::tabs::{self, Effect, Event, LeftWords, LockMode, Member, Received, Role, TabMessage};
 use agent::view::Patch;
 use shared::Timestamp;
 use uuid::Uuid;
@@ -46,7 +46,7 @@ pub(crate) struct Store {
     pub(crate) log: Vec<Entry>,
     token: Option<Uuid>,
     term: u64,
-    heard: Heard,
+    heard: Received,
     /// The claim under which the log is written, of how many.
     claim: u64,
     claims: u64,
@@ -109,7 +109,7 @@ enum Happening {
         token: Uuid,
         term: u64,
         entries: Vec<Entry>,
-        heard: Heard,
+        heard: Received,
         claim: u64,
         fails: bool,
     },

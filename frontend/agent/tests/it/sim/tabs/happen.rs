@@ -1,7 +1,7 @@
 //! The lock, the store and the channel, as the browser has them.
 
 use agent::record::Entry;
-use agent::tabs::{AppendError, Claim, Event, Heard, LockMode};
+use agent::tabs::{AppendError, Claim, Event, LockMode, Received};
 use uuid::Uuid;
 
 use super::{Browser, Happening, Lane, Toy};
@@ -92,7 +92,14 @@ impl Browser {
         self.plan(Lane::FromStore(tab), 10, Happening::Reach { tab, event, claim: Some(claim) });
     }
 
-    fn append(&mut self, tab: u64, under: (Uuid, u64, u64), entries: Vec<Entry>, heard: &Heard, fails: bool) {
+    fn append(
+        &mut self,
+        tab: u64,
+        under: (Uuid, u64, u64),
+        entries: Vec<Entry>,
+        heard: &Received,
+        fails: bool,
+    ) {
         let (token, _, claim) = under;
         let next = self.store.log.len() as u64 + 1;
         if self.store.claim != claim && !self.store.log.is_empty() {
@@ -112,7 +119,7 @@ impl Browser {
         self.plan(Lane::FromStore(tab), 10, Happening::Reach { tab, event, claim: None });
     }
 
-    fn write(&mut self, (token, term, claim): (Uuid, u64, u64), entries: Vec<Entry>, heard: &Heard) {
+    fn write(&mut self, (token, term, claim): (Uuid, u64, u64), entries: Vec<Entry>, heard: &Received) {
         let store = &mut self.store;
         if store.token.replace(token).is_none() {
             (store.term, store.claim) = (term, claim);
