@@ -112,7 +112,7 @@ async fn ends_that_come_together_settle_once() {
 }
 
 /// How long after an end it was said that no other need be waited for.
-async fn settling(socket: &mut Socket) -> Duration {
+async fn waiting(socket: &mut Socket) -> Duration {
     socket.start("true").await;
     socket.until("event").await;
     let ended = Instant::now();
@@ -129,7 +129,7 @@ async fn where_nothing_else_runs_an_end_settles_at_once() {
     socket.until("settled").await;
     let mut alone = Vec::new();
     for _ in 0..5 {
-        alone.push(settling(&mut socket).await);
+        alone.push(waiting(&mut socket).await);
     }
     // A slow machine may be late now and then.
     assert!(alone.iter().min().unwrap() < &Duration::from_millis(75), "{alone:?}");
@@ -138,13 +138,13 @@ async fn where_nothing_else_runs_an_end_settles_at_once() {
     other.start("sleep 1000").await;
     let mut beside = Vec::new();
     for _ in 0..5 {
-        beside.push(settling(&mut socket).await);
+        beside.push(waiting(&mut socket).await);
     }
     assert!(beside.iter().min().unwrap() < &Duration::from_millis(75), "{beside:?}");
     socket.start("sleep 1000").await;
     let mut among = Vec::new();
     for _ in 0..3 {
-        among.push(settling(&mut socket).await);
+        among.push(waiting(&mut socket).await);
     }
     assert!(among.iter().max().unwrap() > &Duration::from_millis(100), "{among:?}");
 }
