@@ -72,7 +72,7 @@ impl Browser {
     /// Starts one.
     pub async fn start(options: &Options) -> Rc<Self> {
         let profile = TempDir::with_prefix("meanwhile-browser-").expect("there is a temporary folder");
-        let (chromedriver, port) = start_chromedriver().await;
+        let (chromedriver, port) = start_chromedriver(profile.path()).await;
         let capabilities = capabilities(options, profile.path()).expect("the options serialize");
         let session = WebDriver::new(format!("http://127.0.0.1:{port}"), capabilities);
         let driver = wait::soon("Chromium to start", session).await.expect("chromedriver starts Chromium");
@@ -100,8 +100,6 @@ impl Browser {
 
     async fn prepare(self: &Rc<Self>, handle: WindowHandle) -> Tab {
         let tab = Tab { browser: Rc::clone(self), handle };
-        let downloads = json!({"behavior": "allow", "downloadPath": self.profile.path().join("downloads")});
-        tab.cdp("Browser.setDownloadBehavior", downloads).await;
         tab.cdp("Page.enable", json!({})).await;
         tab.cdp("Page.addScriptToEvaluateOnNewDocument", json!({"source": COLLECT})).await;
         tab
@@ -346,9 +344,9 @@ impl Tab {
 const DRIVER_TRIES: usize = 3;
 
 /// On a busy machine one ends now and then before it has said anything on its standard output. Then its log says why, and another is started.
-async fn start_chromedriver() -> (Child, u16) {
+async fn start_chromedriver(folder: &Path) -> (Child, u16) {
     for number in 1..=DRIVER_TRIES {
-        match try_chromedriver().await {
+        match try_chromedriver(folder).await {
             Ok(started) => return started,
             // On the terminal also when the test passes.
             Err(why) => {
@@ -360,10 +358,12 @@ async fn start_chromedriver() -> (Child, u16) {
     panic!("chromedriver did not start in {DRIVER_TRIES} tries; what it said stands above");
 }
 
-async fn try_chromedriver() -> Result<(Child, u16), String> {
+/// In the browser's own folder: a headless shell puts downloads where it was started.
+async fn try_chromedriver(folder: &Path) -> Result<(Child, u16), String> {
     let program = program("CHROMEDRIVER", &["chromedriver"], &["/usr/lib/chromium/chromedriver"]);
     let mut child = Command::new(program)
         .args(["--port=0", "--log-level=SEVERE"])
+        .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
