@@ -22,7 +22,7 @@ pub fn Prose(stream: Stream) -> impl IntoView {
                     PartBody::Code(code) => view! { <GrowingCode code tail/> }.into_any(),
                 }}
             </For>
-            {move || (!in_code.get()).then(|| move || tail.with(|tail| blocks(markdown::parse(tail))))}
+            {move || (!in_code.get()).then_some(move || tail.with(|tail| blocks(markdown::parse(tail))))}
         </div>
     }
 }
@@ -131,7 +131,7 @@ fn GrowingCode(code: OpenCode, tail: RwSignal<String>) -> impl IntoView {
         <For each=move || pieces.get().into_iter().enumerate() key=|(n, _)| *n let((_, text))>
             {piece(text.strip_suffix('\n').unwrap_or(&text).to_owned())}
         </For>
-        {move || is_open.get().then(|| move || tail.with(|tail| Growing(tail.clone())))}
+        {move || is_open.get().then_some(move || tail.with(|tail| Growing(tail.clone())))}
     };
     code_box(language, copied, drawn)
 }
