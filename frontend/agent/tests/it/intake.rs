@@ -3,13 +3,12 @@
 use agent::conversation::Block;
 use agent::event::{Command, ModelInput};
 use agent::record::{Record, Trigger};
-use agent::settings::{Mode, Provider};
 use agent::view::{RowKind, TurnView};
 use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
-use crate::rig::{Rig, head, settings, text, tool};
+use crate::rig::{Rig, head, text, tool};
 
 #[test]
 fn an_id_and_a_name_that_no_server_takes_back() {
@@ -198,9 +197,11 @@ fn goes_on(rig: &mut Rig) {
 
 #[cfg(not(target_arch = "wasm32"))]
 mod property {
+    use agent::settings::{Mode, Provider};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::rig::settings;
 
     const WORDS: [&str; 14] = [
         "",
