@@ -12,6 +12,7 @@ pub use crate::welcome::{Stats, Welcome};
 use crate::{Epoch, OpId, Problem, Seq, SessionId, TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 /// The major version.
 pub const PROTOCOL: u32 = 1;
@@ -85,6 +86,10 @@ pub struct Hello {
     /// the connection watches: tasks, output and progress, but no events, and only requests that change nothing.
     #[serde(default = "yes")]
     pub drive: bool,
+    /// The tab that this connection belongs to, since one may have several: a number that it drew when it was loaded.
+    /// Absent: the connection counts as a tab of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tab: Option<Uuid>,
 }
 
 const fn yes() -> bool {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use shared::protocol::ServerFrame;
 use shared::{SessionId, TaskId};
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 use crate::call::CallId;
 use crate::record::Entry;
@@ -57,6 +58,8 @@ pub enum Event {
 pub struct Boot {
     /// The session. A new one has an empty log.
     pub session: SessionId,
+    /// The number of the tab, the same for all of its sessions.
+    pub tab: Uuid,
     /// The log, in order.
     pub log: Vec<Entry>,
     /// A random number: the only chance the agent gets.

@@ -233,7 +233,14 @@ impl SessionHandle {
         let (nonce, _) = Uuid::new_v4().as_u64_pair();
         let settings = local_storage::settings();
         let visible = !js::hidden();
-        pump.send(agent::Event::Opened(Boot { session: self.session, log, nonce, settings, visible }));
+        pump.send(agent::Event::Opened(Boot {
+            session: self.session,
+            tab: self.tab.number,
+            log,
+            nonce,
+            settings,
+            visible,
+        }));
     }
 
     fn run(&self, from: Uuid, number: u64, command: Command) {

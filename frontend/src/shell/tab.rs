@@ -57,6 +57,8 @@ pub(crate) struct TabController {
     pub(super) store: Store,
     pub(super) pairing: Rc<Pairing>,
     me: Weak<Self>,
+    /// Names the tab to the runner.
+    pub(super) number: Uuid,
     state: PageState,
     broadcast: Channel<Broadcast>,
     summaries: RefCell<BTreeMap<SessionId, SessionSummary>>,
@@ -83,6 +85,7 @@ impl TabController {
                 store,
                 pairing: Rc::new(Pairing::new(move || with(&pairs, Self::pairing_changed))),
                 me: me.clone(),
+                number: Uuid::new_v4(),
                 state,
                 broadcast: Channel::join("meanwhile.sessions", move |broadcast| {
                     with(&hears, |tab| tab.hear(broadcast));

@@ -83,7 +83,7 @@ impl Connection {
         queue: SendQueue,
     ) -> Option<Self> {
         let Sockets { app, requests, .. } = sockets;
-        let Some(registration) = app.hub.join(client, hello.session, hello.drive) else {
+        let Some(registration) = app.hub.join(client, hello.session, hello.drive, hello.tab) else {
             let words = "Too many tabs are connected. Close some.";
             queue.refuse(Problem::retryable(ProblemCode::TooMany, words), close::GOING_AWAY);
             return None;

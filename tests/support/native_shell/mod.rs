@@ -154,6 +154,7 @@ impl Session {
         let pump = Pump::new(Native(Rc::clone(&hands)));
         let boot = Boot {
             session: self.store.session(),
+            tab: uuid::Uuid::new_v4(),
             log: self.store.read(),
             nonce: uuid::Uuid::new_v4().as_u64_pair().0,
             settings: self.store.settings(),

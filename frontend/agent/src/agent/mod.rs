@@ -17,6 +17,7 @@ use shared::task::Task;
 use shared::{OpId, Seq, TaskId, Timestamp};
 use std::collections::VecDeque;
 use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
 use crate::effect::{Effect, SessionSummary};
 use crate::event::{Boot, Event};
@@ -112,7 +113,7 @@ impl Agent {
         Self {
             session: Session::default(),
             projection: Projection::default(),
-            link: Link::new(0),
+            link: Link::new(Uuid::nil(), 0),
             settings: Settings::default(),
             nonce: 0,
             open: false,
@@ -222,7 +223,7 @@ impl Agent {
         self.nonce = boot.nonce;
         self.settings = boot.settings;
         self.visible = boot.visible;
-        self.link = Link::new(boot.nonce);
+        self.link = Link::new(boot.tab, boot.nonce);
         let mut ignored = Vec::new();
         for entry in &boot.log {
             self.projection.apply(entry, &self.session, &mut ignored);

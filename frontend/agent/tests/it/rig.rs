@@ -120,6 +120,7 @@ impl Rig {
         self.agent = Agent::new();
         let boot = Boot {
             session: SessionId(Uuid::from_u128(7)),
+            tab: Uuid::from_u128(9),
             log: self.disk.clone(),
             nonce: 3,
             settings: self.settings.clone(),

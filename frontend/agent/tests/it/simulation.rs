@@ -223,6 +223,7 @@ fn reopened(world: &World) -> Agent {
     let mut agent = Agent::new();
     let boot = agent::event::Boot {
         session: world.page().agent.session().id.unwrap(),
+        tab: uuid::Uuid::from_u128(9),
         log: world.disk().to_vec(),
         nonce: 1,
         settings: agent::settings::Settings::default(),

@@ -196,6 +196,7 @@ impl World {
         };
         let boot = Boot {
             session: SessionId(Uuid::from_u128(7)),
+            tab: Uuid::from_u128(9),
             log,
             nonce: self.chance.next(),
             settings,
