@@ -5,7 +5,7 @@
 
 pub use crate::confined::Confined;
 use crate::files::{FileChange, FileText};
-use crate::output::{Bytes, Excerpt, OutputSlice};
+use crate::output::{Bytes, OutputSlice, Preview};
 pub use crate::sandbox::Sandbox;
 use crate::task::{Party, Task};
 pub use crate::welcome::{Stats, Welcome};
@@ -237,8 +237,8 @@ pub struct Start {
     #[serde(default)]
     pub stdin: bool,
     /// How many characters of output the `ended` event may carry, at most 50,000: half from the beginning, half from the end.
-    #[serde(default = "default_excerpt")]
-    pub excerpt_chars: u32,
+    #[serde(rename = "excerpt_chars", default = "default_preview")]
+    pub preview_chars: u32,
     /// The task whose command this runs again; the new one bears the link if the runner knows it.
     #[serde(default)]
     pub again_of: Option<TaskId>,
@@ -249,7 +249,7 @@ pub struct Start {
     pub sandbox: Option<Sandbox>,
 }
 
-const fn default_excerpt() -> u32 {
+const fn default_preview() -> u32 {
     4_000
 }
 
@@ -419,7 +419,7 @@ pub struct Checked {
     /// As it stands now.
     pub task: Task,
     /// The lines asked for.
-    pub text: Excerpt,
+    pub text: Preview,
     /// With `grep`: how many lines matched in all.
     #[serde(default)]
     pub matches: Option<u64>,
@@ -434,7 +434,8 @@ pub enum TaskEvent {
         /// As it ended.
         task: Box<Task>,
         /// Its output for the model.
-        excerpt: Excerpt,
+        #[serde(rename = "excerpt")]
+        preview: Preview,
     },
     /// A foreground task went to the background.
     Backgrounded {
@@ -443,7 +444,8 @@ pub enum TaskEvent {
         /// `foreground_ms` passed, or someone asked.
         by: BackgroundedBy,
         /// Its output so far.
-        excerpt: Excerpt,
+        #[serde(rename = "excerpt")]
+        preview: Preview,
     },
 }
 

@@ -17,7 +17,7 @@ use exec::frames::{FromAgent, ToAgent};
 use exec::host::ports_held;
 use exec::local::Agent;
 use shared::Problem;
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::{Sandbox, Start};
 use shared::task::{Process, Task};
 use tokio::sync::{mpsc, oneshot};
@@ -184,8 +184,8 @@ impl TaskActor {
                 return Some(Input::Quiet { total, asks: prompt::looks_like_a_question(&recent) });
             }
             Effect::Backgrounded(task, by) => {
-                let excerpt = self.excerpt().await;
-                self.context.save_backgrounded(&self.entry, self.figures(task), by, excerpt);
+                let preview = self.preview().await;
+                self.context.save_backgrounded(&self.entry, self.figures(task), by, preview);
             }
             Effect::CloseInput => self.entry.close_input().await,
             Effect::Stop { grace, first } => {
@@ -278,9 +278,9 @@ impl TaskActor {
             ended.with(|task| task.left_behind = named)
         };
         let ended = ended.with(|task| self.fill_in(task));
-        let excerpt = self.excerpt().await;
+        let preview = self.preview().await;
         self.told = self.entry.log.total();
-        self.context.save_end(&self.entry, ended, excerpt);
+        self.context.save_end(&self.entry, ended, preview);
     }
 
     /// Nothing is left. The store's order puts this behind the end.
@@ -318,13 +318,13 @@ impl TaskActor {
     }
 
     /// The beginning and the end of the output. A long one is read from the disk, which may take its time.
-    async fn excerpt(&self) -> Excerpt {
+    async fn preview(&self) -> Preview {
         let entry = Arc::clone(&self.entry);
-        let most = self.start.excerpt_chars.min(50_000) as usize;
+        let most = self.start.preview_chars.min(50_000) as usize;
         if entry.log.is_at_hand() {
-            entry.log.excerpt(most)
+            entry.log.preview(most)
         } else {
-            tokio::task::spawn_blocking(move || entry.log.excerpt(most)).await.unwrap_or_default()
+            tokio::task::spawn_blocking(move || entry.log.preview(most)).await.unwrap_or_default()
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use exec::confine::Confine;
 use exec::local::{Agents, keep_awake};
-use shared::output::{Excerpt, OutputSlice};
+use shared::output::{OutputSlice, Preview};
 use shared::protocol::{Checked, Sandbox, Stats, TaskEvent};
 use shared::task::{Party, Task};
 use shared::{Epoch, Problem, ProblemCode, Seq, SessionId, TaskId};
@@ -380,7 +380,7 @@ fn check_one(entry: &TaskEntry, pattern: Option<&regex::Regex>, lines: usize, mo
             let (text, matches) = entry.log.grep(pattern, lines, most);
             (text, Some(matches))
         }
-        None if lines == 0 => (Excerpt::default(), None),
+        None if lines == 0 => (Preview::default(), None),
         None => (entry.log.tail(lines, most), None),
     };
     Checked { task, text, matches }

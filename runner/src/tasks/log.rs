@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
-use shared::output::{Bytes, Excerpt, OutputSlice};
+use shared::output::{Bytes, OutputSlice, Preview};
 use tokio::sync::watch;
 
 use super::text;
@@ -22,7 +22,7 @@ use super::text;
 const RECENT: usize = 4 * 1024;
 /// Bytes of the end that are kept in memory when the disk refuses.
 const SPARE: usize = 256 * 1024;
-/// Bytes that an excerpt looks at, at either end, at least.
+/// Bytes that a preview looks at, at either end, at least.
 const WINDOW: u64 = 64 * 1024;
 
 pub(super) struct Log {
@@ -430,7 +430,7 @@ impl Log {
     }
 
     /// Text for the model: the first and last half of `most` characters. Blocks on the disk.
-    pub(super) fn excerpt(&self, most: usize) -> Excerpt {
+    pub(super) fn preview(&self, most: usize) -> Preview {
         match self.ends(4 * most as u64) {
             Ok(Ends { head, tail: None, .. }) => text::cut(text::clean(&head), most),
             Ok(Ends { head, tail: Some(tail), between }) => {
@@ -443,9 +443,9 @@ impl Log {
     }
 
     /// The last lines as text. Blocks on the disk.
-    pub(super) fn tail(&self, lines: usize, most: usize) -> Excerpt {
+    pub(super) fn tail(&self, lines: usize, most: usize) -> Preview {
         if lines == 0 || most == 0 {
-            return Excerpt::default();
+            return Preview::default();
         }
         match self.ends(8 * most as u64) {
             Ok(Ends { head, tail, .. }) => {
@@ -457,7 +457,7 @@ impl Log {
     }
 
     /// The last matching lines of what is kept, and how many match. Blocks on the disk.
-    pub(super) fn grep(&self, pattern: &regex::Regex, lines: usize, most: usize) -> (Excerpt, u64) {
+    pub(super) fn grep(&self, pattern: &regex::Regex, lines: usize, most: usize) -> (Preview, u64) {
         let kept = self.kept();
         let parts = self
             .range(0, kept.head_end)
@@ -491,8 +491,8 @@ fn slice(from: u64, data: Vec<u8>, kept: Kept) -> OutputSlice {
     }
 }
 
-fn unreadable(error: &io::Error) -> Excerpt {
-    Excerpt { head: format!("(The runner could not read this task's log: {error}.)"), ..Excerpt::default() }
+fn unreadable(error: &io::Error) -> Preview {
+    Preview { head: format!("(The runner could not read this task's log: {error}.)"), ..Preview::default() }
 }
 
 #[cfg(test)]

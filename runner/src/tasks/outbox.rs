@@ -220,7 +220,7 @@ impl Outboxes {
 
 #[cfg(test)]
 mod tests {
-    use shared::output::Excerpt;
+    use shared::output::Preview;
     use shared::task::Task;
     use shared::{OpId, TaskId, Timestamp};
     use uuid::Uuid;
@@ -269,7 +269,7 @@ mod tests {
             "/".into(),
             Timestamp(0),
         );
-        let event = Arc::new(TaskEvent::Ended { task: Box::new(task), excerpt: Excerpt::default() });
+        let event = Arc::new(TaskEvent::Ended { task: Box::new(task), preview: Preview::default() });
         outboxes.put(session(1), Seq(1), Arc::clone(&event));
         assert!(!is_last(1));
         outboxes.put_unsaved(session(1), Seq(2), event);

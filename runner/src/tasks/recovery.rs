@@ -104,12 +104,12 @@ impl Context {
         let cut = exited.is_some();
         let task = lost(Task::clone(&entry.publish_progress()), exited.as_ref(), now());
         let log = Arc::clone(entry);
-        let mut excerpt = blocking(move || log.log.excerpt(4_000)).await.unwrap_or_default();
+        let mut preview = blocking(move || log.log.preview(4_000)).await.unwrap_or_default();
         if cut {
-            let end = if excerpt.omitted_chars == 0 { &mut excerpt.head } else { &mut excerpt.tail };
+            let end = if preview.omitted_chars == 0 { &mut preview.head } else { &mut preview.tail };
             end.push_str(CUT);
         }
-        self.save_end(entry, Untold::new().tell(task), excerpt);
+        self.save_end(entry, Untold::new().tell(task), preview);
     }
 
     /// How a task ended that the runner did not live to save, as its agent wrote it. Not of one that was being stopped:

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::{Start, TaskEvent};
 use shared::task::{Task, TaskState};
 use shared::{OpId, Seq, SessionId, TaskId, Timestamp};
@@ -190,7 +190,7 @@ impl World {
     }
 
     fn end(&mut self, entry: &TaskEntry, task: Task) -> Result<(), Died> {
-        self.save(entry, TaskEvent::Ended { task: Box::new(task), excerpt: Excerpt::default() })
+        self.save(entry, TaskEvent::Ended { task: Box::new(task), preview: Preview::default() })
     }
 
     fn save(&mut self, entry: &TaskEntry, event: TaskEvent) -> Result<(), Died> {
@@ -212,7 +212,7 @@ impl World {
                 command: "true".into(),
                 folder: None,
                 stdin: self.chance.one_in(3),
-                excerpt_chars: 0,
+                preview_chars: 0,
                 again_of: None,
                 sandbox: None,
             };

@@ -8,8 +8,8 @@ use uuid::Uuid;
 use crate::support::Runner;
 
 const EVENTS: u64 = 10_000;
-/// Characters of each event's excerpt, so that all together are several times what the runner may take.
-const EXCERPT: usize = 16_000;
+/// Characters of each event's preview, so that all together are several times what the runner may take.
+const PREVIEW: usize = 16_000;
 /// Kilobytes that the runner may grow by; all events have 160 megabytes.
 #[cfg(target_os = "linux")]
 const GROWTH: u64 = 48 * 1024;
@@ -45,8 +45,8 @@ async fn ten_thousand_events_come_back_in_order_with_bounded_memory() {
     let credential = runner.pair().await;
     let session = Uuid::new_v4();
     let (mut socket, welcome) = runner.drive(&credential, session).await;
-    let command = format!("head -c {EXCERPT} /dev/zero | tr '\\0' x");
-    socket.ask(json!({"op": "start", "command": command, "excerpt_chars": EXCERPT})).await;
+    let command = format!("head -c {PREVIEW} /dev/zero | tr '\\0' x");
+    socket.ask(json!({"op": "start", "command": command, "excerpt_chars": PREVIEW})).await;
     socket.until("event").await;
     let folder = runner.stop().await;
     multiply(&folder.path().join("state/meanwhile.db"), session);
@@ -71,7 +71,7 @@ async fn ten_thousand_events_come_back_in_order_with_bounded_memory() {
         if seq > 1 {
             assert_eq!(frame["event"]["task"]["id"], json!(format!("{seq:08x}")));
         }
-        assert_eq!(frame["event"]["excerpt"]["head"].as_str().map(str::len), Some(EXCERPT));
+        assert_eq!(frame["event"]["excerpt"]["head"].as_str().map(str::len), Some(PREVIEW));
         if seq % 1_000 == 0 {
             socket.send(json!({"type": "ack", "through": seq})).await;
         }

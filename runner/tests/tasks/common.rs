@@ -8,7 +8,7 @@ use runner::limits::Limits;
 use runner::state_dir::StateDir;
 use runner::store::Store;
 use runner::tasks::{Tasks, TasksConfig};
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::{Start, TaskEvent};
 use shared::task::Task;
 use shared::{Epoch, OpId, Seq, SessionId, TaskId};
@@ -38,7 +38,7 @@ pub(crate) fn start(command: &str) -> Start {
         timeout_ms: None,
         foreground_ms: None,
         stdin: false,
-        excerpt_chars: 4_000,
+        preview_chars: 4_000,
         again_of: None,
         sandbox: None,
     }
@@ -154,8 +154,8 @@ impl Runner {
     pub(crate) async fn kinds(&self) -> Vec<String> {
         let short = |event: TaskEvent| match event {
             TaskEvent::Ended { .. } => "ended".to_owned(),
-            TaskEvent::Backgrounded { by, excerpt, .. } => {
-                format!("backgrounded by {by:?}: {}", excerpt.head)
+            TaskEvent::Backgrounded { by, preview, .. } => {
+                format!("backgrounded by {by:?}: {}", preview.head)
             }
         };
         self.events().await.into_iter().map(short).collect()
@@ -184,16 +184,16 @@ impl Runner {
     }
 
     /// Starts it and waits for its end.
-    pub(crate) async fn finish(&self, start: Start) -> (Task, Excerpt) {
+    pub(crate) async fn finish(&self, start: Start) -> (Task, Preview) {
         let task = self.start(start).await;
         self.end(&task.id).await
     }
 
     /// Waits for the durable end of a task.
-    pub(crate) async fn end(&self, id: &TaskId) -> (Task, Excerpt) {
+    pub(crate) async fn end(&self, id: &TaskId) -> (Task, Preview) {
         self.event(|event| match event {
-            TaskEvent::Ended { task, excerpt } if task.id == *id => {
-                Some((Task::clone(task), excerpt.clone()))
+            TaskEvent::Ended { task, preview } if task.id == *id => {
+                Some((Task::clone(task), preview.clone()))
             }
             TaskEvent::Ended { .. } | TaskEvent::Backgrounded { .. } => None,
         })

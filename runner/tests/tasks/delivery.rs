@@ -61,12 +61,12 @@ async fn more_events_than_memory_holds_come_in_order() {
 async fn what_was_not_acknowledged_survives_the_runner() {
     let runner = Runner::new().await;
     let epoch = runner.tasks.epoch();
-    let (task, excerpt) = runner.finish(start("echo kept")).await;
+    let (task, preview) = runner.finish(start("echo kept")).await;
     let op = task.op;
     let again = runner.restart().await;
     assert_eq!(again.tasks.epoch(), epoch);
-    let (known, known_excerpt) = again.end(&task.id).await;
-    assert_eq!((known, known_excerpt), (task.clone(), excerpt));
+    let (known, known_preview) = again.end(&task.id).await;
+    assert_eq!((known, known_preview), (task.clone(), preview));
     assert_eq!(again.tasks.list(), std::slice::from_ref(&task));
     let repeated = again.tasks.start(again.session, op, start("echo kept")).await.unwrap();
     assert_eq!(repeated, task, "the operation is known, too");
@@ -190,10 +190,10 @@ async fn how_a_task_ended_is_known_although_the_runner_died_before_it_could_save
     let runner = Runner::at(Arc::clone(&folder), |_| {}).await;
     let mut states = Vec::new();
     for id in &ids {
-        let (task, excerpt) = runner.end(id).await;
+        let (task, preview) = runner.end(id).await;
         let known = !matches!(task.state, TaskState::Lost { .. });
         assert_eq!(task.duration_ms.is_some(), known, "{task:?}");
-        assert_eq!(excerpt.head.contains("may be missing"), known, "{excerpt:?}");
+        assert_eq!(preview.head.contains("may be missing"), known, "{preview:?}");
         states.push(task.state);
     }
     assert_eq!(states[0], TaskState::Failed { code: 3 });
@@ -243,9 +243,9 @@ async fn a_killed_runner_leaves_no_process_and_loses_its_tasks_once() {
     until("the tree has gone", || living(&ids[0]).is_empty()).await;
 
     let runner = Runner::at(Arc::clone(&folder), |_| {}).await;
-    let (task, excerpt) = runner.end(&ids[0]).await;
+    let (task, preview) = runner.end(&ids[0]).await;
     assert!(matches!(task.state, TaskState::Lost { .. }), "{task:?}");
-    assert_eq!(excerpt.head, "before\n");
+    assert_eq!(preview.head, "before\n");
     assert!(matches!(runner.end(&ids[1]).await.0.state, TaskState::Lost { .. }));
     assert_eq!(runner.events().await.len(), 2);
     let again = runner.restart().await;
@@ -466,10 +466,10 @@ async fn an_end_that_the_store_refuses_is_told_and_said_to_be_unsaved() {
             "CREATE TRIGGER refuses BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'it refuses'); END",
         )
         .unwrap();
-    let (task, excerpt) = runner.finish(start("echo END; exit 3")).await;
+    let (task, preview) = runner.finish(start("echo END; exit 3")).await;
     assert!(task.unsaved);
     assert_eq!(task.state, TaskState::Failed { code: 3 });
-    assert!(excerpt.head.starts_with("END\n[The runner could not save this end"), "{excerpt:?}");
+    assert!(preview.head.starts_with("END\n[The runner could not save this end"), "{preview:?}");
     let stopped = runner.start(start("sleep 300")).await;
     let stopped = runner.tasks.stop(&stopped.id, Party::User, true).await.unwrap();
     assert!(matches!(stopped.state, TaskState::Stopped { .. }), "{stopped:?}");

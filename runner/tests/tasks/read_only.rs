@@ -538,7 +538,7 @@ async fn what_reaches_other_processes_the_kernel_or_the_network_is_no_call() {
     let print = |(_, call): &(&str, String)| format!("print syscall({call}), \" \", $! + 0, \"\\n\";");
     let script = calls.iter().map(print).collect::<Vec<_>>().concat();
     let (task, told) =
-        runner.finish(Start { excerpt_chars: 50_000, ..read_only(&format!("perl -e '{script}'")) }).await;
+        runner.finish(Start { preview_chars: 50_000, ..read_only(&format!("perl -e '{script}'")) }).await;
     assert_eq!(task.state, TaskState::Completed, "{told:?}");
     let answers: Vec<_> = told.head.lines().collect();
     assert_eq!(answers.len(), calls.len(), "{told:?}");

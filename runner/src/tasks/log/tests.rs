@@ -31,7 +31,7 @@ fn a_short_output_is_read_without_the_disk() {
     std::fs::remove_file(path).unwrap();
     let read = |from, max| log.read(from, max).unwrap().data.0;
     assert_eq!((read(0, 1_000), read(2, 2), read(5, 10)), (b"short".to_vec(), b"or".to_vec(), vec![]));
-    assert_eq!(log.excerpt(100).head, "short");
+    assert_eq!(log.preview(100).head, "short");
 }
 
 #[test]
@@ -155,20 +155,20 @@ fn removing_gives_the_disk_back() {
 }
 
 #[test]
-fn an_excerpt_has_both_ends_and_counts_between() {
+fn a_preview_has_both_ends_and_counts_between() {
     let folder = tempfile::tempdir().unwrap();
     let log = Log::new(folder.path().join("log"), 1 << 20, 1 << 20, Arc::default());
     for number in 0..100_000 {
         log.append(format!("line {number}\n").as_bytes());
     }
-    let excerpt = log.excerpt(100);
+    let preview = log.preview(100);
     assert!(
-        excerpt.head.starts_with("line 0\nline 1\n") && excerpt.head.chars().count() == 50,
+        preview.head.starts_with("line 0\nline 1\n") && preview.head.chars().count() == 50,
         "{}",
-        excerpt.head
+        preview.head
     );
-    assert!(excerpt.tail.ends_with("line 99999\n") && excerpt.tail.chars().count() == 50, "{}", excerpt.tail);
-    assert_eq!(excerpt.omitted_chars, log.total() - 100, "all of it is ASCII");
+    assert!(preview.tail.ends_with("line 99999\n") && preview.tail.chars().count() == 50, "{}", preview.tail);
+    assert_eq!(preview.omitted_chars, log.total() - 100, "all of it is ASCII");
 }
 
 #[test]
@@ -210,10 +210,10 @@ fn the_last_bytes_printed_are_read_whatever_the_size_and_the_bound() {
         for log in [&log, &refused] {
             text.as_bytes().chunks(65_536).for_each(|chunk| log.append(chunk));
             for most in [44, 200, 4_000, 16_384, 50_000] {
-                let excerpt = log.excerpt(most);
-                let shown = excerpt.head.clone() + &excerpt.tail;
-                assert!(shown.ends_with(last), "excerpt of {most} from {size}: {shown:.50}");
-                assert_eq!(shown.len() as u64 + excerpt.omitted_chars, text.len() as u64, "{most}, {size}");
+                let preview = log.preview(most);
+                let shown = preview.head.clone() + &preview.tail;
+                assert!(shown.ends_with(last), "preview of {most} from {size}: {shown:.50}");
+                assert_eq!(shown.len() as u64 + preview.omitted_chars, text.len() as u64, "{most}, {size}");
                 assert_eq!(log.tail(1, most).head, last, "tail of {most} from {size}");
             }
             let (lines, tail) = (text.lines().rev().take(5).collect::<Vec<_>>(), log.tail(5, 4_000));
@@ -246,11 +246,11 @@ fn what_lies_between_is_counted_in_characters() {
         let again = Log::restored(path, HEAD, TAIL, Arc::default(), Some(text.len() as u64));
         for most in [100, 4_000, 50_000] {
             let shown =
-                |excerpt: &Excerpt| (excerpt.head.chars().count() + excerpt.tail.chars().count()) as u64;
-            let excerpt = log.excerpt(most);
-            assert_eq!(shown(&excerpt) + excerpt.omitted_chars, all, "{sign:?} {size} {most}");
-            let excerpt = again.excerpt(most);
-            let said = shown(&excerpt) + excerpt.omitted_chars;
+                |preview: &Preview| (preview.head.chars().count() + preview.tail.chars().count()) as u64;
+            let preview = log.preview(most);
+            assert_eq!(shown(&preview) + preview.omitted_chars, all, "{sign:?} {size} {most}");
+            let preview = again.preview(most);
+            let said = shown(&preview) + preview.omitted_chars;
             if again.kept().omitted() == 0 {
                 assert_eq!(said, all, "{sign:?} {size} {most}, restored");
             } else {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use exec::frames::Exited;
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::TaskEvent;
 use shared::task::{Party, Process, TaskState};
 use shared::{OpId, TaskId};
@@ -41,8 +41,8 @@ impl World {
             Effect::Publish(task) => drop(entry.publish(task)),
             Effect::LookForQuestion => return Ok(Some(Input::Quiet { total: 1, asks: true })),
             Effect::Backgrounded(task, by) => {
-                let (task, excerpt) = (Box::new(task), Excerpt::default());
-                self.save(&entry, TaskEvent::Backgrounded { task, by, excerpt })?;
+                let (task, preview) = (Box::new(task), Preview::default());
+                self.save(&entry, TaskEvent::Backgrounded { task, by, preview })?;
             }
             Effect::Stop { grace, .. } => return Ok(Some(Input::Stopping { grace })),
             Effect::KillPast => return Ok(Some(Input::KilledPast)),
