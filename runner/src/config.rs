@@ -366,10 +366,10 @@ mod tests {
     fn a_wrong_file_is_named_with_its_line_and_without_its_text() {
         let (_folder, path) = file("port = 1\n[anthropic]\napi_key = sk-very-secret\n", 0o600);
         let Err(error) = settle(&["--config", &path]) else { panic!("it was taken") };
-        let words = error.to_string();
+        let message = error.to_string();
         assert!(
-            words.contains("line 3") && words.contains(&path) && !words.contains("very-secret"),
-            "{words}"
+            message.contains("line 3") && message.contains(&path) && !message.contains("very-secret"),
+            "{message}"
         );
     }
 

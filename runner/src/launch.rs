@@ -37,7 +37,7 @@ enum LaunchError {
     StateDir(#[from] StateDirError),
     #[error(transparent)]
     Run(#[from] RunError),
-    #[error("{}", occupied_words(*.0, *.1))]
+    #[error("{}", occupied_message(*.0, *.1))]
     Occupied(SocketAddr, bool),
     #[error("{0} cannot be listened on: {1}. Choose another with --host or --port.")]
     Bind(SocketAddr, io::Error),
@@ -49,7 +49,7 @@ enum LaunchError {
     System(io::Error),
 }
 
-fn occupied_words(address: SocketAddr, ours: bool) -> String {
+fn occupied_message(address: SocketAddr, ours: bool) -> String {
     let port = address.port();
     if ours {
         format!(

@@ -141,8 +141,8 @@ mod tests {
         let held = StateDir::open(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(fs::metadata(path.join(LOCK)).unwrap().permissions().mode() & 0o777, 0o600);
-        let words = StateDir::open(&path).unwrap_err().to_string();
-        assert!(words.contains(&std::process::id().to_string()), "{words}");
+        let message = StateDir::open(&path).unwrap_err().to_string();
+        assert!(message.contains(&std::process::id().to_string()), "{message}");
         drop(held);
         StateDir::open(&path).unwrap();
     }

@@ -210,7 +210,7 @@ pub enum TaskState {
     },
     /// It could not be started.
     Error {
-        /// Which of shell, folder or limit it was, and the system's words.
+        /// Which of shell, folder or limit it was, and the system's message.
         reason: String,
     },
 }

@@ -109,7 +109,8 @@ pub enum FromAgent {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Failure {
     /// A sentence.
-    pub words: String,
+    #[serde(rename = "words")]
+    pub message: String,
     /// Whether it was a lack of descriptors, processes or memory, which may pass.
     pub passing: bool,
 }

@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 
-/// What the system is short of, in words, if that is why something failed: it may pass.
+/// What the system is short of, as a sentence, if that is why something failed: it may pass.
 #[must_use]
 pub fn lack(error: &std::io::Error) -> Option<String> {
     match Errno::from_raw_os_error(error.raw_os_error()?) {

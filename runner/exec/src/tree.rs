@@ -247,15 +247,15 @@ mod system {
     pub(super) fn command(pid: Pid) -> String {
         let folder = format!("/proc/{}", pid.as_raw_nonzero());
         let line = fs::read(format!("{folder}/cmdline")).unwrap_or_default();
-        let words: Vec<_> = line
+        let arguments: Vec<_> = line
             .split(|byte| *byte == 0)
-            .filter(|word| !word.is_empty())
+            .filter(|argument| !argument.is_empty())
             .map(String::from_utf8_lossy)
             .collect();
-        if words.is_empty() {
+        if arguments.is_empty() {
             return fs::read_to_string(format!("{folder}/comm")).unwrap_or_default().trim_end().to_owned();
         }
-        words.join(" ")
+        arguments.join(" ")
     }
 }
 

@@ -14,8 +14,8 @@ use uuid::Uuid;
 use super::diff::Change;
 use super::intent::{self, Identity, Intent};
 use super::lines;
+use super::problem::{no_match, not_utf8, refuse_binary, system};
 use super::request::{READ_BYTES, WRITE_BYTES};
-use super::words::{no_match, not_utf8, refuse_binary, system};
 use super::workspace::Workspace;
 
 /// Bytes of a file that is read from, since its lines are counted.
@@ -26,10 +26,10 @@ impl Workspace {
         let relative = self.relative(path)?;
         let (file, length) = self.file(&relative, path)?;
         if length > SCAN_BYTES {
-            let words = format!(
+            let message = format!(
                 "{path} has {length} bytes; files of at most {SCAN_BYTES} are read. Use a command such as sed -n or tail."
             );
-            return Err(Problem::new(ProblemCode::TooLarge, words));
+            return Err(Problem::new(ProblemCode::TooLarge, message));
         }
         let failed = |error: io::Error| system(path, &error);
         let mut reader = BufReader::with_capacity(64 * 1024, file);
@@ -59,10 +59,10 @@ impl Workspace {
             }
             if text.len() + line.len() > READ_BYTES {
                 if taken == 0 {
-                    let words = format!(
+                    let message = format!(
                         "Line {total} of {path} has {length} bytes; at most {READ_BYTES} are read at once. Use a command such as cut -c."
                     );
-                    return Err(Problem::new(ProblemCode::TooLarge, words));
+                    return Err(Problem::new(ProblemCode::TooLarge, message));
                 }
                 full = true;
                 continue;
@@ -71,8 +71,8 @@ impl Workspace {
             taken += 1;
         }
         if offset > total.max(1) {
-            let words = format!("{path} has {total} lines, so there is no line {offset}.");
-            return Err(Problem::new(ProblemCode::NotFound, words));
+            let message = format!("{path} has {total} lines, so there is no line {offset}.");
+            return Err(Problem::new(ProblemCode::NotFound, message));
         }
         let text = String::from_utf8(text).map_err(|_| not_utf8(path))?;
         Ok(FileText { text, first_line: offset, total_lines: total, more: offset - 1 + taken < total })
@@ -122,9 +122,9 @@ impl Workspace {
         A: FnOnce(&Intent, &FileChange) -> Result<(), Problem>,
     {
         if old_text.is_empty() {
-            let words =
+            let message =
                 "old_text is empty. Give the text to replace, or use write_file to write the whole file.";
-            return Err(Problem::new(ProblemCode::Malformed, words));
+            return Err(Problem::new(ProblemCode::Malformed, message));
         }
         if old_text == new_text {
             return Err(Problem::new(
@@ -166,11 +166,11 @@ impl Workspace {
         announce: impl FnOnce(&Intent) -> Result<(), Problem>,
     ) -> Result<(), Problem> {
         if content.len() > WRITE_BYTES {
-            let words = format!(
+            let message = format!(
                 "{path} would have {} bytes; at most {WRITE_BYTES} are written. Use a command.",
                 content.len()
             );
-            return Err(Problem::new(ProblemCode::TooLarge, words));
+            return Err(Problem::new(ProblemCode::TooLarge, message));
         }
         let refused = |error: io::Error| self.refused(path, &error);
         let old = match self.dir.metadata(relative) {

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::approval;
 use super::intent::Intent;
+use super::problem::system;
 use super::request::ChangeRequest;
-use super::words::system;
 use super::workspace::Workspace;
 
 /// A handle; copies are cheap.

@@ -11,8 +11,8 @@ mod diff;
 mod handle;
 mod intent;
 mod lines;
+mod problem;
 mod request;
-mod words;
 mod workspace;
 
 pub(crate) use approval::wide;

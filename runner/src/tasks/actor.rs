@@ -202,7 +202,7 @@ impl TaskActor {
                 return Some(Input::KilledPast);
             }
             Effect::KillOrphans => return Some(Input::Orphans(kill_orphans(&self.entry.id).await)),
-            Effect::Unkillable(words) => self.entry.unkillable(words),
+            Effect::Unkillable(text) => self.entry.unkillable(text),
             Effect::DrainOutput => {
                 if let Some(Running { output, .. }) = &mut self.running {
                     output.rest().await;

@@ -196,8 +196,8 @@ impl Tasks {
             Some(id) => {
                 let entry = self.context.entry(id)?;
                 if entry.session != session {
-                    let words = format!("Task {id} belongs to another session.");
-                    return Err(Problem::new(ProblemCode::Forbidden, words));
+                    let message = format!("Task {id} belongs to another session.");
+                    return Err(Problem::new(ProblemCode::Forbidden, message));
                 }
                 vec![entry]
             }
@@ -216,10 +216,10 @@ impl Tasks {
         let pattern = grep
             .map(|grep| {
                 regex::RegexBuilder::new(&grep).size_limit(1024 * 1024).build().map_err(|error| {
-                    let words = format!(
+                    let message = format!(
                         "{grep:?} is not a regular expression: {error}. Mend it, or use tail instead."
                     );
-                    Problem::new(ProblemCode::Malformed, words)
+                    Problem::new(ProblemCode::Malformed, message)
                 })
             })
             .transpose()?;

@@ -172,12 +172,12 @@ impl<R> Machine<R> {
             Input::Stopping { grace } => self.overdue = Some(now.at + grace + OVERDUE),
             Input::KilledPast => self.overdue = Some(now.at + OVERDUE),
             Input::Unkillable(left) => {
-                let words = format!(
+                let text = format!(
                     "The system does not end these processes of task {}: {}.",
                     self.task.id,
                     names(&left)
                 );
-                self.todo(Effect::Unkillable(words));
+                self.todo(Effect::Unkillable(text));
             }
             Input::Output { grew, written, over } => {
                 self.output = (written, over);
@@ -299,9 +299,9 @@ impl<R> Machine<R> {
                 return Stage::Running(untold);
             }
             Input::Attempted(Attempt::Over(state)) => return self.never_started(now, untold, state),
-            Input::Attempted(Attempt::Short { words, line_moved }) => {
+            Input::Attempted(Attempt::Short { reason, line_moved }) => {
                 self.todo(Effect::Shrink);
-                starting.short(now.at, patience, words, line_moved)
+                starting.short(now.at, patience, reason, line_moved)
             }
             Input::Turn => starting.turn(),
             Input::Time { line_moved } => starting.time(now.at, patience, line_moved),
@@ -428,9 +428,9 @@ impl<R> Machine<R> {
         let changed = !self.task.left_behind.is_empty();
         self.task.left_behind.clear();
         self.todo(Effect::Gone { task: self.task.clone(), changed });
-        let words = format!("Task {} has ended.", self.task.id);
+        let message = format!("Task {} has ended.", self.task.id);
         while let Some(reply) = self.freezing.pop_front() {
-            self.todo(Effect::Reply(reply, Err(Problem::new(ProblemCode::Conflict, words.clone()))));
+            self.todo(Effect::Reply(reply, Err(Problem::new(ProblemCode::Conflict, message.clone()))));
         }
         Stage::Gone
     }

@@ -40,11 +40,11 @@ impl Context {
     pub(super) fn make_room(&self, session: SessionId) -> Result<(), Problem> {
         let Limits { sessions: most, untaken, .. } = self.limits;
         if self.outboxes.untaken(session) >= untaken {
-            let words = format!(
+            let message = format!(
                 "{untaken} results of this conversation wait for its page to take them, and that is the limit: nothing \
                  more is started for it. Open it in the browser that it belongs to."
             );
-            return Err(Problem::retryable(ProblemCode::TooMany, words));
+            return Err(Problem::retryable(ProblemCode::TooMany, message));
         }
         if self.outboxes.has_place(session, most) {
             return Ok(());
@@ -64,11 +64,11 @@ impl Context {
         if self.outboxes.has_place(session, most) {
             return Ok(());
         }
-        let words = format!(
+        let message = format!(
             "{most} conversations have tasks or results here, and that is the limit. Open older ones so that they take \
              their results, and clear their tasks."
         );
-        Err(Problem::retryable(ProblemCode::TooMany, words))
+        Err(Problem::retryable(ProblemCode::TooMany, message))
     }
 
     /// [`Self::retain`] in a task of its own, if it is due.

@@ -84,8 +84,8 @@ impl Connection {
     ) -> Option<Self> {
         let Sockets { app, requests, .. } = sockets;
         let Some(registration) = app.hub.join(client, hello.session, hello.drive) else {
-            let words = "Too many tabs are connected. Close some.";
-            queue.refuse(Problem::retryable(ProblemCode::TooMany, words), close::GOING_AWAY);
+            let message = "Too many tabs are connected. Close some.";
+            queue.refuse(Problem::retryable(ProblemCode::TooMany, message), close::GOING_AWAY);
             return None;
         };
         // Revoked between the handshake and now: nobody could tell this connection.
@@ -196,8 +196,8 @@ impl Connection {
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                     Some(Ok(Message::Close(_))) | None => return,
                     Some(Err(error)) => {
-                        let words = format!("The frame could not be read: {error}. A frame has at most {MAX_FRAME_BYTES} bytes.");
-                        return self.queue.refuse(Problem::new(ProblemCode::Malformed, words), close::MALFORMED);
+                        let message = format!("The frame could not be read: {error}. A frame has at most {MAX_FRAME_BYTES} bytes.");
+                        return self.queue.refuse(Problem::new(ProblemCode::Malformed, message), close::MALFORMED);
                     }
                 },
                 change = self.changes.recv() => match change {
@@ -337,8 +337,8 @@ impl Connection {
         self.stats.want();
     }
 
-    fn complain(&self, words: String) {
-        self.queue.push(&ServerFrame::Problem { problem: Problem::new(ProblemCode::Malformed, words) });
+    fn complain(&self, message: String) {
+        self.queue.push(&ServerFrame::Problem { problem: Problem::new(ProblemCode::Malformed, message) });
     }
 
     fn reply(&self, id: OpId, result: Result<Reply, Problem>) {
@@ -364,9 +364,9 @@ impl Connection {
             }
             Ok(ClientFrame::Alarm { id, after_ms }) => {
                 if self.alarms.len() >= MAX_ALARMS && !self.alarms.contains_key(&id) {
-                    let words = format!("{MAX_ALARMS} alarms are set, and that is the limit.");
+                    let message = format!("{MAX_ALARMS} alarms are set, and that is the limit.");
                     self.queue
-                        .push(&ServerFrame::Problem { problem: Problem::new(ProblemCode::TooMany, words) });
+                        .push(&ServerFrame::Problem { problem: Problem::new(ProblemCode::TooMany, message) });
                 } else {
                     let after = Duration::from_millis(after_ms.min(MAX_ALARM_MS));
                     self.alarms.insert(id, Instant::now() + after);
@@ -386,8 +386,8 @@ impl Connection {
 
     async fn on_request(&mut self, id: OpId, op: Op) {
         if requests::changes(&op) && !(self.drive && self.registration.holds_lease()) {
-            let words = "This connection only watches the conversation. Take it over first.";
-            return self.reply(id, Err(Problem::new(ProblemCode::Forbidden, words)));
+            let message = "This connection only watches the conversation. Take it over first.";
+            return self.reply(id, Err(Problem::new(ProblemCode::Forbidden, message)));
         }
         match op {
             Op::Watch { task, from } => self.watch(id, task, from),
@@ -425,8 +425,8 @@ impl Connection {
     fn watch(&mut self, id: OpId, task: TaskId, from: u64) {
         self.watched.retain(|_, follower| !follower.is_finished());
         if self.watched.len() >= MAX_WATCHES && !self.watched.contains_key(&task) {
-            let words = format!("{MAX_WATCHES} outputs are watched, and that is the limit.");
-            return self.reply(id, Err(Problem::new(ProblemCode::TooMany, words)));
+            let message = format!("{MAX_WATCHES} outputs are watched, and that is the limit.");
+            return self.reply(id, Err(Problem::new(ProblemCode::TooMany, message)));
         }
         match self.app.tasks.output_length(&task) {
             Ok(length) => {
@@ -443,8 +443,9 @@ impl Connection {
     /// Does a request in a task of its own, which outlives the connection: what was begun is finished.
     fn begin(&mut self, id: OpId, op: Op) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            let words = format!("{MAX_REQUESTS} requests of this page are under way, and that is the limit.");
-            return self.reply(id, Err(Problem::retryable(ProblemCode::TooMany, words)));
+            let message =
+                format!("{MAX_REQUESTS} requests of this page are under way, and that is the limit.");
+            return self.reply(id, Err(Problem::retryable(ProblemCode::TooMany, message)));
         };
         // Input to one task keeps its order.
         let (done, before) = if let Op::SendInput { task, .. } = &op {

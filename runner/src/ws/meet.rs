@@ -49,8 +49,8 @@ pub(super) async fn meet(
         })?,
         Ok(None) => return Err(Failed::Gone),
         Err(_) => {
-            let words = format!("No proof came within {} seconds.", MEETING_TIME.as_secs());
-            return Err(malformed(words));
+            let message = format!("No proof came within {} seconds.", MEETING_TIME.as_secs());
+            return Err(malformed(message));
         }
     };
     let client = meeting.client;
@@ -72,7 +72,7 @@ pub(super) async fn meet(
 /// Sends the runner's proof, and gives the nonce in it.
 fn prove(app: &App, meeting: &Meeting, queue: &SendQueue) -> Result<[u8; NONCE_BYTES], Problem> {
     let mut nonce = [0; NONCE_BYTES];
-    let system = |words: String| Problem::retryable(ProblemCode::System, words);
+    let system = |message: String| Problem::retryable(ProblemCode::System, message);
     getrandom::fill(&mut nonce)
         .map_err(|error| system(format!("The system's random source failed: {error}.")))?;
     let text = meeting.text(Role::Runner, &nonce);
@@ -85,8 +85,8 @@ fn say(queue: &SendQueue, frame: &RunnerProof) {
     queue.push_text(serde_json::to_string(frame).expect("frames are plain data with string keys"));
 }
 
-fn malformed(words: String) -> Failed {
-    Failed::Refused(Problem::new(ProblemCode::Malformed, words), close::MALFORMED)
+fn malformed(message: String) -> Failed {
+    Failed::Refused(Problem::new(ProblemCode::Malformed, message), close::MALFORMED)
 }
 
 /// The next text; nothing if the page is gone or says what is none.

@@ -1,4 +1,4 @@
-//! When passing words are due: `settled` after a burst of events, `stats` not too often.
+//! When passing frames are due: `settled` after a burst of events, `stats` not too often.
 
 use std::time::Duration;
 

@@ -85,8 +85,9 @@ async fn reply(
         Op::Start(start) => Ok(Reply::Started { task: Box::new(tasks.start(session, id, start).await?) }),
         Op::Stop { task, by, now } => {
             if by == Party::Runner {
-                let words = "A stop is asked for by the user or by the agent; the runner's own are its own.";
-                return Err(Problem::new(ProblemCode::Malformed, words));
+                let message =
+                    "A stop is asked for by the user or by the agent; the runner's own are its own.";
+                return Err(Problem::new(ProblemCode::Malformed, message));
             }
             // The user may stop whatever the list shows; a model only what its own conversation started.
             if by == Party::Agent {

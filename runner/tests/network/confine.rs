@@ -117,9 +117,9 @@ async fn refuses_to_start() {
         .output()
         .await
         .unwrap();
-    let words = String::from_utf8(output.stderr).unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(words.contains("Landlock") && words.contains("without --confine"), "{words}");
+    assert!(message.contains("Landlock") && message.contains("without --confine"), "{message}");
 }
 
 /// A runner on a system without these calls, as older kernels and some containers are.

@@ -87,7 +87,7 @@ fn mangled(text: &str, chance: &mut Chance) -> String {
     letters.into_iter().collect()
 }
 
-/// Words that only a fault of the runner's own would say.
+/// Text that only a fault of the runner's own would say.
 fn assert_harmless(answer: &str) {
     for word in ["panicked", "RUST_BACKTRACE", "\"code\":\"internal\""] {
         assert!(!answer.contains(word), "{answer}");

@@ -110,10 +110,10 @@ async fn links_lists_and_revocation_from_the_command_line() {
     assert!(list.contains(id) && list.contains("the second") && list.contains("a test"), "{list}");
     assert!(!list.contains('\u{1b}') && !list.contains("mw_"), "{list}");
 
-    let (code, _, words) = run(&["clients", "revoke", "no-such"]).await;
-    assert!(code == Some(1) && words.contains("meanwhile clients"), "{words}");
-    let (code, words, _) = run(&["clients", "revoke", &id[..13]]).await;
-    assert!(code == Some(0) && words.contains(id), "{words}");
+    let (code, _, message) = run(&["clients", "revoke", "no-such"]).await;
+    assert!(code == Some(1) && message.contains("meanwhile clients"), "{message}");
+    let (code, message, _) = run(&["clients", "revoke", &id[..13]]).await;
+    assert!(code == Some(0) && message.contains(id), "{message}");
 
     let (code, frames) = closed.closed().await;
     assert_eq!(code, 4002);
@@ -134,6 +134,6 @@ async fn without_a_runner_the_command_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let output = meanwhile().args(["pair", "--state-dir"]).arg(folder.path()).output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let words = String::from_utf8(output.stderr).unwrap();
-    assert!(words.contains("No runner is running") && words.contains("--workspace"), "{words}");
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("No runner is running") && message.contains("--workspace"), "{message}");
 }

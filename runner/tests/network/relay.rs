@@ -271,8 +271,8 @@ async fn without_a_key_it_says_how_to_set_one() {
     let (mut socket, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
     assert_eq!(welcome["relay"], json!([]));
     let id = socket.request(call("c1")).await;
-    let words = socket.reply(&id).await["err"]["message"].clone();
-    assert!(words.as_str().unwrap().contains("ANTHROPIC_API_KEY"), "{words}");
+    let message = socket.reply(&id).await["err"]["message"].clone();
+    assert!(message.as_str().unwrap().contains("ANTHROPIC_API_KEY"), "{message}");
     let headers = [("Content-Type", "application/json"), ("X-Api-Key", credential.as_str())];
     let answer = runner.ask("POST /relay/anthropic/v1/messages", &headers, "{}").await;
     assert_eq!(answer.status, 404);

@@ -304,7 +304,7 @@ async fn a_store_with_rows_that_cannot_be_read_is_moved_aside_too() {
         rusqlite::Connection::open(&path).unwrap().execute_batch(damage).unwrap();
         let store = Store::open(&state).unwrap();
         assert_ne!(store.epoch(), epoch, "{damage}");
-        assert!(store.warning().is_some_and(|words| words.contains("corrupt-")), "{damage}");
+        assert!(store.warning().is_some_and(|warning| warning.contains("corrupt-")), "{damage}");
         drop((store, state));
         let runner = Runner::at(folder, |_| {}).await;
         assert_eq!(runner.finish(start("echo again")).await.1.head, "again\n", "{damage}");
@@ -321,8 +321,8 @@ async fn a_store_of_a_newer_version_is_left_alone() {
     let path = state.path().join("meanwhile.db");
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = fs::read(&path).unwrap();
-    let words = Store::open(&state).err().expect("it is refused").to_string();
-    assert!(words.contains("newer"), "{words}");
+    let message = Store::open(&state).err().expect("it is refused").to_string();
+    assert!(message.contains("newer"), "{message}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 

@@ -294,7 +294,7 @@ async fn a_queued_task_can_be_stopped_and_never_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_is_refused_with_words() {
+async fn a_full_queue_is_refused_with_a_message() {
     let runner = Runner::with(|config| (config.limits.running, config.limits.queued) = (1, 1)).await;
     runner.start(start("sleep 1000")).await;
     runner.start(start("sleep 1000")).await;

@@ -216,7 +216,7 @@ impl Agent {
         };
         let started = carried
             .map_err(|error| Failure {
-                words: format!("It was not started: its pipes cannot be made ({error})."),
+                message: format!("It was not started: its pipes cannot be made ({error})."),
                 passing: lack(&error).is_some(),
             })
             .and_then(|(carried, ends)| Ok((start(run, ends)?, carried)));

@@ -153,9 +153,9 @@ fn asked(environment: Vec<(String, String)>, workspace: &Path) -> String {
 
 /// The files that a list of settings comes from, and those that it names.
 fn named(list: &str, home: &Path) -> Vec<PathBuf> {
-    let mut words = list.split('\0');
+    let mut parts = list.split('\0');
     let mut found = Vec::new();
-    while let (Some(origin), Some(setting)) = (words.next(), words.next()) {
+    while let (Some(origin), Some(setting)) = (parts.next(), parts.next()) {
         found.extend(origin.strip_prefix("file:").map(PathBuf::from));
         let value = setting
             .split_once('\n')

@@ -22,9 +22,9 @@ pub(in crate::tasks) struct Now {
 pub(in crate::tasks) enum Attempt {
     /// Its main process lives.
     Started { pid: u32 },
-    /// Nothing was started for lack of something, in words, and trying again may help. `line_moved`: when one that waited for
+    /// Nothing was started for lack of something, told by `reason`, and trying again may help. `line_moved`: when one that waited for
     /// the same began at last.
-    Short { words: String, line_moved: Option<Instant> },
+    Short { reason: String, line_moved: Option<Instant> },
     /// It is never tried again.
     Over(TaskState),
 }

@@ -78,7 +78,7 @@ impl World {
                 }
                 Attempt::Started { pid: 1 }
             }
-            8..11 => Attempt::Short { words: String::new(), line_moved: None },
+            8..11 => Attempt::Short { reason: String::new(), line_moved: None },
             _ => Attempt::Over(TaskState::Error { reason: String::new() }),
         })
     }
