@@ -295,7 +295,7 @@ pub enum ServerFrame {
         /// The last event sent.
         through: Seq,
     },
-    /// A task of any session changed. Passing: the newest is the truth.
+    /// A task of any session changed. Transient: the newest is the truth.
     Task {
         /// As it stands now.
         task: Box<Task>,
@@ -305,7 +305,7 @@ pub enum ServerFrame {
         /// Which.
         tasks: Vec<TaskId>,
     },
-    /// Output of a watched task. Passing: a gap to the offset before is to be read again with `read_output`.
+    /// Output of a watched task. Transient: a gap to the offset before is to be read again with `read_output`.
     Output {
         /// Which.
         task: TaskId,

@@ -111,8 +111,9 @@ pub struct Failure {
     /// A sentence.
     #[serde(rename = "words")]
     pub message: String,
-    /// Whether it was a lack of descriptors, processes or memory, which may pass.
-    pub passing: bool,
+    /// Whether descriptors, processes or memory were exhausted, which is transient.
+    #[serde(rename = "passing")]
+    pub transient: bool,
 }
 
 /// How a main process ended. In exit files, too, which another version may read.

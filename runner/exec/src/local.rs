@@ -19,9 +19,9 @@ use tokio::net::UnixStream;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::exhaustion::exhausted;
 use crate::frames::{self, FromAgent, ToAgent, VERSION};
 use crate::host::Tree;
-use crate::lack::lack;
 
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "__agent";
@@ -127,7 +127,7 @@ impl Agents {
             .spawn()
             .map_err(|error| {
                 // What may pass is known by its number.
-                if lack(&error).is_some() {
+                if exhausted(&error).is_some() {
                     return error;
                 }
                 io::Error::new(error.kind(), format!("{}: {error}", self.program.display()))

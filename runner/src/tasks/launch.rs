@@ -46,7 +46,7 @@ pub(super) async fn launch(
             }
             Some(FromAgent::Failed(failure)) => {
                 context.agents.give_back(supervisor);
-                return Err(if failure.passing {
+                return Err(if failure.transient {
                     short(context, failure.message)
                 } else {
                     Attempt::Over(TaskState::Error { reason: failure.message })
@@ -112,7 +112,7 @@ async fn held(context: &Context, sandbox: Option<Sandbox>) -> io::Result<Option<
 
 /// Nothing was started.
 fn missed(context: &Context, error: &io::Error) -> Attempt {
-    if let Some(reason) = exec::lack(error) {
+    if let Some(reason) = exec::exhausted(error) {
         return short(context, reason);
     }
     // It had not read what to start.

@@ -1,4 +1,4 @@
-//! When passing frames are due: `settled` after a burst of events, `stats` not too often.
+//! When transient frames are due: `settled` after a burst of events, `stats` not too often.
 
 use std::time::Duration;
 

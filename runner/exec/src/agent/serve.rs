@@ -17,8 +17,8 @@ use super::run::{Last, Mode, Running};
 use super::start::start;
 use super::stop::ROUND;
 use crate::clock::since_boot;
+use crate::exhaustion::exhausted;
 use crate::frames::{Failure, FromAgent, Run, ToAgent, VERSION, check_version};
-use crate::lack::lack;
 use crate::tag::Tags;
 use crate::{limits, sockets, tree};
 
@@ -217,7 +217,7 @@ impl Agent {
         let started = carried
             .map_err(|error| Failure {
                 message: format!("It was not started: its pipes cannot be made ({error})."),
-                passing: lack(&error).is_some(),
+                transient: exhausted(&error).is_some(),
             })
             .and_then(|(carried, ends)| Ok((start(run, ends)?, carried)));
         match started {

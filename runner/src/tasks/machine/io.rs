@@ -22,7 +22,7 @@ pub(in crate::tasks) struct Now {
 pub(in crate::tasks) enum Attempt {
     /// Its main process lives.
     Started { pid: u32 },
-    /// Nothing was started for lack of something, told by `reason`, and trying again may help. `line_moved`: when one that waited for
+    /// Nothing was started because a resource is exhausted, and trying again may help. `line_moved`: when one that waited for
     /// the same began at last.
     Short { reason: String, line_moved: Option<Instant> },
     /// It is never tried again.
@@ -32,7 +32,7 @@ pub(in crate::tasks) enum Attempt {
 /// What happens to a task. `R` is by which whoever asked is answered.
 #[derive(Debug)]
 pub(in crate::tasks) enum Input<R> {
-    /// It has a slot. `line_free`: nobody waits to start for lack of something.
+    /// It has a slot. `line_free`: nobody waits to start because a resource is exhausted.
     Slot { line_free: bool },
     /// The answer to [`Effect::Attempt`].
     Attempted(Attempt),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// First wait after a lack of descriptors, processes or memory.
+/// First wait after an exhaustion of descriptors, processes or memory.
 const PATIENCE: Duration = Duration::from_millis(25);
 /// And the longest between two tries of the first in line.
 const LONGEST: Duration = Duration::from_millis(200);
