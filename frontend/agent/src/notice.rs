@@ -155,19 +155,19 @@ pub fn remarks(task: &Task) -> Vec<String> {
     {
         remarks.push(format!("a shell reports {code} when its command was ended by {signal}"));
     }
-    if !task.left_behind.is_empty() {
+    if !task.remaining_processes.is_empty() {
         let processes: Vec<String> = task
-            .left_behind
+            .remaining_processes
             .iter()
             .filter(|left| left.pid != 0)
             .take(NAMED)
             .map(|left| format!("pid {} {}", left.pid, left.command))
             .collect();
-        let more = task.left().saturating_sub(processes.len());
+        let more = task.remaining().saturating_sub(processes.len());
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         remarks.push(format!(
             "it left {} running: {}{more}; stop_background ends them",
-            count(task.left() as u64, "process", "processes"),
+            count(task.remaining() as u64, "process", "processes"),
             processes.join(", ")
         ));
     }

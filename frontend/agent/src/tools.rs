@@ -262,7 +262,7 @@ pub fn ended(task: &Task, preview: &Preview) -> ToolOutcome {
     }
     if !good {
         facts.insert(0, notice::status(task));
-    } else if !task.left_behind.is_empty() {
+    } else if !task.remaining_processes.is_empty() {
         facts.insert(0, "exit 0".to_owned());
     } else {
         facts.clear();

@@ -128,7 +128,8 @@ pub struct Exited {
     /// From its start to its end, in microseconds.
     pub ran_us: u64,
     /// What it left running.
-    pub left: Vec<Process>,
+    #[serde(rename = "left")]
+    pub remaining: Vec<Process>,
 }
 
 /// Whether an agent of this version can be used.

@@ -3,7 +3,7 @@
 //! On Linux the agent is a subreaper, so whatever a command starts stays below it, however it hides. The list comes from
 //! `/proc`. Between listing a process and signalling it, its number may be taken by another; a pidfd, opened before the
 //! process is looked at once more, excludes that. Elsewhere the list comes from `ps`, and what left both the tree and
-//! the leader's process group is not found.
+//! the main process's group is not found.
 
 use std::time::Duration;
 
@@ -37,9 +37,9 @@ impl Member {
     }
 }
 
-/// Everything alive below this process (and, elsewhere than on Linux, in the leader's group).
-pub(crate) fn members(leader: Option<Pid>) -> Vec<Member> {
-    system::members(leader)
+/// Everything alive below this process (and, elsewhere than on Linux, in the main process's group).
+pub(crate) fn members(main_pid: Option<Pid>) -> Vec<Member> {
+    system::members(main_pid)
 }
 
 /// Everything alive below a process.
@@ -121,7 +121,7 @@ mod system {
 
     use super::{Member, Tags};
 
-    pub(super) fn members(_leader: Option<Pid>) -> Vec<Member> {
+    pub(super) fn members(_main_pid: Option<Pid>) -> Vec<Member> {
         below(rustix::process::getpid())
     }
 
@@ -268,9 +268,9 @@ mod system {
 
     use super::{Member, Tags};
 
-    pub(super) fn members(leader: Option<Pid>) -> Vec<Member> {
+    pub(super) fn members(main_pid: Option<Pid>) -> Vec<Member> {
         let own = rustix::process::getpid().as_raw_nonzero().get();
-        let leader = leader.map(|pid| pid.as_raw_nonzero().get());
+        let main_pid = main_pid.map(|pid| pid.as_raw_nonzero().get());
         let all: Vec<[i32; 3]> = ps(&["-axo", "pid=,ppid=,pgid="])
             .lines()
             .filter_map(|line| {
@@ -282,7 +282,7 @@ mod system {
         let mut found: Vec<i32> = Vec::new();
         while let Some(parent) = below.pop() {
             for [pid, ppid, pgid] in &all {
-                if (*ppid == parent || (parent == own && Some(*pgid) == leader)) && !found.contains(pid) {
+                if (*ppid == parent || (parent == own && Some(*pgid) == main_pid)) && !found.contains(pid) {
                     found.push(*pid);
                     below.push(*pid);
                 }

@@ -36,7 +36,7 @@ use super::slots::Slot;
 use crate::clock;
 use crate::store::rows;
 
-/// How long an end waits for the command lines of what was left behind.
+/// How long an end waits for the command lines of remaining processes.
 const NAMES_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a stop waits for a look at its ports.
 const LOOK_PATIENCE: Duration = Duration::from_millis(200);
@@ -268,14 +268,14 @@ impl TaskActor {
     }
 
     async fn end(&mut self, ended: Ended) {
-        let left = ended.left_behind().to_vec();
-        let ended = if left.is_empty() {
+        let remaining = ended.remaining_processes().to_vec();
+        let ended = if remaining.is_empty() {
             self.entry.publish_ports(Vec::new());
             ended
         } else {
-            let named = named_again(left).await;
+            let named = named_again(remaining).await;
             self.context.look_for_ports().await;
-            ended.with(|task| task.left_behind = named)
+            ended.with(|task| task.remaining_processes = named)
         };
         let ended = ended.with(|task| self.fill_in(task));
         let preview = self.preview().await;

@@ -19,9 +19,9 @@ use super::log::Log;
 pub(super) enum Phase {
     /// Its process is not there yet.
     Waiting,
-    /// Its leader lives.
+    /// Its main process lives.
     Running,
-    /// Its end is on the disk; what it left behind may live.
+    /// Its end is on the disk; remaining processes may live.
     Ended,
     /// Nothing of it is left.
     Gone,

@@ -248,7 +248,7 @@ impl Tasks {
             let wanted = ours.filter(|entry| tasks.is_empty() || tasks.contains(&entry.id));
             // One that left nothing behind is gone a moment after its end.
             wanted
-                .filter(|entry| entry.phase() >= Phase::Ended && entry.task().left_behind.is_empty())
+                .filter(|entry| entry.phase() >= Phase::Ended && entry.task().remaining_processes.is_empty())
                 .cloned()
                 .collect()
         };

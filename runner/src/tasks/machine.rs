@@ -6,7 +6,7 @@
 //!
 //! A task is queued, then starting, then running. When its main process has ended the last of its output is awaited: until
 //! its end, or until it was quiet for a quarter of a second. Then the end is told, once ([`Untold`] is used up by it), and
-//! what was left behind is followed until nothing is. Where the supervisor above the tree dies, what it watched over is
+//! remaining processes are followed until there are none. Where the supervisor above the tree dies, what it watched over is
 //! ended from here, and then the end is told if it was not.
 
 mod asked;
@@ -48,7 +48,7 @@ enum Stage {
     Draining(Untold, Draining),
     /// The supervisor has died; what it watched over is being ended.
     Orphaned(Option<Untold>),
-    /// The end is told; what was left behind lives.
+    /// The end is told; remaining processes live.
     Remaining,
     Gone,
 }
@@ -216,10 +216,10 @@ impl<R> Machine<R> {
             (Stage::Starting(untold, starting), input) => self.starting(now, untold, starting, input),
             (Stage::Running(untold), Input::Exited(exited)) => {
                 self.main_process_ended(now, &exited);
-                Stage::Draining(untold, Draining::new(now.at, exited.left, &self.limits))
+                Stage::Draining(untold, Draining::new(now.at, exited.remaining, &self.limits))
             }
-            (Stage::Draining(untold, mut draining), Input::Remaining(left)) => {
-                draining.left = left;
+            (Stage::Draining(untold, mut draining), Input::Remaining(processes)) => {
+                draining.remaining = processes;
                 Stage::Draining(untold, draining)
             }
             (Stage::Draining(untold, _), Input::Empty) => {
@@ -236,8 +236,8 @@ impl<R> Machine<R> {
                 self.drained(now, untold, draining)
             }
             (Stage::Draining(untold, draining), Input::Time { .. }) => self.drained(now, untold, draining),
-            (Stage::Remaining, Input::Remaining(left)) => {
-                self.task.left_behind = left;
+            (Stage::Remaining, Input::Remaining(processes)) => {
+                self.task.remaining_processes = processes;
                 self.publish();
                 Stage::Remaining
             }
@@ -388,19 +388,19 @@ impl<R> Machine<R> {
         if !over && (!written || draining.due() > now.at) {
             return Stage::Draining(untold, draining);
         }
-        let left = draining.left;
-        let alone = left.is_empty();
-        self.tell(untold, left);
+        let remaining = draining.remaining;
+        let alone = remaining.is_empty();
+        self.tell(untold, remaining);
         if alone {
-            // What it left behind takes a slot as it did.
+            // A remaining process takes a slot as it did.
             self.todo(Effect::ReleaseSlot);
         }
         Stage::Remaining
     }
 
-    fn tell(&mut self, untold: Untold, left: Vec<Process>) {
+    fn tell(&mut self, untold: Untold, remaining: Vec<Process>) {
         self.progress_at = None;
-        self.task.left_behind = left;
+        self.task.remaining_processes = remaining;
         self.todo(Effect::End(untold.tell(self.task.clone())));
     }
 
@@ -425,8 +425,8 @@ impl<R> Machine<R> {
     }
 
     fn gone(&mut self) -> Stage {
-        let changed = !self.task.left_behind.is_empty();
-        self.task.left_behind.clear();
+        let changed = !self.task.remaining_processes.is_empty();
+        self.task.remaining_processes.clear();
         self.todo(Effect::Gone { task: self.task.clone(), changed });
         let message = format!("Task {} has ended.", self.task.id);
         while let Some(reply) = self.freezing.pop_front() {

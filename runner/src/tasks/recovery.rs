@@ -46,7 +46,7 @@ impl Context {
                 let path = self.logs.join(task.id.as_str());
                 let log = Log::restored(path, log_head, log_tail, Arc::clone(&self.disk), total);
                 let op = task.op;
-                task.left_behind.clear();
+                task.remaining_processes.clear();
                 let (requests, _gone) = mpsc::channel(1);
                 let entry = Arc::new(TaskEntry::new(task, log, Phase::Gone, requests));
                 entry.set_end_seq(end_seq.unwrap_or_default());
@@ -58,7 +58,7 @@ impl Context {
                 registry.insert(entry, op);
             }
         }
-        // Agents end what they watch over with the runner, unless they were killed, too: also what ended tasks left behind.
+        // Agents end what they watch over with the runner, unless they were killed, too: also what remained of ended tasks.
         let tags = {
             let registry = self.registry();
             Tags::new(registry.numbers.keys().map(|task| task.0.as_str()))

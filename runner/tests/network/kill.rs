@@ -466,9 +466,9 @@ async fn an_end_just_before_the_runners_is_known_and_one_by_it_is_not() {
         runner.signal("STOP");
         std::fs::write(runner.work().join("go"), "").unwrap();
         if state.is_some() {
-            let leader = std::path::PathBuf::from(format!("/proc/{pid}"));
+            let main_process = std::path::PathBuf::from(format!("/proc/{pid}"));
             let gone = async {
-                while leader.exists() {
+                while main_process.exists() {
                     sleep(Duration::from_millis(1)).await;
                 }
             };

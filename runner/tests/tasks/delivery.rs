@@ -163,7 +163,7 @@ async fn victim_that_cannot_save() {
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     fs::write(runner.workspace().join("go"), "").unwrap();
     let reaped = |pid: Option<u32>| !Path::new(&format!("/proc/{}", pid.unwrap())).exists();
-    until("their leaders are reaped", || ids.iter().all(|task| reaped(task.pid))).await;
+    until("their main processes are reaped", || ids.iter().all(|task| reaped(task.pid))).await;
     let (tasks, id) = (runner.tasks.clone(), stopped.id.clone());
     tokio::spawn(async move { tasks.stop(&id, Party::User, true).await });
     until("the stopped one is reaped", || reaped(stopped.pid)).await;

@@ -283,8 +283,8 @@ async fn two_thousand_children_end_within_seconds() {
 async fn of_a_thousand_left_behind_some_are_named_and_the_rest_counted() {
     let runner = Runner::new().await;
     let (task, _) = runner.finish(start("for i in $(seq 1000); do sleep 300 >/dev/null 2>&1 & done")).await;
-    assert_eq!(task.left_behind.len(), 33);
-    assert_eq!(task.left_behind[32].command, "and 968 more processes");
+    assert_eq!(task.remaining_processes.len(), 33);
+    assert_eq!(task.remaining_processes[32].command, "and 968 more processes");
     let begun = Instant::now();
     runner.tasks.stop(&task.id, Party::User, true).await.unwrap();
     assert!(begun.elapsed() < LATE, "{:?}", begun.elapsed());

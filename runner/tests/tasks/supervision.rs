@@ -48,8 +48,8 @@ async fn a_held_pipe_does_not_hold_the_end() {
     let runner = Runner::new().await;
     let (task, preview) = runner.finish(start("echo hi; sleep 300 &")).await;
     assert_eq!((task.state, preview.head.as_str()), (TaskState::Completed, "hi\n"));
-    assert_eq!(task.left_behind.len(), 1);
-    assert_eq!(task.left_behind[0].command, "sleep 300");
+    assert_eq!(task.remaining_processes.len(), 1);
+    assert_eq!(task.remaining_processes[0].command, "sleep 300");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,18 +63,18 @@ async fn a_held_pipe_that_never_rests_does_not_hold_the_end_for_ever() {
 async fn what_was_left_behind_can_be_stopped() {
     let runner = Runner::new().await;
     let (task, _) = runner.finish(start("sleep 300 &")).await;
-    let pid = task.left_behind[0].pid;
+    let pid = task.remaining_processes[0].pid;
     let after = runner.tasks.stop(&task.id, Party::User, false).await.unwrap();
     assert!(gone(pid), "{pid}");
-    assert_eq!((after.state, after.left_behind), (TaskState::Completed, vec![]));
+    assert_eq!((after.state, after.remaining_processes), (TaskState::Completed, vec![]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_left_behind_and_ended_is_no_longer_listed() {
     let runner = Runner::new().await;
     let (task, _) = runner.finish(start("sleep 0.6 >/dev/null 2>&1 & sleep 0.1")).await;
-    assert_eq!(task.left_behind.len(), 1);
-    until("it has gone", || runner.tasks.get(&task.id).unwrap().left_behind.is_empty()).await;
+    assert_eq!(task.remaining_processes.len(), 1);
+    until("it has gone", || runner.tasks.get(&task.id).unwrap().remaining_processes.is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,7 +119,7 @@ async fn a_stopped_task_tells_by_whom_and_by_which_signal() {
     }
 }
 
-/// Some of a tree that is being ended takes longer than its leader: that is not left behind.
+/// Some of a tree that is being ended takes longer than its main process: it does not remain.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_being_ended_is_not_called_left_behind() {
     let runner = Runner::with(|config| config.limits.grace = Duration::from_millis(500)).await;
@@ -128,7 +128,7 @@ async fn what_is_being_ended_is_not_called_left_behind() {
     until("it is deaf", || runner.workspace().join("ready").exists()).await;
     runner.tasks.stop(&task.id, Party::User, false).await.unwrap();
     let (ended, _) = runner.end(&task.id).await;
-    assert_eq!(ended.left_behind, [], "{ended:?}");
+    assert_eq!(ended.remaining_processes, [], "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

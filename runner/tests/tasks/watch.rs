@@ -97,7 +97,7 @@ async fn what_a_task_left_behind_still_listens_and_says_so() {
     let (ended, _) = runner.end(&task.id).await;
     let port = port(&ended).unwrap();
     assert_eq!((ended.state.clone(), ended.ports.as_slice()), (TaskState::Completed, &[port][..]));
-    assert_eq!(ended.left_behind.len(), 1, "{ended:?}");
+    assert_eq!(ended.remaining_processes.len(), 1, "{ended:?}");
     let stopped = runner.tasks.stop(&task.id, Party::User, true).await.unwrap();
     assert_eq!((stopped.ports, stopped.ports_held), (vec![], vec![]));
 }

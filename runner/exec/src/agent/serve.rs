@@ -269,9 +269,9 @@ impl Agent {
             if !self.alone {
                 self.last = Some(last);
             }
-            // What is being ended is not left behind, though some of it may take a moment longer than its main process.
+            // What is being ended does not remain, though some of it may take a moment longer than its main process.
             if !alone && !exited.asked {
-                exited.left = tree::describe(&tree::members(Some(running.pid)));
+                exited.remaining = tree::describe(&tree::members(Some(running.pid)));
             }
             running.unsaid = Some(exited);
         } else if any && running.ended && !all {

@@ -85,19 +85,19 @@ impl World {
 
     /// What may happen to a task, in whatever order, and what should.
     pub(super) fn something(&mut self) -> Input<()> {
-        let left = vec![Process { pid: 2, command: String::new() }];
+        let remaining = vec![Process { pid: 2, command: String::new() }];
         match self.chance.below(if self.breaks { 16 } else { 5 }) {
             0 | 1 => Input::Exited(Exited {
                 code: Some(i32::try_from(self.chance.below(2)).unwrap_or_default()),
                 signal: None,
                 asked: self.chance.one_in(2),
                 ran_us: 1,
-                left: if self.chance.one_in(2) { left } else { Vec::new() },
+                remaining: if self.chance.one_in(2) { remaining } else { Vec::new() },
             }),
             2 => Input::Empty,
             3 => Input::Turn,
             4 | 5 => Input::Time { line_moved: None },
-            6 => Input::Remaining(left),
+            6 => Input::Remaining(remaining),
             7 => Input::Output { grew: true, written: true, over: false },
             8 => Input::Output { grew: false, written: true, over: true },
             9 => Input::SupervisorDied,
