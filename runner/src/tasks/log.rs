@@ -57,8 +57,8 @@ struct Counted {
     characters: u64,
 }
 
-/// The two ends of an output.
-struct Ends {
+/// The beginning and the end of an output.
+struct HeadAndTail {
     head: Vec<u8>,
     /// Nothing if all of it is in the head.
     tail: Option<Vec<u8>>,
@@ -366,14 +366,14 @@ impl Log {
     }
 
     /// The first bytes and the last, as many as asked for of each.
-    fn ends(&self, window: u64) -> io::Result<Ends> {
+    fn head_and_tail(&self, window: u64) -> io::Result<HeadAndTail> {
         let (kept, counted) = {
             let state = self.state();
             (self.kept_of(&state), state.counted)
         };
         let window = window.max(WINDOW);
         if kept.omitted() == 0 && kept.total <= 2 * window {
-            return Ok(Ends { head: self.range(0, kept.total)?.0, tail: None, between: 0 });
+            return Ok(HeadAndTail { head: self.range(0, kept.total)?.0, tail: None, between: 0 });
         }
         let head_end = kept.head_end.min(window);
         // Where nothing is lost, what is kept is in one piece, and where its parts meet does not bound the end.
@@ -391,7 +391,7 @@ impl Log {
                     + self.characters(kept.tail_start.max(head_end), tail_start)?
             }
         };
-        Ok(Ends { head, tail: Some(tail), between })
+        Ok(HeadAndTail { head, tail: Some(tail), between })
     }
 
     /// The characters from `from` up to `to`, all kept.
@@ -431,9 +431,9 @@ impl Log {
 
     /// Text for the model: the first and last half of `most` characters. Blocks on the disk.
     pub(super) fn preview(&self, most: usize) -> Preview {
-        match self.ends(4 * most as u64) {
-            Ok(Ends { head, tail: None, .. }) => text::cut(text::clean(&head), most),
-            Ok(Ends { head, tail: Some(tail), between }) => {
+        match self.head_and_tail(4 * most as u64) {
+            Ok(HeadAndTail { head, tail: None, .. }) => text::cut(text::clean(&head), most),
+            Ok(HeadAndTail { head, tail: Some(tail), between }) => {
                 let (shown, before) = text::clean_tail(&tail);
                 let between = between + text::characters(&tail[..before]);
                 text::join(&text::clean(&head), &shown, between, most)
@@ -447,8 +447,8 @@ impl Log {
         if lines == 0 || most == 0 {
             return Preview::default();
         }
-        match self.ends(8 * most as u64) {
-            Ok(Ends { head, tail, .. }) => {
+        match self.head_and_tail(8 * most as u64) {
+            Ok(HeadAndTail { head, tail, .. }) => {
                 let text = tail.map_or_else(|| text::clean(&head), |tail| text::clean_tail(&tail).0);
                 text::cut(text::last_lines(&text, lines).to_owned(), most)
             }
@@ -473,8 +473,8 @@ impl Log {
         }
         let (mut found, matches) = text::matching(&text::clean(&head), pattern, Some(1), lines);
         let (tail, _) = text::clean_tail(&tail);
-        let ends = tail.bytes().filter(|byte| *byte == b'\n').count() as u64;
-        let first = self.state().counted.map(|counted| counted.lines.saturating_sub(ends) + 1);
+        let line_ends = tail.bytes().filter(|byte| *byte == b'\n').count() as u64;
+        let first = self.state().counted.map(|counted| counted.lines.saturating_sub(line_ends) + 1);
         let (found_tail, matches_tail) = text::matching(&tail, pattern, first, lines);
         found.push_str(&found_tail);
         (text::cut(text::last_lines(&found, lines).to_owned(), most), matches + matches_tail)

@@ -89,11 +89,11 @@ struct Life {
 
 type Soon = Box<dyn FnOnce(&Connection) -> rusqlite::Result<()>>;
 
-/// The page. Its disk is `cursor`, `ends` and `open`; it never loses those.
+/// The page. Its disk is `cursor`, `completions` and `open`; it never loses those.
 #[derive(Default)]
 struct Page {
     cursor: Seq,
-    ends: HashMap<OpId, u32>,
+    completions: HashMap<OpId, u32>,
     open: BTreeSet<OpId>,
     asked: u64,
 }
@@ -303,7 +303,7 @@ impl World {
                 }
                 self.page.cursor = seq;
                 if let TaskEvent::Ended { task, .. } = *event {
-                    *self.page.ends.entry(task.op).or_default() += 1;
+                    *self.page.completions.entry(task.op).or_default() += 1;
                 }
             }
         }
@@ -382,7 +382,7 @@ impl World {
     }
 
     fn is_done(&self) -> bool {
-        self.page.open.is_empty() && self.page.ends.len() as u64 == self.page.asked
+        self.page.open.is_empty() && self.page.completions.len() as u64 == self.page.asked
     }
 }
 
@@ -410,14 +410,14 @@ fn whatever_fails_every_completion_is_taken_in_once_and_nothing_runs_twice() {
             assert!(
                 world.is_done(),
                 "something never arrived: {:?} of {}",
-                world.page.ends.len(),
+                world.page.completions.len(),
                 world.page.asked
             );
-            for (op, times) in &world.page.ends {
+            for (op, times) in &world.page.completions {
                 assert_eq!(*times, 1, "the end of {op} was taken in more than once");
                 assert!(world.ran.get(op).is_none_or(|ran| *ran == 1), "{op} ran more than once");
             }
-            assert!(world.ran.keys().all(|op| world.page.ends.contains_key(op)));
+            assert!(world.ran.keys().all(|op| world.page.completions.contains_key(op)));
             (world.page.asked, world.page.asked - world.ran.len() as u64)
         });
         let (asked, not_run) =

@@ -256,9 +256,9 @@ async fn the_reply_to_a_start_comes_before_its_end() {
     for _ in 0..50 {
         awaited.insert(socket.request(json!({"op": "start", "command": "exit 1"})).await);
     }
-    let mut ends = 0;
+    let mut completions = 0;
     let mut begun = 50;
-    while ends < 400 {
+    while completions < 400 {
         let frame = socket.next().await.unwrap();
         match frame["type"].as_str() {
             Some("reply") => {
@@ -269,7 +269,7 @@ async fn the_reply_to_a_start_comes_before_its_end() {
                 }
             }
             Some("event") => {
-                ends += 1;
+                completions += 1;
                 let op = frame["event"]["task"]["op"].as_str().unwrap();
                 assert!(!awaited.contains(op), "the end of {op} came first");
             }

@@ -352,12 +352,12 @@ async fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
     for line in ran.lines() {
         *times.entry(line).or_default() += 1;
     }
-    let mut ends: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut completions: BTreeMap<&str, u32> = BTreeMap::new();
     for (op, started) in pages.iter().flat_map(|page| &page.started) {
         let (end, ran) = (started.end.as_deref().unwrap(), times.remove(op.as_str()).unwrap_or(0));
         assert!(ran <= 1, "{op} ran {ran} times");
         assert!(ran == 1 || end == "lost", "{op} is {end} and never ran");
-        *ends.entry(end).or_default() += 1;
+        *completions.entry(end).or_default() += 1;
     }
     assert!(times.is_empty(), "nobody asked for {times:?}");
     for page in &pages {
@@ -378,8 +378,15 @@ async fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
     let left = std::fs::read_dir(runner.work()).unwrap().map(|entry| entry.unwrap().file_name());
     let left: Vec<_> = left.filter(|name| name.to_string_lossy().contains("meanwhile")).collect();
     assert!(left.is_empty(), "{left:?}");
-    println!("{} tasks: {ends:?}, {} edits", ends.values().sum::<u32>(), pages[0].edits + pages[1].edits);
-    assert!(ends.contains_key("completed") && ends.contains_key("lost"), "it was too quiet: {ends:?}");
+    println!(
+        "{} tasks: {completions:?}, {} edits",
+        completions.values().sum::<u32>(),
+        pages[0].edits + pages[1].edits
+    );
+    assert!(
+        completions.contains_key("completed") && completions.contains_key("lost"),
+        "it was too quiet: {completions:?}"
+    );
     let tasks = pages
         .iter()
         .flat_map(|page| page.started.values())

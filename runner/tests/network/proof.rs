@@ -39,12 +39,12 @@ async fn a_page_and_the_runner_prove_themselves_and_then_it_is_as_ever() {
     assert_ne!(token, others);
     assert_eq!(health(&runner, &others).await.status, 200);
     drop(other);
-    ends(&runner, &others).await;
+    expires(&runner, &others).await;
     assert_eq!(health(&runner, &token).await.status, 200);
 }
 
 /// Waits until a token is refused.
-async fn ends(runner: &Runner, token: &str) {
+async fn expires(runner: &Runner, token: &str) {
     let gone = async {
         while health(runner, token).await.status == 200 {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -226,8 +226,8 @@ async fn an_end_that_the_store_holds_back_is_told_once() {
     let (ended, _) = runner.end(&task.id).await;
     assert_eq!(ended.state, TaskState::Failed { code: 4 });
     runner.finish(start("true")).await;
-    let ends = runner.kinds().await.iter().filter(|kind| *kind == "ended").count();
-    assert_eq!(ends, 2, "one of each task");
+    let completions = runner.kinds().await.iter().filter(|kind| *kind == "ended").count();
+    assert_eq!(completions, 2, "one of each task");
 }
 
 /// How often a process has read anything so far. Only root may look at that of a supervisor.
