@@ -149,8 +149,8 @@ impl Config {
         let log = serve.log.or(file.log).unwrap_or_else(|| DEFAULT_LOG.to_owned());
         let log = log.parse().map_err(|_| ConfigError::Log(log))?;
         let confine = if serve.confine.or(file.confine).unwrap_or(false) {
-            let said = if serve.writable.is_empty() { file.writable } else { serve.writable };
-            Some(settle_confine(&workspace, &state_dir, said)?)
+            let writable = if serve.writable.is_empty() { file.writable } else { serve.writable };
+            Some(settle_confine(&workspace, &state_dir, writable)?)
         } else if serve.writable.is_empty() {
             None
         } else {
@@ -263,9 +263,14 @@ fn others_may_read(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
 }
 
-fn origins(setting: &'static str, said: Vec<String>, file: Vec<String>) -> Result<Vec<String>, ConfigError> {
-    let said = if said.is_empty() { file } else { said };
-    said.into_iter()
+fn origins(
+    setting: &'static str,
+    options: Vec<String>,
+    file: Vec<String>,
+) -> Result<Vec<String>, ConfigError> {
+    let given = if options.is_empty() { file } else { options };
+    given
+        .into_iter()
         .map(|text| {
             let url = Url::parse(text.trim()).ok();
             url.filter(|url| matches!(url.scheme(), "http" | "https"))

@@ -192,7 +192,7 @@ impl TaskActor {
                 self.stop(grace, first).await;
                 return Some(Input::Stopping { grace });
             }
-            Effect::Freeze(frozen) => self.say(&ToAgent::Freeze(frozen)).await,
+            Effect::Freeze(frozen) => self.send(&ToAgent::Freeze(frozen)).await,
             Effect::KillPast => {
                 if let Some(Running { supervisor, .. }) = &self.running {
                     let tree = supervisor.tree();
@@ -256,10 +256,10 @@ impl TaskActor {
             let _late = tokio::time::timeout(LOOK_PATIENCE, self.context.look_for_ports()).await;
         }
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        self.say(&ToAgent::Stop { grace_ms }).await;
+        self.send(&ToAgent::Stop { grace_ms }).await;
     }
 
-    async fn say(&mut self, frame: &ToAgent) {
+    async fn send(&mut self, frame: &ToAgent) {
         let Some(Running { supervisor, .. }) = &mut self.running else { return };
         // One that has died is seen by its silence.
         let _died = supervisor.send(frame, &[]).await;

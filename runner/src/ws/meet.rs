@@ -39,11 +39,11 @@ pub(super) async fn meet(
     stream: &mut SplitStream<WebSocket>,
 ) -> Result<(ClientId, Pass), Failed> {
     let nonce = prove(app, meeting, queue).map_err(|problem| Failed::Refused(problem, close::GOING_AWAY))?;
-    let said = tokio::select! {
-        said = tokio::time::timeout(MEETING_TIME, next(stream)) => said,
+    let proof = tokio::select! {
+        proof = tokio::time::timeout(MEETING_TIME, next(stream)) => proof,
         () = permit.evicted() => return Err(Failed::Gone),
     };
-    let ClientProof::Prove { signature } = match said {
+    let ClientProof::Prove { signature } = match proof {
         Ok(Some(text)) => serde_json::from_str(&text).map_err(|error| {
             malformed(format!("The page must prove itself before anything else: {error}."))
         })?,
@@ -65,7 +65,7 @@ pub(super) async fn meet(
     app.clients.saw(client, now()).await;
     let (pass, token) =
         app.clients.admit(client).map_err(|problem| Failed::Refused(problem, close::GOING_AWAY))?;
-    say(queue, &RunnerProof::Admitted { token: token.expose().to_owned() });
+    send(queue, &RunnerProof::Admitted { token: token.expose().to_owned() });
     Ok((client, pass))
 }
 
@@ -77,11 +77,11 @@ fn prove(app: &App, meeting: &Meeting, queue: &SendQueue) -> Result<[u8; NONCE_B
         .map_err(|error| system(format!("The system's random source failed: {error}.")))?;
     let text = meeting.text(Role::Runner, &nonce);
     let signature = app.identity.sign(&text).map_err(|error| system(error.to_string()))?;
-    say(queue, &RunnerProof::Prove { nonce: nonce.to_vec().into(), signature: signature.into() });
+    send(queue, &RunnerProof::Prove { nonce: nonce.to_vec().into(), signature: signature.into() });
     Ok(nonce)
 }
 
-fn say(queue: &SendQueue, frame: &RunnerProof) {
+fn send(queue: &SendQueue, frame: &RunnerProof) {
     queue.push_text(serde_json::to_string(frame).expect("frames are plain data with string keys"));
 }
 

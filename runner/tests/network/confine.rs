@@ -63,8 +63,8 @@ async fn a_confined_command_writes_to_the_workspace_and_its_temporary_folder_alo
             let event = finish(&mut socket, &command).await;
             assert_eq!(touched(&outside), !confined, "{way}: {event}");
             if confined {
-                let said = event["excerpt"]["head"].as_str().unwrap();
-                assert!(said.contains("ermission denied"), "{way}: {said}");
+                let output = event["excerpt"]["head"].as_str().unwrap();
+                assert!(output.contains("ermission denied"), "{way}: {output}");
             }
             let event = finish(
                 &mut socket,

@@ -93,17 +93,17 @@ async fn without_processes_tasks_wait_and_then_say_so() {
         }
     };
     tokio::time::timeout(SOON, full).await.expect("there was always another process");
-    let mut said = None;
+    let mut reason = None;
     // Idle supervisors may still serve some.
     for _ in 0..20 {
         let started = socket.ask(json!({"op": "start", "command": "exec sleep 300"})).await;
         if started["task"]["state"]["status"] == "error" {
-            said = Some(started["task"]["state"]["reason"].as_str().unwrap().to_owned());
+            reason = Some(started["task"]["state"]["reason"].as_str().unwrap().to_owned());
             break;
         }
     }
-    let said = said.expect("there was always another process");
-    assert!(said.contains("limit of processes"), "{said}");
+    let reason = reason.expect("there was always another process");
+    assert!(reason.contains("limit of processes"), "{reason}");
     socket.ask(json!({"op": "stop", "task": bomb, "by": "user"})).await;
     let task = socket.start("echo again").await;
     assert_eq!(ended(&mut socket, &task).await["excerpt"]["head"], "again\n");
@@ -148,9 +148,9 @@ async fn a_full_disk_refuses_what_is_new_and_loses_no_end() {
     socket.send(json!({"type": "alarm", "id": 1, "after_ms": 1500})).await;
     let meanwhile = socket.collect(|frame| frame["type"] == "alarm").await;
     assert!(meanwhile.iter().all(|frame| frame["type"] != "event"), "{meanwhile:?}");
-    let said =
+    let shown =
         meanwhile.iter().find(|frame| frame["task"]["unsaved"] == true).expect("it is shown meanwhile");
-    assert_eq!(said["task"]["state"], json!({"status": "failed", "code": 4}));
+    assert_eq!(shown["task"]["state"], json!({"status": "failed", "code": 4}));
     let stopped = socket.ask(json!({"op": "stop", "task": endless, "by": "user"})).await["task"].clone();
     assert_eq!((&stopped["state"]["status"], &stopped["unsaved"]), (&json!("stopped"), &json!(true)));
     let (_other, welcome) = runner.drive(&credential, Uuid::new_v4()).await;

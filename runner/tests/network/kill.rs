@@ -116,14 +116,14 @@ impl Page {
 
     /// Until the socket breaks, by itself or by this page's own doing (`None`), or all is done.
     async fn talk(&mut self, socket: &mut Socket) -> Option<()> {
-        say(socket, json!({"type": "hello", "protocol": 1, "session": self.session, "epoch": self.epoch, "after": self.cursor}))
+        send(socket, json!({"type": "hello", "protocol": 1, "session": self.session, "epoch": self.epoch, "after": self.cursor}))
             .await?;
         for (id, op) in self.open.clone() {
-            say(socket, json!({"type": "request", "id": id, "op": op})).await?;
+            send(socket, json!({"type": "request", "id": id, "op": op})).await?;
         }
         loop {
             if !self.busy && self.is_done() {
-                say(socket, json!({"type": "ack", "through": self.cursor})).await?;
+                send(socket, json!({"type": "ack", "through": self.cursor})).await?;
                 return Some(());
             }
             match timeout(self.chance.millis(1..12), socket.stream.next()).await {
@@ -159,7 +159,7 @@ impl Page {
                     self.save(seq, &frame["event"]);
                 }
                 if self.chance.below(3) > 0 {
-                    say(socket, json!({"type": "ack", "through": self.cursor})).await?;
+                    send(socket, json!({"type": "ack", "through": self.cursor})).await?;
                 }
             }
             "problem" => panic!("{frame}"),
@@ -268,12 +268,12 @@ impl Page {
 
     async fn ask(&mut self, socket: &mut Socket, id: String, op: Value) -> Option<()> {
         self.open.insert(id.clone(), op.clone());
-        say(socket, json!({"type": "request", "id": id, "op": op})).await
+        send(socket, json!({"type": "request", "id": id, "op": op})).await
     }
 }
 
 /// `None` once the socket is broken.
-async fn say(socket: &mut Socket, frame: Value) -> Option<()> {
+async fn send(socket: &mut Socket, frame: Value) -> Option<()> {
     timeout(PATIENCE, socket.stream.send(Message::text(frame.to_string())))
         .await
         .expect("it does not read")

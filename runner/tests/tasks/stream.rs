@@ -276,9 +276,9 @@ async fn another_version_starts_nothing() {
     {
         writer.write_all(&frames::encode(&frame).unwrap()).await.unwrap();
     }
-    let mut said = Vec::new();
+    let mut received = Vec::new();
     let mut reader = process.stdout.take().unwrap();
-    timeout(PATIENCE, reader.read_to_end(&mut said)).await.expect("it does not end").unwrap();
-    assert!(matches!(frames::decode(&mut said), Ok(Some(FromAgent::Hello { version: VERSION }))));
-    assert!(said.is_empty() && !folder.path().join("ran").exists());
+    timeout(PATIENCE, reader.read_to_end(&mut received)).await.expect("it does not end").unwrap();
+    assert!(matches!(frames::decode(&mut received), Ok(Some(FromAgent::Hello { version: VERSION }))));
+    assert!(received.is_empty() && !folder.path().join("ran").exists());
 }

@@ -97,8 +97,8 @@ impl Link {
         }))
     }
 
-    /// Says several things at once, so that the runner wakes once.
-    pub(super) fn say(&mut self, frames: &[&FromAgent]) {
+    /// Sends several frames at once, so that the runner wakes once.
+    pub(super) fn send(&mut self, frames: &[&FromAgent]) {
         let bytes: Vec<u8> = frames.iter().filter_map(|frame| frames::encode(frame).ok()).flatten().collect();
         // A runner that has died is noticed by reading.
         let _dead = match &mut self.transport {

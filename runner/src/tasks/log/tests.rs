@@ -225,7 +225,7 @@ fn the_last_bytes_printed_are_read_whatever_the_size_and_the_bound() {
     }
 }
 
-/// What is shown and what is said to lie between are all of it, whatever a character takes.
+/// What is shown and what is counted to lie between are all of it, whatever a character takes.
 #[test]
 fn what_lies_between_is_counted_in_characters() {
     const HEAD: u64 = 200_000;
@@ -250,15 +250,15 @@ fn what_lies_between_is_counted_in_characters() {
             let preview = log.preview(most);
             assert_eq!(shown(&preview) + preview.omitted_chars, all, "{sign:?} {size} {most}");
             let preview = again.preview(most);
-            let said = shown(&preview) + preview.omitted_chars;
+            let counted = shown(&preview) + preview.omitted_chars;
             if again.kept().omitted() == 0 {
-                assert_eq!(said, all, "{sign:?} {size} {most}, restored");
+                assert_eq!(counted, all, "{sign:?} {size} {most}, restored");
             } else {
                 // Bytes of what is kept no more.
                 let lost = again.kept().omitted();
                 assert!(
-                    (all..=all + lost).contains(&said),
-                    "{sign:?} {size} {most}, restored: {said} of {all}"
+                    (all..=all + lost).contains(&counted),
+                    "{sign:?} {size} {most}, restored: {counted} of {all}"
                 );
             }
         }
