@@ -180,8 +180,8 @@ impl TaskActor {
                 self.context.tell_task(self.entry.publish_progress());
             }
             Effect::LookForQuestion => {
-                let (recent, total) = self.entry.log.recent();
-                return Some(Input::Quiet { total, asks: prompt::looks_like_a_question(&recent) });
+                let (tail, total) = self.entry.log.tail_buffer();
+                return Some(Input::Quiet { total, asks: prompt::looks_like_a_question(&tail) });
             }
             Effect::Backgrounded(task, by) => {
                 let preview = self.preview().await;

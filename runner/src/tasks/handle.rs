@@ -305,7 +305,7 @@ impl Tasks {
         after: Seq,
         limit: usize,
     ) -> Result<Vec<(Seq, Arc<TaskEvent>)>, Problem> {
-        if let Some(events) = self.context.outboxes.recent(session, after, limit) {
+        if let Some(events) = self.context.outboxes.tail(session, after, limit) {
             return Ok(events);
         }
         let after = self.context.outboxes.sent_through(session, after);

@@ -50,8 +50,8 @@ impl Watch {
 }
 
 /// Whether the end of some output asks for something.
-pub(super) fn looks_like_a_question(recent: &[u8]) -> bool {
-    let text = text::clean(recent);
+pub(super) fn looks_like_a_question(tail: &[u8]) -> bool {
+    let text = text::clean(tail);
     let whole = text.ends_with('\n');
     let Some(line) = text.lines().rev().map(str::trim_end).find(|line| !line.trim().is_empty()) else {
         return false;

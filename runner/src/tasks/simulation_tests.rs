@@ -272,7 +272,7 @@ impl World {
     /// The next event on its way.
     fn send(&mut self) {
         let Some(cursor) = self.link.as_ref().map(|link| link.cursor) else { return };
-        let after = if let Some(events) = self.life().outboxes.recent(SESSION, cursor, 3) {
+        let after = if let Some(events) = self.life().outboxes.tail(SESSION, cursor, 3) {
             events.into_iter().map(|(seq, event)| (seq, TaskEvent::clone(&event))).collect()
         } else {
             let after = self.life().outboxes.sent_through(SESSION, cursor);

@@ -16,9 +16,9 @@ fn letters(count: u64) -> Vec<u8> {
 /// What is read, from memory as far as it is there, and then the same from the disk alone.
 fn all(log: &Log, from: u64) -> (u64, Vec<u8>) {
     let slice = log.read(from, 1_000).unwrap();
-    let recent = std::mem::take(&mut log.state().recent);
+    let tail = std::mem::take(&mut log.state().tail_buffer);
     assert_eq!(log.read(from, 1_000).unwrap(), slice);
-    log.state().recent = recent;
+    log.state().tail_buffer = tail;
     (slice.from, slice.data.0)
 }
 
@@ -75,10 +75,10 @@ fn a_silent_task_has_no_file() {
 fn where_the_disk_refuses_the_end_is_kept_in_memory_and_the_loss_counted() {
     let folder = tempfile::tempdir().unwrap();
     let log = at(folder.path().join("missing/log"));
-    let text = letters(2 * SPARE as u64);
+    let text = letters(2 * FALLBACK as u64);
     text.chunks(1_000).for_each(|chunk| log.append(chunk));
     let kept = log.kept();
-    assert_eq!((kept.total, kept.head_end, kept.omitted()), (2 * SPARE as u64, 0, SPARE as u64));
+    assert_eq!((kept.total, kept.head_end, kept.omitted()), (2 * FALLBACK as u64, 0, FALLBACK as u64));
     let (from, end) = all(&log, kept.total - 100);
     assert_eq!((from, end), (kept.total - 100, text[text.len() - 100..].to_vec()));
 }
@@ -104,12 +104,12 @@ fn where_the_disk_is_full_the_log_makes_room_and_loses_nothing_by_it() {
         refuse_writing(&log);
         log.append(after);
         let on_disk = std::fs::metadata(&path).unwrap().len();
-        assert!(was - on_disk >= SPARE as u64, "{total}: {was} {on_disk}");
+        assert!(was - on_disk >= FALLBACK as u64, "{total}: {was} {on_disk}");
         assert_eq!(disk.load(Ordering::Relaxed), on_disk);
         let kept = log.kept();
-        let spared = SPARE as u64 - 1_000;
-        assert_eq!((kept.total, kept.tail_start), (total + 1_000, total - spared), "{total}");
-        assert_eq!(kept.omitted(), if total > head + tail { total - spared - head } else { 1_000 });
+        let in_memory = FALLBACK as u64 - 1_000;
+        assert_eq!((kept.total, kept.tail_start), (total + 1_000, total - in_memory), "{total}");
+        assert_eq!(kept.omitted(), if total > head + tail { total - in_memory - head } else { 1_000 });
         let (from, end) = log.range(total - 1_000, total + 1_000).map(|(data, from)| (from, data)).unwrap();
         assert_eq!((from, end.as_slice()), (total - 1_000, &text[text.len() - 2_000..]), "{total}");
         assert_eq!(log.range(0, 1_000).unwrap().0, text[..1_000]);
