@@ -24,8 +24,8 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::calls::Calls;
 use super::listing;
-use super::pace::{Burst, Paced, STATS};
 use super::queue::SendQueue;
+use super::rate_limit::{Burst, RateLimited, STATS};
 use super::sockets::Sockets;
 use super::starts::Starts;
 use super::{requests, watches};
@@ -62,7 +62,7 @@ pub(super) struct Connection {
     changes: broadcast::Receiver<Change>,
     known: HashSet<TaskId>,
     changed: BTreeMap<TaskId, Arc<Told>>,
-    stats: Paced,
+    stats: RateLimited,
     latest_stats: Stats,
     tabs: watch::Receiver<u32>,
     heartbeat: Instant,
@@ -118,7 +118,7 @@ impl Connection {
             burst: Burst::default(),
             known,
             changed: later.into_iter().map(Told::keyed).collect(),
-            stats: Paced::new(STATS),
+            stats: RateLimited::new(STATS),
             latest_stats: app.tasks.stats(),
             tabs: app.hub.watch_tabs(),
             heartbeat: Instant::now() + HEARTBEAT,
