@@ -1,4 +1,4 @@
-//! Doors for the fuzz targets in `tests/fuzz`: the parsers that are nobody else's affair, as functions of bytes.
+//! Entry points for the fuzz targets in `tests/fuzz`: the parsers that are nobody else's affair, as functions of bytes.
 
 use std::path::Path;
 
@@ -66,13 +66,13 @@ pub fn clean(bytes: &[u8]) -> String {
 }
 
 /// The checks before every request, of a runner with one client.
-pub struct Door {
+pub struct GateTarget {
     gate: Gate,
     /// What the client shows.
     pub credential: String,
 }
 
-impl Door {
+impl GateTarget {
     /// Over a store in this folder.
     ///
     /// # Panics
