@@ -39,7 +39,7 @@ fn frames<T: for<'de> serde::Deserialize<'de>>(bytes: &[u8], step: usize) -> (us
 }
 
 /// An agent's exit file.
-pub fn exit_record(bytes: &[u8]) -> bool {
+pub fn exit_file(bytes: &[u8]) -> bool {
     serde_json::from_slice::<Exited>(bytes).is_ok()
 }
 

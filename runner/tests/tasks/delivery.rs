@@ -181,12 +181,12 @@ async fn how_a_task_ended_is_known_although_the_runner_died_before_it_could_save
     let (mut victim, ids) = victim("victim_that_cannot_save", &folder);
     victim.kill().unwrap();
     victim.wait().unwrap();
-    let records = || {
+    let exit_files = || {
         let logs = fs::read_dir(folder.path().join("state/logs")).unwrap();
         logs.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "exit"))
             .count()
     };
-    until("the agents say how", || records() == ids.len()).await;
+    until("the agents say how", || exit_files() == ids.len()).await;
     let runner = Runner::at(Arc::clone(&folder), |_| {}).await;
     let mut states = Vec::new();
     for id in &ids {
@@ -203,7 +203,7 @@ async fn how_a_task_ended_is_known_although_the_runner_died_before_it_could_save
     // Who had stopped it is not known any more.
     assert!(matches!(states[4], TaskState::Lost { .. }), "{states:?}");
     assert!(living(&ids[3]).is_empty());
-    assert_eq!(records(), 0);
+    assert_eq!(exit_files(), 0);
     assert_eq!(runner.restart().await.events().await.len(), ids.len(), "each ends once");
 }
 
