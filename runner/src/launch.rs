@@ -166,7 +166,7 @@ fn serve(options: &CliOptions, flags: Serve) -> Result<ExitCode, LaunchError> {
         let open = config.open;
         let workspace = shown::line(&config.workspace.display().to_string());
         let running =
-            server::run(listener, config, state, stop.clone(), move |link| announce(link, open, &workspace));
+            server::run(listener, config, state, stop.clone(), move |link| show_link(link, open, &workspace));
         tokio::pin!(running);
         tokio::select! {
             ended = running.as_mut() => return ended.map(|()| ExitCode::SUCCESS).map_err(LaunchError::from),
@@ -209,7 +209,7 @@ fn is_meanwhile(address: SocketAddr) -> bool {
 }
 
 /// Says where the page is. The link alone goes to standard output.
-fn announce(link: &str, open: bool, workspace: &str) {
+fn show_link(link: &str, open: bool, workspace: &str) {
     let mut output = io::stdout();
     let _ = writeln!(output, "{link}").and_then(|()| output.flush());
     if !open {

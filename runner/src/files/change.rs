@@ -12,7 +12,7 @@ use shared::{Problem, ProblemCode};
 use uuid::Uuid;
 
 use super::diff::Change;
-use super::intent::{self, Identity, Intent};
+use super::journal::{self, Identity, JournalEntry};
 use super::lines;
 use super::problem::{no_match, not_utf8, refuse_binary, system};
 use super::request::{READ_BYTES, WRITE_BYTES};
@@ -78,15 +78,15 @@ impl Workspace {
         Ok(FileText { text, first_line: offset, total_lines: total, more: offset - 1 + taken < total })
     }
 
-    pub(super) fn write<A>(
+    pub(super) fn write<J>(
         &self,
         path: &str,
         content: &str,
         name: Uuid,
-        announce: A,
+        journal: J,
     ) -> Result<FileChange, Problem>
     where
-        A: FnOnce(&Intent, &FileChange) -> Result<(), Problem>,
+        J: FnOnce(&JournalEntry, &FileChange) -> Result<(), Problem>,
     {
         let relative = self.target(path)?;
         let before = match self.old(&relative, path) {
@@ -106,20 +106,20 @@ impl Workspace {
             },
         };
         let change = diff.of(&relative, before.is_none(), note);
-        self.replace(&relative, path, &content, name, |intent| announce(intent, &change))?;
+        self.replace(&relative, path, &content, name, |entry| journal(entry, &change))?;
         Ok(change)
     }
 
-    pub(super) fn edit<A>(
+    pub(super) fn edit<J>(
         &self,
         path: &str,
         old_text: &str,
         new_text: &str,
         name: Uuid,
-        announce: A,
+        journal: J,
     ) -> Result<FileChange, Problem>
     where
-        A: FnOnce(&Intent, &FileChange) -> Result<(), Problem>,
+        J: FnOnce(&JournalEntry, &FileChange) -> Result<(), Problem>,
     {
         if old_text.is_empty() {
             let message =
@@ -139,7 +139,7 @@ impl Workspace {
         })?;
         let new = lines::edited(&old, old_text, new_text).ok_or_else(|| no_match(path, &old, old_text))?;
         let change = Change::between(&relative, Some(&old), &new).of(&relative, false, None);
-        self.replace(&relative, path, &new, name, |intent| announce(intent, &change))?;
+        self.replace(&relative, path, &new, name, |entry| journal(entry, &change))?;
         Ok(change)
     }
 
@@ -163,7 +163,7 @@ impl Workspace {
         path: &str,
         content: &str,
         name: Uuid,
-        announce: impl FnOnce(&Intent) -> Result<(), Problem>,
+        journal: impl FnOnce(&JournalEntry) -> Result<(), Problem>,
     ) -> Result<(), Problem> {
         if content.len() > WRITE_BYTES {
             let message = format!(
@@ -224,14 +224,14 @@ impl Workspace {
             file.sync_all()
         })();
         written.map_err(|error| discard(refused(error)))?;
-        let intent = Intent {
+        let entry = JournalEntry {
             workspace: self.path.clone(),
             target: relative.to_owned(),
             beside: beside.clone(),
             before: old.as_ref().map(Identity::of),
-            after: intent::digest(content.as_bytes()),
+            after: journal::digest(content.as_bytes()),
         };
-        announce(&intent).map_err(discard)?;
+        journal(&entry).map_err(discard)?;
         self.dir.rename(&beside, &self.dir, relative).map_err(|error| discard(refused(error)))?;
         let folder = self.dir.open_dir(folder.unwrap_or_else(|| Path::new("."))).map(Dir::into_std_file);
         // Some file systems cannot flush a folder; there the system does it when it does.

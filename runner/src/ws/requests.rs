@@ -141,7 +141,7 @@ async fn reply(
     }
 }
 
-/// Changes a file, announced under the operation's id, by which a later runner knows whether it was done.
+/// Changes a file, journaled under the operation's id, by which a later runner knows whether it was done.
 async fn change(
     app: &App,
     id: OpId,
@@ -149,8 +149,8 @@ async fn change(
     wanted: ChangeRequest,
     approved: bool,
 ) -> Result<Reply, Problem> {
-    let announce = app.operations.announce(id, content);
-    Ok(Reply::Changed(app.files.approved(approved).change(wanted, id.0, announce).await?))
+    let journal = app.operations.journal(id, content);
+    Ok(Reply::Changed(app.files.approved(approved).change(wanted, id.0, journal).await?))
 }
 
 fn own(app: &App, session: SessionId, task: &TaskId) -> Result<(), Problem> {

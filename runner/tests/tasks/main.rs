@@ -8,7 +8,7 @@ mod common;
 mod delivery;
 mod files;
 mod hostile;
-mod intents;
+mod journal;
 mod pause;
 #[cfg(target_os = "linux")]
 mod read_only;

@@ -47,15 +47,15 @@ impl Life {
     async fn edit(&self, dies: &'static str) -> Outcome {
         let wish =
             ChangeRequest::Edit { path: "file".into(), old_text: "one".into(), new_text: "two".into() };
-        let announce = self.operations.announce(OP, Some(edit_of("one")));
+        let journal = self.operations.journal(OP, Some(edit_of("one")));
         let perform = async {
-            let announced = move |intent: &_, change: &_| -> Result<(), Problem> {
+            let journaled = move |entry: &_, change: &_| -> Result<(), Problem> {
                 die_at("prepared", dies);
-                announce(intent, change)?;
-                die_at("announced", dies);
+                journal(entry, change)?;
+                die_at("journaled", dies);
                 Ok(())
             };
-            let made = self.files.change(wish, OP.0, announced).await;
+            let made = self.files.change(wish, OP.0, journaled).await;
             die_at("made", dies);
             made.map_or_else(Outcome::Err, |change| Outcome::Ok(Reply::Changed(change)))
         };
@@ -86,7 +86,7 @@ fn died(point: &str) -> TempDir {
     fs::create_dir(folder.path().join("ws")).unwrap();
     fs::write(file(&folder), "one one\n").unwrap();
     let ended = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "intents::mortal", "--ignored", "--nocapture"])
+        .args(["--exact", "journal::mortal", "--ignored", "--nocapture"])
         .env("MEANWHILE_MORTAL", folder.path())
         .env("MEANWHILE_DIES", point)
         .output()
@@ -122,7 +122,7 @@ fn assert_edited(outcome: &Outcome) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn before_the_change_the_repetition_makes_it() {
-    for point in ["prepared", "announced"] {
+    for point in ["prepared", "journaled"] {
         let folder = died(point);
         assert_eq!((content(&folder).as_str(), names(&folder).len()), ("one one\n", 2), "{point}");
         let life = Life::begin(folder.path()).await;
@@ -133,8 +133,8 @@ async fn before_the_change_the_repetition_makes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_announced_and_not_made_is_cleared_away_at_the_start() {
-    let folder = died("announced");
+async fn what_was_journaled_and_not_made_is_cleared_away_at_the_start() {
+    let folder = died("journaled");
     let _life = Life::begin(folder.path()).await;
     assert_eq!(names(&folder), ["file"]);
 }
@@ -165,7 +165,7 @@ async fn what_others_did_to_the_file_meanwhile_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_prepared_and_cleared_away_by_others_counts_as_not_made() {
-    let folder = died("announced");
+    let folder = died("journaled");
     fs::remove_file(temporary(&folder)).unwrap();
     assert_edited(&Life::begin(folder.path()).await.edit("").await);
     assert_eq!(content(&folder), "two one\n");
@@ -208,7 +208,7 @@ async fn a_store_of_an_earlier_format_is_taken_over() {
         drop(life);
         let state = StateDir::open(&state).unwrap();
         let store = Store::open(&state).unwrap();
-        assert_eq!((store.epoch(), store.all_intended().await.unwrap()), (epoch, Vec::new()), "{earlier}");
+        assert_eq!((store.epoch(), store.journal().await.unwrap()), (epoch, Vec::new()), "{earlier}");
         store.close();
     }
 }
