@@ -85,7 +85,7 @@ pub fn main(cli: Cli) -> ExitCode {
 
 /// Asks a runner, and prints its answer; a link with its code if `qr`, or if a person reads it.
 fn ask(options: &CliOptions, ask: &Ask, qr: bool) -> Result<ExitCode, LaunchError> {
-    let (_, state_dir) = config::settle(options)?;
+    let (_, state_dir) = config::resolve(options)?;
     let mut output = io::stdout().lock();
     let terminal = output.is_terminal();
     match control::ask(&state_dir, ask)? {

@@ -271,7 +271,7 @@ impl Tasks {
 
     /// Whether nothing of the session runs or waits to, and this was its last event. In this order: an end is on its way before
     /// its slot is free.
-    pub(crate) fn is_settled(&self, session: SessionId, last: Seq) -> bool {
+    pub(crate) fn is_quiescent(&self, session: SessionId, last: Seq) -> bool {
         self.context.slots.is_idle(session) && self.context.outboxes.ends_with(session, last)
     }
 

@@ -260,16 +260,16 @@ impl Connection {
                 self.burst.sent(Instant::now());
             }
         }
-        self.settle_early();
+        self.send_settled_early();
         Ok(())
     }
 
     /// Where nothing of the session runs, nothing comes that would have to be waited for.
-    fn settle_early(&mut self) {
+    fn send_settled_early(&mut self) {
         if self.drive
             && self.burst.is_open()
             && self.starts.are_replied()
-            && self.app.tasks.is_settled(self.session, self.cursor)
+            && self.app.tasks.is_quiescent(self.session, self.cursor)
         {
             self.burst.end();
             self.queue.push(&ServerFrame::Settled { through: self.cursor });

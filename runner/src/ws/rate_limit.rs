@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_settles_after_its_last_event_and_in_any_case_in_time() {
+    fn a_burst_is_over_after_its_last_event_and_in_any_case_in_time() {
         let begin = Instant::now();
         let mut burst = Burst::default();
         assert_eq!(burst.due(), None);
