@@ -168,7 +168,7 @@ impl Clients {
             return Err(too_many());
         }
         let id = ClientId(Uuid::new_v4());
-        let name = tidy(name);
+        let name = sanitized(name);
         let row = store::Client {
             id,
             name: name.clone(),
@@ -355,7 +355,7 @@ fn too_many() -> Problem {
 }
 
 /// A name for a list in a terminal: one line, nothing that a terminal would obey.
-fn tidy(name: &str) -> String {
+fn sanitized(name: &str) -> String {
     let name: String = name
         .chars()
         .filter(|letter| !letter.is_control() && !shown::is_hidden(*letter))
@@ -443,9 +443,9 @@ mod tests {
 
     #[test]
     fn a_name_is_one_harmless_line() {
-        assert_eq!(tidy("  Fire\u{1b}[2Jfox\n "), "Fire[2Jfox");
-        assert_eq!(tidy("\n"), "a browser");
-        assert_eq!(tidy("a\u{202e}xoferiF\u{200b}\u{2028}b"), "axoferiFb");
-        assert_eq!(tidy(&"x".repeat(500)).len(), MAX_NAME_CHARS);
+        assert_eq!(sanitized("  Fire\u{1b}[2Jfox\n "), "Fire[2Jfox");
+        assert_eq!(sanitized("\n"), "a browser");
+        assert_eq!(sanitized("a\u{202e}xoferiF\u{200b}\u{2028}b"), "axoferiFb");
+        assert_eq!(sanitized(&"x".repeat(500)).len(), MAX_NAME_CHARS);
     }
 }

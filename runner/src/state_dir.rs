@@ -156,14 +156,14 @@ mod tests {
         dead.wait().unwrap();
         fs::write(path.join(LOCK), dead.id().to_string()).unwrap();
         let begin = Instant::now();
-        let lingering = std::thread::spawn(move || {
+        let other = std::thread::spawn(move || {
             // Time is what is tested: it lets go after a while.
             std::thread::sleep(Duration::from_millis(200));
             drop(held);
         });
         StateDir::open(&path).unwrap();
         assert!(begin.elapsed() >= Duration::from_millis(200));
-        lingering.join().unwrap();
+        other.join().unwrap();
     }
 
     #[test]
