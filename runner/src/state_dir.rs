@@ -15,7 +15,7 @@ use thiserror::Error;
 
 const LOCK: &str = "lock";
 /// How long the lock of a runner that has died is waited for.
-const LINGERS: Duration = Duration::from_secs(2);
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The folder, held.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl StateDir {
         make(path).map_err(system)?;
         check(path)?;
         let mut lock = open_private(&path.join(LOCK)).map_err(system)?;
-        let give_up = Instant::now() + LINGERS;
+        let give_up = Instant::now() + LOCK_PATIENCE;
         loop {
             match lock.try_lock() {
                 Ok(()) => break,

@@ -374,7 +374,7 @@ impl World {
         }
     }
 
-    fn run_until_quiescent(&mut self) {
+    fn step_or_die(&mut self) {
         if self.step().is_err() {
             self.life = None;
             self.link = None;
@@ -398,14 +398,14 @@ fn whatever_fails_every_completion_is_taken_in_once_and_nothing_runs_twice() {
         let played = std::panic::catch_unwind(|| {
             let mut world = World::new(seed);
             for _ in 0..STEPS {
-                world.run_until_quiescent();
+                world.step_or_die();
             }
             world.breaks = false;
             for _ in 0..50_000 {
                 if world.is_done() {
                     break;
                 }
-                world.run_until_quiescent();
+                world.step_or_die();
             }
             assert!(
                 world.is_done(),
