@@ -291,14 +291,14 @@ async fn connect(port: u16, credential: &str) -> Option<Socket> {
 
 /// Tasks of which something lives.
 fn living(tasks: &BTreeSet<String>) -> Vec<String> {
-    let marks = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+    let tags = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let environment = std::fs::read(entry.ok()?.path().join("environ")).ok()?;
-        let mark = environment
+        let tag = environment
             .split(|byte| *byte == 0)
             .find_map(|variable| variable.strip_prefix(b"MEANWHILE_TASK="))?;
-        Some(String::from_utf8_lossy(mark).into_owned())
+        Some(String::from_utf8_lossy(tag).into_owned())
     });
-    marks.filter(|mark| tasks.contains(mark)).collect()
+    tags.filter(|tag| tasks.contains(tag)).collect()
 }
 
 pub(crate) fn number(name: &str) -> Option<u64> {

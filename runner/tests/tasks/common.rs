@@ -56,13 +56,13 @@ pub(crate) fn gone(pid: u32) -> bool {
 
 /// Everything alive of a task, found by the mark that its processes bear.
 pub(crate) fn living(task: &TaskId) -> Vec<u32> {
-    let mark = format!("MEANWHILE_TASK={task}");
+    let tag = format!("MEANWHILE_TASK={task}");
     let mut found: Vec<u32> = std::fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter(|pid| {
             let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) && !gone(*pid)
+            environment.split(|byte| *byte == 0).any(|variable| variable == tag.as_bytes()) && !gone(*pid)
         })
         .collect();
     found.sort_unstable();
