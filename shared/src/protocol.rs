@@ -54,7 +54,7 @@ pub enum ClientFrame {
         /// What is wished.
         op: Op,
     },
-    /// All events up to and including this one are saved. Only the session's driver may say so.
+    /// All events up to and including this one are saved. Only who holds the session's lease may say so.
     Ack {
         /// The last one saved.
         through: Seq,
@@ -81,10 +81,10 @@ pub struct Hello {
     /// The last event saved.
     #[serde(default)]
     pub after: Seq,
-    /// Whether this connection takes the session over: it alone gets its events, and fences the earlier one. Without it
+    /// Whether this connection takes the session's lease: it alone gets its events, and fences the earlier one. Without it
     /// the connection watches: tasks, output and progress, but no events, and only requests that change nothing.
-    #[serde(default = "yes")]
-    pub drive: bool,
+    #[serde(rename = "drive", default = "yes")]
+    pub lease: bool,
 }
 
 const fn yes() -> bool {

@@ -175,7 +175,7 @@ impl Link {
         after: shared::Seq,
     ) -> ClientFrame {
         self.state = State::Greeting { since: now };
-        ClientFrame::Hello(Hello { protocol: PROTOCOL, session, epoch, after, drive: true })
+        ClientFrame::Hello(Hello { protocol: PROTOCOL, session, epoch, after, lease: true })
     }
 
     /// The runner introduced itself.

@@ -53,7 +53,7 @@ pub(super) struct Connection {
     client: ClientId,
     registration: Registration,
     session: SessionId,
-    drive: bool,
+    lease: bool,
     queue: SendQueue,
     /// The last event sent, or the one before the first to send.
     cursor: Seq,
@@ -83,7 +83,7 @@ impl Connection {
         queue: SendQueue,
     ) -> Option<Self> {
         let Sockets { app, requests, .. } = sockets;
-        let Some(registration) = app.hub.join(client, hello.session, hello.drive) else {
+        let Some(registration) = app.hub.join(client, hello.session, hello.lease) else {
             let message = "Too many tabs are connected. Close some.";
             queue.refuse(Problem::retryable(ProblemCode::TooMany, message), close::GOING_AWAY);
             return None;
@@ -113,7 +113,7 @@ impl Connection {
         let mut connection = Self {
             client,
             session: hello.session,
-            drive: hello.drive,
+            lease: hello.lease,
             cursor,
             burst: Burst::default(),
             known,
@@ -136,7 +136,7 @@ impl Connection {
             requests,
         };
         connection.welcome(resumed, last, next, tasks);
-        if connection.drive {
+        if connection.lease {
             connection.burst.sent(Instant::now());
         }
         Some(connection)
@@ -206,7 +206,7 @@ impl Connection {
                     Err(RecvError::Closed) => return,
                 },
                 // If its sender is gone the runner stops, and an order says so.
-                Ok(()) = self.last_event.changed(), if self.drive => {}
+                Ok(()) = self.last_event.changed(), if self.lease => {}
                 Ok(()) = self.tabs.changed() => self.stats.want(),
             }
         }
@@ -238,7 +238,7 @@ impl Connection {
             self.known.insert(id);
             self.queue.push_bytes(task.frame());
         }
-        while self.drive && self.queue.has_room() {
+        while self.lease && self.queue.has_room() {
             let last = *self.last_event.borrow_and_update();
             if last <= self.cursor {
                 break;
@@ -266,7 +266,7 @@ impl Connection {
 
     /// Where nothing of the session runs, nothing comes that would have to be waited for.
     fn send_settled_early(&mut self) {
-        if self.drive
+        if self.lease
             && self.burst.is_open()
             && self.starts.are_replied()
             && self.app.tasks.is_quiescent(self.session, self.cursor)
@@ -356,7 +356,7 @@ impl Connection {
             Ok(ClientFrame::Ack { through }) => {
                 // A fenced or watching page has no say. What was not sent cannot have been saved: whoever says so is
                 // wrong about more than the rest.
-                if self.drive && self.registration.holds_lease() && through <= self.cursor {
+                if self.lease && self.registration.holds_lease() && through <= self.cursor {
                     let queue = self.queue.clone();
                     let failed = move |problem| queue.push(&ServerFrame::Problem { problem });
                     self.app.tasks.acknowledge(self.session, through, failed);
@@ -385,7 +385,7 @@ impl Connection {
     }
 
     async fn on_request(&mut self, id: OpId, op: Op) {
-        if requests::changes(&op) && !(self.drive && self.registration.holds_lease()) {
+        if requests::changes(&op) && !(self.lease && self.registration.holds_lease()) {
             let message = "This connection only watches the conversation. Take it over first.";
             return self.reply(id, Err(Problem::new(ProblemCode::Forbidden, message)));
         }
@@ -469,9 +469,9 @@ impl Connection {
     }
 }
 
-/// Takes the cursor in a driver's hello for an acknowledgement, and finds the event that comes first.
+/// Takes the cursor in the hello of who takes the lease for an acknowledgement, and finds the event that comes first.
 async fn prepare(app: &App, hello: &Hello, cursor: Seq, last: Seq) -> Result<Seq, Problem> {
-    if !hello.drive {
+    if !hello.lease {
         return Ok(Seq(last.0 + 1));
     }
     if cursor > Seq(0) {

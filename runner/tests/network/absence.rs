@@ -44,7 +44,7 @@ async fn ten_thousand_events_come_back_in_order_with_bounded_memory() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
     let session = Uuid::new_v4();
-    let (mut socket, welcome) = runner.drive(&credential, session).await;
+    let (mut socket, welcome) = runner.lease(&credential, session).await;
     let command = format!("head -c {PREVIEW} /dev/zero | tr '\\0' x");
     socket.ask(json!({"op": "start", "command": command, "excerpt_chars": PREVIEW})).await;
     socket.until("event").await;
@@ -62,7 +62,7 @@ async fn ten_thousand_events_come_back_in_order_with_bounded_memory() {
         (&json!(true), &json!(EVENTS), &json!(1))
     );
     // It reads nothing for a while, so that whatever the runner would pile up does.
-    let (mut other, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut other, _) = runner.lease(&credential, Uuid::new_v4()).await;
     other.send(json!({"type": "alarm", "id": 1, "after_ms": 1000})).await;
     other.until("alarm").await;
     for seq in 1..=EVENTS {
@@ -85,6 +85,6 @@ async fn ten_thousand_events_come_back_in_order_with_bounded_memory() {
         assert!(growth < GROWTH, "{growth} kB");
     }
     // All are acknowledged, and none is left.
-    let (_, welcome) = runner.drive(&credential, session).await;
+    let (_, welcome) = runner.lease(&credential, session).await;
     assert_eq!((&welcome["last"], &welcome["next"]), (&json!(EVENTS), &json!(EVENTS + 1)));
 }

@@ -102,7 +102,7 @@ async fn a_wrong_command_line_is_exit_code_two() {
 async fn state_is_for_nobody_else() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     socket.start("echo hello").await;
     socket.until("event").await;
     assert_eq!(std::fs::metadata(runner.state()).unwrap().permissions().mode() & 0o777, 0o700);
@@ -131,7 +131,7 @@ async fn a_signal_stops_with_grace() {
     for signal in ["TERM", "INT"] {
         let mut runner = Runner::start(&[]).await;
         let credential = runner.pair().await;
-        let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+        let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
         let marker = runner.work().join("asked");
         let command = format!(
             "trap 'touch {}; exit 3' TERM; echo ready; while :; do sleep 0.05; done",
@@ -154,7 +154,7 @@ async fn a_signal_stops_with_grace() {
 async fn a_second_signal_stops_at_once() {
     let mut runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let task = socket.start("trap '' TERM; echo ready; while :; do sleep 0.05; done").await;
     socket.ask(json!({"op": "watch", "task": task, "from": 0})).await;
     socket.until("output").await;
@@ -246,7 +246,7 @@ async fn blocked_signals_reach_neither_the_runner_nor_its_commands() {
     let program = ["env", "--block-signal=TERM,INT,USR1", "sh"];
     let runner = Runner::start_after(folder, &program, "", binary()).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     for _ in 0..2 {
         let task = socket.start("grep SigBlk /proc/self/status").await;
         let ended = socket.find(|frame| frame["event"]["task"]["id"] == task).await;

@@ -402,7 +402,7 @@ async fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
 async fn a_stopped_supervisor_does_not_keep_its_tree_alive_either() {
     let mut runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let task = socket.start("kill -STOP $PPID; touch ready; setsid sleep 300 & sleep 300").await;
     let tasks = BTreeSet::from([task]);
     let ready = runner.work().join("ready");
@@ -423,7 +423,7 @@ async fn what_ended_tasks_left_behind_is_ended_after_a_crash_of_all() {
     let mut runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
     let session = Uuid::new_v4();
-    let (mut socket, _) = runner.drive(&credential, session).await;
+    let (mut socket, _) = runner.lease(&credential, session).await;
     let command = "echo $PPID > agent; setsid env -i flock held sleep 300 >/dev/null 2>&1 & while flock -n held true; do :; done";
     let id = socket.start(command).await;
     let ended = socket.find(|frame| frame["event"]["task"]["id"] == id).await;
@@ -447,7 +447,7 @@ async fn what_ended_tasks_left_behind_is_ended_after_a_crash_of_all() {
 /// What a task of this session is found as by the next life of the runner.
 async fn told_later(folder: tempfile::TempDir, credential: &str, session: Uuid, task: &str) -> Value {
     let runner = Runner::start_in(folder, &[], &[]).await;
-    let (mut socket, _) = runner.drive(credential, session).await;
+    let (mut socket, _) = runner.lease(credential, session).await;
     let ended = socket.find(|frame| frame["event"]["task"]["id"] == task).await;
     ended["event"]["task"]["state"].clone()
 }
@@ -466,7 +466,7 @@ async fn an_end_just_before_the_runners_is_known_and_one_by_it_is_not() {
         let mut runner = Runner::start(&[]).await;
         let credential = runner.pair().await;
         let session = Uuid::new_v4();
-        let (mut socket, _) = runner.drive(&credential, session).await;
+        let (mut socket, _) = runner.lease(&credential, session).await;
         let waits = format!("while [ ! -e go ]; do sleep 0.01; done; {command}");
         let started = socket.ask(json!({"op": "start", "command": waits, "stdin": stdin})).await;
         let (task, pid) = (started["task"]["id"].as_str().unwrap(), started["task"]["pid"].as_u64().unwrap());

@@ -32,7 +32,7 @@ async fn neither_codes_nor_credentials_are_logged_or_stored() {
     let runner = Runner::start(&["--log", "trace"]).await;
     let credential = runner.pair().await;
     runner.post("/api/pair", &[], &json!({"code": "a-guess-that-is-wrong"})).await;
-    runner.drive(&credential, Uuid::new_v4()).await;
+    runner.lease(&credential, Uuid::new_v4()).await;
     let code = runner.code.clone();
     let log = runner.log();
     assert!(log.contains("paired"), "{log}");
@@ -67,7 +67,7 @@ async fn a_credential_outlives_the_runner() {
 async fn a_page_makes_a_link_for_another() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let reply = socket.ask(json!({"op": "pair"})).await;
     let url = reply["url"].as_str().unwrap();
     let code = url.strip_prefix(&format!("{}/#pair=", runner.origin())).unwrap();
@@ -102,8 +102,8 @@ async fn links_lists_and_revocation_from_the_command_line() {
     let answer = runner.post("/api/pair", &[], &json!({"code": fresh, "name": "the second\u{1b}[31m"})).await;
     let (second, id) = (answer.json()["credential"].clone(), answer.json()["client"].clone());
     let (second, id) = (second.as_str().unwrap(), id.as_str().unwrap());
-    let (mut kept, _) = runner.drive(&first, Uuid::new_v4()).await;
-    let (mut closed, _) = runner.drive(second, Uuid::new_v4()).await;
+    let (mut kept, _) = runner.lease(&first, Uuid::new_v4()).await;
+    let (mut closed, _) = runner.lease(second, Uuid::new_v4()).await;
 
     let (code, list, _) = run(&["clients"]).await;
     assert_eq!((code, list.lines().count()), (Some(0), 2), "{list}");

@@ -339,7 +339,7 @@ async fn a_program_is_added_by_name() {
     let credential = credential.trim();
     assert!(credential.starts_with("mw_") && credential.len() == 46, "for scripts it is all: {credential}");
     assert_eq!(health(&runner, credential).await.status, 200);
-    let (mut socket, _): (Socket, _) = runner.drive(credential, Uuid::new_v4()).await;
+    let (mut socket, _): (Socket, _) = runner.lease(credential, Uuid::new_v4()).await;
     socket.ask(json!({"op": "pair"})).await;
     let list = runner.run(&["clients"]).await;
     assert!(list.contains("my script") && list.contains("has a credential"), "{list}");

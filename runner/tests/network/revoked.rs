@@ -35,7 +35,7 @@ async fn what_a_client_has_paired_falls_with_it() {
     let link = code(&mut second_socket).await;
     let answer = runner.post("/api/pair", &[], &json!({"code": link, "name": "a program"})).await;
     let third = answer.json()["credential"].as_str().unwrap().to_owned();
-    let (mut third_socket, _) = runner.drive(&third, Uuid::new_v4()).await;
+    let (mut third_socket, _) = runner.lease(&third, Uuid::new_v4()).await;
     let fourth = Page::pair(&runner, &code(&mut third_socket).await).await;
     let unused = code(&mut third_socket).await;
     // Somebody else, by a person at the runner.

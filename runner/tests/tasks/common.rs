@@ -54,7 +54,7 @@ pub(crate) fn gone(pid: u32) -> bool {
     stat.rsplit_once(')').is_none_or(|(_, rest)| rest.starts_with(" Z") || rest.starts_with(" X"))
 }
 
-/// Everything alive of a task, found by the mark that its processes bear.
+/// Everything alive of a task, found by the tag that its processes bear.
 pub(crate) fn living(task: &TaskId) -> Vec<u32> {
     let tag = format!("MEANWHILE_TASK={task}");
     let mut found: Vec<u32> = std::fs::read_dir("/proc")
