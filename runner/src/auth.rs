@@ -97,12 +97,12 @@ impl Clients {
         let known = store.list_clients().await?;
         let revoked =
             known.iter().filter(|(client, _)| client.revoked.is_some()).map(|(client, _)| client.id);
-        let gone = with_descendants(
+        let all_revoked = with_descendants(
             revoked.collect(),
             &known.iter().map(|(client, _)| (client.id, client.paired_by)),
         );
-        let entries =
-            known.into_iter().filter(|(client, _)| !gone.contains(&client.id)).map(|(client, hash)| Entry {
+        let entries = known.into_iter().filter(|(client, _)| !all_revoked.contains(&client.id)).map(
+            |(client, hash)| Entry {
                 means: client
                     .key
                     .map_or(Means::Credential(SecretHash(hash)), |key| Means::Key(PublicKey(key))),
@@ -115,7 +115,8 @@ impl Clients {
                     is_page: client.key.is_some(),
                 },
                 revoked: CancellationToken::new(),
-            });
+            },
+        );
         Ok(Self {
             entries: Arc::new(Mutex::new(entries.collect())),
             passes: Arc::default(),
@@ -269,7 +270,7 @@ impl Clients {
         self.lock().iter().map(|entry| entry.client.clone()).collect()
     }
 
-    /// Revokes a client and all that it has paired, and all that these have. It tells `gone` who they are, and whatever is
+    /// Revokes a client and all that it has paired, and all that these have. It tells `on_revoked` who they are, and whatever is
     /// under way for them ends; they are refused from now on even if the store fails.
     ///
     /// # Errors
@@ -278,7 +279,7 @@ impl Clients {
         &self,
         id: ClientId,
         now: Timestamp,
-        gone: impl FnOnce(&[ClientId]),
+        on_revoked: impl FnOnce(&[ClientId]),
     ) -> Result<(), StoreError> {
         let fallen = {
             let mut entries = self.lock();
@@ -295,7 +296,7 @@ impl Clients {
             });
             fallen
         };
-        gone(&fallen);
+        on_revoked(&fallen);
         self.store.revoke_clients(fallen, now).await.map(drop)
     }
 

@@ -239,7 +239,7 @@ mod system {
         let Ok(descriptor) = pidfd_open(member.pid, PidfdFlags::empty()) else { return };
         if stat(member.pid).is_some_and(|stat| stat.start == member.start) {
             for signal in signals {
-                let _gone = pidfd_send_signal(&descriptor, *signal);
+                let _already_dead = pidfd_send_signal(&descriptor, *signal);
             }
         }
     }
@@ -302,7 +302,7 @@ mod system {
     }
 
     pub(super) fn wake(child: Pid) {
-        let _gone = kill_process(child, Signal::CONT);
+        let _already_dead = kill_process(child, Signal::CONT);
     }
 
     /// The system does not tell the limits of another process, so nothing is found.
@@ -312,7 +312,7 @@ mod system {
 
     pub(super) fn signal(member: Member, signals: &[Signal]) {
         for signal in signals {
-            let _gone = kill_process(member.pid, *signal);
+            let _already_dead = kill_process(member.pid, *signal);
         }
     }
 

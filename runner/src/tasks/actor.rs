@@ -96,7 +96,7 @@ impl TaskActor {
             Err(waiting) => self.waiting = Some(waiting),
         }
         let mut timer = pin!(sleep(Duration::ZERO));
-        while !self.machine.is_gone() {
+        while !self.machine.is_reaped() {
             let due = self.machine.due();
             if let Some(due) = due
                 && timer.deadline() != due
@@ -155,7 +155,7 @@ impl TaskActor {
         let (agents, entry) = (Arc::clone(&self.context.agents), Arc::clone(&self.entry));
         let held = self.start.sandbox == Some(Sandbox::ReadOnly);
         tokio::spawn(async move {
-            entry.reached(Phase::Gone).await;
+            entry.reached(Phase::Reaped).await;
             agents.done(supervisor, held).await;
         });
     }
@@ -205,12 +205,12 @@ impl TaskActor {
             Effect::Unkillable(text) => self.entry.unkillable(text),
             Effect::DrainOutput => {
                 if let Some(Running { output, .. }) = &mut self.running {
-                    output.rest().await;
+                    output.drain().await;
                 }
             }
             Effect::End(ended) => self.end(ended).await,
             Effect::ReleaseSlot => self.slot = None,
-            Effect::Gone { task, changed } => self.gone(task, changed).await,
+            Effect::Reaped { task, changed } => self.reaped(task, changed).await,
             // Whoever asked may have gone.
             Effect::Reply(reply, outcome) => drop(reply.send(outcome.map(|task| self.figures(task)))),
         }
@@ -284,7 +284,7 @@ impl TaskActor {
     }
 
     /// Nothing is left. The store's order puts this behind the end.
-    async fn gone(&mut self, task: Task, changed: bool) {
+    async fn reaped(&mut self, task: Task, changed: bool) {
         let seen = self.context.ports.leave(&self.entry.id);
         self.entry.publish_ports(Vec::new());
         let mut task = self.figures(task);
@@ -294,8 +294,8 @@ impl TaskActor {
             task.ports_held = held.unwrap_or_default();
         }
         let changed = changed || !task.ports_held.is_empty() || self.told != task.output_bytes;
-        self.entry.log.rest();
-        self.context.gone(&self.entry, changed.then_some(task));
+        self.entry.log.close();
+        self.context.reaped(&self.entry, changed.then_some(task));
     }
 
     fn publish(&self, task: Task) {

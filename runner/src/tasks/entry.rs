@@ -24,7 +24,7 @@ pub(super) enum Phase {
     /// Its end is on the disk; remaining processes may live.
     Ended,
     /// Nothing of it is left.
-    Gone,
+    Reaped,
 }
 
 /// What its actor is asked for.

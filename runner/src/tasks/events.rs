@@ -77,7 +77,7 @@ impl Context {
     }
 
     /// Nothing of the task is left: writes its row once more if it changed, behind its end.
-    pub(super) fn gone(self: &Arc<Self>, entry: &Arc<TaskEntry>, row: Option<Task>) {
+    pub(super) fn reaped(self: &Arc<Self>, entry: &Arc<TaskEntry>, row: Option<Task>) {
         let held = {
             let entry = Arc::clone(entry);
             move || {
@@ -95,7 +95,7 @@ impl Context {
                 let unsaved = entry.task().unsaved;
                 context.tell_task(entry.publish(Task { unsaved, ..task }));
             }
-            entry.reach(Phase::Gone);
+            entry.reach(Phase::Reaped);
         };
         match row {
             Some(row) => {

@@ -35,7 +35,7 @@ const CHECK_CHARS: usize = 1_000_000;
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
 /// How long the end of the runner waits for a look at ports.
 const PORTS_PATIENCE: Duration = Duration::from_secs(1);
-/// How long `clear` waits for a task that has ended to be gone.
+/// How long `clear` waits for a task that has ended to be reaped.
 const GONE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The handle; copies are cheap.
@@ -115,12 +115,12 @@ impl Tasks {
         let mut phase = entry.phase.subscribe();
         let unkillable = || entry.unkillable.lock().clone();
         // The store may not be able to write that for long, and says so in the task.
-        let is_over = |phase| phase == Phase::Gone || entry.over_unsaved.load(Ordering::Acquire);
-        let gone = tokio::time::timeout(
+        let is_over = |phase| phase == Phase::Reaped || entry.over_unsaved.load(Ordering::Acquire);
+        let over = tokio::time::timeout(
             grace + STOP_PATIENCE,
             phase.wait_for(|phase| is_over(*phase) || unkillable().is_some()),
         );
-        match gone.await {
+        match over.await {
             Ok(_) if is_over(entry.phase()) => Ok(Task::clone(&entry.task())),
             Ok(_) | Err(_) => Err(Problem::retryable(
                 ProblemCode::System,
@@ -246,7 +246,7 @@ impl Tasks {
             let registry = self.context.registry();
             let ours = registry.order.values().filter(|entry| entry.session == session);
             let wanted = ours.filter(|entry| tasks.is_empty() || tasks.contains(&entry.id));
-            // One that left nothing behind is gone a moment after its end.
+            // One that left nothing behind is reaped a moment after its end.
             wanted
                 .filter(|entry| entry.phase() >= Phase::Ended && entry.task().remaining_processes.is_empty())
                 .cloned()
@@ -254,10 +254,10 @@ impl Tasks {
         };
         let all = async {
             for entry in &ended {
-                entry.reached(Phase::Gone).await;
+                entry.reached(Phase::Reaped).await;
             }
         };
-        // Those that are not gone by then stay.
+        // Those that are not reaped by then stay.
         let _late = tokio::time::timeout(GONE_PATIENCE, all).await;
         let done = ended.iter().filter(|entry| self.context.is_done(entry));
         let clearable = done.map(|entry| entry.id.clone()).collect();
@@ -361,7 +361,7 @@ impl Tasks {
                 let _gone = entry.requests.send(Request::Stop { by: Party::Runner, grace }).await;
             }
             for entry in &entries {
-                entry.reached(Phase::Gone).await;
+                entry.reached(Phase::Reaped).await;
             }
         };
         if tokio::time::timeout(grace + STOP_PATIENCE, all).await.is_err() {

@@ -261,7 +261,7 @@ impl Log {
     }
 
     /// Lets go of the file. More output opens it again.
-    pub(super) fn rest(&self) {
+    pub(super) fn close(&self) {
         *self.file() = None;
     }
 

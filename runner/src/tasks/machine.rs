@@ -50,7 +50,7 @@ enum Stage {
     Orphaned(Option<Untold>),
     /// The end is told; remaining processes live.
     Remaining,
-    Gone,
+    Reaped,
 }
 
 /// Why a tree is being ended.
@@ -117,8 +117,8 @@ impl<R> Machine<R> {
     }
 
     /// Whether nothing is left of it, and nothing more will be.
-    pub(super) const fn is_gone(&self) -> bool {
-        matches!(self.stage, Stage::Gone)
+    pub(super) const fn is_reaped(&self) -> bool {
+        matches!(self.stage, Stage::Reaped)
     }
 
     /// When [`Input::Time`] is wanted next.
@@ -126,7 +126,7 @@ impl<R> Machine<R> {
         let stage = match &self.stage {
             Stage::Starting(_, starting) => Some(starting.again()),
             Stage::Draining(_, draining) if self.output.0 => Some(draining.due()),
-            Stage::Gone => return None,
+            Stage::Reaped => return None,
             Stage::Queued(_)
             | Stage::Running(_)
             | Stage::Draining(..)
@@ -140,7 +140,7 @@ impl<R> Machine<R> {
     /// What follows from this.
     pub(super) fn step(&mut self, now: Now, input: Input<R>) -> Vec<Effect<R>> {
         if let Some(input) = self.whatever_the_stage(now, input) {
-            let stage = std::mem::replace(&mut self.stage, Stage::Gone);
+            let stage = std::mem::replace(&mut self.stage, Stage::Reaped);
             self.stage = self.staged(now, stage, input);
         }
         std::mem::take(&mut self.effects)
@@ -227,7 +227,7 @@ impl<R> Machine<R> {
                 self.todo(Effect::DrainOutput);
                 self.tell(untold, Vec::new());
                 self.todo(Effect::ReleaseSlot);
-                self.gone()
+                self.reaped()
             }
             (Stage::Draining(untold, mut draining), Input::Output { grew, .. }) => {
                 if grew {
@@ -243,7 +243,7 @@ impl<R> Machine<R> {
             }
             (Stage::Remaining, Input::Empty) => {
                 self.todo(Effect::DrainOutput);
-                self.gone()
+                self.reaped()
             }
             (
                 stage @ (Stage::Running(_) | Stage::Draining(..) | Stage::Remaining),
@@ -349,7 +349,7 @@ impl<R> Machine<R> {
     fn never_started(&mut self, now: Now, untold: Untold, state: TaskState) -> Stage {
         self.ended(now, state);
         self.tell(untold, Vec::new());
-        self.gone()
+        self.reaped()
     }
 
     fn main_process_ended(&mut self, now: Now, exited: &Exited) {
@@ -421,17 +421,17 @@ impl<R> Machine<R> {
             }
             self.tell(untold, Vec::new());
         }
-        self.gone()
+        self.reaped()
     }
 
-    fn gone(&mut self) -> Stage {
+    fn reaped(&mut self) -> Stage {
         let changed = !self.task.remaining_processes.is_empty();
         self.task.remaining_processes.clear();
-        self.todo(Effect::Gone { task: self.task.clone(), changed });
+        self.todo(Effect::Reaped { task: self.task.clone(), changed });
         let message = format!("Task {} has ended.", self.task.id);
         while let Some(reply) = self.freezing.pop_front() {
             self.todo(Effect::Reply(reply, Err(Problem::new(ProblemCode::Conflict, message.clone()))));
         }
-        Stage::Gone
+        Stage::Reaped
     }
 }

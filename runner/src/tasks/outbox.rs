@@ -170,12 +170,12 @@ impl Outboxes {
         let empty = |session: &SessionId, outbox: &Outbox| {
             outbox.untaken() == 0 && outbox.coming == 0 && !outbox.is_heard() && !listed.contains(session)
         };
-        let gone: Vec<_> =
+        let unused: Vec<_> =
             sessions.iter().filter(|(session, outbox)| empty(session, outbox)).map(|(id, _)| *id).collect();
-        for session in &gone {
+        for session in &unused {
             sessions.remove(session);
         }
-        gone
+        unused
     }
 
     pub(super) fn acknowledged(&self, session: SessionId) -> Seq {

@@ -48,7 +48,7 @@ impl Context {
                 let op = task.op;
                 task.remaining_processes.clear();
                 let (requests, _gone) = mpsc::channel(1);
-                let entry = Arc::new(TaskEntry::new(task, log, Phase::Gone, requests));
+                let entry = Arc::new(TaskEntry::new(task, log, Phase::Reaped, requests));
                 entry.set_end_seq(end_seq.unwrap_or_default());
                 if active {
                     lost.push(Arc::clone(&entry));

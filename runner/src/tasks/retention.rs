@@ -15,7 +15,7 @@ use crate::store::rows;
 
 /// Whether a task may be forgotten: nothing of it is left, and its page has its end.
 pub(super) fn is_done(entry: &TaskEntry, outboxes: &Outboxes) -> bool {
-    entry.phase() == Phase::Gone && entry.end_seq() <= outboxes.acknowledged(entry.session)
+    entry.phase() == Phase::Reaped && entry.end_seq() <= outboxes.acknowledged(entry.session)
 }
 
 impl Context {
@@ -50,10 +50,10 @@ impl Context {
             return Ok(());
         }
         let listed = self.registry().order.values().map(|entry| entry.session).collect();
-        let gone = self.outboxes.forget(&listed);
-        if !gone.is_empty() {
+        let forgotten = self.outboxes.forget(&listed);
+        if !forgotten.is_empty() {
             self.store.write_soon(
-                move |connection| rows::forget_sessions(connection, &gone),
+                move |connection| rows::forget_sessions(connection, &forgotten),
                 |written| {
                     if let Err(error) = written {
                         tracing::warn!(%error, "old sessions are forgotten at the next start at the earliest");
@@ -103,16 +103,16 @@ impl Context {
             return Ok(());
         }
         let oldest = now.saturating_sub(u64::try_from(limits.ended_age.as_millis()).unwrap_or(u64::MAX));
-        let gone: Vec<_> = {
+        let reaped: Vec<_> = {
             let registry = self.registry();
-            registry.order.values().filter(|entry| entry.phase() == Phase::Gone).cloned().collect()
+            registry.order.values().filter(|entry| entry.phase() == Phase::Reaped).cloned().collect()
         };
-        let (done, open): (Vec<_>, Vec<_>) = gone.iter().cloned().partition(|entry| self.is_done(entry));
+        let (done, open): (Vec<_>, Vec<_>) = reaped.iter().cloned().partition(|entry| self.is_done(entry));
         let too_many = done.len().saturating_sub(limits.ended_kept);
         let is_old = |entry: &TaskEntry| entry.task().ended.is_some_and(|ended| ended.0 < oldest);
         let surplus = done.iter().enumerate().filter(|(index, entry)| *index < too_many || is_old(entry));
         let mut surplus: Vec<_> = surplus.map(|(_, entry)| entry.id.clone()).collect();
-        let abandoned = gone.len().saturating_sub(surplus.len()).saturating_sub(limits.ended_most);
+        let abandoned = reaped.len().saturating_sub(surplus.len()).saturating_sub(limits.ended_most);
         surplus.extend(open.iter().take(abandoned).map(|entry| entry.id.clone()));
         self.forget(surplus).await?;
         let (disk, most) = (Arc::clone(&self.disk), limits.logs_total);

@@ -170,7 +170,7 @@ impl World {
         }
         let mut active = Vec::new();
         for rows::StoredTask { task, end_seq } in loaded.tasks {
-            let entry = entry(&task, Phase::Gone);
+            let entry = entry(&task, Phase::Reaped);
             entry.set_end_seq(end_seq.unwrap_or_default());
             if task.is_active() {
                 active.push(Arc::clone(&entry));

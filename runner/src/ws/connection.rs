@@ -329,9 +329,9 @@ impl Connection {
     fn resync(&mut self) {
         let tasks = self.app.tasks.list();
         let there: HashSet<_> = tasks.iter().map(|task| task.id.clone()).collect();
-        let gone: Vec<_> = self.known.difference(&there).cloned().collect();
-        if !gone.is_empty() {
-            self.forget(gone);
+        let cleared: Vec<_> = self.known.difference(&there).cloned().collect();
+        if !cleared.is_empty() {
+            self.forget(cleared);
         }
         self.changed.extend(tasks.into_iter().map(Told::keyed));
         self.stats.want();

@@ -88,7 +88,7 @@ async fn serve(sockets: Sockets, peer: Peer, permit: ConnectionPermit, socket: W
                 (None, None)
             }
             // Its permit is wanted at once.
-            Err(Failed::Gone) => return writing.abort(),
+            Err(Failed::Closed) => return writing.abort(),
         },
     };
     if let Some(client) = client {

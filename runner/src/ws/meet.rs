@@ -27,7 +27,7 @@ pub(super) enum Failed {
     /// It is told so, with this code.
     Refused(Problem, u16),
     /// It is gone, or must make room.
-    Gone,
+    Closed,
 }
 
 /// Proves the runner to the page and the page to the app. The pass is good while it is held.
@@ -41,13 +41,13 @@ pub(super) async fn meet(
     let nonce = prove(app, meeting, queue).map_err(|problem| Failed::Refused(problem, close::GOING_AWAY))?;
     let proof = tokio::select! {
         proof = tokio::time::timeout(MEETING_TIME, next(stream)) => proof,
-        () = permit.evicted() => return Err(Failed::Gone),
+        () = permit.evicted() => return Err(Failed::Closed),
     };
     let ClientProof::Prove { signature } = match proof {
         Ok(Some(text)) => serde_json::from_str(&text).map_err(|error| {
             malformed(format!("The page must prove itself before anything else: {error}."))
         })?,
-        Ok(None) => return Err(Failed::Gone),
+        Ok(None) => return Err(Failed::Closed),
         Err(_) => {
             let message = format!("No proof came within {} seconds.", MEETING_TIME.as_secs());
             return Err(malformed(message));

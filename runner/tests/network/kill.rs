@@ -474,12 +474,12 @@ async fn an_end_just_before_the_runners_is_known_and_one_by_it_is_not() {
         std::fs::write(runner.work().join("go"), "").unwrap();
         if state.is_some() {
             let main_process = std::path::PathBuf::from(format!("/proc/{pid}"));
-            let gone = async {
+            let reaped = async {
                 while main_process.exists() {
                     sleep(Duration::from_millis(1)).await;
                 }
             };
-            timeout(PATIENCE, gone).await.expect("it never ended");
+            timeout(PATIENCE, reaped).await.expect("it never ended");
         }
         runner.child.kill().await.unwrap();
         let told = told_later(runner.folder, &credential, session, task).await;

@@ -45,12 +45,12 @@ async fn a_page_and_the_runner_prove_themselves_and_then_it_is_as_ever() {
 
 /// Waits until a token is refused.
 async fn expires(runner: &Runner, token: &str) {
-    let gone = async {
+    let expired = async {
         while health(runner, token).await.status == 200 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(SOON, gone).await.expect("the token outlives its socket");
+    timeout(SOON, expired).await.expect("the token outlives its socket");
 }
 
 #[tokio::test]

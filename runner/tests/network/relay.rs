@@ -284,8 +284,8 @@ async fn an_upstream_that_is_not_there_is_a_problem_that_may_go_away() {
     // Taken, so that nobody else gets it, and never listened on.
     let held = tokio::net::TcpSocket::new_v4().unwrap();
     held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let gone = held.local_addr().unwrap();
-    let base = format!("http://{gone}");
+    let unreachable = held.local_addr().unwrap();
+    let base = format!("http://{unreachable}");
     let variables = [("ANTHROPIC_BASE_URL", base.as_str()), ("ANTHROPIC_API_KEY", "sk-the-key")];
     let runner = Runner::start_with(&[], &variables).await;
     let credential = runner.pair().await;

@@ -49,7 +49,7 @@ pub(crate) fn op() -> OpId {
 }
 
 /// Whether there is no such process, or only its status.
-pub(crate) fn gone(pid: u32) -> bool {
+pub(crate) fn is_dead(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_none_or(|(_, rest)| rest.starts_with(" Z") || rest.starts_with(" X"))
 }
@@ -62,7 +62,7 @@ pub(crate) fn living(task: &TaskId) -> Vec<u32> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter(|pid| {
             let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment.split(|byte| *byte == 0).any(|variable| variable == tag.as_bytes()) && !gone(*pid)
+            environment.split(|byte| *byte == 0).any(|variable| variable == tag.as_bytes()) && !is_dead(*pid)
         })
         .collect();
     found.sort_unstable();

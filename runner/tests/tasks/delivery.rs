@@ -452,8 +452,8 @@ async fn a_task_in_place_of_a_command_is_run_again_whole() {
     runner.tasks.acknowledge(runner.session, Seq(1), |problem| panic!("{problem}"));
     runner.tasks.clear(runner.session, vec![first.id.clone()]).await.unwrap();
     assert_eq!(runner.tasks.start(runner.session, op, again.clone()).await.unwrap().id, second.id);
-    let gone = runner.tasks.start(runner.session, crate::common::op(), again).await.unwrap_err();
-    assert_eq!(gone.code, ProblemCode::NotFound);
+    let problem = runner.tasks.start(runner.session, crate::common::op(), again).await.unwrap_err();
+    assert_eq!(problem.code, ProblemCode::NotFound);
 }
 
 /// The store refuses it for good: it is told all the same, once, and what comes later has other numbers.

@@ -9,7 +9,7 @@ use shared::ProblemCode;
 use shared::protocol::{Op, Outcome, Reply, Start, TaskEvent};
 use shared::task::{Party, TaskState};
 
-use crate::common::{PATIENCE, Runner, gone, living, op, start, until};
+use crate::common::{PATIENCE, Runner, is_dead, living, op, start, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn exit_zero_is_completed_with_its_output() {
@@ -65,7 +65,7 @@ async fn what_was_left_behind_can_be_stopped() {
     let (task, _) = runner.finish(start("sleep 300 &")).await;
     let pid = task.remaining_processes[0].pid;
     let after = runner.tasks.stop(&task.id, Party::User, false).await.unwrap();
-    assert!(gone(pid), "{pid}");
+    assert!(is_dead(pid), "{pid}");
     assert_eq!((after.state, after.remaining_processes), (TaskState::Completed, vec![]));
 }
 

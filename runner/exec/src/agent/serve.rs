@@ -315,8 +315,8 @@ impl Agent {
         }
         self.link.send(&[&FromAgent::Remaining(tree::describe(&tree::members(Some(running.pid))))]);
         // A wide tree whose processes end one by one takes a fifth of a processor, not all of one.
-        let rest = if running.mode == Mode::Free { (now.elapsed() * 4).min(ROUND) } else { Duration::ZERO };
-        running.look = (now + rest, false);
+        let idle = if running.mode == Mode::Free { (now.elapsed() * 4).min(ROUND) } else { Duration::ZERO };
+        running.look = (now + idle, false);
     }
 
     /// Nobody is left; once all output is sent the run is over.

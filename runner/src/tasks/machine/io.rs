@@ -112,7 +112,7 @@ pub(in crate::tasks) enum Effect<R> {
     /// Give the slot to others.
     ReleaseSlot,
     /// Nothing is left; `changed`: its row is to be written again.
-    Gone { task: Task, changed: bool },
+    Reaped { task: Task, changed: bool },
     /// Answer whoever asked.
     Reply(R, Result<Task, Problem>),
 }

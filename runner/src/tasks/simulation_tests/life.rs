@@ -25,15 +25,15 @@ impl World {
                 inputs.extend(self.perform(id, effect)?);
             }
         }
-        let gone = self.life().machines.get(&id.0).is_some_and(Machine::is_gone);
-        if gone {
+        let reaped = self.life().machines.get(&id.0).is_some_and(Machine::is_reaped);
+        if reaped {
             self.life().machines.remove(&id.0);
         }
         Ok(())
     }
 
     fn perform(&mut self, id: &TaskId, effect: Effect<()>) -> Result<Option<Input<()>>, Died> {
-        let entry = self.life().registry.get(id).expect("it is not cleared before it is gone");
+        let entry = self.life().registry.get(id).expect("it is not cleared before it is reaped");
         match effect {
             Effect::Attempt => return Ok(Some(Input::Attempted(self.attempt(entry.task().op)?))),
             Effect::AwaitTurn if self.chance.one_in(2) => return Ok(Some(Input::Turn)),
@@ -48,11 +48,11 @@ impl World {
             Effect::KillPast => return Ok(Some(Input::KilledPast)),
             Effect::KillOrphans => return Ok(Some(Input::Orphans(String::new()))),
             Effect::End(ended) => self.end(&entry, ended.into_task())?,
-            Effect::Gone { task, changed } => {
+            Effect::Reaped { task, changed } => {
                 if changed {
                     self.commit(move |store| rows::update_task(store, &task))?;
                 }
-                entry.reach(Phase::Gone);
+                entry.reach(Phase::Reaped);
             }
             Effect::LeaveLine
             | Effect::AwaitTurn
