@@ -92,9 +92,9 @@ impl Agents {
     /// Lets an agent go whose tree is empty and whose task's end is saved. It is its command's parent and of the same user: a
     /// command may have lowered its limits, its priority or its processors for good, and whatever it starts later inherits
     /// those. So it is used again only after a command that was held to reading.
-    pub async fn done(&self, mut agent: Agent, held: bool) {
+    pub async fn done(&self, mut agent: Agent, read_only: bool) {
         // One that has died needs no word.
-        if agent.send(&ToAgent::Saved, &[]).await.is_ok() && held {
+        if agent.send(&ToAgent::Saved, &[]).await.is_ok() && read_only {
             self.give_back(agent);
         }
     }

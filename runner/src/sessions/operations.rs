@@ -161,7 +161,7 @@ impl Operations {
         id: OpId,
         content: Content,
         keep: bool,
-        perform: impl Future<Output = Outcome>,
+        run: impl Future<Output = Outcome>,
     ) -> Outcome {
         let (sender, receiver) = watch::channel(None);
         let first = {
@@ -182,7 +182,7 @@ impl Operations {
             };
         }
         let entry = Entry { id, under_way: Arc::clone(&self.under_way) };
-        let outcome = self.kept_or(id, content, keep, perform).await;
+        let outcome = self.kept_or(id, content, keep, run).await;
         drop(entry);
         sender.send_replace(Some(outcome.clone()));
         outcome
@@ -193,7 +193,7 @@ impl Operations {
         id: OpId,
         content: Content,
         keep: bool,
-        perform: impl Future<Output = Outcome>,
+        run: impl Future<Output = Outcome>,
     ) -> Outcome {
         match self.kept(id).await {
             Ok(Some(kept)) => {
@@ -209,7 +209,7 @@ impl Operations {
             Ok(None) => {}
             Err(problem) => return Outcome::Err(problem),
         }
-        let outcome = perform.await;
+        let outcome = run.await;
         if !keep {
             return outcome;
         }

@@ -144,7 +144,7 @@ impl TaskActor {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             for effect in self.machine.step(now(), input) {
-                inputs.extend(self.perform(effect).await);
+                inputs.extend(self.run_effect(effect).await);
             }
         }
     }
@@ -153,15 +153,15 @@ impl TaskActor {
     fn part(&mut self) {
         let Some(Running { supervisor, .. }) = self.running.take() else { return };
         let (agents, entry) = (Arc::clone(&self.context.agents), Arc::clone(&self.entry));
-        let held = self.start.sandbox == Some(Sandbox::ReadOnly);
+        let read_only = self.start.sandbox == Some(Sandbox::ReadOnly);
         tokio::spawn(async move {
             entry.reached(Phase::Reaped).await;
-            agents.done(supervisor, held).await;
+            agents.done(supervisor, read_only).await;
         });
     }
 
     /// Does it, and gives what it is answered by.
-    async fn perform(&mut self, effect: Effect<Reply>) -> Option<Input<Reply>> {
+    async fn run_effect(&mut self, effect: Effect<Reply>) -> Option<Input<Reply>> {
         match effect {
             Effect::LeaveLine => {
                 self.waiting = None;

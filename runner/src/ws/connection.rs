@@ -462,7 +462,7 @@ impl Connection {
             if let Some(before) = before {
                 let _ = before.await;
             }
-            let outcome = requests::perform(&app, client, session, id, op).await;
+            let outcome = requests::run(&app, client, session, id, op).await;
             queue.push(&ServerFrame::Reply { id, outcome });
             drop((done, place, start));
         });

@@ -44,7 +44,7 @@ pub(super) const fn changes(op: &Op) -> bool {
 }
 
 /// Does what is wished, once an id if it changes something.
-pub(super) async fn perform(app: &App, client: ClientId, session: SessionId, id: OpId, op: Op) -> Outcome {
+pub(super) async fn run(app: &App, client: ClientId, session: SessionId, id: OpId, op: Op) -> Outcome {
     if changes(&op) {
         let keep = !matches!(op, Op::Start(_));
         if keep && app.tasks.was_start(id) {

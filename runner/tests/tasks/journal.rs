@@ -45,21 +45,21 @@ impl Life {
 
     /// Does the edit under its id, and dies where it is told to.
     async fn edit(&self, dies: &'static str) -> Outcome {
-        let wish =
+        let edit =
             ChangeRequest::Edit { path: "file".into(), old_text: "one".into(), new_text: "two".into() };
         let journal = self.operations.journal(OP, Some(edit_of("one")));
-        let perform = async {
+        let run = async {
             let journaled = move |entry: &_, change: &_| -> Result<(), Problem> {
                 die_at("prepared", dies);
                 journal(entry, change)?;
                 die_at("journaled", dies);
                 Ok(())
             };
-            let made = self.files.change(wish, OP.0, journaled).await;
+            let made = self.files.change(edit, OP.0, journaled).await;
             die_at("made", dies);
             made.map_or_else(Outcome::Err, |change| Outcome::Ok(Reply::Changed(change)))
         };
-        self.operations.once(OP, edit_of("one"), true, perform).await
+        self.operations.once(OP, edit_of("one"), true, run).await
     }
 }
 
@@ -215,8 +215,8 @@ async fn a_store_of_an_earlier_format_is_taken_over() {
 
 /// Whether an id that was an edit's is refused to everything else, and nothing of that is done.
 async fn assert_reused(operations: &Operations, other: Content, keep: bool) {
-    let perform = async { panic!("it was done") };
-    let outcome = operations.once(OP, other, keep, perform).await;
+    let run = async { panic!("it was done") };
+    let outcome = operations.once(OP, other, keep, run).await;
     assert!(
         matches!(&outcome, Outcome::Err(problem) if problem.code == ProblemCode::IdReused && !problem.retryable),
         "{outcome:?}"
@@ -259,11 +259,11 @@ async fn an_id_that_is_under_way_is_refused_to_another_content_at_once() {
     let operations = life.operations.clone();
     let (begun, begins) = tokio::sync::oneshot::channel();
     let first = tokio::spawn(async move {
-        let perform = async {
+        let run = async {
             begun.send(()).unwrap();
             std::future::pending().await
         };
-        operations.once(OP, edit_of("one"), true, perform).await
+        operations.once(OP, edit_of("one"), true, run).await
     });
     begins.await.unwrap();
     assert_reused(&life.operations, edit_of("other"), true).await;
@@ -298,11 +298,11 @@ async fn what_was_done_while_the_store_takes_nothing_is_not_done_again() {
     .unwrap();
     let mut done = 0;
     for _ in 0..2 {
-        let perform = async {
+        let run = async {
             done += 1;
             Outcome::Ok(Reply::Done)
         };
-        let outcome = life.operations.once(OP, edit_of("one"), true, perform).await;
+        let outcome = life.operations.once(OP, edit_of("one"), true, run).await;
         assert!(matches!(outcome, Outcome::Ok(Reply::Done)), "{outcome:?}");
     }
     assert_eq!(done, 1);

@@ -22,7 +22,7 @@ impl World {
             let now = self.now();
             let Some(machine) = self.life().machines.get_mut(&id.0) else { return Ok(()) };
             for effect in machine.step(now, input) {
-                inputs.extend(self.perform(id, effect)?);
+                inputs.extend(self.run(id, effect)?);
             }
         }
         let reaped = self.life().machines.get(&id.0).is_some_and(Machine::is_reaped);
@@ -32,7 +32,7 @@ impl World {
         Ok(())
     }
 
-    fn perform(&mut self, id: &TaskId, effect: Effect<()>) -> Result<Option<Input<()>>, Died> {
+    fn run(&mut self, id: &TaskId, effect: Effect<()>) -> Result<Option<Input<()>>, Died> {
         let entry = self.life().registry.get(id).expect("it is not cleared before it is reaped");
         match effect {
             Effect::Attempt => return Ok(Some(Input::Attempted(self.attempt(entry.task().op)?))),
