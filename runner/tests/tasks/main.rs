@@ -5,6 +5,8 @@
 
 mod bounds;
 mod common;
+#[cfg(target_os = "linux")]
+mod corpus;
 mod delivery;
 mod files;
 mod hostile;
