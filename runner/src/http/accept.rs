@@ -231,7 +231,7 @@ mod tests {
         assert!(rest(&mut good).await.ends_with("hello"));
         assert_eq!(rest(&mut silent[0]).await, "", "the oldest is gone");
         known.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
-        assert!(rest(&mut known).await.ends_with("hello"), "who is vouched for stays");
+        assert!(rest(&mut known).await.ends_with("hello"), "who is admitted stays");
     }
 
     #[tokio::test]

@@ -52,7 +52,7 @@ pub(in crate::tasks) enum Input<R> {
     SupervisorDied,
     /// The answer to [`Effect::KillOrphans`]: what could not be ended, as a sentence behind others.
     Orphans(String),
-    /// There is news of the output: whether more is in the log, whether all that was read is, and whether its end was read.
+    /// The output has changed: whether more is in the log, whether all that was read is, and whether its end was read.
     Output { grew: bool, written: bool, over: bool },
     /// The answer to [`Effect::LookForQuestion`]: the output's length, and whether its end looks like a question.
     Quiet { total: u64, asks: bool },
