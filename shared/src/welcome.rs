@@ -1,4 +1,4 @@
-//! The runner's first words on a socket, and how it fares.
+//! The runner's first frame on a socket, and how it fares.
 
 use crate::confined::Confined;
 use crate::sandbox::Sandbox;

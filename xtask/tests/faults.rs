@@ -185,10 +185,15 @@ fn search(root: &Path, seeds: u32) -> Option<String> {
     if output.status.success() {
         return None;
     }
-    let said = String::from_utf8_lossy(&output.stdout);
-    let line = said.lines().find(|line| line.starts_with("seed "));
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let line = printed.lines().find(|line| line.starts_with("seed "));
     let errors = String::from_utf8_lossy(&output.stderr);
-    let line = line.unwrap_or_else(|| panic!("the simulation could not be run:\n{said}\n{errors}"));
+    let line = line.unwrap_or_else(|| {
+        panic!(
+            "the simulation could not be run:
+{printed}\n{errors}"
+        )
+    });
     Some(line.chars().take(160).collect())
 }
 

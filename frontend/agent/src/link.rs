@@ -182,7 +182,7 @@ impl Link {
             session,
             epoch,
             after,
-            drive: true,
+            lease: true,
             tab: Some(self.tab),
         })
     }

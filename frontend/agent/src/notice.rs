@@ -4,7 +4,7 @@
 //! begin an entry or pass for a remark;
 //! the block's own tags cannot occur in it; and it says that no word of it is the user's.
 
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::task::{Task, TaskState};
 use shared::{TaskId, Timestamp};
 
@@ -44,13 +44,13 @@ pub fn block(ends: &[End], now: Timestamp) -> Option<String> {
 /// What the runner says stands by itself; what the command printed, and nothing else, behind the mark.
 fn entry(end: &End, now: Timestamp, into: &mut Vec<String>) {
     let task = &end.task;
-    let excerpt = &end.excerpt;
-    let printed = !excerpt.head.trim().is_empty() || !excerpt.tail.trim().is_empty();
+    let preview = &end.preview;
+    let printed = !preview.head.trim().is_empty() || !preview.tail.trim().is_empty();
     let first = if printed {
         String::new()
     } else if let TaskState::Error { reason } | TaskState::Lost { reason } = &task.state {
         format!(" {}", one_line(reason))
-    } else if excerpt.omitted_chars == 0 {
+    } else if preview.omitted_chars == 0 {
         " (no output)".to_owned()
     } else {
         String::new()
@@ -58,7 +58,7 @@ fn entry(end: &End, now: Timestamp, into: &mut Vec<String>) {
     into.push(format!("[bg:{}] {}:{first}", task.id, status(task)));
     into.push(format!("(command: {})", one_line(&cut_head(&task.command, 200))));
     into.extend(remarks(task).iter().map(|remark| format!("({})", one_line(remark))));
-    if held::was_refused(task, excerpt) {
+    if held::was_refused(task, preview) {
         into.push(format!("({})", held::REFUSED));
     }
     if let Some(ended) = task.ended
@@ -66,19 +66,19 @@ fn entry(end: &End, now: Timestamp, into: &mut Vec<String>) {
     {
         into.push(format!("(ended {} ago)", duration(now.since(ended))));
     }
-    output(task, excerpt, into);
+    output(task, preview, into);
 }
 
 /// The output in about [`RESULT_CHARS`] characters, cut at lines where it has lines that short: the beginning and the last line, or for a
 /// failure the end.
-fn output(task: &Task, excerpt: &Excerpt, into: &mut Vec<String>) {
+fn output(task: &Task, preview: &Preview, into: &mut Vec<String>) {
     let good = matches!(task.state, TaskState::Completed);
-    let head: Vec<String> = lines(excerpt.head.trim_end());
+    let head: Vec<String> = lines(preview.head.trim_end());
     let tail: Vec<String> =
-        if excerpt.omitted_chars == 0 { Vec::new() } else { lines(excerpt.tail.trim_end()) };
+        if preview.omitted_chars == 0 { Vec::new() } else { lines(preview.tail.trim_end()) };
     let length = |lines: &[String]| lines.iter().map(|line| line.chars().count() as u64 + 1).sum::<u64>();
-    let all = length(&head) + length(&tail) + excerpt.omitted_chars;
-    let whole = excerpt.omitted_chars == 0 && all <= RESULT_CHARS as u64 + 1;
+    let all = length(&head) + length(&tail) + preview.omitted_chars;
+    let whole = preview.omitted_chars == 0 && all <= RESULT_CHARS as u64 + 1;
     let end: &[String] = if tail.is_empty() { &head } else { &tail };
     let (first, last) = if whole {
         (head.clone(), Vec::new())
@@ -155,19 +155,19 @@ pub fn remarks(task: &Task) -> Vec<String> {
     {
         remarks.push(format!("a shell reports {code} when its command was ended by {signal}"));
     }
-    if !task.left_behind.is_empty() {
+    if !task.remaining_processes.is_empty() {
         let processes: Vec<String> = task
-            .left_behind
+            .remaining_processes
             .iter()
             .filter(|left| left.pid != 0)
             .take(NAMED)
             .map(|left| format!("pid {} {}", left.pid, left.command))
             .collect();
-        let more = task.left().saturating_sub(processes.len());
+        let more = task.remaining().saturating_sub(processes.len());
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         remarks.push(format!(
             "it left {} running: {}{more}; stop_background ends them",
-            count(task.left() as u64, "process", "processes"),
+            count(task.remaining() as u64, "process", "processes"),
             processes.join(", ")
         ));
     }
@@ -356,6 +356,6 @@ pub fn tasks(ends: &[End]) -> Vec<TaskId> {
 
 /// The output of an end of which no more is known than the task: all of it can be looked at.
 #[must_use]
-pub fn unknown_output(task: &Task) -> Excerpt {
-    Excerpt { omitted_chars: task.output_bytes, ..Excerpt::default() }
+pub fn unknown_output(task: &Task) -> Preview {
+    Preview { omitted_chars: task.output_bytes, ..Preview::default() }
 }

@@ -454,8 +454,8 @@ impl Projection {
 }
 
 fn drained_line(end: &End) -> DrainedLine {
-    let excerpt = &end.excerpt;
-    let whole = if excerpt.tail.trim().is_empty() { &excerpt.head } else { &excerpt.tail };
+    let preview = &end.preview;
+    let whole = if preview.tail.trim().is_empty() { &preview.head } else { &preview.tail };
     let last = whole.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
     DrainedLine {
         task: end.task.id.clone(),

@@ -3,7 +3,7 @@
 //! An end enters once and leaves by being drained into a call or by being shown in a tool's result, whichever is first.
 
 use shared::TaskId;
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::task::{Task, TaskState};
 
 use crate::conversation::Block;
@@ -32,7 +32,7 @@ pub struct End {
     /// The task as it ended.
     pub task: Task,
     /// Its output for the model.
-    pub excerpt: Excerpt,
+    pub preview: Preview,
 }
 
 impl End {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::collections::VecDeque;
 
 use serde_json::Value;
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::TaskEvent;
 use shared::task::Task;
 use shared::{Epoch, Seq, SessionId, TaskId, Timestamp};
@@ -297,8 +297,8 @@ impl Session {
     fn arrived(&mut self, epoch: Epoch, seq: Seq, event: &TaskEvent) {
         self.epoch = Some(epoch);
         self.seq = seq;
-        if let TaskEvent::Ended { task, excerpt } = event {
-            self.ended(task, excerpt);
+        if let TaskEvent::Ended { task, preview } = event {
+            self.ended(task, preview);
         }
     }
 
@@ -307,15 +307,15 @@ impl Session {
         self.refused.push_front(command);
     }
 
-    fn ended(&mut self, task: &Task, excerpt: &Excerpt) {
+    fn ended(&mut self, task: &Task, preview: &Preview) {
         if !self.ended.insert(task.id.clone()) {
             return;
         }
-        if held::was_refused(task, excerpt) {
+        if held::was_refused(task, preview) {
             self.was_refused(task.command.clone());
         }
         if !self.consumed.contains(&task.id) {
-            self.queue.end(End { task: task.clone(), excerpt: excerpt.clone() });
+            self.queue.end(End { task: task.clone(), preview: preview.clone() });
         }
     }
 

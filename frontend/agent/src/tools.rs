@@ -1,6 +1,6 @@
 //! Tool uses on their way to the runner and back: which operation carries a call out, and what the model reads of its reply.
 
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::{BackgroundedBy, Checked, Op, Reply, Sandbox, Start};
 use shared::task::{Party, Task, TaskState};
 use shared::tools::{
@@ -49,7 +49,7 @@ pub fn operation(call: &ToolCall, sandbox: Option<Sandbox>, approved: bool) -> O
             timeout_ms: None,
             foreground_ms: Some(limit(timeout.unwrap_or(BASH_TIMEOUT_S))),
             stdin: false,
-            excerpt_chars: BASH_CHARS,
+            preview_chars: BASH_CHARS,
             again_of: None,
             sandbox,
         }),
@@ -59,7 +59,7 @@ pub fn operation(call: &ToolCall, sandbox: Option<Sandbox>, approved: bool) -> O
             timeout_ms: timeout.map(limit),
             foreground_ms: None,
             stdin: stdin.unwrap_or(false),
-            excerpt_chars: NOTICE_CHARS,
+            preview_chars: NOTICE_CHARS,
             again_of: None,
             sandbox,
         }),
@@ -250,8 +250,8 @@ fn look(checked: &Checked) -> String {
 
 /// The result of a `bash` command that ended.
 #[must_use]
-pub fn ended(task: &Task, excerpt: &Excerpt) -> ToolOutcome {
-    let mut content = whole(excerpt);
+pub fn ended(task: &Task, preview: &Preview) -> ToolOutcome {
+    let mut content = whole(preview);
     let good = task.state == TaskState::Completed;
     let mut facts = notice::remarks(task);
     if notice::may_hide_codes(task) {
@@ -262,7 +262,7 @@ pub fn ended(task: &Task, excerpt: &Excerpt) -> ToolOutcome {
     }
     if !good {
         facts.insert(0, notice::status(task));
-    } else if !task.left_behind.is_empty() {
+    } else if !task.remaining_processes.is_empty() {
         facts.insert(0, "exit 0".to_owned());
     } else {
         facts.clear();
@@ -293,7 +293,7 @@ pub fn ended_unheard(task: &Task) -> ToolOutcome {
 
 /// The result of a `bash` command that goes on in the background.
 #[must_use]
-pub fn backgrounded(task: &Task, by: BackgroundedBy, excerpt: &Excerpt) -> ToolOutcome {
+pub fn backgrounded(task: &Task, by: BackgroundedBy, preview: &Preview) -> ToolOutcome {
     let why = match by {
         BackgroundedBy::Time => "It ran longer than its timeout",
         BackgroundedBy::Request => "The user sent it to the background",
@@ -302,7 +302,7 @@ pub fn backgrounded(task: &Task, by: BackgroundedBy, excerpt: &Excerpt) -> ToolO
         "{why}: it was not killed, and goes on as background task {}. Once it has ended, its result comes before your next call. Do not poll: go on with what does not depend on it, or end your turn.",
         task.id
     );
-    let output = whole(excerpt);
+    let output = whole(preview);
     if !output.is_empty() {
         content.push_str("\nIts output so far:\n");
         content.push_str(&output);
@@ -351,11 +351,11 @@ pub fn denied(words: &str) -> ToolOutcome {
     }
 }
 
-fn whole(excerpt: &Excerpt) -> String {
-    let head = excerpt.head.trim_end();
-    if excerpt.omitted_chars == 0 {
+fn whole(preview: &Preview) -> String {
+    let head = preview.head.trim_end();
+    if preview.omitted_chars == 0 {
         return head.to_owned();
     }
-    let tail = excerpt.tail.trim_end();
-    format!("{head}\n… {} characters omitted; check_background reads them …\n{tail}", excerpt.omitted_chars)
+    let tail = preview.tail.trim_end();
+    format!("{head}\n… {} characters omitted; check_background reads them …\n{tail}", preview.omitted_chars)
 }

@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::peer::{Ends, Peer};
+use super::peer::{Endpoints, Peer};
 use crate::permits::{ConnectionPermit, Permits};
 
 /// What connections may take.
@@ -107,8 +107,9 @@ async fn connection<S, F>(
     // Frames are small and wanted at once.
     let _ = stream.set_nodelay(true);
     let held = permit.clone();
-    let ends = stream.peer_addr().and_then(|peer| Ok(Ends { peer, own: stream.local_addr()? })).ok();
-    let peer = ends.map(Peer::new);
+    let endpoints =
+        stream.peer_addr().and_then(|peer| Ok(Endpoints { peer, own: stream.local_addr()? })).ok();
+    let peer = endpoints.map(Peer::new);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(permit.clone());
         if let Some(peer) = &peer {
@@ -230,7 +231,7 @@ mod tests {
         assert!(rest(&mut good).await.ends_with("hello"));
         assert_eq!(rest(&mut silent[0]).await, "", "the oldest is gone");
         known.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
-        assert!(rest(&mut known).await.ends_with("hello"), "who is vouched for stays");
+        assert!(rest(&mut known).await.ends_with("hello"), "who is admitted stays");
     }
 
     #[tokio::test]

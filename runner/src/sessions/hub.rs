@@ -1,6 +1,6 @@
 //! Who is connected, from how many tabs, and who holds which session's lease.
 //!
-//! A session has at most one lease: the newest connection that asked for it drives the session. Registering it fences the
+//! A session has at most one lease: the newest connection that asked for it holds it. Registering it fences the
 //! one before, at once and for good; everything that takes the lease asks [`Registration::holds_lease`] at the moment that
 //! it does it.
 
@@ -20,7 +20,7 @@ pub(crate) const MAX_CONNECTIONS: usize = 256;
 pub(crate) enum Order {
     /// Go on.
     Live,
-    /// A newer connection drives the session.
+    /// A newer connection holds the lease.
     Fenced,
     /// The client's credential was taken back.
     Revoked,
@@ -65,12 +65,12 @@ impl Default for Hub {
 }
 
 impl Hub {
-    /// Registers a connection, and gives it the session's lease if it is to `drive`. `None` if there are too many.
+    /// Registers a connection, and gives it the session's lease if it asks for it. `None` if there are too many.
     pub(crate) fn join(
         &self,
         client: ClientId,
         session: SessionId,
-        drive: bool,
+        lease: bool,
         tab: Option<Uuid>,
     ) -> Option<Registration> {
         let mut inner = self.lock();
@@ -79,7 +79,7 @@ impl Hub {
         }
         let number = inner.next;
         inner.next += 1;
-        if drive
+        if lease
             && let Some(older) =
                 inner.leases.insert(session, number).and_then(|older| inner.connections.get(&older))
         {

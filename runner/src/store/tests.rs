@@ -99,7 +99,7 @@ async fn what_only_waits_for_those_before_it_goes_well() {
         store.after_all(|| {}, move |outcome| sender.send(outcome).unwrap());
         done
     };
-    // Alone, behind a write that lingers for others, and behind one that does not.
+    // Alone, behind a write that waits for others, and behind one that does not.
     assert!(after_all(&store).await.unwrap().is_ok());
     store.write_soon(grow, drop);
     assert!(after_all(&store).await.unwrap().is_ok());

@@ -13,7 +13,7 @@ async fn what_runs_by_itself_is_changed_only_with_an_approval_under_another_id()
     std::fs::create_dir(runner.work().join(".git")).unwrap();
     symlink(".git", runner.work().join("g")).unwrap();
     let credential = runner.pair().await;
-    let (mut socket, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, welcome) = runner.lease(&credential, Uuid::new_v4()).await;
     assert_eq!(welcome.get("wide").cloned().unwrap_or_default(), json!(null));
     let write = json!({"op": "write_file", "path": "g/config", "content": "[core]\n"});
     let id = Uuid::new_v4().to_string();
@@ -38,7 +38,7 @@ async fn a_workspace_that_is_the_home_folder_is_said_and_nothing_changes_there_u
     std::fs::create_dir(&home).unwrap();
     let runner = Runner::start_in(folder, &[], &[("HOME", home.to_str().unwrap())]).await;
     let credential = runner.pair().await;
-    let (mut socket, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, welcome) = runner.lease(&credential, Uuid::new_v4()).await;
     assert!(welcome["wide"].as_str().unwrap().contains("your home folder"), "{welcome}");
     assert!(runner.log().contains("The workspace is your home folder"), "{}", runner.log());
     let refused = socket.refused(json!({"op": "write_file", "path": "notes", "content": "x"})).await;

@@ -46,7 +46,7 @@ async fn a_confined_command_writes_to_the_workspace_and_its_temporary_folder_alo
     for confined in [true, false] {
         let runner = Runner::start(if confined { &["--confine"] } else { &[] }).await;
         let credential = runner.pair().await;
-        let (mut socket, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+        let (mut socket, welcome) = runner.lease(&credential, Uuid::new_v4()).await;
         let temporary = runner.state().join("tmp");
         if confined {
             let work = runner.work().canonicalize().unwrap();
@@ -63,8 +63,8 @@ async fn a_confined_command_writes_to_the_workspace_and_its_temporary_folder_alo
             let event = finish(&mut socket, &command).await;
             assert_eq!(touched(&outside), !confined, "{way}: {event}");
             if confined {
-                let said = event["excerpt"]["head"].as_str().unwrap();
-                assert!(said.contains("ermission denied"), "{way}: {said}");
+                let output = event["excerpt"]["head"].as_str().unwrap();
+                assert!(output.contains("ermission denied"), "{way}: {output}");
             }
             let event = finish(
                 &mut socket,
@@ -99,7 +99,7 @@ async fn what_is_named_may_be_written_to() {
     let extra = tempfile::tempdir().unwrap();
     let runner = Runner::start(&["--confine", "--writable", extra.path().to_str().unwrap()]).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let event = finish(&mut socket, &format!("echo x > {}/file", extra.path().display())).await;
     assert_eq!(event["task"]["state"]["status"], "completed", "{event}");
     assert_eq!(std::fs::read_to_string(extra.path().join("file")).unwrap(), "x\n");
@@ -117,9 +117,9 @@ async fn refuses_to_start() {
         .output()
         .await
         .unwrap();
-    let words = String::from_utf8(output.stderr).unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(words.contains("Landlock") && words.contains("without --confine"), "{words}");
+    assert!(message.contains("Landlock") && message.contains("without --confine"), "{message}");
 }
 
 /// A runner on a system without these calls, as older kernels and some containers are.
@@ -149,7 +149,7 @@ fn on_a_system_without(calls: &[(i64, Option<u64>)], test: impl AsyncFnOnce() + 
 async fn holds_nothing_to_reading() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, welcome) = runner.lease(&credential, Uuid::new_v4()).await;
     assert_eq!(welcome["sandboxes"], json!([]), "{}", runner.log());
     let refused = socket.refused(json!({"op": "start", "command": "ls", "sandbox": "read_only"})).await;
     assert_eq!(refused, "sandbox_unavailable");
@@ -179,7 +179,7 @@ async fn what_is_offered_is_held() {
     }
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, welcome) = runner.lease(&credential, Uuid::new_v4()).await;
     assert_eq!(welcome["sandboxes"], json!(["read_only"]), "{}", runner.log());
     let refused = socket.refused(json!({"op": "start", "command": "ls", "sandbox": "workspace"})).await;
     assert_eq!(refused, "sandbox_unavailable", "the runner was started without --confine");

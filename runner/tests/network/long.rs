@@ -17,7 +17,7 @@ const FRAME: usize = 16 * 1024 * 1024;
 async fn a_look_at_long_outputs_fits_into_a_frame_whatever_is_asked_for() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let mut tasks = BTreeSet::new();
     for _ in 0..6 {
         // Signs that take much room on the wire.
@@ -56,7 +56,7 @@ async fn a_welcome_holds_what_fits_and_the_rest_follows() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
     let session = Uuid::new_v4();
-    let (mut socket, _) = runner.drive(&credential, session).await;
+    let (mut socket, _) = runner.lease(&credential, session).await;
     let own = socket.start("echo own").await;
     socket.find(|frame| frame["event"]["task"]["id"] == own.as_str()).await;
     drop(socket);
@@ -134,7 +134,7 @@ async fn a_process_with_the_number_of_an_ended_command_is_not_its_second_end() {
     }
     let runner = Runner::start_after(folder, &unshare, "", crate::support::binary()).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     // It leaves a shell behind, which waits until the number is free (also that of its group), takes it for another one, and
     // goes first.
     let script = "while kill -0 $p; do sleep 0.01; done; i=0; while [ $i -lt 500 ]; do i=$((i+1)); \

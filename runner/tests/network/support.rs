@@ -225,8 +225,8 @@ impl Runner {
         }
     }
 
-    /// Opens a socket and drives a session.
-    pub(crate) async fn drive(&self, credential: &str, session: Uuid) -> (Socket, Value) {
+    /// Opens a socket and takes the lease of a session.
+    pub(crate) async fn lease(&self, credential: &str, session: Uuid) -> (Socket, Value) {
         let mut socket = self.connect(credential).await;
         let welcome = socket.hello(json!({"session": session})).await;
         (socket, welcome)

@@ -44,7 +44,7 @@ async fn told(socket: &mut Socket, command: &str) -> String {
 async fn neither_memory_nor_environment_of_the_runner_can_be_read_by_its_user() {
     let Some(runner) = of_an_ordinary_user().await else { return };
     let credential = runner.pair().await;
-    let (mut socket, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, welcome) = runner.lease(&credential, Uuid::new_v4()).await;
     assert_eq!(welcome["relay"], serde_json::json!(["anthropic"]), "it has the key");
     let pid = runner.child.id().unwrap();
     // Its own are there to be read, so what follows shows something.

@@ -8,7 +8,7 @@ use runner::limits::Limits;
 use runner::state_dir::StateDir;
 use runner::store::Store;
 use runner::tasks::{Tasks, TasksConfig};
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::{Start, TaskEvent};
 use shared::task::Task;
 use shared::{Epoch, OpId, Seq, SessionId, TaskId};
@@ -38,7 +38,7 @@ pub(crate) fn start(command: &str) -> Start {
         timeout_ms: None,
         foreground_ms: None,
         stdin: false,
-        excerpt_chars: 4_000,
+        preview_chars: 4_000,
         again_of: None,
         sandbox: None,
     }
@@ -49,20 +49,20 @@ pub(crate) fn op() -> OpId {
 }
 
 /// Whether there is no such process, or only its status.
-pub(crate) fn gone(pid: u32) -> bool {
+pub(crate) fn is_dead(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_none_or(|(_, rest)| rest.starts_with(" Z") || rest.starts_with(" X"))
 }
 
-/// Everything alive of a task, found by the mark that its processes bear.
+/// Everything alive of a task, found by the tag that its processes bear.
 pub(crate) fn living(task: &TaskId) -> Vec<u32> {
-    let mark = format!("MEANWHILE_TASK={task}");
+    let tag = format!("MEANWHILE_TASK={task}");
     let mut found: Vec<u32> = std::fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter(|pid| {
             let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) && !gone(*pid)
+            environment.split(|byte| *byte == 0).any(|variable| variable == tag.as_bytes()) && !is_dead(*pid)
         })
         .collect();
     found.sort_unstable();
@@ -154,8 +154,8 @@ impl Runner {
     pub(crate) async fn kinds(&self) -> Vec<String> {
         let short = |event: TaskEvent| match event {
             TaskEvent::Ended { .. } => "ended".to_owned(),
-            TaskEvent::Backgrounded { by, excerpt, .. } => {
-                format!("backgrounded by {by:?}: {}", excerpt.head)
+            TaskEvent::Backgrounded { by, preview, .. } => {
+                format!("backgrounded by {by:?}: {}", preview.head)
             }
         };
         self.events().await.into_iter().map(short).collect()
@@ -184,16 +184,16 @@ impl Runner {
     }
 
     /// Starts it and waits for its end.
-    pub(crate) async fn finish(&self, start: Start) -> (Task, Excerpt) {
+    pub(crate) async fn finish(&self, start: Start) -> (Task, Preview) {
         let task = self.start(start).await;
         self.end(&task.id).await
     }
 
     /// Waits for the durable end of a task.
-    pub(crate) async fn end(&self, id: &TaskId) -> (Task, Excerpt) {
+    pub(crate) async fn end(&self, id: &TaskId) -> (Task, Preview) {
         self.event(|event| match event {
-            TaskEvent::Ended { task, excerpt } if task.id == *id => {
-                Some((Task::clone(task), excerpt.clone()))
+            TaskEvent::Ended { task, preview } if task.id == *id => {
+                Some((Task::clone(task), preview.clone()))
             }
             TaskEvent::Ended { .. } | TaskEvent::Backgrounded { .. } => None,
         })

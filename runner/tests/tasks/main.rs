@@ -5,10 +5,12 @@
 
 mod bounds;
 mod common;
+#[cfg(target_os = "linux")]
+mod corpus;
 mod delivery;
 mod files;
 mod hostile;
-mod intents;
+mod journal;
 mod pause;
 #[cfg(target_os = "linux")]
 mod read_only;

@@ -20,7 +20,7 @@ const KNOWN_SOON: Duration = Duration::from_millis(250);
 
 struct Door {
     runtime: Runtime,
-    checks: fuzzing::Door,
+    checks: fuzzing::GateTarget,
     _folder: TempDir,
 }
 
@@ -30,7 +30,7 @@ fn door() -> &'static Door {
         let folder = tempfile::tempdir().unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let checks = runtime.block_on(fuzzing::Door::open(&folder.path().join("state"), PORT));
+        let checks = runtime.block_on(fuzzing::GateTarget::open(&folder.path().join("state"), PORT));
         Door { runtime, checks, _folder: folder }
     })
 }

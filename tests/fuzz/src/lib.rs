@@ -37,7 +37,7 @@ pub struct Target {
 pub const TARGETS: [Target; 11] = [
     Target { name: "socket_frames", run: wire::frames, seeds: wire::frame_seeds, weight: 1 },
     Target { name: "agent_wire", run: wire::agent, seeds: wire::agent_seeds, weight: 1 },
-    Target { name: "exit_records", run: wire::exit_record, seeds: wire::exit_seeds, weight: 1 },
+    Target { name: "exit_files", run: wire::exit_file, seeds: wire::exit_seeds, weight: 1 },
     Target { name: "log_entries", run: wire::entry, seeds: wire::entry_seeds, weight: 1 },
     Target { name: "gate", run: door::gate, seeds: door::gate_seeds, weight: 1 },
     Target { name: "relay", run: door::relay, seeds: door::relay_seeds, weight: 1 },

@@ -123,7 +123,7 @@ macro_rules! targets {
 targets!(
     socket_frames,
     agent_wire,
-    exit_records,
+    exit_files,
     log_entries,
     gate,
     relay,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::{BackgroundedBy, Op, Outcome, Reply, Sandbox, ServerFrame, TaskEvent, Welcome};
 use shared::task::Task;
 use shared::tools::ToolCall;
@@ -183,18 +183,18 @@ impl Agent {
             self.debounce = Some((seq, out.now.plus(SETTLE_MS)));
         }
         match event {
-            TaskEvent::Ended { task, excerpt } => {
+            TaskEvent::Ended { task, preview } => {
                 self.stopping.remove(&task.id);
                 if let Some(index) = self.awaited(&task) {
-                    let outcome = tools::ended(&task, &excerpt);
+                    let outcome = tools::ended(&task, &preview);
                     let consumed = vec![task.id.clone()];
                     self.tool_done(out, index, outcome, consumed);
                 }
                 self.task(out, *task);
             }
-            TaskEvent::Backgrounded { task, by, excerpt } => {
+            TaskEvent::Backgrounded { task, by, preview } => {
                 if let Some(index) = self.awaited(&task) {
-                    let outcome = tools::backgrounded(&task, by, &excerpt);
+                    let outcome = tools::backgrounded(&task, by, &preview);
                     self.tool_done(out, index, outcome, Vec::new());
                 }
                 self.task(out, *task);
@@ -362,11 +362,11 @@ impl Agent {
     fn foreground_started(&mut self, out: &mut Out, index: usize, task: &Task) {
         if self.session.ended.contains(&task.id) {
             let waiting = self.session.queue.ends().iter().find(|end| end.task.id == task.id);
-            let excerpt = waiting.map(|end| end.excerpt.clone()).unwrap_or_default();
-            let outcome = tools::ended(task, &excerpt);
+            let preview = waiting.map(|end| end.preview.clone()).unwrap_or_default();
+            let outcome = tools::ended(task, &preview);
             self.tool_done(out, index, outcome, vec![task.id.clone()]);
         } else if task.is_active() && !task.foreground {
-            let outcome = tools::backgrounded(task, BackgroundedBy::Request, &Excerpt::default());
+            let outcome = tools::backgrounded(task, BackgroundedBy::Request, &Preview::default());
             self.tool_done(out, index, outcome, Vec::new());
         }
     }

@@ -178,7 +178,7 @@ impl Agent {
             timeout_ms: None,
             foreground_ms: None,
             stdin: with_stdin,
-            excerpt_chars: tools::NOTICE_CHARS,
+            preview_chars: tools::NOTICE_CHARS,
             again_of: Some(task.clone()),
             sandbox: None,
         };

@@ -10,7 +10,7 @@ use agent::settings::{Mode, Settings};
 use agent::view::{RowKind, ToolState, TurnView};
 use agent::{CallId, Effect, Event};
 use serde_json::{Value, json};
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::{BackgroundedBy, Checked, ClientFrame, Op, Outcome, Reply, Sandbox, ServerFrame};
 use shared::task::{Party, Task, TaskState};
 use shared::{Problem, ProblemCode, TaskId, Timestamp};
@@ -277,7 +277,7 @@ fn l6_a_check_that_shows_the_end_consumes_its_notice() {
     rig.answer(&[tool("t2", "check_background", json!({"task_id": "aaaa0001"}))]);
     let (op, _) = rig.request();
     let ended = Task { state: TaskState::Completed, ..task.clone() };
-    let checked = Checked { task: ended, text: Excerpt::default(), matches: None };
+    let checked = Checked { task: ended, text: Preview::default(), matches: None };
     rig.reply(op, Outcome::Ok(Reply::Checked { tasks: vec![checked] }));
     // The event comes later than the reply, and tells nothing new.
     rig.end(&task, TaskState::Completed, "");

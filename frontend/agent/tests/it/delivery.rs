@@ -7,7 +7,7 @@ use agent::event::{Command, LinkInput, ModelInput};
 use agent::settings::{Mode, ModelChoice, Provider, Settings};
 use agent::view::{LinkView, RowKind, TurnView};
 use serde_json::json;
-use shared::output::{Excerpt, OutputSlice};
+use shared::output::{OutputSlice, Preview};
 use shared::protocol::{BackgroundedBy, ClientFrame, Op, ServerFrame, TaskEvent, close};
 use shared::task::{Task, TaskState};
 use shared::{Problem, ProblemCode, Seq, Timestamp};
@@ -23,7 +23,7 @@ fn ended(task: &Task, output: &str) -> TaskEvent {
     };
     TaskEvent::Ended {
         task: Box::new(task),
-        excerpt: Excerpt { head: output.to_owned(), ..Excerpt::default() },
+        preview: Preview { head: output.to_owned(), ..Preview::default() },
     }
 }
 

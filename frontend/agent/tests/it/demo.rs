@@ -11,7 +11,7 @@ use agent::model::demo::examples;
 use agent::settings::Mode;
 use agent::view::{RowKind, TurnView};
 use shared::files::{FileChange, FileText};
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::{BackgroundedBy, Checked, ClientFrame, Op, Outcome, Reply};
 use shared::task::{Task, TaskState};
 
@@ -115,7 +115,7 @@ impl World {
                 self.used.push("check_background".to_owned());
                 let tasks = self.tasks.iter().map(|task| Checked {
                     task: task.clone(),
-                    text: Excerpt::default(),
+                    text: Preview::default(),
                     matches: None,
                 });
                 self.rig.reply(id, Outcome::Ok(Reply::Checked { tasks: tasks.collect() }));

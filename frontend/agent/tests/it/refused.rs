@@ -202,7 +202,7 @@ fn a_log_of_a_later_version_is_read_as_far_as_it_is_known() {
     let task = crate::rig::task("aaaa0001");
     let event = shared::protocol::TaskEvent::Ended {
         task: Box::new(task),
-        excerpt: shared::output::Excerpt::default(),
+        preview: shared::output::Preview::default(),
     };
     let epoch = shared::Epoch(uuid::Uuid::nil());
     let entry = Entry {

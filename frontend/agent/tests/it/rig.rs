@@ -10,7 +10,7 @@ use agent::settings::{Mode, ModelChoice, Provider, Settings};
 use agent::view::{Patch, Row, RowKind, Status, ToolCard};
 use agent::{Agent, Effect, Event};
 use serde_json::{Value, json};
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::{
     BackgroundedBy, ClientFrame, Confined, Op, Outcome, PROTOCOL, Reply, Sandbox, ServerFrame, Stats,
     TaskEvent, Welcome,
@@ -330,13 +330,13 @@ impl Rig {
 
     pub(crate) fn end_unsettled(&mut self, task: &Task, state: TaskState, output: &str) {
         let task = Task { state, ended: Some(Timestamp(self.now)), duration_ms: Some(5_000), ..task.clone() };
-        let excerpt = Excerpt { head: output.to_owned(), ..Excerpt::default() };
-        self.event(TaskEvent::Ended { task: Box::new(task), excerpt });
+        let preview = Preview { head: output.to_owned(), ..Preview::default() };
+        self.event(TaskEvent::Ended { task: Box::new(task), preview });
     }
 
     pub(crate) fn background(&mut self, task: &Task, by: BackgroundedBy) {
         let task = Box::new(Task { foreground: false, ..task.clone() });
-        self.event(TaskEvent::Backgrounded { task, by, excerpt: Excerpt::default() });
+        self.event(TaskEvent::Backgrounded { task, by, preview: Preview::default() });
     }
 
     /// The runner has so many events that this page has not heard of; the next one that comes is the last of them.

@@ -8,7 +8,7 @@ use agent::settings::{Mode, ModelChoice, Provider, Settings};
 use agent::view::{RowKind, ToolState, TurnView};
 use agent::{CallId, Event};
 use serde_json::json;
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::{BackgroundedBy, Checked, Op, Outcome, Reply, ServerFrame};
 use shared::task::{PortHeld, Process, Task, TaskState};
 use shared::{Problem, ProblemCode};
@@ -232,7 +232,7 @@ fn a_call_that_the_runner_refuses_is_not_made_again() {
 fn a_missing_event_is_seen_and_asked_for_again() {
     let (mut rig, task) = Rig::with_background_task();
     let ended = Box::new(Task { state: TaskState::Completed, ..task });
-    let event = shared::protocol::TaskEvent::Ended { task: ended, excerpt: Excerpt::default() };
+    let event = shared::protocol::TaskEvent::Ended { task: ended, preview: Preview::default() };
     rig.frame(ServerFrame::Event { seq: shared::Seq(2), event });
     // Not at once: the same may come of it.
     assert!(matches!(rig.status.as_ref().unwrap().link, agent::view::LinkView::Down { .. }));
@@ -339,7 +339,7 @@ fn a_look_says_what_stands_in_the_way() {
     let by = Some(Process { pid: 7, command: "node".to_owned() });
     let held = vec![PortHeld { port: 3000, by }, PortHeld { port: 3001, by: None }];
     let seen = Task { paused: true, waits_for_input: true, ports: vec![80, 443], ports_held: held, ..task };
-    let checked = Checked { task: seen, text: Excerpt::default(), matches: None };
+    let checked = Checked { task: seen, text: Preview::default(), matches: None };
     let (op, _) = rig.request();
     rig.reply(op, Outcome::Ok(Reply::Checked { tasks: vec![checked] }));
     let content = rig.last_message()[0]["content"].as_str().unwrap().to_owned();

@@ -1,7 +1,7 @@
 //! What the demo knows of its session: a fold over the log, so that no sentence is ever read back.
 
 use shared::TaskId;
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::TaskEvent;
 use shared::task::Task;
 use shared::tools::ToolCall;
@@ -73,7 +73,7 @@ pub(super) struct Known {
     pub(super) id: TaskId,
     pub(super) command: String,
     /// How it ended, with the end of its output.
-    pub(super) end: Option<(Task, Excerpt)>,
+    pub(super) end: Option<(Task, Preview)>,
     /// The wish that it was started for in the background; 0 if for none.
     wish: u64,
 }
@@ -132,12 +132,12 @@ impl Facts {
             Record::CompletionReceived { event: TaskEvent::Backgrounded { task, .. }, .. } => {
                 self.began(&task.id, &task.command);
             }
-            Record::CompletionReceived { event: TaskEvent::Ended { task, excerpt }, .. } => {
-                self.ended(task, excerpt);
+            Record::CompletionReceived { event: TaskEvent::Ended { task, preview }, .. } => {
+                self.ended(task, preview);
             }
             Record::Missed { ends, .. } => {
                 for task in ends {
-                    self.ended(task, &Excerpt::default());
+                    self.ended(task, &Preview::default());
                 }
             }
             Record::Began { .. }
@@ -208,10 +208,10 @@ impl Facts {
         self.known(id, command).wish = wish;
     }
 
-    fn ended(&mut self, task: &Task, excerpt: &Excerpt) {
-        let output = if excerpt.omitted_chars == 0 { &excerpt.head } else { &excerpt.tail };
+    fn ended(&mut self, task: &Task, preview: &Preview) {
+        let output = if preview.omitted_chars == 0 { &preview.head } else { &preview.tail };
         let head = cut_tail(output, KEPT_CHARS);
         let known = self.known(&task.id, &task.command);
-        known.end = Some((task.clone(), Excerpt { head, ..Excerpt::default() }));
+        known.end = Some((task.clone(), Preview { head, ..Preview::default() }));
     }
 }

@@ -74,7 +74,7 @@ pub(super) fn end(known: &Known) -> String {
 /// The same with so many facts.
 fn ended(known: &Known, facts: usize) -> String {
     let name = code(&known.command);
-    let Some((task, excerpt)) = &known.end else { return format!("{name} still runs.") };
+    let Some((task, preview)) = &known.end else { return format!("{name} still runs.") };
     let facts = notice::facts(task).into_iter().take(facts).collect::<Vec<_>>().join(", ");
     let facts = if facts.is_empty() { facts } else { format!(" ({facts})") };
     let what = match &task.state {
@@ -87,7 +87,7 @@ fn ended(known: &Known, facts: usize) -> String {
         TaskState::Error { reason } => format!("{name} could not be run: {reason}"),
         TaskState::Queued | TaskState::Running => format!("{name} still runs."),
     };
-    what + &printed(&excerpt.head)
+    what + &printed(&preview.head)
 }
 
 /// The same for the workspace's tests.

@@ -51,7 +51,7 @@ async fn all_complete(socket: &mut Socket, command: &str, tasks: usize) {
 async fn without_descriptors_tasks_wait_for_each_other_and_none_is_lost() {
     let runner = Runner::start_with_files(70).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     all_complete(&mut socket, "sleep 0.5", 60).await;
     assert!(runner.log().contains("waits to start"), "it had enough");
 }
@@ -77,7 +77,7 @@ async fn without_processes_tasks_wait_and_then_say_so() {
         Runner::start_after(folder, &program, "export HOME=/ TOKIO_WORKER_THREADS=2; ulimit -u 45", &copy)
             .await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     all_complete(&mut socket, "sleep 0.5", 30).await;
     assert!(runner.log().contains("waits to start"), "it had enough");
 
@@ -93,17 +93,17 @@ async fn without_processes_tasks_wait_and_then_say_so() {
         }
     };
     tokio::time::timeout(SOON, full).await.expect("there was always another process");
-    let mut said = None;
+    let mut reason = None;
     // Idle supervisors may still serve some.
     for _ in 0..20 {
         let started = socket.ask(json!({"op": "start", "command": "exec sleep 300"})).await;
         if started["task"]["state"]["status"] == "error" {
-            said = Some(started["task"]["state"]["reason"].as_str().unwrap().to_owned());
+            reason = Some(started["task"]["state"]["reason"].as_str().unwrap().to_owned());
             break;
         }
     }
-    let said = said.expect("there was always another process");
-    assert!(said.contains("limit of processes"), "{said}");
+    let reason = reason.expect("there was always another process");
+    assert!(reason.contains("limit of processes"), "{reason}");
     socket.ask(json!({"op": "stop", "task": bomb, "by": "user"})).await;
     let task = socket.start("echo again").await;
     assert_eq!(ended(&mut socket, &task).await["excerpt"]["head"], "again\n");
@@ -128,7 +128,7 @@ async fn with_a_small_disk() -> Option<Runner> {
 async fn a_full_disk_refuses_what_is_new_and_loses_no_end() {
     let Some(runner) = with_a_small_disk().await else { return };
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let (work, fill) = (runner.work(), runner.state().join("fill"));
     let fill = fill.display();
     let wait = |file: &str| format!("while [ ! -e {file} ]; do sleep 0.02; done");
@@ -148,12 +148,12 @@ async fn a_full_disk_refuses_what_is_new_and_loses_no_end() {
     socket.send(json!({"type": "alarm", "id": 1, "after_ms": 1500})).await;
     let meanwhile = socket.collect(|frame| frame["type"] == "alarm").await;
     assert!(meanwhile.iter().all(|frame| frame["type"] != "event"), "{meanwhile:?}");
-    let said =
+    let shown =
         meanwhile.iter().find(|frame| frame["task"]["unsaved"] == true).expect("it is shown meanwhile");
-    assert_eq!(said["task"]["state"], json!({"status": "failed", "code": 4}));
+    assert_eq!(shown["task"]["state"], json!({"status": "failed", "code": 4}));
     let stopped = socket.ask(json!({"op": "stop", "task": endless, "by": "user"})).await["task"].clone();
     assert_eq!((&stopped["state"]["status"], &stopped["unsaved"]), (&json!("stopped"), &json!(true)));
-    let (_other, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (_other, welcome) = runner.lease(&credential, Uuid::new_v4()).await;
     assert_eq!(welcome["tasks"].as_array().unwrap().len(), 3);
 
     std::fs::write(work.join("go"), "").unwrap();
@@ -170,7 +170,7 @@ async fn a_full_disk_refuses_what_is_new_and_loses_no_end() {
 async fn a_task_that_fills_the_disk_with_its_output_still_ends() {
     let Some(runner) = with_a_small_disk().await else { return };
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let flood = socket.start("head -c 12000000 /dev/zero | tr '\\0' x; echo; echo LAST; exit 2").await;
     let event = ended(&mut socket, &flood).await;
     let task = &event["task"];
@@ -205,7 +205,7 @@ async fn a_runner_whose_disk_is_full_starts_and_says_so() {
     let mut runner = Runner::start_after(folder, &unshare, &lines, binary()).await;
     let credential = runner.pair().await;
     let session = Uuid::new_v4();
-    let (mut socket, _) = runner.drive(&credential, session).await;
+    let (mut socket, _) = runner.lease(&credential, session).await;
     let command = format!(
         "dd if=/dev/zero of='{}' bs=4k 2>/dev/null; kill -9 $(cut -d' ' -f4 /proc/$PPID/stat); sleep 300",
         fill.display()
@@ -217,7 +217,7 @@ async fn a_runner_whose_disk_is_full_starts_and_says_so() {
     let address = line.split_once("/#pair=").unwrap_or_else(|| panic!("{line:?}\n{}", runner.log())).0;
     runner.port = address.rsplit_once(':').unwrap().1.parse().unwrap();
     assert!(runner.log().contains("the store cannot be written"), "it says so");
-    let (mut socket, welcome) = runner.drive(&credential, session).await;
+    let (mut socket, welcome) = runner.lease(&credential, session).await;
     let shown = &welcome["tasks"][0];
     assert_eq!((&shown["id"], &shown["unsaved"]), (&json!(task), &json!(true)), "{welcome}");
     assert_eq!(shown["state"]["status"], "lost");
