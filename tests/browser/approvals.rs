@@ -1,4 +1,4 @@
-//! Answers to approvals: no, no with words, and yes for good.
+//! Answers to approvals: no, no with text, and yes for good.
 
 use agent::record::Record;
 use e2e::browser;
@@ -23,9 +23,9 @@ async fn runs(page: &Page, command: &str, times: usize) {
 
 async fn done(page: &Page, command: &str, times: usize) {
     let body = "return document.querySelector('#conversation .column').innerText.split(arguments[0]).length > arguments[1]";
-    let words = format!("{command} is done (exit 0)");
+    let text = format!("{command} is done (exit 0)");
     page.tab
-        .until(&format!("{words:?} is said {times} times"), body, &[words.clone().into(), times.into()])
+        .until(&format!("{text:?} is said {times} times"), body, &[text.clone().into(), times.into()])
         .await;
     page.idle().await;
 }
@@ -53,7 +53,7 @@ fn what_is_denied_does_not_run_and_the_model_reads_why() {
         page.until("one can write at once", "return document.activeElement.matches('.approval .why input')")
             .await;
         page.tab.type_keys("use the folder there, not here").await;
-        page.press("Deny with these words").await;
+        page.press("Deny with these text").await;
         page.says("Then I leave it.").await;
         page.idle().await;
         assert_eq!((scene.read("one"), scene.read("two")), (None, None));

@@ -18,11 +18,11 @@ fn a_confined_runner_says_so_and_is() {
         let page = &scene.page;
         page.mode("Asks nothing").await;
         page.press("confined").await;
-        let words = page
+        let text = page
             .until("it says so", "return document.querySelector('#confined:popover-open')?.innerText")
             .await;
         let workspace = scene.runner.workspace().display().to_string();
-        assert!(words.as_str().is_some_and(|words| words.contains(&workspace)), "{words} names {workspace}");
+        assert!(text.as_str().is_some_and(|text| text.contains(&workspace)), "{text} names {workspace}");
         let outside = scene.runner.workspace().with_extension("outside");
         page.say(&format!("$ touch inside; touch {}", outside.display())).await;
         page.says("failed").await;
@@ -51,14 +51,14 @@ fn a_home_folder_is_said_at_the_start_and_each_change_in_it_is_asked_for() {
         let options = Options { at_home: true, ..Options::default() }.relay(&model);
         let scene = Scene::open(stage, options, &browser::Options::default()).await;
         let page = &scene.page;
-        let words =
+        let notice =
             "The workspace is your home folder, not a project's: each change of a file in it is asked for.";
-        page.says(words).await;
+        page.says(notice).await;
         draw(page, "home").await;
         page.tab.resize(1440, 900).await;
         page.press("not a project's folder").await;
         let told = "return document.querySelector('#wide:popover-open')?.innerText === arguments[0]";
-        page.tab.until("it is said later, too", told, &[words.into()]).await;
+        page.tab.until("it is said later, too", told, &[notice.into()]).await;
         // Two changes, one after the other: what was allowed for one is not for the next, and for good it cannot be.
         page.say("Write and change").await;
         let asks = async |question: &str| {

@@ -21,9 +21,9 @@ fn a_task_reads_what_one_sends_and_can_be_run_again_and_forgotten() {
         .await;
         let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
         let page = &scene.page;
-        let shows = async |words: &str| {
+        let shows = async |text: &str| {
             let body = "return [...document.querySelectorAll('.task .screen')].some(one => one.innerText.includes(arguments[0]))";
-            page.tab.until(&format!("the output holds {words:?}"), body, &[words.into()]).await;
+            page.tab.until(&format!("the output holds {text:?}"), body, &[text.into()]).await;
         };
         page.mode("Asks nothing").await;
         page.say("Start it").await;

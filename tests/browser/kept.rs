@@ -161,8 +161,8 @@ const SPOIL: &str = "return new Promise((resolve, reject) => {
 });";
 
 #[test]
-fn words_for_a_session_that_cannot_be_read_come_back() {
-    scene("words_for_a_session_that_cannot_be_read_come_back", async |_, scene| {
+fn messages_for_a_session_that_cannot_be_read_come_back() {
+    scene("messages_for_a_session_that_cannot_be_read_come_back", async |_, scene| {
         let page = &scene.page;
         page.say("$ echo one").await;
         page.says("echo one is done (exit 0)").await;

@@ -233,10 +233,10 @@ fn what_misleads_in_an_output_is_drawn_as_escapes() {
 #[test]
 fn what_is_selected_in_a_growing_answer_stays_selected() {
     play("what_is_selected_in_a_growing_answer_stays_selected", async |stage| {
-        let [words, fence, code] = [Gate::new(), Gate::new(), Gate::new()];
+        let [text, fence, code] = [Gate::new(), Gate::new(), Gate::new()];
         let model = FakeAnthropic::steps([answer()
             .text("One *two* three.")
-            .hold(&words)
+            .hold(&text)
             .text(" Four **five**.")
             .hold(&fence)
             .text("\n\n```rust\nlet one = 1;\n")
@@ -261,7 +261,7 @@ fn what_is_selected_in_a_growing_answer_stays_selected() {
             page.tab.until("it is there", select, &["#conversation .prose".into(), word.into()]).await;
             selected(word).await;
         }
-        words.open();
+        text.open();
         page.says("Four five.").await;
         selected("three").await;
         fence.open();

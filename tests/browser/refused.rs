@@ -10,9 +10,9 @@ use crate::page::{Page, Scene};
 use crate::play::play;
 
 /// What the box holds.
-async fn box_holds(page: &Page, words: &str) {
+async fn box_holds(page: &Page, text: &str) {
     let body = "return document.querySelector('#composer')?.value === arguments[0]";
-    page.tab.until(&format!("the box holds {words:?}"), body, &[words.into()]).await;
+    page.tab.until(&format!("the box holds {text:?}"), body, &[text.into()]).await;
 }
 
 /// The texts of the last message of a request.
@@ -74,11 +74,11 @@ fn a_conversation_that_is_full_goes_on_in_a_new_one() {
         .await;
         let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
         let page = &scene.page;
-        let goes_on = async |words: &str, answer: &str| {
+        let goes_on = async |text: &str, answer: &str| {
             page.until("the way on is there", "return document.querySelector('.foot .full button')").await;
             let full = page.tab.url().await;
             page.press("Go on in a new session").await;
-            box_holds(page, words).await;
+            box_holds(page, text).await;
             assert_ne!(page.tab.url().await, full);
             page.ready().await;
             page.tab.type_keys(Key::Enter + "").await;

@@ -113,8 +113,8 @@ fn a_strange_browser_is_paired_by_a_link_from_the_settings() {
         let strange = Page { tab: stage.browser_with(&Options::default()).await };
         strange.tab.open(&scene.runner.origin()).await;
         strange.tab.find("main.unpaired").await;
-        let words = strange.tab.text().await;
-        assert!(words.contains("This browser is not paired with the runner"), "{words}");
+        let text = strange.tab.text().await;
+        assert!(text.contains("This browser is not paired with the runner"), "{text}");
 
         let page = &scene.page;
         page.press("Settings").await;
@@ -234,26 +234,26 @@ fn what_is_said_of_other_tabs_and_of_deleted_sessions_is_true() {
         page.until("what is idle is let go", two).await;
         let says = "return document.querySelector('.sessions').innerText";
         for _ in 0..10 {
-            let words = page.tab.script(says, &[]).await.to_string();
-            assert!(!words.contains("other tab") && !words.contains("connection"), "{words}");
+            let text = page.tab.script(says, &[]).await.to_string();
+            assert!(!text.contains("other tab") && !text.contains("connection"), "{text}");
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
         let other = Page { tab: page.tab.browser().new_tab().await };
         other.open(&scene.runner.origin()).await;
         other.say("$ echo other").await;
         other.says("echo other is done (exit 0)").await;
-        let told = "const words = document.querySelector('.sessions').innerText;
-            return words.includes('other tab') && words.includes('1 other connection')";
+        let told = "const text = document.querySelector('.sessions').innerText;
+            return text.includes('other tab') && text.includes('1 other connection')";
         page.until("the other tab is told", told).await;
         other.tab.close().await;
-        let alone = "const words = document.querySelector('.sessions').innerText;
-            return !words.includes('other tab') && !words.includes('connection')";
+        let alone = "const text = document.querySelector('.sessions').innerText;
+            return !text.includes('other tab') && !text.includes('connection')";
         page.until("it is alone again", alone).await;
 
         // What a deleted session leaves running is a deleted session's.
-        let whose = |words: &str| {
+        let whose = |part: &str| {
             format!(
-                "return document.querySelector('.task:not([data-own]) .whose')?.innerText.includes('{words}')"
+                "return document.querySelector('.task:not([data-own]) .whose')?.innerText.includes('{part}')"
             )
         };
         page.until("the task is another session's", &whose("& while")).await;

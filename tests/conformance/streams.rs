@@ -104,8 +104,8 @@ fn compare(stream: &Known, (events, outcome): &(Vec<ModelEvent>, Outcome)) {
             assert!(done.insert(*block, content).is_none(), "{name}: block {block} was done twice");
         }
     }
-    if let Some(words) = result["refused"].as_str() {
-        let (_, raw) = words.split_once("JSON: ").unwrap_or_else(|| panic!("{name}: {words}"));
+    if let Some(text) = result["refused"].as_str() {
+        let (_, raw) = text.split_once("JSON: ").unwrap_or_else(|| panic!("{name}: {text}"));
         let input = answer.content.last().map(|block| &block["input"]);
         assert_eq!(input, Some(&json!({ "unreadable": raw })), "{name}: arguments that are no JSON are kept");
         return;

@@ -51,7 +51,7 @@ fn a_denial_is_told_and_nothing_runs() {
                 .await;
         scene.session.say("Run it");
         scene.session.until("it asks", asks).await;
-        decide(&scene, Decision::Deny { words: "Not on a Friday.".to_owned() });
+        decide(&scene, Decision::Deny { reason: "Not on a Friday.".to_owned() });
         scene.session.says("I understand.").await;
         let requests = scene.model.requests();
         let (_, result, is_error) = &requests[1].results()[0];

@@ -70,7 +70,7 @@ fn an_answer_is_what_was_scripted() {
 }
 
 #[test]
-fn a_broken_rule_is_a_400_in_the_words_of_the_api_and_is_remembered() {
+fn a_broken_rule_is_a_400_as_the_api_puts_it_and_is_remembered() {
     play(async {
         let model = FakeAnthropic::steps([]).await;
         let unanswered = json!([

@@ -37,7 +37,7 @@ pub enum Event {
     },
     /// An append could not be written. The session goes on in memory, says so, and tries again with all that is missing.
     SaveFailed {
-        /// Why, in words.
+        /// Why, for the person.
         reason: String,
     },
     /// The deadline of the last [`crate::Effect::Alarm`] has passed. Coming early or twice does no harm.
@@ -73,33 +73,33 @@ pub struct Boot {
 pub enum Command {
     /// Says something. While the agent is busy it waits for the end of the turn, or, with `steer`, for the next call only.
     Say {
-        /// The words; blank ones are ignored.
+        /// The text; a blank one is ignored.
         text: String,
         /// Into the next call instead of the next turn.
         steer: bool,
     },
-    /// Takes back words that still wait.
+    /// Takes back a message that still waits.
     Unsay {
-        /// Their number on the queue shelf.
+        /// Its number in the queue.
         id: u64,
     },
-    /// Changes words that still wait.
+    /// Changes a message that still waits.
     Resay {
-        /// Their number on the queue shelf.
+        /// Its number in the queue.
         id: u64,
-        /// The new words.
+        /// The new text.
         text: String,
     },
-    /// Moves waiting words one place: forwards in the queue if `earlier`.
+    /// Moves a waiting message one place: forwards in the queue if `earlier`.
     Shift {
-        /// Their number on the queue shelf.
+        /// Its number in the queue.
         id: u64,
         /// The direction.
         earlier: bool,
     },
-    /// Makes waiting words steer: into the next call.
+    /// Makes a waiting message steer: into the next call.
     Steer {
-        /// Their number on the queue shelf.
+        /// Its number in the queue.
         id: u64,
     },
     /// Ends the model's turn. Tasks go on.
@@ -174,7 +174,7 @@ pub enum Command {
         /// The mode.
         mode: Mode,
     },
-    /// Gives the session a title; an empty one takes the first words again.
+    /// Gives the session a title; an empty one is made of the first message again.
     Rename {
         /// The title.
         title: String,
@@ -209,9 +209,9 @@ pub enum Decision {
     },
     /// Not.
     Deny {
-        /// Words for the model, if any.
-        #[serde(default)]
-        words: String,
+        /// Why, for the model, if the person says it.
+        #[serde(default, rename = "words")]
+        reason: String,
     },
 }
 
@@ -231,7 +231,7 @@ pub enum ModelInput {
     End,
     /// The connection could not be made or broke.
     Lost {
-        /// In words.
+        /// For the person.
         reason: String,
     },
     /// The call is not made, and would not be if it were asked for again.
@@ -257,7 +257,7 @@ pub enum LinkInput {
     Closed {
         /// The close code; 1006 if there was none; [`crate::link::REFUSED`] if the runner does not know this browser, [`crate::link::STRANGER`] if it is not the runner.
         code: u16,
-        /// In words, if there were any.
+        /// As the server put it, if it did.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! How a task's end is told to the model: the block of background results, and the words for a status.
+//! How a task's end is told to the model: the block of background results, and the text for a status.
 //!
 //! The block is data from the runner. Every line of output in it stands behind a mark, and the runner's own do not, so that no output can
 //! begin an entry or pass for a remark;

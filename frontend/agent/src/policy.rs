@@ -148,7 +148,7 @@ fn decide_command(command: &str, rules: &[Rule], workspace: &str) -> Verdict {
     };
     let offered = words
         .and_then(|words| prefix::offer(words, workspace))
-        .map(|words| Rule::Prefix { words, workspace: workspace.to_owned() });
+        .map(|prefix| Rule::Prefix { prefix, workspace: workspace.to_owned() });
     ask(reason, [exact].into_iter().chain(offered).collect(), dangers)
 }
 

@@ -3,8 +3,8 @@
 //! A row's id is made of the number of the entry it came from, so that the same log always gives the same rows in the same order.
 
 mod card;
+mod note;
 mod proposal;
-mod words;
 
 use shared::protocol::TaskEvent;
 use shared::task::{Task, TaskState};
@@ -23,14 +23,14 @@ use crate::session::{OVERTAKEN, PAUSES, Phase, Session};
 use crate::settings::Rule;
 use crate::uses::{Progress, overtakes_tools, stopped_outcome};
 use card::{describe, finish};
-pub use words::fault_words;
-use words::{failed_words, missed_words, stop_tone, stop_words};
+pub use note::fault_text;
+use note::{failed_text, missed_text, stop_text, stop_tone};
 
 use crate::view::{Danger, Drain, DrainedLine, Lane, Patch, Row, RowKind, Span, Tone, ToolCard, ToolState};
 
 /// Rows of one entry lie within this many ids.
 const ROWS_AN_ENTRY: u64 = 10_000;
-/// Where the blocks of an answer begin, behind the words and the slip that went into its call.
+/// Where the blocks of an answer begin, behind the messages and the slip that went into its call.
 const FIRST_BLOCK: u64 = 1_000;
 const SPANS_A_CALL: u64 = 1_000;
 const TASK_SPANS: u64 = 1 << 48;
@@ -80,7 +80,7 @@ impl Projection {
                 self.answer(entry.at, &codec.blocks(content), stop, patches);
                 let paused_out = !codec.is_paused(content) || before.pauses + 1 >= PAUSES;
                 let over = paused_out && self.uses.is_empty();
-                if let Some((tone, text)) = stop_words(stop, content.is_empty(), over) {
+                if let Some((tone, text)) = stop_text(stop, content.is_empty(), over) {
                     self.row(first, entry.at, RowKind::Notice { tone, text, retry: false }, patches);
                 }
             }
@@ -90,7 +90,7 @@ impl Projection {
                 let retry = retry_at.is_none();
                 if retry || *shown {
                     let tone = if retry { Tone::Bad } else { Tone::Plain };
-                    let text = failed_words(fault, *shown, retry);
+                    let text = failed_text(fault, *shown, retry);
                     self.row(first, entry.at, RowKind::Notice { tone, text, retry }, patches);
                 }
             }
@@ -143,7 +143,7 @@ impl Projection {
                 for task in ends {
                     self.task(task, patches);
                 }
-                let text = missed_words(through.0.saturating_sub(before.seq.0));
+                let text = missed_text(through.0.saturating_sub(before.seq.0));
                 self.row(first, entry.at, RowKind::Notice { tone: Tone::Warn, text, retry: false }, patches);
             }
             Record::NewEpoch { epoch } if before.epoch.is_some_and(|known| known != *epoch) => {
@@ -249,8 +249,10 @@ impl Projection {
         let first = entry.n * ROWS_AN_ENTRY;
         self.first = first + FIRST_BLOCK;
         self.uses.clear();
-        for (at, words) in before.queue.words().iter().filter(|words| said.contains(&words.id)).enumerate() {
-            self.row(first + at as u64, entry.at, RowKind::User { text: words.text.clone() }, patches);
+        for (at, message) in
+            before.queue.messages().iter().filter(|message| said.contains(&message.id)).enumerate()
+        {
+            self.row(first + at as u64, entry.at, RowKind::User { text: message.text.clone() }, patches);
         }
         let ends: Vec<&End> =
             before.queue.ends().iter().filter(|end| drained.contains(&end.task.id)).collect();

@@ -54,7 +54,7 @@ struct Place {
     at: Timestamp,
 }
 
-/// Puts what is known in place of words of a later version without which the conversation would lose more than those.
+/// Puts what is known in place of names of a later version without which the conversation would lose more than those.
 fn soften(value: &mut Value) {
     if let Some(stop) = value.get_mut("stop")
         && json::read::<Stop>(stop.clone()).is_err()
@@ -100,30 +100,30 @@ pub enum Record {
     /// The person said something; it waits in the queue.
     #[serde(rename = "said")]
     Queued {
-        /// Its number on the shelf.
+        /// Its number in the queue.
         id: u64,
-        /// The words.
+        /// Its text.
         text: String,
         /// Whether it may go into a call within the turn.
         #[serde(default)]
         steer: bool,
     },
-    /// Waiting words were taken back.
+    /// A waiting message was taken back.
     #[serde(rename = "unsaid")]
     Cancelled {
         /// Which.
         id: u64,
     },
-    /// Waiting words were changed, moved or made to steer.
+    /// A waiting message was changed, moved or made to steer.
     #[serde(rename = "resaid")]
     Edited {
         /// Which.
         id: u64,
-        /// The words now.
+        /// The text now.
         text: String,
         /// Steering now.
         steer: bool,
-        /// Their place among the waiting words now, from 0.
+        /// Its place among the waiting messages now, from 0.
         place: usize,
     },
     /// A durable event of the runner was taken in. It moves the cursor.
@@ -149,7 +149,7 @@ pub enum Record {
         /// The tasks whose ends are in `append`, in its order.
         #[serde(default)]
         drained: Vec<TaskId>,
-        /// The words that are in `append`.
+        /// The messages that are in `append`.
         #[serde(default)]
         said: Vec<u64>,
         /// Which model.
@@ -204,9 +204,9 @@ pub enum Record {
         /// The rule that was made on the way.
         #[serde(default)]
         rule: Option<Rule>,
-        /// Words for the model with a refusal.
-        #[serde(default)]
-        words: String,
+        /// Why, for the model, with a refusal.
+        #[serde(default, rename = "words")]
+        reason: String,
     },
     /// A tool use is about to be carried out.
     ToolBegan {
@@ -267,7 +267,7 @@ pub enum Record {
     },
     /// The session got a title.
     Titled {
-        /// Empty: the first words.
+        /// Empty: the first message.
         title: String,
     },
     /// The runner's store is another than before: cursors start anew, and tasks of the old store are unknown.

@@ -16,7 +16,7 @@ use crate::conversation::Block;
 use crate::held;
 use crate::model::demo::Facts;
 use crate::model::{Fault, Stop, Usage, catalog};
-use crate::queue::{End, Queue, Words};
+use crate::queue::{End, Queue, QueuedMessage};
 use crate::record::{Entry, Record, Trigger};
 use crate::settings::{Mode, ModelChoice};
 use crate::transcript::Transcript;
@@ -38,8 +38,8 @@ pub struct Session {
     pub fixed: Option<Preamble>,
     /// The title given by the person; empty for none.
     pub given_title: String,
-    /// The first words, for a title.
-    pub first_words: String,
+    /// The beginning of the first message, for a title.
+    pub derived_title: String,
     /// The conversation.
     pub transcript: Transcript,
     /// What needs an approval, if the person said so for this session.
@@ -74,11 +74,11 @@ pub struct Session {
     pub self_started: u32,
     /// Whether reaching the budget was said.
     pub budget_said: bool,
-    /// The last number given to words.
+    /// The last number given to a message.
     pub last_said: u64,
     /// The same when the last call failed: what was said before that has not been said to it.
     pub said_before_failure: u64,
-    /// The person's words that no answer has come to yet.
+    /// The person's messages that no answer has come to yet.
     pub unanswered: Vec<String>,
     /// Whether they were taken back and the results beside them stayed: if it is refused again, those go, too.
     pub results_stayed: bool,
@@ -137,10 +137,10 @@ pub enum Phase {
 }
 
 impl Session {
-    /// The title: the person's, or the first words.
+    /// The title: the person's, or the first message.
     #[must_use]
     pub fn title(&self) -> &str {
-        if self.given_title.is_empty() { &self.first_words } else { &self.given_title }
+        if self.given_title.is_empty() { &self.derived_title } else { &self.given_title }
     }
 
     /// The first tool use without a result, with its place.
@@ -150,7 +150,7 @@ impl Session {
         uses.iter().enumerate().find(|(_, tool)| !matches!(tool.progress, Progress::Done(_)))
     }
 
-    /// How words that were said since the last call failed ask for the next: they go into it; unless others have waited longer, which
+    /// How messages that came since the last call failed ask for the next: they go into it; unless others have waited longer, which
     /// each have a turn of their own. What waited when it failed asks for nothing, or a queue would be burnt by one wrong key.
     #[must_use]
     pub fn speaks_after_failure(&self) -> Option<Trigger> {
@@ -158,9 +158,9 @@ impl Session {
         if matches!(&self.phase, Phase::Failed { fault, retry_at: None } if fault.refuses_content()) {
             return None;
         }
-        let since = |words: &Words| words.id > self.said_before_failure;
-        let words = self.queue.words();
-        words.iter().any(since).then(|| match words.iter().find(|words| !words.steer) {
+        let since = |message: &QueuedMessage| message.id > self.said_before_failure;
+        let messages = self.queue.messages();
+        messages.iter().any(since).then(|| match messages.iter().find(|message| !message.steer) {
             Some(first) if since(first) => Trigger::User,
             Some(_) | None => Trigger::Again,
         })
@@ -186,14 +186,14 @@ impl Session {
             Record::Queued { id, text, steer } => self.said(*id, text, *steer),
             Record::Cancelled { id } => self.queue.unsay(*id),
             Record::Edited { id, text, steer, place } => {
-                self.queue.resay(Words { id: *id, text: text.clone(), steer: *steer }, *place);
+                self.queue.resay(QueuedMessage { id: *id, text: text.clone(), steer: *steer }, *place);
             }
             Record::CompletionReceived { epoch, seq, event } => self.arrived(*epoch, *seq, event),
             Record::RequestSent { call, cause, append, drained, said, model } => {
                 self.call = *call;
                 self.model = model.clone();
-                let words = self.queue.words().iter().filter(|words| said.contains(&words.id));
-                self.unanswered.extend(words.map(|words| words.text.clone()));
+                let messages = self.queue.messages().iter().filter(|message| said.contains(&message.id));
+                self.unanswered.extend(messages.map(|message| message.text.clone()));
                 self.queue.remove(said, drained);
                 self.pending_tool_results.clear();
                 self.transcript.append(append);
@@ -211,12 +211,12 @@ impl Session {
             }
             Record::Shortened { limit, .. } => self.transcript.shorten(*limit),
             Record::TakenBack { .. } => {
-                let words = std::mem::take(&mut self.unanswered);
-                let results = words.is_empty() || self.results_stayed;
-                self.pending_tool_results = self.transcript.take_back(&words, results);
+                let messages = std::mem::take(&mut self.unanswered);
+                let results = messages.is_empty() || self.results_stayed;
+                self.pending_tool_results = self.transcript.take_back(&messages, results);
                 self.results_stayed = !results && !self.pending_tool_results.is_empty();
-                // The person goes on with other words, and the model without what it had read.
-                let by_itself = words.is_empty() && !self.pending_tool_results.is_empty();
+                // The person goes on with another message, and the model without what it had read.
+                let by_itself = messages.is_empty() && !self.pending_tool_results.is_empty();
                 self.phase = if by_itself { Phase::ReadyToSend(Trigger::Tools) } else { Phase::Idle };
             }
             Record::ApprovalResolved { index, allowed, .. } => {
@@ -281,17 +281,17 @@ impl Session {
     }
 
     fn said(&mut self, id: u64, text: &str, steer: bool) {
-        if self.first_words.is_empty() {
+        if self.derived_title.is_empty() {
             let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            self.first_words = crate::notice::cut_head(&line, 80);
-            if self.first_words.len() < line.len() {
-                self.first_words.push('…');
+            self.derived_title = crate::notice::cut_head(&line, 80);
+            if self.derived_title.len() < line.len() {
+                self.derived_title.push('…');
             }
         }
         self.last_said = self.last_said.max(id);
         self.self_started = 0;
         self.budget_said = false;
-        self.queue.say(Words { id, text: text.to_owned(), steer });
+        self.queue.say(QueuedMessage { id, text: text.to_owned(), steer });
     }
 
     fn arrived(&mut self, epoch: Epoch, seq: Seq, event: &TaskEvent) {

@@ -130,8 +130,9 @@ pub enum Rule {
     },
     /// Commands that begin with these words, whatever known to be harmless follows, and hold no operator, substitution or redirection.
     Prefix {
-        /// The words.
-        words: Vec<String>,
+        /// The shell's words.
+        #[serde(rename = "words")]
+        prefix: Vec<String>,
         /// The workspace it holds in.
         workspace: String,
     },

@@ -323,9 +323,9 @@ pub fn refused(problem: &Problem) -> ToolOutcome {
 
 /// The result of a tool use that went wrong.
 #[must_use]
-pub fn failed(words: &str) -> ToolOutcome {
+pub fn failed(text: &str) -> ToolOutcome {
     ToolOutcome {
-        content: words.to_owned(),
+        content: text.to_owned(),
         is_error: true,
         label: "failed".to_owned(),
         ..ToolOutcome::default()
@@ -334,13 +334,13 @@ pub fn failed(words: &str) -> ToolOutcome {
 
 /// The result of a tool use that the person did not allow.
 #[must_use]
-pub fn denied(words: &str) -> ToolOutcome {
+pub fn denied(reason: &str) -> ToolOutcome {
     let mut content = "The user did not allow this.".to_owned();
-    if words.trim().is_empty() {
+    if reason.trim().is_empty() {
         content.push_str(" Do not try it in another way; ask what to do instead.");
     } else {
         content.push_str(" They said: ");
-        content.push_str(words.trim());
+        content.push_str(reason.trim());
     }
     ToolOutcome {
         content,

@@ -59,12 +59,12 @@ pub enum Patch {
     Toast {
         /// How grave.
         tone: Tone,
-        /// The words.
+        /// The text.
         text: String,
     },
-    /// Words that were taken back, for the box in which they were written.
+    /// A message that was taken back, for the box in which it was written.
     Draft {
-        /// The words.
+        /// The text.
         text: String,
     },
     /// A link that pairs another browser.
@@ -92,12 +92,12 @@ pub struct Row {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "row", rename_all = "snake_case")]
 pub enum RowKind {
-    /// The person's words.
+    /// A message of the person's.
     User {
-        /// The words.
+        /// The text.
         text: String,
     },
-    /// The model's words: Markdown.
+    /// The model's text: Markdown.
     Text {
         /// So far.
         text: String,
@@ -238,11 +238,12 @@ pub struct Danger {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "waiting", rename_all = "snake_case")]
 pub enum Waiting {
-    /// The person's words.
-    Words {
-        /// Their number.
+    /// A message of the person's.
+    #[serde(rename = "words")]
+    Message {
+        /// Its number.
         id: u64,
-        /// The words.
+        /// Its text.
         text: String,
         /// Into the next call, not the next turn.
         steer: bool,
@@ -362,7 +363,7 @@ pub enum LinkView {
     Outdated,
     /// Another connection has the session. Nothing is tried until the person wants it back.
     Taken {
-        /// In words.
+        /// For the person.
         reason: String,
     },
 }
@@ -470,7 +471,7 @@ mod tests {
             tone: Tone::Good,
         };
         let waiting = [
-            Waiting::Words { id: 1, text: "go on".to_owned(), steer: true },
+            Waiting::Message { id: 1, text: "go on".to_owned(), steer: true },
             Waiting::End {
                 task: task.clone(),
                 command: "true".to_owned(),

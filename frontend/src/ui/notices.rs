@@ -92,7 +92,7 @@ pub fn Full() -> impl IntoView {
     let go_on = move |_| {
         let words = untrack(|| left_unsaid(page));
         for waiting in page.queue.get_untracked() {
-            if let Waiting::Words { id, .. } = waiting {
+            if let Waiting::Message { id, .. } = waiting {
                 dispatch.agent(Command::Unsay { id });
             }
         }
@@ -122,7 +122,7 @@ fn left_unsaid(page: PageState) -> String {
         })
     });
     let waiting = page.queue.get().into_iter().filter_map(|waiting| match waiting {
-        Waiting::Words { text, .. } => Some(text),
+        Waiting::Message { text, .. } => Some(text),
         Waiting::End { .. } => None,
     });
     last.into_iter().chain(waiting).collect::<Vec<_>>().join("\n\n")

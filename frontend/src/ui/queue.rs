@@ -24,7 +24,7 @@ pub fn QueuePanel() -> impl IntoView {
                     Waiting::End { task, command, label, tone } => {
                         Some((task.clone(), command.clone(), label.clone(), *tone))
                     }
-                    Waiting::Words { .. } => None,
+                    Waiting::Message { .. } => None,
                 })
                 .collect::<Vec<_>>()
         })
@@ -34,7 +34,7 @@ pub fn QueuePanel() -> impl IntoView {
             queue
                 .iter()
                 .filter_map(|waiting| match waiting {
-                    Waiting::Words { id, .. } => Some(*id),
+                    Waiting::Message { id, .. } => Some(*id),
                     Waiting::End { .. } => None,
                 })
                 .collect::<Vec<_>>()
@@ -90,8 +90,8 @@ fn Words(id: u64) -> impl IntoView {
     let now = Memo::new(move |_| {
         page.queue.with(|queue| {
             queue.iter().find_map(|waiting| match waiting {
-                Waiting::Words { id: this, text, steer } if *this == id => Some((text.clone(), *steer)),
-                Waiting::Words { .. } | Waiting::End { .. } => None,
+                Waiting::Message { id: this, text, steer } if *this == id => Some((text.clone(), *steer)),
+                Waiting::Message { .. } | Waiting::End { .. } => None,
             })
         })
     });
@@ -99,7 +99,7 @@ fn Words(id: u64) -> impl IntoView {
     let neighbours = Memo::new(move |_| {
         page.queue.with(|queue| {
             let mut ids = queue.iter().filter_map(|waiting| match waiting {
-                Waiting::Words { id, .. } => Some(*id),
+                Waiting::Message { id, .. } => Some(*id),
                 Waiting::End { .. } => None,
             });
             let before = ids.position(|this| this == id).unwrap_or(0);

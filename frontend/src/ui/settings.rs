@@ -229,7 +229,7 @@ fn ApprovalSettings() -> impl IntoView {
 fn rule_words(rule: &Rule) -> impl IntoView + use<> {
     let (words, code, workspace) = match rule {
         Rule::Exact { command, workspace } => ("", Some(shown::line(command)), workspace),
-        Rule::Prefix { words, workspace } => ("", Some(format!("{} …", words.join(" "))), workspace),
+        Rule::Prefix { prefix: words, workspace } => ("", Some(format!("{} …", words.join(" "))), workspace),
         Rule::Edits { workspace } => ("changes of files", None, workspace),
     };
     view! {

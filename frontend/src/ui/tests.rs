@@ -337,7 +337,7 @@ fn patches() -> Vec<Patch> {
             Patch::Tasks(vec![task.clone()]),
             Patch::Span(span(1, Lane::Call)),
             Patch::Span(span(2, Lane::Task { task: task.id.clone() })),
-            Patch::Queue(vec![Waiting::Words { id: 1, text: "words that wait".to_owned(), steer: false }]),
+            Patch::Queue(vec![Waiting::Message { id: 1, text: "words that wait".to_owned(), steer: false }]),
             Patch::Toast { tone: Tone::Plain, text: "a toast".to_owned() },
         ])
         .collect()

@@ -58,8 +58,8 @@ impl Bench {
     }
 
     /// A command line for one of the programs that measured commands run.
-    fn task(&self, words: &str) -> String {
-        format!("'{}' {words}", self.programs.join("bench-task").display())
+    fn task(&self, arguments: &str) -> String {
+        format!("'{}' {arguments}", self.programs.join("bench-task").display())
     }
 }
 
@@ -130,13 +130,13 @@ fn run(options: Options) -> anyhow::Result<()> {
 }
 
 /// A line to the person at the terminal. A terminal that has gone is no reason to stop.
-fn say(words: impl std::fmt::Display) {
-    let _gone = writeln!(io::stdout(), "{words}");
+fn say(line: impl std::fmt::Display) {
+    let _gone = writeln!(io::stdout(), "{line}");
 }
 
-/// Words for a command.
-fn words<const N: usize>(words: [&str; N]) -> Vec<OsString> {
-    words.into_iter().map(OsString::from).collect()
+/// Arguments for a command.
+fn arguments<const N: usize>(arguments: [&str; N]) -> Vec<OsString> {
+    arguments.into_iter().map(OsString::from).collect()
 }
 
 #[cfg(test)]
@@ -145,8 +145,8 @@ mod tests {
 
     #[test]
     fn the_command_line_says_what_to_measure() {
-        let parse = |words: &[&str]| {
-            let all = ["--runner", "r", "--out", "o"].iter().chain(words);
+        let parse = |more: &[&str]| {
+            let all = ["--runner", "r", "--out", "o"].iter().chain(more);
             options(lexopt::Parser::from_args(all))
         };
         let all = parse(&[]).unwrap();

@@ -38,10 +38,10 @@ fn door() -> &'static Door {
 /// A head as HTTP has it, or nothing if it is none.
 fn parse(text: &str) -> Option<Request<Body>> {
     let mut lines = text.split("\r\n");
-    let mut words = lines.next()?.split(' ');
+    let mut parts = lines.next()?.split(' ');
     let mut request = Request::builder()
-        .method(words.next()?.parse::<Method>().ok()?)
-        .uri(words.next()?)
+        .method(parts.next()?.parse::<Method>().ok()?)
+        .uri(parts.next()?)
         .body(Body::empty())
         .ok()?;
     for line in lines.take_while(|line| !line.is_empty()) {

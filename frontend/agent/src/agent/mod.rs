@@ -418,10 +418,10 @@ impl Agent {
     }
 
     fn waiting(&self) -> Vec<Waiting> {
-        let words = self.session.queue.words().iter().map(|words| Waiting::Words {
-            id: words.id,
-            text: words.text.clone(),
-            steer: words.steer,
+        let messages = self.session.queue.messages().iter().map(|message| Waiting::Message {
+            id: message.id,
+            text: message.text.clone(),
+            steer: message.steer,
         });
         let ends = self.session.queue.ends().iter().map(|end| Waiting::End {
             task: end.task.id.clone(),
@@ -429,7 +429,7 @@ impl Agent {
             label: notice::label(&end.task),
             tone: projection::task_tone(&end.task.state),
         });
-        ends.chain(words).collect()
+        ends.chain(messages).collect()
     }
 
     fn status(&self) -> Status {
@@ -458,7 +458,7 @@ impl Agent {
 
     fn turn_view(&self) -> TurnView {
         match &self.session.phase {
-            Phase::Idle if self.session.queue.words().is_empty() || self.is_full() => TurnView::Idle,
+            Phase::Idle if self.session.queue.messages().is_empty() || self.is_full() => TurnView::Idle,
             Phase::Idle => TurnView::WaitsForRunner { in_turn: false },
             Phase::ReadyToSend(_) => TurnView::WaitsForRunner { in_turn: true },
             Phase::AwaitingModel => match &self.in_flight {
@@ -467,7 +467,7 @@ impl Agent {
                 None => TurnView::WaitsForRunner { in_turn: true },
             },
             Phase::Failed { fault, retry_at: Some(until) } => {
-                TurnView::BacksOff { until: *until, reason: projection::fault_words(fault) }
+                TurnView::BacksOff { until: *until, reason: projection::fault_text(fault) }
             }
             Phase::Failed { retry_at: None, .. } => TurnView::Failed,
             Phase::RunningTools(_) if self.asking.is_some() => TurnView::Asks,

@@ -1,6 +1,6 @@
 //! What the model's server refuses for its content: a conversation must not die of it.
 //!
-//! What tools read is cut and asked with again, by itself. What is refused all the same, the person takes back: their words come back to them,
+//! What tools read is cut and asked with again, by itself. What is refused all the same, the person takes back: their message comes back to them,
 //! and results that must be answered stay as a word that they were left out. Until then nothing is added to what would be refused again.
 
 use super::{Agent, Out};

@@ -157,8 +157,8 @@ impl Agent {
         }
         let Some((index, tool)) = self.session.current_use() else { return };
         if let Progress::Began { .. } = tool.progress {
-            let words = "The runner lost its store while this was under way. It may or may not have been carried out, wholly or in part; look before you repeat it.";
-            let outcome = tools::failed(words);
+            let text = "The runner lost its store while this was under way. It may or may not have been carried out, wholly or in part; look before you repeat it.";
+            let outcome = tools::failed(text);
             self.record(
                 out,
                 Record::ToolDone { call: self.session.call, index, outcome, consumed: Vec::new() },

@@ -44,11 +44,11 @@ impl Agent {
 
     /// One step; false if nothing can be done without a further event.
     fn advance_once(&mut self, out: &mut Out) -> bool {
-        let words = !self.session.queue.words().is_empty();
+        let waits = !self.session.queue.messages().is_empty();
         match &self.session.phase {
             // What waits would be refused with all that is there.
             Phase::Idle if self.is_full() => false,
-            Phase::Idle if words => self.ask(out, Trigger::User),
+            Phase::Idle if waits => self.ask(out, Trigger::User),
             Phase::Idle => self.wake(out),
             Phase::AwaitingModel if self.in_flight.is_none() => self.ask(out, Trigger::Again),
             Phase::Failed { retry_at, .. } => {
@@ -132,7 +132,7 @@ impl Agent {
         }
         self.fix(out);
         let call = CallId(self.session.call.0 + 1);
-        let said = drained.words.iter().map(|words| words.id).collect();
+        let said = drained.messages.iter().map(|message| message.id).collect();
         let drained = notice::tasks(&drained.ends);
         self.record(out, Record::RequestSent { call, cause, append, drained, said, model: model.clone() });
         self.again = false;
@@ -231,7 +231,7 @@ impl Agent {
                         self.record(out, Record::CallFailed { call, fault, retry_at, shown });
                     }
                     None if !partial.content.is_empty() => {
-                        let stop = Stop::Cut { reason: crate::projection::fault_words(&fault) };
+                        let stop = Stop::Cut { reason: crate::projection::fault_text(&fault) };
                         let content = self.session.transcript.fit(self.session.model.api, partial.content);
                         self.record(
                             out,
@@ -253,7 +253,7 @@ impl Agent {
     fn notify_end(&self, out: &mut Out) {
         let queue = &self.session.queue;
         let wakes = queue.wakes() && !self.settings.no_wake && self.session.self_started < WAKE_BUDGET;
-        let asks = (wakes || !queue.words().is_empty()) && !self.is_full();
+        let asks = (wakes || !queue.messages().is_empty()) && !self.is_full();
         let goes_on = asks || self.has_active_tasks();
         if matches!(self.session.phase, Phase::Idle) && !self.visible && !goes_on {
             let title = "Meanwhile is done".to_owned();
@@ -311,8 +311,8 @@ impl Agent {
         let call = self.session.call;
         let tool_call = match tool_call {
             Ok(tool_call) => tool_call,
-            Err(words) => {
-                let outcome = tools::failed(&words);
+            Err(text) => {
+                let outcome = tools::failed(&text);
                 self.record(out, Record::ToolDone { call, index, outcome, consumed: Vec::new() });
                 return true;
             }

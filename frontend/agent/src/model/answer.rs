@@ -9,7 +9,7 @@ use super::{Fault, Stop, Usage};
 /// What happened in a stream. `block` counts the answer's blocks from 0 in the order in which they began.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ModelEvent {
-    /// Words.
+    /// Text.
     TextDelta {
         /// Of which block.
         block: usize,

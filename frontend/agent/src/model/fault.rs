@@ -1,4 +1,4 @@
-//! How calls fail: what a status, a body or an error in the middle of a stream mean, in words that say what to do, and when to try again.
+//! How calls fail: what a status, a body or an error in the middle of a stream mean, in a text that says what to do, and when to try again.
 
 use serde_json::Value;
 use shared::Timestamp;
@@ -139,7 +139,7 @@ impl Head {
         let status = self.status.unwrap_or_default();
         let body = String::from_utf8_lossy(body);
         let json: Option<Value> = serde_json::from_str(&body).ok();
-        let said = json.as_ref().and_then(words).unwrap_or_else(|| quote(&body));
+        let said = json.as_ref().and_then(message).unwrap_or_else(|| quote(&body));
         let spent = status == 429 && SPENT.iter().any(|word| body.contains(word));
         let ours = matches!(status, 408 | 409 | 429 | 500..) && !spent;
         let retryable = match self.header("x-should-retry") {
@@ -168,7 +168,7 @@ impl Head {
     pub(super) fn fault_in_stream(&self, event: &Value) -> Fault {
         let error = &event["error"];
         let kind = error["type"].as_str().unwrap_or_default();
-        let said = words(event).unwrap_or_else(|| quote(&event.to_string()));
+        let said = message(event).unwrap_or_else(|| quote(&event.to_string()));
         let code = || error["code"].as_u64().or_else(|| event["code"].as_u64());
         let told =
             || code().and_then(|code| u16::try_from(code).ok()).filter(|code| (400..600).contains(code));
@@ -234,7 +234,7 @@ fn advise(status: u16, spent: bool, said: &str) -> String {
 }
 
 /// What the server says, as a sentence.
-fn words(json: &Value) -> Option<String> {
+fn message(json: &Value) -> Option<String> {
     let error = json.get("error");
     [error.and_then(|error| error.get("message")), error, json.get("message"), json.get("detail")]
         .into_iter()

@@ -28,7 +28,7 @@ const MAX_TOKENS: u64 = 64_000;
 /// The same for a model of which nothing is known: old ones refuse more.
 const MAX_TOKENS_UNKNOWN: u64 = 8_192;
 /// What stands for an answer of which nothing can be sent to another model.
-const WORDLESS: &str = "(thought without words)";
+const NO_TEXT: &str = "(thought without words)";
 
 /// The codec.
 #[derive(Debug)]
@@ -212,7 +212,7 @@ fn content<'a>(turn: &'a Turn, model: &str) -> Vec<Sent<'a>> {
         }
     };
     if content.is_empty() {
-        content.push(sent(Item::Block(Cow::Owned(Block::text(WORDLESS)))));
+        content.push(sent(Item::Block(Cow::Owned(Block::text(NO_TEXT)))));
     }
     content
 }
@@ -331,7 +331,7 @@ mod tests {
         assert_eq!(body("m", &turns)["messages"][1]["content"], json!(items));
         assert_eq!(body("other", &turns)["messages"][1]["content"], json!(items[1..]));
         let thought = [Turn::user(vec![Block::text("a")]), assistant("m", items[..1].to_vec())];
-        assert_eq!(body("other", &thought)["messages"][1]["content"][0]["text"], WORDLESS);
+        assert_eq!(body("other", &thought)["messages"][1]["content"][0]["text"], NO_TEXT);
     }
 
     #[test]

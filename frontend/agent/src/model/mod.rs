@@ -99,14 +99,14 @@ impl Fault {
         let said = self.message.to_ascii_lowercase();
         let size =
             ["too long", "too large", "exceed context", "maximum context", "context length", "context size"];
-        self.refuses_content() && (self.status == Some(413) || size.iter().any(|words| said.contains(words)))
+        self.refuses_content() && (self.status == Some(413) || size.iter().any(|part| said.contains(part)))
     }
 }
 
 /// How a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    /// In words: what happened and what to do.
+    /// For the person: what happened and what to do.
     pub message: String,
     /// HTTP status, if one came; of an error within a stream, the status that it would have been told with.
     #[serde(default)]

@@ -81,7 +81,7 @@ const TABLE: &[Row] = &[
 
 /// Whether a rule covers a plain command.
 pub(super) fn covers(rule: &Rule, words: &[Word], workspace: &str) -> bool {
-    matches!(rule, Rule::Prefix { words: prefix, workspace: place } if place == workspace && offer(words, workspace).as_ref() == Some(prefix))
+    matches!(rule, Rule::Prefix { prefix, workspace: place } if place == workspace && offer(words, workspace).as_ref() == Some(prefix))
 }
 
 /// The rule that can be made of a plain command.

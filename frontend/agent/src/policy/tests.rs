@@ -585,5 +585,5 @@ fn exact(command: &str) -> Rule {
 }
 
 fn prefix(words: &str) -> Rule {
-    Rule::Prefix { words: words.split_whitespace().map(str::to_owned).collect(), workspace: HOME.to_owned() }
+    Rule::Prefix { prefix: words.split_whitespace().map(str::to_owned).collect(), workspace: HOME.to_owned() }
 }

@@ -111,7 +111,7 @@ fn a_refusal_that_is_denied_is_told_to_the_model() {
     rig.answer(&[tool("t1", "edit_file", json!({"path": "c", "old_text": "a", "new_text": "b"}))]);
     let (op, _) = rig.request();
     rig.reply(op, needs_approval());
-    decide(&mut rig, Decision::Deny { words: "not that".to_owned() });
+    decide(&mut rig, Decision::Deny { reason: "not that".to_owned() });
     assert_eq!(rig.requests(), 1);
     assert!(rig.last_message()[0]["content"].to_string().contains("not that"), "{:?}", rig.last_message());
 }

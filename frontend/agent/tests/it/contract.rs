@@ -44,7 +44,7 @@ fn l1_all_that_arrived_goes_into_the_next_call() {
 }
 
 #[test]
-fn l2_results_come_first_then_words_then_the_block() {
+fn l2_results_come_first_then_messages_then_the_block() {
     let (mut rig, task) = Rig::with_background_task();
     rig.say("write");
     rig.answer(&[tool("t2", "write_file", json!({"path": "a", "content": "x"}))]);
@@ -304,7 +304,7 @@ fn l7_a_stopped_reply_leaves_no_tool_use_without_a_result() {
 }
 
 #[test]
-fn l7_a_wrong_call_is_answered_in_words() {
+fn l7_a_wrong_call_is_answered_with_a_sentence() {
     let mut rig = Rig::new();
     rig.say("x");
     rig.answer(&[tool("t1", "bash", json!({"cmd": "ls"})), tool("t2", "fly", json!({}))]);
@@ -369,7 +369,7 @@ fn l9_a_denial_is_a_result_and_the_loop_goes_on() {
     rig.user(Command::Decide {
         call: CallId(1),
         index: 0,
-        decision: Decision::Deny { words: "not that".to_owned() },
+        decision: Decision::Deny { reason: "not that".to_owned() },
     });
     assert_eq!(rig.requests(), 0);
     assert!(rig.last_message()[0]["content"].as_str().unwrap().contains("They said: not that"));
@@ -501,7 +501,7 @@ fn l9_a_rule_that_was_not_offered_is_not_made() {
     rig.answer(&[tool("t1", "bash", json!({"command": "npm test"}))]);
     let ToolState::Asks { always, .. } = rig.cards()[0].state.clone() else { panic!("it does not ask") };
     assert!(!always.is_empty());
-    let rule = agent::settings::Rule::Prefix { words: Vec::new(), workspace: "/w".to_owned() };
+    let rule = agent::settings::Rule::Prefix { prefix: Vec::new(), workspace: "/w".to_owned() };
     rig.user(Command::Decide { call: CallId(1), index: 0, decision: Decision::Always { rule } });
     let task = rig.start("aaaa0001");
     rig.end(&task, TaskState::Completed, "");

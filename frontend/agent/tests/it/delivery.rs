@@ -33,7 +33,7 @@ fn results(rig: &Rig) -> String {
     if text.starts_with("<background-results>") { text.to_owned() } else { String::new() }
 }
 
-fn words_of(rig: &Rig) -> Vec<String> {
+fn texts_of(rig: &Rig) -> Vec<String> {
     let blocks = rig.last_message();
     blocks.iter().filter_map(|block| block["text"].as_str().map(str::to_owned)).collect()
 }
@@ -279,17 +279,17 @@ fn fail(rig: &mut Rig, status: u16, headers: &[(&str, &str)]) {
 }
 
 #[test]
-fn queued_words_neither_hurry_a_retry_nor_join_it() {
+fn queued_messages_neither_hurry_a_retry_nor_join_it() {
     let mut rig = queue_of_three(529, &[("retry-after", "30")]);
     assert_eq!(rig.calls.len(), 1);
     rig.pass(29_000);
     assert_eq!(rig.calls.len(), 1, "asked before the server's own time");
     rig.pass(1_500);
     assert_eq!(rig.calls.len(), 2);
-    assert_eq!(words_of(&rig), ["one"]);
-    for words in ["two", "three"] {
+    assert_eq!(texts_of(&rig), ["one"]);
+    for message in ["two", "three"] {
         rig.answer(&[text("ok")]);
-        assert_eq!(words_of(&rig), [words], "each has a turn of its own");
+        assert_eq!(texts_of(&rig), [message], "each has a turn of its own");
     }
 }
 
@@ -298,30 +298,30 @@ fn a_wrong_key_does_not_burn_the_queue() {
     let mut rig = queue_of_three(401, &[]);
     rig.pass(60_000);
     assert_eq!(rig.calls.len(), 1);
-    assert_eq!(rig.agent.session().queue.words().len(), 2);
+    assert_eq!(rig.agent.session().queue.messages().len(), 2);
     rig.user(Command::Retry);
     assert_eq!(rig.calls.len(), 2);
-    assert_eq!(words_of(&rig), ["one"]);
+    assert_eq!(texts_of(&rig), ["one"]);
     rig.answer(&[text("ok")]);
-    assert_eq!(words_of(&rig), ["two"]);
+    assert_eq!(texts_of(&rig), ["two"]);
 }
 
 #[test]
-fn words_said_after_a_failure_ask_at_once() {
+fn messages_after_a_failure_are_sent_at_once() {
     let mut rig = Rig::new();
     rig.say("one");
     fail(&mut rig, 529, &[("retry-after", "30")]);
     rig.say("two");
     assert_eq!(rig.calls.len(), 2);
-    assert_eq!(words_of(&rig), ["one", "two"]);
+    assert_eq!(texts_of(&rig), ["one", "two"]);
     // Where others wait longer, they are not overtaken, and each keeps its own turn.
     let mut rig = queue_of_three(401, &[]);
     rig.say("four");
     assert_eq!(rig.calls.len(), 2);
-    assert_eq!(words_of(&rig), ["one"]);
-    for words in ["two", "three", "four"] {
+    assert_eq!(texts_of(&rig), ["one"]);
+    for message in ["two", "three", "four"] {
         rig.answer(&[text("ok")]);
-        assert_eq!(words_of(&rig), [words]);
+        assert_eq!(texts_of(&rig), [message]);
     }
 }
 

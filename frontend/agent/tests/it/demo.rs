@@ -46,8 +46,8 @@ impl World {
     }
 
     /// Says it, and plays until the turn ends or asks; gives the last answer.
-    fn say(&mut self, words: &str) -> String {
-        self.rig.say(words);
+    fn say(&mut self, text: &str) -> String {
+        self.rig.say(text);
         self.play()
     }
 
@@ -211,14 +211,14 @@ fn which_tests_are_run() {
         world.say(examples()[2].wish);
         assert_eq!(world.used[1], format!("background_run {expected}"), "{found}");
     }
-    for (found, words) in [
+    for (found, expected) in [
         ("", "I found no tests here"),
         ("package.json\nMakefile\n/usr/bin/python3\n/usr/bin/npm\n", "I found no tests here"),
         ("Cargo.toml\n/usr/bin/python3\n", "`cargo` is not installed"),
     ] {
         let mut world = World::new();
         world.prints.insert("ls -d .git", found);
-        has(&world.say(examples()[2].wish), &[words]);
+        has(&world.say(examples()[2].wish), &[expected]);
         assert_eq!(world.used.len(), 1, "{found}");
     }
 }
@@ -249,7 +249,7 @@ fn what_stands_between_quotes_can_be_changed() {
 
 #[test]
 fn everything_else_has_one_honest_answer() {
-    for words in [
+    for text in [
         "Hello",
         "$",
         "&  ",
@@ -258,8 +258,8 @@ fn everything_else_has_one_honest_answer() {
         "שלום",
     ] {
         let mut world = World::new();
-        has(&world.say(words), &["a script, no language model, so I cannot answer that", "`$ ls -la`"]);
-        assert_eq!((world.used.len(), world.rig.calls.len()), (0, 1), "{words}");
+        has(&world.say(text), &["a script, no language model, so I cannot answer that", "`$ ls -la`"]);
+        assert_eq!((world.used.len(), world.rig.calls.len()), (0, 1), "{text}");
     }
 }
 
@@ -267,9 +267,9 @@ fn everything_else_has_one_honest_answer() {
 fn what_is_not_allowed_is_not_done() {
     let mut world = World::with(Mode::AskAll);
     world.say("Run \"touch it\" in the background, then create a file while it runs");
-    let deny = |rig: &mut Rig, words: &str| {
+    let deny = |rig: &mut Rig, reason: &str| {
         let call = rig.calls.last().unwrap().0;
-        rig.user(Command::Decide { call, index: 0, decision: Decision::Deny { words: words.to_owned() } });
+        rig.user(Command::Decide { call, index: 0, decision: Decision::Deny { reason: reason.to_owned() } });
     };
     deny(&mut world.rig, "not now");
     has(&world.play(), &["You did not allow `touch it` and said: “not now”."]);

@@ -86,7 +86,7 @@ fn a_log_that_was_written_with_such_ids_goes_on() {
 
 /// Words that came for no block, or for one that holds none, were said all the same.
 #[test]
-fn words_without_a_block_are_kept() {
+fn text_without_a_block_is_kept() {
     for begun in [
         "",
         "data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"redacted_thinking\",\"data\":\"d\"}}\n\n",
@@ -203,7 +203,7 @@ mod property {
     use super::*;
     use crate::rig::settings;
 
-    const WORDS: [&str; 14] = [
+    const VALUES: [&str; 14] = [
         "",
         " ",
         "\u{1c}",
@@ -222,7 +222,7 @@ mod property {
 
     fn anything() -> impl Strategy<Value = Value> {
         prop_oneof![
-            3 => prop::sample::select(WORDS.to_vec()).prop_map(Value::from),
+            3 => prop::sample::select(VALUES.to_vec()).prop_map(Value::from),
             1 => Just(Value::Null),
             1 => Just(json!(7)),
             1 => Just(json!({})),

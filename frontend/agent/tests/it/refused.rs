@@ -49,7 +49,7 @@ fn read(rig: &mut Rig, chars: usize) {
     rig.reply(op, Outcome::Ok(Reply::File(FileText { text, first_line: 1, total_lines, more: false })));
 }
 
-fn words_of(rig: &Rig) -> Vec<String> {
+fn texts_of(rig: &Rig) -> Vec<String> {
     let blocks = rig.last_message();
     blocks.iter().filter_map(|block| block["text"].as_str().map(str::to_owned)).collect()
 }
@@ -81,11 +81,11 @@ fn files_that_are_too_large_together_are_cut_and_the_session_goes_on() {
     the_log_knows(&mut rig);
     rig.say("and now");
     serve(&mut rig, 400_000, &[text("yes")]);
-    assert_eq!(words_of(&rig), ["and now"]);
+    assert_eq!(texts_of(&rig), ["and now"]);
 }
 
 #[test]
-fn words_that_are_refused_can_be_taken_back() {
+fn a_message_that_is_refused_can_be_taken_back() {
     for (status, message) in [(400, "invalid content"), (413, "too large"), (400, "prompt is too long")] {
         let mut rig = Rig::new();
         rig.say("fine");
@@ -102,7 +102,7 @@ fn words_that_are_refused_can_be_taken_back() {
         rig.user(Command::TakeBack);
         assert_eq!(rig.drafts, ["what is refused"], "it can be changed and sent again");
         assert_eq!(rig.calls.len(), calls + 1);
-        assert_eq!(words_of(&rig), ["something else"]);
+        assert_eq!(texts_of(&rig), ["something else"]);
         the_log_knows(&mut rig);
         rig.answer(&[text("ok")]);
         assert!(!rig.status.as_ref().unwrap().refused);
@@ -113,11 +113,11 @@ fn words_that_are_refused_can_be_taken_back() {
 }
 
 #[test]
-fn the_first_words_of_all_can_be_taken_back() {
+fn the_first_message_of_all_can_be_taken_back() {
     let mut rig = Rig::new();
     rig.say("x");
     refuse(&mut rig, 400, "no");
-    // Escape stops nothing: the next words would join what is refused.
+    // Escape stops nothing: the next texts would join what is refused.
     rig.user(Command::StopReply);
     assert!(rig.status.as_ref().unwrap().refused);
     rig.user(Command::TakeBack);
@@ -126,12 +126,12 @@ fn the_first_words_of_all_can_be_taken_back() {
     rig.connect();
     assert_eq!(rig.agent.session().transcript.turns(), []);
     rig.say("y");
-    assert_eq!(words_of(&rig), ["y"]);
+    assert_eq!(texts_of(&rig), ["y"]);
     rig.answer(&[text("ok")]);
 }
 
 #[test]
-fn what_must_be_answered_stays_when_words_are_taken_back() {
+fn what_must_be_answered_stays_when_a_message_is_taken_back() {
     let (mut rig, task) = Rig::with_background_task();
     rig.say("write");
     rig.answer(&[tool("t2", "read_file", json!({"path": "a"}))]);
@@ -144,16 +144,16 @@ fn what_must_be_answered_stays_when_words_are_taken_back() {
     rig.say("go on");
     let blocks = rig.last_message();
     assert_eq!(blocks[0]["tool_use_id"], "t2");
-    let words = words_of(&rig);
-    assert!(words[0].contains("made") && words[1] == "go on" && words.len() == 2, "{words:?}");
+    let texts = texts_of(&rig);
+    assert!(texts[0].contains("made") && texts[1] == "go on" && texts.len() == 2, "{texts:?}");
     the_log_knows(&mut rig);
-    // It was not the words: the next time the results go, and their uses stay answered.
+    // It was not the texts: the next time the results go, and their uses stay answered.
     refuse(&mut rig, 400, "no");
     rig.user(Command::TakeBack);
     rig.say("once more");
     let blocks = rig.last_message();
     assert!(blocks[0]["content"].as_str().unwrap().contains("left out"), "{blocks:?}");
-    assert_eq!(words_of(&rig), ["once more"]);
+    assert_eq!(texts_of(&rig), ["once more"]);
     the_log_knows(&mut rig);
 }
 
@@ -272,8 +272,8 @@ fn a_conversation_that_fills_the_context_gets_nothing_more() {
     rig.settings.model = ModelChoice::new(Provider::Direct, "larger");
     rig.send(Event::Settings(rig.settings.clone()));
     assert_eq!(rig.calls.len(), calls + 1);
-    let words = words_of(&rig);
-    assert!(words[0] == "and more" && words[1].contains("made"), "{words:?}");
+    let texts = texts_of(&rig);
+    assert!(texts[0] == "and more" && texts[1].contains("made"), "{texts:?}");
     rig.answer(&[text("ok")]);
     assert!(!rig.status.as_ref().unwrap().full);
 }

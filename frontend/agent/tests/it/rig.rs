@@ -391,8 +391,8 @@ pub(crate) fn head(status: u16) -> ModelInput {
     ModelInput::Head { status, headers: [("content-type".to_owned(), kind.to_owned())].into() }
 }
 
-pub(crate) fn text(words: &str) -> Value {
-    json!({"type": "text", "text": words})
+pub(crate) fn text(text: &str) -> Value {
+    json!({"type": "text", "text": text})
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the argument is written at the place")]

@@ -161,7 +161,7 @@ fn check(world: &World) {
     ends_are_told_once(world, &told);
     results_are_of_their_own_uses(world, &told);
     folding_again_gives_the_same(world);
-    words_are_said_once(world, &told);
+    messages_are_sent_once(world, &told);
 }
 
 fn nothing_ran_twice(world: &World) {
@@ -242,9 +242,9 @@ fn rows(agent: &Agent) -> Vec<agent::view::Row> {
 }
 
 /// Every word of the person's is in the conversation, once.
-fn words_are_said_once(world: &World, told: &Told) {
-    for words in world.said() {
-        assert_eq!(told.words.get(words), Some(&1), "{words:?} is not in the conversation once");
+fn messages_are_sent_once(world: &World, told: &Told) {
+    for message in world.said() {
+        assert_eq!(told.messages.get(message), Some(&1), "{message:?} is not in the conversation once");
     }
 }
 
@@ -275,7 +275,7 @@ fn named(what: &str, seed: u64, test: impl FnOnce() -> u32 + std::panic::UnwindS
         return test();
     }
     std::panic::catch_unwind(test)
-        .unwrap_or_else(|panic| panic!("{what}, seed {seed}: {}", seeds::words_of(panic.as_ref())))
+        .unwrap_or_else(|panic| panic!("{what}, seed {seed}: {}", seeds::message_of(panic.as_ref())))
 }
 
 #[test]

@@ -170,7 +170,7 @@ fn say(text: &str) -> Command {
 }
 
 #[test]
-fn words_for_a_log_that_cannot_be_read_are_given_back() {
+fn messages_for_a_log_that_cannot_be_read_are_given_back() {
     let mut hand = Hand::new();
     let _ = hand.send(Event::Open);
     for text in ["one", "two"] {
@@ -184,7 +184,7 @@ fn words_for_a_log_that_cannot_be_read_are_given_back() {
     assert_eq!(effects, [Effect::Release { request: 1 }, back, Effect::Role(role)]);
     let effects = hand.send(Event::Command(say("three")));
     assert!(
-        matches!(effects.as_slice(), [Effect::Complain(words)] if words.contains("a reason")),
+        matches!(effects.as_slice(), [Effect::Complain(text)] if text.contains("a reason")),
         "{effects:?}"
     );
 }
@@ -197,10 +197,10 @@ fn a_failed_deletion_leaves_a_session_that_goes_on() {
     assert_eq!(effects, [Effect::Stop, Effect::Delete, Effect::Role(Role::Starting)]);
     assert_eq!(hand.send(Event::Command(say("meanwhile"))), []);
     let effects = hand.send(Event::Deleted(Err("stuck".to_owned())));
-    let [Effect::Complain(words), Effect::Claim { token, .. }] = effects.as_slice() else {
+    let [Effect::Complain(text), Effect::Claim { token, .. }] = effects.as_slice() else {
         panic!("it begins again: {effects:?}")
     };
-    assert_eq!(words, "stuck");
+    assert_eq!(text, "stuck");
     assert_ne!(*token, first);
     let claim = Claim { term: 6_000, log: vec![said(1, "one")], heard: Received::default() };
     let _ = hand.send(Event::Read { token: *token, outcome: Ok(claim) });
@@ -231,7 +231,7 @@ fn a_session_that_another_tab_leads_is_not_deleted() {
 }
 
 #[test]
-fn an_answer_comes_when_the_words_are_on_the_disk() {
+fn an_answer_comes_when_the_message_is_on_the_disk() {
     let mut hand = Hand::new();
     let token = hand.lead();
     let from = Uuid::from_u128(2);

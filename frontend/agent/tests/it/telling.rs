@@ -306,7 +306,7 @@ fn a_list_of_tasks_holds_background_tasks_only_and_is_bounded() {
 fn what_a_bash_call_is_and_is_not_is_said() {
     let definitions = shared::tools::definitions();
     let bash = definitions[0]["description"].as_str().unwrap();
-    for words in ["new shell", "standard input is closed", "30,000 characters"] {
-        assert!(bash.contains(words), "{words}: {bash}");
+    for part in ["new shell", "standard input is closed", "30,000 characters"] {
+        assert!(bash.contains(part), "{part}: {bash}");
     }
 }

@@ -63,8 +63,8 @@ fn a_failed_call_is_made_again_with_the_servers_own_hint() {
 fn done_is_said_once_nothing_more_is_queued() {
     let mut rig = Rig::new();
     rig.send(Event::Visible(false));
-    for words in ["a", "b", "c"] {
-        rig.say(words);
+    for message in ["a", "b", "c"] {
+        rig.say(message);
     }
     for left in (0..3).rev() {
         assert_eq!(rig.notified, Vec::<String>::new(), "{left} more are queued");
@@ -217,7 +217,7 @@ fn a_call_that_the_runner_refuses_is_not_made_again() {
     rig.reply(op, Outcome::Err(Problem::new(ProblemCode::NotFound, "The runner has no key.")));
     rig.pass(100_000);
     assert_eq!(rig.status.as_ref().unwrap().turn, TurnView::Failed);
-    let words: Vec<_> = rig
+    let notices: Vec<_> = rig
         .rows()
         .into_iter()
         .filter_map(|row| match row.kind {
@@ -225,7 +225,7 @@ fn a_call_that_the_runner_refuses_is_not_made_again() {
             _ => None,
         })
         .collect();
-    assert_eq!(words, ["The runner has no key."]);
+    assert_eq!(notices, ["The runner has no key."]);
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn a_missing_event_is_seen_and_asked_for_again() {
 }
 
 #[test]
-fn words_for_the_next_turn_wait_and_can_be_taken_back() {
+fn messages_for_the_next_turn_wait_and_can_be_taken_back() {
     let mut rig = Rig::new();
     rig.say("first");
     rig.say("second");
@@ -343,13 +343,13 @@ fn a_look_says_what_stands_in_the_way() {
     let (op, _) = rig.request();
     rig.reply(op, Outcome::Ok(Reply::Checked { tasks: vec![checked] }));
     let content = rig.last_message()[0]["content"].as_str().unwrap().to_owned();
-    for words in [
+    for part in [
         "paused",
         "wait for input",
         "port 80, 443",
         "3000 is still listened on, by pid 7 node",
         "3001 is still",
     ] {
-        assert!(content.contains(words), "{words}: {content}");
+        assert!(content.contains(part), "{part}: {content}");
     }
 }

@@ -25,14 +25,14 @@ fn chatting() -> Settings {
 }
 
 /// The model answers with words and calls, in two pieces each.
-fn answer(rig: &mut Rig, words: &str, calls: &[(&str, &str, Value)]) {
+fn answer(rig: &mut Rig, text: &str, calls: &[(&str, &str, Value)]) {
     let call = rig.calls.last().unwrap().0;
     let mut events = Vec::new();
     let halves = |text: &str| {
         let middle = text.char_indices().nth(text.chars().count() / 2).map_or(0, |(at, _)| at);
         [text[..middle].to_owned(), text[middle..].to_owned()]
     };
-    for half in halves(words) {
+    for half in halves(text) {
         events.push(json!({"choices": [{"index": 0, "delta": {"content": half}, "finish_reason": null}]}));
     }
     for (index, (id, name, input)) in calls.iter().enumerate() {
@@ -118,7 +118,7 @@ fn a_conversation_goes_from_one_api_to_the_other_and_back() {
 }
 
 #[test]
-fn a_model_without_a_name_is_asked_for_in_words() {
+fn a_model_without_a_name_is_asked_for_with_a_sentence() {
     let mut rig = Rig::with(Settings { model: chat(" "), ..chatting() });
     rig.say("hello");
     assert!(rig.calls.is_empty());

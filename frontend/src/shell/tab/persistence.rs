@@ -137,7 +137,7 @@ impl TabController {
     /// The page may go before what is under way is written: what the person wrote is kept where that takes no time.
     pub(super) fn leave(&self) {
         for handle in self.handles.borrow().values() {
-            local_storage::leave_said(handle.session, handle.left_words());
+            local_storage::leave_said(handle.session, handle.unsaved_messages());
         }
         if let Some(session) = self.shown.get() {
             let draft = self.written();
@@ -155,7 +155,7 @@ impl TabController {
     /// The page did not go: what it has under way it goes on with.
     pub(super) fn come_back(&self) {
         for (session, handle) in &*self.handles.borrow() {
-            let own = |words: &tabs::LeftWords| words.number == 0 || words.from == handle.id;
+            let own = |words: &tabs::UnsavedMessage| words.number == 0 || words.from == handle.id;
             local_storage::forget_said(*session, own);
             let _ = local_storage::take_draft(*session);
         }

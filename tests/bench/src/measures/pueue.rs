@@ -78,18 +78,18 @@ impl Daemon {
         Ok(daemon)
     }
 
-    async fn say(&self, words: &[&str]) -> anyhow::Result<()> {
+    async fn say(&self, arguments: &[&str]) -> anyhow::Result<()> {
         let saying = Command::new(&self.client)
             .arg("--config")
             .arg(self.place.path().join("pueue.yml"))
-            .args(words)
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .status();
         let status = timeout(PATIENCE, saying).await.context("pueue hangs")??;
-        ensure!(status.success(), "pueue {}: {status}", words.join(" "));
+        ensure!(status.success(), "pueue {}: {status}", arguments.join(" "));
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use crate::model::{Stop, Usage};
 /// An answer as it comes.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    /// What is to be sent back beside the words: reasoning, and what is not known here.
+    /// What is to be sent back beside the text: reasoning, and what is not known here.
     beside: Map<String, Value>,
     text: String,
     calls: Vec<Call>,
@@ -131,7 +131,7 @@ impl Reader {
             match (name.as_str(), value) {
                 ("role" | "tool_calls" | "refusal" | "function_call", _) | (_, Value::Null) => {}
                 ("content", content) => {
-                    let text = self.joined(&words(content));
+                    let text = self.joined(&text_of(content));
                     self.say(&text, out);
                 }
                 (name, Value::String(text)) if REASONING.contains(&name) => {
@@ -284,8 +284,8 @@ impl Call {
     }
 }
 
-/// The words of a content: a text, or a list of parts that have one.
-fn words(content: &Value) -> String {
+/// The text of a content: a text, or a list of parts that have one.
+fn text_of(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
         Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect(),

@@ -12,7 +12,7 @@ use crate::model::answer::{ModelEvent, Outcome};
 use crate::model::{Stop, Usage};
 
 #[test]
-fn words_and_their_cost() {
+fn text_and_its_cost() {
     let body = stream(&[
         r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}"#,
         r#"{"choices":[{"index":0,"delta":{"content":"Hel"},"finish_reason":null}]}"#,
@@ -156,7 +156,7 @@ fn a_character_that_was_cut_in_two_is_whole() {
     );
 }
 
-/// An answer of words alone holds no list of calls: servers refuse one that is null or empty.
+/// An answer of text alone holds no list of calls: servers refuse one that is null or empty.
 #[test]
 fn what_is_not_there_is_not_sent() {
     let items = Chat.fit(vec![json!({"content": "hi", "tool_calls": null})], &mut BTreeSet::new());
@@ -176,7 +176,7 @@ fn too_many_calls_are_refused() {
 
 /// Some servers refuse a conversation in which it does not come back.
 #[test]
-fn what_stands_beside_the_words_goes_back_to_its_model_alone() {
+fn what_stands_beside_the_text_goes_back_to_its_model_alone() {
     let body = stream(&[
         r#"{"choices":[{"delta":{"reasoning_content":"I kn","content":null}}]}"#,
         r#"{"choices":[{"delta":{"reasoning_content":"ow"}}]}"#,
@@ -225,7 +225,7 @@ fn every_reason() {
 }
 
 #[test]
-fn what_is_cut_off_keeps_its_words_and_no_half_of_a_call() {
+fn what_is_cut_off_keeps_its_text_and_no_half_of_a_call() {
     let events = [
         r#"{"choices":[{"delta":{"content":"a"}}]}"#,
         r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"t","arguments":"{\"x"}}]}}]}"#,

@@ -20,7 +20,7 @@ const MOST: usize = 32;
 /// What happened, as far as the next step depends on it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
-    /// The last words that were put into a call.
+    /// The last message that was put into a call.
     pub(super) wish: String,
     /// What was done since, in order.
     pub(super) steps: Vec<Step>,
@@ -47,7 +47,7 @@ pub struct Facts {
 pub(super) enum Occasion {
     /// The person said something.
     #[default]
-    Words,
+    Message,
     /// Tools have their results.
     Results,
     /// Tasks have ended.
@@ -98,10 +98,10 @@ impl Facts {
     pub(crate) fn apply(&mut self, record: &Record) {
         match record {
             Record::Queued { id, text, .. } => self.waiting.push((*id, text.clone())),
-            Record::Cancelled { id } => self.waiting.retain(|words| words.0 != *id),
+            Record::Cancelled { id } => self.waiting.retain(|message| message.0 != *id),
             Record::Edited { id, text, .. } => {
-                if let Some(words) = self.waiting.iter_mut().find(|words| words.0 == *id) {
-                    words.1.clone_from(text);
+                if let Some(message) = self.waiting.iter_mut().find(|message| message.0 == *id) {
+                    message.1.clone_from(text);
                 }
             }
             Record::RequestSent { cause, drained, said, model, .. } => {
@@ -110,9 +110,9 @@ impl Facts {
                 self.asked(*cause, drained, said);
             }
             Record::ResponseReceived { content, .. } => self.answered(self.api.codec().blocks(content)),
-            Record::ApprovalResolved { index, allowed: false, words, .. } => {
+            Record::ApprovalResolved { index, allowed: false, reason, .. } => {
                 if let Some(tool) = self.uses.get_mut(*index) {
-                    tool.denied = Some(words.clone());
+                    tool.denied = Some(reason.clone());
                 }
             }
             Record::ToolTask { index, task, .. } => {
@@ -159,7 +159,7 @@ impl Facts {
 
     fn asked(&mut self, cause: Trigger, drained: &[TaskId], said: &[u64]) {
         let (taken, waiting): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|words| said.contains(&words.0));
+            std::mem::take(&mut self.waiting).into_iter().partition(|message| said.contains(&message.0));
         self.waiting = waiting;
         // A call that is made again brings what it brought before.
         if cause != Trigger::Again {
@@ -170,13 +170,13 @@ impl Facts {
             self.occasion = match cause {
                 Trigger::Tools => Occasion::Results,
                 Trigger::Wake => Occasion::Ends,
-                Trigger::User => Occasion::Words,
+                Trigger::User => Occasion::Message,
                 Trigger::Continue | Trigger::Again => self.occasion,
             };
             return;
         }
-        self.occasion = Occasion::Words;
-        self.wish = taken.into_iter().map(|words| words.1).collect::<Vec<_>>().join("\n");
+        self.occasion = Occasion::Message;
+        self.wish = taken.into_iter().map(|message| message.1).collect::<Vec<_>>().join("\n");
         self.wishes += 1;
         self.steps.clear();
     }

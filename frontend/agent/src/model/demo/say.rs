@@ -134,7 +134,7 @@ pub(super) fn failure(step: &Step) -> String {
     let what = code(step.call.subject());
     match step.denied.as_deref().map(str::trim) {
         Some("") => format!("You did not allow {what}, so it was not done."),
-        Some(words) => format!("You did not allow {what} and said: “{words}”. So it was not done."),
+        Some(reason) => format!("You did not allow {what} and said: “{reason}”. So it was not done."),
         None => format!("{what} did not go well:{}", block(&step.result)),
     }
 }

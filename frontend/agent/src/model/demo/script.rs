@@ -14,7 +14,7 @@ pub(super) const FILE: &str = "meanwhile-demo.txt";
 const MOST_TASKS: usize = 10;
 const COMMITS: &str = "git log --oneline -n 5";
 
-/// What the words ask for. Whatever stands between the quotes of an example can be changed.
+/// What the message asks for. Whatever stands between the quotes of an example can be changed.
 #[derive(Debug, PartialEq)]
 pub(super) enum Wish<'a> {
     /// `$ command`
@@ -32,10 +32,10 @@ pub(super) enum Wish<'a> {
 }
 
 impl<'a> Wish<'a> {
-    pub(super) fn of(words: &'a str) -> Self {
-        let words = words.trim();
+    pub(super) fn of(text: &'a str) -> Self {
+        let text = text.trim();
         let behind =
-            |sign: char| words.strip_prefix(sign).map(str::trim).filter(|command| !command.is_empty());
+            |sign: char| text.strip_prefix(sign).map(str::trim).filter(|command| !command.is_empty());
         if let Some(command) = behind('$') {
             return Self::Run(command);
         }
@@ -43,7 +43,7 @@ impl<'a> Wish<'a> {
             return Self::Background(command);
         }
         let [first, second, third] = super::examples().map(|example| pattern(example.wish));
-        let (form, quoted) = pattern(words);
+        let (form, quoted) = pattern(text);
         match quoted.as_slice() {
             [command] if form == first.0 => Self::Meanwhile(command),
             [_, ..] if form == second.0 => Self::Several(quoted.into_iter().take(MOST_TASKS).collect()),
@@ -53,10 +53,10 @@ impl<'a> Wish<'a> {
     }
 }
 
-/// The words around quotes, without numbers and the commas between quotes; and what stands in them.
-fn pattern(words: &str) -> (String, Vec<&str>) {
+/// The text around quotes, without numbers and the commas between quotes; and what stands in them.
+fn pattern(text: &str) -> (String, Vec<&str>) {
     let (mut form, mut quoted) = (String::new(), Vec::new());
-    for (place, piece) in words.split('"').enumerate() {
+    for (place, piece) in text.split('"').enumerate() {
         if place % 2 == 1 {
             quoted.push(piece.trim());
         } else if piece.trim() != "," {
@@ -72,7 +72,7 @@ fn pattern(words: &str) -> (String, Vec<&str>) {
 pub(super) fn next(facts: &Facts) -> Reply {
     let mut reply = Reply::default();
     let wish = Wish::of(&facts.wish);
-    let explains = facts.occasion == Occasion::Words && wish == Wish::Unknown;
+    let explains = facts.occasion == Occasion::Message && wish == Wish::Unknown;
     if facts.answers == 0 && !explains {
         reply.say(format!("{} The commands are real.", say::INTRODUCTION));
     }
@@ -83,7 +83,7 @@ pub(super) fn next(facts: &Facts) -> Reply {
         }
     }
     match facts.occasion {
-        Occasion::Words | Occasion::Results => take(&mut reply, facts, &wish),
+        Occasion::Message | Occasion::Results => take(&mut reply, facts, &wish),
         Occasion::Ends => reply.said.extend(say::standing(facts)),
     }
     if reply.tools.is_empty() && facts.turns == 0 && !explains {
@@ -200,7 +200,7 @@ fn run_tests(reply: &mut Reply, facts: &Facts) {
     }
     let (why, command) = match choose(&look.result) {
         Ok(choice) => choice,
-        Err(words) => return reply.say(words),
+        Err(text) => return reply.say(text),
     };
     if facts.steps.len() == 1 {
         reply.say(why);

@@ -154,7 +154,7 @@ impl Reader {
         let delta = &data["delta"];
         let piece = |name: &str| delta[name].as_str().unwrap_or_default();
         let kind = delta["type"].as_str().unwrap_or_default();
-        // Words that belong to no block, or to one that cannot hold any, make a block of their own: they were said.
+        // Text that belongs to no block, or to one that cannot hold any, make a block of its own: it was said.
         let own = match kind {
             "text_delta" => Some("text"),
             "thinking_delta" => Some("thinking"),

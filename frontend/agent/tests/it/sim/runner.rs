@@ -276,8 +276,8 @@ impl Runner {
             assert_eq!(what(asked), what(&op), "one operation id for two operations");
             // The same use in two copies of a log, of which one holds it to reading.
             if *asked != op {
-                let words = "this id was used for something else";
-                return Outcome::Err(Problem::new(ProblemCode::IdReused, words));
+                let text = "this id was used for something else";
+                return Outcome::Err(Problem::new(ProblemCode::IdReused, text));
             }
             return match known {
                 Outcome::Ok(Reply::Started { task }) => {

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use agent::event::Command;
 use agent::record::{Entry, Record};
-use agent::tabs::{self, Effect, Event, LeftWords, LockMode, Member, Received, Role, TabMessage};
+use agent::tabs::{self, Effect, Event, LockMode, Member, Received, Role, TabMessage, UnsavedMessage};
 use agent::view::Patch;
 use shared::Timestamp;
 use uuid::Uuid;
@@ -50,12 +50,12 @@ pub(crate) struct Store {
     /// The claim under which the log is written, of how many.
     claim: u64,
     claims: u64,
-    left: Vec<LeftWords>,
+    left: Vec<UnsavedMessage>,
 }
 
 impl Store {
     /// What page's storage is for: it takes no time.
-    fn leave(&mut self, left: Vec<LeftWords>) {
+    fn leave(&mut self, left: Vec<UnsavedMessage>) {
         tabs::merge_left(&mut self.left, left);
     }
 }
@@ -143,11 +143,11 @@ pub(crate) struct Browser {
     pub(crate) wanted: BTreeMap<String, u64>,
     /// How often each was handed to an agent.
     pub(crate) done: BTreeMap<String, u32>,
-    /// Browser that went without a moment to leave their words behind.
+    /// Browser that went without a moment to leave their messages behind.
     pub(crate) crashed: BTreeSet<u64>,
     /// What came about, and how often.
     pub(crate) seen: BTreeMap<&'static str, u32>,
-    words: u32,
+    messages: u32,
 }
 
 impl Browser {
@@ -168,7 +168,7 @@ impl Browser {
             done: BTreeMap::new(),
             crashed: BTreeSet::new(),
             seen: BTreeMap::new(),
-            words: 0,
+            messages: 0,
         };
         tabs.open(false);
         tabs
@@ -256,12 +256,12 @@ impl Browser {
             Effect::ReadLeft => {
                 let left = self.store.left.clone();
                 if !left.is_empty() {
-                    self.saw("words that a page left behind");
+                    self.saw("messages that a page left behind");
                 }
                 inbox.push_back(Event::Left(left));
             }
             Effect::ForgetLeft { from, number } => {
-                self.store.left.retain(|words| (words.from, words.number) != (from, number));
+                self.store.left.retain(|message| (message.from, message.number) != (from, number));
             }
             Effect::Start { log } => {
                 let toy = Toy::new(now, log);
@@ -327,7 +327,7 @@ impl Browser {
         let times = self.done.entry(name).or_default();
         *times += 1;
         if *times == 2 {
-            self.saw("words that come to a second leader");
+            self.saw("messages that come to a second leader");
         }
     }
 

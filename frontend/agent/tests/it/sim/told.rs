@@ -18,7 +18,7 @@ pub(crate) struct Told {
     /// Tasks of which a tool's result said that they began or go on.
     pub(crate) begun: BTreeSet<TaskId>,
     /// The text blocks that are no notices.
-    pub(crate) words: BTreeMap<String, u32>,
+    pub(crate) messages: BTreeMap<String, u32>,
     /// Whether the server is only to go on after a pause: nothing can be told with that.
     pub(crate) goes_on: bool,
     /// What each use of a tool got.
@@ -54,7 +54,7 @@ pub(crate) fn read(body: &Value) -> Told {
                 }
                 (true, "text") => match entries(&text("text")) {
                     Some(ids) => told.notices.extend(ids.into_iter().map(|id| (id, n))),
-                    None => *told.words.entry(text("text")).or_default() += 1,
+                    None => *told.messages.entry(text("text")).or_default() += 1,
                 },
                 _ => {}
             }
@@ -91,9 +91,9 @@ fn shown(result: &str) -> BTreeSet<TaskId> {
     let mut shown: BTreeSet<TaskId> = marked(result, END).into_iter().map(|(id, _)| id).collect();
     if result.starts_with("Task ") {
         let active = [" is running", " is queued", " is paused"];
-        let words = marked(result, "Task ").into_iter();
+        let marks = marked(result, "Task ").into_iter();
         shown.extend(
-            words
+            marks
                 .filter(|(_, rest)| {
                     rest.starts_with(" is ") && !active.iter().any(|word| rest.starts_with(word))
                 })

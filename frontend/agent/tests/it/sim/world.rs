@@ -52,7 +52,7 @@ pub(crate) struct World {
     /// What was done in stores that were lost.
     lost: Vec<(OpId, String)>,
     pub(crate) calm: bool,
-    pub(crate) words: u32,
+    pub(crate) messages: u32,
     /// What came about, and how often.
     pub(crate) seen: BTreeMap<&'static str, u32>,
     provider: Provider,
@@ -151,7 +151,7 @@ impl World {
             forgotten: BTreeMap::new(),
             lost: Vec::new(),
             calm: false,
-            words: 0,
+            messages: 0,
             seen: BTreeMap::new(),
             provider,
         };
@@ -458,8 +458,8 @@ impl World {
         let Some(body) = page.last_body.as_ref().filter(|_| idle && ran) else { return false };
         let told = told::read(body);
         let ends = self.own_ends(&told).all(|(id, may_wait)| may_wait && !all || told.knows(id));
-        let words = self.said().all(|words| told.words.contains_key(words));
-        ends && words
+        let messages = self.said().all(|message| told.messages.contains_key(message));
+        ends && messages
     }
 
     /// The ends that this browser's log must know, and whether each may wait for the next word. Those that another browser

@@ -11,7 +11,7 @@ use crate::model::{Api, Fault, Stream};
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[test]
-fn words_and_usage() {
+fn text_and_usage() {
     let body = stream(&[
         start(),
         r#"{"type":"ping"}"#.to_owned(),

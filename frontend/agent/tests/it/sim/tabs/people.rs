@@ -43,8 +43,8 @@ impl Browser {
     }
 
     fn name(&mut self, what: &str) -> String {
-        self.words += 1;
-        format!("{what} {}", self.words)
+        self.messages += 1;
+        format!("{what} {}", self.messages)
     }
 
     /// A tab at which a person can do something.
@@ -65,7 +65,7 @@ impl Browser {
         self.send(tab, Event::Command(Command::Say { text: text.clone(), steer: false }));
         // The person was told so, and still has them.
         if self.complaints_of(tab) > before {
-            self.saw("words that are not taken");
+            self.saw("messages that are not taken");
             self.said.remove(&text);
         }
     }
@@ -111,11 +111,11 @@ impl Browser {
         }
     }
 
-    /// The tab is closed, and has a moment to leave its words behind.
+    /// The tab is closed, and has a moment to leave its messages behind.
     fn close(&mut self, id: u64) {
         let Some(tab) = self.get(id) else { return };
         let unsaved = tab.agent.as_ref().map(|toy| toy.unsaved.clone()).unwrap_or_default();
-        let left = tab.member.left_words(unsaved);
+        let left = tab.member.unsaved_messages(unsaved);
         self.store.leave(left);
         self.lose(id);
     }

@@ -12,7 +12,7 @@ pub(super) const fn stop_tone(stop: &Stop) -> Tone {
 }
 
 /// `over`: a pause that is not gone on with.
-pub(super) fn stop_words(stop: &Stop, empty: bool, over: bool) -> Option<(Tone, String)> {
+pub(super) fn stop_text(stop: &Stop, empty: bool, over: bool) -> Option<(Tone, String)> {
     Some(match stop {
         Stop::Pause if over => (
             Tone::Warn,
@@ -36,9 +36,9 @@ pub(super) fn stop_words(stop: &Stop, empty: bool, over: bool) -> Option<(Tone, 
     })
 }
 
-/// `shown`: words of the answer were read already, and have gone. `waits`: nothing is asked by itself.
-pub(super) fn failed_words(fault: &Fault, shown: bool, waits: bool) -> String {
-    let fault = fault_words(fault);
+/// `shown`: some of the answer was read already, and has gone. `waits`: nothing is asked by itself.
+pub(super) fn failed_text(fault: &Fault, shown: bool, waits: bool) -> String {
+    let fault = fault_text(fault);
     match (shown, waits) {
         (true, true) => format!("{fault} What had come of the answer could not be kept."),
         (true, false) => {
@@ -49,7 +49,7 @@ pub(super) fn failed_words(fault: &Fault, shown: bool, waits: bool) -> String {
 }
 
 /// So many events will not come.
-pub(super) fn missed_words(events: u64) -> String {
+pub(super) fn missed_text(events: u64) -> String {
     let events = if events > 1 { format!("{events} results") } else { "A result".to_owned() };
     format!(
         "{events} of this session did not come here: another browser, or another copy of this log, has taken them in, or they could not be read. What ended is told without its output, which the task's log still holds."
@@ -58,7 +58,7 @@ pub(super) fn missed_words(events: u64) -> String {
 
 /// A fault for people.
 #[must_use]
-pub fn fault_words(fault: &Fault) -> String {
+pub fn fault_text(fault: &Fault) -> String {
     match &fault.request_id {
         Some(id) => format!("{} (request {id})", fault.message),
         None => fault.message.clone(),

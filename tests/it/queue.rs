@@ -1,4 +1,4 @@
-//! Words that wait, and turns that the agent starts by itself.
+//! Messages that wait, and turns that the agent starts by itself.
 
 use agent::event::Command;
 use agent::settings::{Provider, Settings};
@@ -13,11 +13,13 @@ use serde_json::json;
 use crate::scene::{Scene, until_file};
 
 fn waits(view: &View, text: &str) -> bool {
-    view.queue.iter().any(|waiting| matches!(waiting, Waiting::Words { text: words, .. } if words == text))
+    view.queue
+        .iter()
+        .any(|waiting| matches!(waiting, Waiting::Message { text: message, .. } if message == text))
 }
 
 #[test]
-fn words_said_meanwhile_wait_for_the_end_of_the_turn_and_steering_ones_do_not() {
+fn messages_sent_meanwhile_wait_for_the_end_of_the_turn_and_steering_ones_do_not() {
     play(async {
         let hold = Gate::new();
         let scene = Scene::steps([
@@ -41,7 +43,7 @@ fn words_said_meanwhile_wait_for_the_end_of_the_turn_and_steering_ones_do_not() 
 }
 
 #[test]
-fn waiting_words_can_be_taken_back_and_outlive_a_reload() {
+fn waiting_messages_can_be_cancelled_and_outlive_a_reload() {
     play(async {
         let hold = Gate::new();
         let mut scene = Scene::steps([answer().hold_head(&hold), say("One."), say("You said: kept.")]).await;
@@ -52,8 +54,8 @@ fn waiting_words_can_be_taken_back_and_outlive_a_reload() {
         scene.session.until("both wait", |view| view.queue.len() == 2).await;
         let view = scene.session.view();
         let id = view.queue.iter().find_map(|waiting| match waiting {
-            Waiting::Words { id, text, .. } if text == "regretted" => Some(*id),
-            Waiting::Words { .. } | Waiting::End { .. } => None,
+            Waiting::Message { id, text, .. } if text == "regretted" => Some(*id),
+            Waiting::Message { .. } | Waiting::End { .. } => None,
         });
         scene.session.user(Command::Unsay { id: id.expect("it waits") });
         scene.session.until("it is taken back", |view| !waits(view, "regretted")).await;
@@ -66,7 +68,7 @@ fn waiting_words_can_be_taken_back_and_outlive_a_reload() {
 }
 
 #[test]
-fn without_waking_a_result_goes_with_the_next_words() {
+fn without_waking_a_result_goes_with_the_next_message() {
     play(async {
         let scene = Scene::steps([
             answer().tool("background_run", json!({"command": until_file("go")})),
