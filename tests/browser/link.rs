@@ -2,11 +2,11 @@
 
 use e2e::browser;
 use e2e::cable::Cable;
-use e2e::log::each_end_is_in_the_next_call;
+use e2e::log::each_completion_is_in_the_next_call;
 use e2e::runner;
 use shared::task::TaskState;
 
-use crate::page::{Scene, ends, scene, until_go};
+use crate::page::{Scene, completions, scene, until_go};
 use crate::play::play;
 
 /// What the page says of its line, to everybody.
@@ -42,8 +42,8 @@ fn a_cut_line_loses_and_doubles_nothing() {
         page.tasks("good", 1).await;
         assert_eq!((page.drained().await, page.count("It printed over.").await), ((1, 1), 1));
         let log = page.log().await;
-        assert_eq!(ends(&log, "over").len(), 1);
-        each_end_is_in_the_next_call(&log);
+        assert_eq!(completions(&log, "over").len(), 1);
+        each_completion_is_in_the_next_call(&log);
         stage.finish().await;
     });
 }
@@ -88,8 +88,8 @@ fn a_runner_that_comes_back_tells_what_was_lost() {
             "it is told once"
         );
         let log = page.log().await;
-        each_end_is_in_the_next_call(&log);
-        let states: Vec<TaskState> = ends(&log, "over").into_iter().map(|task| task.state).collect();
+        each_completion_is_in_the_next_call(&log);
+        let states: Vec<TaskState> = completions(&log, "over").into_iter().map(|task| task.state).collect();
         assert!(
             matches!(states.as_slice(), [TaskState::Lost { .. } | TaskState::Stopped { .. }]),
             "{states:?}"

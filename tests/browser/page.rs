@@ -237,8 +237,8 @@ impl Page {
     }
 }
 
-/// The tasks whose ends were taken in and whose command holds this word, in their order.
-pub(crate) fn ends(log: &[Entry], word: &str) -> Vec<Task> {
-    let ends = log.iter().filter_map(log::end);
-    ends.filter(|task| task.command.contains(word)).cloned().collect()
+/// The tasks whose completions were taken in and whose command holds this word, in their order.
+pub(crate) fn completions(log: &[Entry], word: &str) -> Vec<Task> {
+    let completions = log.iter().filter_map(log::completion);
+    completions.filter(|task| task.command.contains(word)).cloned().collect()
 }

@@ -4,10 +4,10 @@ use agent::record::{Entry, Record};
 use e2e::browser;
 use e2e::fake_anthropic::{FakeAnthropic, answer, say};
 use e2e::gate::Gate;
-use e2e::log::each_end_is_in_the_next_call;
+use e2e::log::each_completion_is_in_the_next_call;
 use e2e::runner::Options;
 
-use crate::page::{Page, Scene, ends, scene, until_go};
+use crate::page::{Page, Scene, completions, scene, until_go};
 use crate::play::play;
 
 /// After all is over: a further reload shows the very same.
@@ -47,7 +47,7 @@ fn while_a_task_runs() {
             }
         }
         assert_eq!((page.drained().await, page.count("It printed over.").await), ((1, 1), 1));
-        each_end_is_in_the_next_call(&page.log().await);
+        each_completion_is_in_the_next_call(&page.log().await);
         stays(page).await;
     });
 }
@@ -145,8 +145,8 @@ fn between_an_end_and_the_next_call() {
         assert!(scene.read("there").is_some());
         assert_eq!((page.drained().await, page.count("It printed over.").await), ((1, 1), 1));
         let log = page.log().await;
-        assert_eq!(ends(&log, "over").len(), 1);
-        each_end_is_in_the_next_call(&log);
+        assert_eq!(completions(&log, "over").len(), 1);
+        each_completion_is_in_the_next_call(&log);
         stays(page).await;
     });
 }

@@ -3,9 +3,9 @@
 use agent::record::Record;
 
 use e2e::browser::Options;
-use e2e::log::each_end_is_in_the_next_call;
+use e2e::log::each_completion_is_in_the_next_call;
 
-use crate::page::{Page, ends, scene};
+use crate::page::{Page, completions, scene};
 
 const FOLLOWS: &str =
     "return document.querySelector('.banners')?.innerText.includes('Another tab drives this session')
@@ -24,8 +24,8 @@ async fn never_cross(apples: &Page, pears: &Page) {
         assert_eq!(page.count(other).await, 0, "nothing of the other is said");
         assert_eq!(page.drained().await, (1, 1));
         let log = page.log().await;
-        each_end_is_in_the_next_call(&log);
-        assert_eq!(ends(&log, "").len(), 1);
+        each_completion_is_in_the_next_call(&log);
+        assert_eq!(completions(&log, "").len(), 1);
         // The other's task is seen, and marked as the other's.
         let theirs = "return [...document.querySelectorAll('.task:not([data-own])')].map(task => task.ariaLabel).join()";
         let theirs = page.until("the other's task is seen", theirs).await;
@@ -88,9 +88,9 @@ fn one_session_in_two_tabs_is_driven_by_one() {
         first.says("echo four is done (exit 0)").await;
         first.idle().await;
         let log = first.log().await;
-        each_end_is_in_the_next_call(&log);
+        each_completion_is_in_the_next_call(&log);
         let said = log.iter().filter(|entry| matches!(entry.record, Record::Queued { .. })).count();
-        assert_eq!((said, ends(&log, "three").len()), (4, 1));
+        assert_eq!((said, completions(&log, "three").len()), (4, 1));
     });
 }
 

@@ -2,10 +2,10 @@
 
 use agent::record::{Entry, Record, Trigger};
 
-use e2e::log::each_end_is_in_the_next_call;
+use e2e::log::each_completion_is_in_the_next_call;
 use e2e::wait;
 
-use crate::page::{ends, scene, until_go};
+use crate::page::{completions, scene, until_go};
 
 /// The calls by their causes.
 fn causes(log: &[Entry]) -> Vec<Trigger> {
@@ -38,7 +38,7 @@ fn an_idle_session_is_woken_once() {
             causes(&log),
             [Trigger::User, Trigger::Tools, Trigger::Wake, Trigger::User, Trigger::Tools]
         );
-        each_end_is_in_the_next_call(&log);
+        each_completion_is_in_the_next_call(&log);
         assert_eq!((page.drained().await, page.count("It printed over.").await), ((1, 1), 1));
     });
 }
@@ -63,13 +63,13 @@ fn ten_ends_at_once_make_one_turn() {
         page.over().await;
         page.tasks("good", 10).await;
         let log = page.log().await;
-        assert_eq!(ends(&log, "over").len(), 10);
+        assert_eq!(completions(&log, "over").len(), 10);
         assert_eq!(
             causes(&log),
             [Trigger::User, Trigger::Tools, Trigger::Tools, Trigger::Wake],
             "all ten make one turn"
         );
         assert_eq!(page.drained().await, (1, 10));
-        each_end_is_in_the_next_call(&log);
+        each_completion_is_in_the_next_call(&log);
     });
 }

@@ -55,7 +55,7 @@ fn waiting_messages_can_be_cancelled_and_outlive_a_reload() {
         let view = scene.session.view();
         let id = view.queue.iter().find_map(|waiting| match waiting {
             Waiting::Message { id, text, .. } if text == "regretted" => Some(*id),
-            Waiting::Message { .. } | Waiting::End { .. } => None,
+            Waiting::Message { .. } | Waiting::Completion { .. } => None,
         });
         scene.session.user(Command::Unsay { id: id.expect("it waits") });
         scene.session.until("it is taken back", |view| !waits(view, "regretted")).await;

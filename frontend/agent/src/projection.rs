@@ -17,7 +17,7 @@ use crate::conversation::Block;
 use crate::model::Stop;
 use crate::model::answer::ModelEvent;
 use crate::notice;
-use crate::queue::End;
+use crate::queue::Completion;
 use crate::record::{Entry, Record};
 use crate::session::{OVERTAKEN, PAUSES, Phase, Session};
 use crate::settings::Rule;
@@ -139,8 +139,8 @@ impl Projection {
                 );
                 self.row(first, entry.at, RowKind::Notice { tone: Tone::Warn, text, retry: false }, patches);
             }
-            Record::Missed { through, ends } => {
-                for task in ends {
+            Record::Missed { through, completions } => {
+                for task in completions {
                     self.task(task, patches);
                 }
                 let text = missed_text(through.0.saturating_sub(before.seq.0));
@@ -254,10 +254,14 @@ impl Projection {
         {
             self.row(first + at as u64, entry.at, RowKind::User { text: message.text.clone() }, patches);
         }
-        let ends: Vec<&End> =
-            before.queue.ends().iter().filter(|end| drained.contains(&end.task.id)).collect();
-        if !ends.is_empty() {
-            let lines = ends.iter().map(|end| drained_line(end)).collect();
+        let completions: Vec<&Completion> = before
+            .queue
+            .completions()
+            .iter()
+            .filter(|completion| drained.contains(&completion.task.id))
+            .collect();
+        if !completions.is_empty() {
+            let lines = completions.iter().map(|completion| drained_line(completion)).collect();
             self.row(self.first - 1, entry.at, RowKind::Drained { call, lines }, patches);
             let drain = Drain { call, at: entry.at, tasks: drained.to_vec() };
             self.drains.insert(call, drain.clone());
@@ -455,15 +459,15 @@ impl Projection {
     }
 }
 
-fn drained_line(end: &End) -> DrainedLine {
-    let excerpt = &end.excerpt;
+fn drained_line(completion: &Completion) -> DrainedLine {
+    let excerpt = &completion.excerpt;
     let whole = if excerpt.tail.trim().is_empty() { &excerpt.head } else { &excerpt.tail };
     let last = whole.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
     DrainedLine {
-        task: end.task.id.clone(),
-        status: notice::status(&end.task),
+        task: completion.task.id.clone(),
+        status: notice::status(&completion.task),
         text: notice::cut_head(&shown::line(last.trim()), 200),
-        tone: task_tone(&end.task.state),
+        tone: task_tone(&completion.task.state),
     }
 }
 

@@ -1,6 +1,6 @@
-//! What waits for the next call: the person's messages and the ends of tasks, each in the order it came.
+//! What waits for the next call: the person's messages and the completions of tasks, each in the order it came.
 //!
-//! An end enters once and leaves by being drained into a call or by being shown in a tool's result, whichever is first.
+//! A completion enters once and leaves by being drained into a call or by being shown in a tool's result, whichever is first.
 
 use shared::TaskId;
 use shared::output::Excerpt;
@@ -12,7 +12,7 @@ use crate::conversation::Block;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Queue {
     messages: Vec<QueuedMessage>,
-    ends: Vec<End>,
+    completions: Vec<Completion>,
 }
 
 /// A message of the person's that waits.
@@ -26,16 +26,16 @@ pub struct QueuedMessage {
     pub steer: bool,
 }
 
-/// A task's end that waits.
+/// That a task is over, and how: it waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct End {
+pub struct Completion {
     /// The task as it ended.
     pub task: Task,
     /// Its output for the model.
     pub excerpt: Excerpt,
 }
 
-impl End {
+impl Completion {
     /// Whether it starts a turn when it finds the loop idle. What someone stopped on purpose and what a restart lost are
     /// told with the next turn, but start none.
     #[must_use]
@@ -52,8 +52,8 @@ impl End {
 pub struct Drained {
     /// The messages, in order.
     pub messages: Vec<QueuedMessage>,
-    /// The ends, in order.
-    pub ends: Vec<End>,
+    /// The completions, in order.
+    pub completions: Vec<Completion>,
 }
 
 impl Drained {
@@ -72,10 +72,10 @@ impl Queue {
         &self.messages
     }
 
-    /// The ends that wait, in order.
+    /// The completions that wait, in order.
     #[must_use]
-    pub fn ends(&self) -> &[End] {
-        &self.ends
+    pub fn completions(&self) -> &[Completion] {
+        &self.completions
     }
 
     /// Adds a message at the end.
@@ -94,43 +94,46 @@ impl Queue {
         self.messages.insert(place.min(self.messages.len()), message);
     }
 
-    /// Adds an end.
-    pub fn end(&mut self, end: End) {
-        self.ends.push(end);
+    /// Adds a completion.
+    pub fn complete(&mut self, completion: Completion) {
+        self.completions.push(completion);
     }
 
-    /// Removes the end of a task that was shown otherwise.
+    /// Removes the completion of a task that was shown otherwise.
     pub fn consume(&mut self, task: &TaskId) {
-        self.ends.retain(|end| end.task.id != *task);
+        self.completions.retain(|completion| completion.task.id != *task);
     }
 
     /// Removes what a call took.
     pub fn remove(&mut self, said: &[u64], drained: &[TaskId]) {
         self.messages.retain(|message| !said.contains(&message.id));
-        self.ends.retain(|end| !drained.contains(&end.task.id));
+        self.completions.retain(|completion| !drained.contains(&completion.task.id));
     }
 
-    /// Whether an end waits that may start a turn.
+    /// Whether a completion waits that may start a turn.
     #[must_use]
     pub fn wakes(&self) -> bool {
-        self.ends.iter().any(End::wakes)
+        self.completions.iter().any(Completion::wakes)
     }
 
-    /// What a call within a turn takes: all ends, and the messages that steer.
+    /// What a call within a turn takes: all completions, and the messages that steer.
     #[must_use]
     pub fn within_turn(&self) -> Drained {
         Drained {
             messages: self.messages.iter().filter(|message| message.steer).cloned().collect(),
-            ends: self.ends.clone(),
+            completions: self.completions.clone(),
         }
     }
 
-    /// What the first call of a turn takes: all ends, the messages that steer, and the first of the others, so that each
+    /// What the first call of a turn takes: all completions, the messages that steer, and the first of the others, so that each
     /// queued message gets a turn of its own.
     #[must_use]
     pub fn new_turn(&self) -> Drained {
         let first = self.messages.iter().find(|message| !message.steer).map(|message| message.id);
         let taken = |message: &&QueuedMessage| message.steer || Some(message.id) == first;
-        Drained { messages: self.messages.iter().filter(taken).cloned().collect(), ends: self.ends.clone() }
+        Drained {
+            messages: self.messages.iter().filter(taken).cloned().collect(),
+            completions: self.completions.clone(),
+        }
     }
 }

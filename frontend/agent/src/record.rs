@@ -146,7 +146,7 @@ pub enum Record {
         /// Blocks put at the end of the conversation: into the last turn if that is a user's, else into a new one.
         #[serde(with = "crate::model::logged")]
         append: Vec<Block>,
-        /// The tasks whose ends are in `append`, in its order.
+        /// The tasks whose completions are in `append`, in its order.
         #[serde(default)]
         drained: Vec<TaskId>,
         /// The messages that are in `append`.
@@ -279,9 +279,9 @@ pub enum Record {
     Missed {
         /// The last of them.
         through: Seq,
-        /// Tasks of this log that ended by what the runner's list says; their ends are told without their output.
-        #[serde(default)]
-        ends: Vec<Task>,
+        /// Tasks of this log that ended by what the runner's list says; their completions are delivered without their output.
+        #[serde(default, rename = "ends")]
+        completions: Vec<Task>,
     },
     /// A kind this version does not know.
     #[serde(other)]

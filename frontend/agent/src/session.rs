@@ -16,7 +16,7 @@ use crate::conversation::Block;
 use crate::held;
 use crate::model::demo::Facts;
 use crate::model::{Fault, Stop, Usage, catalog};
-use crate::queue::{End, Queue, QueuedMessage};
+use crate::queue::{Completion, Queue, QueuedMessage};
 use crate::record::{Entry, Record, Trigger};
 use crate::settings::{Mode, ModelChoice};
 use crate::transcript::Transcript;
@@ -56,9 +56,9 @@ pub struct Session {
     pub epoch: Option<Epoch>,
     /// The last durable event taken in.
     pub seq: Seq,
-    /// Tasks whose end was taken in.
+    /// Tasks whose completion was taken in.
     pub ended: BTreeSet<TaskId>,
-    /// Tasks whose end was shown by a tool's result, perhaps before the event came.
+    /// Tasks whose completion was shown by a tool's result, perhaps before the event came.
     pub consumed: BTreeSet<TaskId>,
     /// The last call.
     pub call: CallId,
@@ -270,9 +270,9 @@ impl Session {
                 self.epoch = Some(*epoch);
                 self.seq = Seq(0);
             }
-            Record::Missed { through, ends } => {
+            Record::Missed { through, completions } => {
                 self.seq = self.seq.max(*through);
-                for task in ends {
+                for task in completions {
                     self.ended(task, &crate::notice::unknown_output(task));
                 }
             }
@@ -315,7 +315,7 @@ impl Session {
             self.was_refused(task.command.clone());
         }
         if !self.consumed.contains(&task.id) {
-            self.queue.end(End { task: task.clone(), excerpt: excerpt.clone() });
+            self.queue.complete(Completion { task: task.clone(), excerpt: excerpt.clone() });
         }
     }
 

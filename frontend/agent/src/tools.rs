@@ -81,7 +81,7 @@ pub fn operation(call: &ToolCall, sandbox: Option<Sandbox>, approved: bool) -> O
     }
 }
 
-/// A result, and the tasks whose end it shows.
+/// A result, and the tasks whose completion it shows.
 pub type Told = (ToolOutcome, Vec<TaskId>);
 
 /// What the model reads of a reply. `None`: a `bash` command began, and how it goes on is the result.

@@ -248,8 +248,9 @@ pub enum Waiting {
         /// Into the next call, not the next turn.
         steer: bool,
     },
-    /// A task's end.
-    End {
+    /// A task's completion.
+    #[serde(rename = "end")]
+    Completion {
         /// Which task.
         task: TaskId,
         /// Its command.
@@ -472,7 +473,7 @@ mod tests {
         };
         let waiting = [
             Waiting::Message { id: 1, text: "go on".to_owned(), steer: true },
-            Waiting::End {
+            Waiting::Completion {
                 task: task.clone(),
                 command: "true".to_owned(),
                 label: String::new(),

@@ -123,7 +123,7 @@ fn left_unsaid(page: PageState) -> String {
     });
     let waiting = page.queue.get().into_iter().filter_map(|waiting| match waiting {
         Waiting::Message { text, .. } => Some(text),
-        Waiting::End { .. } => None,
+        Waiting::Completion { .. } => None,
     });
     last.into_iter().chain(waiting).collect::<Vec<_>>().join("\n\n")
 }

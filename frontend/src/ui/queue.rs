@@ -21,7 +21,7 @@ pub fn QueuePanel() -> impl IntoView {
             queue
                 .iter()
                 .filter_map(|waiting| match waiting {
-                    Waiting::End { task, command, label, tone } => {
+                    Waiting::Completion { task, command, label, tone } => {
                         Some((task.clone(), command.clone(), label.clone(), *tone))
                     }
                     Waiting::Message { .. } => None,
@@ -35,7 +35,7 @@ pub fn QueuePanel() -> impl IntoView {
                 .iter()
                 .filter_map(|waiting| match waiting {
                     Waiting::Message { id, .. } => Some(*id),
-                    Waiting::End { .. } => None,
+                    Waiting::Completion { .. } => None,
                 })
                 .collect::<Vec<_>>()
         })
@@ -91,7 +91,7 @@ fn Words(id: u64) -> impl IntoView {
         page.queue.with(|queue| {
             queue.iter().find_map(|waiting| match waiting {
                 Waiting::Message { id: this, text, steer } if *this == id => Some((text.clone(), *steer)),
-                Waiting::Message { .. } | Waiting::End { .. } => None,
+                Waiting::Message { .. } | Waiting::Completion { .. } => None,
             })
         })
     });
@@ -100,7 +100,7 @@ fn Words(id: u64) -> impl IntoView {
         page.queue.with(|queue| {
             let mut ids = queue.iter().filter_map(|waiting| match waiting {
                 Waiting::Message { id, .. } => Some(*id),
-                Waiting::End { .. } => None,
+                Waiting::Completion { .. } => None,
             });
             let before = ids.position(|this| this == id).unwrap_or(0);
             (before > 0, ids.next().is_some())

@@ -54,7 +54,7 @@ pub struct Agent {
     asking: Option<Asking>,
     /// Operations of the log that were asked for since this boot.
     asked_ops: BTreeSet<OpId>,
-    /// An end was taken in, and more may follow: no turn is started until this number is settled, or then.
+    /// A completion was taken in, and more may follow: no turn is started until this number is settled, or then.
     debounce: Option<(Seq, Timestamp)>,
     /// The events that are to come before a model is asked.
     replay: Option<Replay>,
@@ -423,13 +423,13 @@ impl Agent {
             text: message.text.clone(),
             steer: message.steer,
         });
-        let ends = self.session.queue.ends().iter().map(|end| Waiting::End {
-            task: end.task.id.clone(),
-            command: shared::shown::line(&end.task.command),
-            label: notice::label(&end.task),
-            tone: projection::task_tone(&end.task.state),
+        let completions = self.session.queue.completions().iter().map(|completion| Waiting::Completion {
+            task: completion.task.id.clone(),
+            command: shared::shown::line(&completion.task.command),
+            label: notice::label(&completion.task),
+            tone: projection::task_tone(&completion.task.state),
         });
-        ends.chain(messages).collect()
+        completions.chain(messages).collect()
     }
 
     fn status(&self) -> Status {

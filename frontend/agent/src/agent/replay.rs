@@ -111,16 +111,16 @@ impl Agent {
     pub(super) fn replay_ends(&mut self, out: &mut Out) {
         let Some(replay) = self.replay.take() else { return };
         let Some(through) = replay.missed else { return };
-        let ends: Vec<Task> = replay
+        let completions: Vec<Task> = replay
             .tasks
             .into_iter()
             .filter(|task| self.session.begun.contains(&task.id) && !self.session.ended.contains(&task.id))
             .collect();
-        if ends.is_empty() && !replay.hole {
+        if completions.is_empty() && !replay.hole {
             return;
         }
-        self.record(out, Record::Missed { through, ends: ends.clone() });
-        for task in ends {
+        self.record(out, Record::Missed { through, completions: completions.clone() });
+        for task in completions {
             if let Some(index) = self.awaited(&task) {
                 let outcome = tools::ended_unheard(&task);
                 self.tool_done(out, index, outcome, vec![task.id.clone()]);

@@ -361,8 +361,9 @@ impl Agent {
     /// by a page whose log was lost from there on.
     fn foreground_started(&mut self, out: &mut Out, index: usize, task: &Task) {
         if self.session.ended.contains(&task.id) {
-            let waiting = self.session.queue.ends().iter().find(|end| end.task.id == task.id);
-            let excerpt = waiting.map(|end| end.excerpt.clone()).unwrap_or_default();
+            let waiting =
+                self.session.queue.completions().iter().find(|completion| completion.task.id == task.id);
+            let excerpt = waiting.map(|completion| completion.excerpt.clone()).unwrap_or_default();
             let outcome = tools::ended(task, &excerpt);
             self.tool_done(out, index, outcome, vec![task.id.clone()]);
         } else if task.is_active() && !task.foreground {

@@ -84,7 +84,7 @@ impl Agent {
         [settle, retry, replay, silence].into_iter().flatten().min()
     }
 
-    /// Starts a turn by itself if an end waits that may.
+    /// Starts a turn by itself if a completion waits that may.
     fn wake(&mut self, out: &mut Out) -> bool {
         if !self.session.queue.wakes() || self.settings.no_wake || self.debounce.is_some() {
             return false;
@@ -126,14 +126,14 @@ impl Agent {
             Trigger::User | Trigger::Wake => self.session.queue.new_turn(),
         };
         let mut append = self.session.pending_tool_results.clone();
-        append.extend(drained.blocks(notice::block(&drained.ends, out.now)));
+        append.extend(drained.blocks(notice::block(&drained.completions, out.now)));
         if append.is_empty() && cause != Trigger::Continue && !self.session.transcript.ends_on_user() {
             return false;
         }
         self.fix(out);
         let call = CallId(self.session.call.0 + 1);
         let said = drained.messages.iter().map(|message| message.id).collect();
-        let drained = notice::tasks(&drained.ends);
+        let drained = notice::tasks(&drained.completions);
         self.record(out, Record::RequestSent { call, cause, append, drained, said, model: model.clone() });
         self.again = false;
         let Some(Preamble { system, tools, .. }) = &self.session.fixed else { return false };

@@ -76,7 +76,7 @@ fn come_to_rest(world: &mut World, all: bool) {
 fn state(world: &World) -> String {
     let page = world.page();
     let told = page.last_body.as_ref().map(told::read).unwrap_or_default();
-    let untold: Vec<_> = world.own_ends(&told).filter(|(id, _)| !told.knows(id)).collect();
+    let untold: Vec<_> = world.own_completions(&told).filter(|(id, _)| !told.knows(id)).collect();
     let tasks: Vec<_> = world.runner.tasks.values().map(|task| (&task.id, &task.state)).collect();
     let session = page.agent.session();
     format!(
@@ -176,7 +176,7 @@ fn nothing_ran_twice(world: &World) {
 
 /// Each end of a task is told by a notice, or shown by a tool's result; by a notice at most once, and not after a tool showed it.
 fn ends_are_told_once(world: &World, told: &Told) {
-    for (id, _) in world.own_ends(told) {
+    for (id, _) in world.own_completions(told) {
         assert!(told.knows(id), "the end of {id} was never told");
     }
     assert_eq!(told.doubled(), None);

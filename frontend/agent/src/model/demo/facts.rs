@@ -26,7 +26,7 @@ pub struct Facts {
     pub(super) steps: Vec<Step>,
     /// Tasks of the background, in the order in which they became known.
     pub(super) tasks: Vec<Known>,
-    /// The tasks whose ends go into the call under way.
+    /// The tasks whose completions go into the call under way.
     pub(super) fresh: Vec<TaskId>,
     /// What the call under way is made for.
     pub(super) occasion: Occasion,
@@ -51,7 +51,7 @@ pub(super) enum Occasion {
     /// Tools have their results.
     Results,
     /// Tasks have ended.
-    Ends,
+    Completions,
 }
 
 /// A tool use that has its result.
@@ -73,7 +73,7 @@ pub(super) struct Known {
     pub(super) id: TaskId,
     pub(super) command: String,
     /// How it ended, with the end of its output.
-    pub(super) end: Option<(Task, Excerpt)>,
+    pub(super) completion: Option<(Task, Excerpt)>,
     /// The wish that it was started for in the background; 0 if for none.
     wish: u64,
 }
@@ -135,8 +135,8 @@ impl Facts {
             Record::CompletionReceived { event: TaskEvent::Ended { task, excerpt }, .. } => {
                 self.ended(task, excerpt);
             }
-            Record::Missed { ends, .. } => {
-                for task in ends {
+            Record::Missed { completions, .. } => {
+                for task in completions {
                     self.ended(task, &Excerpt::default());
                 }
             }
@@ -169,7 +169,7 @@ impl Facts {
         if taken.is_empty() {
             self.occasion = match cause {
                 Trigger::Tools => Occasion::Results,
-                Trigger::Wake => Occasion::Ends,
+                Trigger::Wake => Occasion::Completions,
                 Trigger::User => Occasion::Message,
                 Trigger::Continue | Trigger::Again => self.occasion,
             };
@@ -197,7 +197,7 @@ impl Facts {
             if self.tasks.len() == MOST {
                 self.tasks.remove(0);
             }
-            self.tasks.push(Known { id: id.clone(), command: command.to_owned(), end: None, wish: 0 });
+            self.tasks.push(Known { id: id.clone(), command: command.to_owned(), completion: None, wish: 0 });
             self.tasks.len() - 1
         });
         &mut self.tasks[place]
@@ -212,6 +212,6 @@ impl Facts {
         let output = if excerpt.omitted_chars == 0 { &excerpt.head } else { &excerpt.tail };
         let head = cut_tail(output, KEPT_CHARS);
         let known = self.known(&task.id, &task.command);
-        known.end = Some((task.clone(), Excerpt { head, ..Excerpt::default() }));
+        known.completion = Some((task.clone(), Excerpt { head, ..Excerpt::default() }));
     }
 }

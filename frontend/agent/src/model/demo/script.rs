@@ -79,12 +79,12 @@ pub(super) fn next(facts: &Facts) -> Reply {
     for id in &facts.fresh {
         if let Some(known) = facts.task(id) {
             let of_tests = wish == Wish::Tests && facts.own().any(|own| own.id == known.id);
-            reply.say(if of_tests { say::tests_end(known) } else { say::end(known) });
+            reply.say(if of_tests { say::tests_completion(known) } else { say::completion(known) });
         }
     }
     match facts.occasion {
         Occasion::Message | Occasion::Results => take(&mut reply, facts, &wish),
-        Occasion::Ends => reply.said.extend(say::standing(facts)),
+        Occasion::Completions => reply.said.extend(say::standing(facts)),
     }
     if reply.tools.is_empty() && facts.turns == 0 && !explains {
         reply.say(say::ADVICE);
@@ -146,7 +146,7 @@ fn background(reply: &mut Reply, facts: &Facts, commands: &[&str]) -> bool {
 
 /// "While that runs, I" do something else; unless it has ended already.
 fn meanwhile(facts: &Facts, does: &str) -> String {
-    match facts.own().filter(|task| task.end.is_none()).count() {
+    match facts.own().filter(|task| task.completion.is_none()).count() {
         0 => format!("It has ended already; I still {does}"),
         1 => format!("While that runs, I {does}"),
         _ => format!("While they run, I {does}"),
@@ -208,7 +208,7 @@ fn run_tests(reply: &mut Reply, facts: &Facts) {
     if !background(reply, facts, &[command]) {
         return;
     }
-    let running = facts.own().any(|task| task.end.is_none());
+    let running = facts.own().any(|task| task.completion.is_none());
     let also =
         if running { "While the tests run, I look at" } else { "The tests have ended; I still look at" };
     let has = |name: &str| look.result.lines().any(|line| line == name);
@@ -234,7 +234,7 @@ fn run_tests(reply: &mut Reply, facts: &Facts) {
 
 /// The end of a turn: what still runs, and that its end will be told.
 fn closing(reply: &mut Reply, facts: &Facts) {
-    let running: Vec<&Known> = facts.own().filter(|task| task.end.is_none()).collect();
+    let running: Vec<&Known> = facts.own().filter(|task| task.completion.is_none()).collect();
     let named = |task: &&Known| format!("{} (task {})", say::code(&task.command), task.id);
     match running.as_slice() {
         [] => reply.said.extend(say::standing(facts)),

@@ -17,7 +17,7 @@ use shared::{OpId, Problem, ProblemCode, Seq, SessionId, TaskId};
 use uuid::Uuid;
 
 use super::chance::Chance;
-use super::model::{Answer, End, Model};
+use super::model::{Answer, Ending, Model};
 use super::page::Page;
 use super::runner::Runner;
 use super::told::{self, Told};
@@ -46,7 +46,7 @@ pub(crate) struct World {
     /// Who acknowledged what: the browser.
     acked: BTreeMap<(u128, Seq), usize>,
     /// The numbers of the events that bore the ends.
-    pub(crate) ends: BTreeMap<TaskId, (u128, Seq)>,
+    pub(crate) completions: BTreeMap<TaskId, (u128, Seq)>,
     /// How often something was done of which neither the disk, which was full, nor the runner's store, which was lost, knows.
     pub(crate) forgotten: BTreeMap<String, u32>,
     /// What was done in stores that were lost.
@@ -147,7 +147,7 @@ impl World {
             away_until: 0,
             overtaken: BTreeMap::new(),
             acked: BTreeMap::new(),
-            ends: BTreeMap::new(),
+            completions: BTreeMap::new(),
             forgotten: BTreeMap::new(),
             lost: Vec::new(),
             calm: false,
@@ -287,21 +287,21 @@ impl World {
         let body: Value = serde_json::from_str(body).unwrap();
         let answer = self.model.answer(&body, &mut self.chance, self.calm);
         let mut after = self.delay(300);
-        let (bytes, end) = match answer {
+        let (bytes, ending) = match answer {
             Answer::Status { status, retry_after } => {
                 let hint = retry_after.map(|seconds| ("retry-after".to_owned(), seconds.to_string()));
                 self.head(asker, after, status, hint);
-                (br#"{"type":"error","error":{"type":"e","message":"no"}}"#.to_vec(), End::Good)
+                (br#"{"type":"error","error":{"type":"e","message":"no"}}"#.to_vec(), Ending::Good)
             }
-            Answer::Stream { bytes, end } => {
+            Answer::Stream { bytes, ending } => {
                 self.head(asker, after, 200, None);
-                (bytes, end)
+                (bytes, ending)
             }
         };
-        let most = match &end {
-            End::Good => bytes.len(),
-            End::Cut(cut) => cut.at,
-            End::Silence(at) => *at,
+        let most = match &ending {
+            Ending::Good => bytes.len(),
+            Ending::Cut(cut) => cut.at,
+            Ending::Silence(at) => *at,
         };
         let mut rest = &bytes[..most];
         while !rest.is_empty() {
@@ -311,13 +311,13 @@ impl World {
             after += self.delay(40);
             self.model(asker, after, ModelInput::Data(piece.to_vec()));
         }
-        let over = match end {
-            End::Good => ModelInput::End,
-            End::Cut(cut) => {
+        let over = match ending {
+            Ending::Good => ModelInput::End,
+            Ending::Cut(cut) => {
                 self.saw("a stream that is cut");
                 if cut.breaks { ModelInput::Lost { reason: "cut".to_owned() } } else { ModelInput::End }
             }
-            End::Silence(_) => {
+            Ending::Silence(_) => {
                 self.saw("a stream that falls silent");
                 return;
             }
@@ -450,25 +450,30 @@ impl World {
     }
 
     /// Whether, as seen from outside, nothing is left to do: nothing runs, nothing waits to be acknowledged, the page says that it
-    /// rests, and the model was told everything; `all` of it, or all but the ends that wait for the next word.
+    /// rests, and the model was told everything; `all` of it, or all but the completions that wait for the next word.
     pub(crate) fn at_rest(&self, all: bool) -> bool {
         let page = self.page();
         let idle = page.turn == Some(TurnView::Idle) && !page.writing && page.held.is_empty();
         let ran = self.runner.is_empty() && self.runner.tasks.values().all(|task| task.state.is_end());
         let Some(body) = page.last_body.as_ref().filter(|_| idle && ran) else { return false };
         let told = told::read(body);
-        let ends = self.own_ends(&told).all(|(id, may_wait)| may_wait && !all || told.knows(id));
+        let completions =
+            self.own_completions(&told).all(|(id, may_wait)| may_wait && !all || told.knows(id));
         let messages = self.said().all(|message| told.messages.contains_key(message));
-        ends && messages
+        completions && messages
     }
 
-    /// The ends that this browser's log must know, and whether each may wait for the next word. Those that another browser
+    /// The completions that this browser's log must know, and whether each may wait for the next word. Those that another browser
     /// acknowledged are told there, and here if the model was told that the task began.
-    pub(crate) fn own_ends<'a>(&'a self, told: &'a Told) -> impl Iterator<Item = (&'a TaskId, bool)> {
+    pub(crate) fn own_completions<'a>(&'a self, told: &'a Told) -> impl Iterator<Item = (&'a TaskId, bool)> {
         use shared::task::TaskState;
         let browser = self.page().browser;
         let own = move |id: &TaskId| {
-            let here = self.ends.get(id).and_then(|end| self.acked.get(end)).is_none_or(|by| *by == browser);
+            let here = self
+                .completions
+                .get(id)
+                .and_then(|completion| self.acked.get(completion))
+                .is_none_or(|by| *by == browser);
             here || told.begun.contains(id)
         };
         let tasks = self.runner.tasks.values().filter(move |task| own(&task.id));
