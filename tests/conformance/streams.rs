@@ -97,7 +97,7 @@ fn pieces(bytes: &[u8], seed: u64) -> Vec<&[u8]> {
 fn compare(stream: &Known, (events, outcome): &(Vec<ModelEvent>, Outcome)) {
     let Known { name, result, .. } = stream;
     let answer =
-        outcome.as_ref().unwrap_or_else(|fault| panic!("{name} is whole, and was not read: {fault:?}"));
+        outcome.as_ref().unwrap_or_else(|error| panic!("{name} is whole, and was not read: {error:?}"));
     let mut done: BTreeMap<usize, &Value> = BTreeMap::new();
     for event in events {
         if let ModelEvent::BlockDone { block, content } = event {

@@ -104,7 +104,7 @@ pub enum Command {
     },
     /// Ends the model's turn. Tasks go on.
     StopReply,
-    /// Asks the model again after a fault.
+    /// Asks the model again after an error.
     Retry,
     /// Takes back the last message, which the model's server refused for what it holds.
     TakeBack,

@@ -23,7 +23,7 @@ use crate::session::{OVERTAKEN, PAUSES, Phase, Session};
 use crate::settings::Rule;
 use crate::uses::{Progress, overtakes_tools, stopped_outcome};
 use card::{describe, finish};
-pub use note::fault_text;
+pub use note::error_text;
 use note::{failed_text, missed_text, stop_text, stop_tone};
 
 use crate::view::{Danger, Drain, DrainedLine, Lane, Patch, Row, RowKind, Span, Tone, ToolCard, ToolState};
@@ -84,13 +84,13 @@ impl Projection {
                     self.row(first, entry.at, RowKind::Notice { tone, text, retry: false }, patches);
                 }
             }
-            Record::CallFailed { fault, retry_at, shown, .. } => {
+            Record::CallFailed { error, retry_at, shown, .. } => {
                 self.end_span(self.call.0 * SPANS_A_CALL, entry.at, Tone::Bad, patches);
                 self.drop_answer(patches);
                 let retry = retry_at.is_none();
                 if retry || *shown {
                     let tone = if retry { Tone::Bad } else { Tone::Plain };
-                    let text = failed_text(fault, *shown, retry);
+                    let text = failed_text(error, *shown, retry);
                     self.row(first, entry.at, RowKind::Notice { tone, text, retry }, patches);
                 }
             }
@@ -379,7 +379,7 @@ impl Projection {
         }
     }
 
-    /// A fault's offer to ask again is over once the model is asked.
+    /// An error's offer to ask again is over once the model is asked.
     fn settle_retry(&mut self, patches: &mut Vec<Patch>) {
         let offers = |row: &&mut Row| matches!(row.kind, RowKind::Notice { retry: true, .. });
         if let Some(row) = self.rows.values_mut().rev().take(3).find(offers) {

@@ -12,7 +12,7 @@ use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
 
 use crate::call::CallId;
 use crate::conversation::Block;
-use crate::model::{Fault, Stop, Usage};
+use crate::model::{ModelError, Stop, Usage};
 use crate::settings::{Mode, ModelChoice, Rule};
 
 /// One line of the log.
@@ -172,7 +172,8 @@ pub enum Record {
         /// The call.
         call: CallId,
         /// How.
-        fault: Fault,
+        #[serde(rename = "fault")]
+        error: ModelError,
         /// When it is made again by itself; otherwise it waits for the person.
         #[serde(default)]
         retry_at: Option<Timestamp>,

@@ -15,7 +15,7 @@ use crate::call::CallId;
 use crate::conversation::Block;
 use crate::held;
 use crate::model::demo::Facts;
-use crate::model::{Fault, Stop, Usage, catalog};
+use crate::model::{ModelError, Stop, Usage, catalog};
 use crate::queue::{Completion, Queue, QueuedMessage};
 use crate::record::{Entry, Record, Trigger};
 use crate::settings::{Mode, ModelChoice};
@@ -126,7 +126,7 @@ pub enum Phase {
     /// The last call failed.
     Failed {
         /// How.
-        fault: Fault,
+        error: ModelError,
         /// When it is made again by itself.
         retry_at: Option<Timestamp>,
     },
@@ -155,7 +155,7 @@ impl Session {
     #[must_use]
     pub fn speaks_after_failure(&self) -> Option<Trigger> {
         // What would be refused again does not become another thing by having more behind it.
-        if matches!(&self.phase, Phase::Failed { fault, retry_at: None } if fault.refuses_content()) {
+        if matches!(&self.phase, Phase::Failed { error, retry_at: None } if error.refuses_content()) {
             return None;
         }
         let since = |message: &QueuedMessage| message.id > self.said_before_failure;
@@ -204,10 +204,10 @@ impl Session {
                 }
             }
             Record::ResponseReceived { content, stop, usage, .. } => self.answered(content, stop, *usage),
-            Record::CallFailed { fault, retry_at, .. } => {
+            Record::CallFailed { error, retry_at, .. } => {
                 self.failures = if retry_at.is_some() { self.failures + 1 } else { 0 };
                 self.said_before_failure = self.last_said;
-                self.phase = Phase::Failed { fault: fault.clone(), retry_at: *retry_at };
+                self.phase = Phase::Failed { error: error.clone(), retry_at: *retry_at };
             }
             Record::Shortened { limit, .. } => self.transcript.shorten(*limit),
             Record::TakenBack { .. } => {

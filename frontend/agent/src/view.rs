@@ -120,7 +120,7 @@ pub enum RowKind {
         /// One line a task.
         lines: Vec<DrainedLine>,
     },
-    /// A word of the agent itself: a fault, a cut, a budget.
+    /// A word of the agent itself: an error, a cut, a budget.
     Notice {
         /// How grave.
         tone: Tone,

@@ -72,7 +72,7 @@ pub struct Agent {
     /// Whether the log is written at all: a session in which nothing happened yet leaves no trace.
     keeping: bool,
     /// Why, if saving failed, and when it is tried again.
-    save_fault: Option<(String, Timestamp)>,
+    save_error: Option<(String, Timestamp)>,
     /// The last event that is durable here.
     saved_seq: Seq,
     /// The number the next event must have; absent while there is no connection.
@@ -129,7 +129,7 @@ impl Agent {
             watched: BTreeMap::new(),
             unsaved: VecDeque::new(),
             keeping: false,
-            save_fault: None,
+            save_error: None,
             saved_seq: Seq(0),
             expected: None,
             shown: Shown::default(),
@@ -192,7 +192,7 @@ impl Agent {
             Event::Model { call, input } => self.model(out, call, input),
             Event::Link { generation, input } => self.link_input(out, generation, input),
             Event::Saved { through } => self.saved(out, through),
-            Event::SaveFailed { reason } => self.save_fault = Some((reason, out.now.plus(SAVE_AGAIN_MS))),
+            Event::SaveFailed { reason } => self.save_error = Some((reason, out.now.plus(SAVE_AGAIN_MS))),
             // It may have rung early, and rings once only.
             Event::Tick => self.shown.alarm = None,
             Event::Visible(visible) => {
@@ -268,7 +268,7 @@ impl Agent {
             }
         }
         if self.unsaved.is_empty() {
-            self.save_fault = None;
+            self.save_error = None;
         }
         if self.saved_seq > before {
             self.acknowledge(out);
@@ -348,8 +348,8 @@ impl Agent {
         let idle = |entry: &Entry| matches!(entry.record, Record::Began { .. } | Record::NewEpoch { .. });
         let begins = !self.keeping && !out.entries.iter().all(idle);
         self.keeping |= begins;
-        let again = self.save_fault.as_ref().is_some_and(|(_, at)| *at <= out.now || !out.entries.is_empty());
-        if again && let Some((_, at)) = &mut self.save_fault {
+        let again = self.save_error.as_ref().is_some_and(|(_, at)| *at <= out.now || !out.entries.is_empty());
+        if again && let Some((_, at)) = &mut self.save_error {
             *at = out.now.plus(SAVE_AGAIN_MS);
         }
         if begins || again {
@@ -374,7 +374,7 @@ impl Agent {
                 self.send(out, ClientFrame::Alarm { id: 1, after_ms });
             }
         }
-        let save = self.save_fault.as_ref().map(|(_, at)| *at);
+        let save = self.save_error.as_ref().map(|(_, at)| *at);
         // What is due and was not acted on waits for something else, such as the runner: it must not hide what comes later.
         let ahead = |at: Timestamp| if at > out.now { at } else { out.now.plus(LOOK_AGAIN_MS) };
         let alarm = [turn, self.link.deadline(), save].into_iter().flatten().map(ahead).min();
@@ -449,7 +449,7 @@ impl Agent {
             wake: !self.settings.no_wake,
             budget_left: WAKE_BUDGET.saturating_sub(self.session.self_started),
             spent: self.session.spent,
-            unsaved: self.save_fault.as_ref().map(|(reason, _)| reason.clone()),
+            unsaved: self.save_error.as_ref().map(|(reason, _)| reason.clone()),
             polls: self.session.polls,
             refused: self.is_refused(),
             full: self.is_full(),
@@ -466,8 +466,8 @@ impl Agent {
                 Some(_) => TurnView::Asking,
                 None => TurnView::WaitsForRunner { in_turn: true },
             },
-            Phase::Failed { fault, retry_at: Some(until) } => {
-                TurnView::BacksOff { until: *until, reason: projection::fault_text(fault) }
+            Phase::Failed { error, retry_at: Some(until) } => {
+                TurnView::BacksOff { until: *until, reason: projection::error_text(error) }
             }
             Phase::Failed { retry_at: None, .. } => TurnView::Failed,
             Phase::RunningTools(_) if self.asking.is_some() => TurnView::Asks,

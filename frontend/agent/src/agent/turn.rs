@@ -14,7 +14,7 @@ use crate::effect::{Effect, ModelCall, Target};
 use crate::event::ModelInput;
 use crate::link::{Purpose, derived_op};
 use crate::model::answer::ModelEvent;
-use crate::model::{Api, Request, Stop, Usage, demo, endpoint, fault};
+use crate::model::{Api, Request, Stop, Usage, demo, endpoint, error};
 use crate::policy::{self, Place, Verdict};
 use crate::queue::Drained;
 use crate::record::{Record, Trigger};
@@ -221,17 +221,17 @@ impl Agent {
                 self.record(out, Record::ResponseReceived { call, content, stop, usage });
                 self.notify_end(out);
             }
-            Err((partial, fault)) => {
+            Err((partial, error)) => {
                 let tries = self.session.failures + 1;
-                let delay = fault::backoff_ms(tries, &fault, self.nonce ^ call.0);
+                let delay = error::backoff_ms(tries, &error, self.nonce ^ call.0);
                 match delay {
                     Some(delay) => {
                         let retry_at = Some(out.now.plus(delay));
                         let shown = partial.shown;
-                        self.record(out, Record::CallFailed { call, fault, retry_at, shown });
+                        self.record(out, Record::CallFailed { call, error, retry_at, shown });
                     }
                     None if !partial.content.is_empty() => {
-                        let stop = Stop::Cut { reason: crate::projection::fault_text(&fault) };
+                        let stop = Stop::Cut { reason: crate::projection::error_text(&error) };
                         let content = self.session.transcript.fit(self.session.model.api, partial.content);
                         self.record(
                             out,
@@ -240,8 +240,8 @@ impl Agent {
                     }
                     None => {
                         let shown = partial.shown;
-                        if !self.shorten(out, &fault, shown) {
-                            self.record(out, Record::CallFailed { call, fault, retry_at: None, shown });
+                        if !self.shorten(out, &error, shown) {
+                            self.record(out, Record::CallFailed { call, error, retry_at: None, shown });
                         }
                     }
                 }

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::{Fault, Stop, Usage};
+use super::{ModelError, Stop, Usage};
 
 /// What happened in a stream. `block` counts the answer's blocks from 0 in the order in which they began.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,4 +76,4 @@ pub struct Partial {
 }
 
 /// A call's outcome.
-pub type Outcome = Result<Answer, (Partial, Fault)>;
+pub type Outcome = Result<Answer, (Partial, ModelError)>;

@@ -1,6 +1,6 @@
-//! How the end of an answer and the faults of a model read to people.
+//! How the end of an answer and the errors of a model read to people.
 
-use crate::model::{Fault, Stop};
+use crate::model::{ModelError, Stop};
 use crate::view::Tone;
 
 pub(super) const fn stop_tone(stop: &Stop) -> Tone {
@@ -37,14 +37,14 @@ pub(super) fn stop_text(stop: &Stop, empty: bool, over: bool) -> Option<(Tone, S
 }
 
 /// `shown`: some of the answer was read already, and has gone. `waits`: nothing is asked by itself.
-pub(super) fn failed_text(fault: &Fault, shown: bool, waits: bool) -> String {
-    let fault = fault_text(fault);
+pub(super) fn failed_text(error: &ModelError, shown: bool, waits: bool) -> String {
+    let error = error_text(error);
     match (shown, waits) {
-        (true, true) => format!("{fault} What had come of the answer could not be kept."),
+        (true, true) => format!("{error} What had come of the answer could not be kept."),
         (true, false) => {
-            format!("An answer broke off and was taken back; the model is asked for it again. {fault}")
+            format!("An answer broke off and was taken back; the model is asked for it again. {error}")
         }
-        (false, _) => fault,
+        (false, _) => error,
     }
 }
 
@@ -56,11 +56,11 @@ pub(super) fn missed_text(events: u64) -> String {
     )
 }
 
-/// A fault for people.
+/// An error for people.
 #[must_use]
-pub fn fault_text(fault: &Fault) -> String {
-    match &fault.request_id {
-        Some(id) => format!("{} (request {id})", fault.message),
-        None => fault.message.clone(),
+pub fn error_text(error: &ModelError) -> String {
+    match &error.request_id {
+        Some(id) => format!("{} (request {id})", error.message),
+        None => error.message.clone(),
     }
 }

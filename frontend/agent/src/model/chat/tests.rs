@@ -170,8 +170,8 @@ fn what_is_not_there_is_not_sent() {
 #[test]
 fn too_many_calls_are_refused() {
     let piece = r#"{"choices":[{"delta":{"tool_calls":[{"function":{"name":"t","arguments":"{}"}}]}}]}"#;
-    let (_, fault) = play(&stream(&[piece; 300]), &[]).1.unwrap_err();
-    assert!(fault.message.contains("tools at once"), "{fault:?}");
+    let (_, error) = play(&stream(&[piece; 300]), &[]).1.unwrap_err();
+    assert!(error.message.contains("tools at once"), "{error:?}");
 }
 
 /// Some servers refuse a conversation in which it does not come back.
@@ -232,24 +232,24 @@ fn what_is_cut_off_keeps_its_text_and_no_half_of_a_call() {
     ];
     let kept = [json!({"role": "assistant", "content": "a"})];
     let cut = events.map(|event| format!("data: {event}\n\n")).concat();
-    let (partial, fault) = play(&cut, &[]).1.unwrap_err();
+    let (partial, error) = play(&cut, &[]).1.unwrap_err();
     assert_eq!(partial.content, kept);
-    assert!(partial.shown && fault.retryable);
+    assert!(partial.shown && error.retryable);
     let limit = r#"{"choices":[{"delta":{},"finish_reason":"length"}]}"#;
     check(&stream(&[events[0], events[1], limit]), &json!(kept), &Stop::MaxTokens);
 }
 
 #[test]
 fn errors_in_the_stream() {
-    for (error, status) in [
+    for (given, status) in [
         (r#"{"error":{"message":"slow down","type":"rate_limit_error","code":null}}"#, 429),
         (r#"{"error":{"message":"Loading model","type":"unavailable_error","code":503}}"#, 503),
         (r#"{"object":"error","message":"no such model","code":404}"#, 404),
         (r#"{"error":"it broke"}"#, 500),
     ] {
-        let body = stream(&[r#"{"choices":[{"delta":{"content":"a"}}]}"#, error]);
-        let (_, fault) = play(&body, &[]).1.unwrap_err();
-        assert_eq!(fault.status, Some(status), "{error}: {fault:?}");
+        let body = stream(&[r#"{"choices":[{"delta":{"content":"a"}}]}"#, given]);
+        let (_, error) = play(&body, &[]).1.unwrap_err();
+        assert_eq!(error.status, Some(status), "{given}: {error:?}");
     }
 }
 
