@@ -58,7 +58,8 @@ pub enum Patch {
     /// Something to say in passing, such as a refused wish.
     Toast {
         /// How grave.
-        tone: Tone,
+        #[serde(rename = "tone")]
+        severity: Severity,
         /// The text.
         text: String,
     },
@@ -123,7 +124,8 @@ pub enum RowKind {
     /// A word of the agent itself: an error, a cut, a budget.
     Notice {
         /// How grave.
-        tone: Tone,
+        #[serde(rename = "tone")]
+        severity: Severity,
         /// What happened and what to do.
         text: String,
         /// Whether asking again is offered.
@@ -141,7 +143,8 @@ pub struct DrainedLine {
     /// The last line or so of its output, one line.
     pub text: String,
     /// How it went.
-    pub tone: Tone,
+    #[serde(rename = "tone")]
+    pub severity: Severity,
 }
 
 /// A tool use.
@@ -258,7 +261,8 @@ pub enum Waiting {
         /// Such as `completed · exit 0 · 12.0s`.
         label: String,
         /// How it went.
-        tone: Tone,
+        #[serde(rename = "tone")]
+        severity: Severity,
     },
 }
 
@@ -387,7 +391,7 @@ pub struct Spent {
 /// How grave or good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Tone {
+pub enum Severity {
     /// Neither.
     Plain,
     /// Good.
@@ -412,7 +416,8 @@ pub struct Span {
     /// Its end; absent while it goes on.
     pub end: Option<Timestamp>,
     /// How it went.
-    pub tone: Tone,
+    #[serde(rename = "tone")]
+    pub severity: Severity,
 }
 
 /// A lane of the timeline.
@@ -469,7 +474,7 @@ mod tests {
             task: task.clone(),
             status: "completed (exit 0)".to_owned(),
             text: String::new(),
-            tone: Tone::Good,
+            severity: Severity::Good,
         };
         let waiting = [
             Waiting::Message { id: 1, text: "go on".to_owned(), steer: true },
@@ -477,7 +482,7 @@ mod tests {
                 task: task.clone(),
                 command: "true".to_owned(),
                 label: String::new(),
-                tone: Tone::Good,
+                severity: Severity::Good,
             },
         ];
         let lane = Lane::Task { task: task.clone() };
@@ -487,7 +492,7 @@ mod tests {
             row(RowKind::Text { text: "words".to_owned(), live: true }),
             row(RowKind::Tool(Box::new(card))),
             row(RowKind::Drained { call: CallId(3), lines: vec![line] }),
-            row(RowKind::Notice { tone: Tone::Bad, text: "no".to_owned(), retry: true }),
+            row(RowKind::Notice { severity: Severity::Bad, text: "no".to_owned(), retry: true }),
             Patch::Grow { row: 7, text: "more".to_owned() },
             Patch::Drop { row: 7 },
             Patch::Queue(waiting.to_vec()),
@@ -504,10 +509,10 @@ mod tests {
                 label: String::new(),
                 start: Timestamp(1),
                 end: None,
-                tone: Tone::Plain,
+                severity: Severity::Plain,
             }),
             Patch::Drain(Drain { call: CallId(3), at: Timestamp(4), tasks: vec![task] }),
-            Patch::Toast { tone: Tone::Warn, text: "hm".to_owned() },
+            Patch::Toast { severity: Severity::Warn, text: "hm".to_owned() },
             Patch::Draft { text: "words".to_owned() },
             Patch::PairLink { url: "http://127.0.0.1:1/".to_owned(), expires: Timestamp(1) },
         ];

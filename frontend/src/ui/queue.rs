@@ -1,7 +1,7 @@
 //! The queue panel: what has arrived and will be in the next call, and words that wait their turn.
 
 use agent::event::Command;
-use agent::view::{Tone, Waiting};
+use agent::view::{Severity, Waiting};
 use leptos::ev;
 use leptos::prelude::*;
 use shared::TaskId;
@@ -21,8 +21,8 @@ pub fn QueuePanel() -> impl IntoView {
             queue
                 .iter()
                 .filter_map(|waiting| match waiting {
-                    Waiting::Completion { task, command, label, tone } => {
-                        Some((task.clone(), command.clone(), label.clone(), *tone))
+                    Waiting::Completion { task, command, label, severity } => {
+                        Some((task.clone(), command.clone(), label.clone(), *severity))
                     }
                     Waiting::Message { .. } => None,
                 })
@@ -65,7 +65,7 @@ pub fn QueuePanel() -> impl IntoView {
 }
 
 #[component]
-fn End(task: TaskId, command: String, label: String, tone: Tone) -> impl IntoView {
+fn End(task: TaskId, command: String, label: String, tone: Severity) -> impl IntoView {
     let local = use_local();
     let text = format!("bg:{task} {label}");
     view! {

@@ -427,7 +427,7 @@ impl Agent {
             task: completion.task.id.clone(),
             command: shared::shown::line(&completion.task.command),
             label: notice::label(&completion.task),
-            tone: projection::task_tone(&completion.task.state),
+            severity: projection::task_severity(&completion.task.state),
         });
         completions.chain(messages).collect()
     }

@@ -15,7 +15,7 @@ use crate::session::Phase;
 use crate::settings::Mode;
 use crate::tools;
 use crate::uses::Progress;
-use crate::view::{Patch, Tone};
+use crate::view::{Patch, Severity};
 
 /// A longer message is refused: a message of this size fills most models' context.
 const MAX_MESSAGE: usize = 1024 * 1024;
@@ -205,5 +205,5 @@ impl Agent {
 }
 
 pub(super) fn toast(out: &mut Out, text: &str) {
-    out.patches.push(Patch::Toast { tone: Tone::Warn, text: text.to_owned() });
+    out.patches.push(Patch::Toast { severity: Severity::Warn, text: text.to_owned() });
 }

@@ -1,38 +1,38 @@
 //! How the end of an answer and the errors of a model read to people.
 
 use crate::model::{ModelError, Stop};
-use crate::view::Tone;
+use crate::view::Severity;
 
-pub(super) const fn stop_tone(stop: &Stop) -> Tone {
+pub(super) const fn stop_severity(stop: &Stop) -> Severity {
     match stop {
-        Stop::End | Stop::Pause => Tone::Good,
-        Stop::MaxTokens | Stop::Stopped | Stop::Other { .. } => Tone::Warn,
-        Stop::Refusal | Stop::ContextFull | Stop::Cut { .. } => Tone::Bad,
+        Stop::End | Stop::Pause => Severity::Good,
+        Stop::MaxTokens | Stop::Stopped | Stop::Other { .. } => Severity::Warn,
+        Stop::Refusal | Stop::ContextFull | Stop::Cut { .. } => Severity::Bad,
     }
 }
 
 /// `over`: a pause that is not gone on with.
-pub(super) fn stop_text(stop: &Stop, empty: bool, over: bool) -> Option<(Tone, String)> {
+pub(super) fn stop_text(stop: &Stop, empty: bool, over: bool) -> Option<(Severity, String)> {
     Some(match stop {
         Stop::Pause if over => (
-            Tone::Warn,
+            Severity::Warn,
             "The model's server paused again and again, or where nothing goes on by itself, so the turn ends here. Say “go on” to continue.".to_owned(),
         ),
-        Stop::End if empty => (Tone::Plain, "The model ended its turn without a word.".to_owned()),
+        Stop::End if empty => (Severity::Plain, "The model ended its turn without a word.".to_owned()),
         Stop::End | Stop::Pause => return None,
         Stop::MaxTokens => {
-            (Tone::Warn, "The answer reached the model's limit of length. Say “go on” to have the rest.".to_owned())
+            (Severity::Warn, "The answer reached the model's limit of length. Say “go on” to have the rest.".to_owned())
         }
-        Stop::Refusal => (Tone::Bad, "The model refused to answer. Its tools were not run. Put it in other words, or begin a new session.".to_owned()),
-        Stop::ContextFull => (Tone::Bad, "The conversation no longer fits into the model's context. Go on in a new session, or choose a model with a larger one.".to_owned()),
-        Stop::Stopped => (Tone::Plain, "You stopped the reply. Tasks go on.".to_owned()),
+        Stop::Refusal => (Severity::Bad, "The model refused to answer. Its tools were not run. Put it in other words, or begin a new session.".to_owned()),
+        Stop::ContextFull => (Severity::Bad, "The conversation no longer fits into the model's context. Go on in a new session, or choose a model with a larger one.".to_owned()),
+        Stop::Stopped => (Severity::Plain, "You stopped the reply. Tasks go on.".to_owned()),
         Stop::Cut { reason } => {
-            (Tone::Bad, format!("The answer broke off: {reason} What had come is kept. Say “go on” to continue."))
+            (Severity::Bad, format!("The answer broke off: {reason} What had come is kept. Say “go on” to continue."))
         }
         stop if stop.is_no_tool() => {
-            (Tone::Warn, "The model stopped to use a tool, but named none. Say “go on” to continue.".to_owned())
+            (Severity::Warn, "The model stopped to use a tool, but named none. Say “go on” to continue.".to_owned())
         }
-        Stop::Other { word } => (Tone::Warn, format!("The model stopped for a reason this page does not know: {word}. Its tools were not run.")),
+        Stop::Other { word } => (Severity::Warn, format!("The model stopped for a reason this page does not know: {word}. Its tools were not run.")),
     })
 }
 

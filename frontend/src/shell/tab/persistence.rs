@@ -4,7 +4,7 @@ use agent::effect::SessionSummary;
 use agent::event::Command;
 use agent::record::Entry;
 use agent::tabs;
-use agent::view::Tone;
+use agent::view::Severity;
 use leptos::prelude::*;
 use shared::json;
 use shared::{SessionId, TaskId};
@@ -117,7 +117,7 @@ impl TabController {
             Err(words) => Err(words),
         };
         match copied {
-            Ok(()) => self.state.toast(Tone::Good, "copied".to_owned()),
+            Ok(()) => self.state.toast(Severity::Good, "copied".to_owned()),
             Err(words) => self.complain(&words),
         }
     }
