@@ -31,7 +31,7 @@ fn messages_sent_meanwhile_wait_for_the_end_of_the_turn_and_steering_ones_do_not
         scene.session.say("Look");
         hold.reached().await;
         scene.session.say("Then do another thing");
-        scene.session.user(Command::Say { text: "Answer in French".to_owned(), steer: true });
+        scene.session.user(Command::QueueMessage { text: "Answer in French".to_owned(), steer: true });
         scene.session.until("both wait", |view| view.queue.len() == 2).await;
         hold.open();
         scene.session.says("Now the other thing.").await;
@@ -57,7 +57,7 @@ fn waiting_messages_can_be_cancelled_and_outlive_a_reload() {
             Waiting::Message { id, text, .. } if text == "regretted" => Some(*id),
             Waiting::Message { .. } | Waiting::Completion { .. } => None,
         });
-        scene.session.user(Command::Unsay { id: id.expect("it waits") });
+        scene.session.user(Command::CancelMessage { id: id.expect("it waits") });
         scene.session.until("it is taken back", |view| !waits(view, "regretted")).await;
         scene.session.reload().await;
         scene.session.says("You said: kept.").await;

@@ -86,7 +86,7 @@ const FAULTS: &[Fault] = &[
         name: "queue",
         what: "messages that wait defeat the pause after a failure (B8)",
         file: "frontend/agent/src/agent/turn.rs",
-        change: ("match self.session.speaks_after_failure() {", "match waits.then_some(Trigger::User) {"),
+        change: ("match self.session.trigger_after_failure() {", "match waits.then_some(Trigger::User) {"),
         seeds: 1_000,
     },
     Fault {
@@ -143,7 +143,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "again",
-        what: "what was said to a leader that is gone is not said to the next",
+        what: "what was sent to a leader that is gone is not sent to the next",
         file: "frontend/agent/src/tabs/outbox.rs",
         change: ("            kept.sent = false;\n", ""),
         seeds: 1_000,

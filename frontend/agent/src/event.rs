@@ -71,20 +71,23 @@ pub struct Boot {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "user", rename_all = "snake_case")]
 pub enum Command {
-    /// Says something. While the agent is busy it waits for the end of the turn, or, with `steer`, for the next call only.
-    Say {
+    /// Sends a message. While the agent is busy it waits for the end of the turn, or, with `steer`, for the next call only.
+    #[serde(rename = "say")]
+    QueueMessage {
         /// The text; a blank one is ignored.
         text: String,
         /// Into the next call instead of the next turn.
         steer: bool,
     },
     /// Takes back a message that still waits.
-    Unsay {
+    #[serde(rename = "unsay")]
+    CancelMessage {
         /// Its number in the queue.
         id: u64,
     },
     /// Changes a message that still waits.
-    Resay {
+    #[serde(rename = "resay")]
+    EditMessage {
         /// Its number in the queue.
         id: u64,
         /// The new text.

@@ -73,8 +73,8 @@ impl Projection {
             } => {
                 self.task(task, patches);
             }
-            Record::RequestSent { call, drained, said, .. } => {
-                self.asked(entry, *call, said, drained, before, patches);
+            Record::RequestSent { call, drained, messages, .. } => {
+                self.asked(entry, *call, messages, drained, before, patches);
             }
             Record::ResponseReceived { content, stop, .. } => {
                 self.end_span(self.call.0 * SPANS_A_CALL, entry.at, stop_severity(stop), patches);
@@ -271,7 +271,7 @@ impl Projection {
         &mut self,
         entry: &Entry,
         call: CallId,
-        said: &[u64],
+        messages: &[u64],
         drained: &[TaskId],
         before: &Session,
         patches: &mut Vec<Patch>,
@@ -282,7 +282,7 @@ impl Projection {
         self.first = first + FIRST_BLOCK;
         self.uses.clear();
         for (at, message) in
-            before.queue.messages().iter().filter(|message| said.contains(&message.id)).enumerate()
+            before.queue.messages().iter().filter(|message| messages.contains(&message.id)).enumerate()
         {
             self.row(first + at as u64, entry.at, RowKind::User { text: message.text.clone() }, patches);
         }

@@ -79,18 +79,18 @@ impl Queue {
     }
 
     /// Adds a message at the end.
-    pub fn say(&mut self, message: QueuedMessage) {
+    pub fn queue_message(&mut self, message: QueuedMessage) {
         self.messages.push(message);
     }
 
     /// Removes a message. An unknown one is no harm: it may have been drained just before.
-    pub fn unsay(&mut self, id: u64) {
+    pub fn cancel_message(&mut self, id: u64) {
         self.messages.retain(|message| message.id != id);
     }
 
     /// Replaces a message and puts it at `place`.
-    pub fn resay(&mut self, message: QueuedMessage, place: usize) {
-        self.unsay(message.id);
+    pub fn edit_message(&mut self, message: QueuedMessage, place: usize) {
+        self.cancel_message(message.id);
         self.messages.insert(place.min(self.messages.len()), message);
     }
 
@@ -105,8 +105,8 @@ impl Queue {
     }
 
     /// Removes what a call took.
-    pub fn remove(&mut self, said: &[u64], drained: &[TaskId]) {
-        self.messages.retain(|message| !said.contains(&message.id));
+    pub fn remove(&mut self, messages: &[u64], drained: &[TaskId]) {
+        self.messages.retain(|message| !messages.contains(&message.id));
         self.completions.retain(|completion| !drained.contains(&completion.task.id));
     }
 

@@ -97,7 +97,7 @@ pub enum Record {
         /// Where commands run.
         workspace: String,
     },
-    /// The person said something; it waits in the queue.
+    /// The person sent a message; it waits in the queue.
     #[serde(rename = "said")]
     Queued {
         /// Its number in the queue.
@@ -150,8 +150,8 @@ pub enum Record {
         #[serde(default)]
         drained: Vec<TaskId>,
         /// The messages that are in `append`.
-        #[serde(default)]
-        said: Vec<u64>,
+        #[serde(default, rename = "said")]
+        messages: Vec<u64>,
         /// Which model.
         model: ModelChoice,
     },

@@ -72,12 +72,12 @@ pub struct Session {
     pub pauses: u32,
     /// Self-started turns since the person last spoke.
     pub self_started: u32,
-    /// Whether reaching the budget was said.
-    pub budget_said: bool,
+    /// Whether it was reported that the budget is reached.
+    pub budget_reported: bool,
     /// The last number given to a message.
-    pub last_said: u64,
-    /// The same when the last call failed: what was said before that has not been said to it.
-    pub said_before_failure: u64,
+    pub last_message: u64,
+    /// The same when the last call failed: what came before that was not sent to it.
+    pub last_message_before_failure: u64,
     /// The person's messages that no answer has come to yet.
     pub unanswered: Vec<String>,
     /// Whether they were taken back and the results beside them stayed: if it is refused again, those go, too.
@@ -153,12 +153,12 @@ impl Session {
     /// How messages that came since the last call failed ask for the next: they go into it; unless others have waited longer, which
     /// each have a turn of their own. What waited when it failed asks for nothing, or a queue would be burnt by one wrong key.
     #[must_use]
-    pub fn speaks_after_failure(&self) -> Option<Trigger> {
+    pub fn trigger_after_failure(&self) -> Option<Trigger> {
         // What would be refused again does not become another thing by having more behind it.
         if matches!(&self.phase, Phase::Failed { error, retry_at: None } if error.refuses_content()) {
             return None;
         }
-        let since = |message: &QueuedMessage| message.id > self.said_before_failure;
+        let since = |message: &QueuedMessage| message.id > self.last_message_before_failure;
         let messages = self.queue.messages();
         messages.iter().any(since).then(|| match messages.iter().find(|message| !message.steer) {
             Some(first) if since(first) => Trigger::User,
@@ -183,18 +183,18 @@ impl Session {
                     workspace: workspace.clone(),
                 });
             }
-            Record::Queued { id, text, steer } => self.said(*id, text, *steer),
-            Record::Cancelled { id } => self.queue.unsay(*id),
+            Record::Queued { id, text, steer } => self.queued(*id, text, *steer),
+            Record::Cancelled { id } => self.queue.cancel_message(*id),
             Record::Edited { id, text, steer, place } => {
-                self.queue.resay(QueuedMessage { id: *id, text: text.clone(), steer: *steer }, *place);
+                self.queue.edit_message(QueuedMessage { id: *id, text: text.clone(), steer: *steer }, *place);
             }
             Record::CompletionReceived { epoch, seq, event } => self.arrived(*epoch, *seq, event),
-            Record::RequestSent { call, cause, append, drained, said, model } => {
+            Record::RequestSent { call, cause, append, drained, messages, model } => {
                 self.call = *call;
                 self.model = model.clone();
-                let messages = self.queue.messages().iter().filter(|message| said.contains(&message.id));
-                self.unanswered.extend(messages.map(|message| message.text.clone()));
-                self.queue.remove(said, drained);
+                let taken = self.queue.messages().iter().filter(|message| messages.contains(&message.id));
+                self.unanswered.extend(taken.map(|message| message.text.clone()));
+                self.queue.remove(messages, drained);
                 self.pending_tool_results.clear();
                 self.transcript.append(append);
                 self.phase = Phase::AwaitingModel;
@@ -206,7 +206,7 @@ impl Session {
             Record::ResponseReceived { content, stop, usage, .. } => self.answered(content, stop, *usage),
             Record::CallFailed { error, retry_at, .. } => {
                 self.failures = if retry_at.is_some() { self.failures + 1 } else { 0 };
-                self.said_before_failure = self.last_said;
+                self.last_message_before_failure = self.last_message;
                 self.phase = Phase::Failed { error: error.clone(), retry_at: *retry_at };
             }
             Record::Shortened { limit, .. } => self.transcript.shorten(*limit),
@@ -260,7 +260,7 @@ impl Session {
                 self.finish_tools();
             }
             Record::StoppedReply => self.stop(),
-            Record::BudgetReached { .. } => self.budget_said = true,
+            Record::BudgetReached { .. } => self.budget_reported = true,
             Record::ModeSet { mode } => {
                 self.mode = Some(*mode);
                 self.was_auto |= *mode == Mode::Auto;
@@ -280,7 +280,7 @@ impl Session {
         }
     }
 
-    fn said(&mut self, id: u64, text: &str, steer: bool) {
+    fn queued(&mut self, id: u64, text: &str, steer: bool) {
         if self.derived_title.is_empty() {
             let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
             self.derived_title = crate::notice::cut_head(&line, 80);
@@ -288,10 +288,10 @@ impl Session {
                 self.derived_title.push('…');
             }
         }
-        self.last_said = self.last_said.max(id);
+        self.last_message = self.last_message.max(id);
         self.self_started = 0;
-        self.budget_said = false;
-        self.queue.say(QueuedMessage { id, text: text.to_owned(), steer });
+        self.budget_reported = false;
+        self.queue.queue_message(QueuedMessage { id, text: text.to_owned(), steer });
     }
 
     fn arrived(&mut self, epoch: Epoch, seq: Seq, event: &TaskEvent) {

@@ -82,11 +82,15 @@ pub fn operation(call: &ToolCall, sandbox: Option<Sandbox>, approved: bool) -> O
 }
 
 /// A result, and the tasks whose completion it shows.
-pub type Told = (ToolOutcome, Vec<TaskId>);
+pub type ToolResult = (ToolOutcome, Vec<TaskId>);
 
 /// What the model reads of a reply. `None`: a `bash` command began, and how it goes on is the result.
 #[must_use]
-pub fn told<'a>(call: &ToolCall, reply: Reply, known: impl Iterator<Item = &'a Task>) -> Option<Told> {
+pub fn result<'a>(
+    call: &ToolCall,
+    reply: Reply,
+    known: impl Iterator<Item = &'a Task>,
+) -> Option<ToolResult> {
     match (call, reply) {
         (ToolCall::Bash(_), Reply::Started { .. }) => None,
         (_, Reply::Started { task }) => Some((started(&task, known), Vec::new())),
@@ -178,7 +182,7 @@ fn started<'a>(task: &Task, mut known: impl Iterator<Item = &'a Task>) -> ToolOu
     }
 }
 
-fn checked(call: &ToolCall, tasks: &[Checked]) -> Told {
+fn checked(call: &ToolCall, tasks: &[Checked]) -> ToolResult {
     let one = matches!(call, ToolCall::CheckBackground(CheckBackground { task_id: Some(_), .. }));
     // A `bash` command that was waited for to its end has had its result, and never was a background task.
     let all: Vec<&Checked> = tasks.iter().filter(|checked| one || !checked.task.foreground).collect();

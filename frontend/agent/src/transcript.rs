@@ -203,8 +203,8 @@ pub fn request_of_call(log: &[Entry], call: CallId) -> Option<SentRequest> {
                     let body = serde_json::from_str(&model.api.codec().body(&request)).ok()?;
                     let tools = tools.as_array().map_or(0, Vec::len);
                     let codec = model.api.codec();
-                    let told = |turn: &Turn| Turn { blocks: codec.told(turn, &model.model), ..turn.clone() };
-                    let turns = turns.iter().map(told).collect();
+                    let sent = |turn: &Turn| Turn { blocks: codec.sent(turn, &model.model), ..turn.clone() };
+                    let turns = turns.iter().map(sent).collect();
                     return Some(SentRequest {
                         model: model.clone(),
                         system: system.to_owned(),

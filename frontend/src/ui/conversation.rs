@@ -197,7 +197,7 @@ fn Welcome() -> impl IntoView {
 fn Try(example: Example) -> impl IntoView {
     let dispatch = use_dispatch();
     let say = move |_| {
-        dispatch.agent(Command::Say { text: example.wish.to_owned(), steer: false });
+        dispatch.agent(Command::QueueMessage { text: example.wish.to_owned(), steer: false });
     };
     view! {
         <li>

@@ -93,7 +93,7 @@ pub fn Full() -> impl IntoView {
         let words = untrack(|| left_unsaid(page));
         for waiting in page.queue.get_untracked() {
             if let Waiting::Message { id, .. } = waiting {
-                dispatch.agent(Command::Unsay { id });
+                dispatch.agent(Command::CancelMessage { id });
             }
         }
         dispatch.send(PageCommand::GoOnAnew(words));

@@ -118,9 +118,9 @@ fn Words(id: u64) -> impl IntoView {
         edits.set(false);
         let text = draft.get_untracked();
         if text.trim().is_empty() {
-            dispatch.agent(Command::Unsay { id });
+            dispatch.agent(Command::CancelMessage { id });
         } else {
-            dispatch.agent(Command::Resay { id, text });
+            dispatch.agent(Command::EditMessage { id, text });
         }
     };
     let on_key = move |event: ev::KeyboardEvent| match event.key().as_str() {
@@ -169,7 +169,7 @@ fn Words(id: u64) -> impl IntoView {
                     <IconButton
                         icon=Icon::Trash
                         label="Take back"
-                        on_press=move || dispatch.agent(Command::Unsay { id })
+                        on_press=move || dispatch.agent(Command::CancelMessage { id })
                     />
                 }
             >

@@ -174,7 +174,7 @@ impl Session {
 
     /// Says something.
     pub fn say(&self, text: &str) {
-        self.user(Command::Say { text: text.to_owned(), steer: false });
+        self.user(Command::QueueMessage { text: text.to_owned(), steer: false });
     }
 
     /// Something else that the person wants.

@@ -10,7 +10,7 @@ use crate::session::Phase;
 use crate::view::Patch;
 
 impl Agent {
-    /// Whether what was said last was refused for what it holds, and waits for the person.
+    /// Whether what was sent last was refused for what it holds, and waits for the person.
     pub(super) fn is_refused(&self) -> bool {
         matches!(&self.session.phase, Phase::Failed { error, retry_at: None } if error.refuses_content())
     }

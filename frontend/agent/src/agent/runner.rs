@@ -350,7 +350,7 @@ impl Agent {
                 if let (ToolCall::Bash(_), Reply::Started { task }) = (&call, &reply) {
                     return self.foreground_started(out, index, task);
                 }
-                if let Some((outcome, consumed)) = tools::told(&call, reply, self.tasks.values()) {
+                if let Some((outcome, consumed)) = tools::result(&call, reply, self.tasks.values()) {
                     self.tool_done(out, index, outcome, consumed);
                 }
             }

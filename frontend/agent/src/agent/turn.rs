@@ -53,7 +53,7 @@ impl Agent {
             Phase::AwaitingModel if self.in_flight.is_none() => self.ask(out, Trigger::Again),
             Phase::Failed { retry_at, .. } => {
                 let due = self.again || retry_at.is_some_and(|at| at <= out.now);
-                match self.session.speaks_after_failure() {
+                match self.session.trigger_after_failure() {
                     Some(cause) => self.ask(out, cause),
                     None => due && self.ask(out, Trigger::Again),
                 }
@@ -90,7 +90,7 @@ impl Agent {
             return false;
         }
         if self.session.self_started >= WAKE_BUDGET {
-            if !self.session.budget_said {
+            if !self.session.budget_reported {
                 self.record(out, Record::BudgetReached { turns: self.session.self_started });
             }
             return false;
@@ -132,9 +132,12 @@ impl Agent {
         }
         self.fix(out);
         let call = CallId(self.session.call.0 + 1);
-        let said = drained.messages.iter().map(|message| message.id).collect();
+        let messages = drained.messages.iter().map(|message| message.id).collect();
         let drained = notice::tasks(&drained.completions);
-        self.record(out, Record::RequestSent { call, cause, append, drained, said, model: model.clone() });
+        self.record(
+            out,
+            Record::RequestSent { call, cause, append, drained, messages, model: model.clone() },
+        );
         self.again = false;
         let Some(Preamble { system, tools, .. }) = &self.session.fixed else { return false };
         let codec = model.api.codec();

@@ -23,13 +23,13 @@ const MAX_MESSAGE: usize = 1024 * 1024;
 impl Agent {
     pub(super) fn user(&mut self, out: &mut Out, wish: Command) {
         match wish {
-            Command::Say { text, steer } => self.say(out, text, steer),
-            Command::Unsay { id } => self.record(out, Record::Cancelled { id }),
-            Command::Resay { id, text } if text.trim().is_empty() => {
+            Command::QueueMessage { text, steer } => self.queue_message(out, text, steer),
+            Command::CancelMessage { id } => self.record(out, Record::Cancelled { id }),
+            Command::EditMessage { id, text } if text.trim().is_empty() => {
                 let _ = text;
                 self.record(out, Record::Cancelled { id });
             }
-            Command::Resay { id, text } => self.change_message(out, id, |_, message| message.1 = text),
+            Command::EditMessage { id, text } => self.change_message(out, id, |_, message| message.1 = text),
             Command::Shift { id, earlier } => self.change_message(out, id, |last, message| {
                 message.0 = if earlier { message.0.saturating_sub(1) } else { (message.0 + 1).min(last) };
             }),
@@ -75,7 +75,7 @@ impl Agent {
         }
     }
 
-    fn say(&mut self, out: &mut Out, text: String, steer: bool) {
+    fn queue_message(&mut self, out: &mut Out, text: String, steer: bool) {
         if text.trim().is_empty() {
             return;
         }
@@ -85,13 +85,13 @@ impl Agent {
                 "That is longer than 1 MiB. Put it into a file in the workspace and say where it is.",
             );
         }
-        let id = self.session.last_said + 1;
+        let id = self.session.last_message + 1;
         let steer = steer && self.is_busy();
         self.record(out, Record::Queued { id, text, steer });
         if self.is_refused() {
             toast(
                 out,
-                "What was said before was refused: take it back, or try again. These words wait until then.",
+                "What was sent before was refused: take it back, or try again. This message waits until then.",
             );
         }
     }
@@ -110,7 +110,7 @@ impl Agent {
     ) {
         let waiting = self.session.queue.messages();
         let Some(place) = waiting.iter().position(|message| message.id == id) else {
-            return toast(out, "Those words were sent already.");
+            return toast(out, "That message was sent already.");
         };
         let mut message = (place, waiting[place].text.clone(), waiting[place].steer);
         change(waiting.len() - 1, &mut message);

@@ -96,7 +96,7 @@ impl Codec for Chat {
         items
     }
 
-    fn told(&self, turn: &Turn, model: &str) -> Vec<Block> {
+    fn sent(&self, turn: &Turn, model: &str) -> Vec<Block> {
         match turn.role {
             Role::User => turn.blocks.clone(),
             Role::Assistant => self.blocks(&assistant(turn, model)),
@@ -140,11 +140,11 @@ fn assistant(turn: &Turn, model: &str) -> Vec<Value> {
     match &turn.raw {
         Some(raw) if raw.api == Api::Chat && raw.model == model => raw.items.clone(),
         Some(raw) if raw.api == Api::Chat => raw.items.iter().map(plain).collect(),
-        _ => vec![told(&turn.blocks)],
+        _ => vec![message_of(&turn.blocks)],
     }
 }
 
-fn told(blocks: &[Block]) -> Value {
+fn message_of(blocks: &[Block]) -> Value {
     let (mut texts, mut calls) = (Vec::new(), Vec::new());
     for block in blocks {
         match block {
@@ -188,9 +188,10 @@ fn blocks(item: &Value) -> Vec<Block> {
         name: call["function"]["name"].as_str().unwrap_or_default().to_owned(),
         input: arguments(call).unwrap_or_else(|| json!({})),
     });
-    let said: Vec<Block> = text.map(Block::text).into_iter().chain(calls).collect();
-    let thought = thought.filter(|_| !said.is_empty()).map(|text| Block::Thinking { text: text.to_owned() });
-    thought.into_iter().chain(said).collect()
+    let blocks: Vec<Block> = text.map(Block::text).into_iter().chain(calls).collect();
+    let thought =
+        thought.filter(|_| !blocks.is_empty()).map(|text| Block::Thinking { text: text.to_owned() });
+    thought.into_iter().chain(blocks).collect()
 }
 
 /// The arguments of a call, if they are an object.

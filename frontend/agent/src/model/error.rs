@@ -145,7 +145,7 @@ impl Head {
         let status = self.status.unwrap_or_default();
         let body = String::from_utf8_lossy(body);
         let json: Option<Value> = serde_json::from_str(&body).ok();
-        let said = json.as_ref().and_then(message).unwrap_or_else(|| quote(&body));
+        let reason = json.as_ref().and_then(message).unwrap_or_else(|| quote(&body));
         let spent = status == 429 && SPENT.iter().any(|word| body.contains(word));
         let ours = matches!(status, 408 | 409 | 429 | 500..) && !spent;
         let retryable = match self.header("x-should-retry") {
@@ -158,10 +158,10 @@ impl Head {
             message: if (200..300).contains(&status) {
                 let kind = self.header("content-type").unwrap_or("nothing known");
                 format!(
-                    "The server answered with {kind} where a stream of events was expected: {said} Check the base URL in the settings."
+                    "The server answered with {kind} where a stream of events was expected: {reason} Check the base URL in the settings."
                 )
             } else {
-                advise(status, spent, &said)
+                advise(status, spent, &reason)
             },
             status: self.status,
             request_id: self.request_id().or_else(in_body),
@@ -170,13 +170,13 @@ impl Head {
         }
     }
 
-    /// What an error in the middle of a stream means. Servers name its kind, or give the status that it would have been told with.
+    /// What an error in the middle of a stream means. Servers name its kind, or give the status that it would have been sent with.
     pub(super) fn error_in_stream(&self, event: &Value) -> ModelError {
         let given = &event["error"];
         let kind = given["type"].as_str().unwrap_or_default();
-        let said = message(event).unwrap_or_else(|| quote(&event.to_string()));
+        let reason = message(event).unwrap_or_else(|| quote(&event.to_string()));
         let code = || given["code"].as_u64().or_else(|| event["code"].as_u64());
-        let told =
+        let in_stream =
             || code().and_then(|code| u16::try_from(code).ok()).filter(|code| (400..600).contains(code));
         let status = match kind {
             "overloaded_error" => 529,
@@ -188,11 +188,11 @@ impl Head {
             "permission_error" => 403,
             "not_found_error" => 404,
             "request_too_large" => 413,
-            _ => told().unwrap_or(500),
+            _ => in_stream().unwrap_or(500),
         };
         let spent = status == 429 && SPENT.iter().any(|word| event.to_string().contains(word));
         ModelError {
-            message: advise(status, spent, &said),
+            message: advise(status, spent, &reason),
             status: Some(status),
             request_id: self.request_id().or_else(|| Some(event["request_id"].as_str()?.to_owned())),
             retryable: matches!(status, 408 | 429 | 500..) && !spent,
@@ -201,13 +201,13 @@ impl Head {
     }
 }
 
-fn advise(status: u16, spent: bool, said: &str) -> String {
+fn advise(status: u16, spent: bool, reason: &str) -> String {
     let (what, todo) = match status {
         _ if spent => (
             "The spend limit of the account is reached",
             "Raise it in the provider's console, or choose another model.",
         ),
-        400 if said.contains("too long") || said.contains("exceed context") => (
+        400 if reason.contains("too long") || reason.contains("exceed context") => (
             "The conversation no longer fits the model",
             "Take the last message back, or go on in a new session.",
         ),
@@ -236,7 +236,7 @@ fn advise(status: u16, spent: bool, said: &str) -> String {
         500.. => ("The server failed", "Try again."),
         _ => ("The server answered in an unexpected way", "Check the base URL in the settings."),
     };
-    format!("{what} ({status}): {said} {todo}")
+    format!("{what} ({status}): {reason} {todo}")
 }
 
 /// What the server says, as a sentence.

@@ -80,12 +80,12 @@ impl Codec for Messages {
         items.iter().map(block).collect()
     }
 
-    fn told(&self, turn: &Turn, model: &str) -> Vec<Block> {
-        let told = |sent: Sent<'_>| match sent.item {
+    fn sent(&self, turn: &Turn, model: &str) -> Vec<Block> {
+        let block = |sent: Sent<'_>| match sent.item {
             Item::Raw(item) => block(item),
             Item::Block(block) => block.into_owned(),
         };
-        content(turn, model).into_iter().map(told).collect()
+        content(turn, model).into_iter().map(block).collect()
     }
 
     fn fit(&self, items: Vec<Value>, ids: &mut BTreeSet<String>) -> Vec<Value> {
@@ -203,10 +203,10 @@ fn content<'a>(turn: &'a Turn, model: &str) -> Vec<Sent<'a>> {
         }
         (_, Role::User) => turn.blocks.iter().map(|block| sent(Item::Block(Cow::Borrowed(block)))).collect(),
         (_, Role::Assistant) => {
-            let can_be_told = |block: &&Block| matches!(block, Block::Text { .. } | Block::ToolUse { .. });
+            let can_be_sent = |block: &&Block| matches!(block, Block::Text { .. } | Block::ToolUse { .. });
             turn.blocks
                 .iter()
-                .filter(can_be_told)
+                .filter(can_be_sent)
                 .map(|block| sent(Item::Block(Cow::Borrowed(block))))
                 .collect()
         }
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_another_api_is_told_in_blocks() {
+    fn an_answer_of_another_api_is_sent_in_blocks() {
         let turn = Turn {
             role: Role::Assistant,
             blocks: vec![

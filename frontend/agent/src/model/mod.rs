@@ -96,10 +96,10 @@ impl ModelError {
     /// Whether it refused it for its size.
     #[must_use]
     pub fn is_too_large(&self) -> bool {
-        let said = self.message.to_ascii_lowercase();
+        let message = self.message.to_ascii_lowercase();
         let size =
             ["too long", "too large", "exceed context", "maximum context", "context length", "context size"];
-        self.refuses_content() && (self.status == Some(413) || size.iter().any(|part| said.contains(part)))
+        self.refuses_content() && (self.status == Some(413) || size.iter().any(|part| message.contains(part)))
     }
 }
 

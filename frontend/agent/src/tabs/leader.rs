@@ -13,8 +13,8 @@ use crate::record::{Entry, Record};
 struct Running {
     from: Uuid,
     number: u64,
-    /// Whether it says something.
-    says: bool,
+    /// Whether it queues something.
+    queues: bool,
     /// What it wanted written ends here; not known while the agent takes it.
     through: Option<u64>,
 }
@@ -74,7 +74,7 @@ impl Leader {
     }
 
     /// A command has come. One without a number comes once.
-    pub(super) fn hear(&mut self, from: Uuid, number: u64, says: bool) -> Duty {
+    pub(super) fn hear(&mut self, from: Uuid, number: u64, queues: bool) -> Duty {
         if number > 0 && number <= self.heard.of(from) {
             let runs = self.running.iter().any(|one| (one.from, one.number) == (from, number));
             return if runs { Duty::Wait } else { Duty::Acknowledge };
@@ -82,7 +82,7 @@ impl Leader {
         if number > 0 {
             self.heard.note(from, number);
         }
-        self.running.push_back(Running { from, number, says, through: None });
+        self.running.push_back(Running { from, number, queues, through: None });
         Duty::Run
     }
 
@@ -157,7 +157,7 @@ impl Leader {
 
     /// Whose message an entry holds that is not saved.
     fn author(&self, n: u64) -> (Uuid, u64) {
-        let wrote = |one: &&Running| one.says && one.through.is_some_and(|last| last >= n);
+        let wrote = |one: &&Running| one.queues && one.through.is_some_and(|last| last >= n);
         self.running.iter().find(wrote).map_or((Uuid::nil(), 0), |one| (one.from, one.number))
     }
 
@@ -174,8 +174,8 @@ impl Leader {
                 }
             } else if let Record::Cancelled { id } = entry.record {
                 waiting.retain(|(waits, _)| *waits != id);
-            } else if let Record::RequestSent { said, .. } = entry.record {
-                asked.extend(said);
+            } else if let Record::RequestSent { messages, .. } = entry.record {
+                asked.extend(messages);
             } else if matches!(entry.record, Record::ResponseReceived { .. }) {
                 waiting.retain(|(waits, _)| !asked.contains(waits));
             }

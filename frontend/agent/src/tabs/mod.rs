@@ -142,7 +142,7 @@ impl Member {
         }
     }
 
-    /// What the person has said and no log holds for certain, with what the agent here has not saved.
+    /// What the person has sent and no log holds for certain, with what the agent here has not saved.
     #[must_use]
     pub fn unsaved_messages(&self, unsaved: Vec<Entry>) -> Vec<UnsavedMessage> {
         let leader = self.leader();
@@ -361,7 +361,7 @@ impl Member {
         out.push(Effect::Post(TabMessage::Claimed { term: self.term }));
         self.turn_to_next(out);
         for UnsavedMessage { text, steer, from, number, .. } in left {
-            self.run(out, from, number, Command::Say { text, steer });
+            self.run(out, from, number, Command::QueueMessage { text, steer });
         }
         self.send(out);
     }
@@ -445,7 +445,7 @@ impl Member {
 
     fn run(&mut self, out: &mut Out, from: Uuid, number: u64, command: Command) {
         let Some(leader) = self.leader_mut() else { return };
-        match leader.hear(from, number, matches!(command, Command::Say { .. })) {
+        match leader.hear(from, number, matches!(command, Command::QueueMessage { .. })) {
             Duty::Run => out.push(Effect::Run { from, number, command }),
             Duty::Wait => {}
             Duty::Acknowledge => self.acknowledge(out, from, number),

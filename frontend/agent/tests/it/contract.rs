@@ -49,7 +49,7 @@ fn l2_results_come_first_then_messages_then_the_block() {
     rig.say("write");
     rig.answer(&[tool("t2", "write_file", json!({"path": "a", "content": "x"}))]);
     rig.end(&task, TaskState::Completed, "");
-    rig.user(Command::Say { text: "and hurry".to_owned(), steer: true });
+    rig.user(Command::QueueMessage { text: "and hurry".to_owned(), steer: true });
     let (op, _) = rig.request();
     let change = shared::files::FileChange {
         path: "a".to_owned(),

@@ -135,7 +135,7 @@ fn what_must_be_answered_stays_when_a_message_is_taken_back() {
     let (mut rig, task) = Rig::with_background_task();
     rig.say("write");
     rig.answer(&[tool("t2", "read_file", json!({"path": "a"}))]);
-    rig.user(Command::Say { text: "hurry".to_owned(), steer: true });
+    rig.user(Command::QueueMessage { text: "hurry".to_owned(), steer: true });
     rig.end(&task, TaskState::Completed, "made");
     read(&mut rig, 810);
     refuse(&mut rig, 400, "no");

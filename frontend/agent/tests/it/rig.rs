@@ -184,7 +184,7 @@ impl Rig {
     }
 
     pub(crate) fn say(&mut self, text: &str) {
-        self.user(Command::Say { text: text.to_owned(), steer: false });
+        self.user(Command::QueueMessage { text: text.to_owned(), steer: false });
     }
 
     pub(crate) fn pass(&mut self, millis: u64) {

@@ -166,7 +166,7 @@ fn said(n: u64, text: &str) -> Entry {
 }
 
 fn say(text: &str) -> Command {
-    Command::Say { text: text.to_owned(), steer: false }
+    Command::QueueMessage { text: text.to_owned(), steer: false }
 }
 
 #[test]

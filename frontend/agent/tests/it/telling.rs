@@ -160,7 +160,7 @@ fn what_a_conversation_begins_with_stays_the_same_to_the_byte() {
     look(&rig);
     rig.answer(&[text("Done.")]);
     rig.confine(None);
-    rig.user(Command::Say { text: "more".to_owned(), steer: false });
+    rig.user(Command::QueueMessage { text: "more".to_owned(), steer: false });
     look(&rig);
     assert_eq!(seen.len(), 4);
     assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{seen:#?}");

@@ -248,8 +248,8 @@ fn messages_for_the_next_turn_wait_and_can_be_taken_back() {
     rig.say("second");
     rig.say("third");
     rig.user(Command::Shift { id: 3, earlier: true });
-    rig.user(Command::Resay { id: 3, text: "third, better".to_owned() });
-    rig.user(Command::Unsay { id: 2 });
+    rig.user(Command::EditMessage { id: 3, text: "third, better".to_owned() });
+    rig.user(Command::CancelMessage { id: 2 });
     rig.answer(&[text("ok")]);
     assert_eq!(rig.last_message()[0]["text"], "third, better");
     rig.answer(&[text("ok")]);

@@ -132,7 +132,7 @@ impl Reader {
                 ("role" | "tool_calls" | "refusal" | "function_call", _) | (_, Value::Null) => {}
                 ("content", content) => {
                     let text = self.joined(&text_of(content));
-                    self.say(&text, out);
+                    self.push_text(&text, out);
                 }
                 (name, Value::String(text)) if REASONING.contains(&name) => {
                     let text = self.joined(text);
@@ -142,7 +142,7 @@ impl Reader {
             }
         }
         if let Some(refusal) = delta["refusal"].as_str().filter(|text| !text.is_empty()) {
-            self.say(refusal, out);
+            self.push_text(refusal, out);
             self.refused = true;
         }
         let pieces = delta["tool_calls"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -162,7 +162,7 @@ impl Reader {
         first.into_iter().chain(piece.chars()).collect()
     }
 
-    fn say(&mut self, text: &str, out: &mut Vec<ModelEvent>) {
+    fn push_text(&mut self, text: &str, out: &mut Vec<ModelEvent>) {
         if !text.is_empty() {
             self.text.push_str(text);
             out.push(ModelEvent::TextDelta { block: self.place(Shown::Text), text: text.to_owned() });

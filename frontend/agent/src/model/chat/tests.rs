@@ -265,11 +265,11 @@ fn one_answer_instead_of_a_stream() {
 fn a_request_to_the_byte() {
     let tools = json!([{"name": "t", "description": "d", "input_schema": {"type": "object"}}]);
     let items = vec![json!({"type": "thinking", "thinking": "hm", "signature": "s"})];
-    let mut told = assistant_turn(Api::Messages, "m", items);
-    told.blocks.push(Block::ToolUse { id: "a".to_owned(), name: "t".to_owned(), input: json!({"x": 1}) });
+    let mut turn = assistant_turn(Api::Messages, "m", items);
+    turn.blocks.push(Block::ToolUse { id: "a".to_owned(), name: "t".to_owned(), input: json!({"x": 1}) });
     let turns = [
         Turn::user(vec![Block::text("one"), Block::text("two")]),
-        told,
+        turn,
         Turn::user(vec![Block::result("a", "", true), Block::text("three")]),
     ];
     let request = Request { model: "m", system: "s", tools: &tools, turns: &turns, stream: true };

@@ -104,10 +104,10 @@ impl Facts {
                     message.1.clone_from(text);
                 }
             }
-            Record::RequestSent { cause, drained, said, model, .. } => {
+            Record::RequestSent { cause, drained, messages, model, .. } => {
                 self.is_asked = model.provider == Provider::Demo;
                 self.api = model.api;
-                self.asked(*cause, drained, said);
+                self.asked(*cause, drained, messages);
             }
             Record::ResponseReceived { content, .. } => self.answered(self.api.codec().blocks(content)),
             Record::ApprovalResolved { index, allowed: false, reason, .. } => {
@@ -157,9 +157,9 @@ impl Facts {
         }
     }
 
-    fn asked(&mut self, cause: Trigger, drained: &[TaskId], said: &[u64]) {
+    fn asked(&mut self, cause: Trigger, drained: &[TaskId], messages: &[u64]) {
         let (taken, waiting): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|message| said.contains(&message.0));
+            std::mem::take(&mut self.waiting).into_iter().partition(|message| messages.contains(&message.0));
         self.waiting = waiting;
         // A call that is made again brings what it brought before.
         if cause != Trigger::Again {

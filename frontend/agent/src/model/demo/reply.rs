@@ -15,7 +15,7 @@ pub struct Chunk {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Reply {
     /// Paragraphs of Markdown; there are some if there are no tools.
-    pub(super) said: Vec<String>,
+    pub(super) texts: Vec<String>,
     /// Names and arguments.
     pub(super) tools: Vec<(&'static str, Value)>,
 }

@@ -22,7 +22,7 @@ pub(super) fn write(reply: &Reply, facts: &Facts) -> Vec<Chunk> {
     );
     writer.event(0, "ping", "");
     let mut index = 0;
-    let text = reply.said.join("\n\n");
+    let text = reply.texts.join("\n\n");
     if !text.is_empty() {
         writer.block(index, r#"{"type":"text","text":""}"#, r#""text_delta","text""#, &pieces(&text));
         index += 1;

@@ -146,7 +146,7 @@ impl Reader {
             half: None,
             done: false,
         });
-        self.say(block, kind == "thinking", &text, out);
+        self.push_text(block, kind == "thinking", &text, out);
         Step::More
     }
 
@@ -170,11 +170,11 @@ impl Reader {
         match kind {
             "text_delta" => {
                 let text = open.joined(piece("text"), halves);
-                self.say(block, false, &text, out);
+                self.push_text(block, false, &text, out);
             }
             "thinking_delta" => {
                 let text = open.joined(piece("thinking"), halves);
-                self.say(block, true, &text, out);
+                self.push_text(block, true, &text, out);
             }
             "input_json_delta" => {
                 let text = open.joined(piece("partial_json"), halves);
@@ -200,7 +200,7 @@ impl Reader {
         Step::More
     }
 
-    fn say(&mut self, block: usize, thinking: bool, text: &str, out: &mut Vec<ModelEvent>) {
+    fn push_text(&mut self, block: usize, thinking: bool, text: &str, out: &mut Vec<ModelEvent>) {
         if text.is_empty() {
             return;
         }

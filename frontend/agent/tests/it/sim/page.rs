@@ -145,7 +145,9 @@ impl Page {
 
     fn hear(&mut self, event: &Event, clock: u64, now: u64) {
         match event {
-            Event::Command(Command::Say { .. } | Command::Retry | Command::StopReply) => self.urged = true,
+            Event::Command(Command::QueueMessage { .. } | Command::Retry | Command::StopReply) => {
+                self.urged = true
+            }
             Event::Link { generation, input } if *generation == self.generation => match input {
                 LinkInput::Closed { code, .. } => {
                     self.taken = *code == close::FENCED;

@@ -313,11 +313,11 @@ impl Browser {
         let now = self.now;
         let Some(toy) = self.get(id).and_then(|tab| tab.agent.as_mut()) else { return };
         let (name, record) = match command {
-            Command::Say { text, steer } => {
+            Command::QueueMessage { text, steer } => {
                 (text.clone(), Some(Record::Queued { id: toy.next(), text, steer }))
             }
             Command::Rename { title } => (title.clone(), Some(Record::Titled { title })),
-            Command::Resay { text, .. } => (text, None),
+            Command::EditMessage { text, .. } => (text, None),
             other => panic!("nobody wants this: {other:?}"),
         };
         inbox.extend(record.and_then(|record| toy.record(now, record)).map(Event::Append));

@@ -334,7 +334,7 @@ fn an_answer_with_its_reason_is_whole_without_its_good_bye() {
 }
 
 #[test]
-fn a_tool_whose_end_is_not_said_is_read() {
+fn a_tool_without_an_end_is_read() {
     let of = |json: &str| {
         stream(&[
             start(),
@@ -350,7 +350,7 @@ fn a_tool_whose_end_is_not_said_is_read() {
 }
 
 #[test]
-fn a_wish_for_tools_without_one_is_said() {
+fn a_wish_for_tools_without_one_is_reported() {
     let of = |more: &[String]| {
         let mut events = vec![start(), block(0, r#"{"type":"text","text":"a"}"#), stopped(0)];
         events.extend(more.iter().cloned());
@@ -376,7 +376,7 @@ fn an_end_in_mid_event_is_a_cut() {
 }
 
 #[test]
-fn what_says_nothing_is_passed_over() {
+fn what_holds_nothing_is_passed_over() {
     let body = stream(&[start(), block(0, r#"{"type":"text","text":"a"}"#), stopped(0)])
         + "data:\n\ndata\n\ndata: \n\n: note\n\nevent: ping\ndata:\n\n"
         + &stream(&[message_delta("end_turn", 1), END.to_owned()]);
@@ -384,7 +384,7 @@ fn what_says_nothing_is_passed_over() {
 }
 
 #[test]
-fn kinds_of_content_in_any_case_and_unsaid() {
+fn kinds_of_content_in_any_case_and_missing() {
     let body = stream(&[start(), block(0, r#"{"type":"text","text":"a"}"#), stopped(0), END.to_owned()]);
     for kind in ["Text/Event-Stream", "TEXT/EVENT-STREAM; Charset=UTF-8", "text/event-stream"] {
         let mut stream = opened(200, kind);

@@ -62,7 +62,7 @@ impl Browser {
         let text = self.name("word");
         self.said.insert(text.clone(), tab);
         let before = self.complaints_of(tab);
-        self.send(tab, Event::Command(Command::Say { text: text.clone(), steer: false }));
+        self.send(tab, Event::Command(Command::QueueMessage { text: text.clone(), steer: false }));
         // The person was told so, and still has them.
         if self.complaints_of(tab) > before {
             self.saw("messages that are not taken");
@@ -81,7 +81,7 @@ impl Browser {
         let command = if self.chance.one_in(3) {
             Command::Rename { title: text }
         } else {
-            Command::Resay { id: 0, text }
+            Command::EditMessage { id: 0, text }
         };
         self.send(tab, Event::Command(command));
     }

@@ -28,7 +28,7 @@ impl World {
     pub(crate) fn say(&mut self, steer: bool) {
         self.messages += 1;
         let text = format!("wish {}", self.messages);
-        self.user(Command::Say { text, steer });
+        self.user(Command::QueueMessage { text, steer });
     }
 
     pub(crate) fn decide(&mut self) {
@@ -92,7 +92,7 @@ impl World {
         }
         let id = self.front;
         self.send(id, Event::Fenced);
-        let message = Command::Say { text: "too late".to_owned(), steer: true };
+        let message = Command::QueueMessage { text: "too late".to_owned(), steer: true };
         let closed = LinkInput::Closed { code: 1006, reason: String::new() };
         let now = self.now;
         if let Some(page) = self.get_mut(id) {
