@@ -35,7 +35,7 @@ pub struct Session {
     /// When something last happened.
     pub updated: Timestamp,
     /// What every request begins with.
-    pub fixed: Option<Preamble>,
+    pub preamble: Option<Preamble>,
     /// The title given by the person; empty for none.
     pub given_title: String,
     /// The beginning of the first message, for a title.
@@ -177,7 +177,7 @@ impl Session {
                 self.created = entry.at;
             }
             Record::Preamble { system, tools, workspace } => {
-                self.fixed = Some(Preamble {
+                self.preamble = Some(Preamble {
                     system: system.clone(),
                     tools: tools.clone(),
                     workspace: workspace.clone(),

@@ -434,12 +434,15 @@ impl Agent {
 
     fn status(&self) -> Status {
         let welcome = self.link.welcome();
-        let fixed = self.session.fixed.as_ref().map(|fixed| fixed.workspace.clone());
+        let workspace = self.session.preamble.as_ref().map(|preamble| preamble.workspace.clone());
         Status {
             title: self.session.title().to_owned(),
             turn: self.turn_view(),
             link: self.link.view(),
-            workspace: welcome.map(|welcome| welcome.workspace_short.clone()).or(fixed).unwrap_or_default(),
+            workspace: welcome
+                .map(|welcome| welcome.workspace_short.clone())
+                .or(workspace)
+                .unwrap_or_default(),
             confined: welcome.and_then(|welcome| welcome.confined.clone()),
             relay: welcome.map(|welcome| welcome.relay.clone()).unwrap_or_default(),
             model: self.resolved_model(),
@@ -482,7 +485,12 @@ impl Agent {
             title: self.session.title().to_owned(),
             created: self.session.created,
             updated: self.session.updated,
-            workspace: self.session.fixed.as_ref().map(|fixed| fixed.workspace.clone()).unwrap_or_default(),
+            workspace: self
+                .session
+                .preamble
+                .as_ref()
+                .map(|preamble| preamble.workspace.clone())
+                .unwrap_or_default(),
             running: self.own_active(),
             asks: self.asking.is_some(),
             busy: self.is_busy(),

@@ -117,7 +117,7 @@ impl Agent {
         if unknown {
             return false;
         }
-        if (relayed || self.session.fixed.is_none()) && !self.link.is_live() {
+        if (relayed || self.session.preamble.is_none()) && !self.link.is_live() {
             return false;
         }
         let drained = match cause {
@@ -139,7 +139,7 @@ impl Agent {
             Record::RequestSent { call, cause, append, drained, messages, model: model.clone() },
         );
         self.again = false;
-        let Some(Preamble { system, tools, .. }) = &self.session.fixed else { return false };
+        let Some(Preamble { system, tools, .. }) = &self.session.preamble else { return false };
         let codec = model.api.codec();
         let turns = self.session.transcript.turns();
         let body = codec.body(&Request { model: &model.model, system, tools, turns, stream: true });
@@ -173,7 +173,7 @@ impl Agent {
 
     /// Fixes what every request of this conversation begins with, before the first.
     fn fix(&mut self, out: &mut Out) {
-        if self.session.fixed.is_some() {
+        if self.session.preamble.is_some() {
             return;
         }
         if let Some(welcome) = self.link.welcome() {
@@ -351,7 +351,8 @@ impl Agent {
         call: &shared::tools::ToolCall,
         refused: Option<&str>,
     ) -> Way {
-        let workspace = self.session.fixed.as_ref().map(|fixed| fixed.workspace.clone()).unwrap_or_default();
+        let workspace =
+            self.session.preamble.as_ref().map(|preamble| preamble.workspace.clone()).unwrap_or_default();
         let wide = self.link.welcome().and_then(|welcome| welcome.wide.as_deref());
         let place = Place { workspace: &workspace, wide };
         let verdict = match refused.filter(|_| self.mode() != Mode::Auto) {
