@@ -1,7 +1,7 @@
 //! How a task's completion is delivered to the model: the block of background results, and the text for a status.
 //!
 //! The block is data from the runner. Every line of output in it stands behind a mark, and the runner's own do not, so that no output can
-//! begin an entry or pass for a remark;
+//! begin an entry or pass for a caveat;
 //! the block's own tags cannot occur in it; and it says that no word of it is the user's.
 
 use shared::output::Excerpt;
@@ -57,7 +57,7 @@ fn entry(completion: &Completion, now: Timestamp, into: &mut Vec<String>) {
     };
     into.push(format!("[bg:{}] {}:{first}", task.id, status(task)));
     into.push(format!("(command: {})", one_line(&cut_head(&task.command, 200))));
-    into.extend(remarks(task).iter().map(|remark| format!("({})", one_line(remark))));
+    into.extend(caveats(task).iter().map(|caveat| format!("({})", one_line(caveat))));
     if held::was_refused(task, excerpt) {
         into.push(format!("({})", held::REFUSED));
     }
@@ -148,12 +148,12 @@ fn last_lines(lines: &[String], chars: usize, most: usize) -> Vec<String> {
 
 /// What else must be known to read a status rightly.
 #[must_use]
-pub fn remarks(task: &Task) -> Vec<String> {
-    let mut remarks = Vec::new();
+pub fn caveats(task: &Task) -> Vec<String> {
+    let mut caveats = Vec::new();
     if let TaskState::Failed { code } = task.state
         && let Some(signal) = signal_name(code - 128)
     {
-        remarks.push(format!("a shell reports {code} when its command was ended by {signal}"));
+        caveats.push(format!("a shell reports {code} when its command was ended by {signal}"));
     }
     if !task.left_behind.is_empty() {
         let processes: Vec<String> = task
@@ -165,33 +165,33 @@ pub fn remarks(task: &Task) -> Vec<String> {
             .collect();
         let more = task.left().saturating_sub(processes.len());
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        remarks.push(format!(
+        caveats.push(format!(
             "it left {} running: {}{more}; stop_background ends them",
             count(task.left() as u64, "process", "processes"),
             processes.join(", ")
         ));
     }
     if task.paused {
-        remarks.push("the user paused it; it goes on when they resume it".to_owned());
+        caveats.push("the user paused it; it goes on when they resume it".to_owned());
     }
     if task.waits_for_input {
-        remarks.push("it seems to wait for input; send_input answers it".to_owned());
+        caveats.push("it seems to wait for input; send_input answers it".to_owned());
     }
     if !task.ports.is_empty() {
         let ports: Vec<String> = task.ports.iter().map(u16::to_string).collect();
-        remarks.push(format!("its processes listen on port {}", ports.join(", ")));
+        caveats.push(format!("its processes listen on port {}", ports.join(", ")));
     }
     for held in &task.ports_held {
         let by = held.by.as_ref().map_or_else(
             || "somebody".to_owned(),
             |process| format!("pid {} {}", process.pid, process.command),
         );
-        remarks.push(format!("port {} is still listened on, by {by}", held.port));
+        caveats.push(format!("port {} is still listened on, by {by}", held.port));
     }
     if task.omitted_bytes > 0 {
-        remarks.push(format!("{} bytes in the middle of its output are not kept", task.omitted_bytes));
+        caveats.push(format!("{} bytes in the middle of its output are not kept", task.omitted_bytes));
     }
-    remarks
+    caveats
 }
 
 /// What is to be known of the exit code of a line of several commands. Said once, however many such lines there are.
@@ -305,16 +305,16 @@ fn signal_name(number: i32) -> Option<&'static str> {
     })
 }
 
-/// Text as inert lines: every line break of any alphabet is one, control characters are gone, the block's tags are broken.
+/// Text as lines without signs that could act: every line break of any alphabet is one, control characters are gone, the block's tags are broken.
 fn lines(text: &str) -> Vec<String> {
-    text.split(['\n', '\u{b}', '\u{c}', '\r', '\u{85}', '\u{2028}', '\u{2029}']).map(inert).collect()
+    text.split(['\n', '\u{b}', '\u{c}', '\r', '\u{85}', '\u{2028}', '\u{2029}']).map(sanitized).collect()
 }
 
 fn one_line(text: &str) -> String {
     lines(text).join(" ")
 }
 
-fn inert(text: &str) -> String {
+fn sanitized(text: &str) -> String {
     let clean: String = text.chars().filter(|char| *char == '\t' || !char.is_control()).collect();
     break_tags(&clean)
 }

@@ -232,8 +232,8 @@ fn list<'a>(all: &[&'a Checked]) -> Vec<(&'a Checked, String)> {
 fn look(checked: &Checked) -> String {
     let task = &checked.task;
     let mut text = format!("[bg:{}] {}: {}", task.id, notice::status(task), task.command.replace('\n', " "));
-    for remark in notice::remarks(task) {
-        text.push_str(&format!("\n({remark})"));
+    for caveat in notice::caveats(task) {
+        text.push_str(&format!("\n({caveat})"));
     }
     if let Some(matches) = checked.matches {
         text.push_str(&format!("\n({})", notice::count(matches, "line matches", "lines match")));
@@ -257,7 +257,7 @@ fn look(checked: &Checked) -> String {
 pub fn ended(task: &Task, excerpt: &Excerpt) -> ToolOutcome {
     let mut content = whole(excerpt);
     let good = task.state == TaskState::Completed;
-    let mut facts = notice::remarks(task);
+    let mut facts = notice::caveats(task);
     if notice::may_hide_codes(task) {
         facts.insert(0, notice::HIDDEN_CODES.to_owned());
     }
