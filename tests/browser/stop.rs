@@ -157,14 +157,14 @@ fn a_command_that_began_after_escape_is_known_by_its_card() {
     scene("a_command_that_began_after_escape_is_known_by_its_card", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        scene.runner.stand_still();
+        scene.runner.freeze();
         page.say("$ echo first; sleep 300").await;
         page.tab.find(".tool[data-state=running]").await;
         page.tab.click("#composer").await;
         page.tab.type_keys(Key::Escape + "").await;
         page.tab.find(".tool[data-state=skipped]").await;
         page.idle().await;
-        scene.runner.go_on();
+        scene.runner.resume();
         page.tab.find(".tool[data-state=moved][data-task=running]").await;
         page.tasks("running", 1).await;
         let shows = "return document.querySelector('.tool').innerText.includes('first')";

@@ -54,11 +54,11 @@ fn ten_ends_at_once_make_one_turn() {
         page.idle().await;
         page.tasks("running", 10).await;
         // What ends while the runner stands still ends at once for it, however busy this machine is.
-        scene.runner.stand_still();
+        scene.runner.freeze();
         scene.write("go", "");
         let all = || scene.read("ended").filter(|ended| ended.lines().count() == 10).map(drop);
         wait::until("all ten end", all).await;
-        scene.runner.go_on();
+        scene.runner.resume();
         page.says("All 10 are done.").await;
         page.over().await;
         page.tasks("good", 10).await;

@@ -172,7 +172,7 @@ impl Agent {
     }
 
     /// Takes one event and says what must be done about it.
-    #[must_use = "effects that are not performed are lost"]
+    #[must_use = "effects that are not run are lost"]
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
         let mut out = Out { now, entries: Vec::new(), patches: Vec::new(), effects: Vec::new() };
         if self.open || matches!(event, Event::Opened(_)) {

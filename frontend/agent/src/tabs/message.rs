@@ -145,7 +145,7 @@ pub enum Event {
 
 /// Something to do.
 #[derive(Clone, Debug, PartialEq)]
-#[must_use = "effects that are not performed are lost"]
+#[must_use = "effects that are not run are lost"]
 pub enum Effect {
     /// Asks for the session's lock, and sends [`Event::Granted`] or [`Event::Refused`]; [`Event::Stolen`] if it is taken later.
     Lock {

@@ -159,7 +159,7 @@ impl Member {
     }
 
     /// Takes one event and says what must be done about it.
-    #[must_use = "effects that are not performed are lost"]
+    #[must_use = "effects that are not run are lost"]
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
         let before = self.role();
         let mut out = Out { now, effects: Vec::new() };

@@ -229,12 +229,12 @@ impl Browser {
             let now = Timestamp(self.now);
             let Some(tab) = self.get(id) else { return };
             for effect in tab.member.handle(now, event) {
-                self.perform(id, effect, &mut inbox);
+                self.run_effect(id, effect, &mut inbox);
             }
         }
     }
 
-    fn perform(&mut self, id: u64, effect: Effect, inbox: &mut VecDeque<Event>) {
+    fn run_effect(&mut self, id: u64, effect: Effect, inbox: &mut VecDeque<Event>) {
         let (calm, now) = (self.calm, self.now);
         let Some(tab) = self.get(id) else { return };
         match effect {

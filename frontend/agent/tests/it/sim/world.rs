@@ -1,4 +1,4 @@
-//! The world: performs the agents' effects as the page's shell does, with faults between ([`network`]) and people about ([`people`]).
+//! The world: runs the agents' effects as the page's shell does, with faults between ([`network`]) and people about ([`people`]).
 
 mod network;
 mod people;
@@ -213,7 +213,7 @@ impl World {
         self.release(id);
     }
 
-    /// Performs what may be performed: everything up to an append that is not yet written.
+    /// Runs what may be run: everything up to an append that is not yet written.
     fn release(&mut self, id: u64) {
         let Some(page) = self.get_mut(id) else { return };
         let mut rest = std::mem::take(&mut page.held).into_iter();
@@ -223,7 +223,7 @@ impl World {
             if writing && !matches!(effect, Effect::Show(_) | Effect::Alarm(_)) {
                 later.push(effect);
             } else {
-                self.perform(id, effect);
+                self.run(id, effect);
             }
         }
         if let Some(page) = self.get_mut(id) {
@@ -231,7 +231,7 @@ impl World {
         }
     }
 
-    fn perform(&mut self, id: u64, effect: Effect) {
+    fn run(&mut self, id: u64, effect: Effect) {
         match effect {
             Effect::Append(entries) => {
                 let Some(page) = self.get_mut(id) else { return };
