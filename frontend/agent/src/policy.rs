@@ -144,7 +144,7 @@ fn decide_command(command: &str, rules: &[Rule], workspace: &str) -> Verdict {
             Ok(()) => return Verdict::ReadOnly,
             Err(reason) => reason,
         },
-        Err(trouble) => trouble.to_string(),
+        Err(unreadable) => unreadable.to_string(),
     };
     let offered = words
         .and_then(|words| prefix::offer(words, workspace))
