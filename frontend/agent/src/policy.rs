@@ -37,29 +37,29 @@ pub enum Verdict {
 
 /// Where tool uses are carried out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place<'a> {
-    /// The workspace: absolute.
-    pub workspace: &'a str,
+pub struct Workspace<'a> {
+    /// Its path: absolute.
+    pub path: &'a str,
     /// What it is instead of a project's folder, as a sentence, if it is so wide that every change of a file is asked for.
     pub wide: Option<&'a str>,
 }
 
 /// Decides on a tool use.
 #[must_use]
-pub fn decide(call: &ToolCall, mode: Mode, rules: &[Rule], place: Place<'_>) -> Verdict {
+pub fn decide(call: &ToolCall, mode: Mode, rules: &[Rule], workspace: Workspace<'_>) -> Verdict {
     if mode == Mode::Auto {
         return Verdict::Allow;
     }
     match call {
         ToolCall::ReadFile(_) | ToolCall::CheckBackground(_) | ToolCall::StopBackground(_) => Verdict::Allow,
-        ToolCall::WriteFile(_) | ToolCall::EditFile(_) => decide_edit(call.subject(), mode, rules, place),
+        ToolCall::WriteFile(_) | ToolCall::EditFile(_) => decide_edit(call.subject(), mode, rules, workspace),
         ToolCall::Bash(Bash { command, .. }) | ToolCall::BackgroundRun(BackgroundRun { command, .. }) => {
-            decide_command(command, rules, place.workspace)
+            decide_command(command, rules, workspace.path)
         }
         ToolCall::SendInput(SendInput { text, .. }) => Verdict::Ask {
             reason: "It writes to a running program, which may do anything with it.".to_owned(),
             always: Vec::new(),
-            dangers: danger::of_input(text, place.workspace),
+            dangers: danger::of_input(text, workspace.path),
         },
     }
 }
@@ -109,7 +109,7 @@ fn by_itself(path: &str) -> Danger {
     Danger { part: shared::shown::line(path), what }
 }
 
-fn decide_edit(path: &str, mode: Mode, rules: &[Rule], place: Place<'_>) -> Verdict {
+fn decide_edit(path: &str, mode: Mode, rules: &[Rule], workspace: Workspace<'_>) -> Verdict {
     if let Some(what) = shared::by_itself::what(path) {
         return Verdict::Ask {
             reason: format!("It changes {what}, which can run commands by itself later."),
@@ -117,10 +117,10 @@ fn decide_edit(path: &str, mode: Mode, rules: &[Rule], place: Place<'_>) -> Verd
             dangers: vec![by_itself(path)],
         };
     }
-    if let Some(wide) = place.wide {
+    if let Some(wide) = workspace.wide {
         return Verdict::Ask { reason: wide.to_owned(), always: Vec::new(), dangers: Vec::new() };
     }
-    let rule = Rule::Edits { workspace: place.workspace.to_owned() };
+    let rule = Rule::Edits { workspace: workspace.path.to_owned() };
     if mode == Mode::AskCommands || rules.contains(&rule) {
         return Verdict::Allow;
     }

@@ -40,7 +40,7 @@ impl Entry {
                 if !value.get("record").is_some_and(Value::is_string) {
                     return Err(error);
                 }
-                let Place { n, at } = json::read(value)?;
+                let Header { n, at } = json::read(value)?;
                 Ok(Self { n, at, record: Record::Unknown })
             })
         })
@@ -49,7 +49,7 @@ impl Entry {
 
 /// What every entry has.
 #[derive(Deserialize)]
-struct Place {
+struct Header {
     n: u64,
     at: Timestamp,
 }

@@ -15,7 +15,7 @@ use crate::event::ModelInput;
 use crate::link::{Purpose, derived_op};
 use crate::model::answer::ModelEvent;
 use crate::model::{Api, Request, Stop, Usage, demo, endpoint, error};
-use crate::policy::{self, Place, Verdict};
+use crate::policy::{self, Verdict, Workspace};
 use crate::queue::Drained;
 use crate::record::{Record, Trigger};
 use crate::session::{Phase, Preamble};
@@ -354,7 +354,7 @@ impl Agent {
         let workspace =
             self.session.preamble.as_ref().map(|preamble| preamble.workspace.clone()).unwrap_or_default();
         let wide = self.link.welcome().and_then(|welcome| welcome.wide.as_deref());
-        let place = Place { workspace: &workspace, wide };
+        let place = Workspace { path: &workspace, wide };
         let verdict = match refused.filter(|_| self.mode() != Mode::Auto) {
             Some(reason) => policy::ask_first(call, reason, &workspace),
             None => policy::decide(call, self.mode(), &self.settings.rules, place),

@@ -7,7 +7,7 @@ use serde_json::json;
 use shared::tools::ToolCall;
 
 use super::*;
-use crate::policy::{Place, Verdict, decide};
+use crate::policy::{Verdict, Workspace, decide};
 use crate::settings::Mode;
 
 const HOME: &str = "/home/me/project";
@@ -155,7 +155,7 @@ fn what_hides_is_found() {
             wrong.push(format!("{command:?}: expected {expected:?}, got {got:?}"));
         }
         let call = ToolCall::parse("bash", &json!({"command": command})).unwrap();
-        let verdict = decide(&call, Mode::AskCommands, &[], Place { workspace: HOME, wide: None });
+        let verdict = decide(&call, Mode::AskCommands, &[], Workspace { path: HOME, wide: None });
         if !matches!(&verdict, Verdict::Ask { dangers, .. } if !dangers.is_empty()) {
             wrong.push(format!("{command:?}: {verdict:?}"));
         }
