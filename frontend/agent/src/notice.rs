@@ -8,8 +8,8 @@ use shared::output::Excerpt;
 use shared::task::{Task, TaskState};
 use shared::{TaskId, Timestamp};
 
-use crate::held;
 use crate::queue::Completion;
+use crate::read_only_refusal;
 
 /// How many characters of output an entry holds: the lesson's number.
 pub const RESULT_CHARS: usize = 500;
@@ -58,8 +58,8 @@ fn entry(completion: &Completion, now: Timestamp, into: &mut Vec<String>) {
     into.push(format!("[bg:{}] {}:{first}", task.id, status(task)));
     into.push(format!("(command: {})", one_line(&cut_head(&task.command, 200))));
     into.extend(caveats(task).iter().map(|caveat| format!("({})", one_line(caveat))));
-    if held::was_refused(task, excerpt) {
-        into.push(format!("({})", held::REFUSED));
+    if read_only_refusal::was_refused(task, excerpt) {
+        into.push(format!("({})", read_only_refusal::REFUSED));
     }
     if let Some(ended) = task.ended
         && now.since(ended) > AGE_MS

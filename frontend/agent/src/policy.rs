@@ -66,7 +66,7 @@ pub fn decide(call: &ToolCall, mode: Mode, rules: &[Rule], workspace: Workspace<
 
 /// The question in place of [`Verdict::ReadOnly`] where the runner's system cannot hold a command to reading.
 #[must_use]
-pub fn ask_unheld(call: &ToolCall, workspace: &str) -> Verdict {
+pub fn ask_without_sandbox(call: &ToolCall, workspace: &str) -> Verdict {
     let exact = Rule::Exact { command: call.subject().to_owned(), workspace: workspace.to_owned() };
     let reason = "It seems only to read, but this system cannot hold it to that.";
     ask(reason.to_owned(), vec![exact], danger::of(call.subject(), workspace))

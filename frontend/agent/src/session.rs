@@ -13,10 +13,10 @@ use shared::{Epoch, Seq, SessionId, TaskId, Timestamp};
 
 use crate::call::CallId;
 use crate::conversation::Block;
-use crate::held;
 use crate::model::demo::Facts;
 use crate::model::{ModelError, Stop, Usage, catalog};
 use crate::queue::{Completion, Queue, QueuedMessage};
+use crate::read_only_refusal;
 use crate::record::{Entry, Record, Trigger};
 use crate::settings::{Mode, ModelChoice};
 use crate::transcript::Transcript;
@@ -311,7 +311,7 @@ impl Session {
         if !self.ended.insert(task.id.clone()) {
             return;
         }
-        if held::was_refused(task, excerpt) {
+        if read_only_refusal::was_refused(task, excerpt) {
             self.was_refused(task.command.clone());
         }
         if !self.consumed.contains(&task.id) {

@@ -10,7 +10,7 @@ use shared::tools::{
 use shared::{Problem, TaskId};
 
 use crate::record::ToolOutcome;
-use crate::{held, notice};
+use crate::{notice, read_only_refusal};
 
 /// How many characters of output a `bash` result holds.
 const BASH_CHARS: u32 = 30_000;
@@ -30,10 +30,10 @@ pub const STILL_RUNNING: &str = "(still running; once it has ended, its result c
 
 /// The outcome of a command that was held to reading, with the way out if that may be why it failed.
 #[must_use]
-pub fn held(mut outcome: ToolOutcome) -> ToolOutcome {
-    outcome.refused = held::is_refused(outcome.is_error, &outcome.content);
+pub fn read_only(mut outcome: ToolOutcome) -> ToolOutcome {
+    outcome.refused = read_only_refusal::is_refused(outcome.is_error, &outcome.content);
     if outcome.refused {
-        outcome.content.push_str(&format!("\n[{}]", held::REFUSED));
+        outcome.content.push_str(&format!("\n[{}]", read_only_refusal::REFUSED));
     }
     outcome
 }

@@ -222,7 +222,7 @@ impl Agent {
         {
             self.link.forget(op);
             if sandbox == Some(Sandbox::ReadOnly) {
-                outcome = tools::held(outcome);
+                outcome = tools::read_only(outcome);
             }
         }
         self.record(out, Record::ToolDone { call: self.session.call, index, outcome, consumed });

@@ -364,7 +364,7 @@ impl Agent {
         let verdict = match (verdict, welcome) {
             (Verdict::ReadOnly, None) => return Way::Asks,
             (Verdict::ReadOnly, Some(welcome)) if !welcome.sandboxes.contains(&Sandbox::ReadOnly) => {
-                policy::ask_unheld(call, &workspace)
+                policy::ask_without_sandbox(call, &workspace)
             }
             (Verdict::ReadOnly, Some(_))
                 if self.session.refused.iter().any(|command| command == call.subject()) =>

@@ -25,7 +25,7 @@ pub(crate) struct Page {
     pub(crate) agent: Agent,
     pub(crate) clock: Clock,
     /// Effects that wait for an append before them.
-    pub(crate) held: VecDeque<Effect>,
+    pub(crate) pending: VecDeque<Effect>,
     pub(crate) writing: bool,
     /// When the last frame of each direction arrives, so that a socket keeps its order.
     pub(crate) last_up: u64,
@@ -85,7 +85,7 @@ impl Page {
             browser,
             agent: Agent::new(),
             clock: Clock::new(log.last().map_or(0, |entry| entry.at.0), now),
-            held: VecDeque::new(),
+            pending: VecDeque::new(),
             writing: false,
             last_up: 0,
             last_down: 0,

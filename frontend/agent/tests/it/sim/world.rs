@@ -209,14 +209,14 @@ impl World {
         let Some(page) = self.pages.iter_mut().find(|page| page.id == id) else { return };
         let system = self.now.saturating_add_signed(self.browsers[page.browser].skew);
         let effects = page.handle(event, system, self.now);
-        page.held.extend(effects);
+        page.pending.extend(effects);
         self.release(id);
     }
 
     /// Runs what may be run: everything up to an append that is not yet written.
     fn release(&mut self, id: u64) {
         let Some(page) = self.get_mut(id) else { return };
-        let mut rest = std::mem::take(&mut page.held).into_iter();
+        let mut rest = std::mem::take(&mut page.pending).into_iter();
         let mut later = Vec::new();
         for effect in rest.by_ref() {
             let writing = self.get(id).is_some_and(|page| page.writing);
@@ -227,7 +227,7 @@ impl World {
             }
         }
         if let Some(page) = self.get_mut(id) {
-            page.held.extend(later);
+            page.pending.extend(later);
         }
     }
 
@@ -453,7 +453,7 @@ impl World {
     /// rests, and the model was told everything; `all` of it, or all but the completions that wait for the next word.
     pub(crate) fn at_rest(&self, all: bool) -> bool {
         let page = self.page();
-        let idle = page.turn == Some(TurnView::Idle) && !page.writing && page.held.is_empty();
+        let idle = page.turn == Some(TurnView::Idle) && !page.writing && page.pending.is_empty();
         let ran = self.runner.is_empty() && self.runner.tasks.values().all(|task| task.state.is_end());
         let Some(body) = page.last_body.as_ref().filter(|_| idle && ran) else { return false };
         let told = told::read(body);

@@ -72,7 +72,7 @@ impl World {
     pub(super) fn fenced(&mut self, id: u64) {
         let now = Timestamp(self.now);
         let Some(page) = self.get_mut(id) else { return };
-        page.held.clear();
+        page.pending.clear();
         let effects = page.agent.handle(now, Event::Fenced);
         let quiet = |effect: &Effect| {
             matches!(
