@@ -1,16 +1,16 @@
 //! Decides before a tool use is carried out whether it needs the person's approval.
 //!
 //! A verdict comes of the call, the mode, the rules and the workspace alone: nothing that a task prints can change it. Commands are read by
-//! [`shell`], a reader that understands little and says so; what it does not understand is asked for. What [`harmless`] knows runs unasked:
+//! [`shell`], a reader that understands little and says so; what it does not understand is asked for. What [`read_only`] knows runs unasked:
 //! it changes nothing and reads nothing outside the workspace.
 
 mod danger;
-mod harmless;
 mod prefix;
+mod read_only;
 mod scripts;
 mod shell;
 mod split;
-
+mod tests;
 use shared::tools::{BackgroundRun, Bash, SendInput, ToolCall};
 
 use crate::settings::{Mode, Rule};
@@ -140,7 +140,7 @@ fn decide_command(command: &str, rules: &[Rule], workspace: &str) -> Verdict {
         return Verdict::Allow;
     }
     let reason = match &read {
-        Ok(script) => match harmless::check(script, workspace) {
+        Ok(script) => match read_only::check(script, workspace) {
             Ok(()) => return Verdict::ReadOnly,
             Err(reason) => reason,
         },

@@ -126,7 +126,7 @@ fn follows(words: &[Word], operands: Operands, options: &str, workspace: &str) -
         let fits = if !text.starts_with('-') {
             match operands {
                 Operands::None => false,
-                Operands::Names => is_name(text) && super::harmless::check_path(word, workspace).is_ok(),
+                Operands::Names => is_name(text) && super::read_only::check_path(word, workspace).is_ok(),
                 Operands::Any => true,
             }
         } else if let Some((name, value)) = text.split_once('=') {
