@@ -108,9 +108,9 @@ pub enum Provider {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// Commands that are not known to be harmless, and every change of a file.
+    /// Commands that are not known to read only, and every change of a file.
     AskAll,
-    /// Commands that are not known to be harmless.
+    /// Commands that are not known to read only.
     #[default]
     AskCommands,
     /// Nothing.
@@ -128,7 +128,7 @@ pub enum Rule {
         /// The workspace it holds in.
         workspace: String,
     },
-    /// Commands that begin with these words, whatever known to be harmless follows, and hold no operator, substitution or redirection.
+    /// Commands that begin with these words, whatever is known to be safe behind them follows, and hold no operator, substitution or redirection.
     Prefix {
         /// The shell's words.
         #[serde(rename = "words")]
