@@ -76,7 +76,7 @@ fn without_waking_a_result_goes_with_the_next_message() {
             say("It had ended."),
         ])
         .await;
-        scene.session.set(Settings { no_wake: true, ..auto(Provider::Relay) });
+        scene.session.set(Settings { wake: false, ..auto(Provider::Relay) });
         scene.session.say("Start it");
         scene.session.says("It runs.").await;
         scene.release("go");

@@ -449,7 +449,7 @@ impl Agent {
             mode: self.mode(),
             was_auto: self.session.was_auto,
             wide: welcome.and_then(|welcome| welcome.wide.clone()),
-            wake: !self.settings.no_wake,
+            wake: self.settings.wake,
             budget_left: WAKE_BUDGET.saturating_sub(self.session.self_started),
             spent: self.session.spent,
             unsaved: self.save_error.as_ref().map(|(reason, _)| reason.clone()),

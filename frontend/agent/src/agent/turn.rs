@@ -86,7 +86,7 @@ impl Agent {
 
     /// Starts a turn by itself if a completion waits that may.
     fn wake(&mut self, out: &mut Out) -> bool {
-        if !self.session.queue.wakes() || self.settings.no_wake || self.debounce.is_some() {
+        if !self.session.queue.wakes() || !self.settings.wake || self.debounce.is_some() {
             return false;
         }
         if self.session.self_started >= WAKE_BUDGET {
@@ -255,7 +255,7 @@ impl Agent {
     /// Says that the agent is done, once nothing of the session is left to wait for.
     fn notify_end(&self, out: &mut Out) {
         let queue = &self.session.queue;
-        let wakes = queue.wakes() && !self.settings.no_wake && self.session.self_started < WAKE_BUDGET;
+        let wakes = queue.wakes() && self.settings.wake && self.session.self_started < WAKE_BUDGET;
         let asks = (wakes || !queue.messages().is_empty()) && !self.is_full();
         let goes_on = asks || self.has_active_tasks();
         if matches!(self.session.phase, Phase::Idle) && !self.visible && !goes_on {

@@ -193,5 +193,17 @@ fn a_log_from_before_still_opens() {
     }
     let settings: agent::settings::Settings =
         serde_json::from_str(r#"{"mode":"auto","no_wake":true}"#).unwrap();
-    assert!(settings.no_wake && settings.of_all_sessions().mode == Mode::AskCommands);
+    assert!(!settings.wake && settings.of_all_sessions().mode == Mode::AskCommands);
+}
+
+#[test]
+fn settings_from_before_say_whether_they_wake() {
+    use agent::settings::Settings;
+    for (kept, wakes) in [("{}", true), (r#"{"no_wake":false}"#, true), (r#"{"no_wake":true}"#, false)] {
+        let settings: Settings = serde_json::from_str(kept).unwrap();
+        assert_eq!(settings.wake, wakes, "{kept}");
+        let again = serde_json::to_value(&settings).unwrap();
+        assert_eq!((&again["no_wake"], again.get("wake")), (&(!wakes).into(), None), "{kept}");
+    }
+    assert!(Settings::default().wake);
 }

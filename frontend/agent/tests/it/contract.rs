@@ -193,7 +193,7 @@ fn l5_a_task_stopped_on_purpose_makes_a_line_and_no_wake() {
 #[test]
 fn l5_waking_can_be_switched_off() {
     let (mut rig, task) = Rig::with_background_task();
-    rig.send(Event::Settings(Settings { no_wake: true, ..settings(Mode::Auto) }));
+    rig.send(Event::Settings(Settings { wake: false, ..settings(Mode::Auto) }));
     rig.end(&task, TaskState::Completed, "");
     rig.pass(1_000);
     assert_eq!(rig.calls.len(), 2);
