@@ -50,7 +50,7 @@ pub fn QueuePanel() -> impl IntoView {
                             <End task command label tone/>
                         </For>
                         <li class="note">
-                            {move || if ends.with(Vec::len) == 1 { "waiting, goes into the next call" } else { "waiting, go into the next call" }}
+                            "waiting for the next request"
                         </li>
                     </ul>
                 </Show>

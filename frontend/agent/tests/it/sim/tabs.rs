@@ -321,7 +321,7 @@ impl Browser {
             other => panic!("nobody wants this: {other:?}"),
         };
         inbox.extend(record.and_then(|record| toy.record(now, record)).map(Event::Append));
-        inbox.push_back(Event::Show(toy.news()));
+        inbox.push_back(Event::Show(toy.unshown()));
         let through = toy.unsaved.last().map_or(0, |entry| entry.n);
         inbox.push_back(Event::Ran { from, number, through });
         let times = self.done.entry(name).or_default();
