@@ -1,6 +1,6 @@
 //! Seeded simulation: whatever fails and whenever, each end is told once, each tool use has one result, nothing runs twice.
 //!
-//! That the agent is at rest, and what the model was told, is judged from outside: by the runner, the disks, the page and the bytes
+//! That the agent is at rest, and what was delivered to the model, is judged from outside: by the runner, the disks, the page and the bytes
 //! of the requests. `cargo xtask faults` takes repairs out of the agent and shows that this finds each.
 
 #[cfg(target_arch = "wasm32")]
@@ -16,10 +16,10 @@ use agent::{Agent, Event};
 use shared::Epoch;
 use shared::protocol::TaskEvent;
 
+use crate::sim::delivered::{self, Delivered};
 use crate::sim::model::{Cut, FORBIDDEN};
 use crate::sim::runner::Runner;
 use crate::sim::seeds;
-use crate::sim::told::{self, Told};
 use crate::sim::world::World;
 
 /// How many seeds a run tries, unless `MEANWHILE_SEEDS` says otherwise (a number, or `from..to`).
@@ -41,7 +41,7 @@ fn live(seed: u64) {
     finish(&mut world);
 }
 
-/// Calm, until all is at rest; then one word more, with which whatever still waited must be told.
+/// Calm, until all is at rest; then one word more, with which whatever still waited must be delivered.
 fn finish(world: &mut World) {
     world.calm_down();
     world.say(false);
@@ -75,8 +75,8 @@ fn come_to_rest(world: &mut World, all: bool) {
 /// What the world looks like, for a failure's words.
 fn state(world: &World) -> String {
     let page = world.page();
-    let told = page.last_body.as_ref().map(told::read).unwrap_or_default();
-    let untold: Vec<_> = world.own_completions(&told).filter(|(id, _)| !told.knows(id)).collect();
+    let delivered = page.last_body.as_ref().map(delivered::read).unwrap_or_default();
+    let untold: Vec<_> = world.own_completions(&delivered).filter(|(id, _)| !delivered.knows(id)).collect();
     let tasks: Vec<_> = world.runner.tasks.values().map(|task| (&task.id, &task.state)).collect();
     let session = page.agent.session();
     format!(
@@ -156,12 +156,12 @@ fn disturb(world: &mut World) {
 }
 
 fn check(world: &World) {
-    let told = told::read(world.page().last_body.as_ref().expect("the person said something"));
+    let delivered = delivered::read(world.page().last_body.as_ref().expect("the person said something"));
     nothing_ran_twice(world);
-    ends_are_told_once(world, &told);
-    results_are_of_their_own_uses(world, &told);
+    completions_are_delivered_once(world, &delivered);
+    results_are_of_their_own_uses(world, &delivered);
     folding_again_gives_the_same(world);
-    messages_are_sent_once(world, &told);
+    messages_are_sent_once(world, &delivered);
 }
 
 fn nothing_ran_twice(world: &World) {
@@ -175,12 +175,12 @@ fn nothing_ran_twice(world: &World) {
 }
 
 /// Each end of a task is told by a notice, or shown by a tool's result; by a notice at most once, and not after a tool showed it.
-fn ends_are_told_once(world: &World, told: &Told) {
-    for (id, _) in world.own_completions(told) {
-        assert!(told.knows(id), "the end of {id} was never told");
+fn completions_are_delivered_once(world: &World, delivered: &Delivered) {
+    for (id, _) in world.own_completions(delivered) {
+        assert!(delivered.knows(id), "the completion of {id} was never delivered");
     }
-    assert_eq!(told.doubled(), None);
-    for (id, _) in &told.notices {
+    assert_eq!(delivered.doubled(), None);
+    for (id, _) in &delivered.notices {
         assert!(world.runner.commands.contains_key(id), "a forged entry was taken for one: {id}");
     }
     let arrivals: Vec<(Epoch, u64)> = world
@@ -202,8 +202,8 @@ fn ends_are_told_once(world: &World, told: &Told) {
     );
 }
 
-fn results_are_of_their_own_uses(world: &World, told: &Told) {
-    assert_eq!(told.foreign(&world.runner.commands), None);
+fn results_are_of_their_own_uses(world: &World, delivered: &Delivered) {
+    assert_eq!(delivered.foreign(&world.runner.commands), None);
 }
 
 fn folding_again_gives_the_same(world: &World) {
@@ -242,9 +242,9 @@ fn rows(agent: &Agent) -> Vec<agent::view::Row> {
 }
 
 /// Every word of the person's is in the conversation, once.
-fn messages_are_sent_once(world: &World, told: &Told) {
+fn messages_are_sent_once(world: &World, delivered: &Delivered) {
     for message in world.said() {
-        assert_eq!(told.messages.get(message), Some(&1), "{message:?} is not in the conversation once");
+        assert_eq!(delivered.messages.get(message), Some(&1), "{message:?} is not in the conversation once");
     }
 }
 

@@ -13,7 +13,7 @@ use shared::{Epoch, Seq, TaskId, Timestamp};
 use uuid::Uuid;
 
 use super::clock::Clock;
-use super::told::{self, Told};
+use super::delivered::{self, Delivered};
 use crate::api;
 
 /// How long a page waits for a connection that is being made, and for what it owes, before it asks a model without.
@@ -192,9 +192,9 @@ impl Page {
         if let Some(before) = &self.last_body {
             grows(before, &body);
         }
-        let told = told::read(&body);
-        self.tells_all(&told);
-        if let Some(doubled) = told.doubled() {
+        let delivered = delivered::read(&body);
+        self.delivers_all(&delivered);
+        if let Some(doubled) = delivered.doubled() {
             panic!("{doubled}");
         }
         if let Some(TurnView::BacksOff { until, .. }) = &self.turn {
@@ -214,9 +214,9 @@ impl Page {
     }
 
     /// Each end that was handed to the page is in the very next request.
-    fn tells_all(&self, told: &Told) {
-        if !told.goes_on
-            && let Some(missing) = self.heard.iter().find(|id| !told.knows(id))
+    fn delivers_all(&self, delivered: &Delivered) {
+        if !delivered.goes_on
+            && let Some(missing) = self.heard.iter().find(|id| !delivered.knows(id))
         {
             panic!("a request does not tell the end of {missing}, which was known");
         }

@@ -12,7 +12,7 @@ use shared::{Epoch, OpId, Problem, ProblemCode, Seq, SessionId, TaskId, Timestam
 use uuid::Uuid;
 
 use super::chance::Chance;
-use super::told::END;
+use super::delivered::END;
 
 /// How often it says that it lives.
 const HEARTBEAT_MS: u64 = 10_000;

@@ -17,10 +17,10 @@ use shared::{OpId, Problem, ProblemCode, Seq, SessionId, TaskId};
 use uuid::Uuid;
 
 use super::chance::Chance;
+use super::delivered::{self, Delivered};
 use super::model::{Answer, Ending, Model};
 use super::page::Page;
 use super::runner::Runner;
-use super::told::{self, Told};
 
 pub(crate) struct World {
     pub(crate) chance: Chance,
@@ -450,22 +450,25 @@ impl World {
     }
 
     /// Whether, as seen from outside, nothing is left to do: nothing runs, nothing waits to be acknowledged, the page says that it
-    /// rests, and the model was told everything; `all` of it, or all but the completions that wait for the next word.
+    /// rests, and everything was delivered to the model; `all` of it, or all but the completions that wait for the next word.
     pub(crate) fn at_rest(&self, all: bool) -> bool {
         let page = self.page();
         let idle = page.turn == Some(TurnView::Idle) && !page.writing && page.pending.is_empty();
         let ran = self.runner.is_empty() && self.runner.tasks.values().all(|task| task.state.is_end());
         let Some(body) = page.last_body.as_ref().filter(|_| idle && ran) else { return false };
-        let told = told::read(body);
+        let delivered = delivered::read(body);
         let completions =
-            self.own_completions(&told).all(|(id, may_wait)| may_wait && !all || told.knows(id));
-        let messages = self.said().all(|message| told.messages.contains_key(message));
+            self.own_completions(&delivered).all(|(id, may_wait)| may_wait && !all || delivered.knows(id));
+        let messages = self.said().all(|message| delivered.messages.contains_key(message));
         completions && messages
     }
 
     /// The completions that this browser's log must know, and whether each may wait for the next word. Those that another browser
-    /// acknowledged are told there, and here if the model was told that the task began.
-    pub(crate) fn own_completions<'a>(&'a self, told: &'a Told) -> impl Iterator<Item = (&'a TaskId, bool)> {
+    /// acknowledged are delivered there, and here if the model was told that the task began.
+    pub(crate) fn own_completions<'a>(
+        &'a self,
+        delivered: &'a Delivered,
+    ) -> impl Iterator<Item = (&'a TaskId, bool)> {
         use shared::task::TaskState;
         let browser = self.page().browser;
         let own = move |id: &TaskId| {
@@ -474,7 +477,7 @@ impl World {
                 .get(id)
                 .and_then(|completion| self.acked.get(completion))
                 .is_none_or(|by| *by == browser);
-            here || told.begun.contains(id)
+            here || delivered.begun.contains(id)
         };
         let tasks = self.runner.tasks.values().filter(move |task| own(&task.id));
         tasks.map(|task| (&task.id, matches!(task.state, TaskState::Stopped { .. } | TaskState::Lost { .. })))
