@@ -13,7 +13,7 @@ fn a_file_is_made_while_the_command_runs() {
         page.example(0).await;
         scene.until_file("meanwhile-demo.txt").await;
         page.tasks("running", 1).await;
-        page.says("done is done (exit 0").await;
+        page.shows("done is done (exit 0").await;
         page.over().await;
         page.tasks("good", 1).await;
 
@@ -54,7 +54,7 @@ fn three_tasks_run_at_once() {
             "return [...document.querySelectorAll('.tool[data-state=done] .name')].some(name => name.innerText === 'check_background')",
         )
         .await;
-        page.says("All three are done.").await;
+        page.shows("All three are done.").await;
         page.over().await;
         page.tasks("good", 3).await;
         let tasks = completions(&page.log().await, "sleep");
@@ -77,11 +77,11 @@ fn tests_that_pass_are_told_so() {
         let page = &scene.page;
         page.example(2).await;
         page.tab.find("#approval").await;
-        page.says("make test").await;
+        page.shows("make test").await;
         assert_eq!(scene.read("began"), None, "nothing runs before it is allowed");
         page.press("Allow once").await;
-        page.says("The tests passed: make test is done (exit 0").await;
-        page.says("3 passed").await;
+        page.shows("The tests passed: make test is done (exit 0").await;
+        page.shows("3 passed").await;
         page.over().await;
         page.task("make test", "good").await;
         each_completion_is_in_the_next_call(&page.log().await);
@@ -95,8 +95,8 @@ fn tests_that_fail_are_told_so() {
         let page = &scene.page;
         page.example(2).await;
         page.press("Allow once").await;
-        page.says("The tests failed: make test failed (exit 2").await;
-        page.says("1 failed").await;
+        page.shows("The tests failed: make test failed (exit 2").await;
+        page.shows("1 failed").await;
         page.over().await;
         page.task("make test", "bad").await;
         each_completion_is_in_the_next_call(&page.log().await);
@@ -108,7 +108,7 @@ fn a_workspace_without_tests_is_told_so() {
     scene("a_workspace_without_tests_is_told_so", async |_, scene| {
         let page = &scene.page;
         page.example(2).await;
-        page.says("I found no tests here").await;
+        page.shows("I found no tests here").await;
         page.over().await;
         assert_eq!(page.count("background_run").await, 0, "nothing was started");
     });

@@ -114,7 +114,7 @@ impl Page {
     }
 
     /// Writes a message into the box and sends it.
-    pub(crate) async fn say(&self, text: &str) {
+    pub(crate) async fn send_message(&self, text: &str) {
         self.tab.click("#composer").await;
         self.tab.type_keys(text.to_owned() + Key::Enter).await;
         let there = "return [...document.querySelectorAll('.me, .queue .words')].some(row => row.innerText.includes(arguments[0]))";
@@ -165,7 +165,7 @@ impl Page {
     }
 
     /// Waits until the conversation holds this text.
-    pub(crate) async fn says(&self, text: &str) {
+    pub(crate) async fn shows(&self, text: &str) {
         let body = "return document.querySelector('#conversation .column')?.innerText.includes(arguments[0])";
         self.tab.until(&format!("the conversation says {text:?}"), body, &[text.into()]).await;
     }

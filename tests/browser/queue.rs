@@ -22,10 +22,10 @@ fn messages_that_wait_can_be_moved_edited_cancelled_and_steered() {
         let page = &scene.page;
         let (first, second, third) = ("$ echo first", "$ echo second", "$ echo third");
         page.mode("Asks nothing").await;
-        page.say(&format!("$ {}", until_go("over"))).await;
+        page.send_message(&format!("$ {}", until_go("over"))).await;
         page.tab.find(".tool[data-state=running]").await;
         for message in [first, second, third] {
-            page.say(message).await;
+            page.send_message(message).await;
         }
         wait_for(page, &[(first, "next turn"), (second, "next turn"), (third, "next turn")]).await;
         press_at(page, 3, "Move up").await;
@@ -55,8 +55,8 @@ fn messages_that_wait_can_be_moved_edited_cancelled_and_steered() {
         wait_for(page, &waiting).await;
 
         scene.write("go", "");
-        page.says("echo first is done (exit 0)").await;
-        page.says("echo edited is done (exit 0)").await;
+        page.shows("echo first is done (exit 0)").await;
+        page.shows("echo edited is done (exit 0)").await;
         page.over().await;
         let texts = "return [...document.querySelectorAll('.me .words')].slice(1).map(row => row.innerText)";
         let said = page.tab.script(texts, &[]).await;

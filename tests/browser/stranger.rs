@@ -166,8 +166,8 @@ async fn returns(scene: &mut Scene) {
     scene.runner.start_again().await;
     page.ready().await;
     page.until("nothing is said any more", "return !document.querySelector('.banner')").await;
-    page.say("$ echo again").await;
-    page.says("echo again is done (exit 0)").await;
+    page.send_message("$ echo again").await;
+    page.shows("echo again is done (exit 0)").await;
 }
 
 #[test]

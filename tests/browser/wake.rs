@@ -21,17 +21,17 @@ fn an_idle_session_is_woken_once() {
     scene("an_idle_session_is_woken_once", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say(&format!("& {}", until_go("over"))).await;
-        page.says("its result comes by itself").await;
+        page.send_message(&format!("& {}", until_go("over"))).await;
+        page.shows("its result comes by itself").await;
         page.idle().await;
         assert_eq!(causes(&page.log().await), [Trigger::User, Trigger::Tools]);
         scene.write("go", "");
-        page.says("It printed over.").await;
+        page.shows("It printed over.").await;
         page.over().await;
         // Another turn, and a reload: neither tells it again.
         page.reload().await;
-        page.say("$ echo again").await;
-        page.says("echo again is done (exit 0)").await;
+        page.send_message("$ echo again").await;
+        page.shows("echo again is done (exit 0)").await;
         page.over().await;
         let log = page.log().await;
         assert_eq!(
@@ -49,8 +49,8 @@ fn ten_ends_at_once_make_one_turn() {
         let page = &scene.page;
         page.mode("Asks nothing").await;
         let commands = vec![format!("\"{}; echo one >> ended\"", until_go("over")); 10].join(", ");
-        page.say(&format!("Start 10 background tasks: {commands}. Check their status.")).await;
-        page.says("the results come by themselves").await;
+        page.send_message(&format!("Start 10 background tasks: {commands}. Check their status.")).await;
+        page.shows("the results come by themselves").await;
         page.idle().await;
         page.tasks("running", 10).await;
         // What ends while the runner stands still ends at once for it, however busy this machine is.
@@ -59,7 +59,7 @@ fn ten_ends_at_once_make_one_turn() {
         let all = || scene.read("ended").filter(|ended| ended.lines().count() == 10).map(drop);
         wait::until("all ten end", all).await;
         scene.runner.resume();
-        page.says("All 10 are done.").await;
+        page.shows("All 10 are done.").await;
         page.over().await;
         page.tasks("good", 10).await;
         let log = page.log().await;

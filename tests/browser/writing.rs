@@ -22,7 +22,7 @@ fn an_enter_that_ends_a_composition_sends_nothing() {
             "half a sentence"
         );
         page.tab.type_keys(", and the rest" + Key::Enter).await;
-        page.says("half a sentence, and the rest").await;
+        page.shows("half a sentence, and the rest").await;
         page.idle().await;
     });
 }
@@ -45,12 +45,12 @@ fn nothing_that_was_written_goes_with_a_reload() {
         let keys = four.iter().fold(TypingData::from(""), |keys, message| keys + *message + Key::Enter);
         page.tab.type_keys(keys).await;
         page.reload().await;
-        page.says("fourth words").await;
+        page.shows("fourth words").await;
         page.idle().await;
         let said = "return [...document.querySelectorAll('.me .words')].map(one => one.innerText)";
         assert_eq!(page.tab.script(said, &[]).await, serde_json::json!(four), "each once, in their order");
         page.reload().await;
-        page.says("fourth words").await;
+        page.shows("fourth words").await;
         assert_eq!(page.tab.script(said, &[]).await, serde_json::json!(four), "and never again");
         page.tab.until("the box is empty", back, &["".into()]).await;
     });

@@ -20,7 +20,7 @@ async fn scene() -> (Session, Runner) {
 
 /// Plays an example until nothing runs, every end has arrived, and nothing waits. That a task has ended may be seen before its end comes.
 async fn example(session: &Session, n: usize) {
-    session.say(examples()[n].wish);
+    session.send_message(examples()[n].wish);
     session.until("it works", |view| !view.is_idle()).await;
     let arrived = || {
         let is_end = |entry: &Entry| {

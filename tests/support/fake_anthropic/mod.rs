@@ -29,7 +29,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-pub use answer::{Answer, answer, refuse, say};
+pub use answer::{Answer, answer, refuse, text_answer};
 pub use request::Request;
 
 use crate::wait;

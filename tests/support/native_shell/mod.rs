@@ -173,7 +173,7 @@ impl Session {
     }
 
     /// Says something.
-    pub fn say(&self, text: &str) {
+    pub fn send_message(&self, text: &str) {
         self.user(Command::QueueMessage { text: text.to_owned(), steer: false });
     }
 
@@ -237,7 +237,7 @@ impl Session {
 
     /// Waits until it is idle and the model has said this.
     #[track_caller]
-    pub fn says<'a>(&'a self, text: &'a str) -> impl Future<Output = ()> + 'a {
+    pub fn shows<'a>(&'a self, text: &'a str) -> impl Future<Output = ()> + 'a {
         self.until(text, move |view| view.is_idle() && view.texts().iter().any(|said| said.contains(text)))
     }
 

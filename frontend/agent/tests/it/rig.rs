@@ -183,7 +183,7 @@ impl Rig {
         self.send(Event::Command(wish));
     }
 
-    pub(crate) fn say(&mut self, text: &str) {
+    pub(crate) fn send_message(&mut self, text: &str) {
         self.user(Command::QueueMessage { text: text.to_owned(), steer: false });
     }
 
@@ -362,7 +362,7 @@ impl Rig {
     /// A session with a background task that runs, and the loop at rest.
     pub(crate) fn with_background_task() -> (Self, Task) {
         let mut rig = Self::new();
-        rig.say("run it");
+        rig.send_message("run it");
         rig.answer(&[tool("t1", "background_run", json!({"command": "make"}))]);
         let task = rig.start("aaaa0001");
         rig.answer(&[text("It runs.")]);

@@ -44,9 +44,9 @@ fn live(seed: u64) {
 /// Calm, until all is at rest; then one word more, with which whatever still waited must be delivered.
 fn finish(world: &mut World) {
     world.calm_down();
-    world.say(false);
+    world.send_message(false);
     come_to_rest(world, false);
-    world.say(false);
+    world.send_message(false);
     come_to_rest(world, true);
     check(world);
 }
@@ -98,7 +98,7 @@ fn be_troubled(world: &mut World, steps: u64) {
         }
         // A session in which nothing is wished shows nothing.
         if world.page().turn == Some(TurnView::Idle) && world.chance.one_in(6) {
-            world.say(false);
+            world.send_message(false);
         }
         if world.chance.one_in(4) {
             world.decide();
@@ -116,8 +116,8 @@ fn disturb(world: &mut World) {
             world.cut();
             world.runner.restart(now);
         }
-        4..=7 => world.say(false),
-        8 | 9 => world.say(true),
+        4..=7 => world.send_message(false),
+        8 | 9 => world.send_message(true),
         10 => world.user(Command::StopReply),
         11 => {
             let some = world.runner.tasks.keys().next_back().cloned();
@@ -253,8 +253,8 @@ fn short_life(seed: u64, at: Option<(u32, u64)>, cut: Option<Cut>) -> u32 {
     let mut world = World::new(seed);
     world.calm = true;
     world.model.cut_next = cut.or(Some(Cut { at: usize::MAX, breaks: false }));
-    world.say(false);
-    world.say(false);
+    world.send_message(false);
+    world.send_message(false);
     let mut steps = 0;
     while steps < 150 && !world.at_rest(true) {
         if let Some((step, length)) = at

@@ -37,7 +37,7 @@ fn live(seed: u64) {
     be_quiet(&mut tabs);
     let all: Vec<u64> = tabs.tabs.iter().map(|tab| tab.id).collect();
     for tab in all {
-        tabs.say(tab);
+        tabs.send_message(tab);
     }
     be_quiet(&mut tabs);
     check(&tabs, |author| tabs.tabs.iter().any(|tab| tab.id == author));
@@ -165,7 +165,7 @@ fn said(n: u64, text: &str) -> Entry {
     Entry { n, at: Timestamp(n), record: Record::Queued { id: n, text: text.to_owned(), steer: false } }
 }
 
-fn say(text: &str) -> Command {
+fn queue_message(text: &str) -> Command {
     Command::QueueMessage { text: text.to_owned(), steer: false }
 }
 
@@ -174,7 +174,7 @@ fn messages_for_a_log_that_cannot_be_read_are_given_back() {
     let mut hand = Hand::new();
     let _ = hand.send(Event::Open);
     for text in ["one", "two"] {
-        assert_eq!(hand.send(Event::Command(say(text))), []);
+        assert_eq!(hand.send(Event::Command(queue_message(text))), []);
     }
     let token = hand.grant(1);
     let outcome = Err(ClaimError::Unreadable("a reason".to_owned()));
@@ -182,7 +182,7 @@ fn messages_for_a_log_that_cannot_be_read_are_given_back() {
     let back = Effect::GiveBack(vec!["one".to_owned(), "two".to_owned()]);
     let role = Role::Unreadable { reason: "a reason".to_owned() };
     assert_eq!(effects, [Effect::Release { request: 1 }, back, Effect::Role(role)]);
-    let effects = hand.send(Event::Command(say("three")));
+    let effects = hand.send(Event::Command(queue_message("three")));
     assert!(
         matches!(effects.as_slice(), [Effect::Complain(text)] if text.contains("a reason")),
         "{effects:?}"
@@ -195,7 +195,7 @@ fn a_failed_deletion_leaves_a_session_that_goes_on() {
     let first = hand.lead();
     let effects = hand.send(Event::Delete);
     assert_eq!(effects, [Effect::Stop, Effect::Delete, Effect::Role(Role::Starting)]);
-    assert_eq!(hand.send(Event::Command(say("meanwhile"))), []);
+    assert_eq!(hand.send(Event::Command(queue_message("meanwhile"))), []);
     let effects = hand.send(Event::Deleted(Err("stuck".to_owned())));
     let [Effect::Complain(text), Effect::Claim { token, .. }] = effects.as_slice() else {
         panic!("it begins again: {effects:?}")
@@ -206,7 +206,7 @@ fn a_failed_deletion_leaves_a_session_that_goes_on() {
     let _ = hand.send(Event::Read { token: *token, outcome: Ok(claim) });
     let effects = hand.send(Event::Left(Vec::new()));
     assert!(
-        matches!(&effects[2], Effect::Run { command, .. } if *command == say("meanwhile")),
+        matches!(&effects[2], Effect::Run { command, .. } if *command == queue_message("meanwhile")),
         "{effects:?}"
     );
     assert_eq!(hand.0.role(), Role::Leader);
@@ -235,8 +235,8 @@ fn an_answer_comes_when_the_message_is_on_the_disk() {
     let mut hand = Hand::new();
     let token = hand.lead();
     let from = Uuid::from_u128(2);
-    let command = TabMessage::Command { from, number: 1, term: 5_000, command: say("two") };
-    let run = Effect::Run { from, number: 1, command: say("two") };
+    let command = TabMessage::Command { from, number: 1, term: 5_000, command: queue_message("two") };
+    let run = Effect::Run { from, number: 1, command: queue_message("two") };
     assert_eq!(hand.send(Event::Message(command.clone())), [run]);
     // The agent wants it written before it is known to have taken the command.
     assert_eq!(hand.send(Event::Append(vec![said(2, "two")])), []);
@@ -271,7 +271,12 @@ fn a_session_of_which_nothing_is_kept_goes_on_in_memory() {
     let _ = hand.send(Event::Left(Vec::new()));
     let from = Uuid::from_u128(2);
     let term = 1_002;
-    let _ = hand.send(Event::Message(TabMessage::Command { from, number: 1, term, command: say("one") }));
+    let _ = hand.send(Event::Message(TabMessage::Command {
+        from,
+        number: 1,
+        term,
+        command: queue_message("one"),
+    }));
     let effects = hand.send(Event::Ran { from, number: 1, through: 1 });
     assert_eq!(effects, [Effect::Post(TabMessage::Ack { to: from, number: 1 })]);
 }

@@ -28,7 +28,7 @@ fn system(rig: &Rig) -> String {
 }
 
 fn run_again(rig: &mut Rig) {
-    rig.say("again");
+    rig.send_message("again");
     rig.answer(&[tool("t2", "background_run", json!({"command": "make"}))]);
 }
 
@@ -93,7 +93,7 @@ fn what_a_task_left_running_is_told_with_its_end() {
 #[test]
 fn what_a_task_left_running_is_told_when_it_is_looked_at() {
     let (mut rig, task) = Rig::with_background_task();
-    rig.say("look");
+    rig.send_message("look");
     rig.answer(&[tool("t2", "check_background", json!({"task_id": "aaaa0001"}))]);
     let (op, _) = rig.request();
     let looked = Checked { task: left_behind(&task, 1), text: Excerpt::default(), matches: None };
@@ -129,12 +129,12 @@ fn a_late_result_is_told_with_its_age() {
 #[test]
 fn where_commands_may_write_is_told_when_they_are_confined() {
     let mut rig = Rig::new();
-    rig.say("hello");
+    rig.send_message("hello");
     assert!(!system(&rig).contains("confined"), "{}", system(&rig));
 
     let mut rig = Rig::new();
     rig.confine(Some(&["/w", "/state/tmp", "/cache"]));
-    rig.say("hello");
+    rig.send_message("hello");
     let told = system(&rig);
     assert!(told.contains("they may write only to /w, /state/tmp, /cache and to devices"), "{told}");
 }
@@ -148,7 +148,7 @@ fn what_a_conversation_begins_with_stays_the_same_to_the_byte() {
         let body = &rig.calls.last().unwrap().1;
         seen.push((body["system"].clone(), body["tools"].clone()));
     };
-    rig.say("hello");
+    rig.send_message("hello");
     look(&rig);
     rig.answer(&[tool("t1", "background_run", json!({"command": "make"}))]);
     let task = rig.start("aaaa0001");
@@ -208,7 +208,7 @@ fn what_the_runner_says_stands_by_itself_and_what_was_printed_behind_a_mark() {
 #[test]
 fn the_caveat_of_pipelines_stands_once() {
     let mut rig = Rig::new();
-    rig.say("ten");
+    rig.send_message("ten");
     let uses: Vec<Value> = (0..10)
         .map(|n| tool(&format!("t{n}"), "background_run", json!({"command": format!("c{n} | tee log")})))
         .collect();
@@ -260,7 +260,7 @@ fn the_last_line_is_told_and_lines_stay_whole() {
 /// What the model reads of a list of these tasks.
 fn list(tasks: Vec<Task>) -> (Rig, String) {
     let (mut rig, _) = Rig::with_background_task();
-    rig.say("look");
+    rig.send_message("look");
     rig.answer(&[tool("t2", "check_background", json!({}))]);
     let (op, _) = rig.request();
     let look = |task| Checked { task, text: Excerpt::default(), matches: None };

@@ -58,7 +58,7 @@ impl Browser {
         able.get(at).copied()
     }
 
-    pub(crate) fn say(&mut self, tab: u64) {
+    pub(crate) fn send_message(&mut self, tab: u64) {
         let text = self.name("word");
         self.said.insert(text.clone(), tab);
         let before = self.complaints_of(tab);
@@ -93,7 +93,7 @@ impl Browser {
             return;
         };
         match self.chance.below(24) {
-            0..=7 => self.say(tab),
+            0..=7 => self.send_message(tab),
             8..=10 => self.want(tab),
             11..=13 => self.open(false),
             14 => self.open(true),
@@ -105,7 +105,7 @@ impl Browser {
             22 => self.send(tab, Event::Visit),
             _ => {
                 for _ in 0..self.chance.below(80) {
-                    self.say(tab);
+                    self.send_message(tab);
                 }
             }
         }

@@ -25,7 +25,7 @@ impl World {
         }
     }
 
-    pub(crate) fn say(&mut self, steer: bool) {
+    pub(crate) fn send_message(&mut self, steer: bool) {
         self.messages += 1;
         let text = format!("wish {}", self.messages);
         self.user(Command::QueueMessage { text, steer });
