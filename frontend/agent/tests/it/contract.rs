@@ -404,8 +404,8 @@ fn l9_what_failed_because_it_was_held_is_asked_for_when_it_comes_again() {
         assert_eq!(start.sandbox, Some(Sandbox::ReadOnly));
         let task = rig.start(&format!("aaaa000{place}"));
         rig.end(&task, TaskState::Failed { code: 1 }, output);
-        let told = rig.last_message()[0]["content"].as_str().unwrap().contains("run it once more");
-        assert_eq!(told, place == 1, "{:?}", rig.last_message());
+        let sent = rig.last_message()[0]["content"].as_str().unwrap().contains("run it once more");
+        assert_eq!(sent, place == 1, "{:?}", rig.last_message());
     }
     rig.answer(&[tool("t3", "bash", json!({"command": "cat a"}))]);
     rig.user(Command::Decide { call: rig.agent.session().call, index: 0, decision: Decision::Once });
@@ -539,8 +539,8 @@ fn l10_what_a_stopped_use_has_started_is_found_late() {
             assert_eq!(tasks[1], None);
         } else {
             rig.send_message("y");
-            let told = rig.last_message()[0]["content"].as_str().unwrap().to_owned();
-            assert!(told.contains("goes on as background task aaaa0001"), "{told}");
+            let sent = rig.last_message()[0]["content"].as_str().unwrap().to_owned();
+            assert!(sent.contains("goes on as background task aaaa0001"), "{sent}");
         }
     }
 }

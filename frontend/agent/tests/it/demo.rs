@@ -141,10 +141,10 @@ fn has(text: &str, pieces: &[&str]) {
 #[test]
 fn the_first_example() {
     let mut world = World::new();
-    let said = world.send_message(examples()[0].wish);
+    let answer = world.send_message(examples()[0].wish);
     assert_eq!(world.used, ["background_run sleep 5 && echo done", "write_file meanwhile-demo.txt"]);
     has(
-        &said,
+        &answer,
         &[
             "`meanwhile-demo.txt` is there.",
             "`sleep 5 && echo done` (task task0000) still runs.",
@@ -152,24 +152,24 @@ fn the_first_example() {
         ],
     );
     has(&world.texts()[0], &["I am the demo: a script, no language model."]);
-    let said = world.end(0, TaskState::Completed, "done\n");
-    assert_eq!(said, "`sleep 5 && echo done` is done (exit 0, 5.0s). It printed `done`.");
+    let answer = world.end(0, TaskState::Completed, "done\n");
+    assert_eq!(answer, "`sleep 5 && echo done` is done (exit 0, 5.0s). It printed `done`.");
     assert_eq!(world.used.len(), 2);
 }
 
 #[test]
 fn the_second_example() {
     let mut world = World::new();
-    let said = world.send_message(examples()[1].wish);
+    let answer = world.send_message(examples()[1].wish);
     assert_eq!(world.used[..3], ["sleep 2", "sleep 4", "sleep 6"].map(|one| format!("background_run {one}")));
     assert_eq!((world.used[3].as_str(), world.rig.calls.len()), ("check_background", 3));
     has(
-        &said,
+        &answer,
         &["- `sleep 2` (task task0000): running", "Still running: `sleep 2` (task task0000), `sleep 4`"],
     );
-    let said = world.end(1, TaskState::Failed { code: 3 }, "");
+    let answer = world.end(1, TaskState::Failed { code: 3 }, "");
     assert_eq!(
-        said,
+        answer,
         "`sleep 4` failed (exit 3, 5.0s). It printed nothing.\n\nStill running: `sleep 2` and `sleep 6`."
     );
     world.end(0, TaskState::Completed, "");
@@ -182,16 +182,16 @@ fn the_third_example() {
     world.prints.insert("ls -d .git", ".git\nREADME.md\nCargo.toml\n/usr/bin/cargo\n");
     world.prints.insert("git log", "abc First\n");
     world.files.insert("README.md", "# Title\nWords\n## Use\n");
-    let said = world.send_message(examples()[2].wish);
+    let answer = world.send_message(examples()[2].wish);
     assert_eq!(
         world.used[1..],
         ["background_run cargo test", "read_file README.md", "bash git log --oneline -n 5"]
     );
     has(&world.texts().join("\n"), &["nothing for pytest here, but this is a Cargo workspace"]);
-    has(&said, &["`Title` and `Use`", "abc First", "`cargo test` (task task0001) still runs"]);
-    let said = world.end(1, TaskState::Failed { code: 101 }, "a\nb\ntest result: FAILED\n");
+    has(&answer, &["`Title` and `Use`", "abc First", "`cargo test` (task task0001) still runs"]);
+    let answer = world.end(1, TaskState::Failed { code: 101 }, "a\nb\ntest result: FAILED\n");
     has(
-        &said,
+        &answer,
         &["The tests failed: `cargo test` failed (exit 101, 5.0s). Of its output:", "test result: FAILED"],
     );
 }

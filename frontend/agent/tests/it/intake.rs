@@ -94,12 +94,12 @@ fn text_without_a_block_is_kept() {
         let mut rig = Rig::new();
         rig.send_message("x");
         let call = rig.calls[0].0;
-        let said = "data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hel\"}}\n\n";
+        let delta = "data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hel\"}}\n\n";
         let end = "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\ndata: {\"type\":\"message_stop\"}\n\n";
         rig.model(call, head(200));
         rig.model(
             call,
-            ModelInput::Data(format!("{begun}{said}{}{end}", said.replace("Hel", "lo")).into_bytes()),
+            ModelInput::Data(format!("{begun}{delta}{}{end}", delta.replace("Hel", "lo")).into_bytes()),
         );
         let is_said =
             |row: &agent::view::Row| matches!(&row.kind, RowKind::Text { text, .. } if text == "Hello");
@@ -191,8 +191,8 @@ fn goes_on(rig: &mut Rig) {
     assert_eq!(crate::api::check(&body), Ok(()), "{body:#}");
     agent::model::messages::rules::check(&body).unwrap();
     let call = rig.calls.last().unwrap().0;
-    let told = agent::transcript::request_of_call(&rig.disk, call).map(|sent| sent.body);
-    assert_eq!(told, Some(body), "as the log tells it");
+    let rebuilt = agent::transcript::request_of_call(&rig.disk, call).map(|sent| sent.body);
+    assert_eq!(rebuilt, Some(body), "as the log tells it");
 }
 
 #[cfg(not(target_arch = "wasm32"))]

@@ -76,8 +76,8 @@ fn files_that_are_too_large_together_are_cut_and_the_session_goes_on() {
     }
     serve(&mut rig, 400_000, &[text("I have read them.")]);
     assert_eq!(rig.agent.session().phase, agent::session::Phase::Idle);
-    let told = rig.last_message()[0]["content"].as_str().unwrap().to_owned();
-    assert!(told.contains("left out here") && told.len() < 50_000, "{}", told.len());
+    let sent = rig.last_message()[0]["content"].as_str().unwrap().to_owned();
+    assert!(sent.contains("left out here") && sent.len() < 50_000, "{}", sent.len());
     the_log_knows(&mut rig);
     rig.send_message("and now");
     serve(&mut rig, 400_000, &[text("yes")]);

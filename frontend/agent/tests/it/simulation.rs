@@ -243,7 +243,7 @@ fn rows(agent: &Agent) -> Vec<agent::view::Row> {
 
 /// Every word of the person's is in the conversation, once.
 fn messages_are_sent_once(world: &World, delivered: &Delivered) {
-    for message in world.said() {
+    for message in world.sent() {
         assert_eq!(delivered.messages.get(message), Some(&1), "{message:?} is not in the conversation once");
     }
 }

@@ -85,7 +85,7 @@ fn check(tabs: &Browser, is_heard: impl Fn(u64) -> bool) {
     for (text, times) in &written {
         assert_eq!(*times, 1, "{text} is done {times} times");
     }
-    for (text, author) in &tabs.said {
+    for (text, author) in &tabs.queued {
         assert!(
             !is_heard(*author) || written.contains_key(text.as_str()),
             "{text} of tab {author} is lost: {roles:?}"
@@ -95,8 +95,8 @@ fn check(tabs: &Browser, is_heard: impl Fn(u64) -> bool) {
         let times = tabs.done.get(text).copied().unwrap_or(0);
         // What is for whoever leads may be heard by two, of which one can write.
         assert!(times <= 1 || *author == 0, "{text} of tab {author} is handed to {times} agents");
-        let told = tabs.tabs.iter().find(|tab| tab.id == *author).is_none_or(|tab| tab.complaints > 0);
-        assert!(times > 0 || told, "{text} of tab {author} is lost, and nobody was told");
+        let informed = tabs.tabs.iter().find(|tab| tab.id == *author).is_none_or(|tab| tab.complaints > 0);
+        assert!(times > 0 || informed, "{text} of tab {author} is lost, and nobody was told");
     }
 }
 
@@ -152,7 +152,7 @@ impl Hand {
     fn lead(&mut self) -> Uuid {
         assert_eq!(self.send(Event::Open)[0], Effect::Lock { request: 1, mode: LockMode::IfFree });
         let token = self.grant(1);
-        let claim = Claim { term: 5_000, log: vec![said(1, "one")], heard: Received::default() };
+        let claim = Claim { term: 5_000, log: vec![queued(1, "one")], heard: Received::default() };
         assert_eq!(self.send(Event::Read { token, outcome: Ok(claim) }), [Effect::ReadLeft]);
         let effects = self.send(Event::Left(Vec::new()));
         assert_eq!(effects[1], Effect::Post(TabMessage::Claimed { term: 5_000 }));
@@ -161,7 +161,7 @@ impl Hand {
     }
 }
 
-fn said(n: u64, text: &str) -> Entry {
+fn queued(n: u64, text: &str) -> Entry {
     Entry { n, at: Timestamp(n), record: Record::Queued { id: n, text: text.to_owned(), steer: false } }
 }
 
@@ -202,7 +202,7 @@ fn a_failed_deletion_leaves_a_session_that_goes_on() {
     };
     assert_eq!(text, "stuck");
     assert_ne!(*token, first);
-    let claim = Claim { term: 6_000, log: vec![said(1, "one")], heard: Received::default() };
+    let claim = Claim { term: 6_000, log: vec![queued(1, "one")], heard: Received::default() };
     let _ = hand.send(Event::Read { token: *token, outcome: Ok(claim) });
     let effects = hand.send(Event::Left(Vec::new()));
     assert!(
@@ -239,14 +239,14 @@ fn an_answer_comes_when_the_message_is_on_the_disk() {
     let run = Effect::Run { from, number: 1, command: queue_message("two") };
     assert_eq!(hand.send(Event::Message(command.clone())), [run]);
     // The agent wants it written before it is known to have taken the command.
-    assert_eq!(hand.send(Event::Append(vec![said(2, "two")])), []);
+    assert_eq!(hand.send(Event::Append(vec![queued(2, "two")])), []);
     let effects = hand.send(Event::Ran { from, number: 1, through: 2 });
     let mut heard = Received::default();
     heard.note(from, 1);
     let append = |heard: &Received| Effect::Append {
         token,
         term: 5_000,
-        entries: vec![said(2, "two")],
+        entries: vec![queued(2, "two")],
         heard: heard.clone(),
     };
     assert_eq!(effects, [append(&heard)]);
@@ -254,7 +254,7 @@ fn an_answer_comes_when_the_message_is_on_the_disk() {
     let failed = Err(AppendError::Failed("full".to_owned()));
     let effects = hand.send(Event::Appended { token, outcome: failed });
     assert_eq!(effects, [Effect::Tell(AgentEvent::SaveFailed { reason: "full".to_owned() })]);
-    assert_eq!(hand.send(Event::Append(vec![said(2, "two")])), [append(&heard)], "it is tried again");
+    assert_eq!(hand.send(Event::Append(vec![queued(2, "two")])), [append(&heard)], "it is tried again");
     let effects = hand.send(Event::Appended { token, outcome: Ok(()) });
     let ack = Effect::Post(TabMessage::Ack { to: from, number: 1 });
     assert_eq!(effects, [ack.clone(), Effect::Tell(AgentEvent::Saved { through: 2 })]);

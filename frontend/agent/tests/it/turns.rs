@@ -198,11 +198,11 @@ fn a_pause_with_tools_runs_them_and_pauses_come_to_an_end() {
         rig.answer_and_stop(&[search(n)], "pause_turn");
     }
     assert_eq!(rig.calls.len(), 1 + usize::try_from(agent::session::PAUSES).unwrap());
-    let said = rig
+    let reported = rig
         .rows()
         .iter()
         .any(|row| matches!(&row.kind, RowKind::Notice { text, .. } if text.contains("paused")));
-    assert!(said, "and it is said");
+    assert!(reported, "and it is said");
 }
 
 #[test]

@@ -122,8 +122,8 @@ fn a_model_without_a_name_is_asked_for_with_a_sentence() {
     let mut rig = Rig::with(Settings { model: chat(" "), ..chatting() });
     rig.send_message("hello");
     assert!(rig.calls.is_empty());
-    let said = |row: &agent::view::Row| matches!(&row.kind, RowKind::Notice { text, retry: true, .. } if text.contains("Name one in the settings"));
-    assert!(rig.rows().iter().any(said), "{:?}", rig.rows());
+    let asks = |row: &agent::view::Row| matches!(&row.kind, RowKind::Notice { text, retry: true, .. } if text.contains("Name one in the settings"));
+    assert!(rig.rows().iter().any(asks), "{:?}", rig.rows());
     assert!(matches!(rig.disk.last().unwrap().record, Record::CallFailed { retry_at: None, .. }));
     choose(&mut rig, chat("local"));
     rig.user(agent::event::Command::Retry);

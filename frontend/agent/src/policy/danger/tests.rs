@@ -1,4 +1,4 @@
-//! What is said of commands: each with all that must be said of it, and nothing else where it is an everyday one.
+//! What is kinds of commands: each with all that must be kinds of it, and nothing else where it is an everyday one.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -12,7 +12,7 @@ use crate::settings::Mode;
 
 const HOME: &str = "/home/me/project";
 
-fn said(command: &str) -> Vec<&'static str> {
+fn kinds(command: &str) -> Vec<&'static str> {
     let all = of(command, HOME);
     let short = [
         ("deletes", "del"),
@@ -33,12 +33,12 @@ fn said(command: &str) -> Vec<&'static str> {
         ("skips checks, or hides changes from them", "evades"),
     ];
     let is = |words: &str| all.iter().any(|danger| danger.what.iter().any(|what| what == words));
-    let mut said: Vec<&str> = short.iter().filter(|(words, _)| is(words)).map(|(_, short)| *short).collect();
+    let mut kinds: Vec<&str> = short.iter().filter(|(words, _)| is(words)).map(|(_, short)| *short).collect();
     let begins =
         |words: &str| all.iter().any(|danger| danger.what.iter().any(|what| what.starts_with(words)));
-    said.extend(begins("holds signs").then_some("hidden"));
-    said.extend(begins("cannot be read").then_some("unclear"));
-    said
+    kinds.extend(begins("holds signs").then_some("hidden"));
+    kinds.extend(begins("cannot be read").then_some("unclear"));
+    kinds
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn every_part_says_what_it_does() {
     assert_eq!(got.len(), expected.len(), "{got:?}");
 }
 
-/// What is said belongs to the part that does it.
+/// What is kinds belongs to the part that does it.
 #[test]
 fn the_right_part_is_named() {
     for (command, part, what) in [
@@ -112,7 +112,7 @@ fn long_commands_end() {
     }
 }
 
-/// A line a command: what is said of it, then `:`, then the command, in which `\n` is a line end.
+/// A line a command: what is kinds of it, then `:`, then the command, in which `\n` is a line end.
 const CORPUS: &str = include_str!("corpus.txt");
 
 #[test]
@@ -123,7 +123,7 @@ fn the_corpus() {
         let (expected, command) = line.split_once(": ").expect("each line says what, then the command");
         let command = command.replace("\\n", "\n").replace("<U202E>", "\u{202e}").replace("<CR>", "\r");
         let mut expected: Vec<&str> = expected.split_whitespace().filter(|word| *word != "-").collect();
-        let mut got = said(&command);
+        let mut got = kinds(&command);
         expected.sort_unstable();
         got.sort_unstable();
         if expected != got {
@@ -139,14 +139,14 @@ fn commands(file: &str) -> impl Iterator<Item = &str> {
     file.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// As in the corpus, but more may be said.
+/// As in the corpus, but more may be kinds.
 #[test]
 fn what_hides_is_found() {
     let mut wrong = Vec::new();
     for line in commands(include_str!("found.txt")) {
         let (expected, command) = line.split_once(": ").expect("each line says what, then the command");
         let command = command.replace("\\n", "\n");
-        let got = said(&command);
+        let got = kinds(&command);
         let fits = |expected: &str| match expected {
             "any" => !got.is_empty(),
             _ => got.contains(&expected),
@@ -204,7 +204,7 @@ fn a_list_has_an_end() {
     let rest = of(&format!("{}{many}", light(9)), HOME);
     assert_eq!(rest[LISTED].what.len(), 2, "all kinds in the rest are named: {rest:?}");
     let deep = format!("{}x{}", "$(".repeat(2_000), ")".repeat(2_000));
-    assert!(said(&deep).contains(&"unclear"));
+    assert!(kinds(&deep).contains(&"unclear"));
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -237,8 +237,8 @@ mod properties {
             // `>&` and `>|` would make the first word the name of a file, and a backslash takes what follows its meaning.
             prop_assume!(!before.ends_with(['>', '<', '\\']));
             let command = format!("{before}{joins}rm -rf x");
-            let said = said(&command);
-            prop_assert!(said.contains(&"del") || said.contains(&"unclear") || before.contains('#'), "{command:?}: {said:?}");
+            let kinds = kinds(&command);
+            prop_assert!(kinds.contains(&"del") || kinds.contains(&"unclear") || before.contains('#'), "{command:?}: {kinds:?}");
         }
     }
 }

@@ -138,7 +138,7 @@ pub(crate) struct Browser {
     order: u64,
     lanes: BTreeMap<Lane, u64>,
     /// What was said, and by which tab.
-    pub(crate) said: BTreeMap<String, u64>,
+    pub(crate) queued: BTreeMap<String, u64>,
     /// What else was wanted, and by which tab; 0 if by one that was there for it only.
     pub(crate) wanted: BTreeMap<String, u64>,
     /// How often each was handed to an agent.
@@ -163,7 +163,7 @@ impl Browser {
             agenda: BTreeMap::new(),
             order: 0,
             lanes: BTreeMap::new(),
-            said: BTreeMap::new(),
+            queued: BTreeMap::new(),
             wanted: BTreeMap::new(),
             done: BTreeMap::new(),
             crashed: BTreeSet::new(),

@@ -459,7 +459,7 @@ impl World {
         let delivered = delivered::read(body);
         let completions =
             self.own_completions(&delivered).all(|(id, may_wait)| may_wait && !all || delivered.knows(id));
-        let messages = self.said().all(|message| delivered.messages.contains_key(message));
+        let messages = self.sent().all(|message| delivered.messages.contains_key(message));
         completions && messages
     }
 
@@ -484,7 +484,7 @@ impl World {
     }
 
     /// What the person said, as far as the log knows.
-    pub(crate) fn said(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn sent(&self) -> impl Iterator<Item = &str> {
         self.disk().iter().filter_map(|entry| match &entry.record {
             Record::Queued { text, .. } => Some(text.as_str()),
             _ => None,

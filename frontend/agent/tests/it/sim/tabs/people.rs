@@ -60,13 +60,13 @@ impl Browser {
 
     pub(crate) fn send_message(&mut self, tab: u64) {
         let text = self.name("word");
-        self.said.insert(text.clone(), tab);
+        self.queued.insert(text.clone(), tab);
         let before = self.complaints_of(tab);
         self.send(tab, Event::Command(Command::QueueMessage { text: text.clone(), steer: false }));
         // The person was told so, and still has them.
         if self.complaints_of(tab) > before {
             self.saw("messages that are not taken");
-            self.said.remove(&text);
+            self.queued.remove(&text);
         }
     }
 
