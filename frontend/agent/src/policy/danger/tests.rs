@@ -1,4 +1,4 @@
-//! What is kinds of commands: each with all that must be kinds of it, and nothing else where it is an everyday one.
+//! What is said of commands: each with all that must be said of it, and nothing else where it is an everyday one.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -65,7 +65,7 @@ fn every_part_says_what_it_does() {
     assert_eq!(got.len(), expected.len(), "{got:?}");
 }
 
-/// What is kinds belongs to the part that does it.
+/// What is said belongs to the part that does it.
 #[test]
 fn the_right_part_is_named() {
     for (command, part, what) in [
@@ -112,7 +112,7 @@ fn long_commands_end() {
     }
 }
 
-/// A line a command: what is kinds of it, then `:`, then the command, in which `\n` is a line end.
+/// A line a command: what is said of it, then `:`, then the command, in which `\n` is a line end.
 const CORPUS: &str = include_str!("corpus.txt");
 
 #[test]
@@ -139,7 +139,7 @@ fn commands(file: &str) -> impl Iterator<Item = &str> {
     file.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
-/// As in the corpus, but more may be kinds.
+/// As in the corpus, but more may be said.
 #[test]
 fn what_hides_is_found() {
     let mut wrong = Vec::new();
