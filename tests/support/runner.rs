@@ -134,13 +134,13 @@ impl Runner {
         Pid::from_child(&self.child)
     }
 
-    /// Stops its process, but not what it started.
-    pub fn stand_still(&self) {
+    /// Freezes its process, but not what it started.
+    pub fn freeze(&self) {
         self.signal(Signal::STOP);
     }
 
     /// Lets its process go on.
-    pub fn go_on(&self) {
+    pub fn resume(&self) {
         self.signal(Signal::CONT);
     }
 

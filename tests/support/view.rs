@@ -67,7 +67,7 @@ impl View {
                 self.drains.retain(|known| known.call != drain.call);
                 self.drains.push(drain);
             }
-            Patch::Toast { tone: _, text } => self.toasts.push(text),
+            Patch::Toast { severity: _, text } => self.toasts.push(text),
             // There is no box here to write in.
             Patch::Draft { text: _ } => {}
             Patch::PairLink { url, expires: _ } => self.pair_link = Some(url),
@@ -124,7 +124,7 @@ impl View {
     /// The agent's own words about faults and cuts.
     pub fn notices(&self) -> Vec<&str> {
         fn text(kind: &RowKind) -> Option<&str> {
-            if let RowKind::Notice { text, tone: _, retry: _ } = kind { Some(text) } else { None }
+            if let RowKind::Notice { text, severity: _, retry: _ } = kind { Some(text) } else { None }
         }
         self.kinds().filter_map(text).collect()
     }

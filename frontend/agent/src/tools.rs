@@ -10,7 +10,7 @@ use shared::tools::{
 use shared::{Problem, TaskId};
 
 use crate::record::ToolOutcome;
-use crate::{held, notice};
+use crate::{notice, read_only_refusal};
 
 /// How many characters of output a `bash` result holds.
 const BASH_CHARS: u32 = 30_000;
@@ -30,10 +30,10 @@ pub const STILL_RUNNING: &str = "(still running; once it has ended, its result c
 
 /// The outcome of a command that was held to reading, with the way out if that may be why it failed.
 #[must_use]
-pub fn held(mut outcome: ToolOutcome) -> ToolOutcome {
-    outcome.refused = held::is_refused(outcome.is_error, &outcome.content);
+pub fn read_only(mut outcome: ToolOutcome) -> ToolOutcome {
+    outcome.refused = read_only_refusal::is_refused(outcome.is_error, &outcome.content);
     if outcome.refused {
-        outcome.content.push_str(&format!("\n[{}]", held::REFUSED));
+        outcome.content.push_str(&format!("\n[{}]", read_only_refusal::REFUSED));
     }
     outcome
 }
@@ -81,12 +81,16 @@ pub fn operation(call: &ToolCall, sandbox: Option<Sandbox>, approved: bool) -> O
     }
 }
 
-/// A result, and the tasks whose end it shows.
-pub type Told = (ToolOutcome, Vec<TaskId>);
+/// A result, and the tasks whose completion it shows.
+pub type ToolResult = (ToolOutcome, Vec<TaskId>);
 
 /// What the model reads of a reply. `None`: a `bash` command began, and how it goes on is the result.
 #[must_use]
-pub fn told<'a>(call: &ToolCall, reply: Reply, known: impl Iterator<Item = &'a Task>) -> Option<Told> {
+pub fn result<'a>(
+    call: &ToolCall,
+    reply: Reply,
+    known: impl Iterator<Item = &'a Task>,
+) -> Option<ToolResult> {
     match (call, reply) {
         (ToolCall::Bash(_), Reply::Started { .. }) => None,
         (_, Reply::Started { task }) => Some((started(&task, known), Vec::new())),
@@ -178,7 +182,7 @@ fn started<'a>(task: &Task, mut known: impl Iterator<Item = &'a Task>) -> ToolOu
     }
 }
 
-fn checked(call: &ToolCall, tasks: &[Checked]) -> Told {
+fn checked(call: &ToolCall, tasks: &[Checked]) -> ToolResult {
     let one = matches!(call, ToolCall::CheckBackground(CheckBackground { task_id: Some(_), .. }));
     // A `bash` command that was waited for to its end has had its result, and never was a background task.
     let all: Vec<&Checked> = tasks.iter().filter(|checked| one || !checked.task.foreground).collect();
@@ -228,8 +232,8 @@ fn list<'a>(all: &[&'a Checked]) -> Vec<(&'a Checked, String)> {
 fn look(checked: &Checked) -> String {
     let task = &checked.task;
     let mut text = format!("[bg:{}] {}: {}", task.id, notice::status(task), task.command.replace('\n', " "));
-    for remark in notice::remarks(task) {
-        text.push_str(&format!("\n({remark})"));
+    for caveat in notice::caveats(task) {
+        text.push_str(&format!("\n({caveat})"));
     }
     if let Some(matches) = checked.matches {
         text.push_str(&format!("\n({})", notice::count(matches, "line matches", "lines match")));
@@ -253,7 +257,7 @@ fn look(checked: &Checked) -> String {
 pub fn ended(task: &Task, preview: &Preview) -> ToolOutcome {
     let mut content = whole(preview);
     let good = task.state == TaskState::Completed;
-    let mut facts = notice::remarks(task);
+    let mut facts = notice::caveats(task);
     if notice::may_hide_codes(task) {
         facts.insert(0, notice::HIDDEN_CODES.to_owned());
     }
@@ -323,9 +327,9 @@ pub fn refused(problem: &Problem) -> ToolOutcome {
 
 /// The result of a tool use that went wrong.
 #[must_use]
-pub fn failed(words: &str) -> ToolOutcome {
+pub fn failed(text: &str) -> ToolOutcome {
     ToolOutcome {
-        content: words.to_owned(),
+        content: text.to_owned(),
         is_error: true,
         label: "failed".to_owned(),
         ..ToolOutcome::default()
@@ -334,13 +338,13 @@ pub fn failed(words: &str) -> ToolOutcome {
 
 /// The result of a tool use that the person did not allow.
 #[must_use]
-pub fn denied(words: &str) -> ToolOutcome {
+pub fn denied(reason: &str) -> ToolOutcome {
     let mut content = "The user did not allow this.".to_owned();
-    if words.trim().is_empty() {
+    if reason.trim().is_empty() {
         content.push_str(" Do not try it in another way; ask what to do instead.");
     } else {
         content.push_str(" They said: ");
-        content.push_str(words.trim());
+        content.push_str(reason.trim());
     }
     ToolOutcome {
         content,

@@ -6,7 +6,7 @@
 
 use agent::model::Api;
 use agent::settings::{Direct, Rule, Settings};
-use agent::tabs::{LeftWords, merge_left};
+use agent::tabs::{UnsavedMessage, merge_left};
 use gloo_utils::window;
 use shared::SessionId;
 use shared::json;
@@ -149,7 +149,7 @@ pub(super) fn take_draft(session: SessionId) -> Option<String> {
 }
 
 /// Keeps words that were said and may not be in the log yet, beside those that other pages left.
-pub(super) fn leave_said(session: SessionId, said: Vec<LeftWords>) {
+pub(super) fn leave_said(session: SessionId, said: Vec<UnsavedMessage>) {
     if !said.is_empty() {
         let mut all = said_of(session);
         merge_left(&mut all, said);
@@ -158,14 +158,14 @@ pub(super) fn leave_said(session: SessionId, said: Vec<LeftWords>) {
 }
 
 /// The words that were said when pages were left. Those without a number are given once; the others until they are forgotten.
-pub(super) fn read_said(session: SessionId) -> Vec<LeftWords> {
+pub(super) fn read_said(session: SessionId) -> Vec<UnsavedMessage> {
     let all = said_of(session);
     forget_said(session, |words| words.number == 0);
     all
 }
 
 /// Forgets some of them.
-pub(super) fn forget_said(session: SessionId, which: impl Fn(&LeftWords) -> bool) {
+pub(super) fn forget_said(session: SessionId, which: impl Fn(&UnsavedMessage) -> bool) {
     let mut all = said_of(session);
     let before = all.len();
     all.retain(|words| !which(words));
@@ -176,11 +176,11 @@ pub(super) fn forget_said(session: SessionId, which: impl Fn(&LeftWords) -> bool
     }
 }
 
-fn said_of(session: SessionId) -> Vec<LeftWords> {
+fn said_of(session: SessionId) -> Vec<UnsavedMessage> {
     get(&name(LEFT_SAID, session)).and_then(|text| json::from_text(&text).ok()).unwrap_or_default()
 }
 
-fn put_said(session: SessionId, said: &[LeftWords]) {
+fn put_said(session: SessionId, said: &[UnsavedMessage]) {
     // There is nobody left to tell.
     let _ = put(&name(LEFT_SAID, session), &json::to_text(said));
 }

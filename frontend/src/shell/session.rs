@@ -10,7 +10,7 @@ use std::rc::{Rc, Weak};
 use agent::effect::SessionSummary;
 use agent::event::{Boot, Command};
 use agent::record::Entry;
-use agent::tabs::{Effect, Event, LeftWords, LockMode, Member, Received, Role, TabMessage};
+use agent::tabs::{Effect, Event, LockMode, Member, Received, Role, TabMessage, UnsavedMessage};
 use agent::view::Patch;
 use agent::{Agent, Pump};
 use gloo_timers::callback::Timeout;
@@ -115,8 +115,8 @@ impl SessionHandle {
     }
 
     /// What the person has said and no log holds for certain.
-    pub(super) fn left_words(&self) -> Vec<LeftWords> {
-        self.member.borrow().left_words(self.unsaved())
+    pub(super) fn unsaved_messages(&self) -> Vec<UnsavedMessage> {
+        self.member.borrow().unsaved_messages(self.unsaved())
     }
 
     fn agent(&self) -> Option<(Pump, EffectRunner)> {

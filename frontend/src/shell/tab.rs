@@ -17,7 +17,7 @@ use agent::effect::SessionSummary;
 use agent::event::Command;
 use agent::settings::Rule;
 use agent::tabs::{self, Role};
-use agent::view::{Patch, Tone};
+use agent::view::{Patch, Severity};
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -216,7 +216,7 @@ impl TabController {
 
     /// Says in passing that something did not work.
     pub(super) fn complain(&self, words: &str) {
-        self.state.toast(Tone::Bad, words.to_owned());
+        self.state.toast(Severity::Bad, words.to_owned());
     }
 
     fn to_agent(&self, session: Option<SessionId>, command: Command) {

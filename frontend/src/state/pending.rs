@@ -89,7 +89,7 @@ fn cut(patch: &mut Patch, room: usize, is_there: impl Fn(u64) -> bool) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agent::view::Tone;
+    use agent::view::Severity;
     use shared::Timestamp;
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn another_session_takes_the_place_of_what_waits() {
         let mut pending = Pending::default();
-        let toast = Patch::Toast { tone: Tone::Plain, text: "t".to_owned() };
+        let toast = Patch::Toast { severity: Severity::Plain, text: "t".to_owned() };
         pending.extend(vec![text(1, "old"), toast.clone(), grow(1, "er")]);
         pending.extend(vec![Patch::Reset, text(1, "new")]);
         assert_eq!(pending.all(), [toast, Patch::Reset, text(1, "new")]);

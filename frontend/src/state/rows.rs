@@ -1,7 +1,7 @@
 //! Rows of the conversation: a handle a row.
 
 use agent::CallId;
-use agent::view::{DrainedLine, Row, RowKind, Tone, ToolCard};
+use agent::view::{DrainedLine, Row, RowKind, Severity, ToolCard};
 use leptos::prelude::*;
 use shared::Timestamp;
 
@@ -41,7 +41,7 @@ pub enum RowBody {
     /// A word of the agent itself.
     Notice {
         /// How grave.
-        tone: ArcRwSignal<Tone>,
+        tone: ArcRwSignal<Severity>,
         /// What happened.
         text: ArcRwSignal<String>,
         /// Whether asking again is offered.
@@ -95,7 +95,10 @@ fn refresh(body: &RowBody, kind: RowKind) -> Option<RowKind> {
         {
             set_if_new(shown, lines);
         }
-        (RowBody::Notice { tone, text, retry }, RowKind::Notice { tone: new, text: words, retry: again }) => {
+        (
+            RowBody::Notice { tone, text, retry },
+            RowKind::Notice { severity: new, text: words, retry: again },
+        ) => {
             set_if_new(tone, new);
             set_if_new(text, words);
             set_if_new(retry, again);
@@ -112,8 +115,8 @@ fn body(kind: RowKind) -> RowBody {
         RowKind::Thinking { text, live } => RowBody::Thinking(Stream::new(&text, live)),
         RowKind::Tool(card) => RowBody::Tool(ArcRwSignal::new(*card)),
         RowKind::Drained { call, lines } => RowBody::Completions { call, lines: ArcRwSignal::new(lines) },
-        RowKind::Notice { tone, text, retry } => RowBody::Notice {
-            tone: ArcRwSignal::new(tone),
+        RowKind::Notice { severity, text, retry } => RowBody::Notice {
+            tone: ArcRwSignal::new(severity),
             text: ArcRwSignal::new(text),
             retry: ArcRwSignal::new(retry),
         },

@@ -186,7 +186,7 @@ fn Welcome() -> impl IntoView {
             {move || wide.get().map(|words| view! { <p class="wide">{words}</p> })}
             <h3>"Try the lesson"</h3>
             <ul>{examples}</ul>
-            <Show when=move || page.queue.with(|queue| queue.iter().any(|waiting| matches!(waiting, Waiting::Words { .. })))>
+            <Show when=move || page.queue.with(|queue| queue.iter().any(|waiting| matches!(waiting, Waiting::Message { .. })))>
                 <p class="who">"Your words wait for the runner."</p>
             </Show>
         </section>
@@ -197,7 +197,7 @@ fn Welcome() -> impl IntoView {
 fn Try(example: Example) -> impl IntoView {
     let dispatch = use_dispatch();
     let say = move |_| {
-        dispatch.agent(Command::Say { text: example.wish.to_owned(), steer: false });
+        dispatch.agent(Command::QueueMessage { text: example.wish.to_owned(), steer: false });
     };
     view! {
         <li>

@@ -1,7 +1,7 @@
 //! One task: how it stands, and opened its output and what one can do with it.
 
 use agent::event::Command;
-use agent::view::Tone;
+use agent::view::Severity;
 use leptos::ev;
 use leptos::prelude::*;
 use shared::protocol::Sandbox;
@@ -172,8 +172,8 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> impl In
             let copied = dom::copy(&screen.with_untracked(Screen::text));
             leptos::task::spawn_local(async move {
                 let (tone, words) = match copied.await {
-                    Ok(()) => (Tone::Good, "copied".to_owned()),
-                    Err(words) => (Tone::Bad, words),
+                    Ok(()) => (Severity::Good, "copied".to_owned()),
+                    Err(words) => (Severity::Bad, words),
                 };
                 page.toast(tone, words);
             });

@@ -55,7 +55,7 @@ pub struct Agent {
     asking: Option<Asking>,
     /// Operations of the log that were asked for since this boot.
     asked_ops: BTreeSet<OpId>,
-    /// An end was taken in, and more may follow: no turn is started until this number is settled, or then.
+    /// A completion was taken in, and more may follow: no turn is started until this number is settled, or then.
     debounce: Option<(Seq, Timestamp)>,
     /// The events that are to come before a model is asked.
     replay: Option<Replay>,
@@ -73,7 +73,7 @@ pub struct Agent {
     /// Whether the log is written at all: a session in which nothing happened yet leaves no trace.
     keeping: bool,
     /// Why, if saving failed, and when it is tried again.
-    save_fault: Option<(String, Timestamp)>,
+    save_error: Option<(String, Timestamp)>,
     /// The last event that is durable here.
     saved_seq: Seq,
     /// The number the next event must have; absent while there is no connection.
@@ -130,7 +130,7 @@ impl Agent {
             watched: BTreeMap::new(),
             unsaved: VecDeque::new(),
             keeping: false,
-            save_fault: None,
+            save_error: None,
             saved_seq: Seq(0),
             expected: None,
             shown: Shown::default(),
@@ -173,7 +173,7 @@ impl Agent {
     }
 
     /// Takes one event and says what must be done about it.
-    #[must_use = "effects that are not performed are lost"]
+    #[must_use = "effects that are not run are lost"]
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
         let mut out = Out { now, entries: Vec::new(), patches: Vec::new(), effects: Vec::new() };
         if self.open || matches!(event, Event::Opened(_)) {
@@ -193,7 +193,7 @@ impl Agent {
             Event::Model { call, input } => self.model(out, call, input),
             Event::Link { generation, input } => self.link_input(out, generation, input),
             Event::Saved { through } => self.saved(out, through),
-            Event::SaveFailed { reason } => self.save_fault = Some((reason, out.now.plus(SAVE_AGAIN_MS))),
+            Event::SaveFailed { reason } => self.save_error = Some((reason, out.now.plus(SAVE_AGAIN_MS))),
             // It may have rung early, and rings once only.
             Event::Tick => self.shown.alarm = None,
             Event::Visible(visible) => {
@@ -269,7 +269,7 @@ impl Agent {
             }
         }
         if self.unsaved.is_empty() {
-            self.save_fault = None;
+            self.save_error = None;
         }
         if self.saved_seq > before {
             self.acknowledge(out);
@@ -349,8 +349,8 @@ impl Agent {
         let idle = |entry: &Entry| matches!(entry.record, Record::Began { .. } | Record::NewEpoch { .. });
         let begins = !self.keeping && !out.entries.iter().all(idle);
         self.keeping |= begins;
-        let again = self.save_fault.as_ref().is_some_and(|(_, at)| *at <= out.now || !out.entries.is_empty());
-        if again && let Some((_, at)) = &mut self.save_fault {
+        let again = self.save_error.as_ref().is_some_and(|(_, at)| *at <= out.now || !out.entries.is_empty());
+        if again && let Some((_, at)) = &mut self.save_error {
             *at = out.now.plus(SAVE_AGAIN_MS);
         }
         if begins || again {
@@ -375,7 +375,7 @@ impl Agent {
                 self.send(out, ClientFrame::Alarm { id: 1, after_ms });
             }
         }
-        let save = self.save_fault.as_ref().map(|(_, at)| *at);
+        let save = self.save_error.as_ref().map(|(_, at)| *at);
         // What is due and was not acted on waits for something else, such as the runner: it must not hide what comes later.
         let ahead = |at: Timestamp| if at > out.now { at } else { out.now.plus(LOOK_AGAIN_MS) };
         let alarm = [turn, self.link.deadline(), save].into_iter().flatten().map(ahead).min();
@@ -419,38 +419,41 @@ impl Agent {
     }
 
     fn waiting(&self) -> Vec<Waiting> {
-        let words = self.session.queue.words().iter().map(|words| Waiting::Words {
-            id: words.id,
-            text: words.text.clone(),
-            steer: words.steer,
+        let messages = self.session.queue.messages().iter().map(|message| Waiting::Message {
+            id: message.id,
+            text: message.text.clone(),
+            steer: message.steer,
         });
-        let ends = self.session.queue.ends().iter().map(|end| Waiting::End {
-            task: end.task.id.clone(),
-            command: shared::shown::line(&end.task.command),
-            label: notice::label(&end.task),
-            tone: projection::task_tone(&end.task.state),
+        let completions = self.session.queue.completions().iter().map(|completion| Waiting::Completion {
+            task: completion.task.id.clone(),
+            command: shared::shown::line(&completion.task.command),
+            label: notice::label(&completion.task),
+            severity: projection::task_severity(&completion.task.state),
         });
-        ends.chain(words).collect()
+        completions.chain(messages).collect()
     }
 
     fn status(&self) -> Status {
         let welcome = self.link.welcome();
-        let fixed = self.session.fixed.as_ref().map(|fixed| fixed.workspace.clone());
+        let workspace = self.session.preamble.as_ref().map(|preamble| preamble.workspace.clone());
         Status {
             title: self.session.title().to_owned(),
             turn: self.turn_view(),
             link: self.link.view(),
-            workspace: welcome.map(|welcome| welcome.workspace_short.clone()).or(fixed).unwrap_or_default(),
+            workspace: welcome
+                .map(|welcome| welcome.workspace_short.clone())
+                .or(workspace)
+                .unwrap_or_default(),
             confined: welcome.and_then(|welcome| welcome.confined.clone()),
             relay: welcome.map(|welcome| welcome.relay.clone()).unwrap_or_default(),
             model: self.resolved_model(),
             mode: self.mode(),
             was_auto: self.session.was_auto,
             wide: welcome.and_then(|welcome| welcome.wide.clone()),
-            wake: !self.settings.no_wake,
+            wake: self.settings.wake,
             budget_left: WAKE_BUDGET.saturating_sub(self.session.self_started),
             spent: self.session.spent,
-            unsaved: self.save_fault.as_ref().map(|(reason, _)| reason.clone()),
+            unsaved: self.save_error.as_ref().map(|(reason, _)| reason.clone()),
             polls: self.session.polls,
             refused: self.is_refused(),
             full: self.is_full(),
@@ -459,7 +462,7 @@ impl Agent {
 
     fn turn_view(&self) -> TurnView {
         match &self.session.phase {
-            Phase::Idle if self.session.queue.words().is_empty() || self.is_full() => TurnView::Idle,
+            Phase::Idle if self.session.queue.messages().is_empty() || self.is_full() => TurnView::Idle,
             Phase::Idle => TurnView::WaitsForRunner { in_turn: false },
             Phase::ReadyToSend(_) => TurnView::WaitsForRunner { in_turn: true },
             Phase::AwaitingModel => match &self.in_flight {
@@ -467,8 +470,8 @@ impl Agent {
                 Some(_) => TurnView::Asking,
                 None => TurnView::WaitsForRunner { in_turn: true },
             },
-            Phase::Failed { fault, retry_at: Some(until) } => {
-                TurnView::BacksOff { until: *until, reason: projection::fault_words(fault) }
+            Phase::Failed { error, retry_at: Some(until) } => {
+                TurnView::BacksOff { until: *until, reason: projection::error_text(error) }
             }
             Phase::Failed { retry_at: None, .. } => TurnView::Failed,
             Phase::RunningTools(_) if self.asking.is_some() => TurnView::Asks,
@@ -483,7 +486,12 @@ impl Agent {
             title: self.session.title().to_owned(),
             created: self.session.created,
             updated: self.session.updated,
-            workspace: self.session.fixed.as_ref().map(|fixed| fixed.workspace.clone()).unwrap_or_default(),
+            workspace: self
+                .session
+                .preamble
+                .as_ref()
+                .map(|preamble| preamble.workspace.clone())
+                .unwrap_or_default(),
             running: self.own_active(),
             asks: self.asking.is_some(),
             busy: self.is_busy(),

@@ -157,8 +157,8 @@ impl Agent {
         }
         let Some((index, tool)) = self.session.current_use() else { return };
         if let Progress::Began { .. } = tool.progress {
-            let words = "The runner lost its store while this was under way. It may or may not have been carried out, wholly or in part; look before you repeat it.";
-            let outcome = tools::failed(words);
+            let text = "The runner lost its store while this was under way. It may or may not have been carried out, wholly or in part; look before you repeat it.";
+            let outcome = tools::failed(text);
             self.record(
                 out,
                 Record::ToolDone { call: self.session.call, index, outcome, consumed: Vec::new() },
@@ -222,7 +222,7 @@ impl Agent {
         {
             self.link.forget(op);
             if sandbox == Some(Sandbox::ReadOnly) {
-                outcome = tools::held(outcome);
+                outcome = tools::read_only(outcome);
             }
         }
         self.record(out, Record::ToolDone { call: self.session.call, index, outcome, consumed });
@@ -350,7 +350,7 @@ impl Agent {
                 if let (ToolCall::Bash(_), Reply::Started { task }) = (&call, &reply) {
                     return self.foreground_started(out, index, task);
                 }
-                if let Some((outcome, consumed)) = tools::told(&call, reply, self.tasks.values()) {
+                if let Some((outcome, consumed)) = tools::result(&call, reply, self.tasks.values()) {
                     self.tool_done(out, index, outcome, consumed);
                 }
             }
@@ -361,8 +361,9 @@ impl Agent {
     /// by a page whose log was lost from there on.
     fn foreground_started(&mut self, out: &mut Out, index: usize, task: &Task) {
         if self.session.ended.contains(&task.id) {
-            let waiting = self.session.queue.ends().iter().find(|end| end.task.id == task.id);
-            let preview = waiting.map(|end| end.preview.clone()).unwrap_or_default();
+            let waiting =
+                self.session.queue.completions().iter().find(|completion| completion.task.id == task.id);
+            let preview = waiting.map(|completion| completion.preview.clone()).unwrap_or_default();
             let outcome = tools::ended(task, &preview);
             self.tool_done(out, index, outcome, vec![task.id.clone()]);
         } else if task.is_active() && !task.foreground {

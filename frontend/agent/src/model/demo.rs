@@ -1,14 +1,14 @@
 //! The demo: a scripted model that needs no key and no network, and says that it is one.
 //!
 //! [`Facts`] is a fold over the session's log: what was wished, which steps were taken since, which tasks are known and how they ended.
-//! [`script`] chooses the next step from it, [`say`] words what happened, and [`stream`] writes the answer as the events that a real
+//! [`script`] chooses the next step from it, [`sentences`] puts into sentences what happened, and [`stream`] writes the answer as the events that a real
 //! server would send, so that it comes through the very same reader. No step is taken twice, so every turn ends.
 
 mod facts;
 mod project;
 mod reply;
-mod say;
 mod script;
+mod sentences;
 mod stream;
 
 pub use facts::Facts;
@@ -17,9 +17,9 @@ pub use reply::Chunk;
 /// Something to wish for, as a button of an empty session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Example {
-    /// A few words.
+    /// Its name.
     pub title: &'static str,
-    /// The words to say.
+    /// The message to send.
     pub wish: &'static str,
 }
 

@@ -64,8 +64,8 @@ impl Member {
     pub(super) fn leave_errand(&mut self, out: &mut Out, request: u64) {
         match self.errand.take_if(|(asked, _)| *asked == request) {
             Some((_, Errand::Delete)) => {
-                let words = "this session is open in another tab: close it there first";
-                out.push(Effect::Complain(words.to_owned()));
+                let text = "this session is open in another tab: close it there first";
+                out.push(Effect::Complain(text.to_owned()));
             }
             Some((_, Errand::Retitle(title))) => {
                 let command = Command::Rename { title };

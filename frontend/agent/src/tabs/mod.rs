@@ -10,7 +10,7 @@
 //! from that moment on the earlier tab's appends fail. Claims are numbered, and by the number ([`Claim::term`]) a tab tells
 //! the newer of two leaders, in whatever order their messages come.
 //!
-//! A command waits until a leader has shown itself. Words are kept until the log has them: the append that writes them notes
+//! A command waits until a leader has shown itself. Messages are kept until the log has them: the append that writes them notes
 //! in the same transaction whose command they are, so that the next leader, to whom they are sent again, knows them. All other
 //! commands are meant for what was to be seen just then: they are sent once, and if their leader goes without an answer the
 //! person is told.
@@ -22,7 +22,7 @@ mod message;
 mod outbox;
 
 pub use message::{
-    AppendError, Claim, ClaimError, Effect, Event, LeftWords, LockMode, Role, TabMessage, merge_left,
+    AppendError, Claim, ClaimError, Effect, Event, LockMode, Role, TabMessage, UnsavedMessage, merge_left,
 };
 pub use outbox::Received;
 
@@ -142,13 +142,13 @@ impl Member {
         }
     }
 
-    /// What the person has said and no log holds for certain, with what the agent here has not saved.
+    /// What the person has sent and no log holds for certain, with what the agent here has not saved.
     #[must_use]
-    pub fn left_words(&self, unsaved: Vec<Entry>) -> Vec<LeftWords> {
+    pub fn unsaved_messages(&self, unsaved: Vec<Entry>) -> Vec<UnsavedMessage> {
         let leader = self.leader();
         let with_agent = |number| leader.is_some_and(|leader| leader.runs(self.me, number));
-        let kept = self.outbox.words().filter(|(number, ..)| !with_agent(*number));
-        let kept = kept.map(|(number, text, steer)| LeftWords {
+        let kept = self.outbox.messages().filter(|(number, ..)| !with_agent(*number));
+        let kept = kept.map(|(number, text, steer)| UnsavedMessage {
             n: 0,
             text: text.to_owned(),
             steer,
@@ -159,7 +159,7 @@ impl Member {
     }
 
     /// Takes one event and says what must be done about it.
-    #[must_use = "effects that are not performed are lost"]
+    #[must_use = "effects that are not run are lost"]
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
         let before = self.role();
         let mut out = Out { now, effects: Vec::new() };
@@ -200,7 +200,7 @@ impl Member {
             Event::Refused { request } => self.refused(out, request),
             Event::Stolen { request } => self.stolen(out, request),
             Event::Read { token, outcome } => self.read(out, token, outcome),
-            Event::Left(words) => self.lead(out, words),
+            Event::Left(messages) => self.lead(out, messages),
             Event::Append(entries) => {
                 if let Some(leader) = self.leader_mut() {
                     leader.write(entries);
@@ -336,32 +336,32 @@ impl Member {
     fn give_up(&mut self, out: &mut Out, reason: String) {
         self.release(out);
         self.state = State::Unreadable { reason };
-        out.push(Effect::GiveBack(self.outbox.take_words()));
+        out.push(Effect::GiveBack(self.outbox.take_messages()));
     }
 
-    fn lead(&mut self, out: &mut Out, mut left: Vec<LeftWords>) {
+    fn lead(&mut self, out: &mut Out, mut left: Vec<UnsavedMessage>) {
         if !matches!(self.state, State::Opening { .. }) {
             return;
         }
         let before = std::mem::replace(&mut self.state, State::Asking);
         let State::Opening { mut leader, log } = before else { return };
-        left.retain(|words| {
-            let written = words.are_in(&log, &leader.heard);
-            if written && words.number > 0 {
-                out.push(Effect::ForgetLeft { from: words.from, number: words.number });
+        left.retain(|message| {
+            let written = message.is_in(&log, &leader.heard);
+            if written && message.number > 0 {
+                out.push(Effect::ForgetLeft { from: message.from, number: message.number });
             } else if !written {
-                leader.owes(words);
+                leader.owes(message);
             }
             !written
         });
-        left.sort_by_key(|words| words.number);
+        left.sort_by_key(|message| message.number);
         self.term = leader.term;
         self.state = State::Leader(leader);
         out.push(Effect::Start { log });
         out.push(Effect::Post(TabMessage::Claimed { term: self.term }));
         self.turn_to_next(out);
-        for LeftWords { text, steer, from, number, .. } in left {
-            self.run(out, from, number, Command::Say { text, steer });
+        for UnsavedMessage { text, steer, from, number, .. } in left {
+            self.run(out, from, number, Command::QueueMessage { text, steer });
         }
         self.send(out);
     }
@@ -421,8 +421,8 @@ impl Member {
                 leader.forget(me, number);
             }
         } else if self.outbox.is_full() {
-            let words = "nobody hears this session just now; your last words were not taken";
-            return out.push(Effect::Complain(words.to_owned()));
+            let text = "nobody hears this session just now; your last words were not taken";
+            return out.push(Effect::Complain(text.to_owned()));
         }
         let (viewer, _) = me.as_u64_pair();
         self.outbox.push(command.seen_by(viewer));
@@ -445,7 +445,7 @@ impl Member {
 
     fn run(&mut self, out: &mut Out, from: Uuid, number: u64, command: Command) {
         let Some(leader) = self.leader_mut() else { return };
-        match leader.hear(from, number, matches!(command, Command::Say { .. })) {
+        match leader.hear(from, number, matches!(command, Command::QueueMessage { .. })) {
             Duty::Run => out.push(Effect::Run { from, number, command }),
             Duty::Wait => {}
             Duty::Acknowledge => self.acknowledge(out, from, number),
@@ -492,8 +492,8 @@ impl Member {
     /// The leader that was told is no more, or is another.
     fn turn_to_next(&mut self, out: &mut Out) {
         if self.outbox.turn_to_next() {
-            let words = "the tab that ran this session went before it answered: what you asked for last may not have been done";
-            out.push(Effect::Complain(words.to_owned()));
+            let text = "the tab that ran this session went before it answered: what you asked for last may not have been done";
+            out.push(Effect::Complain(text.to_owned()));
         }
     }
 }

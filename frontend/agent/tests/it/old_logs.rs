@@ -41,7 +41,7 @@ fn every_old_log_opens_and_goes_on() {
         assert!(rig.rows().len() > 1, "{log}");
         let known = rig.disk.len();
         rig.connect();
-        rig.say("And now?");
+        rig.send_message("And now?");
         assert!(rig.disk.len() > known, "{log}");
     }
 }

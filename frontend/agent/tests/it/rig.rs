@@ -184,8 +184,8 @@ impl Rig {
         self.send(Event::Command(wish));
     }
 
-    pub(crate) fn say(&mut self, text: &str) {
-        self.user(Command::Say { text: text.to_owned(), steer: false });
+    pub(crate) fn send_message(&mut self, text: &str) {
+        self.user(Command::QueueMessage { text: text.to_owned(), steer: false });
     }
 
     pub(crate) fn pass(&mut self, millis: u64) {
@@ -363,7 +363,7 @@ impl Rig {
     /// A session with a background task that runs, and the loop at rest.
     pub(crate) fn with_background_task() -> (Self, Task) {
         let mut rig = Self::new();
-        rig.say("run it");
+        rig.send_message("run it");
         rig.answer(&[tool("t1", "background_run", json!({"command": "make"}))]);
         let task = rig.start("aaaa0001");
         rig.answer(&[text("It runs.")]);
@@ -392,8 +392,8 @@ pub(crate) fn head(status: u16) -> ModelInput {
     ModelInput::Head { status, headers: [("content-type".to_owned(), kind.to_owned())].into() }
 }
 
-pub(crate) fn text(words: &str) -> Value {
-    json!({"type": "text", "text": words})
+pub(crate) fn text(text: &str) -> Value {
+    json!({"type": "text", "text": text})
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the argument is written at the place")]

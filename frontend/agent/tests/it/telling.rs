@@ -28,7 +28,7 @@ fn system(rig: &Rig) -> String {
 }
 
 fn run_again(rig: &mut Rig) {
-    rig.say("again");
+    rig.send_message("again");
     rig.answer(&[tool("t2", "background_run", json!({"command": "make"}))]);
 }
 
@@ -37,10 +37,10 @@ fn a_command_that_already_runs_in_the_same_folder_is_named() {
     let (mut rig, _) = Rig::with_background_task();
     run_again(&mut rig);
     rig.start("aaaa0002");
-    let told = result(&rig);
+    let sent = result(&rig);
     assert!(
-        told.contains("Note: the same command already runs in the same folder, as task aaaa0001.\n"),
-        "{told}"
+        sent.contains("Note: the same command already runs in the same folder, as task aaaa0001.\n"),
+        "{sent}"
     );
 }
 
@@ -85,21 +85,21 @@ fn what_a_task_left_running_is_told_with_its_end() {
     task.remaining_processes.push(Process::others(968));
     rig.event(TaskEvent::Ended { task: Box::new(task), preview: Preview::default() });
     rig.settle();
-    let told = block(&rig);
+    let sent = block(&rig);
     let expected = "it left 975 processes running: pid 1 sleep 1, pid 2 sleep 2, pid 3 sleep 3, pid 4 sleep 4, pid 5 sleep 5 and 970 more; stop_background ends them";
-    assert!(told.contains(expected), "{told}");
+    assert!(sent.contains(expected), "{sent}");
 }
 
 #[test]
 fn what_a_task_left_running_is_told_when_it_is_looked_at() {
     let (mut rig, task) = Rig::with_background_task();
-    rig.say("look");
+    rig.send_message("look");
     rig.answer(&[tool("t2", "check_background", json!({"task_id": "aaaa0001"}))]);
     let (op, _) = rig.request();
     let looked = Checked { task: with_remaining(&task, 1), text: Preview::default(), matches: None };
     rig.reply(op, Outcome::Ok(Reply::Checked { tasks: vec![looked] }));
-    let told = result(&rig);
-    assert!(told.contains("(it left 1 process running: pid 1 sleep 1; stop_background ends them)"), "{told}");
+    let sent = result(&rig);
+    assert!(sent.contains("(it left 1 process running: pid 1 sleep 1; stop_background ends them)"), "{sent}");
 }
 
 #[test]
@@ -118,10 +118,10 @@ fn a_late_result_is_told_with_its_age() {
         rig.now += late_ms;
         rig.event(TaskEvent::Ended { task: Box::new(ended), preview: Preview::default() });
         rig.settle();
-        let told = block(&rig);
+        let sent = block(&rig);
         match age {
-            Some(age) => assert!(told.contains(age), "{told}"),
-            None => assert!(!told.contains("ago"), "{told}"),
+            Some(age) => assert!(sent.contains(age), "{sent}"),
+            None => assert!(!sent.contains("ago"), "{sent}"),
         }
     }
 }
@@ -129,14 +129,14 @@ fn a_late_result_is_told_with_its_age() {
 #[test]
 fn where_commands_may_write_is_told_when_they_are_confined() {
     let mut rig = Rig::new();
-    rig.say("hello");
+    rig.send_message("hello");
     assert!(!system(&rig).contains("confined"), "{}", system(&rig));
 
     let mut rig = Rig::new();
     rig.confine(Some(&["/w", "/state/tmp", "/cache"]));
-    rig.say("hello");
-    let told = system(&rig);
-    assert!(told.contains("they may write only to /w, /state/tmp, /cache and to devices"), "{told}");
+    rig.send_message("hello");
+    let sent = system(&rig);
+    assert!(sent.contains("they may write only to /w, /state/tmp, /cache and to devices"), "{sent}");
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn what_a_conversation_begins_with_stays_the_same_to_the_byte() {
         let body = &rig.calls.last().unwrap().1;
         seen.push((body["system"].clone(), body["tools"].clone()));
     };
-    rig.say("hello");
+    rig.send_message("hello");
     look(&rig);
     rig.answer(&[tool("t1", "background_run", json!({"command": "make"}))]);
     let task = rig.start("aaaa0001");
@@ -160,7 +160,7 @@ fn what_a_conversation_begins_with_stays_the_same_to_the_byte() {
     look(&rig);
     rig.answer(&[text("Done.")]);
     rig.confine(None);
-    rig.user(Command::Say { text: "more".to_owned(), steer: false });
+    rig.user(Command::QueueMessage { text: "more".to_owned(), steer: false });
     look(&rig);
     assert_eq!(seen.len(), 4);
     assert!(seen.windows(2).all(|pair| pair[0] == pair[1]), "{seen:#?}");
@@ -208,7 +208,7 @@ fn what_the_runner_says_stands_by_itself_and_what_was_printed_behind_a_mark() {
 #[test]
 fn the_caveat_of_pipelines_stands_once() {
     let mut rig = Rig::new();
-    rig.say("ten");
+    rig.send_message("ten");
     let uses: Vec<Value> = (0..10)
         .map(|n| tool(&format!("t{n}"), "background_run", json!({"command": format!("c{n} | tee log")})))
         .collect();
@@ -260,13 +260,13 @@ fn the_last_line_is_told_and_lines_stay_whole() {
 /// What the model reads of a list of these tasks.
 fn list(tasks: Vec<Task>) -> (Rig, String) {
     let (mut rig, _) = Rig::with_background_task();
-    rig.say("look");
+    rig.send_message("look");
     rig.answer(&[tool("t2", "check_background", json!({}))]);
     let (op, _) = rig.request();
     let look = |task| Checked { task, text: Preview::default(), matches: None };
     rig.reply(op, Outcome::Ok(Reply::Checked { tasks: tasks.into_iter().map(look).collect() }));
-    let told = result(&rig);
-    (rig, told)
+    let sent = result(&rig);
+    (rig, sent)
 }
 
 #[test]
@@ -279,34 +279,34 @@ fn a_list_of_tasks_holds_background_tasks_only_and_is_bounded() {
         ..crate::rig::task(&format!("bbbb{n:04}"))
     };
     let mut tasks: Vec<Task> = (0..80).map(echo).collect();
-    let (_, told) = list(tasks.clone());
-    assert_eq!(told, "There are no background tasks in this session.");
+    let (_, sent) = list(tasks.clone());
+    assert_eq!(sent, "There are no background tasks in this session.");
     tasks.insert(3, crate::rig::task("aaaa0001"));
-    let (_, told) = list(tasks);
-    assert!(told.starts_with("[bg:aaaa0001] running") && told.matches("[bg:").count() == 1, "{told}");
+    let (_, sent) = list(tasks);
+    assert!(sent.starts_with("[bg:aaaa0001] running") && sent.matches("[bg:").count() == 1, "{sent}");
 
     let long = |n: u32| Task {
         state: if n % 100 == 7 { TaskState::Running } else { TaskState::Completed },
         command: format!("echo {n} | {}", "x".repeat(if n.is_multiple_of(3) { 9_000 } else { 20 })),
         ..crate::rig::task(&format!("cccc{n:04}"))
     };
-    let (rig, told) = list((0..1_000).map(long).collect());
-    assert!(told.chars().count() < 21_000, "{}", told.chars().count());
-    assert_eq!(told.matches("may not be that of each command").count(), 1);
+    let (rig, sent) = list((0..1_000).map(long).collect());
+    assert!(sent.chars().count() < 21_000, "{}", sent.chars().count());
+    assert_eq!(sent.matches("may not be that of each command").count(), 1);
     for n in [7, 907, 998] {
-        assert!(told.contains(&format!("[bg:cccc{n:04}]")), "{n}: {told}");
+        assert!(sent.contains(&format!("[bg:cccc{n:04}]")), "{n}: {sent}");
     }
-    let shown = told.matches("[bg:").count();
-    assert!(told.contains(&format!("({} older tasks are not listed", 1_000 - shown)), "{told}");
+    let shown = sent.matches("[bg:").count();
+    assert!(sent.contains(&format!("({} older tasks are not listed", 1_000 - shown)), "{sent}");
     // Only what was shown is known now.
-    assert_eq!(rig.agent.session().consumed.len(), shown - told.matches("] running").count());
+    assert_eq!(rig.agent.session().consumed.len(), shown - sent.matches("] running").count());
 }
 
 #[test]
 fn what_a_bash_call_is_and_is_not_is_said() {
     let definitions = shared::tools::definitions();
     let bash = definitions[0]["description"].as_str().unwrap();
-    for words in ["new shell", "standard input is closed", "30,000 characters"] {
-        assert!(bash.contains(words), "{words}: {bash}");
+    for part in ["new shell", "standard input is closed", "30,000 characters"] {
+        assert!(bash.contains(part), "{part}: {bash}");
     }
 }

@@ -4,7 +4,7 @@ use agent::effect::SessionSummary;
 use agent::event::Command;
 use agent::record::Entry;
 use agent::tabs;
-use agent::view::Tone;
+use agent::view::Severity;
 use leptos::prelude::*;
 use shared::json;
 use shared::{SessionId, TaskId};
@@ -117,7 +117,7 @@ impl TabController {
             Err(words) => Err(words),
         };
         match copied {
-            Ok(()) => self.state.toast(Tone::Good, "copied".to_owned()),
+            Ok(()) => self.state.toast(Severity::Good, "copied".to_owned()),
             Err(words) => self.complain(&words),
         }
     }
@@ -137,7 +137,7 @@ impl TabController {
     /// The page may go before what is under way is written: what the person wrote is kept where that takes no time.
     pub(super) fn leave(&self) {
         for handle in self.handles.borrow().values() {
-            local_storage::leave_said(handle.session, handle.left_words());
+            local_storage::leave_said(handle.session, handle.unsaved_messages());
         }
         if let Some(session) = self.shown.get() {
             let draft = self.written();
@@ -155,7 +155,7 @@ impl TabController {
     /// The page did not go: what it has under way it goes on with.
     pub(super) fn come_back(&self) {
         for (session, handle) in &*self.handles.borrow() {
-            let own = |words: &tabs::LeftWords| words.number == 0 || words.from == handle.id;
+            let own = |words: &tabs::UnsavedMessage| words.number == 0 || words.from == handle.id;
             local_storage::forget_said(*session, own);
             let _ = local_storage::take_draft(*session);
         }

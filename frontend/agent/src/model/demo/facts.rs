@@ -20,13 +20,13 @@ const MOST: usize = 32;
 /// What happened, as far as the next step depends on it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
-    /// The last words that were put into a call.
+    /// The last message that was put into a call.
     pub(super) wish: String,
     /// What was done since, in order.
     pub(super) steps: Vec<Step>,
     /// Tasks of the background, in the order in which they became known.
     pub(super) tasks: Vec<Known>,
-    /// The tasks whose ends go into the call under way.
+    /// The tasks whose completions go into the call under way.
     pub(super) fresh: Vec<TaskId>,
     /// What the call under way is made for.
     pub(super) occasion: Occasion,
@@ -47,11 +47,11 @@ pub struct Facts {
 pub(super) enum Occasion {
     /// The person said something.
     #[default]
-    Words,
+    Message,
     /// Tools have their results.
     Results,
     /// Tasks have ended.
-    Ends,
+    Completions,
 }
 
 /// A tool use that has its result.
@@ -73,7 +73,7 @@ pub(super) struct Known {
     pub(super) id: TaskId,
     pub(super) command: String,
     /// How it ended, with the end of its output.
-    pub(super) end: Option<(Task, Preview)>,
+    pub(super) completion: Option<(Task, Preview)>,
     /// The wish that it was started for in the background; 0 if for none.
     wish: u64,
 }
@@ -98,21 +98,21 @@ impl Facts {
     pub(crate) fn apply(&mut self, record: &Record) {
         match record {
             Record::Queued { id, text, .. } => self.waiting.push((*id, text.clone())),
-            Record::Cancelled { id } => self.waiting.retain(|words| words.0 != *id),
+            Record::Cancelled { id } => self.waiting.retain(|message| message.0 != *id),
             Record::Edited { id, text, .. } => {
-                if let Some(words) = self.waiting.iter_mut().find(|words| words.0 == *id) {
-                    words.1.clone_from(text);
+                if let Some(message) = self.waiting.iter_mut().find(|message| message.0 == *id) {
+                    message.1.clone_from(text);
                 }
             }
-            Record::RequestSent { cause, drained, said, model, .. } => {
+            Record::RequestSent { cause, drained, messages, model, .. } => {
                 self.is_asked = model.provider == Provider::Demo;
                 self.api = model.api;
-                self.asked(*cause, drained, said);
+                self.asked(*cause, drained, messages);
             }
             Record::ResponseReceived { content, .. } => self.answered(self.api.codec().blocks(content)),
-            Record::ApprovalResolved { index, allowed: false, words, .. } => {
+            Record::ApprovalResolved { index, allowed: false, reason, .. } => {
                 if let Some(tool) = self.uses.get_mut(*index) {
-                    tool.denied = Some(words.clone());
+                    tool.denied = Some(reason.clone());
                 }
             }
             Record::ToolTask { index, task, .. } => {
@@ -135,8 +135,8 @@ impl Facts {
             Record::CompletionReceived { event: TaskEvent::Ended { task, preview }, .. } => {
                 self.ended(task, preview);
             }
-            Record::Missed { ends, .. } => {
-                for task in ends {
+            Record::Missed { completions, .. } => {
+                for task in completions {
                     self.ended(task, &Preview::default());
                 }
             }
@@ -157,9 +157,9 @@ impl Facts {
         }
     }
 
-    fn asked(&mut self, cause: Trigger, drained: &[TaskId], said: &[u64]) {
+    fn asked(&mut self, cause: Trigger, drained: &[TaskId], messages: &[u64]) {
         let (taken, waiting): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|words| said.contains(&words.0));
+            std::mem::take(&mut self.waiting).into_iter().partition(|message| messages.contains(&message.0));
         self.waiting = waiting;
         // A call that is made again brings what it brought before.
         if cause != Trigger::Again {
@@ -169,14 +169,14 @@ impl Facts {
         if taken.is_empty() {
             self.occasion = match cause {
                 Trigger::Tools => Occasion::Results,
-                Trigger::Wake => Occasion::Ends,
-                Trigger::User => Occasion::Words,
+                Trigger::Wake => Occasion::Completions,
+                Trigger::User => Occasion::Message,
                 Trigger::Continue | Trigger::Again => self.occasion,
             };
             return;
         }
-        self.occasion = Occasion::Words;
-        self.wish = taken.into_iter().map(|words| words.1).collect::<Vec<_>>().join("\n");
+        self.occasion = Occasion::Message;
+        self.wish = taken.into_iter().map(|message| message.1).collect::<Vec<_>>().join("\n");
         self.wishes += 1;
         self.steps.clear();
     }
@@ -197,7 +197,7 @@ impl Facts {
             if self.tasks.len() == MOST {
                 self.tasks.remove(0);
             }
-            self.tasks.push(Known { id: id.clone(), command: command.to_owned(), end: None, wish: 0 });
+            self.tasks.push(Known { id: id.clone(), command: command.to_owned(), completion: None, wish: 0 });
             self.tasks.len() - 1
         });
         &mut self.tasks[place]
@@ -212,6 +212,6 @@ impl Facts {
         let output = if preview.omitted_chars == 0 { &preview.head } else { &preview.tail };
         let head = cut_tail(output, KEPT_CHARS);
         let known = self.known(&task.id, &task.command);
-        known.end = Some((task.clone(), Preview { head, ..Preview::default() }));
+        known.completion = Some((task.clone(), Preview { head, ..Preview::default() }));
     }
 }

@@ -1,6 +1,6 @@
 //! Which tests a workspace has, and which command runs them.
 
-use super::say;
+use super::sentences;
 
 /// Looks for what tells it; changes nothing, and runs unasked.
 pub(super) const LOOK: &str = "ls -d .git README.md Cargo.toml go.mod package.json pyproject.toml pytest.ini conftest.py Makefile test_*.py *_test.py tests/test_*.py tests/*_test.py test/test_*.py 2>/dev/null; grep -Hs '\"test\" *:' package.json; grep -Hs '^test *:' Makefile; grep -Hs pytest pyproject.toml setup.cfg tox.ini; command -v pytest python3 cargo go npm make; true";
@@ -8,7 +8,7 @@ pub(super) const LOOK: &str = "ls -d .git README.md Cargo.toml go.mod package.js
 /// The command, with a sentence why it is this one; or an honest word.
 pub(super) fn choose(found: &str) -> Result<(&'static str, &'static str), String> {
     let has = |name: &str| found.lines().any(|line| line == name);
-    let says = |start: &str| found.lines().any(|line| line.starts_with(start));
+    let names = |start: &str| found.lines().any(|line| line.starts_with(start));
     let installed = |program: &str| {
         found.lines().any(|line| {
             line.strip_suffix(program).is_some_and(|folder| folder.starts_with('/') && folder.ends_with('/'))
@@ -20,7 +20,7 @@ pub(super) fn choose(found: &str) -> Result<(&'static str, &'static str), String
     };
     let python = has("pytest.ini")
         || has("conftest.py")
-        || ["pyproject.toml:", "setup.cfg:", "tox.ini:"].into_iter().any(says)
+        || ["pyproject.toml:", "setup.cfg:", "tox.ini:"].into_iter().any(names)
         || found.lines().any(file);
     let pytest = "There are tests for pytest here.";
     let known = [
@@ -33,14 +33,14 @@ pub(super) fn choose(found: &str) -> Result<(&'static str, &'static str), String
             "cargo test",
         ),
         (
-            says("package.json:"),
+            names("package.json:"),
             "npm",
             "There is nothing for pytest here, but package.json has a test script.",
             "npm test",
         ),
         (has("go.mod"), "go", "There is nothing for pytest here, but this is a Go module.", "go test ./..."),
         (
-            says("Makefile:"),
+            names("Makefile:"),
             "make",
             "There is nothing for pytest here, but the Makefile has a target for tests.",
             "make test",
@@ -56,7 +56,7 @@ pub(super) fn choose(found: &str) -> Result<(&'static str, &'static str), String
     } else {
         format!(
             "There are tests here, but {} is not installed where the runner looks, so I ran nothing. With `& command` I run another in the background.",
-            say::list(&missing)
+            sentences::list(&missing)
         )
     })
 }

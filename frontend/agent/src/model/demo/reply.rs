@@ -11,11 +11,11 @@ pub struct Chunk {
     pub bytes: Vec<u8>,
 }
 
-/// What the demo answers: words, then tool uses.
+/// What the demo answers: text, then tool uses.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Reply {
     /// Paragraphs of Markdown; there are some if there are no tools.
-    pub(super) said: Vec<String>,
+    pub(super) texts: Vec<String>,
     /// Names and arguments.
     pub(super) tools: Vec<(&'static str, Value)>,
 }

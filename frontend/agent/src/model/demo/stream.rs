@@ -22,7 +22,7 @@ pub(super) fn write(reply: &Reply, facts: &Facts) -> Vec<Chunk> {
     );
     writer.event(0, "ping", "");
     let mut index = 0;
-    let text = reply.said.join("\n\n");
+    let text = reply.texts.join("\n\n");
     if !text.is_empty() {
         writer.block(index, r#"{"type":"text","text":""}"#, r#""text_delta","text""#, &pieces(&text));
         index += 1;
@@ -76,11 +76,11 @@ impl Writer {
 
 /// The text in pieces of a few words, which together are the text.
 fn pieces(text: &str) -> Vec<&str> {
-    let words: Vec<&str> = text.split_inclusive(' ').collect();
+    let spoken: Vec<&str> = text.split_inclusive(' ').collect();
     let mut pieces = Vec::new();
     let mut from = 0;
-    for words in words.chunks(WORDS_A_PIECE) {
-        let to = from + words.iter().map(|word| word.len()).sum::<usize>();
+    for spoken in spoken.chunks(WORDS_A_PIECE) {
+        let to = from + spoken.iter().map(|word| word.len()).sum::<usize>();
         pieces.push(&text[from..to]);
         from = to;
     }

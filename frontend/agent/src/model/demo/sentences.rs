@@ -67,14 +67,14 @@ fn printed(output: &str) -> String {
 }
 
 /// A task's end in a sentence or two.
-pub(super) fn end(known: &Known) -> String {
+pub(super) fn completion(known: &Known) -> String {
     ended(known, usize::MAX)
 }
 
 /// The same with so many facts.
 fn ended(known: &Known, facts: usize) -> String {
     let name = code(&known.command);
-    let Some((task, preview)) = &known.end else { return format!("{name} still runs.") };
+    let Some((task, preview)) = &known.completion else { return format!("{name} still runs.") };
     let facts = notice::facts(task).into_iter().take(facts).collect::<Vec<_>>().join(", ");
     let facts = if facts.is_empty() { facts } else { format!(" ({facts})") };
     let what = match &task.state {
@@ -91,8 +91,8 @@ fn ended(known: &Known, facts: usize) -> String {
 }
 
 /// The same for the workspace's tests.
-pub(super) fn tests_end(known: &Known) -> String {
-    let state = known.end.as_ref().map(|(task, _)| &task.state);
+pub(super) fn tests_completion(known: &Known) -> String {
+    let state = known.completion.as_ref().map(|(task, _)| &task.state);
     let verdict = match state {
         Some(TaskState::Completed) => "The tests passed: ",
         Some(TaskState::Failed { code: 5 }) if known.command.contains("pytest") => "pytest found no tests: ",
@@ -102,12 +102,13 @@ pub(super) fn tests_end(known: &Known) -> String {
         Some(TaskState::Failed { .. }) => "The tests failed: ",
         _ => "How the tests went is not known: ",
     };
-    verdict.to_owned() + &end(known)
+    verdict.to_owned() + &completion(known)
 }
 
 /// How a task stands, as a line of a list.
 pub(super) fn line(known: &Known) -> String {
-    let status = known.end.as_ref().map_or_else(|| "running".to_owned(), |(task, _)| notice::status(task));
+    let status =
+        known.completion.as_ref().map_or_else(|| "running".to_owned(), |(task, _)| notice::status(task));
     format!("- {} (task {}): {status}", code(&known.command), known.id)
 }
 
@@ -115,10 +116,10 @@ pub(super) fn line(known: &Known) -> String {
 pub(super) fn standing(facts: &Facts) -> Option<String> {
     let own: Vec<&Known> = facts.own().collect();
     let running: Vec<&str> =
-        own.iter().filter(|task| task.end.is_none()).map(|task| task.command.as_str()).collect();
+        own.iter().filter(|task| task.completion.is_none()).map(|task| task.command.as_str()).collect();
     let well = own
         .iter()
-        .all(|known| known.end.as_ref().is_some_and(|(task, _)| task.state == TaskState::Completed));
+        .all(|known| known.completion.as_ref().is_some_and(|(task, _)| task.state == TaskState::Completed));
     let how = if well { "are done" } else { "have ended" };
     match (running.is_empty(), own.len()) {
         (true, 0 | 1) => None,
@@ -134,7 +135,7 @@ pub(super) fn failure(step: &Step) -> String {
     let what = code(step.call.subject());
     match step.denied.as_deref().map(str::trim) {
         Some("") => format!("You did not allow {what}, so it was not done."),
-        Some(words) => format!("You did not allow {what} and said: “{words}”. So it was not done."),
+        Some(reason) => format!("You did not allow {what} and said: “{reason}”. So it was not done."),
         None => format!("{what} did not go well:{}", block(&step.result)),
     }
 }
@@ -142,7 +143,7 @@ pub(super) fn failure(step: &Step) -> String {
 /// How a command went that was waited for.
 pub(super) fn ran(facts: &Facts, step: &Step) -> String {
     match step.task.as_ref().and_then(|id| facts.task(id)) {
-        Some(known) if known.end.is_some() => ended(known, 1),
+        Some(known) if known.completion.is_some() => ended(known, 1),
         Some(known) => format!(
             "{} takes longer, so it goes on in the background as task {}. I will hear when it ends.",
             code(&known.command),
