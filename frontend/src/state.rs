@@ -65,7 +65,7 @@ pub struct PageState {
     pub call_view: RwSignal<Option<CallView>>,
     /// Set by the shell, changed by the page through [`crate::ui::PageCommand::SaveSettings`] alone.
     pub settings: RwSignal<Settings>,
-    /// The words being written. Set by the shell whenever a session opens: those that were being written there.
+    /// The draft. Set by the shell whenever a session opens: what was being written there.
     pub draft: RwSignal<String>,
     /// Set by the shell after [`crate::ui::PageCommand::Replay`]: the session's log. Cleared by the page.
     pub replay: RwSignal<Option<Vec<Entry>>>,
@@ -151,7 +151,7 @@ pub struct Toast {
     pub id: u64,
     /// How grave.
     pub tone: Tone,
-    /// The words.
+    /// What is said.
     pub text: String,
 }
 

@@ -117,7 +117,7 @@ impl Page {
     pub(crate) async fn say(&self, words: &str) {
         self.tab.click("#composer").await;
         self.tab.type_keys(words.to_owned() + Key::Enter).await;
-        let there = "return [...document.querySelectorAll('.me, .queue .words')].some(row => row.innerText.includes(arguments[0]))";
+        let there = "return [...document.querySelectorAll('.me, .queue .messages')].some(row => row.innerText.includes(arguments[0]))";
         self.tab.until("one's own words are shown", there, &[words.into()]).await;
     }
 

@@ -12,7 +12,7 @@ use shared::SessionId;
 use shared::json;
 use web_sys::Storage;
 
-use super::js::words;
+use super::js::describe;
 
 /// Where the settings are.
 pub(super) const SETTINGS: &str = "meanwhile.settings";
@@ -79,7 +79,9 @@ pub(super) fn key(api: Api) -> Option<String> {
 pub(super) fn save_key(api: Api, key: &str) -> Result<(), String> {
     let key = key.trim();
     if !is_plain(key) {
-        return Err("a key is one word of plain letters, digits and signs: please copy it again".to_owned());
+        return Err(
+            "a key has no blanks, only plain letters, digits and signs: please copy it again".to_owned()
+        );
     }
     put(&key_name(api), key)
 }
@@ -137,18 +139,18 @@ pub(super) fn add_deleted(session: SessionId) {
     remove(&name(LEFT_SAID, session));
 }
 
-/// Keeps the words that were being written when the page was left.
+/// Keeps the draft that was being written when the page was left.
 pub(super) fn leave_draft(session: SessionId, text: &str) {
     // There is nobody left to tell.
     let _ = put(&name(LEFT_DRAFT, session), text);
 }
 
-/// The words that were being written when the page was left, if they differ from what the store has. Gives them once.
+/// The draft that was being written when the page was left, if it differs from what the store has. Gives it once.
 pub(super) fn take_draft(session: SessionId) -> Option<String> {
     take(&name(LEFT_DRAFT, session))
 }
 
-/// Keeps words that were said and may not be in the log yet, beside those that other pages left.
+/// Keeps messages that were sent and may not be in the log yet, beside those that other pages left.
 pub(super) fn leave_said(session: SessionId, said: Vec<LeftWords>) {
     if !said.is_empty() {
         let mut all = said_of(session);
@@ -157,10 +159,10 @@ pub(super) fn leave_said(session: SessionId, said: Vec<LeftWords>) {
     }
 }
 
-/// The words that were said when pages were left. Those without a number are given once; the others until they are forgotten.
+/// The messages that were sent when pages were left. Those without a number are given once; the others until they are forgotten.
 pub(super) fn read_said(session: SessionId) -> Vec<LeftWords> {
     let all = said_of(session);
-    forget_said(session, |words| words.number == 0);
+    forget_said(session, |left| left.number == 0);
     all
 }
 
@@ -168,7 +170,7 @@ pub(super) fn read_said(session: SessionId) -> Vec<LeftWords> {
 pub(super) fn forget_said(session: SessionId, which: impl Fn(&LeftWords) -> bool) {
     let mut all = said_of(session);
     let before = all.len();
-    all.retain(|words| !which(words));
+    all.retain(|left| !which(left));
     if all.is_empty() {
         remove(&name(LEFT_SAID, session));
     } else if all.len() < before {
@@ -202,7 +204,7 @@ fn is_plain(text: &str) -> bool {
 
 fn storage() -> Result<Storage, String> {
     let none = || "this browser keeps nothing for this page".to_owned();
-    window().local_storage().map_err(|exception| words(&exception))?.ok_or_else(none)
+    window().local_storage().map_err(|exception| describe(&exception))?.ok_or_else(none)
 }
 
 fn get(name: &str) -> Option<String> {
@@ -210,7 +212,7 @@ fn get(name: &str) -> Option<String> {
 }
 
 fn put(name: &str, text: &str) -> Result<(), String> {
-    storage()?.set_item(name, text).map_err(|exception| words(&exception))
+    storage()?.set_item(name, text).map_err(|exception| describe(&exception))
 }
 
 fn remove(name: &str) {

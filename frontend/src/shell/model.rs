@@ -20,7 +20,7 @@ use web_sys::{
     AbortController, ReadableStreamDefaultReader, ReferrerPolicy, RequestCredentials, RequestRedirect,
 };
 
-use super::js::{pause, words};
+use super::js::{describe, pause};
 
 /// The calls under way.
 #[derive(Clone, Default)]
@@ -34,7 +34,7 @@ impl Calls {
             Err(exception) => {
                 pump.send(Event::Model {
                     call: call.call,
-                    input: ModelInput::Lost { reason: words(&exception) },
+                    input: ModelInput::Lost { reason: describe(&exception) },
                 });
                 return;
             }
@@ -138,7 +138,7 @@ async fn fetch(
     loop {
         let piece = JsFuture::from(reader.read())
             .await
-            .map_err(|exception| format!("the model's answer broke off: {}", words(&exception)))?;
+            .map_err(|exception| format!("the model's answer broke off: {}", describe(&exception)))?;
         let field = |key: &str| Reflect::get(&piece, &key.into()).unwrap_or(JsValue::UNDEFINED);
         if field("done").is_truthy() {
             return Ok(());

@@ -12,7 +12,7 @@ use super::address::{code_in, origin};
 use super::crypto::{self, Kind};
 use super::greet::{Greeted, greet};
 use super::identity::{self, Identity};
-use super::js::words;
+use super::js::describe;
 use super::local_storage;
 use super::request::{body, strict};
 
@@ -157,7 +157,7 @@ impl Pairing {
 
 /// Makes a key, and has the runner know it. Whoever does not know the code learns nothing by this, and is not believed.
 async fn introduce(code: &str) -> Result<Identity, String> {
-    let failed = |exception: JsValue| words(&exception);
+    let failed = |exception: JsValue| describe(&exception);
     let (key, public) = crypto::key_pair().await.map_err(failed)?;
     let code = crypto::code_key(code).await.map_err(failed)?;
     let (origin, name) = (origin(), client_name());
@@ -175,7 +175,7 @@ async fn introduce(code: &str) -> Result<Identity, String> {
         .map_err(|error| error.to_string())?;
     let response =
         request.send().await.map_err(|_| "the runner does not answer; is it still running?".to_owned())?;
-    // Nothing says yet that it is the runner who answers, so its words are not shown.
+    // Nothing says yet that it is the runner who answers, so its message is not shown.
     if !response.ok() {
         return Err(refusal(response.status()));
     }
@@ -212,7 +212,7 @@ fn client_name() -> String {
     name_in(&agent)
 }
 
-/// Browser and system, as far as a user agent's words tell.
+/// Browser and system, as far as a user agent tells.
 fn name_in(agent: &str) -> String {
     let first = |known: &[(&str, &str)]| {
         known.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| (*name).to_owned())

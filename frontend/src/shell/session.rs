@@ -134,9 +134,7 @@ impl SessionHandle {
             Effect::Append { token, term, entries, heard } => self.write(token, term, entries, heard),
             Effect::ReadLeft => self.send(Event::Left(local_storage::read_said(self.session))),
             Effect::ForgetLeft { from, number } => {
-                local_storage::forget_said(self.session, |words| {
-                    (words.from, words.number) == (from, number)
-                });
+                local_storage::forget_said(self.session, |left| (left.from, left.number) == (from, number));
             }
             Effect::Start { log } => self.start(log),
             Effect::Stop => {
@@ -168,8 +166,8 @@ impl SessionHandle {
             }
             Effect::Role(_) => self.tab.handles_changed(),
             Effect::Alarm(at) => self.set_alarm(at),
-            Effect::Complain(words) => self.tab.complain(&words),
-            Effect::GiveBack(words) => self.tab.give_back(self.session, &words),
+            Effect::Complain(reason) => self.tab.complain(&reason),
+            Effect::GiveBack(messages) => self.tab.give_back(self.session, &messages),
             Effect::Delete => self.delete(),
             Effect::Gone => self.tab.gone(self.session),
             Effect::Titled(title) => self.tab.titled(self.session, title),
@@ -179,7 +177,7 @@ impl SessionHandle {
 
     fn post(&self, message: &TabMessage) {
         if let Some(channel) = self.channel.get() {
-            channel.say(message);
+            channel.post(message);
         }
     }
 

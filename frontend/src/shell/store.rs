@@ -69,7 +69,7 @@ pub(super) enum StoreError {
         /// Why.
         reason: String,
     },
-    /// Anything else, in the browser's words.
+    /// Anything else, as the browser says it.
     #[error("the browser could not save or read: {0}")]
     Failed(String),
 }
@@ -79,7 +79,7 @@ impl From<JsValue> for StoreError {
         if js::name(&exception) == "QuotaExceededError" {
             Self::Full
         } else {
-            Self::Failed(js::words(&exception))
+            Self::Failed(js::describe(&exception))
         }
     }
 }
@@ -123,7 +123,7 @@ struct ClaimRow {
     heard: Received,
 }
 
-/// Words that were not sent yet.
+/// A draft that was not sent yet.
 #[derive(Debug, Serialize, Deserialize)]
 struct DraftRow {
     session: SessionId,
@@ -141,7 +141,7 @@ impl Store {
     /// Opens the database. A browser that refuses gets a store that says so at every use.
     pub(super) async fn open() -> Self {
         let database = Database::open(NAME, VERSION, upgrade).await.map_err(|error| match error {
-            OpenError::Refused(exception) => StoreError::Unavailable(js::words(&exception)),
+            OpenError::Refused(exception) => StoreError::Unavailable(js::describe(&exception)),
             OpenError::Blocked => {
                 StoreError::Unavailable("another tab holds an older version: close it and reload".to_owned())
             }
@@ -203,7 +203,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether anything is kept of a session: entries, or words that were not sent yet.
+    /// Whether anything is kept of a session: entries, or a draft.
     pub(super) async fn knows(&self, session: SessionId) -> Result<bool, StoreError> {
         let transaction = self.read(ENTRIES)?;
         let last = last_of(&transaction.object_store(ENTRIES)?, session).await?;
@@ -233,7 +233,7 @@ impl Store {
         Ok(committed(&transaction).await?)
     }
 
-    /// The words that were being written in a session; empty for none.
+    /// A session's draft; empty for none.
     pub(super) async fn draft(&self, session: SessionId) -> Result<String, StoreError> {
         let transaction = self.read(DRAFTS)?;
         let row = settled(&transaction.object_store(DRAFTS)?.get(&key(session))?).await?;
@@ -241,7 +241,7 @@ impl Store {
         Ok(row.map(|row| row.text).unwrap_or_default())
     }
 
-    /// Keeps the words that are being written; empty ones are forgotten.
+    /// Keeps the draft; an empty one is forgotten.
     pub(super) async fn put_draft(&self, session: SessionId, text: &str) -> Result<(), StoreError> {
         let transaction = self.write(&[DRAFTS])?;
         let drafts = transaction.object_store(DRAFTS)?;

@@ -36,7 +36,7 @@ use super::{address, local_storage, notify};
 use crate::state::{CallView, Ownership, PageState};
 use crate::ui::PageCommand;
 
-/// How long the start waits for the runner's word on the pairing, in milliseconds.
+/// How long the start waits for the runner's answer to the pairing, in milliseconds.
 const PAIRING_TIME: u32 = 5_000;
 
 /// What all tabs tell each other.
@@ -118,10 +118,10 @@ impl TabController {
             PageCommand::Agent(command) => self.to_agent(self.shown.get(), command),
             PageCommand::AgentOf(session, command) => self.to_agent(Some(session), command),
             PageCommand::NewSession => self.switch(new_session()),
-            PageCommand::GoOnAnew(words) => {
+            PageCommand::GoOnAnew(text) => {
                 self.switch(new_session());
-                self.state.draft.set(words.clone());
-                self.run(PageCommand::SaveDraft(words));
+                self.state.draft.set(text.clone());
+                self.run(PageCommand::SaveDraft(text));
             }
             PageCommand::OpenSession(session) => self.switch(session),
             PageCommand::RenameSession(session, title) => {
@@ -155,7 +155,7 @@ impl TabController {
                 match tab.log().await {
                     Ok(_) if tab.shown.get() != session => {}
                     Ok(log) => tab.state.replay.set(Some(log)),
-                    Err(words) => tab.complain(&words),
+                    Err(reason) => tab.complain(&reason),
                 }
             }),
             PageCommand::WholeLog(task) => {
@@ -189,7 +189,7 @@ impl TabController {
         if local_storage::begun() == Some(session) {
             local_storage::set_begun(None);
         }
-        self.broadcast.say(&Broadcast::Summary(line.clone()));
+        self.broadcast.post(&Broadcast::Summary(line.clone()));
         self.summaries.borrow_mut().insert(session, line.clone());
         self.unwritten.borrow_mut().insert(session, line);
         self.write_on();
@@ -206,14 +206,14 @@ impl TabController {
         self.start(|tab| async move {
             tab.tell_role();
             tab.list();
-            tab.broadcast.say(&Broadcast::Locks);
+            tab.broadcast.post(&Broadcast::Locks);
             tab.look_at_locks().await;
         });
     }
 
     /// Says in passing that something did not work.
-    pub(super) fn complain(&self, words: &str) {
-        self.state.toast(Tone::Bad, words.to_owned());
+    pub(super) fn complain(&self, reason: &str) {
+        self.state.toast(Tone::Bad, reason.to_owned());
     }
 
     fn to_agent(&self, session: Option<SessionId>, command: Command) {
@@ -251,14 +251,14 @@ impl TabController {
             || lock::held().await.contains_key(&session)
     }
 
-    /// Words that nobody heard go back to where they were written.
-    pub(super) fn give_back(&self, session: SessionId, words: &[String]) {
-        if words.is_empty() || self.shown.get() != Some(session) {
+    /// Messages that nobody took go back to where they were written.
+    pub(super) fn give_back(&self, session: SessionId, messages: &[String]) {
+        if messages.is_empty() || self.shown.get() != Some(session) {
             return;
         }
         let draft = self.written();
-        let words = words.iter().cloned().chain((!draft.is_empty()).then_some(draft));
-        let text = words.collect::<Vec<_>>().join("\n\n");
+        let parts = messages.iter().cloned().chain((!draft.is_empty()).then_some(draft));
+        let text = parts.collect::<Vec<_>>().join("\n\n");
         self.state.draft.set(text.clone());
         self.draft.replace(Some((session, text)));
         self.write_on();
@@ -330,8 +330,8 @@ impl TabController {
     }
 
     fn try_it(&self, outcome: Result<(), String>) {
-        if let Err(words) = outcome {
-            self.complain(&words);
+        if let Err(reason) = outcome {
+            self.complain(&reason);
         }
     }
 
@@ -357,8 +357,8 @@ impl TabController {
 
     fn pairing_changed(&self) {
         self.tell_role();
-        if let Some(words) = self.pairing.take_unkept() {
-            self.complain(&words);
+        if let Some(reason) = self.pairing.take_unkept() {
+            self.complain(&reason);
         }
         if self.pairing.problem().is_none() {
             self.everywhere(|handle| handle.tell(Event::Command(Command::Reconnect)));
@@ -407,7 +407,7 @@ impl TabController {
             PageEvent::Online => self.everywhere(|handle| handle.tell(Event::Online)),
             PageEvent::Leaves => {
                 self.leave();
-                self.broadcast.say(&Broadcast::Locks);
+                self.broadcast.post(&Broadcast::Locks);
             }
             PageEvent::Settings => self.settings_changed(),
             PageEvent::Paired => self.start(|tab| async move { tab.pairing.reread().await }),

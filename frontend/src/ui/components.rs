@@ -71,15 +71,15 @@ pub fn IconButton(
     }
 }
 
-/// A few words, and all there is to say of them at a press: on the platform's own layer, which any other press closes.
+/// A label, and all there is to say of them at a press: on the platform's own layer, which any other press closes.
 #[component]
 pub fn Popover(
     id: &'static str,
-    words: impl Fn() -> String + Send + 'static,
+    label: impl Fn() -> String + Send + 'static,
     more: impl Fn() -> String + Send + 'static,
 ) -> impl IntoView {
     view! {
-        <button type="button" class=format!("link {id}") popovertarget=id>{words}</button>
+        <button type="button" class=format!("link {id}") popovertarget=id>{label}</button>
         <p class="note-over" id=id popover="auto">{more}</p>
     }
 }
@@ -97,14 +97,14 @@ pub fn ShowAll(all: RwSignal<bool>, total: Memo<usize>, preview: usize) -> impl 
                     aria-expanded=move || all.get().to_string()
                     on:click=move |_| all.update(|all| *all = !*all)
                 >
-                    {move || if all.get() { "Show less".to_owned() } else { format!("Show {}", lines_word(total.get())) }}
+                    {move || if all.get() { "Show less".to_owned() } else { format!("Show {}", line_count(total.get())) }}
                 </button>
             </div>
         </Show>
     }
 }
 
-fn lines_word(total: usize) -> String {
+fn line_count(total: usize) -> String {
     if total == 1 { "1 line".to_owned() } else { format!("all {total} lines") }
 }
 
@@ -133,7 +133,7 @@ pub fn CopyButton(
         <button type="button" class="quiet small" on:click=press>
             {move || match outcome.get() {
                 Some(Ok(())) => "Copied".to_owned(),
-                Some(Err(words)) => words,
+                Some(Err(reason)) => reason,
                 None => label.clone(),
             }}
         </button>

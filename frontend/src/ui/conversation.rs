@@ -52,16 +52,16 @@ pub fn Transcript(#[prop(optional)] welcomes: bool) -> impl IntoView {
     let scroll = AutoScroll::new();
     let is_empty = move || page.rows.with(Vec::is_empty);
     let streams = move || page.status.with(|status| status.turn == TurnView::Streaming);
-    // One's own words are always brought into view.
-    let words = Memo::new(move |_| {
+    // One's own message is always brought into view.
+    let own_messages = Memo::new(move |_| {
         page.rows.with(|rows| rows.iter().filter(|row| matches!(row.body, RowBody::User(_))).count())
     });
     Effect::new(move |before: Option<usize>| {
-        let words = words.get();
-        if before.is_some_and(|before| before < words) {
+        let count = own_messages.get();
+        if before.is_some_and(|before| before < count) {
             scroll.to_end();
         }
-        words
+        count
     });
     view! {
         <div
@@ -95,12 +95,12 @@ pub fn Transcript(#[prop(optional)] welcomes: bool) -> impl IntoView {
 fn Row(row: RowHandle) -> impl IntoView {
     let local = use_local();
     match row.body {
-        RowBody::User(words) => view! {
+        RowBody::User(text) => view! {
             <div class="me">
                 <span class="sr-only">"You, "</span>
                 <time>{dom::when(row.at, local.now.get_untracked())}</time>
                 <span class="sr-only">": "</span>
-                <div class="words">{move || words.get()}</div>
+                <div class="text">{move || text.get()}</div>
             </div>
         }
         .into_any(),
@@ -124,7 +124,7 @@ fn to_be_said(text: &str) -> String {
     said
 }
 
-/// The model's words. A finished message is said to screen readers as a whole; a growing one is not.
+/// The model's text. A finished message is said to screen readers as a whole; a growing one is not.
 #[component]
 fn Said(stream: Stream) -> impl IntoView {
     let local = use_local();
@@ -183,11 +183,11 @@ fn Welcome() -> impl IntoView {
                  pushed into a queue here, and the queue goes into the agent's next call."
             </p>
             <p class="who">{who}</p>
-            {move || wide.get().map(|words| view! { <p class="wide">{words}</p> })}
+            {move || wide.get().map(|reason| view! { <p class="wide">{reason}</p> })}
             <h3>"Try the lesson"</h3>
             <ul>{examples}</ul>
             <Show when=move || page.queue.with(|queue| queue.iter().any(|waiting| matches!(waiting, Waiting::Words { .. })))>
-                <p class="who">"Your words wait for the runner."</p>
+                <p class="who">"Your message waits for the runner."</p>
             </Show>
         </section>
     }

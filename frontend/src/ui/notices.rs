@@ -1,4 +1,4 @@
-//! Notices between the rows: results that went into a call, and the agent's own words.
+//! Notices between the rows: results that went into a call, and what the agent itself says.
 
 use agent::CallId;
 use agent::event::Command;
@@ -57,7 +57,7 @@ pub fn Completions(call: CallId, lines: RwSignal<Vec<DrainedLine>>) -> impl Into
     }
 }
 
-/// A word of the agent itself.
+/// Something the agent itself says.
 #[component]
 pub fn Notice(tone: RwSignal<Tone>, text: RwSignal<String>, retry: RwSignal<bool>) -> impl IntoView {
     let dispatch = use_dispatch();
@@ -90,30 +90,30 @@ pub fn Full() -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
     let go_on = move |_| {
-        let words = untrack(|| left_unsaid(page));
+        let text = untrack(|| left_unsaid(page));
         for waiting in page.queue.get_untracked() {
             if let Waiting::Words { id, .. } = waiting {
                 dispatch.agent(Command::Unsay { id });
             }
         }
-        dispatch.send(PageCommand::GoOnAnew(words));
+        dispatch.send(PageCommand::GoOnAnew(text));
         dom::focus_id(composer::ID);
     };
     view! {
         <Show when=move || page.status.with(|status| status.full)>
             <div class="notice full" data-tone="warn" role="status">
-                <p>"This conversation no longer fits the model, so nothing more is added to it. A new session starts with your last words, ready to be sent."</p>
+                <p>"This conversation no longer fits the model, so nothing more is added to it. A new session starts with your last message, ready to be sent."</p>
                 <button type="button" on:click=go_on>"Go on in a new session"</button>
             </div>
         </Show>
     }
 }
 
-/// The person's last words, and those that wait behind them.
+/// The person's last message, and those that wait behind them.
 fn left_unsaid(page: PageState) -> String {
     let last = page.rows.with(|rows| {
         rows.iter().rev().find_map(|row| match &row.body {
-            RowBody::User(words) => Some(words.get()),
+            RowBody::User(text) => Some(text.get()),
             RowBody::Text(_)
             | RowBody::Thinking(_)
             | RowBody::Tool(_)

@@ -1,4 +1,4 @@
-//! The queue panel: what has arrived and will be in the next call, and words that wait their turn.
+//! The queue panel: what has arrived and will be in the next call, and messages that wait their turn.
 
 use agent::event::Command;
 use agent::view::{Tone, Waiting};
@@ -29,7 +29,7 @@ pub fn QueuePanel() -> impl IntoView {
                 .collect::<Vec<_>>()
         })
     });
-    let words = Memo::new(move |_| {
+    let messages = Memo::new(move |_| {
         page.queue.with(|queue| {
             queue
                 .iter()
@@ -40,7 +40,7 @@ pub fn QueuePanel() -> impl IntoView {
                 .collect::<Vec<_>>()
         })
     });
-    let is_empty = move || ends.with(Vec::is_empty) && words.with(Vec::is_empty);
+    let is_empty = move || ends.with(Vec::is_empty) && messages.with(Vec::is_empty);
     view! {
         <Show when=move || !is_empty()>
             <section class="queue" aria-label="Waiting for the next call">
@@ -54,9 +54,9 @@ pub fn QueuePanel() -> impl IntoView {
                         </li>
                     </ul>
                 </Show>
-                <ol class="words" aria-label="Your words that wait">
-                    <For each=kept(move || words.get()) key=|id| *id let(id)>
-                        <Words id/>
+                <ol class="messages" aria-label="Queued messages">
+                    <For each=kept(move || messages.get()) key=|id| *id let(id)>
+                        <Message id/>
                     </For>
                 </ol>
             </section>
@@ -84,7 +84,7 @@ fn End(task: TaskId, command: String, label: String, tone: Tone) -> impl IntoVie
 }
 
 #[component]
-fn Words(id: u64) -> impl IntoView {
+fn Message(id: u64) -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
     let now = Memo::new(move |_| {
@@ -95,7 +95,7 @@ fn Words(id: u64) -> impl IntoView {
             })
         })
     });
-    // Among the waiting words: whether there is one before, and one after.
+    // Among the waiting messages: whether there is one before, and one after.
     let neighbours = Memo::new(move |_| {
         page.queue.with(|queue| {
             let mut ids = queue.iter().filter_map(|waiting| match waiting {
@@ -173,7 +173,7 @@ fn Words(id: u64) -> impl IntoView {
                     />
                 }
             >
-                <textarea aria-label="Words that wait" rows="2" use:autofocus bind:value=draft on:keydown=on_key></textarea>
+                <textarea aria-label="Queued message" rows="2" use:autofocus bind:value=draft on:keydown=on_key></textarea>
                 <button type="button" class="small" on:click=move |_| save()>"Keep"</button>
             </Show>
         </li>

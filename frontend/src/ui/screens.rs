@@ -105,9 +105,9 @@ pub fn Banners() -> impl IntoView {
                     <button type="button" on:click=move |_| dispatch.send(PageCommand::TakeOver)>"Take over"</button>
                 </div>
             </Show>
-            {move || trouble.get().map(|words| view! {
+            {move || trouble.get().map(|text| view! {
                 <div class="banner" data-tone="warn" role="alert">
-                    <p>{words}</p>
+                    <p>{text}</p>
                     <button type="button" on:click=move |_| dispatch.send(PageCommand::Export)>"Export it"</button>
                 </div>
             })}

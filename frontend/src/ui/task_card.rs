@@ -76,7 +76,7 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> impl IntoView {
         })
     };
     let command = move || task.with(|task| shown::line(&task.command));
-    let last = move || shown::line(&task.with(last_words));
+    let last = move || shown::line(&task.with(last_line));
     let tone = move || task.with(|task| if task.paused { "paused" } else { tone(&task.state) });
     let prompt = move || task.with(|task| task.waits_for_input && task.is_active());
     let ports =
@@ -109,7 +109,7 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> impl IntoView {
             <Show when=prompt>
                 <p class="flag">"It may be waiting for input."</p>
             </Show>
-            {move || held.get().map(|words| view! { <p class="flag">{words}</p> })}
+            {move || held.get().map(|text| view! { <p class="flag">{text}</p> })}
             <Show when=move || task.with(|task| task.unsaved)>
                 <p class="flag">"The runner cannot save its end: is its disk full? The agent hears of it once it can."</p>
             </Show>
@@ -171,11 +171,11 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> impl In
         if kept_here {
             let copied = dom::copy(&screen.with_untracked(Screen::text));
             leptos::task::spawn_local(async move {
-                let (tone, words) = match copied.await {
+                let (tone, text) = match copied.await {
                     Ok(()) => (Tone::Good, "copied".to_owned()),
-                    Err(words) => (Tone::Bad, words),
+                    Err(reason) => (Tone::Bad, reason),
                 };
-                page.toast(tone, words);
+                page.toast(tone, text);
             });
         } else {
             dispatch.send(PageCommand::CopyLog(id.get_value()));
@@ -277,7 +277,7 @@ pub(crate) const fn tone(state: &TaskState) -> &'static str {
     }
 }
 
-/// How a task stands, in a word or two.
+/// How a task stands, in a short label.
 pub(crate) fn label(state: &TaskState) -> String {
     match state {
         TaskState::Completed => "exit 0".to_owned(),
@@ -296,7 +296,7 @@ pub(crate) fn label(state: &TaskState) -> String {
 const PIDS: usize = 8;
 
 /// The line below the command: what it left running, why it could not start, or its last output.
-fn last_words(task: &Task) -> String {
+fn last_line(task: &Task) -> String {
     if !task.left_behind.is_empty() {
         let told = task.left_behind.iter().filter(|process| process.pid != 0).take(PIDS);
         let pids: Vec<_> = told.map(|process| process.pid.to_string()).collect();
@@ -379,7 +379,7 @@ mod tests {
     #[test]
     fn states_are_told_truly() {
         let stopped = TaskState::Stopped { by: Party::User, signal: None };
-        for (state, words, tone_is) in [
+        for (state, text, tone_is) in [
             (TaskState::Queued, "queued", "queued"),
             (TaskState::Completed, "exit 0", "good"),
             (TaskState::Failed { code: 1 }, "exit 1", "bad"),
@@ -389,7 +389,7 @@ mod tests {
             (TaskState::Lost { reason: String::new() }, "lost", "ended"),
             (TaskState::Error { reason: String::new() }, "not started", "bad"),
         ] {
-            assert_eq!((label(&state).as_str(), tone(&state)), (words, tone_is));
+            assert_eq!((label(&state).as_str(), tone(&state)), (text, tone_is));
         }
     }
 

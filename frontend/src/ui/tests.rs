@@ -49,7 +49,7 @@ fn said(stage: &Element) -> String {
 }
 
 #[test]
-async fn words_and_attributes_follow_what_they_read() {
+async fn text_and_attributes_follow_what_they_read() {
     let name = RwSignal::new("a".to_owned());
     let on = RwSignal::new(false);
     let stage = mounted(move || {
@@ -268,15 +268,15 @@ async fn what_grows_keeps_what_is_as_before() {
     let tail = stream.tail.clone();
     tail.set("one *two* thr".to_owned());
     let stage = mounted(move || view! { <Prose stream/> });
-    let words: Element = find(&stage, "p");
-    let texts = words.child_nodes();
+    let paragraph: Element = find(&stage, "p");
+    let texts = paragraph.child_nodes();
     let last = (0..texts.length())
         .filter_map(|at| texts.item(at))
         .find(|node| node.node_value().as_deref() == Some(" thr"));
-    let last = last.expect("its words");
+    let last = last.expect("its text");
     let selected = document().create_range().expect("a range");
-    selected.set_start(&last, 1).expect("its words can be selected");
-    selected.set_end(&last, 4).expect("its words can be selected");
+    selected.set_start(&last, 1).expect("its text can be selected");
+    selected.set_end(&last, 4).expect("its text can be selected");
     for (now, said_now) in [
         ("one *two* three", "one two three"),
         ("one *two* three `four`", "one two three four"),
@@ -285,7 +285,7 @@ async fn what_grows_keeps_what_is_as_before() {
         tail.set(now.to_owned());
         settled().await;
         assert_eq!(said(&stage), said_now);
-        assert!(words.is_connected() && last.is_connected(), "{now}");
+        assert!(paragraph.is_connected() && last.is_connected(), "{now}");
         assert_eq!(String::from(selected.to_string()), "thr", "{now}");
     }
     tail.set("another".to_owned());
@@ -315,7 +315,7 @@ fn patches() -> Vec<Patch> {
     };
     let markdown = "# Head\n\n- [x] *one*\n- `two`\n\n> [three](https://a.b)\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n\n```rust\nfn main() {}\n";
     let rows = [
-        RowKind::User { text: "my words".to_owned() },
+        RowKind::User { text: "my message".to_owned() },
         RowKind::Text { text: markdown.to_owned(), live: true },
         RowKind::Thinking { text: "a thought".to_owned(), live: false },
         RowKind::Tool(Box::new(done)),
@@ -337,7 +337,11 @@ fn patches() -> Vec<Patch> {
             Patch::Tasks(vec![task.clone()]),
             Patch::Span(span(1, Lane::Call)),
             Patch::Span(span(2, Lane::Task { task: task.id.clone() })),
-            Patch::Queue(vec![Waiting::Words { id: 1, text: "words that wait".to_owned(), steer: false }]),
+            Patch::Queue(vec![Waiting::Words {
+                id: 1,
+                text: "a message that waits".to_owned(),
+                steer: false,
+            }]),
             Patch::Toast { tone: Tone::Plain, text: "a toast".to_owned() },
         ])
         .collect()
@@ -372,7 +376,7 @@ async fn each_panel_is_drawn_from_patches_and_goes_again() {
         (".notice", 1),
         (".task", 1),
         (".timeline .bar", 2),
-        (".queue .words li", 1),
+        (".queue .messages li", 1),
         (".toast", 1),
     ] {
         assert_eq!(count(what), times, "{what}");

@@ -105,7 +105,7 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> impl IntoView {
                 <h2 id="timeline-title">"Timeline"</h2>
                 <span class="detail">
                     {move || match detail.get() {
-                        Some(words) => words,
+                        Some(text) => text,
                         None if goes_on.get() => "live".to_owned(),
                         None => String::new(),
                     }}
@@ -204,9 +204,9 @@ fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> imp
     };
     let span = Memo::new(move |_| page.spans.with(|spans| spans.get(&id).cloned()));
     let says = move |now: Option<u64>| {
-        span.with(|span| span.as_ref().map(|span| in_words(span, now))).unwrap_or_default()
+        span.with(|span| span.as_ref().map(|span| span_label(span, now))).unwrap_or_default()
     };
-    let words = move || untrack(|| says(Some(local.now.get().0)));
+    let label = move || untrack(|| says(Some(local.now.get().0)));
     let task = page.spans.with_untracked(|spans| match spans.get(&id).map(|span| &span.lane) {
         Some(Lane::Task { task }) => Some(task.clone()),
         Some(Lane::Call | Lane::Tool) | None => None,
@@ -231,9 +231,9 @@ fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> imp
             width=move || of(|bar| bar.width)
             height=tenths(BAR)
             rx="3"
-            on:pointerenter=move |_| detail.set(Some(words()))
+            on:pointerenter=move |_| detail.set(Some(label()))
             on:pointerleave=move |_| detail.set(None)
-            on:focus=move |_| detail.set(Some(words()))
+            on:focus=move |_| detail.set(Some(label()))
             on:blur=move |_| detail.set(None)
             on:click=move |_| press()
             on:keydown=move |event: ev::KeyboardEvent| {
@@ -269,7 +269,7 @@ fn step_mark(by: i32) {
 }
 
 /// What a bar stands for. How long it has gone on is said only where the moment is known: a name that stays must stay true.
-fn in_words(span: &Span, now: Option<u64>) -> String {
+fn span_label(span: &Span, now: Option<u64>) -> String {
     let kind = match &span.lane {
         Lane::Call => "call".to_owned(),
         Lane::Tool => "tool".to_owned(),
@@ -292,7 +292,7 @@ fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>)
     let text = move |what: fn(&DrainView) -> String| {
         drain.with(|drain| drain.as_ref().map(what).unwrap_or_default())
     };
-    let words = move || {
+    let label = move || {
         let count = drain.with(|drain| drain.as_ref().map_or(0, |drain| drain.count));
         format!(
             "{} delivered to the model with call {}; press to view the request",
@@ -306,10 +306,10 @@ fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>)
             class="drain mark"
             tabindex="-1"
             role="button"
-            aria-label=words
-            on:pointerenter=move |_| detail.set(Some(words()))
+            aria-label=label
+            on:pointerenter=move |_| detail.set(Some(label()))
             on:pointerleave=move |_| detail.set(None)
-            on:focus=move |_| detail.set(Some(words()))
+            on:focus=move |_| detail.set(Some(label()))
             on:blur=move |_| detail.set(None)
             on:click=move |_| show()
             on:keydown=move |event: ev::KeyboardEvent| {

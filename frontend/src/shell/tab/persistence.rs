@@ -59,7 +59,7 @@ impl TabController {
     /// Nothing is left of a session.
     pub(in crate::shell) fn gone(&self, session: SessionId) {
         local_storage::add_deleted(session);
-        self.broadcast.say(&Broadcast::Gone { session });
+        self.broadcast.post(&Broadcast::Gone { session });
         self.forget(session);
     }
 
@@ -114,11 +114,11 @@ impl TabController {
     pub(super) async fn copy_log(&self, task: &TaskId) {
         let copied = match files::whole_log(&self.pairing, task).await {
             Ok(bytes) => dom::copy(&terminal::plain(&bytes)).await,
-            Err(words) => Err(words),
+            Err(reason) => Err(reason),
         };
         match copied {
             Ok(()) => self.state.toast(Tone::Good, "copied".to_owned()),
-            Err(words) => self.complain(&words),
+            Err(reason) => self.complain(&reason),
         }
     }
 
@@ -147,7 +147,7 @@ impl TabController {
         }
     }
 
-    /// The words that are being written.
+    /// The draft as it stands in the box.
     pub(super) fn written(&self) -> String {
         composer::written().unwrap_or_else(|| self.state.draft.get_untracked())
     }
@@ -155,7 +155,7 @@ impl TabController {
     /// The page did not go: what it has under way it goes on with.
     pub(super) fn come_back(&self) {
         for (session, handle) in &*self.handles.borrow() {
-            let own = |words: &tabs::LeftWords| words.number == 0 || words.from == handle.id;
+            let own = |left: &tabs::LeftWords| left.number == 0 || left.from == handle.id;
             local_storage::forget_said(*session, own);
             let _ = local_storage::take_draft(*session);
         }

@@ -11,7 +11,7 @@ use crate::format::tenths;
 
 /// The height of a lane.
 pub(crate) const LANE: f64 = 25.0;
-/// Above the first lane: room for the words of drains.
+/// Above the first lane: room for the labels of drains.
 pub(crate) const TOP: f64 = 16.0;
 /// Below the last lane: room for the ticks.
 pub(crate) const BOTTOM: f64 = 17.0;
@@ -105,7 +105,7 @@ pub(crate) struct DrainView {
     /// From each task's end to the dot.
     pub(crate) path: String,
     pub(crate) count: usize,
-    /// Whether its words have room before those of the next.
+    /// Whether its label has room before that of the next.
     pub(crate) says: bool,
 }
 
