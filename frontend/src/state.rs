@@ -150,7 +150,7 @@ pub struct Toast {
     /// Its identity.
     pub id: u64,
     /// How grave.
-    pub tone: Tone,
+    pub severity: Tone,
     /// What is said.
     pub text: String,
 }
@@ -238,10 +238,10 @@ impl PageState {
     }
 
     /// Says something in passing.
-    pub fn toast(&self, tone: Tone, text: String) {
+    pub fn toast(&self, severity: Tone, text: String) {
         self.toasts.update(|toasts| {
             let id = toasts.last().map_or(1, |last| last.id + 1);
-            toasts.push(Toast { id, tone, text });
+            toasts.push(Toast { id, severity, text });
             let excess = toasts.len().saturating_sub(TOASTS);
             toasts.drain(..excess);
         });

@@ -38,7 +38,7 @@ fn without_a_store_the_page_works_and_says_what_would_be_lost() {
         .await;
         page.until(
             "it is said",
-            "return document.querySelector('.banner[data-tone=warn]')?.innerText.includes('not saved')",
+            "return document.querySelector('.banner[data-severity=warn]')?.innerText.includes('not saved')",
         )
         .await;
         page.mode("Asks nothing").await;
@@ -77,7 +77,7 @@ fn a_store_that_is_full_loses_nothing_once_there_is_room_again() {
         page.say("$ echo two").await;
         page.until(
             "it is said",
-            "return document.querySelector('.banner[data-tone=warn]')?.innerText.includes('not saved')",
+            "return document.querySelector('.banner[data-severity=warn]')?.innerText.includes('not saved')",
         )
         .await;
         assert_eq!(page.log().await.len(), saved);

@@ -41,7 +41,7 @@ pub enum RowBody {
     /// Something the agent itself says.
     Notice {
         /// How grave.
-        tone: ArcRwSignal<Tone>,
+        severity: ArcRwSignal<Tone>,
         /// What happened.
         text: ArcRwSignal<String>,
         /// Whether asking again is offered.
@@ -96,10 +96,10 @@ fn refresh(body: &RowBody, kind: RowKind) -> Option<RowKind> {
             set_if_new(shown, lines);
         }
         (
-            RowBody::Notice { tone, text, retry },
+            RowBody::Notice { severity, text, retry },
             RowKind::Notice { tone: new, text: new_text, retry: again },
         ) => {
-            set_if_new(tone, new);
+            set_if_new(severity, new);
             set_if_new(text, new_text);
             set_if_new(retry, again);
         }
@@ -116,7 +116,7 @@ fn body(kind: RowKind) -> RowBody {
         RowKind::Tool(card) => RowBody::Tool(ArcRwSignal::new(*card)),
         RowKind::Drained { call, lines } => RowBody::Completions { call, lines: ArcRwSignal::new(lines) },
         RowKind::Notice { tone, text, retry } => RowBody::Notice {
-            tone: ArcRwSignal::new(tone),
+            severity: ArcRwSignal::new(tone),
             text: ArcRwSignal::new(text),
             retry: ArcRwSignal::new(retry),
         },

@@ -108,8 +108,8 @@ fn Row(row: RowHandle) -> impl IntoView {
         RowBody::Thinking(stream) => view! { <Thinking stream/> }.into_any(),
         RowBody::Tool(card) => view! { <ToolRow card=card.into()/> }.into_any(),
         RowBody::Completions { call, lines } => view! { <Completions call lines=lines.into()/> }.into_any(),
-        RowBody::Notice { tone, text, retry } => {
-            view! { <Notice tone=tone.into() text=text.into() retry=retry.into()/> }.into_any()
+        RowBody::Notice { severity, text, retry } => {
+            view! { <Notice severity=severity.into() text=text.into() retry=retry.into()/> }.into_any()
         }
     }
 }

@@ -10,9 +10,9 @@ use super::{PageCommand, composer, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::{PageState, RowBody};
 
-/// A tone as the attribute that styles go by.
-pub(crate) const fn tone_str(tone: Tone) -> &'static str {
-    match tone {
+/// A severity as the attribute that styles go by.
+pub(crate) const fn severity_str(severity: Tone) -> &'static str {
+    match severity {
         Tone::Plain => "plain",
         Tone::Good => "good",
         Tone::Warn => "warn",
@@ -36,7 +36,7 @@ pub fn Completions(call: CallId, lines: RwSignal<Vec<DrainedLine>>) -> impl Into
             </header>
             <ul>
                 <For each=move || lines.get() key=|line| line.task.clone() let(line)>
-                    <li data-tone=tone_str(line.tone)>
+                    <li data-severity=severity_str(line.tone)>
                         <button
                             type="button"
                             class="link"
@@ -59,7 +59,7 @@ pub fn Completions(call: CallId, lines: RwSignal<Vec<DrainedLine>>) -> impl Into
 
 /// Something the agent itself says.
 #[component]
-pub fn Notice(tone: RwSignal<Tone>, text: RwSignal<String>, retry: RwSignal<bool>) -> impl IntoView {
+pub fn Notice(severity: RwSignal<Tone>, text: RwSignal<String>, retry: RwSignal<bool>) -> impl IntoView {
     let dispatch = use_dispatch();
     let page = use_page();
     let refused = move || page.status.with(|status| status.refused);
@@ -70,8 +70,8 @@ pub fn Notice(tone: RwSignal<Tone>, text: RwSignal<String>, retry: RwSignal<bool
     view! {
         <div
             class="notice"
-            data-tone=move || tone_str(tone.get())
-            role=move || if tone.get() == Tone::Bad { "alert" } else { "note" }
+            data-severity=move || severity_str(severity.get())
+            role=move || if severity.get() == Tone::Bad { "alert" } else { "note" }
         >
             <p>{move || text.get()}</p>
             <Show when=move || retry.get()>
@@ -101,7 +101,7 @@ pub fn Full() -> impl IntoView {
     };
     view! {
         <Show when=move || page.status.with(|status| status.full)>
-            <div class="notice full" data-tone="warn" role="status">
+            <div class="notice full" data-severity="warn" role="status">
                 <p>"This conversation no longer fits the model, so nothing more is added to it. A new session starts with your last message, ready to be sent."</p>
                 <button type="button" on:click=go_on>"Go on in a new session"</button>
             </div>

@@ -9,14 +9,14 @@ use shared::TaskId;
 use super::components::{Icon, IconButton};
 use super::focus::{autofocus, kept};
 use super::local::use_local;
-use super::notices::tone_str;
+use super::notices::severity_str;
 use super::{dom, use_dispatch, use_page};
 
 /// The panel; nothing while nothing waits.
 #[component]
 pub fn QueuePanel() -> impl IntoView {
     let page = use_page();
-    let ends = Memo::new(move |_| {
+    let completions = Memo::new(move |_| {
         page.queue.with(|queue| {
             queue
                 .iter()
@@ -40,17 +40,17 @@ pub fn QueuePanel() -> impl IntoView {
                 .collect::<Vec<_>>()
         })
     });
-    let is_empty = move || ends.with(Vec::is_empty) && messages.with(Vec::is_empty);
+    let is_empty = move || completions.with(Vec::is_empty) && messages.with(Vec::is_empty);
     view! {
         <Show when=move || !is_empty()>
             <section class="queue" aria-label="Waiting for the next call">
-                <Show when=move || !ends.with(Vec::is_empty)>
-                    <ul class="ends">
-                        <For each=move || ends.get() key=|end| (end.0.clone(), end.2.clone()) let((task, command, label, tone))>
-                            <End task command label tone/>
+                <Show when=move || !completions.with(Vec::is_empty)>
+                    <ul class="results">
+                        <For each=move || completions.get() key=|row| (row.0.clone(), row.2.clone()) let((task, command, label, severity))>
+                            <Completion task command label severity/>
                         </For>
                         <li class="note">
-                            {move || if ends.with(Vec::len) == 1 { "waiting, goes into the next call" } else { "waiting, go into the next call" }}
+                            {move || if completions.with(Vec::len) == 1 { "waiting, goes into the next call" } else { "waiting, go into the next call" }}
                         </li>
                     </ul>
                 </Show>
@@ -65,7 +65,7 @@ pub fn QueuePanel() -> impl IntoView {
 }
 
 #[component]
-fn End(task: TaskId, command: String, label: String, tone: Tone) -> impl IntoView {
+fn Completion(task: TaskId, command: String, label: String, severity: Tone) -> impl IntoView {
     let local = use_local();
     let text = format!("bg:{task} {label}");
     view! {
@@ -73,7 +73,7 @@ fn End(task: TaskId, command: String, label: String, tone: Tone) -> impl IntoVie
             <button
                 type="button"
                 class="chip"
-                data-tone=tone_str(tone)
+                data-severity=severity_str(severity)
                 title=command
                 on:click=move |_| local.show_task(&task)
             >

@@ -9,7 +9,7 @@ use leptos::prelude::*;
 
 use super::components::{Icon, IconButton, IconView};
 use super::focus::autofocus;
-use super::notices::tone_str;
+use super::notices::severity_str;
 use super::{PageCommand, use_dispatch, use_page};
 use crate::state::{Ownership, Toast};
 
@@ -94,19 +94,19 @@ pub fn Banners() -> impl IntoView {
     view! {
         <div class="banners">
             {move || stranger.get().map(|reason| view! {
-                <div class="banner" data-tone="warn" role="alert">
+                <div class="banner" data-severity="warn" role="alert">
                     <p>{reason}</p>
                     <button type="button" on:click=move |_| dispatch.agent(Command::Reconnect)>"Try again"</button>
                 </div>
             })}
             <Show when=follows>
-                <div class="banner" data-tone="plain" role="status">
+                <div class="banner" data-severity="plain" role="status">
                     <p>"Another tab drives this session; this one shows the same."</p>
                     <button type="button" on:click=move |_| dispatch.send(PageCommand::TakeOver)>"Take over"</button>
                 </div>
             </Show>
             {move || trouble.get().map(|text| view! {
-                <div class="banner" data-tone="warn" role="alert">
+                <div class="banner" data-severity="warn" role="alert">
                     <p>{text}</p>
                     <button type="button" on:click=move |_| dispatch.send(PageCommand::Export)>"Export it"</button>
                 </div>
@@ -135,13 +135,13 @@ fn ToastView(toast: Toast) -> impl IntoView {
         // The page may be gone by the time it fires.
         let _ = page.toasts.try_update(|toasts| toasts.retain(|other| other.id != toast.id));
     };
-    if toast.tone != Tone::Bad
+    if toast.severity != Tone::Bad
         && let Ok(handle) = set_timeout_with_handle(close, SHOWN_FOR)
     {
         on_cleanup(move || handle.clear());
     }
     view! {
-        <div class="toast" data-tone=tone_str(toast.tone)>
+        <div class="toast" data-severity=severity_str(toast.severity)>
             <p>{toast.text}</p>
             <IconButton icon=Icon::Close label="Close" on_press=close/>
         </div>

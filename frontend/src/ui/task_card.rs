@@ -77,7 +77,7 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> impl IntoView {
     };
     let command = move || task.with(|task| shown::line(&task.command));
     let last = move || shown::line(&task.with(last_line));
-    let tone = move || task.with(|task| if task.paused { "paused" } else { tone(&task.state) });
+    let state = move || task.with(|task| if task.paused { "paused" } else { state_name(&task.state) });
     let prompt = move || task.with(|task| task.waits_for_input && task.is_active());
     let ports =
         Memo::new(move |_| task.with(|task| if task.is_active() { task.ports.clone() } else { Vec::new() }));
@@ -86,7 +86,7 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> impl IntoView {
     let whose = Memo::new(move |_| whose());
     let controls = body.clone();
     view! {
-        <article class="task" id=element data-state=tone data-own=own.then_some("") aria-label=command>
+        <article class="task" id=element data-state=state data-own=own.then_some("") aria-label=command>
             <button
                 type="button"
                 class="open"
@@ -95,7 +95,7 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> impl IntoView {
                 title=command
                 on:click=toggle
             >
-                <span class="dot" data-state=tone aria-hidden="true"></span>
+                <span class="dot" data-state=state aria-hidden="true"></span>
                 <code class="command">{command}</code>
                 <span class="sr-only">{move || task.with(unsaid)}</span>
                 <span class="status">{status}</span>
@@ -171,11 +171,11 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> impl In
         if kept_here {
             let copied = dom::copy(&screen.with_untracked(Screen::text));
             leptos::task::spawn_local(async move {
-                let (tone, text) = match copied.await {
+                let (severity, text) = match copied.await {
                     Ok(()) => (Tone::Good, "copied".to_owned()),
                     Err(reason) => (Tone::Bad, reason),
                 };
-                page.toast(tone, text);
+                page.toast(severity, text);
             });
         } else {
             dispatch.send(PageCommand::CopyLog(id.get_value()));
@@ -264,7 +264,7 @@ fn InputBox(task: RwSignal<Task>) -> impl IntoView {
 }
 
 /// How a task stands, as the attribute that styles go by.
-pub(crate) const fn tone(state: &TaskState) -> &'static str {
+pub(crate) const fn state_name(state: &TaskState) -> &'static str {
     match state {
         TaskState::Queued => "queued",
         TaskState::Running => "running",
@@ -379,7 +379,7 @@ mod tests {
     #[test]
     fn states_are_told_truly() {
         let stopped = TaskState::Stopped { by: Party::User, signal: None };
-        for (state, text, tone_is) in [
+        for (state, text, name) in [
             (TaskState::Queued, "queued", "queued"),
             (TaskState::Completed, "exit 0", "good"),
             (TaskState::Failed { code: 1 }, "exit 1", "bad"),
@@ -389,7 +389,7 @@ mod tests {
             (TaskState::Lost { reason: String::new() }, "lost", "ended"),
             (TaskState::Error { reason: String::new() }, "not started", "bad"),
         ] {
-            assert_eq!((label(&state).as_str(), tone(&state)), (text, tone_is));
+            assert_eq!((label(&state).as_str(), state_name(&state)), (text, name));
         }
     }
 

@@ -12,7 +12,7 @@ use wasm_bindgen::JsCast;
 
 use self::layout::{BAR, Bar, DrainView, LANE, Layout, Window};
 use super::local::{Panel, use_local};
-use super::notices::tone_str;
+use super::notices::severity_str;
 use super::{PageCommand, dom, use_dispatch, use_page};
 use crate::format::{self, tenths};
 
@@ -224,7 +224,7 @@ fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> imp
             role=if show.with_value(Option::is_some) { "button" } else { "img" }
             aria-label=move || says(None)
             data-kind=move || bar.with(|bar| bar.as_ref().map(|bar| bar.kind))
-            data-tone=move || bar.with(|bar| bar.as_ref().map(|bar| tone_str(bar.tone)))
+            data-severity=move || bar.with(|bar| bar.as_ref().map(|bar| severity_str(bar.severity)))
             data-open=move || bar.with(|bar| bar.as_ref().is_some_and(|bar| bar.open).then_some(""))
             x=move || of(|bar| bar.x)
             y=move || of(|bar| bar.y)

@@ -92,7 +92,7 @@ pub(crate) struct Bar {
     pub(crate) width: f64,
     /// As an attribute: `call`, `tool`, `task`.
     pub(crate) kind: &'static str,
-    pub(crate) tone: Tone,
+    pub(crate) severity: Tone,
     /// Whether it goes on.
     pub(crate) open: bool,
 }
@@ -170,7 +170,7 @@ pub(crate) fn layout(
             y: lane_top(lane) + BAR_TOP,
             width: (end - start).max(THINNEST),
             kind,
-            tone: span.tone,
+            severity: span.tone,
             open: span.end.is_none(),
         };
         bars.insert(*id, bar);
