@@ -215,7 +215,7 @@ fn client_name() -> String {
 /// Browser and system, as far as a user agent tells.
 fn name_in(agent: &str) -> String {
     let first = |known: &[(&str, &str)]| {
-        known.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| (*name).to_owned())
+        known.iter().find(|(token, _)| agent.contains(token)).map(|(_, name)| (*name).to_owned())
     };
     let browser =
         first(&[("Firefox", "Firefox"), ("Edg/", "Edge"), ("Chrome", "Chrome"), ("Safari", "Safari")]);

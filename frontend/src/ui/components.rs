@@ -8,7 +8,7 @@ use super::dom;
 /// A drawing in the colour of the text around it. It says nothing; its button's label does.
 #[derive(Clone, Copy)]
 pub(crate) enum Icon {
-    Mark,
+    Logo,
     Gear,
     Help,
     Close,
@@ -22,7 +22,7 @@ pub(crate) enum Icon {
 impl Icon {
     const fn path(self) -> &'static str {
         match self {
-            Self::Mark => "M2 4.5h12M4.5 8.5h7M7 12.5h7",
+            Self::Logo => "M2 4.5h12M4.5 8.5h7M7 12.5h7",
             Self::Gear => {
                 "M8 5.6a2.4 2.4 0 1 0 0 4.8a2.4 2.4 0 1 0 0-4.8M8 1.5v2M8 12.5v2M1.5 8h2M12.5 8h2M3.4 3.4l1.4 1.4M11.2 11.2l1.4 1.4M12.6 3.4l-1.4 1.4M4.8 11.2l-1.4 1.4"
             }

@@ -36,7 +36,7 @@ pub fn Header() -> impl IntoView {
     let allows_all = move || page.status.with(|status| status.mode == Mode::Auto).then_some("");
     view! {
         <header class="top" data-allows-all=allows_all>
-            <div class="brand"><IconView icon=Icon::Mark/>"Meanwhile"</div>
+            <div class="brand"><IconView icon=Icon::Logo/>"Meanwhile"</div>
             <Title/>
             <span class="grow"></span>
             <AllowsAll/>

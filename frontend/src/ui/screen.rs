@@ -47,10 +47,10 @@ pub fn ScreenView(id: TaskId, serial: u64, screen: RwSignal<Screen>, task: RwSig
         <div class="screen" tabindex="0" role="region" aria-label="Output" node_ref=scroll.window on:scroll=move |_| scroll.scrolled()>
             <div node_ref=scroll.content>
                 <Show when=silent>
-                    <p class="mark">{move || if task.with(Task::is_active) { "No output yet" } else { "No output" }}</p>
+                    <p class="marker">{move || if task.with(Task::is_active) { "No output yet" } else { "No output" }}</p>
                 </Show>
                 <Show when=is_cut>
-                    <p class="mark">{move || format!("… {} earlier lines; see the whole log …", format::grouped(dropped.get()))}</p>
+                    <p class="marker">{move || format!("… {} earlier lines; see the whole log …", format::grouped(dropped.get()))}</p>
                 </Show>
                 <For each=move || chunks.get().0 key=|chunk| chunk.first let(chunk)>
                     <div class="chunk">{lines(&chunk.lines)}</div>
@@ -76,9 +76,9 @@ fn lines(lines: &[Line]) -> Vec<AnyView> {
     lines
         .iter()
         .map(|line| {
-            if line.mark {
+            if line.is_marker {
                 let text: String = line.runs.iter().map(|run| run.text.as_str()).collect();
-                view! { <p class="mark">{text}</p> }.into_any()
+                view! { <p class="marker">{text}</p> }.into_any()
             } else {
                 view! { <div class="line">{line.runs.iter().map(run).collect_view()}</div> }.into_any()
             }

@@ -32,7 +32,7 @@ pub fn Unpaired(reason: String) -> impl IntoView {
     view! {
         <main class="unpaired">
             <section>
-                <h1><IconView icon=Icon::Mark/>"Meanwhile"</h1>
+                <h1><IconView icon=Icon::Logo/>"Meanwhile"</h1>
                 <h2>"This browser is not paired with the runner"</h2>
                 {reason}
                 <p>

@@ -146,7 +146,7 @@ fn Item(id: SessionId) -> impl IntoView {
             dispatch.send(PageCommand::OpenSession(id));
         }
     };
-    let mark = move || {
+    let badge = move || {
         session.with(|session| {
             let session = session.as_ref()?;
             // What the eye reads, a label or a number, and what is said with it.
@@ -178,7 +178,7 @@ fn Item(id: SessionId) -> impl IntoView {
                     <Show when=elsewhere>
                         <small data-kind="tab">"other tab"</small>
                     </Show>
-                    {mark}
+                    {badge}
                 </button>
                 <span class="edit">
                     <IconButton icon=Icon::Edit label=Signal::derive(move || format!("Rename {}", title())) on_press=rename/>

@@ -33,10 +33,11 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> impl IntoView {
     let window = RwSignal::new(Window::Auto);
     let width = RwSignal::new(800.0);
     let detail = RwSignal::new(None::<String>);
-    let goes_on = Memo::new(move |_| page.spans.with(|spans| spans.values().any(|span| span.end.is_none())));
+    let is_running =
+        Memo::new(move |_| page.spans.with(|spans| spans.values().any(|span| span.end.is_none())));
     let laid = Memo::new(move |_| {
         // The clock moves the drawing only while something goes on.
-        let now = if goes_on.get() { local.now.get() } else { local.now.get_untracked() };
+        let now = if is_running.get() { local.now.get() } else { local.now.get_untracked() };
         page.spans.with(|spans| {
             page.drains.with(|drains| layout::layout(spans, drains, window.get(), now.0, width.get()))
         })
@@ -72,8 +73,8 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> impl IntoView {
             "-" => zoom(1.5, None),
             "ArrowLeft" => shift(-0.2),
             "ArrowRight" => shift(0.2),
-            "ArrowDown" => step_mark(1),
-            "ArrowUp" => step_mark(-1),
+            "ArrowDown" => focus_item(1),
+            "ArrowUp" => focus_item(-1),
             "0" => window.set(Window::Fit),
             "End" => window.set(Window::Auto),
             _ => return,
@@ -106,7 +107,7 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> impl IntoView {
                 <span class="detail">
                     {move || match detail.get() {
                         Some(text) => text,
-                        None if goes_on.get() => "live".to_owned(),
+                        None if is_running.get() => "live".to_owned(),
                         None => String::new(),
                     }}
                 </span>
@@ -180,7 +181,7 @@ fn Drawing(laid: Memo<Layout>, width: RwSignal<f64>, detail: RwSignal<Option<Str
             </g>
             <g>
                 <For each=move || laid.with(|laid| laid.drains.keys().copied().collect::<Vec<_>>()) key=|call| *call let(call)>
-                    <DrainMark call laid detail/>
+                    <DrainMarker call laid detail/>
                 </For>
             </g>
             {move || laid.with(|laid| laid.now).map(|x| view! {
@@ -219,7 +220,7 @@ fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> imp
     };
     view! {
         <rect
-            class="bar mark"
+            class="bar item"
             tabindex="-1"
             role=if show.with_value(Option::is_some) { "button" } else { "img" }
             aria-label=move || says(None)
@@ -251,20 +252,20 @@ fn beside(x: f64, width: f64) -> f64 {
     if x + 30.0 > width { x - 28.0 } else { x + 5.0 }
 }
 
-/// Puts the focus on the next or the former of all marks.
-fn step_mark(by: i32) {
-    let Ok(marks) = document().query_selector_all(".timeline .mark") else { return };
+/// Puts the focus on the next or the former of all bars and drains.
+fn focus_item(by: i32) {
+    let Ok(items) = document().query_selector_all(".timeline .item") else { return };
     let active = document().active_element();
     let at: Option<u32> =
-        (0..marks.length()).find(|at| marks.get(*at).as_ref() == active.as_ref().map(AsRef::as_ref));
+        (0..items.length()).find(|at| items.get(*at).as_ref() == active.as_ref().map(AsRef::as_ref));
     let next = match at {
         Some(at) => at.saturating_add_signed(by),
         None if by > 0 => 0,
-        None => marks.length().saturating_sub(1),
+        None => items.length().saturating_sub(1),
     };
-    if let Some(mark) = marks.get(next).and_then(|mark| mark.dyn_into::<web_sys::SvgElement>().ok()) {
+    if let Some(item) = items.get(next).and_then(|item| item.dyn_into::<web_sys::SvgElement>().ok()) {
         // Fails only for elements that are gone.
-        let _ = mark.focus();
+        let _ = item.focus();
     }
 }
 
@@ -286,7 +287,7 @@ fn span_label(span: &Span, now: Option<u64>) -> String {
 }
 
 #[component]
-fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> impl IntoView {
+fn DrainMarker(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> impl IntoView {
     let dispatch = use_dispatch();
     let drain = Memo::new(move |_| laid.with(|laid| laid.drains.get(&call).cloned()));
     let text = move |what: fn(&DrainView) -> String| {
@@ -303,7 +304,7 @@ fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>)
     let show = move || dispatch.send(PageCommand::ShowCall(call));
     view! {
         <g
-            class="drain mark"
+            class="drain item"
             tabindex="-1"
             role="button"
             aria-label=label

@@ -112,9 +112,9 @@ pub(crate) struct DrainView {
 /// The stretch of time that a window means: its beginning and its length.
 pub(crate) fn stretch(window: Window, spans: &BTreeMap<u64, Span>, now: u64) -> (u64, u64) {
     let first = spans.values().map(|span| span.start.0).min().unwrap_or(now);
-    let goes_on = spans.values().any(|span| span.end.is_none());
+    let is_running = spans.values().any(|span| span.end.is_none());
     let last = spans.values().filter_map(|span| span.end).map(|end| end.0).max().unwrap_or(now);
-    let end = if goes_on { now.max(last) } else { last };
+    let end = if is_running { now.max(last) } else { last };
     let whole = end.saturating_sub(first).max(SHORTEST_MS);
     let shown = match window {
         Window::Fixed(from, length) => return (from, length.max(SHORTEST_MS)),
@@ -215,8 +215,8 @@ pub(crate) fn layout(
 
     let origin = spans.values().map(|span| span.start.0).min().unwrap_or(now);
     let height = lane_top(lanes.len() + 1) + BOTTOM;
-    let goes_on = spans.values().any(|span| span.end.is_none());
-    let now = (goes_on && (from..=to).contains(&now)).then(|| x(now));
+    let is_running = spans.values().any(|span| span.end.is_none());
+    let now = (is_running && (from..=to).contains(&now)).then(|| x(now));
     // The word "now" stands among the ticks.
     let mut ticks = ticks(origin, from, length, width);
     ticks.retain(|(tick, _)| now.is_none_or(|now| !(-48.0..36.0).contains(&(tick - now))));
