@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{IdbDatabase, IdbTransactionMode};
 
 use super::crypto::{CryptoKey, record};
-use super::idb::{Database, OpenError, committed, settled};
+use super::idb::{Database, OpenError, committed, resolved};
 use super::js::describe;
 
 const NAME: &str = "meanwhile.runner";
@@ -44,7 +44,7 @@ pub(super) async fn save(identity: &Identity) -> Result<(), String> {
 async fn read() -> Result<Option<Identity>, JsValue> {
     let database = open().await?;
     let transaction = database.begin(&[STORE], IdbTransactionMode::Readonly)?;
-    let row = settled(&transaction.object_store(STORE)?.get(&KEY.into())?).await?;
+    let row = resolved(&transaction.object_store(STORE)?.get(&KEY.into())?).await?;
     if row.is_undefined() {
         return Ok(None);
     }

@@ -22,7 +22,7 @@ use web_sys::{
     IdbTransactionMode,
 };
 
-use super::idb::{Database, OpenError, committed, range_of, settled};
+use super::idb::{Database, OpenError, committed, range_of, resolved};
 use super::js;
 
 const NAME: &str = "meanwhile";
@@ -162,7 +162,7 @@ impl Store {
         term: u64,
     ) -> Result<Claim, StoreError> {
         let transaction = self.write(&[ENTRIES, CLAIMS])?;
-        let rows = settled(&transaction.object_store(ENTRIES)?.get_all_with_key(&range(session)?)?).await?;
+        let rows = resolved(&transaction.object_store(ENTRIES)?.get_all_with_key(&range(session)?)?).await?;
         let rows: Vec<EntryRow> = read(rows)?;
         let claims = transaction.object_store(CLAIMS)?;
         let (before, heard) = match claim_of(&claims, session).await? {
@@ -223,7 +223,7 @@ impl Store {
     /// All sessions' lines in the list.
     pub(super) async fn summaries(&self) -> Result<Vec<SessionSummary>, StoreError> {
         let transaction = self.read(SESSIONS)?;
-        read(settled(&transaction.object_store(SESSIONS)?.get_all()?).await?)
+        read(resolved(&transaction.object_store(SESSIONS)?.get_all()?).await?)
     }
 
     /// Keeps a session's line.
@@ -236,7 +236,7 @@ impl Store {
     /// A session's draft; empty for none.
     pub(super) async fn draft(&self, session: SessionId) -> Result<String, StoreError> {
         let transaction = self.read(DRAFTS)?;
-        let row = settled(&transaction.object_store(DRAFTS)?.get(&key(session))?).await?;
+        let row = resolved(&transaction.object_store(DRAFTS)?.get(&key(session))?).await?;
         let row: Option<DraftRow> = if row.is_undefined() { None } else { Some(read(row)?) };
         Ok(row.map(|row| row.text).unwrap_or_default())
     }
@@ -265,7 +265,7 @@ impl Store {
 
     async fn rows(&self, session: SessionId) -> Result<Vec<EntryRow>, StoreError> {
         let transaction = self.read(ENTRIES)?;
-        read(settled(&transaction.object_store(ENTRIES)?.get_all_with_key(&range(session)?)?).await?)
+        read(resolved(&transaction.object_store(ENTRIES)?.get_all_with_key(&range(session)?)?).await?)
     }
 
     fn read(&self, store: &str) -> Result<IdbTransaction, StoreError> {
@@ -317,7 +317,7 @@ async fn write_entries(
             continue;
         }
         let number = js_sys::Number::from(u32::try_from(entry.n).unwrap_or(u32::MAX));
-        let there = settled(&store.get(&js_sys::Array::of2(&key(session), &number))?).await?;
+        let there = resolved(&store.get(&js_sys::Array::of2(&key(session), &number))?).await?;
         if read::<EntryRow>(there)?.text != text {
             return Err(StoreError::Conflict(entry.n));
         }
@@ -327,7 +327,7 @@ async fn write_entries(
 
 /// Who may write a session's log.
 async fn claim_of(claims: &IdbObjectStore, session: SessionId) -> Result<Option<ClaimRow>, StoreError> {
-    let claim = settled(&claims.get(&key(session))?).await?;
+    let claim = resolved(&claims.get(&key(session))?).await?;
     if claim.is_undefined() { Ok(None) } else { read(claim).map(Some) }
 }
 
@@ -340,7 +340,7 @@ async fn claim_of(claims: &IdbObjectStore, session: SessionId) -> Result<Option<
 async fn last_of(store: &IdbObjectStore, session: SessionId) -> Result<u64, StoreError> {
     let request =
         store.open_key_cursor_with_range_and_direction(&range(session)?, IdbCursorDirection::Prev)?;
-    let cursor = settled(&request).await?;
+    let cursor = resolved(&request).await?;
     if cursor.is_null() {
         return Ok(0);
     }

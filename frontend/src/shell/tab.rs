@@ -133,11 +133,13 @@ impl TabController {
                     handle.send(tabs::Event::TakeOver);
                 }
             }
-            PageCommand::SaveSettings(settings) => self.settle(local_storage::save_settings(&settings)),
-            PageCommand::SetKey(api, key) => self.settle(local_storage::save_key(api, &key)),
+            PageCommand::SaveSettings(settings) => {
+                self.settings_saved(local_storage::save_settings(&settings))
+            }
+            PageCommand::SetKey(api, key) => self.settings_saved(local_storage::save_key(api, &key)),
             PageCommand::ForgetKey(api) => {
                 local_storage::forget_key(api);
-                self.settle(Ok(()));
+                self.settings_saved(Ok(()));
             }
             PageCommand::SubmitPairing(text) => {
                 self.start(|tab| async move { tab.pairing.submit(&text).await });
@@ -198,7 +200,7 @@ impl TabController {
 
     /// Adds a rule to the settings.
     pub(super) fn add_rule(&self, rule: Rule) {
-        self.settle(local_storage::add_rule(rule));
+        self.settings_saved(local_storage::add_rule(rule));
     }
 
     /// A handle's role changed.
@@ -335,8 +337,8 @@ impl TabController {
         }
     }
 
-    /// Something in the settings was to change.
-    fn settle(&self, outcome: Result<(), String>) {
+    /// The settings were to be saved, and are read again.
+    fn settings_saved(&self, outcome: Result<(), String>) {
         self.try_it(outcome);
         self.settings_changed();
     }

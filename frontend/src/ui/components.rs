@@ -163,7 +163,7 @@ impl<C: Fn(String, bool) + Copy, S: Fn() -> String + Copy> Picking<C, S> {
             "Enter" => {
                 // Nor does it send the form around it.
                 event.prevent_default();
-                self.settle(false);
+                self.commit(false);
             }
             "Escape" if self.at.with_value(Option::is_some) => {
                 event.stop_propagation();
@@ -193,10 +193,10 @@ impl<C: Fn(String, bool) + Copy, S: Fn() -> String + Copy> Picking<C, S> {
     }
 
     pub(crate) fn left(self) {
-        self.settle(true);
+        self.commit(true);
     }
 
-    fn settle(self, left: bool) {
+    fn commit(self, left: bool) {
         if let Some(Some(to)) = self.at.try_update_value(Option::take) {
             (self.choose)(to, left);
         }
