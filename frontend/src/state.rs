@@ -50,7 +50,7 @@ pub struct PageState {
     pub spans: RwSignal<BTreeMap<u64, Span>>,
     /// Drains of the timeline, by call.
     pub drains: RwSignal<BTreeMap<CallId, Drain>>,
-    /// Things said in passing that still show.
+    /// Toasts that still show.
     pub toasts: RwSignal<Vec<Toast>>,
     /// A link that pairs another browser.
     pub pair_link: RwSignal<Option<PairLink>>,
@@ -144,7 +144,7 @@ pub struct PairLink {
     pub expires: Timestamp,
 }
 
-/// Something said in passing.
+/// A short message that shows for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Toast {
     /// Its identity.
@@ -237,7 +237,7 @@ impl PageState {
         }
     }
 
-    /// Says something in passing.
+    /// Shows a message for a while.
     pub fn toast(&self, severity: Tone, text: String) {
         self.toasts.update(|toasts| {
             let id = toasts.last().map_or(1, |last| last.id + 1);

@@ -1,4 +1,4 @@
-//! What is left of a page that hit a fault of its own: what happened goes to the console, and the page says so and offers
+//! What is left of a page that panicked: what happened goes to the console, and the page says so and offers
 //! to reload, instead of standing there dead.
 
 use gloo_events::EventListener;
@@ -15,12 +15,12 @@ pub(crate) fn install() {
 
 fn show() -> Result<(), JsValue> {
     let Some(document) = web_sys::window().and_then(|window| window.document()) else { return Ok(()) };
-    if document.get_element_by_id("fault").is_some() {
+    if document.get_element_by_id("page-error").is_some() {
         return Ok(());
     }
     let notice = document.create_element("div")?;
-    notice.set_id("fault");
-    notice.set_class_name("fault");
+    notice.set_id("page-error");
+    notice.set_class_name("page-error");
     notice.set_attribute("role", "alert")?;
     let text = document.create_element("p")?;
     text.set_text_content(Some(

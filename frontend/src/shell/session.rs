@@ -81,7 +81,7 @@ impl SessionHandle {
         while let Some(event) = self.next() {
             let effects = self.member.borrow_mut().handle(clock::system(), event);
             for effect in effects {
-                self.perform(effect);
+                self.run_effect(effect);
             }
         }
         self.running.set(false);
@@ -123,7 +123,7 @@ impl SessionHandle {
         self.agent.borrow().clone()
     }
 
-    fn perform(&self, effect: Effect) {
+    fn run_effect(&self, effect: Effect) {
         match effect {
             Effect::Lock { request, mode } => self.lock(request, mode),
             Effect::Release { request } => {
@@ -145,7 +145,7 @@ impl SessionHandle {
                     effects.shut_down();
                 }
             }
-            Effect::Run { from, number, command } => self.run(from, number, command),
+            Effect::Run { from, number, command } => self.run_command(from, number, command),
             Effect::Tell(event) => {
                 if let Some((pump, effects)) = self.agent() {
                     effects.written(event, &pump);
@@ -166,8 +166,8 @@ impl SessionHandle {
             }
             Effect::Role(_) => self.tab.handles_changed(),
             Effect::Alarm(at) => self.set_alarm(at),
-            Effect::Complain(reason) => self.tab.complain(&reason),
-            Effect::GiveBack(messages) => self.tab.give_back(self.session, &messages),
+            Effect::Complain(reason) => self.tab.report_error(&reason),
+            Effect::GiveBack(messages) => self.tab.restore_messages(self.session, &messages),
             Effect::Delete => self.delete(),
             Effect::Gone => self.tab.gone(self.session),
             Effect::Titled(title) => self.tab.titled(self.session, title),
@@ -223,9 +223,9 @@ impl SessionHandle {
 
     fn start(&self, log: Vec<Entry>) {
         let Some(handle) = self.me.upgrade() else { return };
-        let floor = log.last().map(|entry| entry.at).unwrap_or_default();
+        let not_before = log.last().map(|entry| entry.at).unwrap_or_default();
         let stage: Rc<dyn Stage> = handle;
-        let effects = EffectRunner::new(self.session, Rc::downgrade(&stage), &self.tab, floor);
+        let effects = EffectRunner::new(self.session, Rc::downgrade(&stage), &self.tab, not_before);
         let pump = Pump::new(effects.clone());
         self.agent.replace(Some((pump.clone(), effects)));
         let (nonce, _) = Uuid::new_v4().as_u64_pair();
@@ -234,7 +234,7 @@ impl SessionHandle {
         pump.send(agent::Event::Opened(Boot { session: self.session, log, nonce, settings, visible }));
     }
 
-    fn run(&self, from: Uuid, number: u64, command: Command) {
+    fn run_command(&self, from: Uuid, number: u64, command: Command) {
         let Some((pump, _)) = self.agent() else { return };
         pump.send(agent::Event::Command(command));
         let through = pump.with(|agent| agent.unsaved().last().map_or(0, |entry| entry.n));

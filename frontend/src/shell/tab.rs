@@ -157,7 +157,7 @@ impl TabController {
                 match tab.log().await {
                     Ok(_) if tab.shown.get() != session => {}
                     Ok(log) => tab.state.replay.set(Some(log)),
-                    Err(reason) => tab.complain(&reason),
+                    Err(reason) => tab.report_error(&reason),
                 }
             }),
             PageCommand::WholeLog(task) => {
@@ -213,8 +213,8 @@ impl TabController {
         });
     }
 
-    /// Says in passing that something did not work.
-    pub(super) fn complain(&self, reason: &str) {
+    /// Shows for a while that something did not work.
+    pub(super) fn report_error(&self, reason: &str) {
         self.state.toast(Tone::Bad, reason.to_owned());
     }
 
@@ -224,7 +224,7 @@ impl TabController {
             Some(handle) => handle.send(tabs::Event::Command(command)),
             // Of a session that was closed meanwhile.
             None if session.is_some() => {}
-            None => self.complain("the page has not started yet"),
+            None => self.report_error("the page has not started yet"),
         }
     }
 
@@ -240,7 +240,7 @@ impl TabController {
             return;
         }
         self.switch(new_session());
-        self.complain(
+        self.report_error(
             "The address names a session whose log is not in this browser: it was begun in another one, or deleted. This is a new session.",
         );
     }
@@ -253,8 +253,8 @@ impl TabController {
             || lock::held().await.contains_key(&session)
     }
 
-    /// Messages that nobody took go back to where they were written.
-    pub(super) fn give_back(&self, session: SessionId, messages: &[String]) {
+    /// Messages that no tab took go back into the box.
+    pub(super) fn restore_messages(&self, session: SessionId, messages: &[String]) {
         if messages.is_empty() || self.shown.get() != Some(session) {
             return;
         }
@@ -333,7 +333,7 @@ impl TabController {
 
     fn try_it(&self, outcome: Result<(), String>) {
         if let Err(reason) = outcome {
-            self.complain(&reason);
+            self.report_error(&reason);
         }
     }
 
@@ -360,7 +360,7 @@ impl TabController {
     fn pairing_changed(&self) {
         self.tell_role();
         if let Some(reason) = self.pairing.take_unkept() {
-            self.complain(&reason);
+            self.report_error(&reason);
         }
         if self.pairing.problem().is_none() {
             self.everywhere(|handle| handle.tell(Event::Command(Command::Reconnect)));

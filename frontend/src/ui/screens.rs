@@ -1,4 +1,4 @@
-//! What stands above or instead of the rest: pairing, following, trouble with storage, things said in passing.
+//! What stands above or instead of the rest: pairing, following, what is not saved, toasts.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::notices::severity_str;
 use super::{PageCommand, use_dispatch, use_page};
 use crate::state::{Ownership, Toast};
 
-/// How long a toast shows; bad news stay until they are closed.
+/// How long a toast shows; an error stays until it is closed.
 const SHOWN_FOR: Duration = Duration::from_secs(7);
 
 /// The screen of a browser that the runner does not know.
@@ -67,7 +67,7 @@ pub fn Banners() -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
     let follows = move || page.ownership.with(|ownership| *ownership == Ownership::Following);
-    let trouble = Memo::new(move |_| {
+    let warning = Memo::new(move |_| {
         let unreadable = page.ownership.with(|ownership| match ownership {
             Ownership::Unreadable { reason } => Some(format!("This session cannot be read: {reason}")),
             Ownership::Starting | Ownership::Driving | Ownership::Following | Ownership::Unpaired { .. } => {
@@ -105,7 +105,7 @@ pub fn Banners() -> impl IntoView {
                     <button type="button" on:click=move |_| dispatch.send(PageCommand::TakeOver)>"Take over"</button>
                 </div>
             </Show>
-            {move || trouble.get().map(|text| view! {
+            {move || warning.get().map(|text| view! {
                 <div class="banner" data-severity="warn" role="alert">
                     <p>{text}</p>
                     <button type="button" on:click=move |_| dispatch.send(PageCommand::Export)>"Export it"</button>
@@ -115,7 +115,7 @@ pub fn Banners() -> impl IntoView {
     }
 }
 
-/// Things said in passing.
+/// The toasts.
 #[component]
 pub fn Toasts() -> impl IntoView {
     let page = use_page();

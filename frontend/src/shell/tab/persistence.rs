@@ -30,7 +30,7 @@ impl TabController {
         let line = self.summaries.borrow().get(&session).cloned();
         match line {
             Some(line) => self.index(SessionSummary { title, ..line }),
-            None => self.complain("this session is not in the list any more"),
+            None => self.report_error("this session is not in the list any more"),
         }
     }
 
@@ -118,7 +118,7 @@ impl TabController {
         };
         match copied {
             Ok(()) => self.state.toast(Tone::Good, "copied".to_owned()),
-            Err(reason) => self.complain(&reason),
+            Err(reason) => self.report_error(&reason),
         }
     }
 
