@@ -27,9 +27,9 @@ const CREDENTIAL: &str = "meanwhile.credential";
 
 /// Which sessions were deleted.
 const DELETED: &str = "meanwhile.deleted";
-/// What was being written and what was said when the page was left; a session's name follows.
+/// What was being written and what was sent when the page was left; a session's name follows.
 const LEFT_DRAFT: &str = "meanwhile.left.draft";
-const LEFT_SAID: &str = "meanwhile.left.said";
+const LEFT_MESSAGES: &str = "meanwhile.left.said";
 /// How many deleted sessions are remembered.
 const MOST_DELETED: usize = 200;
 
@@ -136,7 +136,7 @@ pub(super) fn add_deleted(session: SessionId) {
     // Without it the session's tasks are another browser's.
     let _ = put(DELETED, &json::to_text(&deleted));
     remove(&name(LEFT_DRAFT, session));
-    remove(&name(LEFT_SAID, session));
+    remove(&name(LEFT_MESSAGES, session));
 }
 
 /// Keeps the draft that was being written when the page was left.
@@ -151,40 +151,40 @@ pub(super) fn take_draft(session: SessionId) -> Option<String> {
 }
 
 /// Keeps messages that were sent and may not be in the log yet, beside those that other pages left.
-pub(super) fn leave_said(session: SessionId, said: Vec<LeftWords>) {
-    if !said.is_empty() {
-        let mut all = said_of(session);
-        merge_left(&mut all, said);
-        put_said(session, &all);
+pub(super) fn leave_messages(session: SessionId, messages: Vec<LeftWords>) {
+    if !messages.is_empty() {
+        let mut all = messages_of(session);
+        merge_left(&mut all, messages);
+        put_messages(session, &all);
     }
 }
 
 /// The messages that were sent when pages were left. Those without a number are given once; the others until they are forgotten.
-pub(super) fn read_said(session: SessionId) -> Vec<LeftWords> {
-    let all = said_of(session);
-    forget_said(session, |left| left.number == 0);
+pub(super) fn read_messages(session: SessionId) -> Vec<LeftWords> {
+    let all = messages_of(session);
+    forget_messages(session, |left| left.number == 0);
     all
 }
 
 /// Forgets some of them.
-pub(super) fn forget_said(session: SessionId, which: impl Fn(&LeftWords) -> bool) {
-    let mut all = said_of(session);
+pub(super) fn forget_messages(session: SessionId, which: impl Fn(&LeftWords) -> bool) {
+    let mut all = messages_of(session);
     let before = all.len();
     all.retain(|left| !which(left));
     if all.is_empty() {
-        remove(&name(LEFT_SAID, session));
+        remove(&name(LEFT_MESSAGES, session));
     } else if all.len() < before {
-        put_said(session, &all);
+        put_messages(session, &all);
     }
 }
 
-fn said_of(session: SessionId) -> Vec<LeftWords> {
-    get(&name(LEFT_SAID, session)).and_then(|text| json::from_text(&text).ok()).unwrap_or_default()
+fn messages_of(session: SessionId) -> Vec<LeftWords> {
+    get(&name(LEFT_MESSAGES, session)).and_then(|text| json::from_text(&text).ok()).unwrap_or_default()
 }
 
-fn put_said(session: SessionId, said: &[LeftWords]) {
+fn put_messages(session: SessionId, messages: &[LeftWords]) {
     // There is nobody left to tell.
-    let _ = put(&name(LEFT_SAID, session), &json::to_text(said));
+    let _ = put(&name(LEFT_MESSAGES, session), &json::to_text(messages));
 }
 
 fn name(what: &str, session: SessionId) -> String {

@@ -92,8 +92,8 @@ impl SessionHandle {
         self.inbox.borrow_mut().pop_front()
     }
 
-    /// Tells the agent, if it runs here.
-    pub(super) fn tell(&self, event: agent::Event) {
+    /// Sends the agent an event, if it runs here.
+    pub(super) fn send_to_agent(&self, event: agent::Event) {
         if let Some((pump, _)) = self.agent() {
             pump.send(event);
         }
@@ -114,8 +114,8 @@ impl SessionHandle {
         self.agent().map(|(pump, _)| pump.with(Agent::unsaved)).unwrap_or_default()
     }
 
-    /// What the person has said and no log holds for certain.
-    pub(super) fn left_words(&self) -> Vec<LeftWords> {
+    /// The messages that the person has sent and that may be in no log.
+    pub(super) fn left_messages(&self) -> Vec<LeftWords> {
         self.member.borrow().left_words(self.unsaved())
     }
 
@@ -132,9 +132,11 @@ impl SessionHandle {
             }
             Effect::Claim { token, term } => self.claim(token, term),
             Effect::Append { token, term, entries, heard } => self.write(token, term, entries, heard),
-            Effect::ReadLeft => self.send(Event::Left(local_storage::read_said(self.session))),
+            Effect::ReadLeft => self.send(Event::Left(local_storage::read_messages(self.session))),
             Effect::ForgetLeft { from, number } => {
-                local_storage::forget_said(self.session, |left| (left.from, left.number) == (from, number));
+                local_storage::forget_messages(self.session, |left| {
+                    (left.from, left.number) == (from, number)
+                });
             }
             Effect::Start { log } => self.start(log),
             Effect::Stop => {

@@ -39,7 +39,7 @@ use crate::ui::PageCommand;
 /// How long the start waits for the runner's answer to the pairing, in milliseconds.
 const PAIRING_TIME: u32 = 5_000;
 
-/// What all tabs tell each other.
+/// What tabs broadcast to each other.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "news", rename_all = "snake_case")]
 enum Broadcast {
@@ -78,14 +78,14 @@ impl TabController {
     pub(crate) async fn open(state: PageState, address: address::Fragment) -> Rc<Self> {
         let store = Store::open().await;
         let tab = Rc::new_cyclic(|me: &Weak<Self>| {
-            let (pairs, hears) = (me.clone(), me.clone());
+            let (pairs, receives) = (me.clone(), me.clone());
             Self {
                 store,
                 pairing: Rc::new(Pairing::new(move || with(&pairs, Self::pairing_changed))),
                 me: me.clone(),
                 state,
                 broadcast: Channel::join("meanwhile.sessions", move |broadcast| {
-                    with(&hears, |tab| tab.hear(broadcast));
+                    with(&receives, |tab| tab.receive(broadcast));
                 }),
                 summaries: RefCell::default(),
                 held: RefCell::default(),
@@ -118,7 +118,7 @@ impl TabController {
             PageCommand::Agent(command) => self.to_agent(self.shown.get(), command),
             PageCommand::AgentOf(session, command) => self.to_agent(Some(session), command),
             PageCommand::NewSession => self.switch(new_session()),
-            PageCommand::GoOnAnew(text) => {
+            PageCommand::ContinueInNewSession(text) => {
                 self.switch(new_session());
                 self.state.draft.set(text.clone());
                 self.run(PageCommand::SaveDraft(text));
@@ -206,7 +206,7 @@ impl TabController {
     /// A handle's role changed.
     pub(super) fn handles_changed(&self) {
         self.start(|tab| async move {
-            tab.tell_role();
+            tab.publish_role();
             tab.list();
             tab.broadcast.post(&Broadcast::Locks);
             tab.look_at_locks().await;
@@ -266,10 +266,10 @@ impl TabController {
         self.write_on();
     }
 
-    fn everywhere(&self, tell: impl Fn(&SessionHandle)) {
+    fn each_handle(&self, apply: impl Fn(&SessionHandle)) {
         let handles: Vec<_> = self.handles.borrow().values().cloned().collect();
         for handle in handles {
-            tell(&handle);
+            apply(&handle);
         }
     }
 
@@ -346,7 +346,7 @@ impl TabController {
     fn settings_changed(&self) {
         let settings = local_storage::settings();
         self.state.settings.set(settings.clone());
-        self.everywhere(|handle| handle.tell(Event::Settings(settings.clone())));
+        self.each_handle(|handle| handle.send_to_agent(Event::Settings(settings.clone())));
     }
 
     /// Finds out whether this browser is paired; without waiting for a runner that does not answer.
@@ -358,17 +358,17 @@ impl TabController {
     }
 
     fn pairing_changed(&self) {
-        self.tell_role();
+        self.publish_role();
         if let Some(reason) = self.pairing.take_unkept() {
             self.report_error(&reason);
         }
         if self.pairing.problem().is_none() {
-            self.everywhere(|handle| handle.tell(Event::Command(Command::Reconnect)));
+            self.each_handle(|handle| handle.send_to_agent(Event::Command(Command::Reconnect)));
         }
     }
 
     /// Tells the page what this tab is to its session.
-    fn tell_role(&self) {
+    fn publish_role(&self) {
         let Some(handle) = self.handle() else { return };
         let ownership = match (handle.role(), self.pairing.problem()) {
             (Role::Follower, _) => Ownership::Following,
@@ -382,7 +382,7 @@ impl TabController {
     }
 
     /// Another tab has told all others something.
-    fn hear(&self, broadcast: Broadcast) {
+    fn receive(&self, broadcast: Broadcast) {
         match broadcast {
             Broadcast::Summary(line) => {
                 self.summaries.borrow_mut().insert(line.session, line);
@@ -403,10 +403,10 @@ impl TabController {
                 } else {
                     self.leave();
                 }
-                self.everywhere(|handle| handle.tell(Event::Visible(visible)));
+                self.each_handle(|handle| handle.send_to_agent(Event::Visible(visible)));
                 self.start(|tab| async move { tab.look_at_locks().await });
             }
-            PageEvent::Online => self.everywhere(|handle| handle.tell(Event::Online)),
+            PageEvent::Online => self.each_handle(|handle| handle.send_to_agent(Event::Online)),
             PageEvent::Leaves => {
                 self.leave();
                 self.broadcast.post(&Broadcast::Locks);

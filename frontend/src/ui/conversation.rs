@@ -21,7 +21,7 @@ use crate::markdown;
 use crate::state::{RowBody, RowHandle, Stream};
 
 /// The most bytes of a message that are read out unasked.
-const SAID: usize = 16 * 1024;
+const ANNOUNCED: usize = 16 * 1024;
 
 /// The panel in the middle.
 #[component]
@@ -104,7 +104,7 @@ fn Row(row: RowHandle) -> impl IntoView {
             </div>
         }
         .into_any(),
-        RowBody::Text(stream) => view! { <Said stream/> }.into_any(),
+        RowBody::Text(stream) => view! { <Reply stream/> }.into_any(),
         RowBody::Thinking(stream) => view! { <Thinking stream/> }.into_any(),
         RowBody::Tool(card) => view! { <ToolRow card=card.into()/> }.into_any(),
         RowBody::Completions { call, lines } => view! { <Completions call lines=lines.into()/> }.into_any(),
@@ -115,25 +115,25 @@ fn Row(row: RowHandle) -> impl IntoView {
 }
 
 /// The beginning of a long text is enough to be read out unasked; the rest stands in the conversation.
-fn to_be_said(text: &str) -> String {
-    let head = &text[..format::floor(text, SAID)];
-    let mut said = markdown::plain(&markdown::parse(head));
+fn announcement(text: &str) -> String {
+    let head = &text[..format::floor(text, ANNOUNCED)];
+    let mut text_of_head = markdown::plain(&markdown::parse(head));
     if head.len() < text.len() {
-        said.push_str(" … The rest stands in the conversation.");
+        text_of_head.push_str(" … The rest stands in the conversation.");
     }
-    said
+    text_of_head
 }
 
-/// The model's text. A finished message is said to screen readers as a whole; a growing one is not.
+/// The model's text. A finished reply is announced to screen readers as a whole; a growing one is not.
 #[component]
-fn Said(stream: Stream) -> impl IntoView {
+fn Reply(stream: Stream) -> impl IntoView {
     let local = use_local();
-    let spoken = stream.clone();
+    let whole = stream.clone();
     let live = RwSignal::from(stream.live.clone());
     Effect::new(move |was: Option<bool>| {
         let is = live.get();
         if was == Some(true) && !is {
-            local.said.set(to_be_said(&untrack(|| spoken.text())));
+            local.announcement.set(announcement(&untrack(|| whole.text())));
         }
         is
     });
@@ -196,12 +196,12 @@ fn Welcome() -> impl IntoView {
 #[component]
 fn Try(example: Example) -> impl IntoView {
     let dispatch = use_dispatch();
-    let say = move |_| {
+    let send = move |_| {
         dispatch.agent(Command::Say { text: example.wish.to_owned(), steer: false });
     };
     view! {
         <li>
-            <button type="button" on:click=say>
+            <button type="button" on:click=send>
                 <small>{example.title}</small>
                 {example.wish}
             </button>

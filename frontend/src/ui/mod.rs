@@ -78,7 +78,7 @@ pub enum PageCommand {
     /// A new session in this tab.
     NewSession,
     /// A new session in this tab, with this text in its box.
-    GoOnAnew(String),
+    ContinueInNewSession(String),
     /// Another session in this tab.
     OpenSession(SessionId),
     /// A session's title; an empty one takes the first message again.

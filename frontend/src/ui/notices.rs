@@ -89,28 +89,28 @@ pub fn Notice(severity: RwSignal<Tone>, text: RwSignal<String>, retry: RwSignal<
 pub fn Full() -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
-    let go_on = move |_| {
-        let text = untrack(|| left_unsaid(page));
+    let continue_anew = move |_| {
+        let text = untrack(|| unsent_messages(page));
         for waiting in page.queue.get_untracked() {
             if let Waiting::Words { id, .. } = waiting {
                 dispatch.agent(Command::Unsay { id });
             }
         }
-        dispatch.send(PageCommand::GoOnAnew(text));
+        dispatch.send(PageCommand::ContinueInNewSession(text));
         dom::focus_id(composer::ID);
     };
     view! {
         <Show when=move || page.status.with(|status| status.full)>
             <div class="notice full" data-severity="warn" role="status">
                 <p>"This conversation no longer fits the model, so nothing more is added to it. A new session starts with your last message, ready to be sent."</p>
-                <button type="button" on:click=go_on>"Go on in a new session"</button>
+                <button type="button" on:click=continue_anew>"Go on in a new session"</button>
             </div>
         </Show>
     }
 }
 
 /// The person's last message, and those that wait behind them.
-fn left_unsaid(page: PageState) -> String {
+fn unsent_messages(page: PageState) -> String {
     let last = page.rows.with(|rows| {
         rows.iter().rev().find_map(|row| match &row.body {
             RowBody::User(text) => Some(text.get()),

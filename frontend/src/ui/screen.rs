@@ -22,20 +22,20 @@ pub fn ScreenView(id: TaskId, serial: u64, screen: RwSignal<Screen>, task: RwSig
     let scroll = AutoScroll::new();
     // By the session's own agent, also where another one is shown by the time it ends.
     let session = page.sessions.with_untracked(|sessions| sessions.current);
-    let tell = move |event: Command| {
+    let send = move |event: Command| {
         if let Some(session) = session {
             dispatch.send(PageCommand::AgentOf(session, event));
         }
     };
     if local.watches(&id, serial) {
         screen.set(Screen::default());
-        tell(Command::Watch { task: id.clone(), viewer: 0 });
+        send(Command::Watch { task: id.clone(), viewer: 0 });
     }
     on_cleanup(move || {
         if local.watches_no_more(&id) {
             // It comes again whole when it is looked at again.
             let _ = screen.try_set(Screen::default());
-            tell(Command::Unwatch { task: id, viewer: 0 });
+            send(Command::Unwatch { task: id, viewer: 0 });
         }
     });
 

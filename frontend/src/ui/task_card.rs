@@ -81,7 +81,7 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> impl IntoView {
     let prompt = move || task.with(|task| task.waits_for_input && task.is_active());
     let ports =
         Memo::new(move |_| task.with(|task| if task.is_active() { task.ports.clone() } else { Vec::new() }));
-    let held = Memo::new(move |_| task.with(ports_held));
+    let held_ports = Memo::new(move |_| task.with(ports_held));
     let facts = Memo::new(move |_| task.with(facts));
     let whose = Memo::new(move |_| whose());
     let controls = body.clone();
@@ -97,7 +97,7 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> impl IntoView {
             >
                 <span class="dot" data-state=state aria-hidden="true"></span>
                 <code class="command">{command}</code>
-                <span class="sr-only">{move || task.with(unsaid)}</span>
+                <span class="sr-only">{move || task.with(spoken_state)}</span>
                 <span class="status">{status}</span>
                 <span class="last">{last}</span>
                 <span class="meta">{meta}</span>
@@ -109,7 +109,7 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> impl IntoView {
             <Show when=prompt>
                 <p class="flag">"It may be waiting for input."</p>
             </Show>
-            {move || held.get().map(|text| view! { <p class="flag">{text}</p> })}
+            {move || held_ports.get().map(|text| view! { <p class="flag">{text}</p> })}
             <Show when=move || task.with(|task| task.unsaved)>
                 <p class="flag">"The runner cannot save its end: is its disk full? The agent hears of it once it can."</p>
             </Show>
@@ -292,14 +292,14 @@ pub(crate) fn label(state: &TaskState) -> String {
     }
 }
 
-/// Process ids that are told in a line.
+/// Process ids that are named in a line.
 const PIDS: usize = 8;
 
 /// The line below the command: what it left running, why it could not start, or its last output.
 fn last_line(task: &Task) -> String {
     if !task.left_behind.is_empty() {
-        let told = task.left_behind.iter().filter(|process| process.pid != 0).take(PIDS);
-        let pids: Vec<_> = told.map(|process| process.pid.to_string()).collect();
+        let named = task.left_behind.iter().filter(|process| process.pid != 0).take(PIDS);
+        let pids: Vec<_> = named.map(|process| process.pid.to_string()).collect();
         let more = if task.left() > pids.len() { ", …" } else { "" };
         let (noun, pid) = if task.left() == 1 { ("process", "pid") } else { ("processes", "pids") };
         return format!("left {} {noun} running ({pid} {}{more})", task.left(), pids.join(", "));
@@ -317,10 +317,10 @@ fn last_line(task: &Task) -> String {
 }
 
 /// The state's word, where the status shown to the eye does not have it.
-fn unsaid(task: &Task) -> &'static str {
+fn spoken_state(task: &Task) -> &'static str {
     let word = task.state.word();
-    let says = task.paused || (task.state != TaskState::Running && label(&task.state) == word);
-    if says { "" } else { word }
+    let is_shown = task.paused || (task.state != TaskState::Running && label(&task.state) == word);
+    if is_shown { "" } else { word }
 }
 
 /// All there is to say of it: what, and how it is called.

@@ -204,10 +204,10 @@ fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> imp
         bar.with(|bar| bar.as_ref().map_or_else(String::new, |bar| tenths(what(bar))))
     };
     let span = Memo::new(move |_| page.spans.with(|spans| spans.get(&id).cloned()));
-    let says = move |now: Option<u64>| {
+    let description = move |now: Option<u64>| {
         span.with(|span| span.as_ref().map(|span| span_label(span, now))).unwrap_or_default()
     };
-    let label = move || untrack(|| says(Some(local.now.get().0)));
+    let label = move || untrack(|| description(Some(local.now.get().0)));
     let task = page.spans.with_untracked(|spans| match spans.get(&id).map(|span| &span.lane) {
         Some(Lane::Task { task }) => Some(task.clone()),
         Some(Lane::Call | Lane::Tool) | None => None,
@@ -223,7 +223,7 @@ fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> imp
             class="bar item"
             tabindex="-1"
             role=if show.with_value(Option::is_some) { "button" } else { "img" }
-            aria-label=move || says(None)
+            aria-label=move || description(None)
             data-kind=move || bar.with(|bar| bar.as_ref().map(|bar| bar.kind))
             data-severity=move || bar.with(|bar| bar.as_ref().map(|bar| severity_str(bar.severity)))
             data-open=move || bar.with(|bar| bar.as_ref().is_some_and(|bar| bar.open).then_some(""))
@@ -323,7 +323,7 @@ fn DrainMarker(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>
             <path d=move || text(|drain| drain.path.clone())></path>
             <circle cx=move || text(|drain| tenths(drain.x)) cy=move || text(|drain| tenths(drain.y)) r="4"></circle>
             <text x=move || text(|drain| tenths(drain.x + 6.0)) y=tenths(LANE - 13.0)>
-                {move || text(|drain| if drain.says { format!("{} drained", drain.count) } else { String::new() })}
+                {move || text(|drain| if drain.has_label { format!("{} drained", drain.count) } else { String::new() })}
             </text>
         </g>
     }

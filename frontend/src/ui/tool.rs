@@ -254,10 +254,10 @@ fn parts(card: &ToolCard) -> Vec<Part> {
         parts.push(Part::Diff);
     }
     // What a successful change of a file says is only what its diff shows.
-    let says_more = card.diff.is_empty() || card.state == ToolState::Failed;
+    let has_more = card.diff.is_empty() || card.state == ToolState::Failed;
     // That a command goes on in the background is said by the card itself.
     let moved = card.state == ToolState::Skipped && card.task.is_some();
-    if !card.output.is_empty() && says_more && !moved {
+    if !card.output.is_empty() && has_more && !moved {
         parts.push(Part::Output);
     }
     if card.state == ToolState::Writing && !card.input.is_empty() {

@@ -137,7 +137,7 @@ impl TabController {
     /// The page may go before what is under way is written: what the person wrote is kept where that takes no time.
     pub(super) fn leave(&self) {
         for handle in self.handles.borrow().values() {
-            local_storage::leave_said(handle.session, handle.left_words());
+            local_storage::leave_messages(handle.session, handle.left_messages());
         }
         if let Some(session) = self.shown.get() {
             let draft = self.written();
@@ -156,7 +156,7 @@ impl TabController {
     pub(super) fn come_back(&self) {
         for (session, handle) in &*self.handles.borrow() {
             let own = |left: &tabs::LeftWords| left.number == 0 || left.from == handle.id;
-            local_storage::forget_said(*session, own);
+            local_storage::forget_messages(*session, own);
             let _ = local_storage::take_draft(*session);
         }
     }
