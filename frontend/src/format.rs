@@ -114,13 +114,13 @@ mod tests {
 
     #[test]
     fn lengths_and_prices_are_rounded() {
-        for (length, words) in [(12.0, "12"), (3.46, "3.5"), (-0.34, "-0.3"), (-0.04, "0"), (0.96, "1")] {
-            assert_eq!(tenths(length), words);
+        for (length, text) in [(12.0, "12"), (3.46, "3.5"), (-0.34, "-0.3"), (-0.04, "0"), (0.96, "1")] {
+            assert_eq!(tenths(length), text);
         }
-        for (amount, words) in
+        for (amount, text) in
             [(0.0, "$0.00"), (0.004, "<$0.01"), (0.01, "$0.01"), (1.2, "$1.20"), (12.999, "$13.00")]
         {
-            assert_eq!(dollars(amount), words);
+            assert_eq!(dollars(amount), text);
         }
     }
 

@@ -135,7 +135,7 @@ mod tests {
         let record = |json: &str| serde_json::from_str::<Record>(json).unwrap();
         let began = r#"{"record":"began","format":1,"session":"00000000-0000-4000-8000-000000000001"}"#;
         let asked = r#"{"record":"asked","call":1,"cause":"user","append":[],"said":[],"model":{}}"#;
-        let said = |id| format!(r#"{{"record":"said","id":{id},"text":"words {id}"}}"#);
+        let said = |id| format!(r#"{{"record":"said","id":{id},"text":"message {id}"}}"#);
         let log: Vec<Entry> = [(10_000, began.to_owned()), (11_000, said(1)), (101_000, asked.to_owned())]
             .into_iter()
             .zip(1..)

@@ -50,7 +50,7 @@ pub struct PageState {
     pub spans: RwSignal<BTreeMap<u64, Span>>,
     /// Drains of the timeline, by call.
     pub drains: RwSignal<BTreeMap<CallId, Drain>>,
-    /// Things said in passing that still show.
+    /// Toasts that still show.
     pub toasts: RwSignal<Vec<Toast>>,
     /// A link that pairs another browser.
     pub pair_link: RwSignal<Option<PairLink>>,
@@ -65,7 +65,7 @@ pub struct PageState {
     pub call_view: RwSignal<Option<CallView>>,
     /// Set by the shell, changed by the page through [`crate::ui::PageCommand::SaveSettings`] alone.
     pub settings: RwSignal<Settings>,
-    /// The words being written. Set by the shell whenever a session opens: those that were being written there.
+    /// The draft. Set by the shell whenever a session opens: what was being written there.
     pub draft: RwSignal<String>,
     /// Set by the shell after [`crate::ui::PageCommand::Replay`]: the session's log. Cleared by the page.
     pub replay: RwSignal<Option<Vec<Entry>>>,
@@ -144,14 +144,14 @@ pub struct PairLink {
     pub expires: Timestamp,
 }
 
-/// Something said in passing.
+/// A short message that shows for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Toast {
     /// Its identity.
     pub id: u64,
     /// How grave.
-    pub tone: Severity,
-    /// The words.
+    pub severity: Severity,
+    /// What is said.
     pub text: String,
 }
 
@@ -237,11 +237,11 @@ impl PageState {
         }
     }
 
-    /// Says something in passing.
-    pub fn toast(&self, tone: Severity, text: String) {
+    /// Shows a message for a while.
+    pub fn toast(&self, severity: Severity, text: String) {
         self.toasts.update(|toasts| {
             let id = toasts.last().map_or(1, |last| last.id + 1);
-            toasts.push(Toast { id, tone, text });
+            toasts.push(Toast { id, severity, text });
             let excess = toasts.len().saturating_sub(TOASTS);
             toasts.drain(..excess);
         });

@@ -50,9 +50,9 @@ pub struct Line {
     /// Its text, a run a style.
     pub runs: Vec<Run>,
     /// Whether it is not output but says what is missing.
-    pub mark: bool,
+    pub is_marker: bool,
     /// Whether it was cut for its length, and goes on in the next.
-    pub goes_on: bool,
+    pub continues: bool,
 }
 
 /// Text of one style.
@@ -107,7 +107,7 @@ pub enum Color {
 }
 
 impl Screen {
-    /// Takes a piece of output. What was taken already is passed over; a hole leaves a mark.
+    /// Takes a piece of output. What was taken already is passed over; a hole leaves a marker.
     pub fn take_in(&mut self, slice: &OutputSlice) {
         let data = &slice.data.0;
         let mut skip = 0;
@@ -115,7 +115,7 @@ impl Screen {
             let missing = format::bytes(slice.from - self.next);
             self.parser = Parser::default();
             self.partial.clear();
-            self.buffer.mark(format!("… {missing} of output are no longer kept …"));
+            self.buffer.push_marker(format!("… {missing} of output are no longer kept …"));
         } else {
             skip = usize::try_from(self.next - slice.from).unwrap_or(usize::MAX).min(data.len());
         }
@@ -164,7 +164,7 @@ impl Screen {
             for run in &line.runs {
                 text.push_str(&run.text);
             }
-            if !line.goes_on {
+            if !line.continues {
                 text.push('\n');
             }
         }
@@ -194,16 +194,20 @@ struct Buffer {
 }
 
 impl Buffer {
-    fn mark(&mut self, text: String) {
+    fn push_marker(&mut self, text: String) {
         if !self.cells.is_empty() {
             self.end_line(false);
         }
         self.attributes = Style::default();
-        self.keep(Line { runs: vec![Run { text, style: Style::default() }], mark: true, goes_on: false });
+        self.keep(Line {
+            runs: vec![Run { text, style: Style::default() }],
+            is_marker: true,
+            continues: false,
+        });
     }
 
-    fn end_line(&mut self, goes_on: bool) {
-        let line = Line { goes_on, ..runs(&self.cells) };
+    fn end_line(&mut self, continues: bool) {
+        let line = Line { continues, ..runs(&self.cells) };
         self.cells.clear();
         self.column = 0;
         self.keep(line);
@@ -505,7 +509,7 @@ mod tests {
         assert_eq!(screen.text(), "one\ntwo\n");
         screen.take_in(&slice(2_008, b"three"));
         assert_eq!(screen.text(), "one\ntwo\n… 2.0 kB of output are no longer kept …\nthree\n");
-        assert!(screen.tail()[2].mark);
+        assert!(screen.tail()[2].is_marker);
     }
 
     #[test]

@@ -191,7 +191,7 @@ fn messages_for_a_session_that_cannot_be_read_come_back() {
         let back =
             "return document.querySelector('#composer')?.value === 'words that nobody hears\\n\\nand half a'
             && document.querySelector('#composer')?.disabled
-            && document.querySelector('.banner[data-tone=warn]')?.innerText.includes('cannot be read')";
+            && document.querySelector('.banner[data-severity=warn]')?.innerText.includes('cannot be read')";
         page.until("they are in the box again", back).await;
         page.press("Export it").await;
         let log = page.until("what is kept is offered", "return window.offered[0]").await;

@@ -116,9 +116,9 @@ impl Page {
     /// Writes a message into the box and sends it.
     pub(crate) async fn send_message(&self, text: &str) {
         self.tab.click("#composer").await;
-        self.tab.type_keys(text.to_owned() + Key::Enter).await;
-        let there = "return [...document.querySelectorAll('.me, .queue .words')].some(row => row.innerText.includes(arguments[0]))";
-        self.tab.until("one's own message is shown", there, &[text.into()]).await;
+        self.tab.type_keys(words.to_owned() + Key::Enter).await;
+        let there = "return [...document.querySelectorAll('.me, .queue .messages')].some(row => row.innerText.includes(arguments[0]))";
+        self.tab.until("one's own words are shown", there, &[words.into()]).await;
     }
 
     /// Presses the button of one of the lesson's examples, counted from 0.

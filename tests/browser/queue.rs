@@ -6,14 +6,14 @@ use crate::page::{Page, scene, until_go};
 
 /// Waits until these words wait, in this order, each with when it will be said.
 async fn wait_for(page: &Page, expected: &[(&str, &str)]) {
-    let body = "return JSON.stringify([...document.querySelectorAll('.queue .words li')].map(row =>
+    let body = "return JSON.stringify([...document.querySelectorAll('.queue .messages li')].map(row =>
         [row.querySelector('.text')?.innerText, row.querySelector('.note')?.innerText])) === JSON.stringify(arguments[0])";
     page.tab.until(&format!("what waits is {expected:?}"), body, &[serde_json::json!(expected)]).await;
 }
 
 /// Presses a button of the words at this place, counted from 1.
 async fn press_at(page: &Page, place: usize, label: &str) {
-    page.tab.click(&format!(".queue .words li:nth-child({place}) [aria-label='{label}']")).await;
+    page.tab.click(&format!(".queue .messages li:nth-child({place}) [aria-label='{label}']")).await;
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn messages_that_wait_can_be_moved_edited_cancelled_and_steered() {
 
         press_at(page, 3, "Take back").await;
         wait_for(page, &[(edited, "next turn"), (first, "next turn")]).await;
-        page.tab.click(".queue .words li:nth-child(2) button.small").await;
+        page.tab.click(".queue .messages li:nth-child(2) button.small").await;
         let waiting = [(edited, "next turn"), (first, "next call")];
         wait_for(page, &waiting).await;
         page.reload().await;
@@ -58,8 +58,8 @@ fn messages_that_wait_can_be_moved_edited_cancelled_and_steered() {
         page.shows("echo first is done (exit 0)").await;
         page.shows("echo edited is done (exit 0)").await;
         page.over().await;
-        let texts = "return [...document.querySelectorAll('.me .words')].slice(1).map(row => row.innerText)";
-        let said = page.tab.script(texts, &[]).await;
-        assert_eq!(said, serde_json::json!([first, edited]), "the steered message went first");
+        let words = "return [...document.querySelectorAll('.me .text')].slice(1).map(row => row.innerText)";
+        let said = page.tab.script(words, &[]).await;
+        assert_eq!(said, serde_json::json!([first, edited]), "the steered words went first");
     });
 }

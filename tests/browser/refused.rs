@@ -50,8 +50,8 @@ fn what_is_refused_is_taken_back_changed_and_sent_again() {
         page.send_message("many words").await;
         page.shows("too large for the server (413)").await;
         // What is said meanwhile waits, and is not put behind what was refused.
-        page.send_message("more words").await;
-        page.until("they wait", "return document.querySelectorAll('.queue .words li').length === 1").await;
+        page.say("more words").await;
+        page.until("they wait", "return document.querySelectorAll('.queue .messages li').length === 1").await;
         page.press("Take back").await;
         page.press("Take it back").await;
         box_holds(page, "many words").await;
@@ -101,7 +101,7 @@ fn a_conversation_that_is_full_goes_on_in_a_new_one() {
         page.send_message("and more").await;
         page.tab.find(".foot .full").await;
         page.reload().await;
-        page.until("they wait", "return document.querySelectorAll('.queue .words li').length === 1").await;
+        page.until("they wait", "return document.querySelectorAll('.queue .messages li').length === 1").await;
         assert_eq!(model.requests().len(), 3);
         crate::looks::draw(page, "full-context").await;
         page.tab.resize(1440, 900).await;

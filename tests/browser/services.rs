@@ -38,7 +38,7 @@ fn without_a_store_the_page_works_and_says_what_would_be_lost() {
         .await;
         page.until(
             "it is said",
-            "return document.querySelector('.banner[data-tone=warn]')?.innerText.includes('not saved')",
+            "return document.querySelector('.banner[data-severity=warn]')?.innerText.includes('not saved')",
         )
         .await;
         page.mode("Asks nothing").await;
@@ -77,7 +77,7 @@ fn a_store_that_is_full_loses_nothing_once_there_is_room_again() {
         page.send_message("$ echo two").await;
         page.until(
             "it is said",
-            "return document.querySelector('.banner[data-tone=warn]')?.innerText.includes('not saved')",
+            "return document.querySelector('.banner[data-severity=warn]')?.innerText.includes('not saved')",
         )
         .await;
         assert_eq!(page.log().await.len(), saved);
@@ -219,7 +219,7 @@ fn a_runner_that_does_not_know_the_browser_any_more_says_so() {
         scene.runner.start_again().await;
         // It has another key, so for the page it is somebody else until the browser is paired with it.
         page.until("it is said", "return document.querySelector('.banner')?.innerText.includes('is not the runner that this browser was paired with')").await;
-        page.until("no fault came of it", "return !document.querySelector('#fault')").await;
+        page.until("no fault came of it", "return !document.querySelector('#page-error')").await;
         let second = Page { tab: page.tab.browser().new_tab().await };
         second.open(scene.runner.link()).await;
         page.ready().await;

@@ -47,7 +47,7 @@ fn nothing_that_was_written_goes_with_a_reload() {
         page.reload().await;
         page.shows("fourth words").await;
         page.idle().await;
-        let said = "return [...document.querySelectorAll('.me .words')].map(one => one.innerText)";
+        let said = "return [...document.querySelectorAll('.me .text')].map(one => one.innerText)";
         assert_eq!(page.tab.script(said, &[]).await, serde_json::json!(four), "each once, in their order");
         page.reload().await;
         page.shows("fourth words").await;
@@ -120,7 +120,7 @@ fn a_long_text_is_taken_as_soon_as_by_any_box() {
         // All of it is sent, also what was written last.
         page.tab.script("document.querySelector('#composer').setSelectionRange(0, 299000)", &[]).await;
         page.tab.type_keys("$ echo y, and forget" + Key::Enter).await;
-        let said = "const words = document.querySelector('.me .words')?.innerText; return words?.startsWith('$ echo y, and forget') && words.endsWith('x'.repeat(50))";
+        let said = "const words = document.querySelector('.me .text')?.innerText; return words?.startsWith('$ echo y, and forget') && words.endsWith('x'.repeat(50))";
         page.until("all of it is said", said).await;
     });
 }

@@ -23,8 +23,8 @@ pub fn closed_prefix(text: &str) -> Option<usize> {
         let start = at;
         at += line.len();
         let bare = line.trim();
-        if let Some((mark, length, at_margin)) = fence {
-            if is_fence_end(bare, mark, length) {
+        if let Some((delimiter, length, at_margin)) = fence {
+            if is_fence_end(bare, delimiter, length) {
                 fence = None;
                 if at_margin {
                     return Some(at);
@@ -39,17 +39,17 @@ pub fn closed_prefix(text: &str) -> Option<usize> {
             continue;
         }
         let at_margin = !line.starts_with([' ', '\t']);
-        let goes_on = !at_margin || (is_list && is_item(bare));
+        let continues = !at_margin || (is_list && is_item(bare));
         if let Some(end) = blank_end.take()
-            && !goes_on
+            && !continues
         {
             return Some(end);
         }
-        if let Some((mark, length)) = fence_start(bare) {
+        if let Some((delimiter, length)) = fence_start(bare) {
             if at_margin && start > 0 {
                 return Some(start);
             }
-            fence = Some((mark, length, at_margin));
+            fence = Some((delimiter, length, at_margin));
         } else if start == 0 || !is_list {
             is_list |= is_item(bare);
         }
@@ -94,14 +94,14 @@ fn last_item(text: &str) -> Option<usize> {
 }
 
 fn fence_start(line: &str) -> Option<(char, usize)> {
-    let mark = line.chars().next().filter(|c| matches!(c, '`' | '~'))?;
-    let length = line.chars().take_while(|c| *c == mark).count();
-    let info_is_plain = mark == '~' || !line[length..].contains('`');
-    (length >= 3 && info_is_plain).then_some((mark, length))
+    let delimiter = line.chars().next().filter(|c| matches!(c, '`' | '~'))?;
+    let length = line.chars().take_while(|c| *c == delimiter).count();
+    let info_is_plain = delimiter == '~' || !line[length..].contains('`');
+    (length >= 3 && info_is_plain).then_some((delimiter, length))
 }
 
-fn is_fence_end(line: &str, mark: char, length: usize) -> bool {
-    line.chars().count() >= length && line.chars().all(|c| c == mark)
+fn is_fence_end(line: &str, delimiter: char, length: usize) -> bool {
+    line.chars().count() >= length && line.chars().all(|c| c == delimiter)
 }
 
 fn is_item(line: &str) -> bool {
@@ -117,7 +117,7 @@ fn is_item(line: &str) -> bool {
 /// A fence of code that is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fence {
-    mark: char,
+    delimiter: char,
     length: usize,
 }
 
@@ -126,13 +126,13 @@ impl Fence {
     pub fn at_start(text: &str) -> Option<(Self, usize, &str)> {
         let (first, _) = text.split_once('\n')?;
         let opens = fence_start(first.trim_end()).filter(|_| !first.starts_with([' ', '\t']));
-        let (mark, length) = opens?;
+        let (delimiter, length) = opens?;
         let language = first[length..].split_whitespace().next().unwrap_or_default();
-        Some((Self { mark, length }, first.len() + 1, language))
+        Some((Self { delimiter, length }, first.len() + 1, language))
     }
 
     /// Whether a line closes it.
     pub fn ends_with(self, line: &str) -> bool {
-        is_fence_end(line.trim(), self.mark, self.length)
+        is_fence_end(line.trim(), self.delimiter, self.length)
     }
 }

@@ -30,16 +30,16 @@ pub(super) fn linked(inlines: Vec<Inline>) -> Vec<Inline> {
 
 fn link_text(text: &str, out: &mut Vec<Inline>) {
     for span in LinkFinder::new().spans(text) {
-        let words = span.as_str();
+        let found = span.as_str();
         let href = match span.kind() {
-            Some(LinkKind::Email) => Some(format!("mailto:{words}")),
-            Some(LinkKind::Url) => address(words),
+            Some(LinkKind::Email) => Some(format!("mailto:{found}")),
+            Some(LinkKind::Url) => address(found),
             _ => {
-                www(words, out);
+                www(found, out);
                 continue;
             }
         };
-        link(href, words, out);
+        link(href, found, out);
     }
 }
 
@@ -63,9 +63,9 @@ fn www(text: &str, out: &mut Vec<Inline>) {
     push(out, Inline::Text(rest.to_owned()));
 }
 
-fn link(href: Option<String>, words: &str, out: &mut Vec<Inline>) {
+fn link(href: Option<String>, text: &str, out: &mut Vec<Inline>) {
     match href {
-        Some(href) => out.push(Inline::Link { href, inlines: vec![Inline::Text(words.to_owned())] }),
-        None => push(out, Inline::Text(words.to_owned())),
+        Some(href) => out.push(Inline::Link { href, inlines: vec![Inline::Text(text.to_owned())] }),
+        None => push(out, Inline::Text(text.to_owned())),
     }
 }

@@ -1,39 +1,39 @@
-//! Markdown as it is read out: the words, without the marks.
+//! Markdown as it is read out: the text, without the marks.
 
 use super::{Block, Inline};
 
-/// The words of a text, a line each block. Code is named and not read out letter by letter.
+/// The plain text of blocks, a line each block. Code is named and not read out letter by letter.
 pub fn plain(blocks: &[Block]) -> String {
-    let mut words = String::new();
-    read_blocks(blocks, &mut words);
-    words.truncate(words.trim_end().len());
-    words
+    let mut out = String::new();
+    read_blocks(blocks, &mut out);
+    out.truncate(out.trim_end().len());
+    out
 }
 
-fn read_blocks(blocks: &[Block], words: &mut String) {
+fn read_blocks(blocks: &[Block], out: &mut String) {
     for block in blocks {
         match block {
             Block::Paragraph(inlines) | Block::Plain(inlines) | Block::Heading { inlines, .. } => {
-                read_inlines(inlines, words);
-                words.push('\n');
+                read_inlines(inlines, out);
+                out.push('\n');
             }
             Block::Code { text, .. } => {
-                words.push_str(&crate::format::count(text.lines().count(), "line"));
-                words.push_str(" of code.\n");
+                out.push_str(&crate::format::count(text.lines().count(), "line"));
+                out.push_str(" of code.\n");
             }
-            Block::Quote(inner) => read_blocks(inner, words),
+            Block::Quote(inner) => read_blocks(inner, out),
             Block::List { items, .. } => {
                 for item in items {
-                    read_blocks(&item.blocks, words);
+                    read_blocks(&item.blocks, out);
                 }
             }
             Block::Table { head, rows, .. } => {
                 for row in std::iter::once(head).chain(rows) {
                     for (n, cell) in row.iter().enumerate() {
-                        words.push_str(if n > 0 { ", " } else { "" });
-                        read_inlines(cell, words);
+                        out.push_str(if n > 0 { ", " } else { "" });
+                        read_inlines(cell, out);
                     }
-                    words.push('\n');
+                    out.push('\n');
                 }
             }
             Block::Rule => {}
@@ -41,15 +41,15 @@ fn read_blocks(blocks: &[Block], words: &mut String) {
     }
 }
 
-fn read_inlines(inlines: &[Inline], words: &mut String) {
+fn read_inlines(inlines: &[Inline], out: &mut String) {
     for inline in inlines {
         match inline {
-            Inline::Text(text) | Inline::Code(text) => words.push_str(text),
+            Inline::Text(text) | Inline::Code(text) => out.push_str(text),
             Inline::Emphasis(inner)
             | Inline::Strong(inner)
             | Inline::Struck(inner)
-            | Inline::Link { inlines: inner, .. } => read_inlines(inner, words),
-            Inline::Break => words.push('\n'),
+            | Inline::Link { inlines: inner, .. } => read_inlines(inner, out),
+            Inline::Break => out.push('\n'),
         }
     }
 }

@@ -149,7 +149,7 @@ impl Builder {
             Frame::Code { language, text } => self.block(Block::Code { language, text }),
             Frame::List { start, items } => self.block(Block::List { start, items }),
             Frame::Item { ticked, mut blocks, loose } => {
-                settle(&mut blocks, loose);
+                close_loose(&mut blocks, loose);
                 let item = Item { ticked, blocks };
                 if let Some(Frame::List { items, .. }) = self.frames.last_mut() {
                     items.push(item);
@@ -217,7 +217,7 @@ impl Builder {
             match frame {
                 Frame::Blocks(blocks) => return blocks.push(block),
                 Frame::Item { blocks, loose, .. } => {
-                    settle(blocks, std::mem::take(loose));
+                    close_loose(blocks, std::mem::take(loose));
                     return blocks.push(block);
                 }
                 Frame::Inline(..)
@@ -277,7 +277,7 @@ impl Builder {
 }
 
 /// Makes the text of a tight item a block.
-fn settle(blocks: &mut Vec<Block>, loose: Vec<Inline>) {
+fn close_loose(blocks: &mut Vec<Block>, loose: Vec<Inline>) {
     if !loose.is_empty() {
         blocks.push(Block::Plain(linked(loose)));
     }

@@ -35,7 +35,7 @@ fn blocks() {
 
 #[test]
 fn lists_tight_loose_and_ticked() {
-    let plain = |words| vec![Block::Plain(vec![text(words)])];
+    let plain = |content| vec![Block::Plain(vec![text(content)])];
     assert_eq!(
         parse("3. three\n4. four\n   - deep\n"),
         [Block::List {
@@ -66,7 +66,7 @@ fn lists_tight_loose_and_ticked() {
 
 #[test]
 fn tables() {
-    let cell = |words| vec![text(words)];
+    let cell = |content| vec![text(content)];
     assert_eq!(
         parse("| a | b |\n|---|--:|\n| 1 | 2 |\n| 3 |\n"),
         [Block::Table {
@@ -82,7 +82,7 @@ fn html_is_text() {
     for source in
         ["<script>alert(1)</script>", "a <b onclick=x>b</b>", "<div>\n\n<img src=x onerror=y>\n\n</div>"]
     {
-        let shown = words(&parse(source));
+        let shown = debug_text(&parse(source));
         for tag in ["<script>", "<b onclick=x>", "<img src=x onerror=y>"] {
             assert_eq!(source.contains(tag), shown.contains(tag), "{source} gave {shown}");
         }
@@ -91,7 +91,7 @@ fn html_is_text() {
 
 #[test]
 fn only_web_links_are_links_and_images_are_not_fetched() {
-    let link = |href: &str, words| Inline::Link { href: href.into(), inlines: vec![text(words)] };
+    let link = |href: &str, content| Inline::Link { href: href.into(), inlines: vec![text(content)] };
     let inlines = |source: &str| match parse(source).pop() {
         Some(Block::Paragraph(inlines)) => inlines,
         other => panic!("{other:?}"),
@@ -113,7 +113,7 @@ fn only_web_links_are_links_and_images_are_not_fetched() {
 #[test]
 fn single_tildes_are_text() {
     for source in ["Takes ~5 min to ~10 min. Costs (~$2.75)", "~a~", "a ~b~ c", "~~~x"] {
-        let shown = words(&parse(source));
+        let shown = debug_text(&parse(source));
         assert_eq!(
             shown.matches('~').count(),
             if source == "~~~x" { 0 } else { source.matches('~').count() },
@@ -121,7 +121,7 @@ fn single_tildes_are_text() {
         );
         assert!(!shown.contains("Struck"), "{shown}");
     }
-    assert!(words(&parse("a ~~b~~ c")).contains("Struck"));
+    assert!(debug_text(&parse("a ~~b~~ c")).contains("Struck"));
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn bare_addresses_are_links() {
     assert_eq!(inlines("(https://a.org/c_(d))"), [text("("), link("https://a.org/c_(d)"), text(")")]);
     assert_eq!(inlines("`http://a.b`"), [Inline::Code("http://a.b".into())]);
     assert_eq!(inlines("http:// and é, main.rs or e.g. this"), [text("http:// and é, main.rs or e.g. this")]);
-    let named = |href: &str, words| Inline::Link { href: href.into(), inlines: vec![text(words)] };
+    let named = |href: &str, content| Inline::Link { href: href.into(), inlines: vec![text(content)] };
     assert_eq!(
         inlines("at www.a.org, or"),
         [text("at "), named("https://www.a.org", "www.a.org"), text(", or")]
@@ -151,9 +151,9 @@ fn nesting_has_a_bound() {
     let deep = format!("{} end", ">".repeat(5_000));
     let blocks = parse(&deep);
     assert!(depth(&blocks) <= DEPTH + 1, "{}", depth(&blocks));
-    assert!(words(&blocks).contains("end"));
+    assert!(debug_text(&blocks).contains("end"));
     let stars = parse(&format!("{}x{}", "*a ".repeat(500), " b*".repeat(500)));
-    assert!(words(&stars).contains('x'));
+    assert!(debug_text(&stars).contains('x'));
 }
 
 #[test]
@@ -212,8 +212,8 @@ fn an_open_fence_is_seen() {
     assert_eq!(Fence::at_start("```ru"), None);
 }
 
-fn text(words: &str) -> Inline {
-    Inline::Text(words.to_owned())
+fn text(content: &str) -> Inline {
+    Inline::Text(content.to_owned())
 }
 
 fn depth(blocks: &[Block]) -> usize {
@@ -224,7 +224,7 @@ fn depth(blocks: &[Block]) -> usize {
         .unwrap_or(0)
 }
 
-fn words(blocks: &[Block]) -> String {
+fn debug_text(blocks: &[Block]) -> String {
     format!("{blocks:?}").replace("\\\"", "\"")
 }
 
@@ -256,9 +256,9 @@ fn a_long_list_is_cut_between_its_items() {
 
 #[test]
 fn what_cannot_be_closed_is_cut_when_it_is_long() {
-    let words = "é word\n".repeat(20_000);
+    let lines = "é word\n".repeat(20_000);
     let one = "é".repeat(60_000);
-    for (text, at_line) in [(words, true), (one, false)] {
+    for (text, at_line) in [(lines, true), (one, false)] {
         let end = forced_prefix(&text).expect("it is long");
         assert!(end <= LONG_BLOCK && end > LONG_BLOCK / 2, "{end}");
         assert_eq!(text[..end].ends_with('\n'), at_line);
@@ -285,7 +285,7 @@ fn nesting_is_bounded_whatever_nests() {
         let source = format!("{}end{}", open.repeat(3_000), close.repeat(3_000));
         let blocks = parse(&source);
         assert!(deepest(&blocks) <= DEPTH + 1, "{} of {open:?}", deepest(&blocks));
-        assert!(words(&blocks).contains("end"));
+        assert!(debug_text(&blocks).contains("end"));
     }
 }
 
@@ -293,7 +293,7 @@ fn nesting_is_bounded_whatever_nests() {
 fn little_text_does_not_become_much() {
     let long = "x".repeat(20_000);
     let source = format!("[a]: http://{long}\n\n{}", "[a] ".repeat(20_000));
-    assert!(words(&parse(&source)).len() < 1_000_000);
+    assert!(debug_text(&parse(&source)).len() < 1_000_000);
 }
 
 /// How many elements deep the page draws this.
@@ -331,9 +331,9 @@ fn deepest_span(inlines: &[Inline]) -> usize {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever grows in whatever steps: no text panics, and cut apart it holds the same words.
+    /// Whatever grows in whatever steps: no text panics, and cut apart it holds the same letters.
     #[test]
-    fn no_text_panics_or_loses_its_words(text in r"([A-Z]{1,3}|[ *_<>&#!+=.1-]|
+    fn no_text_panics_or_loses_its_letters(text in r"([A-Z]{1,3}|[ *_<>&#!+=.1-]|
 |
 > |
 - |

@@ -1,4 +1,4 @@
-//! Words between the tabs of this browser, typed and in order. A tab does not hear itself.
+//! Messages between the tabs of this browser, typed and in order. A tab does not hear itself.
 
 use std::marker::PhantomData;
 
@@ -13,28 +13,28 @@ use web_sys::{BroadcastChannel, MessageEvent};
 pub(super) struct Channel<T> {
     raw: Option<BroadcastChannel>,
     _listener: Option<EventListener>,
-    words: PhantomData<T>,
+    message: PhantomData<T>,
 }
 
 impl<T: Serialize + DeserializeOwned> Channel<T> {
-    /// Joins a channel. Words that cannot be read, such as those of a tab with a newer page, are passed over.
+    /// Joins a channel. Messages that cannot be read, such as those of a tab with a newer page, are passed over.
     pub(super) fn join(name: &str, on: impl Fn(T) + 'static) -> Self {
         let raw = BroadcastChannel::new(name).ok();
         let listener = raw.as_ref().map(|raw| {
             EventListener::new(raw, "message", move |event| {
                 let text = event.unchecked_ref::<MessageEvent>().data().as_string().unwrap_or_default();
-                if let Ok(word) = json::from_text(&text) {
-                    on(word);
+                if let Ok(message) = json::from_text(&text) {
+                    on(message);
                 }
             })
         });
-        Self { raw, _listener: listener, words: PhantomData }
+        Self { raw, _listener: listener, message: PhantomData }
     }
 
-    /// Says something to all other tabs.
-    pub(super) fn say(&self, word: &T) {
+    /// Sends a message to all other tabs.
+    pub(super) fn post(&self, message: &T) {
         if let Some(raw) = &self.raw {
-            let _ = raw.post_message(&json::to_text(word).into());
+            let _ = raw.post_message(&json::to_text(message).into());
         }
     }
 }

@@ -22,9 +22,9 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// A clock that never shows less than `floor`.
-    pub(super) fn new(floor: Timestamp) -> Self {
-        Self { time: Cell::new(Steady::new(floor, counted())), alarm: RefCell::default() }
+    /// A clock that never shows a time before `not_before`.
+    pub(super) fn new(not_before: Timestamp) -> Self {
+        Self { time: Cell::new(Steady::new(not_before, counted())), alarm: RefCell::default() }
     }
 
     /// The time.

@@ -8,7 +8,7 @@ use shared::proof::NONCE_BYTES;
 use wasm_bindgen::prelude::*;
 
 use super::address::origin;
-use super::js::words;
+use super::js::describe;
 
 // As futures, which web-sys' own are not.
 #[wasm_bindgen]
@@ -82,7 +82,7 @@ pub(super) fn problem() -> Option<String> {
 /// Bytes that nobody has ever seen.
 pub(super) fn nonce() -> Result<[u8; NONCE_BYTES], String> {
     let bytes = Uint8Array::from([0; NONCE_BYTES].as_slice());
-    crypto().and_then(|crypto| crypto.fill(&bytes)).map_err(|exception| words(&exception))?;
+    crypto().and_then(|crypto| crypto.fill(&bytes)).map_err(|exception| describe(&exception))?;
     let mut nonce = [0; NONCE_BYTES];
     bytes.copy_to(&mut nonce);
     Ok(nonce)

@@ -8,7 +8,7 @@ use shared::TaskId;
 use wasm_bindgen::prelude::*;
 use web_sys::{Blob, BlobPropertyBag, HtmlAnchorElement, Url};
 
-use super::js::words;
+use super::js::describe;
 use super::pairing::Pairing;
 use super::request::{problem_in, strict};
 
@@ -20,18 +20,18 @@ pub(super) const TEXT: &str = "text/plain;charset=utf-8";
 
 /// Offers a text as a download.
 pub(super) async fn download(name: &str, kind: &str, text: &[u8]) -> Result<(), String> {
-    let url = address(kind, text).map_err(|exception| words(&exception))?;
-    offer(name, &url).map_err(|exception| words(&exception))?;
+    let url = address(kind, text).map_err(|exception| describe(&exception))?;
+    offer(name, &url).map_err(|exception| describe(&exception))?;
     forget(&url).await;
     Ok(())
 }
 
 /// Shows a plain text in a tab of its own, or offers it as a download where the browser opens none.
 pub(super) async fn open(name: &str, text: &[u8]) -> Result<(), String> {
-    let url = address(TEXT, text).map_err(|exception| words(&exception))?;
+    let url = address(TEXT, text).map_err(|exception| describe(&exception))?;
     let opened = window().open_with_url_and_target(&url, "_blank");
     if !opened.is_ok_and(|tab| tab.is_some()) {
-        offer(name, &url).map_err(|exception| words(&exception))?;
+        offer(name, &url).map_err(|exception| describe(&exception))?;
     }
     forget(&url).await;
     Ok(())

@@ -23,7 +23,7 @@ use shared::{Problem, ProblemCode};
 use super::address;
 use super::crypto::{self, Kind};
 use super::identity::Identity;
-use super::js::words;
+use super::js::describe;
 use super::request::strict;
 
 /// What browsers report of a connection that ended without a close frame.
@@ -64,7 +64,7 @@ pub(super) async fn greet(identity: &Identity) -> Result<Greeted, End> {
         Err(_) => return Err(stranger()),
     };
     let signature = crypto::sign(Kind::Own, &identity.key, &meeting.text(Role::Client, &nonce)).await;
-    let signature = signature.map_err(|exception| broken(words(&exception)))?.into();
+    let signature = signature.map_err(|exception| broken(describe(&exception)))?.into();
     // A failure to send is followed by the close event.
     let _ = socket.send(Message::Text(json::to_text(&ClientProof::Prove { signature }))).await;
     match json::from_text(&next(&mut socket).await?) {

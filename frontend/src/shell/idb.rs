@@ -31,7 +31,7 @@ extern "C" {
 }
 
 /// Waits for a request and gives its result, or the exception.
-pub(super) async fn settled(request: &IdbRequest) -> Result<JsValue, JsValue> {
+pub(super) async fn resolved(request: &IdbRequest) -> Result<JsValue, JsValue> {
     let (done, wait) = oneshot::channel();
     let done = Cell::new(Some(done));
     let on = Closure::<dyn FnMut(Event)>::new(move |_| {
@@ -54,16 +54,16 @@ pub(super) async fn settled(request: &IdbRequest) -> Result<JsValue, JsValue> {
 pub(super) async fn committed(transaction: &IdbTransaction) -> Result<(), JsValue> {
     let (done, wait) = oneshot::channel();
     let done = Rc::new(Cell::new(Some(done)));
-    let tell = move |committed: bool| {
+    let report = move |committed: bool| {
         if let Some(done) = done.take() {
             let _ = done.send(committed);
         }
     };
     let complete = EventListener::new(transaction, "complete", {
-        let tell = tell.clone();
-        move |_| tell(true)
+        let report = report.clone();
+        move |_| report(true)
     });
-    let abort = EventListener::new(transaction, "abort", move |_| tell(false));
+    let abort = EventListener::new(transaction, "abort", move |_| report(false));
     let committed = wait.await.unwrap_or(false);
     drop((complete, abort));
     if committed {
@@ -86,7 +86,7 @@ pub(super) struct Database {
 pub(super) enum OpenError {
     /// The browser refused.
     Refused(JsValue),
-    /// Tabs with an older page hold it.
+    /// Tabs with an older page have it open.
     Blocked,
 }
 
@@ -155,15 +155,15 @@ async fn opened(
     request: &IdbOpenDbRequest,
     upgrade: impl Fn(&IdbDatabase, u32) -> Result<(), JsValue> + 'static,
 ) -> Result<IdbDatabase, OpenError> {
-    enum News {
-        Settled,
+    enum Outcome {
+        Finished,
         Blocked,
     }
     let (done, wait) = oneshot::channel();
     let done = Rc::new(Cell::new(Some(done)));
-    let tell = move |news| {
+    let report = move |outcome| {
         if let Some(done) = done.take() {
-            let _ = done.send(news);
+            let _ = done.send(outcome);
         }
     };
     let upgrading = EventListener::new(request, "upgradeneeded", {
@@ -180,23 +180,23 @@ async fn opened(
         }
     });
     let success = EventListener::new(request, "success", {
-        let tell = tell.clone();
-        move |_| tell(News::Settled)
+        let report = report.clone();
+        move |_| report(Outcome::Finished)
     });
     let error = EventListener::new(request, "error", {
-        let tell = tell.clone();
-        move |_| tell(News::Settled)
+        let report = report.clone();
+        move |_| report(Outcome::Finished)
     });
-    let blocked = EventListener::new(request, "blocked", move |_| tell(News::Blocked));
-    let news = wait.await;
+    let blocked = EventListener::new(request, "blocked", move |_| report(Outcome::Blocked));
+    let outcome = wait.await;
     drop((upgrading, success, error, blocked));
-    match news {
-        Ok(News::Settled) => match request.error() {
+    match outcome {
+        Ok(Outcome::Finished) => match request.error() {
             Ok(None) => request.result().map(JsCast::unchecked_into).map_err(OpenError::Refused),
             Ok(Some(error)) => Err(OpenError::Refused(error.into())),
             Err(exception) => Err(OpenError::Refused(exception)),
         },
-        Ok(News::Blocked) | Err(_) => {
+        Ok(Outcome::Blocked) | Err(_) => {
             // It may still open once the others are gone; nobody waits for it then.
             let late = request.clone();
             let close = Closure::once_into_js(move || {

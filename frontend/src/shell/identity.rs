@@ -7,8 +7,8 @@ use wasm_bindgen::prelude::*;
 use web_sys::{IdbDatabase, IdbTransactionMode};
 
 use super::crypto::{CryptoKey, record};
-use super::idb::{Database, OpenError, committed, settled};
-use super::js::words;
+use super::idb::{Database, OpenError, committed, resolved};
+use super::js::describe;
 
 const NAME: &str = "meanwhile.runner";
 const VERSION: u32 = 1;
@@ -28,7 +28,7 @@ pub(super) struct Identity {
 
 /// The pairing that is kept.
 pub(super) async fn load() -> Result<Option<Identity>, String> {
-    read().await.map_err(|exception| words(&exception))
+    read().await.map_err(|exception| describe(&exception))
 }
 
 /// Keeps a pairing in place of the one before.
@@ -36,7 +36,7 @@ pub(super) async fn save(identity: &Identity) -> Result<(), String> {
     write(identity).await.map_err(|exception| {
         format!(
             "The browser cannot keep this page's key ({}), so this tab is paired until it is closed or loaded again.",
-            words(&exception)
+            describe(&exception)
         )
     })
 }
@@ -44,7 +44,7 @@ pub(super) async fn save(identity: &Identity) -> Result<(), String> {
 async fn read() -> Result<Option<Identity>, JsValue> {
     let database = open().await?;
     let transaction = database.begin(&[STORE], IdbTransactionMode::Readonly)?;
-    let row = settled(&transaction.object_store(STORE)?.get(&KEY.into())?).await?;
+    let row = resolved(&transaction.object_store(STORE)?.get(&KEY.into())?).await?;
     if row.is_undefined() {
         return Ok(None);
     }

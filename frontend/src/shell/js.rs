@@ -25,7 +25,7 @@ pub(super) fn ask_to_stay() {
 }
 
 /// What an exception says, for people.
-pub(super) fn words(exception: &JsValue) -> String {
+pub(super) fn describe(exception: &JsValue) -> String {
     let text = |key: &str| Reflect::get(exception, &key.into()).ok().and_then(|value| value.as_string());
     match (text("name"), text("message")) {
         (Some(name), Some(message)) if !message.is_empty() => format!("{name}: {message}"),

@@ -12,7 +12,7 @@ use shared::SessionId;
 use shared::json;
 use web_sys::Storage;
 
-use super::js::words;
+use super::js::describe;
 
 /// Where the settings are.
 pub(super) const SETTINGS: &str = "meanwhile.settings";
@@ -27,9 +27,9 @@ const CREDENTIAL: &str = "meanwhile.credential";
 
 /// Which sessions were deleted.
 const DELETED: &str = "meanwhile.deleted";
-/// What was being written and what was said when the page was left; a session's name follows.
+/// What was being written and what was sent when the page was left; a session's name follows.
 const LEFT_DRAFT: &str = "meanwhile.left.draft";
-const LEFT_SAID: &str = "meanwhile.left.said";
+const LEFT_MESSAGES: &str = "meanwhile.left.said";
 /// How many deleted sessions are remembered.
 const MOST_DELETED: usize = 200;
 
@@ -79,7 +79,9 @@ pub(super) fn key(api: Api) -> Option<String> {
 pub(super) fn save_key(api: Api, key: &str) -> Result<(), String> {
     let key = key.trim();
     if !is_plain(key) {
-        return Err("a key is one word of plain letters, digits and signs: please copy it again".to_owned());
+        return Err(
+            "a key has no blanks, only plain letters, digits and signs: please copy it again".to_owned()
+        );
     }
     put(&key_name(api), key)
 }
@@ -134,55 +136,55 @@ pub(super) fn add_deleted(session: SessionId) {
     // Without it the session's tasks are another browser's.
     let _ = put(DELETED, &json::to_text(&deleted));
     remove(&name(LEFT_DRAFT, session));
-    remove(&name(LEFT_SAID, session));
+    remove(&name(LEFT_MESSAGES, session));
 }
 
-/// Keeps the words that were being written when the page was left.
+/// Keeps the draft that was being written when the page was left.
 pub(super) fn leave_draft(session: SessionId, text: &str) {
     // There is nobody left to tell.
     let _ = put(&name(LEFT_DRAFT, session), text);
 }
 
-/// The words that were being written when the page was left, if they differ from what the store has. Gives them once.
+/// The draft that was being written when the page was left, if it differs from what the store has. Gives it once.
 pub(super) fn take_draft(session: SessionId) -> Option<String> {
     take(&name(LEFT_DRAFT, session))
 }
 
-/// Keeps words that were said and may not be in the log yet, beside those that other pages left.
-pub(super) fn leave_said(session: SessionId, said: Vec<UnsavedMessage>) {
-    if !said.is_empty() {
-        let mut all = said_of(session);
-        merge_left(&mut all, said);
-        put_said(session, &all);
+/// Keeps messages that were sent and may not be in the log yet, beside those that other pages left.
+pub(super) fn leave_messages(session: SessionId, messages: Vec<UnsavedMessage>) {
+    if !messages.is_empty() {
+        let mut all = messages_of(session);
+        merge_left(&mut all, messages);
+        put_messages(session, &all);
     }
 }
 
-/// The words that were said when pages were left. Those without a number are given once; the others until they are forgotten.
-pub(super) fn read_said(session: SessionId) -> Vec<UnsavedMessage> {
-    let all = said_of(session);
-    forget_said(session, |words| words.number == 0);
+/// The messages that were sent when pages were left. Those without a number are given once; the others until they are forgotten.
+pub(super) fn read_messages(session: SessionId) -> Vec<UnsavedMessage> {
+    let all = messages_of(session);
+    forget_messages(session, |left| left.number == 0);
     all
 }
 
 /// Forgets some of them.
-pub(super) fn forget_said(session: SessionId, which: impl Fn(&UnsavedMessage) -> bool) {
-    let mut all = said_of(session);
+pub(super) fn forget_messages(session: SessionId, which: impl Fn(&UnsavedMessage) -> bool) {
+    let mut all = messages_of(session);
     let before = all.len();
-    all.retain(|words| !which(words));
+    all.retain(|left| !which(left));
     if all.is_empty() {
-        remove(&name(LEFT_SAID, session));
+        remove(&name(LEFT_MESSAGES, session));
     } else if all.len() < before {
-        put_said(session, &all);
+        put_messages(session, &all);
     }
 }
 
-fn said_of(session: SessionId) -> Vec<UnsavedMessage> {
-    get(&name(LEFT_SAID, session)).and_then(|text| json::from_text(&text).ok()).unwrap_or_default()
+fn messages_of(session: SessionId) -> Vec<UnsavedMessage> {
+    get(&name(LEFT_MESSAGES, session)).and_then(|text| json::from_text(&text).ok()).unwrap_or_default()
 }
 
-fn put_said(session: SessionId, said: &[UnsavedMessage]) {
+fn put_messages(session: SessionId, messages: &[UnsavedMessage]) {
     // There is nobody left to tell.
-    let _ = put(&name(LEFT_SAID, session), &json::to_text(said));
+    let _ = put(&name(LEFT_MESSAGES, session), &json::to_text(messages));
 }
 
 fn name(what: &str, session: SessionId) -> String {
@@ -202,7 +204,7 @@ fn is_plain(text: &str) -> bool {
 
 fn storage() -> Result<Storage, String> {
     let none = || "this browser keeps nothing for this page".to_owned();
-    window().local_storage().map_err(|exception| words(&exception))?.ok_or_else(none)
+    window().local_storage().map_err(|exception| describe(&exception))?.ok_or_else(none)
 }
 
 fn get(name: &str) -> Option<String> {
@@ -210,7 +212,7 @@ fn get(name: &str) -> Option<String> {
 }
 
 fn put(name: &str, text: &str) -> Result<(), String> {
-    storage()?.set_item(name, text).map_err(|exception| words(&exception))
+    storage()?.set_item(name, text).map_err(|exception| describe(&exception))
 }
 
 fn remove(name: &str) {

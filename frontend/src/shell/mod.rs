@@ -3,7 +3,7 @@
 //! # What runs, what it owns, in what order
 //! The [`TabController`] is the tab: it owns the list of sessions and one [`session::SessionHandle`] for each session that is open here. A handle
 //! does what the session's [`agent::tabs::Member`] asks for: that one decides whether the session is led here, or in another tab that is followed. A
-//! leading handle owns a pump, and in it a [`EffectRunner`], which performs the agent's effects one after the other: an `Append` goes to the
+//! leading handle owns a pump, and in it a [`EffectRunner`], which runs the agent's effects one after the other: an `Append` goes to the
 //! member, and holds back all later effects but `Show` and `Alarm` until the entries are durable. Whatever comes back (saved, bytes, frames,
 //! ticks) enters the pump as an event.
 //!
@@ -78,13 +78,18 @@ struct Inner {
 }
 
 impl EffectRunner {
-    /// A runner for one session's agent. Its clock never shows less than `floor`.
-    fn new(session: SessionId, stage: Weak<dyn Stage>, tab: &Rc<TabController>, floor: Timestamp) -> Self {
+    /// A runner for one session's agent. Its clock never shows a time before `not_before`.
+    fn new(
+        session: SessionId,
+        stage: Weak<dyn Stage>,
+        tab: &Rc<TabController>,
+        not_before: Timestamp,
+    ) -> Self {
         Self(Rc::new(Inner {
             session,
             tab: tab.clone(),
             stage,
-            clock: Clock::new(floor),
+            clock: Clock::new(not_before),
             link: Link::new(),
             calls: Calls::default(),
             waiting: RefCell::default(),
@@ -98,7 +103,7 @@ impl EffectRunner {
         self.0.waiting.borrow_mut().clear();
     }
 
-    /// Lets go of everything. Nothing is performed any more.
+    /// Lets go of everything. Nothing is run any more.
     fn shut_down(&self) {
         self.0.shut_down.set(true);
         self.clear();

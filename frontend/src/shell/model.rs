@@ -20,7 +20,7 @@ use web_sys::{
     AbortController, ReadableStreamDefaultReader, ReferrerPolicy, RequestCredentials, RequestRedirect,
 };
 
-use super::js::{pause, words};
+use super::js::{describe, pause};
 
 /// The calls under way.
 #[derive(Clone, Default)]
@@ -34,7 +34,7 @@ impl Calls {
             Err(exception) => {
                 pump.send(Event::Model {
                     call: call.call,
-                    input: ModelInput::Lost { reason: words(&exception) },
+                    input: ModelInput::Lost { reason: describe(&exception) },
                 });
                 return;
             }
@@ -54,7 +54,7 @@ impl Calls {
                     fetch(&url, &headers, call.body, &report).await
                 }
             };
-            report.say(end.map_or_else(|reason| ModelInput::Lost { reason }, |()| ModelInput::End));
+            report.send(end.map_or_else(|reason| ModelInput::Lost { reason }, |()| ModelInput::End));
             if report.live() {
                 report.calls.0.borrow_mut().remove(&report.call);
             }
@@ -77,7 +77,7 @@ impl Calls {
     }
 }
 
-/// The way of one call's news to the agent.
+/// The way of one call's events to the agent.
 struct Report {
     calls: Calls,
     call: CallId,
@@ -90,7 +90,7 @@ impl Report {
         self.calls.0.borrow().get(&self.call) == Some(&self.abort)
     }
 
-    fn say(&self, input: ModelInput) {
+    fn send(&self, input: ModelInput) {
         if self.live() {
             self.pump.send(Event::Model { call: self.call, input });
         }
@@ -100,13 +100,13 @@ impl Report {
 /// Plays the demo's answer: with its pauses where someone looks, without where nobody does.
 async fn play(answer: Vec<Chunk>, report: &Report) {
     let headers = BTreeMap::from([("content-type".to_owned(), "text/event-stream".to_owned())]);
-    report.say(ModelInput::Head { status: 200, headers });
+    report.send(ModelInput::Head { status: 200, headers });
     for chunk in answer {
         pause(chunk.delay_ms).await;
         if !report.live() {
             break;
         }
-        report.say(ModelInput::Data(chunk.bytes));
+        report.send(ModelInput::Data(chunk.bytes));
     }
 }
 
@@ -132,19 +132,19 @@ async fn fetch(
              allow calls from a page?)"
         )
     })?;
-    report.say(ModelInput::Head { status: response.status(), headers: readable(&response) });
+    report.send(ModelInput::Head { status: response.status(), headers: readable(&response) });
     let Some(stream) = response.body() else { return Ok(()) };
     let reader: ReadableStreamDefaultReader = stream.get_reader().unchecked_into();
     loop {
         let piece = JsFuture::from(reader.read())
             .await
-            .map_err(|exception| format!("the model's answer broke off: {}", words(&exception)))?;
+            .map_err(|exception| format!("the model's answer broke off: {}", describe(&exception)))?;
         let field = |key: &str| Reflect::get(&piece, &key.into()).unwrap_or(JsValue::UNDEFINED);
         if field("done").is_truthy() {
             return Ok(());
         }
         if let Ok(bytes) = field("value").dyn_into::<Uint8Array>() {
-            report.say(ModelInput::Data(bytes.to_vec()));
+            report.send(ModelInput::Data(bytes.to_vec()));
         }
     }
 }

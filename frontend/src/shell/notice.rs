@@ -1,4 +1,4 @@
-//! The last word of a page that hit a fault of its own: what happened goes to the console, and the page says so and offers
+//! What is left of a page that panicked: what happened goes to the console, and the page says so and offers
 //! to reload, instead of standing there dead.
 
 use gloo_events::EventListener;
@@ -15,15 +15,15 @@ pub(crate) fn install() {
 
 fn show() -> Result<(), JsValue> {
     let Some(document) = web_sys::window().and_then(|window| window.document()) else { return Ok(()) };
-    if document.get_element_by_id("fault").is_some() {
+    if document.get_element_by_id("page-error").is_some() {
         return Ok(());
     }
     let notice = document.create_element("div")?;
-    notice.set_id("fault");
-    notice.set_class_name("fault");
+    notice.set_id("page-error");
+    notice.set_class_name("page-error");
     notice.set_attribute("role", "alert")?;
-    let words = document.create_element("p")?;
-    words.set_text_content(Some(
+    let text = document.create_element("p")?;
+    text.set_text_content(Some(
         "The page hit a fault of its own and has stopped. Nothing is lost: the session is saved, and tasks go on in the \
          runner. The browser's console says more.",
     ));
@@ -33,7 +33,7 @@ fn show() -> Result<(), JsValue> {
         let _ = window().location().reload();
     })
     .forget();
-    notice.append_with_node_2(&words, &reload)?;
+    notice.append_with_node_2(&text, &reload)?;
     if let Some(body) = document.body() {
         body.prepend_with_node_1(&notice)?;
     }

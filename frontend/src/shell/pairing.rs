@@ -12,7 +12,7 @@ use super::address::{code_in, origin};
 use super::crypto::{self, Kind};
 use super::greet::{Greeted, greet};
 use super::identity::{self, Identity};
-use super::js::words;
+use super::js::describe;
 use super::local_storage;
 use super::request::{body, strict};
 
@@ -46,7 +46,7 @@ impl Pairing {
     pub(super) fn identity(&self) -> Option<Identity> {
         let identity = self.identity.borrow().clone();
         if identity.is_none() {
-            self.settle(Some(self.problem().unwrap_or_default()));
+            self.set_problem(Some(self.problem().unwrap_or_default()));
         }
         identity
     }
@@ -54,17 +54,17 @@ impl Pairing {
     /// The start of the page: a code is used up only if this browser is not paired with what answers.
     pub(super) async fn begin(&self, code: Option<String>) {
         if let Some(problem) = crypto::problem() {
-            return self.settle(Some(problem));
+            return self.set_problem(Some(problem));
         }
         self.load().await;
         let identity = self.identity.borrow().clone();
         match (identity, code) {
-            (None, None) => self.settle(Some(self.problem().unwrap_or_default())),
+            (None, None) => self.set_problem(Some(self.problem().unwrap_or_default())),
             (None, Some(code)) => self.spend(&code).await,
-            (Some(_), None) => self.settle(None),
+            (Some(_), None) => self.set_problem(None),
             (Some(identity), Some(code)) => match greet(&identity).await {
                 Err((REFUSED | STRANGER, _)) => self.spend(&code).await,
-                Ok(_) | Err(_) => self.settle(None),
+                Ok(_) | Err(_) => self.set_problem(None),
             },
         }
     }
@@ -72,11 +72,11 @@ impl Pairing {
     /// A person pasted a link or a code.
     pub(super) async fn submit(&self, pasted: &str) {
         if let Some(problem) = crypto::problem() {
-            return self.settle(Some(problem));
+            return self.set_problem(Some(problem));
         }
         match code_in(pasted, &origin()) {
             Ok(code) => self.spend(&code).await,
-            Err(reason) => self.settle(Some(reason)),
+            Err(reason) => self.set_problem(Some(reason)),
         }
     }
 
@@ -84,7 +84,7 @@ impl Pairing {
     pub(super) async fn refused(&self, identity: &Identity, reason: &str) -> bool {
         let current = identity::load().await.ok().flatten().is_none_or(|kept| kept.client == identity.client);
         if current {
-            self.settle(Some(reason.to_owned()));
+            self.set_problem(Some(reason.to_owned()));
         } else {
             self.load().await;
         }
@@ -93,14 +93,14 @@ impl Pairing {
 
     /// The runner knows this browser.
     pub(super) fn accepted(&self) {
-        self.settle(None);
+        self.set_problem(None);
     }
 
     /// Another tab was paired, or everything that is kept was cleared.
     pub(super) async fn reread(&self) {
         self.load().await;
         let none = self.identity.borrow().is_none();
-        self.settle(none.then(String::new));
+        self.set_problem(none.then(String::new));
     }
 
     /// What is to be said of a pairing that could not be kept.
@@ -143,10 +143,10 @@ impl Pairing {
             }
             self.identity.replace(Some(identity.clone()));
         }
-        self.settle(outcome.err());
+        self.set_problem(outcome.err());
     }
 
-    fn settle(&self, problem: Option<String>) {
+    fn set_problem(&self, problem: Option<String>) {
         let changed = *self.problem.borrow() != problem;
         self.problem.replace(problem);
         if changed {
@@ -157,7 +157,7 @@ impl Pairing {
 
 /// Makes a key, and has the runner know it. Whoever does not know the code learns nothing by this, and is not believed.
 async fn introduce(code: &str) -> Result<Identity, String> {
-    let failed = |exception: JsValue| words(&exception);
+    let failed = |exception: JsValue| describe(&exception);
     let (key, public) = crypto::key_pair().await.map_err(failed)?;
     let code = crypto::code_key(code).await.map_err(failed)?;
     let (origin, name) = (origin(), client_name());
@@ -175,7 +175,7 @@ async fn introduce(code: &str) -> Result<Identity, String> {
         .map_err(|error| error.to_string())?;
     let response =
         request.send().await.map_err(|_| "the runner does not answer; is it still running?".to_owned())?;
-    // Nothing says yet that it is the runner who answers, so its words are not shown.
+    // Nothing says yet that it is the runner who answers, so its message is not shown.
     if !response.ok() {
         return Err(refusal(response.status()));
     }
@@ -212,10 +212,10 @@ fn client_name() -> String {
     name_in(&agent)
 }
 
-/// Browser and system, as far as a user agent's words tell.
+/// Browser and system, as far as a user agent tells.
 fn name_in(agent: &str) -> String {
     let first = |known: &[(&str, &str)]| {
-        known.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| (*name).to_owned())
+        known.iter().find(|(token, _)| agent.contains(token)).map(|(_, name)| (*name).to_owned())
     };
     let browser =
         first(&[("Firefox", "Firefox"), ("Edg/", "Edge"), ("Chrome", "Chrome"), ("Safari", "Safari")]);

@@ -81,7 +81,7 @@ impl SessionHandle {
         while let Some(event) = self.next() {
             let effects = self.member.borrow_mut().handle(clock::system(), event);
             for effect in effects {
-                self.perform(effect);
+                self.run_effect(effect);
             }
         }
         self.running.set(false);
@@ -92,8 +92,8 @@ impl SessionHandle {
         self.inbox.borrow_mut().pop_front()
     }
 
-    /// Tells the agent, if it runs here.
-    pub(super) fn tell(&self, event: agent::Event) {
+    /// Sends the agent an event, if it runs here.
+    pub(super) fn send_to_agent(&self, event: agent::Event) {
         if let Some((pump, _)) = self.agent() {
             pump.send(event);
         }
@@ -114,8 +114,8 @@ impl SessionHandle {
         self.agent().map(|(pump, _)| pump.with(Agent::unsaved)).unwrap_or_default()
     }
 
-    /// What the person has said and no log holds for certain.
-    pub(super) fn unsaved_messages(&self) -> Vec<UnsavedMessage> {
+    /// The messages that the person has sent and that may be in no log.
+    pub(super) fn left_messages(&self) -> Vec<UnsavedMessage> {
         self.member.borrow().unsaved_messages(self.unsaved())
     }
 
@@ -123,7 +123,7 @@ impl SessionHandle {
         self.agent.borrow().clone()
     }
 
-    fn perform(&self, effect: Effect) {
+    fn run_effect(&self, effect: Effect) {
         match effect {
             Effect::Lock { request, mode } => self.lock(request, mode),
             Effect::Release { request } => {
@@ -132,10 +132,10 @@ impl SessionHandle {
             }
             Effect::Claim { token, term } => self.claim(token, term),
             Effect::Append { token, term, entries, heard } => self.write(token, term, entries, heard),
-            Effect::ReadLeft => self.send(Event::Left(local_storage::read_said(self.session))),
+            Effect::ReadLeft => self.send(Event::Left(local_storage::read_messages(self.session))),
             Effect::ForgetLeft { from, number } => {
-                local_storage::forget_said(self.session, |words| {
-                    (words.from, words.number) == (from, number)
+                local_storage::forget_messages(self.session, |left| {
+                    (left.from, left.number) == (from, number)
                 });
             }
             Effect::Start { log } => self.start(log),
@@ -147,7 +147,7 @@ impl SessionHandle {
                     effects.shut_down();
                 }
             }
-            Effect::Run { from, number, command } => self.run(from, number, command),
+            Effect::Run { from, number, command } => self.run_command(from, number, command),
             Effect::Tell(event) => {
                 if let Some((pump, effects)) = self.agent() {
                     effects.written(event, &pump);
@@ -168,8 +168,8 @@ impl SessionHandle {
             }
             Effect::Role(_) => self.tab.handles_changed(),
             Effect::Alarm(at) => self.set_alarm(at),
-            Effect::Complain(words) => self.tab.complain(&words),
-            Effect::GiveBack(words) => self.tab.give_back(self.session, &words),
+            Effect::Complain(reason) => self.tab.report_error(&reason),
+            Effect::GiveBack(messages) => self.tab.restore_messages(self.session, &messages),
             Effect::Delete => self.delete(),
             Effect::Gone => self.tab.gone(self.session),
             Effect::Titled(title) => self.tab.titled(self.session, title),
@@ -179,7 +179,7 @@ impl SessionHandle {
 
     fn post(&self, message: &TabMessage) {
         if let Some(channel) = self.channel.get() {
-            channel.say(message);
+            channel.post(message);
         }
     }
 
@@ -225,9 +225,9 @@ impl SessionHandle {
 
     fn start(&self, log: Vec<Entry>) {
         let Some(handle) = self.me.upgrade() else { return };
-        let floor = log.last().map(|entry| entry.at).unwrap_or_default();
+        let not_before = log.last().map(|entry| entry.at).unwrap_or_default();
         let stage: Rc<dyn Stage> = handle;
-        let effects = EffectRunner::new(self.session, Rc::downgrade(&stage), &self.tab, floor);
+        let effects = EffectRunner::new(self.session, Rc::downgrade(&stage), &self.tab, not_before);
         let pump = Pump::new(effects.clone());
         self.agent.replace(Some((pump.clone(), effects)));
         let (nonce, _) = Uuid::new_v4().as_u64_pair();
@@ -243,7 +243,7 @@ impl SessionHandle {
         }));
     }
 
-    fn run(&self, from: Uuid, number: u64, command: Command) {
+    fn run_command(&self, from: Uuid, number: u64, command: Command) {
         let Some((pump, _)) = self.agent() else { return };
         pump.send(agent::Event::Command(command));
         let through = pump.with(|agent| agent.unsaved().last().map_or(0, |entry| entry.n));

@@ -77,7 +77,7 @@ impl Link {
     }
 }
 
-/// The way of one socket's news to the agent.
+/// The way of one socket's events to the agent.
 struct Gate {
     link: Link,
     generation: u64,

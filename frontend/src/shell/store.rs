@@ -22,7 +22,7 @@ use web_sys::{
     IdbTransactionMode,
 };
 
-use super::idb::{Database, OpenError, committed, range_of, settled};
+use super::idb::{Database, OpenError, committed, range_of, resolved};
 use super::js;
 
 const NAME: &str = "meanwhile";
@@ -69,7 +69,7 @@ pub(super) enum StoreError {
         /// Why.
         reason: String,
     },
-    /// Anything else, in the browser's words.
+    /// Anything else, as the browser says it.
     #[error("the browser could not save or read: {0}")]
     Failed(String),
 }
@@ -79,7 +79,7 @@ impl From<JsValue> for StoreError {
         if js::name(&exception) == "QuotaExceededError" {
             Self::Full
         } else {
-            Self::Failed(js::words(&exception))
+            Self::Failed(js::describe(&exception))
         }
     }
 }
@@ -123,7 +123,7 @@ struct ClaimRow {
     heard: Received,
 }
 
-/// Words that were not sent yet.
+/// A draft that was not sent yet.
 #[derive(Debug, Serialize, Deserialize)]
 struct DraftRow {
     session: SessionId,
@@ -141,7 +141,7 @@ impl Store {
     /// Opens the database. A browser that refuses gets a store that says so at every use.
     pub(super) async fn open() -> Self {
         let database = Database::open(NAME, VERSION, upgrade).await.map_err(|error| match error {
-            OpenError::Refused(exception) => StoreError::Unavailable(js::words(&exception)),
+            OpenError::Refused(exception) => StoreError::Unavailable(js::describe(&exception)),
             OpenError::Blocked => {
                 StoreError::Unavailable("another tab holds an older version: close it and reload".to_owned())
             }
@@ -162,7 +162,7 @@ impl Store {
         term: u64,
     ) -> Result<Claim, StoreError> {
         let transaction = self.write(&[ENTRIES, CLAIMS])?;
-        let rows = settled(&transaction.object_store(ENTRIES)?.get_all_with_key(&range(session)?)?).await?;
+        let rows = resolved(&transaction.object_store(ENTRIES)?.get_all_with_key(&range(session)?)?).await?;
         let rows: Vec<EntryRow> = read(rows)?;
         let claims = transaction.object_store(CLAIMS)?;
         let (before, heard) = match claim_of(&claims, session).await? {
@@ -203,7 +203,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether anything is kept of a session: entries, or words that were not sent yet.
+    /// Whether anything is kept of a session: entries, or a draft.
     pub(super) async fn knows(&self, session: SessionId) -> Result<bool, StoreError> {
         let transaction = self.read(ENTRIES)?;
         let last = last_of(&transaction.object_store(ENTRIES)?, session).await?;
@@ -223,7 +223,7 @@ impl Store {
     /// All sessions' lines in the list.
     pub(super) async fn summaries(&self) -> Result<Vec<SessionSummary>, StoreError> {
         let transaction = self.read(SESSIONS)?;
-        read(settled(&transaction.object_store(SESSIONS)?.get_all()?).await?)
+        read(resolved(&transaction.object_store(SESSIONS)?.get_all()?).await?)
     }
 
     /// Keeps a session's line.
@@ -233,15 +233,15 @@ impl Store {
         Ok(committed(&transaction).await?)
     }
 
-    /// The words that were being written in a session; empty for none.
+    /// A session's draft; empty for none.
     pub(super) async fn draft(&self, session: SessionId) -> Result<String, StoreError> {
         let transaction = self.read(DRAFTS)?;
-        let row = settled(&transaction.object_store(DRAFTS)?.get(&key(session))?).await?;
+        let row = resolved(&transaction.object_store(DRAFTS)?.get(&key(session))?).await?;
         let row: Option<DraftRow> = if row.is_undefined() { None } else { Some(read(row)?) };
         Ok(row.map(|row| row.text).unwrap_or_default())
     }
 
-    /// Keeps the words that are being written; empty ones are forgotten.
+    /// Keeps the draft; an empty one is forgotten.
     pub(super) async fn put_draft(&self, session: SessionId, text: &str) -> Result<(), StoreError> {
         let transaction = self.write(&[DRAFTS])?;
         let drafts = transaction.object_store(DRAFTS)?;
@@ -265,7 +265,7 @@ impl Store {
 
     async fn rows(&self, session: SessionId) -> Result<Vec<EntryRow>, StoreError> {
         let transaction = self.read(ENTRIES)?;
-        read(settled(&transaction.object_store(ENTRIES)?.get_all_with_key(&range(session)?)?).await?)
+        read(resolved(&transaction.object_store(ENTRIES)?.get_all_with_key(&range(session)?)?).await?)
     }
 
     fn read(&self, store: &str) -> Result<IdbTransaction, StoreError> {
@@ -317,7 +317,7 @@ async fn write_entries(
             continue;
         }
         let number = js_sys::Number::from(u32::try_from(entry.n).unwrap_or(u32::MAX));
-        let there = settled(&store.get(&js_sys::Array::of2(&key(session), &number))?).await?;
+        let there = resolved(&store.get(&js_sys::Array::of2(&key(session), &number))?).await?;
         if read::<EntryRow>(there)?.text != text {
             return Err(StoreError::Conflict(entry.n));
         }
@@ -327,7 +327,7 @@ async fn write_entries(
 
 /// Who may write a session's log.
 async fn claim_of(claims: &IdbObjectStore, session: SessionId) -> Result<Option<ClaimRow>, StoreError> {
-    let claim = settled(&claims.get(&key(session))?).await?;
+    let claim = resolved(&claims.get(&key(session))?).await?;
     if claim.is_undefined() { Ok(None) } else { read(claim).map(Some) }
 }
 
@@ -340,7 +340,7 @@ async fn claim_of(claims: &IdbObjectStore, session: SessionId) -> Result<Option<
 async fn last_of(store: &IdbObjectStore, session: SessionId) -> Result<u64, StoreError> {
     let request =
         store.open_key_cursor_with_range_and_direction(&range(session)?, IdbCursorDirection::Prev)?;
-    let cursor = settled(&request).await?;
+    let cursor = resolved(&request).await?;
     if cursor.is_null() {
         return Ok(0);
     }

@@ -36,10 +36,10 @@ use super::{address, local_storage, notify};
 use crate::state::{CallView, Ownership, PageState};
 use crate::ui::PageCommand;
 
-/// How long the start waits for the runner's word on the pairing, in milliseconds.
+/// How long the start waits for the runner's answer to the pairing, in milliseconds.
 const PAIRING_TIME: u32 = 5_000;
 
-/// What all tabs tell each other.
+/// What tabs broadcast to each other.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "news", rename_all = "snake_case")]
 enum Broadcast {
@@ -80,7 +80,7 @@ impl TabController {
     pub(crate) async fn open(state: PageState, address: address::Fragment) -> Rc<Self> {
         let store = Store::open().await;
         let tab = Rc::new_cyclic(|me: &Weak<Self>| {
-            let (pairs, hears) = (me.clone(), me.clone());
+            let (pairs, receives) = (me.clone(), me.clone());
             Self {
                 store,
                 pairing: Rc::new(Pairing::new(move || with(&pairs, Self::pairing_changed))),
@@ -88,7 +88,7 @@ impl TabController {
                 number: Uuid::new_v4(),
                 state,
                 broadcast: Channel::join("meanwhile.sessions", move |broadcast| {
-                    with(&hears, |tab| tab.hear(broadcast));
+                    with(&receives, |tab| tab.receive(broadcast));
                 }),
                 summaries: RefCell::default(),
                 held: RefCell::default(),
@@ -121,10 +121,10 @@ impl TabController {
             PageCommand::Agent(command) => self.to_agent(self.shown.get(), command),
             PageCommand::AgentOf(session, command) => self.to_agent(Some(session), command),
             PageCommand::NewSession => self.switch(new_session()),
-            PageCommand::GoOnAnew(words) => {
+            PageCommand::ContinueInNewSession(text) => {
                 self.switch(new_session());
-                self.state.draft.set(words.clone());
-                self.run(PageCommand::SaveDraft(words));
+                self.state.draft.set(text.clone());
+                self.run(PageCommand::SaveDraft(text));
             }
             PageCommand::OpenSession(session) => self.switch(session),
             PageCommand::RenameSession(session, title) => {
@@ -136,11 +136,13 @@ impl TabController {
                     handle.send(tabs::Event::TakeOver);
                 }
             }
-            PageCommand::SaveSettings(settings) => self.settle(local_storage::save_settings(&settings)),
-            PageCommand::SetKey(api, key) => self.settle(local_storage::save_key(api, &key)),
+            PageCommand::SaveSettings(settings) => {
+                self.settings_saved(local_storage::save_settings(&settings))
+            }
+            PageCommand::SetKey(api, key) => self.settings_saved(local_storage::save_key(api, &key)),
             PageCommand::ForgetKey(api) => {
                 local_storage::forget_key(api);
-                self.settle(Ok(()));
+                self.settings_saved(Ok(()));
             }
             PageCommand::SubmitPairing(text) => {
                 self.start(|tab| async move { tab.pairing.submit(&text).await });
@@ -158,7 +160,7 @@ impl TabController {
                 match tab.log().await {
                     Ok(_) if tab.shown.get() != session => {}
                     Ok(log) => tab.state.replay.set(Some(log)),
-                    Err(words) => tab.complain(&words),
+                    Err(reason) => tab.report_error(&reason),
                 }
             }),
             PageCommand::WholeLog(task) => {
@@ -192,7 +194,7 @@ impl TabController {
         if local_storage::begun() == Some(session) {
             local_storage::set_begun(None);
         }
-        self.broadcast.say(&Broadcast::Summary(line.clone()));
+        self.broadcast.post(&Broadcast::Summary(line.clone()));
         self.summaries.borrow_mut().insert(session, line.clone());
         self.unwritten.borrow_mut().insert(session, line);
         self.write_on();
@@ -201,22 +203,22 @@ impl TabController {
 
     /// Adds a rule to the settings.
     pub(super) fn add_rule(&self, rule: Rule) {
-        self.settle(local_storage::add_rule(rule));
+        self.settings_saved(local_storage::add_rule(rule));
     }
 
     /// A handle's role changed.
     pub(super) fn handles_changed(&self) {
         self.start(|tab| async move {
-            tab.tell_role();
+            tab.publish_role();
             tab.list();
-            tab.broadcast.say(&Broadcast::Locks);
+            tab.broadcast.post(&Broadcast::Locks);
             tab.look_at_locks().await;
         });
     }
 
-    /// Says in passing that something did not work.
-    pub(super) fn complain(&self, words: &str) {
-        self.state.toast(Severity::Bad, words.to_owned());
+    /// Shows for a while that something did not work.
+    pub(super) fn report_error(&self, reason: &str) {
+        self.state.toast(Severity::Bad, reason.to_owned());
     }
 
     fn to_agent(&self, session: Option<SessionId>, command: Command) {
@@ -225,7 +227,7 @@ impl TabController {
             Some(handle) => handle.send(tabs::Event::Command(command)),
             // Of a session that was closed meanwhile.
             None if session.is_some() => {}
-            None => self.complain("the page has not started yet"),
+            None => self.report_error("the page has not started yet"),
         }
     }
 
@@ -241,7 +243,7 @@ impl TabController {
             return;
         }
         self.switch(new_session());
-        self.complain(
+        self.report_error(
             "The address names a session whose log is not in this browser: it was begun in another one, or deleted. This is a new session.",
         );
     }
@@ -254,23 +256,23 @@ impl TabController {
             || lock::held().await.contains_key(&session)
     }
 
-    /// Words that nobody heard go back to where they were written.
-    pub(super) fn give_back(&self, session: SessionId, words: &[String]) {
-        if words.is_empty() || self.shown.get() != Some(session) {
+    /// Messages that no tab took go back into the box.
+    pub(super) fn restore_messages(&self, session: SessionId, messages: &[String]) {
+        if messages.is_empty() || self.shown.get() != Some(session) {
             return;
         }
         let draft = self.written();
-        let words = words.iter().cloned().chain((!draft.is_empty()).then_some(draft));
-        let text = words.collect::<Vec<_>>().join("\n\n");
+        let parts = messages.iter().cloned().chain((!draft.is_empty()).then_some(draft));
+        let text = parts.collect::<Vec<_>>().join("\n\n");
         self.state.draft.set(text.clone());
         self.draft.replace(Some((session, text)));
         self.write_on();
     }
 
-    fn everywhere(&self, tell: impl Fn(&SessionHandle)) {
+    fn each_handle(&self, apply: impl Fn(&SessionHandle)) {
         let handles: Vec<_> = self.handles.borrow().values().cloned().collect();
         for handle in handles {
-            tell(&handle);
+            apply(&handle);
         }
     }
 
@@ -333,13 +335,13 @@ impl TabController {
     }
 
     fn try_it(&self, outcome: Result<(), String>) {
-        if let Err(words) = outcome {
-            self.complain(&words);
+        if let Err(reason) = outcome {
+            self.report_error(&reason);
         }
     }
 
-    /// Something in the settings was to change.
-    fn settle(&self, outcome: Result<(), String>) {
+    /// The settings were to be saved, and are read again.
+    fn settings_saved(&self, outcome: Result<(), String>) {
         self.try_it(outcome);
         self.settings_changed();
     }
@@ -347,7 +349,7 @@ impl TabController {
     fn settings_changed(&self) {
         let settings = local_storage::settings();
         self.state.settings.set(settings.clone());
-        self.everywhere(|handle| handle.tell(Event::Settings(settings.clone())));
+        self.each_handle(|handle| handle.send_to_agent(Event::Settings(settings.clone())));
     }
 
     /// Finds out whether this browser is paired; without waiting for a runner that does not answer.
@@ -359,17 +361,17 @@ impl TabController {
     }
 
     fn pairing_changed(&self) {
-        self.tell_role();
-        if let Some(words) = self.pairing.take_unkept() {
-            self.complain(&words);
+        self.publish_role();
+        if let Some(reason) = self.pairing.take_unkept() {
+            self.report_error(&reason);
         }
         if self.pairing.problem().is_none() {
-            self.everywhere(|handle| handle.tell(Event::Command(Command::Reconnect)));
+            self.each_handle(|handle| handle.send_to_agent(Event::Command(Command::Reconnect)));
         }
     }
 
     /// Tells the page what this tab is to its session.
-    fn tell_role(&self) {
+    fn publish_role(&self) {
         let Some(handle) = self.handle() else { return };
         let ownership = match (handle.role(), self.pairing.problem()) {
             (Role::Follower, _) => Ownership::Following,
@@ -383,7 +385,7 @@ impl TabController {
     }
 
     /// Another tab has told all others something.
-    fn hear(&self, broadcast: Broadcast) {
+    fn receive(&self, broadcast: Broadcast) {
         match broadcast {
             Broadcast::Summary(line) => {
                 self.summaries.borrow_mut().insert(line.session, line);
@@ -404,13 +406,13 @@ impl TabController {
                 } else {
                     self.leave();
                 }
-                self.everywhere(|handle| handle.tell(Event::Visible(visible)));
+                self.each_handle(|handle| handle.send_to_agent(Event::Visible(visible)));
                 self.start(|tab| async move { tab.look_at_locks().await });
             }
-            PageEvent::Online => self.everywhere(|handle| handle.tell(Event::Online)),
+            PageEvent::Online => self.each_handle(|handle| handle.send_to_agent(Event::Online)),
             PageEvent::Leaves => {
                 self.leave();
-                self.broadcast.say(&Broadcast::Locks);
+                self.broadcast.post(&Broadcast::Locks);
             }
             PageEvent::Settings => self.settings_changed(),
             PageEvent::Paired => self.start(|tab| async move { tab.pairing.reread().await }),

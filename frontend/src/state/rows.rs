@@ -23,9 +23,9 @@ pub struct RowHandle {
 /// What a row shows.
 #[derive(Clone)]
 pub enum RowBody {
-    /// The person's words.
+    /// The person's message.
     User(ArcRwSignal<String>),
-    /// The model's words.
+    /// The model's text.
     Text(Stream),
     /// The model's thinking.
     Thinking(Stream),
@@ -38,10 +38,10 @@ pub enum RowBody {
         /// One line a task.
         lines: ArcRwSignal<Vec<DrainedLine>>,
     },
-    /// A word of the agent itself.
+    /// Something the agent itself says.
     Notice {
         /// How grave.
-        tone: ArcRwSignal<Severity>,
+        severity: ArcRwSignal<Severity>,
         /// What happened.
         text: ArcRwSignal<String>,
         /// Whether asking again is offered.
@@ -78,7 +78,7 @@ pub(super) fn grow(rows: RwSignal<Vec<RowHandle>>, row: u64, text: &str) {
     match body {
         Some(RowBody::Text(stream) | RowBody::Thinking(stream)) => stream.push(text),
         Some(RowBody::Tool(card)) => card.update(|card| card.input.push_str(text)),
-        Some(RowBody::User(words)) => words.update(|words| words.push_str(text)),
+        Some(RowBody::User(message)) => message.update(|message| message.push_str(text)),
         Some(RowBody::Completions { .. } | RowBody::Notice { .. }) | None => {}
     }
 }
@@ -96,11 +96,11 @@ fn refresh(body: &RowBody, kind: RowKind) -> Option<RowKind> {
             set_if_new(shown, lines);
         }
         (
-            RowBody::Notice { tone, text, retry },
-            RowKind::Notice { severity: new, text: words, retry: again },
+            RowBody::Notice { severity, text, retry },
+            RowKind::Notice { severity: new, text: new_text, retry: again },
         ) => {
-            set_if_new(tone, new);
-            set_if_new(text, words);
+            set_if_new(severity, new);
+            set_if_new(text, new_text);
             set_if_new(retry, again);
         }
         (_, other) => return Some(other),
@@ -116,7 +116,7 @@ fn body(kind: RowKind) -> RowBody {
         RowKind::Tool(card) => RowBody::Tool(ArcRwSignal::new(*card)),
         RowKind::Drained { call, lines } => RowBody::Completions { call, lines: ArcRwSignal::new(lines) },
         RowKind::Notice { severity, text, retry } => RowBody::Notice {
-            tone: ArcRwSignal::new(severity),
+            severity: ArcRwSignal::new(severity),
             text: ArcRwSignal::new(text),
             retry: ArcRwSignal::new(retry),
         },

@@ -176,7 +176,7 @@ fn check(patches: &[Patch], expected: &[&str]) {
     let shown: Vec<String> = page.rows.with(|rows| {
         rows.iter()
             .map(|row| match &row.body {
-                RowBody::User(words) => format!("{}:{}", row.id, words.get()),
+                RowBody::User(text) => format!("{}:{}", row.id, text.get()),
                 RowBody::Text(stream) | RowBody::Thinking(stream) => format!("{}:{}", row.id, stream.text()),
                 RowBody::Tool(_) | RowBody::Completions { .. } | RowBody::Notice { .. } => row.id.to_string(),
             })

@@ -46,7 +46,7 @@ pub fn Approval(card: RwSignal<ToolCard>) -> impl IntoView {
     let node = NodeRef::<html::Section>::new();
     let end = NodeRef::<html::Span>::new();
     let read = once_seen(end);
-    let words = RwSignal::new(String::new());
+    let instead = RwSignal::new(String::new());
     let explains = RwSignal::new(false);
     let decide = move |decision: Decision| {
         if !read.get_untracked() && !matches!(decision, Decision::Deny { .. }) {
@@ -55,7 +55,7 @@ pub fn Approval(card: RwSignal<ToolCard>) -> impl IntoView {
         let (call, index) = card.with_untracked(|card| (card.call, card.index));
         dispatch.agent(Command::Decide { call, index, decision });
     };
-    let deny = move || decide(Decision::Deny { reason: words.get_untracked().trim().to_owned() });
+    let deny = move || decide(Decision::Deny { reason: instead.get_untracked().trim().to_owned() });
     let asks = move || card.with(question);
     let dangers = move || asks().dangers;
     let is_dangerous = move || !dangers().is_empty();
@@ -71,7 +71,7 @@ pub fn Approval(card: RwSignal<ToolCard>) -> impl IntoView {
         "stop_background" => "Stop this task?",
         _ => "Allow this?",
     };
-    // The focus comes here only if it is nowhere: words being written are never cut off, and Enter never allows by accident.
+    // The focus comes here only if it is nowhere: a message being written is never cut off, and Enter never allows by accident.
     Effect::new(move |_| {
         if let Some(node) = node.get()
             && dom::is_focus_free()
@@ -167,7 +167,7 @@ pub fn Approval(card: RwSignal<ToolCard>) -> impl IntoView {
                         aria-label="What the agent should do instead"
                         placeholder="What the agent should do instead"
                         use:autofocus
-                        bind:value=words
+                        bind:value=instead
                     />
                     <button type="submit">"Deny with these words"</button>
                 </form>
@@ -195,11 +195,11 @@ fn DangerLine(danger: Danger) -> impl IntoView {
 
 #[component]
 fn Always(rule: Rule, unread: Signal<bool>, decide: impl Fn(Decision) + 'static) -> impl IntoView {
-    let words = match &rule {
+    let label = match &rule {
         Rule::Exact { .. } => "Always allow exactly this".into_any(),
-        Rule::Prefix { prefix: words, .. } => {
-            let words = words.join(" ");
-            view! { "Always allow " <code>{words}" …"</code> ", whatever follows" }.into_any()
+        Rule::Prefix { prefix, .. } => {
+            let start = prefix.join(" ");
+            view! { "Always allow " <code>{start}" …"</code> ", whatever follows" }.into_any()
         }
         Rule::Edits { .. } => "Always allow changes of files".into_any(),
     };
@@ -212,7 +212,7 @@ fn Always(rule: Rule, unread: Signal<bool>, decide: impl Fn(Decision) + 'static)
     };
     view! {
         <button type="button" title=title disabled=move || unread.get() on:click=move |_| decide(Decision::Always { rule: rule.clone() })>
-            {words}
+            {label}
         </button>
     }
 }

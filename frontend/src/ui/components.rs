@@ -8,7 +8,7 @@ use super::dom;
 /// A drawing in the colour of the text around it. It says nothing; its button's label does.
 #[derive(Clone, Copy)]
 pub(crate) enum Icon {
-    Mark,
+    Logo,
     Gear,
     Help,
     Close,
@@ -22,7 +22,7 @@ pub(crate) enum Icon {
 impl Icon {
     const fn path(self) -> &'static str {
         match self {
-            Self::Mark => "M2 4.5h12M4.5 8.5h7M7 12.5h7",
+            Self::Logo => "M2 4.5h12M4.5 8.5h7M7 12.5h7",
             Self::Gear => {
                 "M8 5.6a2.4 2.4 0 1 0 0 4.8a2.4 2.4 0 1 0 0-4.8M8 1.5v2M8 12.5v2M1.5 8h2M12.5 8h2M3.4 3.4l1.4 1.4M11.2 11.2l1.4 1.4M12.6 3.4l-1.4 1.4M4.8 11.2l-1.4 1.4"
             }
@@ -71,15 +71,15 @@ pub fn IconButton(
     }
 }
 
-/// A few words, and all there is to say of them at a press: on the platform's own layer, which any other press closes.
+/// A label, and all there is to say of them at a press: on the platform's own layer, which any other press closes.
 #[component]
 pub fn Popover(
     id: &'static str,
-    words: impl Fn() -> String + Send + 'static,
+    label: impl Fn() -> String + Send + 'static,
     more: impl Fn() -> String + Send + 'static,
 ) -> impl IntoView {
     view! {
-        <button type="button" class=format!("link {id}") popovertarget=id>{words}</button>
+        <button type="button" class=format!("link {id}") popovertarget=id>{label}</button>
         <p class="note-over" id=id popover="auto">{more}</p>
     }
 }
@@ -97,14 +97,14 @@ pub fn ShowAll(all: RwSignal<bool>, total: Memo<usize>, preview: usize) -> impl 
                     aria-expanded=move || all.get().to_string()
                     on:click=move |_| all.update(|all| *all = !*all)
                 >
-                    {move || if all.get() { "Show less".to_owned() } else { format!("Show {}", lines_word(total.get())) }}
+                    {move || if all.get() { "Show less".to_owned() } else { format!("Show {}", line_count(total.get())) }}
                 </button>
             </div>
         </Show>
     }
 }
 
-fn lines_word(total: usize) -> String {
+fn line_count(total: usize) -> String {
     if total == 1 { "1 line".to_owned() } else { format!("all {total} lines") }
 }
 
@@ -133,7 +133,7 @@ pub fn CopyButton(
         <button type="button" class="quiet small" on:click=press>
             {move || match outcome.get() {
                 Some(Ok(())) => "Copied".to_owned(),
-                Some(Err(words)) => words,
+                Some(Err(reason)) => reason,
                 None => label.clone(),
             }}
         </button>
@@ -163,7 +163,7 @@ impl<C: Fn(String, bool) + Copy, S: Fn() -> String + Copy> Picking<C, S> {
             "Enter" => {
                 // Nor does it send the form around it.
                 event.prevent_default();
-                self.settle(false);
+                self.commit(false);
             }
             "Escape" if self.at.with_value(Option::is_some) => {
                 event.stop_propagation();
@@ -193,10 +193,10 @@ impl<C: Fn(String, bool) + Copy, S: Fn() -> String + Copy> Picking<C, S> {
     }
 
     pub(crate) fn left(self) {
-        self.settle(true);
+        self.commit(true);
     }
 
-    fn settle(self, left: bool) {
+    fn commit(self, left: bool) {
         if let Some(Some(to)) = self.at.try_update_value(Option::take) {
             (self.choose)(to, left);
         }

@@ -18,7 +18,7 @@ use crate::state::Ownership;
 
 /// The box's id, to put the focus on.
 pub(crate) const ID: &str = "composer";
-/// From how many bytes on the box does not grow with its words.
+/// From how many bytes on the box does not grow with its text.
 const LONG: usize = 4 * 1024;
 /// How long after a key the draft is saved.
 const SAVE_AFTER: Duration = Duration::from_millis(300);
@@ -36,7 +36,7 @@ pub(crate) const fn is_busy(turn: &TurnView) -> bool {
     }
 }
 
-/// The words in the box, also those that were not taken in yet; nothing where there is no box.
+/// The text in the box, also what was not taken in yet; nothing where there is no box.
 pub(crate) fn written() -> Option<String> {
     let node = document().get_element_by_id(ID)?.dyn_into::<web_sys::HtmlTextAreaElement>().ok()?;
     Some(node.value())
@@ -47,7 +47,7 @@ pub(crate) fn written() -> Option<String> {
 pub fn Composer() -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
-    // The words outlive this box, which goes while the session is played again.
+    // The text outlives this box, which goes while the session is played again.
     let text = page.draft;
     let node = NodeRef::<html::Textarea>::new();
     let timer = StoredValue::<Option<TimeoutHandle>>::new(None);
@@ -56,7 +56,7 @@ pub fn Composer() -> impl IntoView {
         page.ownership.with(|ownership| matches!(ownership, Ownership::Driving | Ownership::Starting))
     };
     let invites = move || page.ownership.with(invitation);
-    // Long words are taken in when the keys rest, and not with each key: till then they are in the box alone.
+    // Long text is taken in when the keys rest, and not with each key: till then it is in the box alone.
     let late = RwSignal::new(false);
     // What is pasted may be very long: measuring it to fit the box takes longer than to show it.
     let is_long = Memo::new(move |_| late.get() || text.with(|text| text.len() > LONG));
@@ -84,7 +84,7 @@ pub fn Composer() -> impl IntoView {
             dispatch.send(PageCommand::SaveDraft(text));
         }
     };
-    // Words of one session are not saved as another's.
+    // Text of one session is not saved as another's.
     let session = Memo::new(move |_| page.sessions.with(|sessions| sessions.current));
     Effect::new(move |_| {
         session.track();
@@ -139,13 +139,13 @@ pub fn Composer() -> impl IntoView {
     });
     let send = move |steer: bool| {
         take_in();
-        let words = text.get_untracked();
-        if words.trim().is_empty() || !untrack(may_write) {
+        let message = text.get_untracked();
+        if message.trim().is_empty() || !untrack(may_write) {
             return;
         }
         text.set(String::new());
         save_now();
-        dispatch.agent(Command::QueueMessage { text: words, steer: steer && untrack(busy) });
+        dispatch.agent(Command::QueueMessage { text: message, steer: steer && untrack(busy) });
     };
     let on_key = move |event: ev::KeyboardEvent| {
         if event.key() == "Enter" && !event.shift_key() && !dom::composes(&event) {
@@ -174,7 +174,7 @@ pub fn Composer() -> impl IntoView {
                 rows=move || rows.get().to_string()
                 data-long=move || is_long.get().then_some("")
                 placeholder=invites
-                aria-label="Your words"
+                aria-label="Your message"
                 disabled=move || !may_write()
                 on:beforeinput=before_input
                 on:input=on_input
@@ -211,13 +211,13 @@ const fn invitation(ownership: &Ownership) -> &'static str {
     }
 }
 
-/// What the agent is doing, in words.
+/// What the agent is doing, for people.
 #[component]
 fn Doing() -> impl IntoView {
     let page = use_page();
     let local = use_local();
     let turn = move || page.status.with(|status| status.turn.clone());
-    let words = move || match turn() {
+    let label = move || match turn() {
         TurnView::Idle => String::new(),
         TurnView::WaitsForRunner { .. } => "Waits for the runner".to_owned(),
         TurnView::Asking => "Thinking…".to_owned(),
@@ -251,7 +251,7 @@ fn Doing() -> impl IntoView {
     };
     view! {
         <span class="doing" data-state=state>
-            <span role="status">{words}</span>
+            <span role="status">{label}</span>
             // Seconds that pass are not announced.
             <span aria-hidden="true">{countdown}</span>
         </span>

@@ -21,7 +21,7 @@ use crate::markdown;
 use crate::state::{RowBody, RowHandle, Stream};
 
 /// The most bytes of a message that are read out unasked.
-const SAID: usize = 16 * 1024;
+const ANNOUNCED: usize = 16 * 1024;
 
 /// The panel in the middle.
 #[component]
@@ -52,16 +52,16 @@ pub fn Transcript(#[prop(optional)] welcomes: bool) -> impl IntoView {
     let scroll = AutoScroll::new();
     let is_empty = move || page.rows.with(Vec::is_empty);
     let streams = move || page.status.with(|status| status.turn == TurnView::Streaming);
-    // One's own words are always brought into view.
-    let words = Memo::new(move |_| {
+    // One's own message is always brought into view.
+    let own_messages = Memo::new(move |_| {
         page.rows.with(|rows| rows.iter().filter(|row| matches!(row.body, RowBody::User(_))).count())
     });
     Effect::new(move |before: Option<usize>| {
-        let words = words.get();
-        if before.is_some_and(|before| before < words) {
+        let count = own_messages.get();
+        if before.is_some_and(|before| before < count) {
             scroll.to_end();
         }
-        words
+        count
     });
     view! {
         <div
@@ -95,45 +95,45 @@ pub fn Transcript(#[prop(optional)] welcomes: bool) -> impl IntoView {
 fn Row(row: RowHandle) -> impl IntoView {
     let local = use_local();
     match row.body {
-        RowBody::User(words) => view! {
+        RowBody::User(text) => view! {
             <div class="me">
                 <span class="sr-only">"You, "</span>
                 <time>{dom::when(row.at, local.now.get_untracked())}</time>
                 <span class="sr-only">": "</span>
-                <div class="words">{move || words.get()}</div>
+                <div class="text">{move || text.get()}</div>
             </div>
         }
         .into_any(),
-        RowBody::Text(stream) => view! { <Said stream/> }.into_any(),
+        RowBody::Text(stream) => view! { <Reply stream/> }.into_any(),
         RowBody::Thinking(stream) => view! { <Thinking stream/> }.into_any(),
         RowBody::Tool(card) => view! { <ToolRow card=card.into()/> }.into_any(),
         RowBody::Completions { call, lines } => view! { <Completions call lines=lines.into()/> }.into_any(),
-        RowBody::Notice { tone, text, retry } => {
-            view! { <Notice tone=tone.into() text=text.into() retry=retry.into()/> }.into_any()
+        RowBody::Notice { severity, text, retry } => {
+            view! { <Notice severity=severity.into() text=text.into() retry=retry.into()/> }.into_any()
         }
     }
 }
 
 /// The beginning of a long text is enough to be read out unasked; the rest stands in the conversation.
-fn to_be_said(text: &str) -> String {
-    let head = &text[..format::floor(text, SAID)];
-    let mut said = markdown::plain(&markdown::parse(head));
+fn announcement(text: &str) -> String {
+    let head = &text[..format::floor(text, ANNOUNCED)];
+    let mut text_of_head = markdown::plain(&markdown::parse(head));
     if head.len() < text.len() {
-        said.push_str(" … The rest stands in the conversation.");
+        text_of_head.push_str(" … The rest stands in the conversation.");
     }
-    said
+    text_of_head
 }
 
-/// The model's words. A finished message is said to screen readers as a whole; a growing one is not.
+/// The model's text. A finished reply is announced to screen readers as a whole; a growing one is not.
 #[component]
-fn Said(stream: Stream) -> impl IntoView {
+fn Reply(stream: Stream) -> impl IntoView {
     let local = use_local();
-    let spoken = stream.clone();
+    let whole = stream.clone();
     let live = RwSignal::from(stream.live.clone());
     Effect::new(move |was: Option<bool>| {
         let is = live.get();
         if was == Some(true) && !is {
-            local.said.set(to_be_said(&untrack(|| spoken.text())));
+            local.announcement.set(announcement(&untrack(|| whole.text())));
         }
         is
     });
@@ -183,11 +183,11 @@ fn Welcome() -> impl IntoView {
                  pushed into a queue here, and the queue goes into the agent's next call."
             </p>
             <p class="who">{who}</p>
-            {move || wide.get().map(|words| view! { <p class="wide">{words}</p> })}
+            {move || wide.get().map(|reason| view! { <p class="wide">{reason}</p> })}
             <h3>"Try the lesson"</h3>
             <ul>{examples}</ul>
             <Show when=move || page.queue.with(|queue| queue.iter().any(|waiting| matches!(waiting, Waiting::Message { .. })))>
-                <p class="who">"Your words wait for the runner."</p>
+                <p class="who">"Your message waits for the runner."</p>
             </Show>
         </section>
     }
@@ -196,12 +196,12 @@ fn Welcome() -> impl IntoView {
 #[component]
 fn Try(example: Example) -> impl IntoView {
     let dispatch = use_dispatch();
-    let say = move |_| {
+    let send = move |_| {
         dispatch.agent(Command::QueueMessage { text: example.wish.to_owned(), steer: false });
     };
     view! {
         <li>
-            <button type="button" on:click=say>
+            <button type="button" on:click=send>
                 <small>{example.title}</small>
                 {example.wish}
             </button>

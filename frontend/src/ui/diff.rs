@@ -33,8 +33,8 @@ pub fn Diff(diff: Signal<String>, #[prop(optional)] whole: bool) -> impl IntoVie
 /// The lines of a diff with what each is. The names of the files are left out, since the card's head has them, and so is the place of what is all
 /// there is of a new file.
 fn diff_lines(diff: &str) -> impl Iterator<Item = (&'static str, &str)> {
-    let says_nothing = |line: &str| ["--- ", "+++ ", "@@ -0,0 "].iter().any(|start| line.starts_with(start));
-    diff.lines().filter(move |line| !says_nothing(line)).map(|line| {
+    let is_heading = |line: &str| ["--- ", "+++ ", "@@ -0,0 "].iter().any(|start| line.starts_with(start));
+    diff.lines().filter(move |line| !is_heading(line)).map(|line| {
         let kind = match line.as_bytes().first() {
             Some(b'+') => "added",
             Some(b'-') => "removed",

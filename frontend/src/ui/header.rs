@@ -36,17 +36,17 @@ pub fn Header() -> impl IntoView {
     let allows_all = move || page.status.with(|status| status.mode == Mode::Auto).then_some("");
     view! {
         <header class="top" data-allows-all=allows_all>
-            <div class="brand"><IconView icon=Icon::Mark/>"Meanwhile"</div>
+            <div class="brand"><IconView icon=Icon::Logo/>"Meanwhile"</div>
             <Title/>
             <span class="grow"></span>
             <AllowsAll/>
             <Show when=move || page.status.with(|status| status.wide.is_some())>
-                <Popover id="wide" words=|| "not a project's folder".to_owned() more=wide/>
+                <Popover id="wide" label=|| "not a project's folder".to_owned() more=wide/>
             </Show>
             <Show when=move || !workspace().is_empty()>
                 <span class="workspace" title=where_commands_run><bdi>{workspace}</bdi></span>
                 <Show when=move || page.status.with(|status| status.confined.is_some())>
-                    <Popover id="confined" words=|| "confined".to_owned() more=where_commands_run/>
+                    <Popover id="confined" label=|| "confined".to_owned() more=where_commands_run/>
                 </Show>
             </Show>
             <ModelPicker/>
@@ -133,7 +133,7 @@ fn Title() -> impl IntoView {
     }
 }
 
-/// A model and the way to it, in words.
+/// A model and the way to it, for people.
 pub(crate) fn model_name(choice: &ModelChoice) -> String {
     match choice.provider {
         Provider::Auto => "Automatic".to_owned(),
@@ -235,7 +235,7 @@ fn choices(relay: bool, direct: bool, settings: &Settings) -> Vec<ModelChoice> {
 fn Price() -> impl IntoView {
     let page = use_page();
     let spent = move || page.status.with(|status| (status.spent, status.polls));
-    let words = move || {
+    let label = move || {
         let (spent, _) = spent();
         let tokens = format!("{} tokens", format::tokens(spent.input + spent.output));
         match spent.dollars {
@@ -246,13 +246,13 @@ fn Price() -> impl IntoView {
     let any = move || spent().0.input > 0;
     view! {
         <Show when=any>
-            <Popover id="price" words more=move || { let (spent, polls) = spent(); spent_in_words(&spent, polls) }/>
+            <Popover id="price" label more=move || { let (spent, polls) = spent(); spending(&spent, polls) }/>
         </Show>
     }
 }
 
-fn spent_in_words(spent: &Spent, polls: u32) -> String {
-    let mut words = format!(
+fn spending(spent: &Spent, polls: u32) -> String {
+    let mut text = format!(
         "{} in ({} % cached), {} out; {} in the context now",
         format::grouped(spent.input),
         format::percent(spent.cached, spent.input),
@@ -260,13 +260,13 @@ fn spent_in_words(spent: &Spent, polls: u32) -> String {
         format::grouped(spent.context),
     );
     if spent.dollars.is_none() {
-        words.push_str("; the price is not known");
+        text.push_str("; the price is not known");
     }
     if polls > 0 {
         let times = format::count(polls as usize, "time");
-        words.push_str(&format!("; looked at running tasks {times} instead of waiting"));
+        text.push_str(&format!("; looked at running tasks {times} instead of waiting"));
     }
-    words
+    text
 }
 
 /// Whether the runner is there, always visible.
@@ -288,7 +288,7 @@ fn Link() -> impl IntoView {
             LinkView::Unpaired | LinkView::Outdated | LinkView::Taken { .. } => "refused",
         })
     };
-    let words = move || match link.get() {
+    let label = move || match link.get() {
         LinkView::Live => "runner".to_owned(),
         LinkView::Opening => "connecting…".to_owned(),
         LinkView::Down { retry_at, .. } => away(retry_at, local.now.get()),
@@ -313,7 +313,7 @@ fn Link() -> impl IntoView {
             <span class="dot" aria-hidden="true"></span>
             // Only the state itself is announced, not each second of its countdown.
             <span class="sr-only" role="status">{move || format!("Runner: {}", state())}</span>
-            <Popover id="link-why" words more=reason/>
+            <Popover id="link-why" label more=reason/>
             <Show when=is_down>
                 <button type="button" class="small" on:click=move |_| dispatch.agent(Command::Reconnect)>"now"</button>
             </Show>
@@ -324,7 +324,7 @@ fn Link() -> impl IntoView {
     }
 }
 
-/// A lost connection in words.
+/// A lost connection, for people.
 fn away(retry_at: Timestamp, now: Timestamp) -> String {
     match retry_at.since(now).div_ceil(1_000) {
         0 => "runner away, trying…".to_owned(),

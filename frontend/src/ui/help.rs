@@ -1,4 +1,4 @@
-//! The keys, and what the words mean.
+//! The keys, and what happens here.
 
 use leptos::prelude::*;
 
@@ -28,8 +28,8 @@ const KEYS: [(&str, &str); 16] = [
 #[component]
 pub fn HelpDialog() -> impl IntoView {
     let local = use_local();
-    let keys = KEYS.map(|(key, words)| {
-        view! { <dt><kbd>{key}</kbd></dt><dd>{words}</dd> }
+    let keys = KEYS.map(|(key, meaning)| {
+        view! { <dt><kbd>{key}</kbd></dt><dd>{meaning}</dd> }
     });
     view! {
         <Modal title="Keys and help" on_close=move || local.dialog.set(None)>
@@ -39,7 +39,7 @@ pub fn HelpDialog() -> impl IntoView {
                 "The agent runs inside this page and calls the model. Commands run on your machine, in the runner. A command in \
                  the background does not hold the agent up: when it ends, its result is pushed into the queue above the box, and the \
                  whole queue goes into the agent's next call. If the agent is idle, a result starts a turn by itself; a task that you stopped, or that the \
-                 runner lost, waits for your next words."
+                 runner lost, waits for your next message."
             </p>
             <p>
                 <strong>"Stop reply"</strong>

@@ -23,7 +23,7 @@ pub(crate) struct Local {
     /// The dialog that is open.
     pub(crate) dialog: RwSignal<Option<Dialog>>,
     /// Said to screen readers when it changes.
-    pub(crate) said: RwSignal<String>,
+    pub(crate) announcement: RwSignal<String>,
     /// The page's clock.
     pub(crate) now: RwSignal<Timestamp>,
     /// Whose screen shows each task's output, and in how many places.
@@ -80,7 +80,7 @@ impl Local {
             open_tasks: RwSignal::default(),
             focus_task: RwSignal::default(),
             dialog: RwSignal::default(),
-            said: RwSignal::default(),
+            announcement: RwSignal::default(),
             now: RwSignal::new(clock()),
             watched: StoredValue::default(),
         };

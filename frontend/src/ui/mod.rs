@@ -77,11 +77,11 @@ pub enum PageCommand {
     AgentOf(SessionId, Command),
     /// A new session in this tab.
     NewSession,
-    /// A new session in this tab, with these words in its box.
-    GoOnAnew(String),
+    /// A new session in this tab, with this text in its box.
+    ContinueInNewSession(String),
     /// Another session in this tab.
     OpenSession(SessionId),
-    /// A session's title; an empty one takes the first words again.
+    /// A session's title; an empty one takes the first message again.
     RenameSession(SessionId, String),
     /// Forget a session and its log. It was confirmed.
     DeleteSession(SessionId),
@@ -107,7 +107,7 @@ pub enum PageCommand {
     SaveLog(TaskId),
     /// All that is kept of a task's output into the clipboard, without colours.
     CopyLog(TaskId),
-    /// Keep the words being written.
+    /// Keep the draft.
     SaveDraft(String),
     /// Ask the browser for notifications.
     AllowNotifications,

@@ -111,7 +111,7 @@ pub fn AllowAllDialog() -> impl IntoView {
                 "In this session commands run and files change without a question: also what deletes, what needs root, what goes out to \
                  the network, and what runs by itself later. Whatever misleads the model then acts as you."
             </p>
-            <p>"It holds in this session alone, until you choose otherwise below the words you write."</p>
+            <p>"It holds in this session alone, until you choose otherwise below your message."</p>
             <p class="row">
                 <button type="button" class="deny" on:click=allow>"Allow everything in this session"</button>
                 <button type="button" use:autofocus on:click=move |_| close()>"Keep asking"</button>

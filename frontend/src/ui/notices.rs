@@ -1,4 +1,4 @@
-//! Notices between the rows: results that went into a call, and the agent's own words.
+//! Notices between the rows: results that went into a call, and what the agent itself says.
 
 use agent::CallId;
 use agent::event::Command;
@@ -10,9 +10,9 @@ use super::{PageCommand, composer, dom, use_dispatch, use_page};
 use crate::format;
 use crate::state::{PageState, RowBody};
 
-/// A tone as the attribute that styles go by.
-pub(crate) const fn tone_str(tone: Severity) -> &'static str {
-    match tone {
+/// A severity as the attribute that styles go by.
+pub(crate) const fn severity_str(severity: Severity) -> &'static str {
+    match severity {
         Severity::Plain => "plain",
         Severity::Good => "good",
         Severity::Warn => "warn",
@@ -36,7 +36,7 @@ pub fn Completions(call: CallId, lines: RwSignal<Vec<DrainedLine>>) -> impl Into
             </header>
             <ul>
                 <For each=move || lines.get() key=|line| line.task.clone() let(line)>
-                    <li data-tone=tone_str(line.severity)>
+                    <li data-severity=severity_str(line.severity)>
                         <button
                             type="button"
                             class="link"
@@ -57,9 +57,9 @@ pub fn Completions(call: CallId, lines: RwSignal<Vec<DrainedLine>>) -> impl Into
     }
 }
 
-/// A word of the agent itself.
+/// Something the agent itself says.
 #[component]
-pub fn Notice(tone: RwSignal<Severity>, text: RwSignal<String>, retry: RwSignal<bool>) -> impl IntoView {
+pub fn Notice(severity: RwSignal<Severity>, text: RwSignal<String>, retry: RwSignal<bool>) -> impl IntoView {
     let dispatch = use_dispatch();
     let page = use_page();
     let refused = move || page.status.with(|status| status.refused);
@@ -70,8 +70,8 @@ pub fn Notice(tone: RwSignal<Severity>, text: RwSignal<String>, retry: RwSignal<
     view! {
         <div
             class="notice"
-            data-tone=move || tone_str(tone.get())
-            role=move || if tone.get() == Severity::Bad { "alert" } else { "note" }
+            data-severity=move || severity_str(severity.get())
+            role=move || if severity.get() == Severity::Bad { "alert" } else { "note" }
         >
             <p>{move || text.get()}</p>
             <Show when=move || retry.get()>
@@ -89,31 +89,31 @@ pub fn Notice(tone: RwSignal<Severity>, text: RwSignal<String>, retry: RwSignal<
 pub fn Full() -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
-    let go_on = move |_| {
-        let words = untrack(|| left_unsaid(page));
+    let continue_anew = move |_| {
+        let text = untrack(|| unsent_messages(page));
         for waiting in page.queue.get_untracked() {
             if let Waiting::Message { id, .. } = waiting {
                 dispatch.agent(Command::CancelMessage { id });
             }
         }
-        dispatch.send(PageCommand::GoOnAnew(words));
+        dispatch.send(PageCommand::ContinueInNewSession(text));
         dom::focus_id(composer::ID);
     };
     view! {
         <Show when=move || page.status.with(|status| status.full)>
-            <div class="notice full" data-tone="warn" role="status">
-                <p>"This conversation no longer fits the model, so nothing more is added to it. A new session starts with your last words, ready to be sent."</p>
-                <button type="button" on:click=go_on>"Go on in a new session"</button>
+            <div class="notice full" data-severity="warn" role="status">
+                <p>"This conversation no longer fits the model, so nothing more is added to it. A new session starts with your last message, ready to be sent."</p>
+                <button type="button" on:click=continue_anew>"Go on in a new session"</button>
             </div>
         </Show>
     }
 }
 
-/// The person's last words, and those that wait behind them.
-fn left_unsaid(page: PageState) -> String {
+/// The person's last message, and those that wait behind them.
+fn unsent_messages(page: PageState) -> String {
     let last = page.rows.with(|rows| {
         rows.iter().rev().find_map(|row| match &row.body {
-            RowBody::User(words) => Some(words.get()),
+            RowBody::User(text) => Some(text.get()),
             RowBody::Text(_)
             | RowBody::Thinking(_)
             | RowBody::Tool(_)

@@ -40,7 +40,7 @@ pub fn Page() -> impl IntoView {
             None => view! { <Workbench/> }.into_any(),
         }}
         <Toasts/>
-        <div class="sr-only" role="status" aria-live="polite">{move || local.said.get()}</div>
+        <div class="sr-only" role="status" aria-live="polite">{move || local.announcement.get()}</div>
     }
 }
 

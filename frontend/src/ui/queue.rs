@@ -1,4 +1,4 @@
-//! The queue panel: what has arrived and will be in the next call, and words that wait their turn.
+//! The queue panel: what has arrived and will be in the next call, and messages that wait their turn.
 
 use agent::event::Command;
 use agent::view::{Severity, Waiting};
@@ -9,14 +9,14 @@ use shared::TaskId;
 use super::components::{Icon, IconButton};
 use super::focus::{autofocus, kept};
 use super::local::use_local;
-use super::notices::tone_str;
+use super::notices::severity_str;
 use super::{dom, use_dispatch, use_page};
 
 /// The panel; nothing while nothing waits.
 #[component]
 pub fn QueuePanel() -> impl IntoView {
     let page = use_page();
-    let ends = Memo::new(move |_| {
+    let completions = Memo::new(move |_| {
         page.queue.with(|queue| {
             queue
                 .iter()
@@ -29,7 +29,7 @@ pub fn QueuePanel() -> impl IntoView {
                 .collect::<Vec<_>>()
         })
     });
-    let words = Memo::new(move |_| {
+    let messages = Memo::new(move |_| {
         page.queue.with(|queue| {
             queue
                 .iter()
@@ -40,23 +40,23 @@ pub fn QueuePanel() -> impl IntoView {
                 .collect::<Vec<_>>()
         })
     });
-    let is_empty = move || ends.with(Vec::is_empty) && words.with(Vec::is_empty);
+    let is_empty = move || completions.with(Vec::is_empty) && messages.with(Vec::is_empty);
     view! {
         <Show when=move || !is_empty()>
             <section class="queue" aria-label="Waiting for the next call">
-                <Show when=move || !ends.with(Vec::is_empty)>
-                    <ul class="ends">
-                        <For each=move || ends.get() key=|end| (end.0.clone(), end.2.clone()) let((task, command, label, tone))>
-                            <End task command label tone/>
+                <Show when=move || !completions.with(Vec::is_empty)>
+                    <ul class="results">
+                        <For each=move || completions.get() key=|row| (row.0.clone(), row.2.clone()) let((task, command, label, severity))>
+                            <Completion task command label severity/>
                         </For>
                         <li class="note">
-                            "waiting for the next request"
+                            {move || if completions.with(Vec::len) == 1 { "waiting, goes into the next call" } else { "waiting, go into the next call" }}
                         </li>
                     </ul>
                 </Show>
-                <ol class="words" aria-label="Your words that wait">
-                    <For each=kept(move || words.get()) key=|id| *id let(id)>
-                        <Words id/>
+                <ol class="messages" aria-label="Queued messages">
+                    <For each=kept(move || messages.get()) key=|id| *id let(id)>
+                        <Message id/>
                     </For>
                 </ol>
             </section>
@@ -65,7 +65,7 @@ pub fn QueuePanel() -> impl IntoView {
 }
 
 #[component]
-fn End(task: TaskId, command: String, label: String, tone: Severity) -> impl IntoView {
+fn Completion(task: TaskId, command: String, label: String, severity: Severity) -> impl IntoView {
     let local = use_local();
     let text = format!("bg:{task} {label}");
     view! {
@@ -73,7 +73,7 @@ fn End(task: TaskId, command: String, label: String, tone: Severity) -> impl Int
             <button
                 type="button"
                 class="chip"
-                data-tone=tone_str(tone)
+                data-severity=severity_str(severity)
                 title=command
                 on:click=move |_| local.show_task(&task)
             >
@@ -84,7 +84,7 @@ fn End(task: TaskId, command: String, label: String, tone: Severity) -> impl Int
 }
 
 #[component]
-fn Words(id: u64) -> impl IntoView {
+fn Message(id: u64) -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
     let now = Memo::new(move |_| {
@@ -95,7 +95,7 @@ fn Words(id: u64) -> impl IntoView {
             })
         })
     });
-    // Among the waiting words: whether there is one before, and one after.
+    // Among the waiting messages: whether there is one before, and one after.
     let neighbours = Memo::new(move |_| {
         page.queue.with(|queue| {
             let mut ids = queue.iter().filter_map(|waiting| match waiting {
@@ -173,7 +173,7 @@ fn Words(id: u64) -> impl IntoView {
                     />
                 }
             >
-                <textarea aria-label="Words that wait" rows="2" use:autofocus bind:value=draft on:keydown=on_key></textarea>
+                <textarea aria-label="Queued message" rows="2" use:autofocus bind:value=draft on:keydown=on_key></textarea>
                 <button type="button" class="small" on:click=move |_| save()>"Keep"</button>
             </Show>
         </li>

@@ -22,20 +22,20 @@ pub fn ScreenView(id: TaskId, serial: u64, screen: RwSignal<Screen>, task: RwSig
     let scroll = AutoScroll::new();
     // By the session's own agent, also where another one is shown by the time it ends.
     let session = page.sessions.with_untracked(|sessions| sessions.current);
-    let tell = move |event: Command| {
+    let send = move |event: Command| {
         if let Some(session) = session {
             dispatch.send(PageCommand::AgentOf(session, event));
         }
     };
     if local.watches(&id, serial) {
         screen.set(Screen::default());
-        tell(Command::Watch { task: id.clone(), viewer: 0 });
+        send(Command::Watch { task: id.clone(), viewer: 0 });
     }
     on_cleanup(move || {
         if local.watches_no_more(&id) {
             // It comes again whole when it is looked at again.
             let _ = screen.try_set(Screen::default());
-            tell(Command::Unwatch { task: id, viewer: 0 });
+            send(Command::Unwatch { task: id, viewer: 0 });
         }
     });
 
@@ -47,10 +47,10 @@ pub fn ScreenView(id: TaskId, serial: u64, screen: RwSignal<Screen>, task: RwSig
         <div class="screen" tabindex="0" role="region" aria-label="Output" node_ref=scroll.window on:scroll=move |_| scroll.scrolled()>
             <div node_ref=scroll.content>
                 <Show when=silent>
-                    <p class="mark">{move || if task.with(Task::is_active) { "No output yet" } else { "No output" }}</p>
+                    <p class="marker">{move || if task.with(Task::is_active) { "No output yet" } else { "No output" }}</p>
                 </Show>
                 <Show when=is_cut>
-                    <p class="mark">{move || format!("… {} earlier lines; see the whole log …", format::grouped(dropped.get()))}</p>
+                    <p class="marker">{move || format!("… {} earlier lines; see the whole log …", format::grouped(dropped.get()))}</p>
                 </Show>
                 <For each=move || chunks.get().0 key=|chunk| chunk.first let(chunk)>
                     <div class="chunk">{lines(&chunk.lines)}</div>
@@ -76,9 +76,9 @@ fn lines(lines: &[Line]) -> Vec<AnyView> {
     lines
         .iter()
         .map(|line| {
-            if line.mark {
+            if line.is_marker {
                 let text: String = line.runs.iter().map(|run| run.text.as_str()).collect();
-                view! { <p class="mark">{text}</p> }.into_any()
+                view! { <p class="marker">{text}</p> }.into_any()
             } else {
                 view! { <div class="line">{line.runs.iter().map(run).collect_view()}</div> }.into_any()
             }

@@ -1,4 +1,4 @@
-//! What stands above or instead of the rest: pairing, following, trouble with storage, things said in passing.
+//! What stands above or instead of the rest: pairing, following, what is not saved, toasts.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use leptos::prelude::*;
 
 use super::components::{Icon, IconButton, IconView};
 use super::focus::autofocus;
-use super::notices::tone_str;
+use super::notices::severity_str;
 use super::{PageCommand, use_dispatch, use_page};
 use crate::state::{Ownership, Toast};
 
-/// How long a toast shows; bad news stay until they are closed.
+/// How long a toast shows; an error stays until it is closed.
 const SHOWN_FOR: Duration = Duration::from_secs(7);
 
 /// The screen of a browser that the runner does not know.
@@ -32,7 +32,7 @@ pub fn Unpaired(reason: String) -> impl IntoView {
     view! {
         <main class="unpaired">
             <section>
-                <h1><IconView icon=Icon::Mark/>"Meanwhile"</h1>
+                <h1><IconView icon=Icon::Logo/>"Meanwhile"</h1>
                 <h2>"This browser is not paired with the runner"</h2>
                 {reason}
                 <p>
@@ -67,7 +67,7 @@ pub fn Banners() -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
     let follows = move || page.ownership.with(|ownership| *ownership == Ownership::Following);
-    let trouble = Memo::new(move |_| {
+    let warning = Memo::new(move |_| {
         let unreadable = page.ownership.with(|ownership| match ownership {
             Ownership::Unreadable { reason } => Some(format!("This session cannot be read: {reason}")),
             Ownership::Starting | Ownership::Driving | Ownership::Following | Ownership::Unpaired { .. } => {
@@ -94,20 +94,20 @@ pub fn Banners() -> impl IntoView {
     view! {
         <div class="banners">
             {move || stranger.get().map(|reason| view! {
-                <div class="banner" data-tone="warn" role="alert">
+                <div class="banner" data-severity="warn" role="alert">
                     <p>{reason}</p>
                     <button type="button" on:click=move |_| dispatch.agent(Command::Reconnect)>"Try again"</button>
                 </div>
             })}
             <Show when=follows>
-                <div class="banner" data-tone="plain" role="status">
+                <div class="banner" data-severity="plain" role="status">
                     <p>"Another tab drives this session; this one shows the same."</p>
                     <button type="button" on:click=move |_| dispatch.send(PageCommand::TakeOver)>"Take over"</button>
                 </div>
             </Show>
-            {move || trouble.get().map(|words| view! {
-                <div class="banner" data-tone="warn" role="alert">
-                    <p>{words}</p>
+            {move || warning.get().map(|text| view! {
+                <div class="banner" data-severity="warn" role="alert">
+                    <p>{text}</p>
                     <button type="button" on:click=move |_| dispatch.send(PageCommand::Export)>"Export it"</button>
                 </div>
             })}
@@ -115,7 +115,7 @@ pub fn Banners() -> impl IntoView {
     }
 }
 
-/// Things said in passing.
+/// The toasts.
 #[component]
 pub fn Toasts() -> impl IntoView {
     let page = use_page();
@@ -135,13 +135,13 @@ fn ToastView(toast: Toast) -> impl IntoView {
         // The page may be gone by the time it fires.
         let _ = page.toasts.try_update(|toasts| toasts.retain(|other| other.id != toast.id));
     };
-    if toast.tone != Severity::Bad
+    if toast.severity != Severity::Bad
         && let Ok(handle) = set_timeout_with_handle(close, SHOWN_FOR)
     {
         on_cleanup(move || handle.clear());
     }
     view! {
-        <div class="toast" data-tone=tone_str(toast.tone)>
+        <div class="toast" data-severity=severity_str(toast.severity)>
             <p>{toast.text}</p>
             <IconButton icon=Icon::Close label="Close" on_press=close/>
         </div>

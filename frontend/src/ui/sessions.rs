@@ -27,9 +27,9 @@ pub fn SessionsPanel() -> impl IntoView {
     let many = move || page.sessions.with(|sessions| sessions.list.len() >= SEARCH_FROM);
     let workspace = move || page.status.with(|status| status.workspace.clone());
     let groups = Memo::new(move |_| {
-        let words = if many() { search.get() } else { String::new() };
+        let query = if many() { search.get() } else { String::new() };
         let now = local.now.get_untracked().0;
-        page.sessions.with(|sessions| grouped(sessions, &workspace(), &words, now))
+        page.sessions.with(|sessions| grouped(sessions, &workspace(), &query, now))
     });
     let here = Signal::derive(move || groups.with(|groups| groups.0.clone()));
     let earlier = Signal::derive(move || groups.with(|groups| groups.1.clone()));
@@ -146,18 +146,18 @@ fn Item(id: SessionId) -> impl IntoView {
             dispatch.send(PageCommand::OpenSession(id));
         }
     };
-    let mark = move || {
+    let badge = move || {
         session.with(|session| {
             let session = session.as_ref()?;
-            // What the eye reads in a word or a number, and what is said with it.
-            let (kind, words, spoken) = if session.asks {
+            // What the eye reads, a label or a number, and what is said with it.
+            let (kind, label, spoken) = if session.asks {
                 ("asks", "asks".to_owned(), " for your approval")
             } else if session.running > 0 {
                 ("count", session.running.to_string(), " running")
             } else {
                 ("time", dom::day_or_time(session.updated, local.now.get_untracked()), " last used")
             };
-            Some(view! { <small data-kind=kind>{words}<span class="sr-only">{spoken}</span></small> })
+            Some(view! { <small data-kind=kind>{label}<span class="sr-only">{spoken}</span></small> })
         })
     };
     let running = move || session.with(|session| session.as_ref().map_or(0, |session| session.running));
@@ -178,7 +178,7 @@ fn Item(id: SessionId) -> impl IntoView {
                     <Show when=elsewhere>
                         <small data-kind="tab">"other tab"</small>
                     </Show>
-                    {mark}
+                    {badge}
                 </button>
                 <span class="edit">
                     <IconButton icon=Icon::Edit label=Signal::derive(move || format!("Rename {}", title())) on_press=rename/>
@@ -238,14 +238,14 @@ fn title_of(session: &SessionSummary) -> String {
 fn grouped(
     sessions: &Sessions,
     workspace: &str,
-    words: &str,
+    query: &str,
     now: u64,
 ) -> (Vec<SessionSummary>, Vec<SessionSummary>) {
-    let words = format::lowercase(words.trim());
+    let query = format::lowercase(query.trim());
     let mut list: Vec<SessionSummary> = sessions
         .list
         .iter()
-        .filter(|session| words.is_empty() || format::lowercase(&title_of(session)).contains(&words))
+        .filter(|session| query.is_empty() || format::lowercase(&title_of(session)).contains(&query))
         .cloned()
         .collect();
     // New ones stand first and stay where they are while they work: nothing jumps under the pointer.
@@ -289,9 +289,9 @@ mod tests {
         check(&sessions, "", &["old"], &[]);
     }
 
-    fn check(sessions: &Sessions, words: &str, here: &[&str], earlier: &[&str]) {
+    fn check(sessions: &Sessions, query: &str, here: &[&str], earlier: &[&str]) {
         let titles = |list: Vec<SessionSummary>| list.into_iter().map(|s| s.title).collect::<Vec<_>>();
-        let groups = grouped(sessions, "/w", words, NOW);
+        let groups = grouped(sessions, "/w", query, NOW);
         assert_eq!((titles(groups.0), titles(groups.1)), (own(here), own(earlier)));
     }
 

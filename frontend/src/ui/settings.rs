@@ -210,7 +210,7 @@ fn ApprovalSettings() -> impl IntoView {
                 <ul class="rules">
                     <For each=move || rules.get() key=|rule| format!("{rule:?}") let(rule)>
                         <li>
-                            {rule_words(&rule)}
+                            {rule_label(&rule)}
                             <button
                                 type="button"
                                 class="quiet small"
@@ -226,15 +226,15 @@ fn ApprovalSettings() -> impl IntoView {
     }
 }
 
-fn rule_words(rule: &Rule) -> impl IntoView + use<> {
-    let (words, code, workspace) = match rule {
+fn rule_label(rule: &Rule) -> impl IntoView + use<> {
+    let (label, code, workspace) = match rule {
         Rule::Exact { command, workspace } => ("", Some(shown::line(command)), workspace),
         Rule::Prefix { prefix: words, workspace } => ("", Some(format!("{} …", words.join(" "))), workspace),
         Rule::Edits { workspace } => ("changes of files", None, workspace),
     };
     view! {
         <span>
-            {words}
+            {label}
             {code.map(|code| view! { <code>{code}</code> })}
             <small>{format!(" in {workspace}")}</small>
         </span>
@@ -261,7 +261,7 @@ fn WakeSettings() -> impl IntoView {
                 />
                 <span>
                     <strong>"Wake the agent"</strong>
-                    <small>"A result that finds it idle starts a turn. Otherwise, and for what was stopped or lost, it waits for your next words."</small>
+                    <small>"A result that finds it idle starts a turn. Otherwise, and for what was stopped or lost, it waits for your next message."</small>
                 </span>
             </label>
             <p class="row">

@@ -1,4 +1,4 @@
-//! Words of others, drawn so that nothing in them is hidden: escapes and counted blanks stand out from what is written.
+//! Text of others, drawn so that nothing in them is hidden: escapes and counted blanks stand out from what is written.
 
 use leptos::prelude::*;
 use shared::shown::{Piece, pieces};
@@ -11,7 +11,7 @@ pub fn Shown(text: Signal<String>) -> impl IntoView {
         let draw = |piece| match piece {
             Piece::Text(text) => text.into_any(),
             Piece::Sign(escape) => view! { <mark class="sign">{escape}</mark> }.into_any(),
-            Piece::Blank(words) => view! { <mark class="blank">{words}</mark> }.into_any(),
+            Piece::Blank(name) => view! { <mark class="blank">{name}</mark> }.into_any(),
         };
         pieces.into_iter().map(draw).collect_view()
     }

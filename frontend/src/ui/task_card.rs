@@ -76,17 +76,17 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> impl IntoView {
         })
     };
     let command = move || task.with(|task| shown::line(&task.command));
-    let last = move || shown::line(&task.with(last_words));
-    let tone = move || task.with(|task| if task.paused { "paused" } else { tone(&task.state) });
+    let last = move || shown::line(&task.with(last_line));
+    let state = move || task.with(|task| if task.paused { "paused" } else { state_name(&task.state) });
     let prompt = move || task.with(|task| task.waits_for_input && task.is_active());
     let ports =
         Memo::new(move |_| task.with(|task| if task.is_active() { task.ports.clone() } else { Vec::new() }));
-    let held = Memo::new(move |_| task.with(ports_held));
+    let held_ports = Memo::new(move |_| task.with(ports_held));
     let facts = Memo::new(move |_| task.with(facts));
     let whose = Memo::new(move |_| whose());
     let controls = body.clone();
     view! {
-        <article class="task" id=element data-state=tone data-own=own.then_some("") aria-label=command>
+        <article class="task" id=element data-state=state data-own=own.then_some("") aria-label=command>
             <button
                 type="button"
                 class="open"
@@ -95,9 +95,9 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> impl IntoView {
                 title=command
                 on:click=toggle
             >
-                <span class="dot" data-state=tone aria-hidden="true"></span>
+                <span class="dot" data-state=state aria-hidden="true"></span>
                 <code class="command">{command}</code>
-                <span class="sr-only">{move || task.with(unsaid)}</span>
+                <span class="sr-only">{move || task.with(spoken_state)}</span>
                 <span class="status">{status}</span>
                 <span class="last">{last}</span>
                 <span class="meta">{meta}</span>
@@ -109,7 +109,7 @@ pub fn TaskCard(handle: TaskHandle, own: bool) -> impl IntoView {
             <Show when=prompt>
                 <p class="flag">"It may be waiting for input."</p>
             </Show>
-            {move || held.get().map(|words| view! { <p class="flag">{words}</p> })}
+            {move || held_ports.get().map(|text| view! { <p class="flag">{text}</p> })}
             <Show when=move || task.with(|task| task.unsaved)>
                 <p class="flag">"The runner cannot save its end: is its disk full? The agent hears of it once it can."</p>
             </Show>
@@ -171,11 +171,11 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> impl In
         if kept_here {
             let copied = dom::copy(&screen.with_untracked(Screen::text));
             leptos::task::spawn_local(async move {
-                let (tone, words) = match copied.await {
+                let (severity, text) = match copied.await {
                     Ok(()) => (Severity::Good, "copied".to_owned()),
-                    Err(words) => (Severity::Bad, words),
+                    Err(reason) => (Severity::Bad, reason),
                 };
-                page.toast(tone, words);
+                page.toast(severity, text);
             });
         } else {
             dispatch.send(PageCommand::CopyLog(id.get_value()));
@@ -264,7 +264,7 @@ fn InputBox(task: RwSignal<Task>) -> impl IntoView {
 }
 
 /// How a task stands, as the attribute that styles go by.
-pub(crate) const fn tone(state: &TaskState) -> &'static str {
+pub(crate) const fn state_name(state: &TaskState) -> &'static str {
     match state {
         TaskState::Queued => "queued",
         TaskState::Running => "running",
@@ -277,7 +277,7 @@ pub(crate) const fn tone(state: &TaskState) -> &'static str {
     }
 }
 
-/// How a task stands, in a word or two.
+/// How a task stands, in a short label.
 pub(crate) fn label(state: &TaskState) -> String {
     match state {
         TaskState::Completed => "exit 0".to_owned(),
@@ -292,17 +292,17 @@ pub(crate) fn label(state: &TaskState) -> String {
     }
 }
 
-/// Process ids that are told in a line.
+/// Process ids that are named in a line.
 const PIDS: usize = 8;
 
 /// The line below the command: what it left running, why it could not start, or its last output.
-fn last_words(task: &Task) -> String {
-    if !task.remaining_processes.is_empty() {
-        let told = task.remaining_processes.iter().filter(|process| process.pid != 0).take(PIDS);
-        let pids: Vec<_> = told.map(|process| process.pid.to_string()).collect();
-        let more = if task.remaining() > pids.len() { ", …" } else { "" };
-        let (noun, pid) = if task.remaining() == 1 { ("process", "pid") } else { ("processes", "pids") };
-        return format!("left {} {noun} running ({pid} {}{more})", task.remaining(), pids.join(", "));
+fn last_line(task: &Task) -> String {
+    if !task.left_behind.is_empty() {
+        let named = task.left_behind.iter().filter(|process| process.pid != 0).take(PIDS);
+        let pids: Vec<_> = named.map(|process| process.pid.to_string()).collect();
+        let more = if task.left() > pids.len() { ", …" } else { "" };
+        let (noun, pid) = if task.left() == 1 { ("process", "pid") } else { ("processes", "pids") };
+        return format!("left {} {noun} running ({pid} {}{more})", task.left(), pids.join(", "));
     }
     match &task.state {
         TaskState::Lost { reason } | TaskState::Error { reason } => reason.clone(),
@@ -317,10 +317,10 @@ fn last_words(task: &Task) -> String {
 }
 
 /// The state's word, where the status shown to the eye does not have it.
-fn unsaid(task: &Task) -> &'static str {
+fn spoken_state(task: &Task) -> &'static str {
     let word = task.state.word();
-    let says = task.paused || (task.state != TaskState::Running && label(&task.state) == word);
-    if says { "" } else { word }
+    let is_shown = task.paused || (task.state != TaskState::Running && label(&task.state) == word);
+    if is_shown { "" } else { word }
 }
 
 /// All there is to say of it: what, and how it is called.
@@ -379,7 +379,7 @@ mod tests {
     #[test]
     fn states_are_told_truly() {
         let stopped = TaskState::Stopped { by: Party::User, signal: None };
-        for (state, words, tone_is) in [
+        for (state, text, name) in [
             (TaskState::Queued, "queued", "queued"),
             (TaskState::Completed, "exit 0", "good"),
             (TaskState::Failed { code: 1 }, "exit 1", "bad"),
@@ -389,7 +389,7 @@ mod tests {
             (TaskState::Lost { reason: String::new() }, "lost", "ended"),
             (TaskState::Error { reason: String::new() }, "not started", "bad"),
         ] {
-            assert_eq!((label(&state).as_str(), tone(&state)), (words, tone_is));
+            assert_eq!((label(&state).as_str(), state_name(&state)), (text, name));
         }
     }
 

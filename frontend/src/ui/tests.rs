@@ -29,7 +29,7 @@ fn mounted<V: IntoView + 'static>(make: impl FnOnce() -> V + 'static) -> Element
 }
 
 /// Lets effects run: they wait for the browser's microtasks.
-async fn settled() {
+async fn rendered() {
     let (done, waits) = futures_channel::oneshot::channel();
     set_timeout(
         move || {
@@ -49,7 +49,7 @@ fn said(stage: &Element) -> String {
 }
 
 #[test]
-async fn words_and_attributes_follow_what_they_read() {
+async fn text_and_attributes_follow_what_they_read() {
     let name = RwSignal::new("a".to_owned());
     let on = RwSignal::new(false);
     let stage = mounted(move || {
@@ -64,14 +64,14 @@ async fn words_and_attributes_follow_what_they_read() {
     assert_eq!(line.get_attribute("data-on"), None);
     name.set("b".to_owned());
     on.set(true);
-    settled().await;
+    rendered().await;
     assert_eq!(said(&stage), "It is b.");
     assert_eq!(
         (line.get_attribute("data-on"), line.get_attribute("title")),
         (Some("yes".into()), Some("b".into()))
     );
     on.set(false);
-    settled().await;
+    rendered().await;
     assert_eq!(line.get_attribute("data-on"), None);
 }
 
@@ -104,15 +104,15 @@ async fn what_stays_in_a_list_is_not_touched() {
         (vec![9, 9, 3, 9], "i9 i3"),
     ] {
         items.set(next);
-        settled().await;
+        rendered().await;
         assert_eq!(shown(&stage), ids);
         assert!(has_focus(), "the focus was lost on the way to {ids}");
     }
     items.set(vec![4, 3, 2, 1]);
-    settled().await;
+    rendered().await;
     assert_eq!(shown(&stage), "i4 i3 i2 i1");
     items.set(Vec::new());
-    settled().await;
+    rendered().await;
     assert_eq!(shown(&stage), "");
 }
 
@@ -131,7 +131,7 @@ async fn items_of_several_nodes_move_as_one() {
     assert_eq!(said(&stage), "a. b. c. ");
     items.set(vec!["c".to_owned(), "b".to_owned(), "d".to_owned(), "a".to_owned()]);
     louder.set(true);
-    settled().await;
+    rendered().await;
     assert_eq!(said(&stage), "c! b! d! a! ");
 }
 
@@ -158,16 +158,16 @@ async fn what_is_taken_away_is_told_nothing_and_follows_nothing() {
     });
     find::<HtmlElement>(&stage, "input").focus().expect("it can have the focus");
     count.set(1);
-    settled().await;
+    rendered().await;
     assert_eq!(*told.borrow(), ["own 0", "own 1"]);
     shows.set(false);
-    settled().await;
+    rendered().await;
     count.set(2);
-    settled().await;
+    rendered().await;
     assert_eq!(said(&stage), "nothing");
     assert_eq!(*told.borrow(), ["own 0", "own 1"], "after it was taken away");
     shows.set(true);
-    settled().await;
+    rendered().await;
     assert_eq!(*told.borrow(), ["own 0", "own 1", "own 2"]);
 }
 
@@ -185,7 +185,7 @@ async fn a_choice_is_made_once_its_options_are_there() {
     let list: HtmlSelectElement = find(&stage, "select");
     assert_eq!(list.value(), "two");
     chosen.set("one".to_owned());
-    settled().await;
+    rendered().await;
     assert_eq!(list.value(), "one");
 }
 
@@ -194,16 +194,16 @@ async fn a_field_and_its_signal_are_the_same_and_the_caret_stays() {
     let text = RwSignal::new("abcd".to_owned());
     let stage = mounted(move || view! { <input bind:value=text/> });
     let field: HtmlInputElement = find(&stage, "input");
-    settled().await;
+    rendered().await;
     assert_eq!(field.value(), "abcd");
     field.set_value("abXcd");
     field.set_selection_range(3, 3).expect("a caret");
     field.dispatch_event(&web_sys::Event::new("input").expect("an event")).expect("a listener");
-    settled().await;
+    rendered().await;
     assert_eq!(text.get_untracked(), "abXcd");
     assert_eq!(field.selection_start(), Ok(Some(3)));
     text.set(String::new());
-    settled().await;
+    rendered().await;
     assert_eq!(field.value(), "");
 }
 
@@ -217,11 +217,11 @@ async fn a_memo_tells_only_what_is_new() {
     });
     for next in [3, 5, 7] {
         number.set(next);
-        settled().await;
+        rendered().await;
     }
     assert_eq!((said(&stage).as_str(), runs.get_untracked()), ("odd", 1));
     number.set(8);
-    settled().await;
+    rendered().await;
     assert_eq!((said(&stage).as_str(), runs.get_untracked()), ("even", 2));
 }
 
@@ -239,7 +239,7 @@ async fn a_field_that_comes_late_takes_the_focus() {
     find::<HtmlElement>(&stage, "#early").focus().expect("it can have the focus");
     for shown in [true, false, true] {
         shows.set(shown);
-        settled().await;
+        rendered().await;
         let active = document().active_element().map(|active| active.id()).unwrap_or_default();
         assert_eq!(active, if shown { "late" } else { "" });
     }
@@ -257,7 +257,7 @@ async fn a_name_to_be_changed_is_selected() {
         }
     });
     shows.set(true);
-    settled().await;
+    rendered().await;
     let field: HtmlInputElement = find(&stage, "input");
     assert_eq!((field.selection_start(), field.selection_end()), (Ok(Some(0)), Ok(Some(4))));
 }
@@ -268,28 +268,28 @@ async fn what_grows_keeps_what_is_as_before() {
     let tail = stream.tail.clone();
     tail.set("one *two* thr".to_owned());
     let stage = mounted(move || view! { <Prose stream/> });
-    let words: Element = find(&stage, "p");
-    let texts = words.child_nodes();
+    let paragraph: Element = find(&stage, "p");
+    let texts = paragraph.child_nodes();
     let last = (0..texts.length())
         .filter_map(|at| texts.item(at))
         .find(|node| node.node_value().as_deref() == Some(" thr"));
-    let last = last.expect("its words");
+    let last = last.expect("its text");
     let selected = document().create_range().expect("a range");
-    selected.set_start(&last, 1).expect("its words can be selected");
-    selected.set_end(&last, 4).expect("its words can be selected");
+    selected.set_start(&last, 1).expect("its text can be selected");
+    selected.set_end(&last, 4).expect("its text can be selected");
     for (now, said_now) in [
         ("one *two* three", "one two three"),
         ("one *two* three `four`", "one two three four"),
         ("one *two* three `four` five", "one two three four five"),
     ] {
         tail.set(now.to_owned());
-        settled().await;
+        rendered().await;
         assert_eq!(said(&stage), said_now);
-        assert!(words.is_connected() && last.is_connected(), "{now}");
+        assert!(paragraph.is_connected() && last.is_connected(), "{now}");
         assert_eq!(String::from(selected.to_string()), "thr", "{now}");
     }
     tail.set("another".to_owned());
-    settled().await;
+    rendered().await;
     assert_eq!(said(&stage), "another");
 }
 
@@ -315,7 +315,7 @@ fn patches() -> Vec<Patch> {
     };
     let markdown = "# Head\n\n- [x] *one*\n- `two`\n\n> [three](https://a.b)\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n\n```rust\nfn main() {}\n";
     let rows = [
-        RowKind::User { text: "my words".to_owned() },
+        RowKind::User { text: "my message".to_owned() },
         RowKind::Text { text: markdown.to_owned(), live: true },
         RowKind::Thinking { text: "a thought".to_owned(), live: false },
         RowKind::Tool(Box::new(done)),
@@ -337,7 +337,11 @@ fn patches() -> Vec<Patch> {
             Patch::Tasks(vec![task.clone()]),
             Patch::Span(span(1, Lane::Call)),
             Patch::Span(span(2, Lane::Task { task: task.id.clone() })),
-            Patch::Queue(vec![Waiting::Message { id: 1, text: "words that wait".to_owned(), steer: false }]),
+            Patch::Queue(vec![Waiting::Message {
+                id: 1,
+                text: "a message that waits".to_owned(),
+                steer: false,
+            }]),
             Patch::Toast { severity: Severity::Plain, text: "a toast".to_owned() },
         ])
         .collect()
@@ -355,12 +359,12 @@ async fn each_panel_is_drawn_from_patches_and_goes_again() {
         view! { <Page/> }
     });
     let page = state.take().expect("the page is made at once");
-    settled().await;
+    rendered().await;
     assert!(said(&stage).contains("Try the lesson"), "{}", said(&stage));
     let count = |what: &str| stage.query_selector_all(what).expect("a selector").length();
     page.take_in(patches());
     page.ownership.set(Ownership::Driving);
-    settled().await;
+    rendered().await;
     for (what, times) in [
         (".me", 1),
         (".prose h3, .prose ul, .prose blockquote, .prose table, .prose .code", 5),
@@ -372,20 +376,20 @@ async fn each_panel_is_drawn_from_patches_and_goes_again() {
         (".notice", 1),
         (".task", 1),
         (".timeline .bar", 2),
-        (".queue .words li", 1),
+        (".queue .messages li", 1),
         (".toast", 1),
     ] {
         assert_eq!(count(what), times, "{what}");
     }
     find::<HtmlElement>(&stage, ".task .open").click();
     find::<HtmlElement>(&stage, "[aria-label=Settings]").click();
-    settled().await;
+    rendered().await;
     assert_eq!((count(".task .screen"), count("dialog.modal")), (1, 1));
     page.replay.set(Some(Vec::new()));
-    settled().await;
+    rendered().await;
     assert_eq!((count("[aria-label=Replay] input[type=range]"), count(".me"), count(".task")), (1, 0, 1));
     page.replay.set(None);
     page.ownership.set(Ownership::Unpaired { reason: "a reason".to_owned() });
-    settled().await;
+    rendered().await;
     assert_eq!((count(".unpaired .reason"), count(".workbench")), (1, 0));
 }

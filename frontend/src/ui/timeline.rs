@@ -12,7 +12,7 @@ use wasm_bindgen::JsCast;
 
 use self::layout::{BAR, Bar, DrainView, LANE, Layout, Window};
 use super::local::{Panel, use_local};
-use super::notices::tone_str;
+use super::notices::severity_str;
 use super::{PageCommand, dom, use_dispatch, use_page};
 use crate::format::{self, tenths};
 
@@ -33,10 +33,11 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> impl IntoView {
     let window = RwSignal::new(Window::Auto);
     let width = RwSignal::new(800.0);
     let detail = RwSignal::new(None::<String>);
-    let goes_on = Memo::new(move |_| page.spans.with(|spans| spans.values().any(|span| span.end.is_none())));
+    let is_running =
+        Memo::new(move |_| page.spans.with(|spans| spans.values().any(|span| span.end.is_none())));
     let laid = Memo::new(move |_| {
         // The clock moves the drawing only while something goes on.
-        let now = if goes_on.get() { local.now.get() } else { local.now.get_untracked() };
+        let now = if is_running.get() { local.now.get() } else { local.now.get_untracked() };
         page.spans.with(|spans| {
             page.drains.with(|drains| layout::layout(spans, drains, window.get(), now.0, width.get()))
         })
@@ -72,8 +73,8 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> impl IntoView {
             "-" => zoom(1.5, None),
             "ArrowLeft" => shift(-0.2),
             "ArrowRight" => shift(0.2),
-            "ArrowDown" => step_mark(1),
-            "ArrowUp" => step_mark(-1),
+            "ArrowDown" => focus_item(1),
+            "ArrowUp" => focus_item(-1),
             "0" => window.set(Window::Fit),
             "End" => window.set(Window::Auto),
             _ => return,
@@ -105,8 +106,8 @@ pub fn Timeline(#[prop(optional)] replays: bool) -> impl IntoView {
                 <h2 id="timeline-title">"Timeline"</h2>
                 <span class="detail">
                     {move || match detail.get() {
-                        Some(words) => words,
-                        None if goes_on.get() => "live".to_owned(),
+                        Some(text) => text,
+                        None if is_running.get() => "live".to_owned(),
                         None => String::new(),
                     }}
                 </span>
@@ -180,7 +181,7 @@ fn Drawing(laid: Memo<Layout>, width: RwSignal<f64>, detail: RwSignal<Option<Str
             </g>
             <g>
                 <For each=move || laid.with(|laid| laid.drains.keys().copied().collect::<Vec<_>>()) key=|call| *call let(call)>
-                    <DrainMark call laid detail/>
+                    <DrainMarker call laid detail/>
                 </For>
             </g>
             {move || laid.with(|laid| laid.now).map(|x| view! {
@@ -203,10 +204,10 @@ fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> imp
         bar.with(|bar| bar.as_ref().map_or_else(String::new, |bar| tenths(what(bar))))
     };
     let span = Memo::new(move |_| page.spans.with(|spans| spans.get(&id).cloned()));
-    let says = move |now: Option<u64>| {
-        span.with(|span| span.as_ref().map(|span| in_words(span, now))).unwrap_or_default()
+    let description = move |now: Option<u64>| {
+        span.with(|span| span.as_ref().map(|span| span_label(span, now))).unwrap_or_default()
     };
-    let words = move || untrack(|| says(Some(local.now.get().0)));
+    let label = move || untrack(|| description(Some(local.now.get().0)));
     let task = page.spans.with_untracked(|spans| match spans.get(&id).map(|span| &span.lane) {
         Some(Lane::Task { task }) => Some(task.clone()),
         Some(Lane::Call | Lane::Tool) | None => None,
@@ -219,21 +220,21 @@ fn BarView(id: u64, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> imp
     };
     view! {
         <rect
-            class="bar mark"
+            class="bar item"
             tabindex="-1"
             role=if show.with_value(Option::is_some) { "button" } else { "img" }
-            aria-label=move || says(None)
+            aria-label=move || description(None)
             data-kind=move || bar.with(|bar| bar.as_ref().map(|bar| bar.kind))
-            data-tone=move || bar.with(|bar| bar.as_ref().map(|bar| tone_str(bar.tone)))
+            data-severity=move || bar.with(|bar| bar.as_ref().map(|bar| severity_str(bar.severity)))
             data-open=move || bar.with(|bar| bar.as_ref().is_some_and(|bar| bar.open).then_some(""))
             x=move || of(|bar| bar.x)
             y=move || of(|bar| bar.y)
             width=move || of(|bar| bar.width)
             height=tenths(BAR)
             rx="3"
-            on:pointerenter=move |_| detail.set(Some(words()))
+            on:pointerenter=move |_| detail.set(Some(label()))
             on:pointerleave=move |_| detail.set(None)
-            on:focus=move |_| detail.set(Some(words()))
+            on:focus=move |_| detail.set(Some(label()))
             on:blur=move |_| detail.set(None)
             on:click=move |_| press()
             on:keydown=move |event: ev::KeyboardEvent| {
@@ -251,25 +252,25 @@ fn beside(x: f64, width: f64) -> f64 {
     if x + 30.0 > width { x - 28.0 } else { x + 5.0 }
 }
 
-/// Puts the focus on the next or the former of all marks.
-fn step_mark(by: i32) {
-    let Ok(marks) = document().query_selector_all(".timeline .mark") else { return };
+/// Puts the focus on the next or the former of all bars and drains.
+fn focus_item(by: i32) {
+    let Ok(items) = document().query_selector_all(".timeline .item") else { return };
     let active = document().active_element();
     let at: Option<u32> =
-        (0..marks.length()).find(|at| marks.get(*at).as_ref() == active.as_ref().map(AsRef::as_ref));
+        (0..items.length()).find(|at| items.get(*at).as_ref() == active.as_ref().map(AsRef::as_ref));
     let next = match at {
         Some(at) => at.saturating_add_signed(by),
         None if by > 0 => 0,
-        None => marks.length().saturating_sub(1),
+        None => items.length().saturating_sub(1),
     };
-    if let Some(mark) = marks.get(next).and_then(|mark| mark.dyn_into::<web_sys::SvgElement>().ok()) {
+    if let Some(item) = items.get(next).and_then(|item| item.dyn_into::<web_sys::SvgElement>().ok()) {
         // Fails only for elements that are gone.
-        let _ = mark.focus();
+        let _ = item.focus();
     }
 }
 
 /// What a bar stands for. How long it has gone on is said only where the moment is known: a name that stays must stay true.
-fn in_words(span: &Span, now: Option<u64>) -> String {
+fn span_label(span: &Span, now: Option<u64>) -> String {
     let kind = match &span.lane {
         Lane::Call => "call".to_owned(),
         Lane::Tool => "tool".to_owned(),
@@ -286,13 +287,13 @@ fn in_words(span: &Span, now: Option<u64>) -> String {
 }
 
 #[component]
-fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> impl IntoView {
+fn DrainMarker(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>) -> impl IntoView {
     let dispatch = use_dispatch();
     let drain = Memo::new(move |_| laid.with(|laid| laid.drains.get(&call).cloned()));
     let text = move |what: fn(&DrainView) -> String| {
         drain.with(|drain| drain.as_ref().map(what).unwrap_or_default())
     };
-    let words = move || {
+    let label = move || {
         let count = drain.with(|drain| drain.as_ref().map_or(0, |drain| drain.count));
         format!(
             "{} delivered to the model with call {}; press to view the request",
@@ -303,13 +304,13 @@ fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>)
     let show = move || dispatch.send(PageCommand::ShowCall(call));
     view! {
         <g
-            class="drain mark"
+            class="drain item"
             tabindex="-1"
             role="button"
-            aria-label=words
-            on:pointerenter=move |_| detail.set(Some(words()))
+            aria-label=label
+            on:pointerenter=move |_| detail.set(Some(label()))
             on:pointerleave=move |_| detail.set(None)
-            on:focus=move |_| detail.set(Some(words()))
+            on:focus=move |_| detail.set(Some(label()))
             on:blur=move |_| detail.set(None)
             on:click=move |_| show()
             on:keydown=move |event: ev::KeyboardEvent| {
@@ -322,7 +323,7 @@ fn DrainMark(call: CallId, laid: Memo<Layout>, detail: RwSignal<Option<String>>)
             <path d=move || text(|drain| drain.path.clone())></path>
             <circle cx=move || text(|drain| tenths(drain.x)) cy=move || text(|drain| tenths(drain.y)) r="4"></circle>
             <text x=move || text(|drain| tenths(drain.x + 6.0)) y=tenths(LANE - 13.0)>
-                {move || text(|drain| if drain.says { format!("{} drained", drain.count) } else { String::new() })}
+                {move || text(|drain| if drain.has_label { format!("{} drained", drain.count) } else { String::new() })}
             </text>
         </g>
     }

@@ -61,7 +61,8 @@ fn left_alone(card: &ToolCard) -> Option<TaskId> {
 /// How such a task stands.
 #[derive(Clone, PartialEq, Eq)]
 struct Standing {
-    tone: &'static str,
+    /// As the attribute that styles go by.
+    state: &'static str,
     /// How it ended.
     end: Option<String>,
     /// Whether it can be stopped and watched here.
@@ -71,14 +72,14 @@ struct Standing {
 fn standing(page: PageState, id: &TaskId) -> Standing {
     if let Some(handle) = page.task(id) {
         return handle.task.with(|task| Standing {
-            tone: if task.paused { "paused" } else { task_card::tone(&task.state) },
+            state: if task.paused { "paused" } else { task_card::state_name(&task.state) },
             end: task.state.is_end().then(|| task_card::label(&task.state)),
             runs_here: task.is_active(),
         });
     }
     // Where the runner's tasks are not known, in a replay or after they were cleared, the timeline still says how they went.
     let is_its = |lane: &Lane| matches!(lane, Lane::Task { task } if task == id);
-    let tone = page.spans.with(|spans| {
+    let state = page.spans.with(|spans| {
         let span = spans.values().find(|span| is_its(&span.lane))?;
         span.end.map(|_| match span.severity {
             Severity::Good => "good",
@@ -86,7 +87,7 @@ fn standing(page: PageState, id: &TaskId) -> Standing {
             Severity::Plain | Severity::Warn => "ended",
         })
     });
-    Standing { tone: tone.unwrap_or("running"), end: None, runs_here: false }
+    Standing { state: state.unwrap_or("running"), end: None, runs_here: false }
 }
 
 /// What a card shows below its head.
@@ -125,10 +126,10 @@ fn Card(card: RwSignal<ToolCard>) -> impl IntoView {
     });
     // A task that was left to itself goes on after its tool is done.
     let spoken = move || {
-        stands.with(|stands| match stands.as_ref().map(|stands| stands.tone) {
+        stands.with(|stands| match stands.as_ref().map(|stands| stands.state) {
             Some("good") => "done",
             Some("bad") => "failed",
-            Some(tone) => tone,
+            Some(state) => state,
             None => state(),
         })
     };
@@ -164,7 +165,7 @@ fn Card(card: RwSignal<ToolCard>) -> impl IntoView {
             .join(" · ")
     };
     view! {
-        <article class="tool" data-state=state data-task=move || stands.with(|stands| stands.as_ref().map(|stands| stands.tone)) aria-label=move || head.with(|(name, subject)| format!("{name} {}", shown::block(subject)))>
+        <article class="tool" data-state=state data-task=move || stands.with(|stands| stands.as_ref().map(|stands| stands.state)) aria-label=move || head.with(|(name, subject)| format!("{name} {}", shown::block(subject)))>
             <header>
                 <span class="dot" aria-hidden="true"></span>
                 <span class="name">{move || head.with(|(name, _)| name.clone())}</span>
@@ -253,10 +254,10 @@ fn parts(card: &ToolCard) -> Vec<Part> {
         parts.push(Part::Diff);
     }
     // What a successful change of a file says is only what its diff shows.
-    let says_more = card.diff.is_empty() || card.state == ToolState::Failed;
+    let has_more = card.diff.is_empty() || card.state == ToolState::Failed;
     // That a command goes on in the background is said by the card itself.
     let moved = card.state == ToolState::Skipped && card.task.is_some();
-    if !card.output.is_empty() && says_more && !moved {
+    if !card.output.is_empty() && has_more && !moved {
         parts.push(Part::Output);
     }
     if card.state == ToolState::Writing && !card.input.is_empty() {

@@ -30,7 +30,7 @@ impl TabController {
         let line = self.summaries.borrow().get(&session).cloned();
         match line {
             Some(line) => self.index(SessionSummary { title, ..line }),
-            None => self.complain("this session is not in the list any more"),
+            None => self.report_error("this session is not in the list any more"),
         }
     }
 
@@ -59,7 +59,7 @@ impl TabController {
     /// Nothing is left of a session.
     pub(in crate::shell) fn gone(&self, session: SessionId) {
         local_storage::add_deleted(session);
-        self.broadcast.say(&Broadcast::Gone { session });
+        self.broadcast.post(&Broadcast::Gone { session });
         self.forget(session);
     }
 
@@ -114,11 +114,11 @@ impl TabController {
     pub(super) async fn copy_log(&self, task: &TaskId) {
         let copied = match files::whole_log(&self.pairing, task).await {
             Ok(bytes) => dom::copy(&terminal::plain(&bytes)).await,
-            Err(words) => Err(words),
+            Err(reason) => Err(reason),
         };
         match copied {
             Ok(()) => self.state.toast(Severity::Good, "copied".to_owned()),
-            Err(words) => self.complain(&words),
+            Err(reason) => self.report_error(&reason),
         }
     }
 
@@ -137,7 +137,7 @@ impl TabController {
     /// The page may go before what is under way is written: what the person wrote is kept where that takes no time.
     pub(super) fn leave(&self) {
         for handle in self.handles.borrow().values() {
-            local_storage::leave_said(handle.session, handle.unsaved_messages());
+            local_storage::leave_messages(handle.session, handle.left_messages());
         }
         if let Some(session) = self.shown.get() {
             let draft = self.written();
@@ -147,7 +147,7 @@ impl TabController {
         }
     }
 
-    /// The words that are being written.
+    /// The draft as it stands in the box.
     pub(super) fn written(&self) -> String {
         composer::written().unwrap_or_else(|| self.state.draft.get_untracked())
     }
@@ -155,8 +155,8 @@ impl TabController {
     /// The page did not go: what it has under way it goes on with.
     pub(super) fn come_back(&self) {
         for (session, handle) in &*self.handles.borrow() {
-            let own = |words: &tabs::UnsavedMessage| words.number == 0 || words.from == handle.id;
-            local_storage::forget_said(*session, own);
+            let own = |left: &tabs::UnsavedMessage| left.number == 0 || left.from == handle.id;
+            local_storage::forget_messages(*session, own);
             let _ = local_storage::take_draft(*session);
         }
     }

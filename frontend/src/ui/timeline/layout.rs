@@ -11,7 +11,7 @@ use crate::format::tenths;
 
 /// The height of a lane.
 pub(crate) const LANE: f64 = 25.0;
-/// Above the first lane: room for the words of drains.
+/// Above the first lane: room for the labels of drains.
 pub(crate) const TOP: f64 = 16.0;
 /// Below the last lane: room for the ticks.
 pub(crate) const BOTTOM: f64 = 17.0;
@@ -39,7 +39,7 @@ pub(crate) enum Window {
     /// The last milliseconds.
     Last(u64),
     /// From here for so many milliseconds, whatever happens.
-    Fixed(u64, u64),
+    Range(u64, u64),
 }
 
 /// Everything that is drawn.
@@ -92,7 +92,7 @@ pub(crate) struct Bar {
     pub(crate) width: f64,
     /// As an attribute: `call`, `tool`, `task`.
     pub(crate) kind: &'static str,
-    pub(crate) tone: Severity,
+    pub(crate) severity: Severity,
     /// Whether it goes on.
     pub(crate) open: bool,
 }
@@ -105,19 +105,19 @@ pub(crate) struct DrainView {
     /// From each task's end to the dot.
     pub(crate) path: String,
     pub(crate) count: usize,
-    /// Whether its words have room before those of the next.
-    pub(crate) says: bool,
+    /// Whether its label has room before that of the next.
+    pub(crate) has_label: bool,
 }
 
 /// The stretch of time that a window means: its beginning and its length.
 pub(crate) fn stretch(window: Window, spans: &BTreeMap<u64, Span>, now: u64) -> (u64, u64) {
     let first = spans.values().map(|span| span.start.0).min().unwrap_or(now);
-    let goes_on = spans.values().any(|span| span.end.is_none());
+    let is_running = spans.values().any(|span| span.end.is_none());
     let last = spans.values().filter_map(|span| span.end).map(|end| end.0).max().unwrap_or(now);
-    let end = if goes_on { now.max(last) } else { last };
+    let end = if is_running { now.max(last) } else { last };
     let whole = end.saturating_sub(first).max(SHORTEST_MS);
     let shown = match window {
-        Window::Fixed(from, length) => return (from, length.max(SHORTEST_MS)),
+        Window::Range(from, length) => return (from, length.max(SHORTEST_MS)),
         Window::Fit => whole,
         Window::Auto if whole <= WHOLE_MS => whole,
         Window::Auto => WHOLE_MS,
@@ -170,7 +170,7 @@ pub(crate) fn layout(
             y: lane_top(lane) + BAR_TOP,
             width: (end - start).max(THINNEST),
             kind,
-            tone: span.severity,
+            severity: span.severity,
             open: span.end.is_none(),
         };
         bars.insert(*id, bar);
@@ -186,9 +186,9 @@ pub(crate) fn layout(
             .enumerate()
             .filter_map(|(nth, task)| {
                 let lane = row(task)?;
-                let ends =
+                let of_task =
                     spans.values().filter(|span| matches!(&span.lane, Lane::Task { task: of } if of == task));
-                let end = ends
+                let end = of_task
                     .filter_map(|span| span.end)
                     .map(|end| end.0)
                     .filter(|end| *end <= drain.at.0)
@@ -206,17 +206,17 @@ pub(crate) fn layout(
                 ))
             })
             .collect();
-        let says = dot.0 >= free_from;
-        if says {
+        let has_label = dot.0 >= free_from;
+        if has_label {
             free_from = dot.0 + 72.0;
         }
-        views.insert(drain.call, DrainView { x: dot.0, y: dot.1, path, count: drain.tasks.len(), says });
+        views.insert(drain.call, DrainView { x: dot.0, y: dot.1, path, count: drain.tasks.len(), has_label });
     }
 
     let origin = spans.values().map(|span| span.start.0).min().unwrap_or(now);
     let height = lane_top(lanes.len() + 1) + BOTTOM;
-    let goes_on = spans.values().any(|span| span.end.is_none());
-    let now = (goes_on && (from..=to).contains(&now)).then(|| x(now));
+    let is_running = spans.values().any(|span| span.end.is_none());
+    let now = (is_running && (from..=to).contains(&now)).then(|| x(now));
     // The word "now" stands among the ticks.
     let mut ticks = ticks(origin, from, length, width);
     ticks.retain(|(tick, _)| now.is_none_or(|now| !(-48.0..36.0).contains(&(tick - now))));
@@ -258,14 +258,14 @@ pub(crate) fn time_at(x: f64, from: u64, length: u64, width: f64) -> u64 {
 pub(crate) fn zoomed(from: u64, length: u64, at: u64, factor: f64) -> Window {
     let new = ((length as f64 * factor) as u64).clamp(SHORTEST_MS, 30 * 86_400_000);
     let part = at.saturating_sub(from) as f64 / length.max(1) as f64;
-    Window::Fixed(at.saturating_sub((part * new as f64) as u64), new)
+    Window::Range(at.saturating_sub((part * new as f64) as u64), new)
 }
 
 /// A window that is moved by a part of its length.
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "milliseconds of a session")]
 pub(crate) fn moved(from: u64, length: u64, part: f64) -> Window {
     let by = (length as f64 * part) as i64;
-    Window::Fixed(from.saturating_add_signed(by), length)
+    Window::Range(from.saturating_add_signed(by), length)
 }
 
 /// Places and times since the beginning, at round steps and not too close.
@@ -302,7 +302,7 @@ mod tests {
         assert!(from > hour - WHOLE_MS - WHOLE_MS / 50 && from + length > hour, "{from} {length}");
         let (from, length) = stretch(Window::Fit, &long, hour);
         assert!(from == 0 && length >= hour, "{from} {length}");
-        assert_eq!(stretch(Window::Fixed(5, 10_000), &long, hour), (5, 10_000));
+        assert_eq!(stretch(Window::Range(5, 10_000), &long, hour), (5, 10_000));
     }
 
     #[test]
@@ -324,7 +324,7 @@ mod tests {
             layout.lanes.into_iter().map(|lane| lane.task.0).collect::<Vec<_>>()
         };
         assert_eq!(names(Window::Fit), ["a", "b"]);
-        assert_eq!(names(Window::Fixed(5_000, 5_000)), ["b"]);
+        assert_eq!(names(Window::Range(5_000, 5_000)), ["b"]);
     }
 
     #[test]
@@ -343,7 +343,7 @@ mod tests {
             (2, task("a"), 1_500, None),
             (3, Lane::Tool, 2_000, Some(2_000)),
         ]);
-        let layout = layout(&spans, &BTreeMap::new(), Window::Fixed(1_000, 4_000), 3_000, 400.0);
+        let layout = layout(&spans, &BTreeMap::new(), Window::Range(1_000, 4_000), 3_000, 400.0);
         let bar = |id| &layout.bars[&id];
         assert!((bar(1).x - 0.0).abs() < 0.01 && (bar(1).width - 100.0).abs() < 0.01);
         assert!((bar(2).x - 50.0).abs() < 0.01 && (bar(2).width - 150.0).abs() < 0.01 && bar(2).open);
@@ -365,7 +365,7 @@ mod tests {
             tasks: vec![TaskId("a".into()), TaskId("b".into())],
         };
         let drains = BTreeMap::from([(CallId(7), drain)]);
-        let layout = layout(&spans, &drains, Window::Fixed(0, 4_000), 4_000, 400.0);
+        let layout = layout(&spans, &drains, Window::Range(0, 4_000), 4_000, 400.0);
         let view = &layout.drains[&CallId(7)];
         assert_eq!(view.count, 2);
         assert_eq!(view.path, "M100 53.5H290V28.5H300M200 78.5H285V28.5H300");
@@ -382,8 +382,8 @@ mod tests {
 
     #[test]
     fn zooming_keeps_the_moment_in_its_place() {
-        assert_eq!(zoomed(1_000, 10_000, 6_000, 0.5), Window::Fixed(3_500, 5_000));
-        assert_eq!(moved(1_000, 10_000, 0.5), Window::Fixed(6_000, 10_000));
+        assert_eq!(zoomed(1_000, 10_000, 6_000, 0.5), Window::Range(3_500, 5_000));
+        assert_eq!(moved(1_000, 10_000, 0.5), Window::Range(6_000, 10_000));
         assert_eq!(time_at(50.0, 1_000, 10_000, 100.0), 6_000);
     }
 
