@@ -223,7 +223,7 @@ impl Page {
         self.tab.until(&what, &body, &[json!(rows)]).await;
     }
 
-    /// How many slips of drained results there are, and how many results they hold together.
+    /// How many rows of drained results there are, and how many results they hold together.
     pub(crate) async fn drained(&self) -> (usize, usize) {
         let body = "return [document.querySelectorAll('.completions').length, document.querySelectorAll('.completions li').length]";
         serde_json::from_value(self.tab.script(body, &[]).await).expect("they are counts")

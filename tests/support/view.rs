@@ -129,7 +129,7 @@ impl View {
         self.kinds().filter_map(text).collect()
     }
 
-    /// How many slips of drained results are shown, and how many lines they hold together.
+    /// How many rows of drained results are shown, and how many lines they hold together.
     pub fn drained(&self) -> (usize, usize) {
         fn lines(kind: &RowKind) -> Option<usize> {
             if let RowKind::Drained { call: _, lines } = kind { Some(lines.len()) } else { None }

@@ -10,7 +10,7 @@ mod read_only;
 mod scripts;
 mod shell;
 mod split;
-mod tests;
+
 use shared::tools::{BackgroundRun, Bash, SendInput, ToolCall};
 
 use crate::settings::{Mode, Rule};

@@ -32,7 +32,7 @@ use crate::view::{
 
 /// Rows of one entry lie within this many ids.
 const ROWS_AN_ENTRY: u64 = 10_000;
-/// Where the blocks of an answer begin, behind the messages and the slip that went into its call.
+/// Where the blocks of an answer begin, behind the messages and the results that went into its call.
 const FIRST_BLOCK: u64 = 1_000;
 const SPANS_A_CALL: u64 = 1_000;
 const TASK_SPANS: u64 = 1 << 48;

@@ -133,7 +133,7 @@ pub enum RowKind {
     },
 }
 
-/// A line of a slip of drained results.
+/// A line of drained results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DrainedLine {
     /// Which task.

@@ -243,7 +243,9 @@ fn what_was_refused_is_dangerous() {
         assert_eq!(run(command, &[]), Verdict::ReadOnly);
         let Verdict::Ask { dangers, .. } = ask_refused(&bash(command), HOME) else { panic!("{command}") };
         assert!(dangers[0].what[0].contains("was refused"), "{dangers:?}");
-        let Verdict::Ask { dangers, .. } = ask_unheld(&bash(command), HOME) else { panic!("{command}") };
+        let Verdict::Ask { dangers, .. } = ask_without_sandbox(&bash(command), HOME) else {
+            panic!("{command}")
+        };
         assert_eq!(dangers, []);
     }
 }
