@@ -63,7 +63,7 @@ async fn a_second_runner_for_a_state_folder_names_the_first() {
         .args(["--no-open", "--port", "0", "--config", "/dev/null", "--state-dir"])
         .arg(&state)
         .arg("--workspace")
-        .arg(runner.work())
+        .arg(runner.workspace())
         .output()
         .await
         .unwrap();
@@ -132,7 +132,7 @@ async fn a_signal_stops_with_grace() {
         let mut runner = Runner::start(&[]).await;
         let credential = runner.pair().await;
         let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
-        let marker = runner.work().join("asked");
+        let marker = runner.workspace().join("asked");
         let command = format!(
             "trap 'touch {}; exit 3' TERM; echo ready; while :; do sleep 0.05; done",
             marker.display()
@@ -241,8 +241,7 @@ fn hangups_are_ignored() -> bool {
 /// Whoever starts it may have blocked signals, and a mask is inherited.
 #[tokio::test]
 async fn blocked_signals_reach_neither_the_runner_nor_its_commands() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("work")).unwrap();
+    let folder = crate::support::folder();
     let program = ["env", "--block-signal=TERM,INT,USR1", "sh"];
     let runner = Runner::start_after(folder, &program, "", binary()).await;
     let credential = runner.pair().await;

@@ -49,7 +49,7 @@ async fn a_confined_command_writes_to_the_workspace_and_its_temporary_folder_alo
         let (mut socket, welcome) = runner.lease(&credential, Uuid::new_v4()).await;
         let temporary = runner.state().join("tmp");
         if confined {
-            let work = runner.work().canonicalize().unwrap();
+            let work = runner.workspace().canonicalize().unwrap();
             assert_eq!(welcome["confined"]["writable"], json!([work, temporary]));
             assert!(welcome["confined"]["gaps"].is_array());
         } else {
@@ -72,7 +72,7 @@ async fn a_confined_command_writes_to_the_workspace_and_its_temporary_folder_alo
             )
             .await;
             assert_eq!(event["task"]["state"]["status"], "completed", "{way}, inside: {event}");
-            assert!(touched(&runner.work().join(format!("in{number}"))), "{way}, inside");
+            assert!(touched(&runner.workspace().join(format!("in{number}"))), "{way}, inside");
         }
         // What is read, thrown away or temporary works.
         let command =
@@ -107,11 +107,10 @@ async fn what_is_named_may_be_written_to() {
 
 /// A machine without Landlock: the runner must not start as if it confined.
 async fn refuses_to_start() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("work")).unwrap();
+    let folder = crate::support::folder();
     let output = crate::support::meanwhile()
         .args(["--no-open", "--port", "0", "--config", "/dev/null", "--confine", "--workspace"])
-        .arg(folder.path().join("work"))
+        .arg(folder.path().join("workspace"))
         .arg("--state-dir")
         .arg(folder.path().join("state"))
         .output()
@@ -186,5 +185,5 @@ async fn what_is_offered_is_held() {
     socket.ask(json!({"op": "start", "command": "touch made || echo held", "sandbox": "read_only"})).await;
     let event = socket.find(|frame| frame["event"]["event"] == "ended").await;
     assert!(event["event"]["excerpt"]["head"].as_str().unwrap().ends_with("held\n"), "{event}");
-    assert!(!runner.work().join("made").exists());
+    assert!(!runner.workspace().join("made").exists());
 }

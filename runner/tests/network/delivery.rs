@@ -102,7 +102,7 @@ async fn ends_that_come_together_settle_once() {
     for _ in 0..5 {
         socket.start("while [ ! -e go ]; do sleep 0.01; done").await;
     }
-    std::fs::write(runner.work().join("go"), "").unwrap();
+    std::fs::write(runner.workspace().join("go"), "").unwrap();
     let frames = socket.collect(|frame| frame["type"] == "settled" && frame["through"] == 5).await;
     assert_eq!(seqs(&frames), [1, 2, 3, 4, 5]);
     let settled = frames.iter().filter(|frame| frame["type"] == "settled").count();
@@ -219,7 +219,7 @@ async fn one_id_is_one_task_however_often_it_is_sent() {
     tasks.push(socket.reply(&id).await["ok"]["task"]["id"].clone());
     tasks.dedup();
     assert_eq!(tasks.len(), 1, "{tasks:?}");
-    assert_eq!(std::fs::read_to_string(runner.work().join("times")).unwrap(), "x\n");
+    assert_eq!(std::fs::read_to_string(runner.workspace().join("times")).unwrap(), "x\n");
 }
 
 #[tokio::test]
@@ -227,7 +227,7 @@ async fn a_repeated_edit_is_not_made_twice_even_by_another_life_of_the_runner() 
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
     let session = Uuid::new_v4();
-    std::fs::write(runner.work().join("file"), "a\n").unwrap();
+    std::fs::write(runner.workspace().join("file"), "a\n").unwrap();
     let (mut socket, _) = runner.lease(&credential, session).await;
     let id = Uuid::new_v4().to_string();
     let op = json!({"op": "edit_file", "path": "file", "old_text": "a", "new_text": "aa"});
@@ -241,9 +241,9 @@ async fn a_repeated_edit_is_not_made_twice_even_by_another_life_of_the_runner() 
     let (mut socket, _) = runner.lease(&credential, session).await;
     socket.request_as(&id, op.clone()).await;
     assert_eq!(socket.reply(&id).await, replies[0]);
-    assert_eq!(std::fs::read_to_string(runner.work().join("file")).unwrap(), "aa\n");
+    assert_eq!(std::fs::read_to_string(runner.workspace().join("file")).unwrap(), "aa\n");
     socket.ask(op).await;
-    assert_eq!(std::fs::read_to_string(runner.work().join("file")).unwrap(), "aaa\n");
+    assert_eq!(std::fs::read_to_string(runner.workspace().join("file")).unwrap(), "aaa\n");
 }
 
 /// Whoever reads up to the reply, and then up to the end, must not have read past the end.

@@ -12,8 +12,7 @@ use uuid::Uuid;
 use crate::support::{Runner, SOON, Socket, binary, left_out};
 
 fn folder() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("work")).unwrap();
+    let folder = crate::support::folder();
     folder
 }
 
@@ -68,7 +67,7 @@ async fn without_processes_tasks_wait_and_then_say_so() {
     let user = 1_000_000 + std::process::id();
     let copy = folder.path().join("meanwhile");
     std::fs::copy(binary(), &copy).unwrap();
-    for path in [folder.path(), &folder.path().join("work")] {
+    for path in [folder.path(), &folder.path().join("workspace"), &folder.path().join("home")] {
         chown(path, Some(user), Some(user)).unwrap();
     }
     let user = user.to_string();
@@ -129,7 +128,7 @@ async fn a_full_disk_refuses_what_is_new_and_loses_no_end() {
     let Some(runner) = with_a_small_disk().await else { return };
     let credential = runner.pair().await;
     let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
-    let (work, fill) = (runner.work(), runner.state().join("fill"));
+    let (work, fill) = (runner.workspace(), runner.state().join("fill"));
     let fill = fill.display();
     let wait = |file: &str| format!("while [ ! -e {file} ]; do sleep 0.02; done");
     let running = socket.start(&format!("{}; echo survived; exit 4", wait("end"))).await;

@@ -12,7 +12,6 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -281,24 +280,14 @@ async fn send(socket: &mut Socket, frame: Value) -> Option<()> {
 }
 
 async fn connect(port: u16, credential: &str) -> Option<Socket> {
-    let mut request = format!("ws://127.0.0.1:{port}/ws").into_client_request().unwrap();
-    let headers = request.headers_mut();
-    headers.insert("Origin", format!("http://127.0.0.1:{port}").parse().unwrap());
-    headers.insert("Sec-WebSocket-Protocol", format!("meanwhile.v1, bearer.{credential}").parse().unwrap());
-    let connected = timeout(PATIENCE, tokio_tungstenite::connect_async(request)).await.expect("no answer");
-    connected.ok().map(|(stream, _)| Socket { stream })
+    let protocols = format!("meanwhile.v1, bearer.{credential}");
+    Socket::try_open(port, &[("Sec-WebSocket-Protocol", &protocols)]).await.ok()
 }
 
 /// Tasks of which something lives.
 fn living(tasks: &BTreeSet<String>) -> Vec<String> {
-    let tags = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
-        let environment = std::fs::read(entry.ok()?.path().join("environ")).ok()?;
-        let tag = environment
-            .split(|byte| *byte == 0)
-            .find_map(|variable| variable.strip_prefix(b"MEANWHILE_TASK="))?;
-        Some(String::from_utf8_lossy(tag).into_owned())
-    });
-    tags.filter(|tag| tasks.contains(tag)).collect()
+    let found = testkit::process::of_tasks().into_iter().map(|(_, task)| task);
+    found.filter(|task| tasks.contains(task)).collect()
 }
 
 pub(crate) fn number(name: &str) -> Option<u64> {
@@ -320,7 +309,7 @@ async fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
     let mut pages = [Page::new(chance.next(), "one"), Page::new(chance.next(), "two")];
     let mut runner = Runner::start(&[]).await;
     for page in &pages {
-        std::fs::write(runner.work().join(&page.file), "<0>\n").unwrap();
+        std::fs::write(runner.workspace().join(&page.file), "<0>\n").unwrap();
     }
     let credential = runner.pair().await;
     let kills = number("MEANWHILE_KILLS").unwrap_or(KILLS);
@@ -344,10 +333,10 @@ async fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
             dead.cancel();
         };
         tokio::join!(live, kill);
-        runner = Runner::start_in(runner.folder, &[], &[]).await;
+        runner = Runner::start_in(runner.into_folder(), &[], &[]).await;
     }
 
-    let ran = std::fs::read_to_string(runner.work().join("ran")).unwrap();
+    let ran = std::fs::read_to_string(runner.workspace().join("ran")).unwrap();
     let mut times: HashMap<&str, u32> = HashMap::new();
     for line in ran.lines() {
         *times.entry(line).or_default() += 1;
@@ -361,7 +350,7 @@ async fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
     }
     assert!(times.is_empty(), "nobody asked for {times:?}");
     for page in &pages {
-        let text = std::fs::read_to_string(runner.work().join(&page.file)).unwrap();
+        let text = std::fs::read_to_string(runner.workspace().join(&page.file)).unwrap();
         assert_eq!(text, format!("<{}>\n", page.edits));
         // What the page has saved is acknowledged with its cursor, and does not come again, whoever asks.
         for hello in [json!({"epoch": page.epoch, "after": page.cursor}), json!({})] {
@@ -375,7 +364,7 @@ async fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
             );
         }
     }
-    let left = std::fs::read_dir(runner.work()).unwrap().map(|entry| entry.unwrap().file_name());
+    let left = std::fs::read_dir(runner.workspace()).unwrap().map(|entry| entry.unwrap().file_name());
     let left: Vec<_> = left.filter(|name| name.to_string_lossy().contains("meanwhile")).collect();
     assert!(left.is_empty(), "{left:?}");
     println!(
@@ -405,7 +394,7 @@ async fn a_stopped_supervisor_does_not_keep_its_tree_alive_either() {
     let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let task = socket.start("kill -STOP $PPID; touch ready; setsid sleep 300 & sleep 300").await;
     let tasks = BTreeSet::from([task]);
-    let ready = runner.work().join("ready");
+    let ready = runner.workspace().join("ready");
     let wait = async |condition: &dyn Fn() -> bool| {
         while !condition() {
             sleep(Duration::from_millis(10)).await;
@@ -429,17 +418,17 @@ async fn what_ended_tasks_left_behind_is_ended_after_a_crash_of_all() {
     let ended = socket.find(|frame| frame["event"]["task"]["id"] == id).await;
     assert_eq!(ended["event"]["task"]["state"]["status"], "completed");
     assert_eq!(ended["event"]["task"]["left_behind"].as_array().map(Vec::len), Some(2), "{ended}");
-    let held = runner.work().join("held");
+    let held = runner.workspace().join("held");
     let is_held = || {
         let file = std::fs::File::open(&held).unwrap();
         matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock))
     };
     runner.signal("STOP");
-    let agent = std::fs::read_to_string(runner.work().join("agent")).unwrap();
+    let agent = std::fs::read_to_string(runner.workspace().join("agent")).unwrap();
     assert!(std::process::Command::new("kill").args(["-9", agent.trim()]).status().unwrap().success());
     runner.child.kill().await.unwrap();
     assert!(is_held(), "nobody was there to end it");
-    let runner = Runner::start_in(runner.folder, &[], &[]).await;
+    let runner = Runner::start_in(runner.into_folder(), &[], &[]).await;
     assert!(!is_held());
     drop(runner.stop().await);
 }
@@ -471,7 +460,7 @@ async fn an_end_just_before_the_runners_is_known_and_one_by_it_is_not() {
         let started = socket.ask(json!({"op": "start", "command": waits, "stdin": stdin})).await;
         let (task, pid) = (started["task"]["id"].as_str().unwrap(), started["task"]["pid"].as_u64().unwrap());
         runner.signal("STOP");
-        std::fs::write(runner.work().join("go"), "").unwrap();
+        std::fs::write(runner.workspace().join("go"), "").unwrap();
         if state.is_some() {
             let main_process = std::path::PathBuf::from(format!("/proc/{pid}"));
             let reaped = async {
@@ -482,7 +471,7 @@ async fn an_end_just_before_the_runners_is_known_and_one_by_it_is_not() {
             timeout(PATIENCE, reaped).await.expect("it never ended");
         }
         runner.child.kill().await.unwrap();
-        let told = told_later(runner.folder, &credential, session, task).await;
+        let told = told_later(runner.into_folder(), &credential, session, task).await;
         match state {
             Some(state) => assert_eq!(told, state, "{command}"),
             None => assert_eq!(told["status"], "lost", "{command}: {told}"),

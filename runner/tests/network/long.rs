@@ -120,8 +120,7 @@ async fn a_welcome_holds_what_fits_and_the_rest_follows() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_process_with_the_number_of_an_ended_command_is_not_its_second_end() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("work")).unwrap();
+    let folder = crate::support::folder();
     let unshare =
         ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child", "sh"];
     let able = std::process::Command::new(unshare[0])
@@ -149,7 +148,7 @@ async fn a_process_with_the_number_of_an_ended_command_is_not_its_second_end() {
         |frame: &Value| frame["task"]["id"] == task.as_str() && frame["task"]["left_behind"] == json!([]);
     let frames = socket.collect(left).await;
     assert!(frames.iter().all(|frame| !is_end(frame)), "{frames:?}");
-    assert!(runner.work().join("same").exists(), "it never got the number");
+    assert!(runner.workspace().join("same").exists(), "it never got the number");
     // What follows comes behind any second end.
     let next = socket.start("true").await;
     let event = socket.until("event").await;

@@ -48,7 +48,7 @@ async fn programs_may_send_the_credential_as_a_header() {
     let mut socket = runner.try_connect(&headers).await.ok().unwrap();
     let welcome = socket.hello(json!({"session": Uuid::new_v4()})).await;
     assert_eq!(welcome["protocol"], 1);
-    assert_eq!(welcome["workspace"], runner.work().canonicalize().unwrap().to_str().unwrap());
+    assert_eq!(welcome["workspace"], runner.workspace().canonicalize().unwrap().to_str().unwrap());
     assert!(welcome["shell"].as_str().unwrap().starts_with('/'), "{welcome}");
     assert_eq!(
         (welcome["heartbeat_ms"].as_u64(), welcome["stats"]["tabs"].as_u64()),

@@ -12,8 +12,7 @@ const KEY: &str = "sk-planted-2291";
 
 /// A runner of an ordinary user, with a key in its environment.
 async fn of_an_ordinary_user() -> Option<Runner> {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("work")).unwrap();
+    let folder = crate::support::folder();
     let lines = format!("export HOME=/ ANTHROPIC_BASE_URL=http://127.0.0.1:9 ANTHROPIC_API_KEY={KEY}");
     if !rustix::process::geteuid().is_root() {
         return Some(Runner::start_after(folder, &["bash"], &lines, binary()).await);
@@ -25,7 +24,7 @@ async fn of_an_ordinary_user() -> Option<Runner> {
     let user = 1_000_000 + std::process::id();
     let copy = folder.path().join("meanwhile");
     std::fs::copy(binary(), &copy).unwrap();
-    for path in [folder.path(), &folder.path().join("work")] {
+    for path in [folder.path(), &folder.path().join("workspace"), &folder.path().join("home")] {
         chown(path, Some(user), Some(user)).unwrap();
     }
     let user = user.to_string();

@@ -13,6 +13,8 @@ use shared::protocol::{Start, TaskEvent};
 use shared::task::Task;
 use shared::{Epoch, OpId, Seq, SessionId, TaskId};
 use tempfile::TempDir;
+pub(crate) use testkit::left_out;
+use testkit::process;
 use uuid::Uuid;
 
 /// No wait of these tests is longer.
@@ -50,23 +52,13 @@ pub(crate) fn op() -> OpId {
 
 /// Whether there is no such process, or only its status.
 pub(crate) fn is_dead(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_none_or(|(_, rest)| rest.starts_with(" Z") || rest.starts_with(" X"))
+    !process::is_alive(pid)
 }
 
 /// Everything alive of a task, found by the tag that its processes bear.
 pub(crate) fn living(task: &TaskId) -> Vec<u32> {
-    let tag = format!("MEANWHILE_TASK={task}");
-    let mut found: Vec<u32> = std::fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|pid| {
-            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment.split(|byte| *byte == 0).any(|variable| variable == tag.as_bytes()) && !is_dead(*pid)
-        })
-        .collect();
-    found.sort_unstable();
-    found
+    let of_it = |(pid, tag): (u32, String)| (tag == task.to_string()).then_some(pid);
+    process::of_tasks().into_iter().filter_map(of_it).collect()
 }
 
 /// Whether a process holds the lock of a file: `flock` keeps it in whatever it starts, in any session and environment.
@@ -77,17 +69,7 @@ pub(crate) fn is_held(lock: &Path) -> bool {
 
 /// Waits until the condition holds, and fails if it never does.
 pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
-    let waiting = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
-}
-
-/// Says that a test cannot be made here, past the harness that keeps what passing tests print: `cargo xtask test` counts it.
-pub(crate) fn left_out(why: &str) {
-    let _told = std::io::Write::write_all(&mut std::io::stdout(), format!("\nLEFT OUT: {why}\n").as_bytes());
+    testkit::wait::until(what, || condition().then_some(())).await;
 }
 
 impl Runner {
