@@ -174,7 +174,7 @@ mod tests {
     }
 
     /// A connection that has shown what it must.
-    async fn vouched_for(address: SocketAddr) -> TcpStream {
+    async fn admitted(address: SocketAddr) -> TcpStream {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET /known HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         let mut answer = Vec::new();
@@ -208,8 +208,8 @@ mod tests {
     #[tokio::test]
     async fn connections_beyond_the_bound_wait_until_one_goes() {
         let (address, _stop, _) = server(Bounds { connections: 2, ..Bounds::default() }).await;
-        let first = vouched_for(address).await;
-        let _second = vouched_for(address).await;
+        let first = admitted(address).await;
+        let _second = admitted(address).await;
         let mut third = TcpStream::connect(address).await.unwrap();
         third.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
         let mut byte = [0];
@@ -219,9 +219,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_guest_that_has_been_there_longest_leaves_for_a_new_one() {
+    async fn an_unauthenticated_peer_that_has_been_there_longest_leaves_for_a_new_one() {
         let (address, _stop, _) = server(Bounds { connections: 3, ..Bounds::default() }).await;
-        let mut known = vouched_for(address).await;
+        let mut known = admitted(address).await;
         let mut silent = Vec::new();
         for _ in 0..50 {
             silent.push(TcpStream::connect(address).await.unwrap());
