@@ -109,12 +109,15 @@ pub struct SessionSummary {
     pub asks: bool,
     /// Whether the agent is at work.
     pub busy: bool,
+    /// Whether messages wait for the runner.
+    #[serde(default)]
+    pub waits: bool,
 }
 
 impl SessionSummary {
     /// Whether its agent is at work, or will be.
     #[must_use]
     pub const fn works(&self) -> bool {
-        self.busy || self.asks || self.running > 0
+        self.busy || self.asks || self.waits || self.running > 0
     }
 }

@@ -246,7 +246,7 @@ impl SessionHandle {
     fn run_command(&self, from: Uuid, number: u64, command: Command) {
         let Some((pump, _)) = self.agent() else { return };
         pump.send(agent::Event::Command(command));
-        let through = pump.with(|agent| agent.unsaved().last().map_or(0, |entry| entry.n));
+        let through = pump.with(Agent::owed);
         self.send(Event::Ran { from, number, through });
     }
 

@@ -309,6 +309,7 @@ mod tests {
             running: 0,
             asks: false,
             busy: false,
+            waits: false,
         }
     }
 }

@@ -8,6 +8,7 @@ mod refused;
 mod replay;
 mod runner;
 mod state;
+mod summary;
 mod turn;
 mod user;
 mod watch;
@@ -147,6 +148,12 @@ impl Agent {
     #[must_use]
     pub const fn is_busy(&self) -> bool {
         !matches!(self.session.phase, Phase::Idle | Phase::Failed { retry_at: None, .. })
+    }
+
+    /// The last entry that is to be written and is not known to be saved; 0 if there is none.
+    #[must_use]
+    pub fn owed(&self) -> u64 {
+        self.unsaved.back().filter(|_| self.keeping).map_or(0, |entry| entry.n)
     }
 
     /// Whether a task of this session runs or waits for a place.
@@ -478,23 +485,5 @@ impl Agent {
             Phase::RunningTools(_) if !self.link.is_live() => TurnView::WaitsForRunner { in_turn: true },
             Phase::RunningTools(_) => TurnView::Tools,
         }
-    }
-
-    fn summary(&self) -> Option<SessionSummary> {
-        Some(SessionSummary {
-            session: self.session.id?,
-            title: self.session.title().to_owned(),
-            created: self.session.created,
-            updated: self.session.updated,
-            workspace: self
-                .session
-                .preamble
-                .as_ref()
-                .map(|preamble| preamble.workspace.clone())
-                .unwrap_or_default(),
-            running: self.own_active(),
-            asks: self.asking.is_some(),
-            busy: self.is_busy(),
-        })
     }
 }

@@ -80,6 +80,7 @@ impl Agent {
             return;
         }
         if text.len() > MAX_MESSAGE {
+            out.patches.push(Patch::Draft { text });
             return toast(
                 out,
                 "That is longer than 1 MiB. Put it into a file in the workspace and say where it is.",

@@ -50,6 +50,11 @@ pub(super) struct Leader {
     unwritten: Option<Vec<Entry>>,
     /// The last of the entries that are being written.
     writing: Option<u64>,
+    /// The last entry that the agent ever wanted written, and the last that is durable.
+    wanted: u64,
+    durable: u64,
+    /// Whether the last attempt to write failed.
+    pub(super) fails: bool,
 }
 
 impl Leader {
@@ -65,12 +70,20 @@ impl Leader {
             left: Vec::new(),
             unwritten: None,
             writing: None,
+            wanted: 0,
+            durable: 0,
+            fails: false,
         }
     }
 
     /// Whether nothing is lost if it stops.
     pub(super) fn is_idle(&self) -> bool {
-        !self.works && self.running.is_empty() && self.unwritten.is_none() && self.writing.is_none()
+        !self.works && self.running.is_empty() && self.wanted <= self.durable
+    }
+
+    /// Whether the log is kept in this browser. Otherwise it is in this tab alone.
+    pub(super) const fn keeps(&self) -> bool {
+        self.keeps
     }
 
     /// A command has come. One without a number comes once.
@@ -111,14 +124,18 @@ impl Leader {
         }
     }
 
-    /// Whether they were left behind, and lie there no longer.
+    /// Whether they were left behind, and need lie there no longer: a log that lasts has them.
     pub(super) fn pays(&mut self, from: Uuid, number: u64) -> bool {
+        if !self.keeps {
+            return false;
+        }
         let before = self.left.len();
         self.left.retain(|one| *one != (from, number));
         self.left.len() < before
     }
 
     pub(super) fn write(&mut self, entries: Vec<Entry>) {
+        self.wanted = entries.last().map_or(self.wanted, |last| last.n.max(self.wanted));
         self.unwritten = Some(entries);
     }
 
@@ -144,6 +161,7 @@ impl Leader {
 
     /// All entries up to this one are durable. Gives the commands that are done with it.
     pub(super) fn saved(&mut self, through: u64) -> Vec<(Uuid, u64)> {
+        self.durable = self.durable.max(through);
         let saved = |one: &Running| one.through.is_some_and(|last| last <= through);
         let done = self.running.iter().filter(|one| saved(one)).map(|one| (one.from, one.number)).collect();
         self.running.retain(|one| !saved(one));

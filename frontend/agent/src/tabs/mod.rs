@@ -15,6 +15,7 @@
 //! commands are meant for what was to be seen just then: they are sent once, and if their leader goes without an answer the
 //! person is told.
 
+mod command;
 mod errand;
 mod hear;
 mod leader;
@@ -31,7 +32,7 @@ use uuid::Uuid;
 
 use crate::event::{Command, Event as AgentEvent};
 use crate::record::Entry;
-use leader::{Duty, Leader};
+use leader::Leader;
 use outbox::Outbox;
 
 /// How long a session that nobody looks at stays open after its work is done, in milliseconds.
@@ -263,6 +264,9 @@ impl Member {
         if self.lock == Some(request) && matches!(self.state, State::Asking | State::Follower { .. }) {
             return self.claim(out);
         }
+        if self.lock == Some(request) && self.leader().is_some() {
+            return;
+        }
         if !self.go_on_errand(out, request) {
             out.push(Effect::Release { request });
         }
@@ -280,7 +284,10 @@ impl Member {
         if self.lock != Some(request) {
             return;
         }
-        if self.leader().is_some() {
+        if self.leader().is_some_and(|leader| !leader.keeps()) {
+            // Nobody else has its log: whoever took the lock finds none, and gives it back.
+            self.lock = Some(self.request(out, LockMode::Wait));
+        } else if self.leader().is_some() {
             self.step_down(out);
         } else if matches!(self.state, State::Claiming { .. } | State::Opening { .. }) {
             self.follow(out);
@@ -318,6 +325,8 @@ impl Member {
         };
         let (claim, keeps) = match outcome {
             Ok(claim) => (claim, true),
+            // Under this name something is there already, which this tab cannot read.
+            Err(ClaimError::Unavailable(reason)) if self.term > 0 => return self.give_up(out, reason),
             Err(ClaimError::Unavailable(_)) => {
                 (Claim { term, log: Vec::new(), heard: Received::default() }, false)
             }
@@ -368,6 +377,10 @@ impl Member {
 
     /// Another tab has the session: the agent here stops.
     fn step_down(&mut self, out: &mut Out) {
+        if self.leader().is_some_and(|leader| leader.fails) {
+            let text = "another tab took this session over before this one could save it all: what was not saved is gone";
+            out.push(Effect::Complain(text.to_owned()));
+        }
         out.push(Effect::Stop);
         self.turn_to_next(out);
         self.follow(out);
@@ -410,59 +423,6 @@ impl Member {
         }
     }
 
-    fn command(&mut self, out: &mut Out, command: Command) {
-        if let State::Unreadable { reason } = &self.state {
-            return out.push(Effect::Complain(format!("nobody hears this session: {reason}")));
-        }
-        let me = self.me;
-        if let State::Leader(leader) = &mut self.state {
-            // The agent has them all, and says itself that it cannot save.
-            if let Some(number) = self.outbox.make_room() {
-                leader.forget(me, number);
-            }
-        } else if self.outbox.is_full() {
-            let text = "nobody hears this session just now; your last words were not taken";
-            return out.push(Effect::Complain(text.to_owned()));
-        }
-        let (viewer, _) = me.as_u64_pair();
-        self.outbox.push(command.seen_by(viewer));
-        self.send(out);
-    }
-
-    /// Hands the leader what it was not told yet, here or in another tab.
-    fn send(&mut self, out: &mut Out) {
-        let (me, term) = (self.me, self.term);
-        if self.leader().is_some() {
-            for (number, command) in self.outbox.send() {
-                self.run(out, me, number, command);
-            }
-        } else if matches!(self.state, State::Follower { whole: true }) {
-            for (number, command) in self.outbox.send() {
-                out.push(Effect::Post(TabMessage::Command { from: me, number, term, command }));
-            }
-        }
-    }
-
-    fn run(&mut self, out: &mut Out, from: Uuid, number: u64, command: Command) {
-        let Some(leader) = self.leader_mut() else { return };
-        match leader.hear(from, number, matches!(command, Command::QueueMessage { .. })) {
-            Duty::Run => out.push(Effect::Run { from, number, command }),
-            Duty::Wait => {}
-            Duty::Acknowledge => self.acknowledge(out, from, number),
-        }
-    }
-
-    fn acknowledge(&mut self, out: &mut Out, from: Uuid, number: u64) {
-        if self.leader_mut().is_some_and(|leader| leader.pays(from, number)) {
-            out.push(Effect::ForgetLeft { from, number });
-        }
-        if from == self.me {
-            self.outbox.acknowledged(number);
-        } else if number > 0 {
-            out.push(Effect::Post(TabMessage::Ack { to: from, number }));
-        }
-    }
-
     fn write(&mut self, out: &mut Out) {
         let Some(leader) = self.leader_mut() else { return };
         let (token, term) = (leader.token, leader.term);
@@ -479,13 +439,17 @@ impl Member {
         let Some(through) = leader.written() else { return };
         match outcome {
             Ok(()) => {
+                leader.fails = false;
                 for (from, number) in leader.saved(through) {
                     self.acknowledge(out, from, number);
                 }
                 out.push(Effect::Tell(AgentEvent::Saved { through }));
             }
             Err(AppendError::Fenced) => self.step_down(out),
-            Err(AppendError::Failed(reason)) => out.push(Effect::Tell(AgentEvent::SaveFailed { reason })),
+            Err(AppendError::Failed(reason)) => {
+                leader.fails = true;
+                out.push(Effect::Tell(AgentEvent::SaveFailed { reason }));
+            }
         }
     }
 

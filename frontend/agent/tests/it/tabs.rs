@@ -12,6 +12,7 @@ use agent::event::{Command, Event as AgentEvent};
 use agent::record::{Entry, Record};
 use agent::tabs::{
     AppendError, Claim, ClaimError, Effect, Event, LockMode, Member, Received, Role, TabMessage,
+    UnsavedMessage,
 };
 use shared::Timestamp;
 use uuid::Uuid;
@@ -112,9 +113,9 @@ fn chance_makes_what_tabs_are_about() {
         "an append that is fenced off",
         "an append that fails",
         "an append of a claim that is over",
-        "words that a page left behind",
-        "words that are not taken",
-        "words that come to a second leader",
+        "messages that a page left behind",
+        "messages that are not taken",
+        "messages that come to a second leader",
     ];
     let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
     for seed in 0..400 {
@@ -144,7 +145,7 @@ impl Hand {
     /// Its lock is granted; gives the token by which it claims the log.
     fn grant(&mut self, request: u64) -> Uuid {
         match self.send(Event::Granted { request }).as_slice() {
-            [Effect::Claim { token, .. }] => *token,
+            [Effect::Claim { token, .. }, ..] => *token,
             other => panic!("it claims the log first: {other:?}"),
         }
     }
@@ -183,10 +184,94 @@ fn messages_for_a_log_that_cannot_be_read_are_given_back() {
     let role = Role::Unreadable { reason: "a reason".to_owned() };
     assert_eq!(effects, [Effect::Release { request: 1 }, back, Effect::Role(role)]);
     let effects = hand.send(Event::Command(queue_message("three")));
+    let [Effect::Complain(text), Effect::GiveBack(back)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert!(text.contains("a reason") && back == &["three".to_owned()], "{effects:?}");
+}
+
+#[test]
+fn a_message_that_is_not_taken_is_given_back() {
+    let mut hand = Hand::new();
+    let _ = hand.send(Event::Open);
+    let mut taken = 0;
+    let refused = loop {
+        let effects = hand.send(Event::Command(queue_message("again")));
+        if !effects.is_empty() {
+            break effects;
+        }
+        taken += 1;
+        assert!(taken < 1_000, "it has a bound");
+    };
+    let [Effect::Complain(_), Effect::GiveBack(back)] = refused.as_slice() else { panic!("{refused:?}") };
+    assert_eq!(back, &["again".to_owned()]);
+}
+
+#[test]
+fn what_is_not_saved_keeps_a_session_that_nobody_looks_at() {
+    let mut hand = Hand::new();
+    let token = hand.lead();
+    let _ = hand.send(Event::Append(vec![queued(2, "an answer")]));
+    let failed = Err(AppendError::Failed("full".to_owned()));
+    let _ = hand.send(Event::Appended { token, outcome: failed });
+    let _ = hand.send(Event::Leave);
+    assert!(!hand.send(Event::Tick).contains(&Effect::Closed), "it would be lost");
+    let _ = hand.send(Event::Append(vec![queued(2, "an answer")]));
+    let _ = hand.send(Event::Appended { token, outcome: Ok(()) });
+    assert!(hand.send(Event::Tick).contains(&Effect::Closed));
+}
+
+#[test]
+fn whoever_loses_a_session_that_could_not_be_saved_is_told() {
+    for fails in [false, true] {
+        let mut hand = Hand::new();
+        let token = hand.lead();
+        let _ = hand.send(Event::Append(vec![queued(2, "an answer")]));
+        let outcome = if fails { Err(AppendError::Failed("full".to_owned())) } else { Ok(()) };
+        let _ = hand.send(Event::Appended { token, outcome });
+        let effects = hand.send(Event::Stolen { request: 1 });
+        let told = effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Complain(text) if text.contains("not saved")));
+        assert_eq!(told, fails, "{effects:?}");
+    }
+}
+
+/// It would begin the session anew under its name, take its completions and say them to a model that knows nothing.
+#[test]
+fn a_tab_without_a_store_does_not_begin_a_session_that_another_led() {
+    let mut hand = Hand::new();
+    let _ = hand.send(Event::Open);
+    let _ = hand.send(Event::Refused { request: 1 });
+    let _ = hand.send(Event::Message(TabMessage::Claimed { term: 5_000 }));
+    let token = hand.grant(2);
+    let effects =
+        hand.send(Event::Read { token, outcome: Err(ClaimError::Unavailable("no store".to_owned())) });
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Start { .. })), "{effects:?}");
+    assert_eq!(hand.0.role(), Role::Unreadable { reason: "no store".to_owned() });
+}
+
+#[test]
+fn a_session_that_is_in_one_tab_alone_is_not_taken_from_it() {
+    let mut hand = Hand::new();
+    let _ = hand.send(Event::Open);
+    let token = hand.grant(1);
+    let _ = hand.send(Event::Read { token, outcome: Err(ClaimError::Unavailable("private".to_owned())) });
+    let left =
+        UnsavedMessage { n: 0, text: "left".to_owned(), steer: false, from: Uuid::from_u128(3), number: 1 };
+    let effects = hand.send(Event::Left(vec![left]));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Run { .. })), "{effects:?}");
+    let effects = hand.send(Event::Ran { from: Uuid::from_u128(3), number: 1, through: 1 });
     assert!(
-        matches!(effects.as_slice(), [Effect::Complain(text)] if text.contains("a reason")),
-        "{effects:?}"
+        !effects.iter().any(|effect| matches!(effect, Effect::ForgetLeft { .. })),
+        "no log that lasts has it: {effects:?}"
     );
+    let effects = hand.send(Event::Stolen { request: 1 });
+    assert_eq!(
+        effects,
+        [Effect::Lock { request: 2, mode: LockMode::Wait }],
+        "it goes on, and waits for the lock"
+    );
+    assert_eq!(hand.send(Event::Granted { request: 2 }), []);
+    assert_eq!(hand.0.role(), Role::Leader);
 }
 
 #[test]

@@ -294,7 +294,14 @@ impl Browser {
                 self.saw("a session that nobody looks at is closed");
                 self.gone(id, None);
             }
-            Effect::GiveBack(_) | Effect::Delete | Effect::Gone => {
+            // The person has them again.
+            Effect::GiveBack(messages) => {
+                for text in messages {
+                    self.saw("messages that are not taken");
+                    assert_eq!(self.queued.remove(&text), Some(id), "{text} was not this tab's to give back");
+                }
+            }
+            Effect::Delete | Effect::Gone => {
                 panic!("the log can be read, and nobody deletes it: {effect:?}")
             }
         }

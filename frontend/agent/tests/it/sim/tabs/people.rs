@@ -61,17 +61,7 @@ impl Browser {
     pub(crate) fn send_message(&mut self, tab: u64) {
         let text = self.name("word");
         self.queued.insert(text.clone(), tab);
-        let before = self.complaints_of(tab);
-        self.send(tab, Event::Command(Command::QueueMessage { text: text.clone(), steer: false }));
-        // The person was told so, and still has them.
-        if self.complaints_of(tab) > before {
-            self.saw("messages that are not taken");
-            self.queued.remove(&text);
-        }
-    }
-
-    fn complaints_of(&mut self, tab: u64) -> u32 {
-        self.get(tab).map_or(0, |tab| tab.complaints)
+        self.send(tab, Event::Command(Command::QueueMessage { text, steer: false }));
     }
 
     /// Something that is meant for what is to be seen just now.
