@@ -53,7 +53,7 @@ fn what_is_denied_does_not_run_and_the_model_reads_why() {
         page.until("one can write at once", "return document.activeElement.matches('.approval .why input')")
             .await;
         page.tab.type_keys("use the folder there, not here").await;
-        page.press("Deny with these text").await;
+        page.press("Deny with these words").await;
         page.shows("Then I leave it.").await;
         page.idle().await;
         assert_eq!((scene.read("one"), scene.read("two")), (None, None));

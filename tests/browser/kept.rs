@@ -96,7 +96,7 @@ fn what_follows_from_a_record_is_done_when_the_record_is_on_the_disk() {
         assert!(least("calls", 2) && least("appends", 5) && least("seq", 1), "{trail}");
         let rows = page.rows().await;
         page.reload().await;
-        page.shows(&rows).await;
+        page.shows_rows(&rows).await;
         stage.finish().await;
     });
 }
@@ -247,7 +247,7 @@ fn a_session_that_cannot_be_deleted_goes_on() {
         page.idle().await;
         let rows = page.rows().await;
         page.reload().await;
-        page.shows(&rows).await;
+        page.shows_rows(&rows).await;
         delete().await;
         page.tab.find(".welcome").await;
         let gone = "return document.querySelectorAll('.sessions .item').length === 0";

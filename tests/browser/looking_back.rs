@@ -31,7 +31,7 @@ fn a_session_can_be_played_again_from_any_moment() {
         )
         .await;
         page.tab.type_keys(Key::End + "").await;
-        page.shows(&rows).await;
+        page.shows_rows(&rows).await;
         // Back by steps until the last answer is not yet there, and the first one still is.
         let (first, last) = ("echo one is done (exit 0)", "echo two is done (exit 0)");
         page.tab
@@ -54,7 +54,7 @@ fn a_session_can_be_played_again_from_any_moment() {
         assert_eq!(page.count(last).await, 0, "{first} may be there");
         page.press("Play").await;
         page.press("16×").await;
-        page.shows(&rows).await;
+        page.shows_rows(&rows).await;
         page.until(
             "it stops at the end",
             "return [...document.querySelectorAll('.replay button')].some(one => one.innerText === 'Play')",
@@ -62,7 +62,7 @@ fn a_session_can_be_played_again_from_any_moment() {
         .await;
         page.press("Back to the session").await;
         page.ready().await;
-        page.shows(&rows).await;
+        page.shows_rows(&rows).await;
         page.send_message("$ echo three").await;
         page.shows("echo three is done (exit 0)").await;
     });

@@ -2,7 +2,7 @@
 
 use e2e::browser;
 use e2e::fake_anthropic::{FakeAnthropic, KEY, answer, refuse, text_answer};
-use e2e::fake_chat::{FakeChat, text_answer};
+use e2e::fake_chat::{FakeChat, chat_answer};
 use e2e::gate::Gate;
 use e2e::runner::Options;
 use serde_json::json;
@@ -83,9 +83,9 @@ fn a_key_of_ones_own_stays_in_the_page() {
 fn a_server_of_ones_own_is_asked_by_chat_completions() {
     play("a_server_of_ones_own_is_asked_by_chat_completions", async |stage| {
         let model = FakeChat::steps([
-            text_answer("I start it.").call("background_run", json!({"command": "sleep 1; echo built"})),
-            text_answer("It runs."),
-            text_answer("It is built."),
+            chat_answer("I start it.").call("background_run", json!({"command": "sleep 1; echo built"})),
+            chat_answer("It runs."),
+            chat_answer("It is built."),
         ])
         .await;
         let scene =

@@ -116,9 +116,9 @@ impl Page {
     /// Writes a message into the box and sends it.
     pub(crate) async fn send_message(&self, text: &str) {
         self.tab.click("#composer").await;
-        self.tab.type_keys(words.to_owned() + Key::Enter).await;
+        self.tab.type_keys(text.to_owned() + Key::Enter).await;
         let there = "return [...document.querySelectorAll('.me, .queue .messages')].some(row => row.innerText.includes(arguments[0]))";
-        self.tab.until("one's own words are shown", there, &[words.into()]).await;
+        self.tab.until("one's own words are shown", there, &[text.into()]).await;
     }
 
     /// Presses the button of one of the lesson's examples, counted from 0.
@@ -217,7 +217,7 @@ impl Page {
     }
 
     /// Waits until the conversation shows exactly these rows.
-    pub(crate) async fn shows(&self, rows: &[Row]) {
+    pub(crate) async fn shows_rows(&self, rows: &[Row]) {
         let body = format!("return JSON.stringify((() => {{ {ROWS} }})()) === JSON.stringify(arguments[0])");
         let what = format!("the conversation is {rows:#?}");
         self.tab.until(&what, &body, &[json!(rows)]).await;

@@ -58,8 +58,8 @@ fn messages_that_wait_can_be_moved_edited_cancelled_and_steered() {
         page.shows("echo first is done (exit 0)").await;
         page.shows("echo edited is done (exit 0)").await;
         page.over().await;
-        let words = "return [...document.querySelectorAll('.me .text')].slice(1).map(row => row.innerText)";
-        let said = page.tab.script(words, &[]).await;
-        assert_eq!(said, serde_json::json!([first, edited]), "the steered words went first");
+        let texts = "return [...document.querySelectorAll('.me .text')].slice(1).map(row => row.innerText)";
+        let sent = page.tab.script(texts, &[]).await;
+        assert_eq!(sent, serde_json::json!([first, edited]), "the steered words went first");
     });
 }

@@ -50,7 +50,7 @@ fn what_is_refused_is_taken_back_changed_and_sent_again() {
         page.send_message("many words").await;
         page.shows("too large for the server (413)").await;
         // What is said meanwhile waits, and is not put behind what was refused.
-        page.say("more words").await;
+        page.send_message("more words").await;
         page.until("they wait", "return document.querySelectorAll('.queue .messages li').length === 1").await;
         page.press("Take back").await;
         page.press("Take it back").await;
@@ -62,7 +62,7 @@ fn what_is_refused_is_taken_back_changed_and_sent_again() {
         assert_eq!(last_texts(&model, 3), ["few words"]);
         let rows = page.rows().await;
         page.reload().await;
-        page.shows(&rows).await;
+        page.shows_rows(&rows).await;
         stage.finish().await;
     });
 }
@@ -137,7 +137,7 @@ fn a_stop_for_a_tool_without_one_is_said() {
         assert_eq!(page.count(said).await, 2, "{:?}", page.rows().await);
         let rows = page.rows().await;
         page.reload().await;
-        page.shows(&rows).await;
+        page.shows_rows(&rows).await;
         let asked: Vec<Value> = model.requests().iter().map(|request| json!(request.n)).collect();
         assert_eq!(asked, [1, 2, 3].map(Value::from));
         stage.finish().await;

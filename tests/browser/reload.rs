@@ -14,7 +14,7 @@ use crate::play::play;
 async fn stays(page: &Page) {
     let rows = page.rows().await;
     page.reload().await;
-    page.shows(&rows).await;
+    page.shows_rows(&rows).await;
     page.idle().await;
 }
 
@@ -33,7 +33,7 @@ fn while_a_task_runs() {
         page.tasks("running", 1).await;
         let rows = page.rows().await;
         page.reload().await;
-        page.shows(&rows).await;
+        page.shows_rows(&rows).await;
         page.tasks("running", 1).await;
         scene.write("go", "");
         page.shows("It printed over.").await;

@@ -90,7 +90,7 @@ fn a_store_that_is_full_loses_nothing_once_there_is_room_again() {
         page.until("all is saved again", "return !document.querySelector('.banner')").await;
         let rows = page.rows().await;
         page.reload().await;
-        page.shows(&rows).await;
+        page.shows_rows(&rows).await;
     });
 }
 

@@ -40,7 +40,7 @@ fn sessions_are_named_left_found_again_and_deleted() {
         page.shows("echo second is done (exit 0)").await;
 
         page.tab.click(".sessions li:nth-child(2) .item").await;
-        page.shows(&rows).await;
+        page.shows_rows(&rows).await;
         titles(page, "$ echo second | > The first").await;
         assert_eq!(page.tab.url().await, first, "the address names the session");
 
@@ -60,7 +60,7 @@ fn sessions_are_named_left_found_again_and_deleted() {
         page.press("Delete").await;
         titles(page, "> The first").await;
         page.reload().await;
-        page.shows(&rows).await;
+        page.shows_rows(&rows).await;
         titles(page, "> The first").await;
         page.open(&scene.runner.origin()).await;
         assert_ne!(page.tab.url().await, second);

@@ -62,14 +62,14 @@ fn one_session_in_two_tabs_is_driven_by_one() {
         let second = Page { tab: first.tab.browser().new_tab().await };
         second.tab.open(&first.tab.url().await).await;
         second.until("the second tab follows", FOLLOWS).await;
-        second.shows(&first.rows().await).await;
+        second.shows_rows(&first.rows().await).await;
 
         // What happens in the first is seen live in the second: while it runs, and when it is over.
         first.send_message("$ sleep 6 && echo two").await;
         second.tab.find(".tool[data-state=running]").await;
         second.shows("echo two is done (exit 0)").await;
         first.idle().await;
-        second.shows(&first.rows().await).await;
+        second.shows_rows(&first.rows().await).await;
 
         second.press("Take over").await;
         second.until("the second tab drives", DRIVES).await;
@@ -77,13 +77,13 @@ fn one_session_in_two_tabs_is_driven_by_one() {
         second.send_message("& sleep 1; echo three").await;
         first.shows("It printed three.").await;
         second.over().await;
-        first.shows(&second.rows().await).await;
+        first.shows_rows(&second.rows().await).await;
 
         // Closing the driver gives the session back.
         let rows = second.rows().await;
         second.tab.close().await;
         first.until("the first tab drives again", DRIVES).await;
-        first.shows(&rows).await;
+        first.shows_rows(&rows).await;
         first.send_message("$ echo four").await;
         first.shows("echo four is done (exit 0)").await;
         first.idle().await;

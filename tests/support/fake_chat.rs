@@ -31,7 +31,7 @@ pub struct Step {
 }
 
 /// Text.
-pub fn text_answer(text: &str) -> Step {
+pub fn chat_answer(text: &str) -> Step {
     Step { text: text.to_owned(), calls: Vec::new() }
 }
 

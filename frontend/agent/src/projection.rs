@@ -3,11 +3,12 @@
 //! A row's id is made of the number of the entry it came from, so that the same log always gives the same rows in the same order.
 
 mod card;
+mod completion;
 mod note;
 mod proposal;
 
 use shared::protocol::TaskEvent;
-use shared::task::{Task, TaskState};
+use shared::task::Task;
 use shared::tools::ToolCall;
 use shared::{TaskId, Timestamp, shown};
 use std::collections::BTreeMap;
@@ -23,12 +24,12 @@ use crate::session::{OVERTAKEN, PAUSES, Phase, Session};
 use crate::settings::Rule;
 use crate::uses::{Progress, overtakes_tools, stopped_outcome};
 use card::{describe, finish};
+use completion::drained_line;
+pub use completion::task_severity;
 pub use note::error_text;
 use note::{failed_text, missed_text, stop_severity, stop_text};
 
-use crate::view::{
-    Danger, Drain, DrainedLine, Lane, Patch, Row, RowKind, Severity, Span, ToolCard, ToolState,
-};
+use crate::view::{Danger, Drain, Lane, Patch, Row, RowKind, Severity, Span, ToolCard, ToolState};
 
 /// Rows of one entry lie within this many ids.
 const ROWS_AN_ENTRY: u64 = 10_000;
@@ -83,7 +84,7 @@ impl Projection {
                 let paused_out = !codec.is_paused(content) || before.pauses + 1 >= PAUSES;
                 let over = paused_out && self.uses.is_empty();
                 if let Some((severity, text)) = stop_text(stop, content.is_empty(), over) {
-                    self.row(first, entry.at, RowKind::Notice { severity, text, retry: false }, patches);
+                    self.row(first, entry.at, RowKind::notice(severity, text), patches);
                 }
             }
             Record::CallFailed { error, retry_at, shown, .. } => {
@@ -100,12 +101,7 @@ impl Projection {
                 let text = format!(
                     "The request was larger than the server takes. What tools had read for it was cut to {limit} characters each, and it is made again."
                 );
-                self.row(
-                    first,
-                    entry.at,
-                    RowKind::Notice { severity: Severity::Warn, text, retry: false },
-                    patches,
-                );
+                self.row(first, entry.at, RowKind::notice(Severity::Warn, text), patches);
             }
             Record::TakenBack { .. } => {
                 self.settle_retry(patches);
@@ -115,12 +111,7 @@ impl Projection {
                     "You took your words back: they are no longer in the conversation. What the server refused stands in the box again."
                 };
                 let text = text.to_owned();
-                self.row(
-                    first,
-                    entry.at,
-                    RowKind::Notice { severity: Severity::Plain, text, retry: false },
-                    patches,
-                );
+                self.row(first, entry.at, RowKind::notice(Severity::Plain, text), patches);
             }
             Record::ApprovalResolved { index, .. } | Record::ToolRefused { index, .. } => {
                 self.card(*index, patches, |card| card.state = ToolState::Waiting);
@@ -143,45 +134,25 @@ impl Projection {
             Record::StoppedReply => {
                 self.stop(entry.at, before, patches);
                 let text = "You stopped the reply. Tasks go on.".to_owned();
-                self.row(
-                    first,
-                    entry.at,
-                    RowKind::Notice { severity: Severity::Plain, text, retry: false },
-                    patches,
-                );
+                self.row(first, entry.at, RowKind::notice(Severity::Plain, text), patches);
             }
             Record::BudgetReached { turns } => {
                 let text = format!(
                     "The agent went on by itself {turns} times since you last spoke. What ends from now on waits until you say something."
                 );
-                self.row(
-                    first,
-                    entry.at,
-                    RowKind::Notice { severity: Severity::Warn, text, retry: false },
-                    patches,
-                );
+                self.row(first, entry.at, RowKind::notice(Severity::Warn, text), patches);
             }
             Record::Missed { through, completions } => {
                 for task in completions {
                     self.task(task, patches);
                 }
                 let text = missed_text(through.0.saturating_sub(before.seq.0));
-                self.row(
-                    first,
-                    entry.at,
-                    RowKind::Notice { severity: Severity::Warn, text, retry: false },
-                    patches,
-                );
+                self.row(first, entry.at, RowKind::notice(Severity::Warn, text), patches);
             }
             Record::NewEpoch { epoch } if before.epoch.is_some_and(|known| known != *epoch) => {
                 let text =
                     "The runner has a new store: tasks from before are no longer known to it.".to_owned();
-                self.row(
-                    first,
-                    entry.at,
-                    RowKind::Notice { severity: Severity::Warn, text, retry: false },
-                    patches,
-                );
+                self.row(first, entry.at, RowKind::notice(Severity::Warn, text), patches);
             }
             Record::Began { .. }
             | Record::Preamble { .. }
@@ -495,33 +466,6 @@ impl Projection {
             span.severity = severity;
             self.span(span, patches);
         }
-    }
-}
-
-fn drained_line(completion: &Completion) -> DrainedLine {
-    let preview = &completion.preview;
-    let whole = if preview.tail.trim().is_empty() { &preview.head } else { &preview.tail };
-    let last = whole.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    DrainedLine {
-        task: completion.task.id.clone(),
-        status: notice::status(&completion.task),
-        text: notice::cut_head(&shown::line(last.trim()), 200),
-        severity: task_severity(&completion.task.state),
-    }
-}
-
-/// How a task's state looks.
-#[must_use]
-pub const fn task_severity(state: &TaskState) -> Severity {
-    match state {
-        TaskState::Queued | TaskState::Running => Severity::Plain,
-        TaskState::Completed => Severity::Good,
-        TaskState::Stopped { .. } => Severity::Warn,
-        TaskState::Failed { .. }
-        | TaskState::Killed { .. }
-        | TaskState::Timeout
-        | TaskState::Lost { .. }
-        | TaskState::Error { .. } => Severity::Bad,
     }
 }
 

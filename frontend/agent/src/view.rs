@@ -133,6 +133,14 @@ pub enum RowKind {
     },
 }
 
+impl RowKind {
+    /// A notice without an offer to ask again.
+    #[must_use]
+    pub const fn notice(severity: Severity, text: String) -> Self {
+        Self::Notice { severity, text, retry: false }
+    }
+}
+
 /// A line of drained results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DrainedLine {

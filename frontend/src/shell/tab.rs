@@ -137,7 +137,7 @@ impl TabController {
                 }
             }
             PageCommand::SaveSettings(settings) => {
-                self.settings_saved(local_storage::save_settings(&settings))
+                self.settings_saved(local_storage::save_settings(&settings));
             }
             PageCommand::SetKey(api, key) => self.settings_saved(local_storage::save_key(api, &key)),
             PageCommand::ForgetKey(api) => {

@@ -297,12 +297,12 @@ const PIDS: usize = 8;
 
 /// The line below the command: what it left running, why it could not start, or its last output.
 fn last_line(task: &Task) -> String {
-    if !task.left_behind.is_empty() {
-        let named = task.left_behind.iter().filter(|process| process.pid != 0).take(PIDS);
+    if !task.remaining_processes.is_empty() {
+        let named = task.remaining_processes.iter().filter(|process| process.pid != 0).take(PIDS);
         let pids: Vec<_> = named.map(|process| process.pid.to_string()).collect();
-        let more = if task.left() > pids.len() { ", …" } else { "" };
-        let (noun, pid) = if task.left() == 1 { ("process", "pid") } else { ("processes", "pids") };
-        return format!("left {} {noun} running ({pid} {}{more})", task.left(), pids.join(", "));
+        let more = if task.remaining() > pids.len() { ", …" } else { "" };
+        let (noun, pid) = if task.remaining() == 1 { ("process", "pid") } else { ("processes", "pids") };
+        return format!("left {} {noun} running ({pid} {}{more})", task.remaining(), pids.join(", "));
     }
     match &task.state {
         TaskState::Lost { reason } | TaskState::Error { reason } => reason.clone(),

@@ -9,12 +9,7 @@ use tempfile::TempDir;
 use tokio::io::AsyncBufReadExt as _;
 use uuid::Uuid;
 
-use crate::support::{Runner, SOON, Socket, binary, left_out};
-
-fn folder() -> TempDir {
-    let folder = crate::support::folder();
-    folder
-}
+use crate::support::{Runner, SOON, Socket, binary, folder, left_out};
 
 async fn there(path: &Path) {
     let there = async {
@@ -194,7 +189,7 @@ async fn a_runner_whose_disk_is_full_starts_and_says_so() {
         left_out("this system lets nobody mount a file system of their own");
         return;
     }
-    let (fill, go) = (state.join("fill"), folder.path().join("work/go"));
+    let (fill, go) = (state.join("fill"), folder.path().join("workspace/go"));
     // The first runner is killed by its command, which has filled the disk; the second one follows it.
     let lines = format!(
         "{mount}\n\"$0\" \"$@\"\n(while [ ! -e '{}' ]; do sleep 0.05; done; rm '{}') >/dev/null 2>&1 &",

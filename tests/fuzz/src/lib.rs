@@ -8,8 +8,6 @@
 mod admission;
 mod disk;
 // The page's own, compiled in from its source: the page as a whole would bring its user interface along.
-mod admission;
-mod disk;
 #[path = "../../../frontend/src/terminal.rs"]
 #[doc(hidden)]
 pub mod terminal;

@@ -14,6 +14,8 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 #[track_caller]
 pub fn soon<T>(what: &str, future: impl Future<Output = T>) -> impl Future<Output = T> {
     let caller = Location::caller();
+    // Waits lie within waits: each would be as large as all within it.
+    let future = Box::pin(future);
     async move {
         let happened = tokio::time::timeout(PATIENCE, future).await;
         happened.unwrap_or_else(|_| panic!("{caller}: waited {PATIENCE:?} in vain for {what}"))
