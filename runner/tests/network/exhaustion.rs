@@ -1,6 +1,5 @@
 //! What the system may run out of: descriptors, processes, room on the disk. The real binary, under real limits.
 
-use std::os::unix::fs::chown;
 use std::path::Path;
 use std::time::Duration;
 
@@ -59,17 +58,8 @@ async fn without_processes_tasks_wait_and_then_say_so() {
         return;
     }
     let folder = folder();
-    let user = 1_000_000 + std::process::id();
-    let copy = folder.path().join("meanwhile");
-    std::fs::copy(binary(), &copy).unwrap();
-    for path in [folder.path(), &folder.path().join("workspace"), &folder.path().join("home")] {
-        chown(path, Some(user), Some(user)).unwrap();
-    }
-    let user = user.to_string();
-    let program = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups", "bash"];
-    let runner =
-        Runner::start_after(folder, &program, "export HOME=/ TOKIO_WORKER_THREADS=2; ulimit -u 45", &copy)
-            .await;
+    let lines = "export HOME=/ TOKIO_WORKER_THREADS=2; ulimit -u 45";
+    let runner = Runner::start_as_user(folder, lines).await;
     let credential = runner.pair().await;
     let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     all_complete(&mut socket, "sleep 0.5", 30).await;
@@ -103,19 +93,26 @@ async fn without_processes_tasks_wait_and_then_say_so() {
     assert_eq!(ended(&mut socket, &task).await["excerpt"]["head"], "again\n");
 }
 
-/// A file system of its own for the state folder, which this process cannot see.
-async fn with_a_small_disk() -> Option<Runner> {
-    let folder = folder();
+/// What gives a program, and nobody else, a small file system of its own.
+const UNSHARE: [&str; 5] = ["unshare", "--user", "--map-root-user", "--mount", "sh"];
+
+/// The line that mounts it over the state folder; none where nobody may.
+fn a_small_disk(folder: &TempDir) -> Option<String> {
     let state = folder.path().join("state");
     std::fs::create_dir(&state).unwrap();
-    let unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh"];
     let mount = format!("mount -t tmpfs -o size=4m,mode=700 tmpfs '{}'", state.display());
-    let able = std::process::Command::new(unshare[0]).args(&unshare[1..]).args(["-c", &mount]).output();
-    if !able.is_ok_and(|output| output.status.success()) {
-        left_out("this system lets nobody mount a file system of their own");
-        return None;
+    let able = std::process::Command::new(UNSHARE[0]).args(&UNSHARE[1..]).args(["-c", &mount]).output();
+    if able.is_ok_and(|output| output.status.success()) {
+        return Some(mount);
     }
-    Some(Runner::start_after(folder, &unshare, &mount, binary()).await)
+    left_out("this system lets nobody mount a file system of their own");
+    None
+}
+
+async fn with_a_small_disk() -> Option<Runner> {
+    let folder = folder();
+    let mount = a_small_disk(&folder)?;
+    Some(Runner::start_after(folder, &UNSHARE, &mount, binary()).await)
 }
 
 #[tokio::test]
@@ -180,23 +177,15 @@ async fn a_task_that_fills_the_disk_with_its_output_still_ends() {
 #[tokio::test]
 async fn a_runner_whose_disk_is_full_starts_and_says_so() {
     let folder = folder();
-    let state = folder.path().join("state");
-    std::fs::create_dir(&state).unwrap();
-    let unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh"];
-    let mount = format!("mount -t tmpfs -o size=4m,mode=700 tmpfs '{}'", state.display());
-    let able = std::process::Command::new(unshare[0]).args(&unshare[1..]).args(["-c", &mount]).output();
-    if !able.is_ok_and(|output| output.status.success()) {
-        left_out("this system lets nobody mount a file system of their own");
-        return;
-    }
-    let (fill, go) = (state.join("fill"), folder.path().join("workspace/go"));
+    let Some(mount) = a_small_disk(&folder) else { return };
+    let (fill, go) = (folder.path().join("state/fill"), folder.path().join("workspace/go"));
     // The first runner is killed by its command, which has filled the disk; the second one follows it.
     let lines = format!(
         "{mount}\n\"$0\" \"$@\"\n(while [ ! -e '{}' ]; do sleep 0.05; done; rm '{}') >/dev/null 2>&1 &",
         go.display(),
         fill.display()
     );
-    let mut runner = Runner::start_after(folder, &unshare, &lines, binary()).await;
+    let mut runner = Runner::start_after(folder, &UNSHARE, &lines, binary()).await;
     let credential = runner.pair().await;
     let session = Uuid::new_v4();
     let (mut socket, _) = runner.lease(&credential, session).await;

@@ -77,6 +77,21 @@ impl Runner {
         Self::start_as(command, folder, &["--port", "0", "--no-open"], &[]).await
     }
 
+    /// After lines for `bash`, as a user whom nobody else is; only root can start it so.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn start_as_user(folder: TempDir, lines: &str) -> Self {
+        let user = 1_000_000 + std::process::id();
+        // It may not see where the binary was built.
+        let copy = folder.path().join("meanwhile");
+        std::fs::copy(binary(), &copy).unwrap();
+        for path in [folder.path(), &folder.path().join("workspace"), &folder.path().join("home")] {
+            std::os::unix::fs::chown(path, Some(user), Some(user)).unwrap();
+        }
+        let user = user.to_string();
+        let program = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups", "bash"];
+        Self::start_after(folder, &program, lines, &copy).await
+    }
+
     /// In a folder that may hold an earlier runner's state.
     pub(crate) async fn start_in(folder: TempDir, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let arguments = [&["--port", "0", "--no-open"], arguments].concat();

@@ -2,8 +2,6 @@
 //!
 //! The administrator sees all of it, so this is tried as an ordinary user, whom only root can become.
 
-use std::os::unix::fs::chown;
-
 use uuid::Uuid;
 
 use crate::support::{Runner, Socket, binary, left_out};
@@ -21,15 +19,7 @@ async fn of_an_ordinary_user() -> Option<Runner> {
         left_out("setpriv is not installed, and root sees everything");
         return None;
     }
-    let user = 1_000_000 + std::process::id();
-    let copy = folder.path().join("meanwhile");
-    std::fs::copy(binary(), &copy).unwrap();
-    for path in [folder.path(), &folder.path().join("workspace"), &folder.path().join("home")] {
-        chown(path, Some(user), Some(user)).unwrap();
-    }
-    let user = user.to_string();
-    let program = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups", "bash"];
-    Some(Runner::start_after(folder, &program, &lines, &copy).await)
+    Some(Runner::start_as_user(folder, &lines).await)
 }
 
 async fn told(socket: &mut Socket, command: &str) -> String {
