@@ -2,11 +2,13 @@
 
 use super::Agent;
 use crate::effect::SessionSummary;
+use crate::session::Phase;
 
 impl Agent {
     /// Whether messages go on by themselves once the runner is there.
     fn waits_for_runner(&self) -> bool {
-        !self.session.queue.messages().is_empty() && !self.is_refused() && !self.is_full()
+        let waits_for_person = matches!(self.session.phase, Phase::Failed { retry_at: None, .. });
+        !self.session.queue.messages().is_empty() && !waits_for_person && !self.is_full()
     }
 
     pub(super) fn summary(&self) -> Option<SessionSummary> {

@@ -378,7 +378,7 @@ impl Member {
     /// Another tab has the session: the agent here stops.
     fn step_down(&mut self, out: &mut Out) {
         if self.leader().is_some_and(|leader| leader.fails) {
-            let text = "another tab took this session over before this one could save it all: what was not saved is gone";
+            let text = "another tab took this session over before this one could save it all: what it had not saved may be gone";
             out.push(Effect::Complain(text.to_owned()));
         }
         out.push(Effect::Stop);
@@ -445,7 +445,10 @@ impl Member {
                 }
                 out.push(Effect::Tell(AgentEvent::Saved { through }));
             }
-            Err(AppendError::Fenced) => self.step_down(out),
+            Err(AppendError::Fenced) => {
+                leader.fails = true;
+                self.step_down(out);
+            }
             Err(AppendError::Failed(reason)) => {
                 leader.fails = true;
                 out.push(Effect::Tell(AgentEvent::SaveFailed { reason }));

@@ -86,6 +86,9 @@ fn check(tabs: &Browser, is_heard: impl Fn(u64) -> bool) {
     for (text, times) in &written {
         assert_eq!(*times, 1, "{text} is done {times} times");
     }
+    for text in &tabs.given_back {
+        assert!(!written.contains_key(text.as_str()), "{text} was given back, and is done");
+    }
     for (text, author) in &tabs.queued {
         assert!(
             !is_heard(*author) || written.contains_key(text.as_str()),
@@ -233,6 +236,12 @@ fn whoever_loses_a_session_that_could_not_be_saved_is_told() {
             .any(|effect| matches!(effect, Effect::Complain(text) if text.contains("not saved")));
         assert_eq!(told, fails, "{effects:?}");
     }
+
+    let mut hand = Hand::new();
+    let token = hand.lead();
+    let _ = hand.send(Event::Append(vec![queued(2, "an answer")]));
+    let effects = hand.send(Event::Appended { token, outcome: Err(AppendError::Fenced) });
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Complain(_))), "{effects:?}");
 }
 
 /// It would begin the session anew under its name, take its completions and say them to a model that knows nothing.
@@ -272,6 +281,9 @@ fn a_session_that_is_in_one_tab_alone_is_not_taken_from_it() {
     );
     assert_eq!(hand.send(Event::Granted { request: 2 }), []);
     assert_eq!(hand.0.role(), Role::Leader);
+    let effects = hand.send(Event::Delete);
+    assert!(effects.contains(&Effect::Gone) && !effects.contains(&Effect::Delete), "{effects:?}");
+    assert!(effects.contains(&Effect::Release { request: 2 }), "{effects:?}");
 }
 
 #[test]

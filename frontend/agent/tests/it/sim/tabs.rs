@@ -139,6 +139,8 @@ pub(crate) struct Browser {
     lanes: BTreeMap<Lane, u64>,
     /// What was said, and by which tab.
     pub(crate) queued: BTreeMap<String, u64>,
+    /// Those that a person has again, since no tab took them.
+    pub(crate) given_back: BTreeSet<String>,
     /// What else was wanted, and by which tab; 0 if by one that was there for it only.
     pub(crate) wanted: BTreeMap<String, u64>,
     /// How often each was handed to an agent.
@@ -164,6 +166,7 @@ impl Browser {
             order: 0,
             lanes: BTreeMap::new(),
             queued: BTreeMap::new(),
+            given_back: BTreeSet::new(),
             wanted: BTreeMap::new(),
             done: BTreeMap::new(),
             crashed: BTreeSet::new(),
@@ -299,6 +302,7 @@ impl Browser {
                 for text in messages {
                     self.saw("messages that are not taken");
                     assert_eq!(self.queued.remove(&text), Some(id), "{text} was not this tab's to give back");
+                    self.given_back.insert(text);
                 }
             }
             Effect::Delete | Effect::Gone => {
