@@ -119,7 +119,7 @@ fn live_reload_says_how_to_get_trunk_and_how_to_do_without() {
 #[test]
 fn a_build_that_fails_ends_every_command() {
     let machine = Machine::new("no-build", &[WASM, ("cargo", "echo 'error: no linker' >&2; exit 101")]);
-    for args in [&["run"][..], &["dist"], &["build"], &["build", "--dev"]] {
+    for args in [&["run"][..], &["dist"], &["build"], &["build", "--dist"]] {
         machine.refuses(args, &["error: no linker", "failed"]);
     }
 }
