@@ -9,6 +9,7 @@ mod delivery;
 mod files;
 mod hostile;
 mod intents;
+mod old_stores;
 mod pause;
 #[cfg(target_os = "linux")]
 mod read_only;
