@@ -11,6 +11,7 @@ mod delivery;
 mod files;
 mod hostile;
 mod journal;
+mod old_stores;
 mod pause;
 #[cfg(target_os = "linux")]
 mod read_only;

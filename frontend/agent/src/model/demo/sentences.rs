@@ -1,8 +1,11 @@
 //! What the demo says of what happened, and nothing that it does not know.
 
-use shared::task::TaskState;
+use shared::TaskId;
+use shared::task::{Task, TaskState};
+use shared::tools::ToolCall;
 
-use super::facts::{Facts, Known, Step};
+use super::facts::{Facts, Step};
+use super::project::LOOK;
 use crate::notice::{self, cut_head};
 
 /// What it is; said first.
@@ -10,165 +13,130 @@ pub(super) const INTRODUCTION: &str = "I am the demo: a script, no language mode
 /// How to connect a real model; said once.
 pub(super) const ADVICE: &str =
     "For a real model, put a key into the settings, or start the runner with ANTHROPIC_API_KEY set.";
+
 /// The answer to everything that it does not know.
-pub(super) const HELP: &str = "I am the demo: a script, no language model, so I cannot answer that. I play three examples with real commands, and you may change what stands between their quotes:
-
-- Run \"sleep 5 && echo done\" in the background, then create a file while it runs
-- Start 3 background tasks: \"sleep 2\", \"sleep 4\", \"sleep 6\". Check their status.
-- Run pytest in the background and keep working on other things
-
-And I run commands of yours: `$ ls -la` at once, `& sleep 5` in the background.
-
-For a real model, put a key into the settings, or start the runner with ANTHROPIC_API_KEY set.";
-
-const SHOWN_LINES: usize = 12;
-const LINE_CHARS: usize = 200;
+pub(super) fn help() -> String {
+    let introduction = INTRODUCTION.trim_end_matches('.');
+    let examples = super::examples().map(|example| format!("- {}\n", example.wish)).concat();
+    format!(
+        "{introduction}, so I cannot answer that. I play three examples with real commands, and you may change what stands between their quotes:\n\n{examples}\nAnd I run commands of yours: `$ ls -la` at once, `& sleep 5` in the background.\n\n{ADVICE}"
+    )
+}
 
 /// Text as code within a line.
 pub(super) fn code(text: &str) -> String {
-    let line = cut(&text.split_whitespace().collect::<Vec<_>>().join(" "), 160);
+    let line = cut(&text.split_whitespace().collect::<Vec<_>>().join(" "));
     if line.contains('`') { format!("`` {line} ``") } else { format!("`{line}`") }
 }
 
-fn cut(line: &str, chars: usize) -> String {
-    let head = cut_head(line, chars);
+fn cut(line: &str) -> String {
+    let head = cut_head(line, 160);
     if head.len() < line.len() { head + "…" } else { head }
 }
 
-/// `a`, `b` and `c`.
-pub(super) fn list(items: &[&str]) -> String {
-    let items: Vec<String> = items.iter().map(|item| code(item)).collect();
-    match items.as_slice() {
-        [] => String::new(),
-        [one] => one.clone(),
-        [most @ .., last] => format!("{} and {last}", most.join(", ")),
-    }
+/// One, two and three.
+pub(super) fn list(items: impl Iterator<Item = String>) -> String {
+    let mut items: Vec<String> = items.collect();
+    let last = items.pop().unwrap_or_default();
+    if items.is_empty() { last } else { format!("{} and {last}", items.join(", ")) }
 }
 
-/// The last lines of an output, as a block of code.
-fn block(output: &str) -> String {
-    let lines: Vec<&str> = output.trim_end().lines().collect();
-    let left_out = lines.len().saturating_sub(SHOWN_LINES);
-    let shown: Vec<String> = lines[left_out..].iter().map(|line| cut(line, LINE_CHARS)).collect();
-    let shown = shown.join("\n");
-    let longest = shown.split(|sign| sign != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat(longest.max(2) + 1);
-    let more = if left_out > 0 { format!("\n\n({left_out} more lines before)") } else { String::new() };
-    format!("\n\n{fence}text\n{shown}\n{fence}{more}")
-}
-
+/// What was printed, or the last lines of it.
 fn printed(output: &str) -> String {
     let lines: Vec<&str> = output.lines().filter(|line| !line.trim().is_empty()).collect();
-    match lines.as_slice() {
-        [] => " It printed nothing.".to_owned(),
-        [line] if line.len() <= 120 => format!(" It printed {}.", code(line)),
-        lines => format!(" Of its output:{}", block(&lines.join("\n"))),
+    let left_out = lines.len().saturating_sub(12);
+    let shown = lines[left_out..].iter().map(|line| cut(line)).collect::<Vec<_>>().join("\n");
+    // Longer than any in it.
+    let fence = "`".repeat(shown.split(|sign| sign != '`').map(str::len).max().unwrap_or(0).max(2) + 1);
+    match (lines.as_slice(), left_out) {
+        ([], _) => "It printed nothing.".to_owned(),
+        ([line], _) if line.len() <= 120 => format!("It printed {}.", code(line)),
+        (_, 0) => format!("Of its output:\n\n{fence}text\n{shown}\n{fence}"),
+        _ => format!("Of its output:\n\n{fence}text\n{shown}\n{fence}\n\n({left_out} more lines before)"),
     }
 }
 
-/// A task's end in a sentence or two.
-pub(super) fn completion(known: &Known) -> String {
-    ended(known, usize::MAX)
-}
-
-/// The same with so many facts.
-fn ended(known: &Known, facts: usize) -> String {
-    let name = code(&known.command);
-    let Some((task, preview)) = &known.completion else { return format!("{name} still runs.") };
+/// How a task ended, with the first so many facts of it, and what it printed.
+pub(super) fn end(task: &Task, output: &str, facts: usize) -> String {
+    let how = match &task.state {
+        TaskState::Completed => "is done",
+        TaskState::Failed { .. } => "failed",
+        TaskState::Timeout => "ran into its time limit",
+        TaskState::Lost { reason } => &format!("was lost: {}", reason.trim_end_matches('.')),
+        TaskState::Error { reason } => &format!("could not be run: {}", reason.trim_end_matches('.')),
+        TaskState::Killed { .. } | TaskState::Stopped { .. } => "was ended",
+        TaskState::Queued | TaskState::Running => "still runs",
+    };
     let facts = notice::facts(task).into_iter().take(facts).collect::<Vec<_>>().join(", ");
     let facts = if facts.is_empty() { facts } else { format!(" ({facts})") };
-    let what = match &task.state {
-        TaskState::Completed => format!("{name} is done{facts}."),
-        TaskState::Failed { .. } => format!("{name} failed{facts}."),
-        TaskState::Killed { .. } => format!("{name} was ended by a signal{facts}."),
-        TaskState::Timeout => format!("{name} ran into its time limit and was ended{facts}."),
-        TaskState::Stopped { .. } => format!("{name} was stopped{facts}."),
-        TaskState::Lost { reason } => format!("{name} was lost: {reason}"),
-        TaskState::Error { reason } => format!("{name} could not be run: {reason}"),
-        TaskState::Queued | TaskState::Running => format!("{name} still runs."),
-    };
-    what + &printed(&preview.head)
+    format!("{} {how}{facts}. {}", code(&task.command), printed(output))
 }
 
-/// The same for the workspace's tests.
-pub(super) fn tests_completion(known: &Known) -> String {
-    let state = known.completion.as_ref().map(|(task, _)| &task.state);
-    let verdict = match state {
-        Some(TaskState::Completed) => "The tests passed: ",
-        Some(TaskState::Failed { code: 5 }) if known.command.contains("pytest") => "pytest found no tests: ",
-        Some(TaskState::Failed { code: 126 | 127 }) => {
-            "The tests could not be run, since the shell does not find the program: "
-        }
-        Some(TaskState::Failed { .. }) => "The tests failed: ",
+/// What this end says of the workspace's tests.
+pub(super) fn verdict(task: &Task) -> &'static str {
+    match (&task.state, task.command.contains("pytest")) {
+        (TaskState::Completed, _) => "The tests passed: ",
+        (TaskState::Failed { code: 5 }, true) => "pytest found no tests: ",
+        (TaskState::Failed { code: 126 | 127 }, _) => "The tests could not be run: ",
+        (TaskState::Failed { .. }, _) => "The tests failed: ",
         _ => "How the tests went is not known: ",
-    };
-    verdict.to_owned() + &completion(known)
-}
-
-/// How a task stands, as a line of a list.
-pub(super) fn line(known: &Known) -> String {
-    let status =
-        known.completion.as_ref().map_or_else(|| "running".to_owned(), |(task, _)| notice::status(task));
-    format!("- {} (task {}): {status}", code(&known.command), known.id)
-}
-
-/// How the tasks of a wish stand together; nothing to say of a single one.
-pub(super) fn standing(facts: &Facts) -> Option<String> {
-    let own: Vec<&Known> = facts.own().collect();
-    let running: Vec<&str> =
-        own.iter().filter(|task| task.completion.is_none()).map(|task| task.command.as_str()).collect();
-    let well = own
-        .iter()
-        .all(|known| known.completion.as_ref().is_some_and(|(task, _)| task.state == TaskState::Completed));
-    let how = if well { "are done" } else { "have ended" };
-    match (running.is_empty(), own.len()) {
-        (true, 0 | 1) => None,
-        (true, 2) => Some(format!("Both {how}.")),
-        (true, 3) => Some(format!("All three {how}.")),
-        (true, many) => Some(format!("All {many} {how}.")),
-        (false, _) => Some(format!("Still running: {}.", list(&running))),
     }
 }
 
-/// Why a step failed.
-pub(super) fn failure(step: &Step) -> String {
-    let what = code(step.call.subject());
-    match step.denied.as_deref().map(str::trim) {
-        Some("") => format!("You did not allow {what}, so it was not done."),
-        Some(reason) => format!("You did not allow {what} and said: “{reason}”. So it was not done."),
-        None => format!("{what} did not go well:{}", block(&step.result)),
+/// What came of a step. There is nothing to say of a task that was started, nor of the look for tests.
+pub(super) fn step(facts: &Facts, step: &Step) -> Option<String> {
+    let (subject, outcome) = (code(step.call.subject()), &step.outcome);
+    let ended = outcome.task.as_ref().and_then(|id| facts.ended.get(id));
+    if let Some(reason) = step.denied.as_deref().map(str::trim) {
+        let so = if reason.is_empty() { ", so".to_owned() } else { format!(" and said: “{reason}”. So") };
+        return Some(format!("You did not allow {subject}{so} it was not done."));
     }
-}
-
-/// How a command went that was waited for.
-pub(super) fn ran(facts: &Facts, step: &Step) -> String {
-    match step.task.as_ref().and_then(|id| facts.task(id)) {
-        Some(known) if known.completion.is_some() => ended(known, 1),
-        Some(known) => format!(
-            "{} takes longer, so it goes on in the background as task {}. I will hear when it ends.",
-            code(&known.command),
-            known.id
-        ),
-        None if step.failed => failure(step),
-        None => format!("{} is done:{}", code(step.call.subject()), block(&step.result)),
+    match (&step.call, ended, &outcome.task) {
+        (ToolCall::BackgroundRun(_), ..) if !outcome.is_error => None,
+        (ToolCall::Bash(bash), ..) if bash.command == LOOK && !outcome.is_error => None,
+        (ToolCall::Bash(_), Some((task, output)), _) => Some(end(task, output, 1)),
+        (ToolCall::Bash(_), None, Some(id)) => Some(format!(
+            "{subject} takes longer, so it goes on in the background as task {id}. I will hear when it ends."
+        )),
+        _ if outcome.is_error => Some(format!("{subject} did not go well. {}", printed(&outcome.content))),
+        (ToolCall::ReadFile(_), ..) => Some(headings(&outcome.content)),
+        (ToolCall::CheckBackground(_), ..) => Some(facts.own().map(|own| line(facts, own)).collect()),
+        _ => Some(format!("{subject} is there.")),
     }
 }
 
 /// What a README is about, by its headings.
-pub(super) fn headings(step: &Step) -> String {
-    if step.failed {
-        return failure(step);
-    }
-    let headings = step.result.lines().filter(|line| line.starts_with('#'));
-    let headings: Vec<&str> =
-        headings.map(|line| line.trim_matches(['#', ' '])).filter(|line| !line.is_empty()).take(6).collect();
-    match headings.as_slice() {
-        [] => "README.md has no headings.".to_owned(),
-        headings => format!("The beginning of README.md has these headings: {}.", list(headings)),
+fn headings(text: &str) -> String {
+    let headings =
+        text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_matches(['#', ' ']));
+    match list(headings.filter(|line| !line.is_empty()).take(6).map(code)) {
+        none if none.is_empty() => "README.md has no headings.".to_owned(),
+        headings => format!("The beginning of README.md has these headings: {headings}."),
     }
 }
 
-/// What was written.
-pub(super) fn wrote(step: &Step) -> String {
-    if step.failed { failure(step) } else { format!("{} is there.", code(step.call.subject())) }
+/// How a task stands, as a line of a list.
+fn line(facts: &Facts, (id, command): (&TaskId, &str)) -> String {
+    let status = facts.ended.get(id).map_or_else(|| "running".to_owned(), |(task, _)| notice::status(task));
+    format!("- {} (task {id}): {status}\n", code(command))
+}
+
+/// How the tasks stand that were started for the last text; nothing to add of a single one that has ended.
+pub(super) fn standing(facts: &Facts) -> Option<String> {
+    let (ended, running): (Vec<_>, Vec<_>) = facts.own().partition(|(id, _)| facts.ended.contains_key(*id));
+    let name = |id: &TaskId| if facts.woken { String::new() } else { format!(" (task {id})") };
+    let still = list(running.iter().map(|(id, command)| code(command) + &name(id)));
+    let well = |id: &TaskId| facts.ended.get(id).is_some_and(|(task, _)| task.state == TaskState::Completed);
+    let how = if ended.iter().all(|(id, _)| well(id)) { "are done" } else { "have ended" };
+    Some(match (running.len(), ended.len()) {
+        (0, 0 | 1) => return None,
+        (0, 2) => format!("Both {how}."),
+        (0, 3) => format!("All three {how}."),
+        (0, many) => format!("All {many} {how}."),
+        _ if facts.woken => format!("Still running: {still}."),
+        (1, _) => {
+            format!("{still} still runs. I end my turn here: its result comes by itself, and then I go on.")
+        }
+        _ => format!("Still running: {still}. I end my turn here: the results come by themselves."),
+    })
 }
