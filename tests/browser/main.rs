@@ -4,6 +4,7 @@
 //! or violate the content security policy. Two browsers at most run at once, whatever the number of test threads.
 
 mod approvals;
+mod broken;
 mod confined;
 mod everyone;
 mod foreign;

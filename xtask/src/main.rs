@@ -38,7 +38,7 @@ Commands:
   conformance      Only the checks against software that is not ours: the official SDK, aimock.
   faults [NAME…]   Take repairs out of the agent and see that the simulation finds each. Minutes.
   build            Build the page into target/site.
-                     --dist          small, as `dist` ships it; takes four times as long
+                     --dist          small, as `dist` ships it; minutes after each change
   dev [ARGS…]      Live reload: Trunk in front of a runner. ARGS go to the runner.
   dist             Pack one self-contained, optimised binary into dist/.
   bench            Measure the optimised runner beside baselines, and write docs/benchmarks.md.

@@ -28,7 +28,7 @@ use super::request::strict;
 
 /// What browsers report of a connection that ended without a close frame.
 pub(super) const ABNORMAL: u16 = 1006;
-/// How long the runner may take to prove itself once the socket is open, in milliseconds.
+/// How long the runner may take for each of its two answers once the socket is open, in milliseconds.
 const PROOF_TIME: u32 = 8_000;
 
 /// A socket on which both have proved themselves.
@@ -51,13 +51,7 @@ pub(super) async fn greet(identity: &Identity) -> Result<Greeted, End> {
         nonce: crypto::nonce().map_err(broken)?,
     };
     let mut socket = open(&meeting).await?;
-    let proof = {
-        let (first, late) = (pin!(next(&mut socket)), pin!(TimeoutFuture::new(PROOF_TIME)));
-        match select(first, late).await {
-            Either::Left((first, _)) => first,
-            Either::Right(_) => return Err(stranger()),
-        }
-    };
+    let proof = soon(&mut socket).await.ok_or_else(stranger)?;
     let nonce = match proof {
         Ok(text) => proved(identity, &meeting, &text).await.ok_or_else(stranger)?,
         Err((ABNORMAL | close::GOING_AWAY, _)) => return Err(broken("the connection broke".to_owned())),
@@ -67,7 +61,8 @@ pub(super) async fn greet(identity: &Identity) -> Result<Greeted, End> {
     let signature = signature.map_err(|exception| broken(describe(&exception)))?.into();
     // A failure to send is followed by the close event.
     let _ = socket.send(Message::Text(json::to_text(&ClientProof::Prove { signature }))).await;
-    match json::from_text(&next(&mut socket).await?) {
+    let silent = || broken("the runner does not answer; is it stopped or very busy?".to_owned());
+    match json::from_text(&soon(&mut socket).await.ok_or_else(silent)??) {
         Ok(RunnerProof::Admitted { token }) => Ok(Greeted { socket, token }),
         Ok(RunnerProof::Problem { problem: Problem { code: ProblemCode::Unauthorized, message, .. } }) => {
             Err((REFUSED, message))
@@ -105,6 +100,15 @@ async fn open(meeting: &Meeting) -> Result<WebSocket, End> {
             (Ok(_), true) => again = false,
             (Ok(_), false) => return Err(stranger()),
         }
+    }
+}
+
+/// The next text, or how the socket ended; `None` if nothing came in time.
+async fn soon(socket: &mut WebSocket) -> Option<Result<String, End>> {
+    let (next, late) = (pin!(next(socket)), pin!(TimeoutFuture::new(PROOF_TIME)));
+    match select(next, late).await {
+        Either::Left((next, _)) => Some(next),
+        Either::Right(_) => None,
     }
 }
 

@@ -3,11 +3,13 @@
 //! A future over a request is woken in the request's own callback, so its transaction is still active when the code goes on:
 //! between two requests of one transaction nothing but the first one's future may be awaited.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 
 use futures_channel::oneshot;
+use futures_util::future::{Either, select};
 use gloo_events::EventListener;
+use gloo_timers::future::TimeoutFuture;
 use js_sys::{Array, Object, Reflect};
 use wasm_bindgen::prelude::*;
 use web_sys::{
@@ -15,6 +17,9 @@ use web_sys::{
 };
 
 use super::js::function;
+
+/// How long the browser may take to open a database, in milliseconds.
+const OPEN_TIME: u32 = 15_000;
 
 // web-sys keeps this behind a compiler flag that would bind every user of the workspace.
 #[wasm_bindgen]
@@ -78,8 +83,17 @@ pub(super) async fn committed(transaction: &IdbTransaction) -> Result<(), JsValu
 /// An open database, and whether it had to be given up.
 pub(super) struct Database {
     raw: IdbDatabase,
-    lost: Rc<RefCell<Option<&'static str>>>,
+    lost: Rc<Cell<Option<Lost>>>,
     _listeners: [EventListener; 2],
+}
+
+/// Why an open database is none any more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    /// The browser closed it, or it was deleted: it can be opened anew.
+    Closed,
+    /// A newer page has changed its form.
+    Newer,
 }
 
 /// Why there is no database.
@@ -88,6 +102,8 @@ pub(super) enum OpenError {
     Refused(JsValue),
     /// Tabs with an older page have it open.
     Blocked,
+    /// The browser said nothing at all.
+    Silent,
 }
 
 impl Database {
@@ -103,23 +119,28 @@ impl Database {
             .ok_or_else(|| OpenError::Refused(JsValue::from_str("this browser has no IndexedDB")))?;
         let request = factory.open_with_u32(name, version).map_err(OpenError::Refused)?;
         let raw = opened(&request, upgrade).await?;
-        let lost = Rc::new(RefCell::new(None));
+        let lost = Rc::new(Cell::new(None));
         let listeners = [
             EventListener::new(&raw, "versionchange", {
                 let (raw, lost) = (raw.clone(), lost.clone());
-                move |_| {
+                move |event| {
                     raw.close();
-                    lost.replace(Some("another tab opened a newer version of this page: please reload"));
+                    let event: &web_sys::IdbVersionChangeEvent = event.unchecked_ref();
+                    let is_deleted = event.new_version().is_none();
+                    lost.set(Some(if is_deleted { Lost::Closed } else { Lost::Newer }));
                 }
             }),
             EventListener::new(&raw, "close", {
                 let lost = lost.clone();
-                move |_| {
-                    lost.replace(Some("the browser closed this page's storage: please reload"));
-                }
+                move |_| lost.set(Some(Lost::Closed))
             }),
         ];
         Ok(Self { raw, lost, _listeners: listeners })
+    }
+
+    /// Whether it is of no more use, but another could be opened in its place.
+    pub(super) fn is_closed(&self) -> bool {
+        self.lost.get() == Some(Lost::Closed)
     }
 
     /// Begins a transaction over these stores.
@@ -137,8 +158,11 @@ impl Database {
     }
 
     fn named(&self, stores: &[&str]) -> Result<Array, JsValue> {
-        match *self.lost.borrow() {
-            Some(why) => Err(JsValue::from_str(why)),
+        match self.lost.get() {
+            Some(Lost::Closed) => Err(JsValue::from_str("the browser closed this page's storage")),
+            Some(Lost::Newer) => Err(JsValue::from_str(
+                "another tab opened a newer version of this page: export this session, then reload",
+            )),
             None => Ok(stores.iter().copied().map(JsValue::from_str).collect()),
         }
     }
@@ -158,6 +182,7 @@ async fn opened(
     enum Outcome {
         Finished,
         Blocked,
+        Silent,
     }
     let (done, wait) = oneshot::channel();
     let done = Rc::new(Cell::new(Some(done)));
@@ -188,15 +213,18 @@ async fn opened(
         move |_| report(Outcome::Finished)
     });
     let blocked = EventListener::new(request, "blocked", move |_| report(Outcome::Blocked));
-    let outcome = wait.await;
+    let outcome = match select(wait, TimeoutFuture::new(OPEN_TIME)).await {
+        Either::Left((outcome, _)) => outcome.unwrap_or(Outcome::Silent),
+        Either::Right(_) => Outcome::Silent,
+    };
     drop((upgrading, success, error, blocked));
     match outcome {
-        Ok(Outcome::Finished) => match request.error() {
+        Outcome::Finished => match request.error() {
             Ok(None) => request.result().map(JsCast::unchecked_into).map_err(OpenError::Refused),
             Ok(Some(error)) => Err(OpenError::Refused(error.into())),
             Err(exception) => Err(OpenError::Refused(exception)),
         },
-        Ok(Outcome::Blocked) | Err(_) => {
+        Outcome::Blocked | Outcome::Silent => {
             // It may still open once the others are gone; nobody waits for it then.
             let late = request.clone();
             let close = Closure::once_into_js(move || {
@@ -205,7 +233,7 @@ async fn opened(
                 }
             });
             request.set_onsuccess(Some(close.unchecked_ref()));
-            Err(OpenError::Blocked)
+            Err(if matches!(outcome, Outcome::Silent) { OpenError::Silent } else { OpenError::Blocked })
         }
     }
 }

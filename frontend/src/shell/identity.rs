@@ -74,5 +74,6 @@ async fn open() -> Result<Database, JsValue> {
     Database::open(NAME, VERSION, upgrade).await.map_err(|error| match error {
         OpenError::Refused(exception) => exception,
         OpenError::Blocked => JsValue::from_str("another tab holds it"),
+        OpenError::Silent => JsValue::from_str("the browser's storage does not answer"),
     })
 }

@@ -3,8 +3,8 @@
 //! The lock goes by itself to the next tab that waits when its holder is closed. A tab that steals it gets it at once, and
 //! the robbed one is told. The lock is for people; that no two tabs ever write one log is the store's affair.
 //!
-//! Where a browser has no locks (a page that was fetched over plain HTTP from another machine), every tab that asks gets
-//! one, waiting never ends, and the store and the runner fence the earlier tab.
+//! Where a browser has no locks (a page that was fetched over plain HTTP from another machine) or refuses them (site data
+//! is blocked), every tab that asks gets one, waiting never ends, and the store and the runner fence the earlier tab.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::{JsFuture, spawn_local};
 use web_sys::{AbortController, AbortSignal};
 
-use super::js::function;
+use super::js::{self, function};
 
 const PREFIX: &str = "meanwhile.session.";
 
@@ -74,13 +74,9 @@ pub(super) async fn acquire(
     signal: Option<AbortSignal>,
     stolen: impl FnOnce() + 'static,
 ) -> Option<LockGuard> {
-    let Some(manager) = manager() else {
-        if mode == LockMode::Wait {
-            std::future::pending::<()>().await;
-        }
-        return Some(LockGuard(None));
-    };
+    let Some(manager) = manager() else { return without_locks(mode).await };
     let (answer, wait) = oneshot::channel();
+    let (fail, failed) = oneshot::channel();
     let granted = Rc::new(Cell::new(false));
     let callback = Closure::once({
         let granted = granted.clone();
@@ -100,11 +96,25 @@ pub(super) async fn acquire(
     spawn_local(async move {
         let outcome = JsFuture::from(request).await;
         drop(callback);
-        if outcome.is_err() && granted.get() {
-            stolen();
+        match outcome {
+            Ok(_) => {}
+            Err(_) if granted.get() => stolen(),
+            Err(reason) => drop(fail.send(js::name(&reason) != "AbortError")),
         }
     });
-    wait.await.ok().flatten().map(|release| LockGuard(Some(release)))
+    match wait.await {
+        Ok(release) => release.map(|release| LockGuard(Some(release))),
+        Err(_) if failed.await == Ok(true) => without_locks(mode).await,
+        Err(_) => None,
+    }
+}
+
+/// What asking for a lock comes to where there are none.
+async fn without_locks(mode: LockMode) -> Option<LockGuard> {
+    if mode == LockMode::Wait {
+        std::future::pending::<()>().await;
+    }
+    Some(LockGuard(None))
 }
 
 /// The sessions that some tab drives, each with the browser's name for that tab. A tab that has just given a lock up may still be named.

@@ -5,7 +5,8 @@
 //! this one. Appending is one transaction, which first looks at the session's claim: a tab that takes a session over puts its
 //! own token there while it reads the log, so that nothing the earlier tab still had on its way can land after that.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use agent::effect::SessionSummary;
 use agent::record::Entry;
@@ -87,10 +88,10 @@ impl From<JsValue> for StoreError {
 impl From<StoreError> for ClaimError {
     fn from(error: StoreError) -> Self {
         let reason = error.to_string();
-        if matches!(error, StoreError::Unavailable(_)) {
-            Self::Unavailable(reason)
-        } else {
-            Self::Unreadable(reason)
+        match error {
+            StoreError::Unavailable(_) => Self::Unavailable(reason),
+            StoreError::Failed(_) => Self::Unreadable(format!("{reason}; reload this page to try again")),
+            _ => Self::Unreadable(reason),
         }
     }
 }
@@ -132,7 +133,7 @@ struct DraftRow {
 
 /// The database, or why there is none.
 pub(super) struct Store {
-    database: Result<Database, StoreError>,
+    database: RefCell<Result<Rc<Database>, StoreError>>,
     /// Whether the browser was asked to keep it.
     asked: Cell<bool>,
 }
@@ -140,18 +141,13 @@ pub(super) struct Store {
 impl Store {
     /// Opens the database. A browser that refuses gets a store that says so at every use.
     pub(super) async fn open() -> Self {
-        let database = Database::open(NAME, VERSION, upgrade).await.map_err(|error| match error {
-            OpenError::Refused(exception) => StoreError::Unavailable(js::describe(&exception)),
-            OpenError::Blocked => {
-                StoreError::Unavailable("another tab holds an older version: close it and reload".to_owned())
-            }
-        });
-        Self { database, asked: Cell::new(false) }
+        let database = open().await.map_err(StoreError::Unavailable);
+        Self { database: RefCell::new(database), asked: Cell::new(false) }
     }
 
     /// Why nothing can be kept.
     pub(super) fn problem(&self) -> Option<String> {
-        self.database.as_ref().err().map(ToString::to_string)
+        self.database.borrow().as_ref().err().map(ToString::to_string)
     }
 
     /// Takes a log over, and reads it. A log that is not there yet is claimed by its first entry.
@@ -161,7 +157,7 @@ impl Store {
         token: Uuid,
         term: u64,
     ) -> Result<Claim, StoreError> {
-        let transaction = self.write(&[ENTRIES, CLAIMS])?;
+        let transaction = self.write(&[ENTRIES, CLAIMS]).await?;
         let rows = resolved(&transaction.object_store(ENTRIES)?.get_all_with_key(&range(session)?)?).await?;
         let rows: Vec<EntryRow> = read(rows)?;
         let claims = transaction.object_store(CLAIMS)?;
@@ -190,7 +186,7 @@ impl Store {
         heard: &Received,
     ) -> Result<(), StoreError> {
         // What is acknowledged to the runner must outlive a power cut: it forgets it.
-        let transaction = self.database()?.begin_strict(&[ENTRIES, CLAIMS])?;
+        let transaction = self.database().await?.begin_strict(&[ENTRIES, CLAIMS])?;
         let written = write_entries(&transaction, session, token, term, entries, heard).await;
         if written.is_err() {
             let _ = transaction.abort();
@@ -205,7 +201,7 @@ impl Store {
 
     /// Whether anything is kept of a session: entries, or a draft.
     pub(super) async fn knows(&self, session: SessionId) -> Result<bool, StoreError> {
-        let transaction = self.read(ENTRIES)?;
+        let transaction = self.read(ENTRIES).await?;
         let last = last_of(&transaction.object_store(ENTRIES)?, session).await?;
         Ok(last > 0 || !self.draft(session).await?.is_empty())
     }
@@ -222,20 +218,20 @@ impl Store {
 
     /// All sessions' lines in the list.
     pub(super) async fn summaries(&self) -> Result<Vec<SessionSummary>, StoreError> {
-        let transaction = self.read(SESSIONS)?;
+        let transaction = self.read(SESSIONS).await?;
         read(resolved(&transaction.object_store(SESSIONS)?.get_all()?).await?)
     }
 
     /// Keeps a session's line.
     pub(super) async fn put_summary(&self, summary: &SessionSummary) -> Result<(), StoreError> {
-        let transaction = self.write(&[SESSIONS])?;
+        let transaction = self.write(&[SESSIONS]).await?;
         transaction.object_store(SESSIONS)?.put(&value(summary)?)?;
         Ok(committed(&transaction).await?)
     }
 
     /// A session's draft; empty for none.
     pub(super) async fn draft(&self, session: SessionId) -> Result<String, StoreError> {
-        let transaction = self.read(DRAFTS)?;
+        let transaction = self.read(DRAFTS).await?;
         let row = resolved(&transaction.object_store(DRAFTS)?.get(&key(session))?).await?;
         let row: Option<DraftRow> = if row.is_undefined() { None } else { Some(read(row)?) };
         Ok(row.map(|row| row.text).unwrap_or_default())
@@ -243,7 +239,7 @@ impl Store {
 
     /// Keeps the draft; an empty one is forgotten.
     pub(super) async fn put_draft(&self, session: SessionId, text: &str) -> Result<(), StoreError> {
-        let transaction = self.write(&[DRAFTS])?;
+        let transaction = self.write(&[DRAFTS]).await?;
         let drafts = transaction.object_store(DRAFTS)?;
         if text.is_empty() {
             drafts.delete(&key(session))?;
@@ -255,7 +251,7 @@ impl Store {
 
     /// Forgets a session altogether. Whoever still runs it cannot write any more.
     pub(super) async fn delete(&self, session: SessionId) -> Result<(), StoreError> {
-        let transaction = self.write(&[ENTRIES, SESSIONS, DRAFTS, CLAIMS])?;
+        let transaction = self.write(&[ENTRIES, SESSIONS, DRAFTS, CLAIMS]).await?;
         transaction.object_store(ENTRIES)?.delete(&range(session)?)?;
         for store in [SESSIONS, DRAFTS, CLAIMS] {
             transaction.object_store(store)?.delete(&key(session))?;
@@ -264,21 +260,37 @@ impl Store {
     }
 
     async fn rows(&self, session: SessionId) -> Result<Vec<EntryRow>, StoreError> {
-        let transaction = self.read(ENTRIES)?;
+        let transaction = self.read(ENTRIES).await?;
         read(resolved(&transaction.object_store(ENTRIES)?.get_all_with_key(&range(session)?)?).await?)
     }
 
-    fn read(&self, store: &str) -> Result<IdbTransaction, StoreError> {
-        Ok(self.database()?.begin(&[store], IdbTransactionMode::Readonly)?)
+    async fn read(&self, store: &str) -> Result<IdbTransaction, StoreError> {
+        Ok(self.database().await?.begin(&[store], IdbTransactionMode::Readonly)?)
     }
 
-    fn write(&self, stores: &[&str]) -> Result<IdbTransaction, StoreError> {
-        Ok(self.database()?.begin(stores, IdbTransactionMode::Readwrite)?)
+    async fn write(&self, stores: &[&str]) -> Result<IdbTransaction, StoreError> {
+        Ok(self.database().await?.begin(stores, IdbTransactionMode::Readwrite)?)
     }
 
-    fn database(&self) -> Result<&Database, StoreError> {
-        self.database.as_ref().map_err(Clone::clone)
+    /// The open database. One that the browser closed is opened anew, now or at a later use.
+    async fn database(&self) -> Result<Rc<Database>, StoreError> {
+        let database = self.database.borrow().clone()?;
+        if !database.is_closed() {
+            return Ok(database);
+        }
+        let anew = open().await.map_err(StoreError::Failed)?;
+        self.database.replace(Ok(anew.clone()));
+        Ok(anew)
     }
+}
+
+/// Opens the database, or says why that does not go.
+async fn open() -> Result<Rc<Database>, String> {
+    Database::open(NAME, VERSION, upgrade).await.map(Rc::new).map_err(|error| match error {
+        OpenError::Refused(exception) => js::describe(&exception),
+        OpenError::Blocked => "another tab holds an older version: close it and reload".to_owned(),
+        OpenError::Silent => "the browser's storage does not answer: restart the browser".to_owned(),
+    })
 }
 
 /// Checks that the log is this tab's and that the entries continue it, and puts them into the transaction.

@@ -18,6 +18,8 @@ use agent::event::Command;
 use agent::settings::Rule;
 use agent::tabs::{self, Role};
 use agent::view::{Patch, Severity};
+use futures_channel::oneshot;
+use futures_util::future::select;
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -31,7 +33,7 @@ use super::lock;
 use super::page::{self, PageEvent};
 use super::pairing::Pairing;
 use super::session::SessionHandle;
-use super::store::Store;
+use super::store::{Store, StoreError};
 use super::{address, local_storage, notify};
 use crate::state::{CallView, Ownership, PageState};
 use crate::ui::PageCommand;
@@ -105,7 +107,11 @@ impl TabController {
         page::listen(move |page_event| with(&me, |tab| tab.page_event(page_event)));
         tab.settings_changed();
         state.notifications.set(notify::permission());
-        let lines = tab.store.summaries().await.unwrap_or_default();
+        let lines = tab.store.summaries().await;
+        if let (Err(reason), None) = (&lines, tab.store.problem()) {
+            tab.report_error(&format!("The sessions of this browser could not be listed: {reason}"));
+        }
+        let lines = lines.unwrap_or_default();
         tab.summaries.replace(lines.into_iter().map(|line| (line.session, line)).collect());
         tab.pair(address.code).await;
         match address.session {
@@ -238,22 +244,31 @@ impl TabController {
     /// Shows the session that an address names. Without its log it would begin anew under the same name, and take the results of
     /// the browser that has the log: so then another one is begun.
     async fn visit(&self, session: SessionId) {
-        if self.is_ours(session).await {
-            self.switch(session);
-            return;
+        match self.is_ours(session).await {
+            Ok(true) => self.switch(session),
+            Ok(false) => {
+                self.switch(new_session());
+                self.report_error(
+                    "The address names a session whose log is not in this browser: it was begun in another one, or deleted. This is a new session.",
+                );
+            }
+            Err(reason) => {
+                // The address stays, so that a reload tries again.
+                self.turn_to(new_session());
+                self.report_error(&format!(
+                    "Whether the session in the address is in this browser could not be looked up: {reason}. Reload this page to try again; this is a new session.",
+                ));
+            }
         }
-        self.switch(new_session());
-        self.report_error(
-            "The address names a session whose log is not in this browser: it was begun in another one, or deleted. This is a new session.",
-        );
     }
 
-    async fn is_ours(&self, session: SessionId) -> bool {
+    async fn is_ours(&self, session: SessionId) -> Result<bool, StoreError> {
         let open =
             self.summaries.borrow().contains_key(&session) || self.handles.borrow().contains_key(&session);
-        open || local_storage::begun() == Some(session)
-            || self.store.knows(session).await.unwrap_or_default()
-            || lock::held().await.contains_key(&session)
+        if open || local_storage::begun() == Some(session) || lock::held().await.contains_key(&session) {
+            return Ok(true);
+        }
+        self.store.knows(session).await
     }
 
     /// Messages that no tab took go back into the box.
@@ -278,11 +293,14 @@ impl TabController {
 
     /// Shows another session. The one before is closed, or goes on behind the scenes while it works.
     fn switch(&self, session: SessionId) {
-        let before = self.shown.replace(Some(session));
-        if before == Some(session) {
-            return;
+        if self.shown.get() != Some(session) {
+            address::show(Some(session));
+            self.turn_to(session);
         }
-        address::show(Some(session));
+    }
+
+    fn turn_to(&self, session: SessionId) {
+        let before = self.shown.replace(Some(session));
         self.state.apply(vec![Patch::Reset]);
         self.state.flush();
         self.state.draft.set(String::new());
@@ -354,10 +372,14 @@ impl TabController {
 
     /// Finds out whether this browser is paired; without waiting for a runner that does not answer.
     async fn pair(&self, code: Option<String>) {
-        use futures_util::future::select;
-        let asks = std::pin::pin!(self.pairing.begin(code));
-        let waits = std::pin::pin!(TimeoutFuture::new(PAIRING_TIME));
-        select(asks, waits).await;
+        let (done, wait) = oneshot::channel();
+        let pairing = self.pairing.clone();
+        // It goes on after that time: a code that was sent is used up.
+        spawn_local(async move {
+            pairing.begin(code).await;
+            let _ = done.send(());
+        });
+        select(wait, TimeoutFuture::new(PAIRING_TIME)).await;
     }
 
     fn pairing_changed(&self) {
