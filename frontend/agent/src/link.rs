@@ -10,7 +10,7 @@ use shared::{OpId, SessionId, Timestamp};
 use uuid::Uuid;
 
 use crate::backoff;
-use crate::session::Session;
+use crate::session::{Session, SessionState};
 use crate::uses::{Progress, ToolUse};
 use crate::view::LinkView;
 
@@ -376,7 +376,7 @@ const fn dies_with_socket(op: &Op) -> bool {
 /// two logs of one session number alike.
 #[must_use]
 pub fn derived_op(session: &Session, index: usize, tool: &ToolUse) -> OpId {
-    let Session { id, created, call, .. } = session;
+    let SessionState { id, created, call, .. } = &**session;
     let ToolUse { id: tool_id, name, input, progress, .. } = tool;
     // What the runner refused has its answer: with an approval it is another operation.
     let again = if matches!(progress, Progress::Pending { refused: Some(_), .. }) { " again" } else { "" };

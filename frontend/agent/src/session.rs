@@ -1,9 +1,11 @@
-//! The session's state: a fold over its log. [`Session::apply`] is the only way to change it.
+//! The session's state: a fold over its log. [`Session::apply`] is the only way to change it, and the compiler holds that:
+//! whoever has a [`Session`] reads [`SessionState`]'s fields through it and gets at none of them to write.
 //!
 //! It holds what must survive a reload, and nothing else; sockets, streams and timers are the agent's.
 
 use std::collections::BTreeSet;
 use std::collections::VecDeque;
+use std::ops::Deref;
 
 use serde_json::Value;
 use shared::output::Preview;
@@ -23,9 +25,13 @@ use crate::transcript::Transcript;
 use crate::uses::{Overtaken, Progress, ToolUse, goes_on, overtakes_tools, results, stopped_outcome};
 use crate::view::Spent;
 
-/// What the log says.
+/// What the log says, for everybody to read.
 #[derive(Debug, Default, PartialEq)]
-pub struct Session {
+pub struct Session(SessionState);
+
+/// The parts of a [`Session`].
+#[derive(Debug, Default, PartialEq)]
+pub struct SessionState {
     /// Which session; known from the first entry on.
     pub id: Option<SessionId>,
     /// The number of the last entry.
@@ -136,7 +142,22 @@ pub enum Phase {
     ReadyToSend(Trigger),
 }
 
+impl Deref for Session {
+    type Target = SessionState;
+
+    fn deref(&self) -> &SessionState {
+        &self.0
+    }
+}
+
 impl Session {
+    /// Folds one entry in.
+    pub fn apply(&mut self, entry: &Entry) {
+        self.0.apply(entry);
+    }
+}
+
+impl SessionState {
     /// The title: the person's, or the first message.
     #[must_use]
     pub fn title(&self) -> &str {
@@ -166,8 +187,7 @@ impl Session {
         })
     }
 
-    /// Folds one entry in.
-    pub fn apply(&mut self, entry: &Entry) {
+    fn apply(&mut self, entry: &Entry) {
         self.last = entry.n;
         self.updated = entry.at;
         self.demo.apply(&entry.record);

@@ -146,7 +146,7 @@ impl Agent {
 
     /// Whether the agent is at work: a call, a tool, an approval or a wait for the next try.
     #[must_use]
-    pub const fn is_busy(&self) -> bool {
+    pub fn is_busy(&self) -> bool {
         !matches!(self.session.phase, Phase::Idle | Phase::Failed { retry_at: None, .. })
     }
 
