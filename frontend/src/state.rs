@@ -15,7 +15,7 @@ mod tasks;
 pub(crate) mod tests;
 
 pub use rows::{RowBody, RowHandle};
-pub use stream::{OpenCode, PART, Part, PartBody, Stream};
+pub use stream::{OpenCode, PART, Part, PartBody, Section, Stream};
 pub use tasks::TaskHandle;
 
 use std::collections::BTreeMap;
