@@ -2,7 +2,8 @@
 
 use crate::format;
 
-/// From how many bytes on a list is cut between its items: each is an element or more, so that few bytes are much to draw.
+/// From how many bytes on a list is cut between its items: each is an element or more, so that few bytes are
+/// much to draw.
 const LONG_LIST: usize = 4 * 1024;
 /// From how many bytes on any other block is, but for code.
 pub(super) const LONG_BLOCK: usize = 32 * 1024;
@@ -68,9 +69,9 @@ pub struct Cut {
     pub is_forced: bool,
 }
 
-/// Where the beginning of a growing text is cut off: behind what [`closed_prefix`] finds, or where it finds nothing
-/// for long, since drawing the whole of it anew with each frame takes too long: a list between two of its items,
-/// all but code behind a line or a word.
+/// Where the beginning of a growing text is cut off: behind what [`closed_prefix`] finds, or where it finds
+/// nothing for long, since drawing the whole of it anew with each frame takes too long: a list between two of
+/// its items, all but code behind a line or a word.
 pub fn next_cut(text: &str) -> Option<Cut> {
     let closed = |most: usize| {
         let length = closed_prefix(&text[..format::floor(text, most)])?;
@@ -106,7 +107,8 @@ fn list_prefix(text: &str) -> Option<usize> {
     found
 }
 
-/// Where any other block is cut, if it is very long. Code grows by itself, and what is cut off a table loses its head.
+/// Where any other block is cut, if it is very long. Code grows by itself, and what is cut off a table loses
+/// its head.
 fn block_prefix(text: &str) -> Option<usize> {
     let first = text.lines().next()?;
     let is_column = |c: char| matches!(c, '|' | '-' | ':' | ' ');

@@ -1,7 +1,8 @@
 //! Patches that wait for a frame, and how much of them one frame takes.
 //!
-//! What a frame draws takes time in proportion to the text in it, and how much time is the machine's affair. So a frame takes so
-//! many bytes, a text that is longer comes in pieces, and how many bytes follows from how long the frames before took.
+//! What a frame draws takes time in proportion to the text in it, and how much time is the machine's affair.
+//! So a frame takes so many bytes, a text that is longer comes in pieces, and how many bytes follows from how
+//! long the frames before took.
 
 use std::collections::VecDeque;
 
@@ -14,7 +15,8 @@ const A_PATCH: usize = 256;
 /// What a line of text costs besides its bytes: most become an element or more.
 const A_LINE: usize = 64;
 
-/// How much a frame takes, in bytes of text: little at first, more while frames come in time, less when they come late.
+/// How much a frame takes, in bytes of text: little at first, more while frames come in time, less when they
+/// come late.
 #[derive(Debug)]
 struct Budget {
     room: usize,

@@ -1,8 +1,9 @@
 //! Text that grows at its end, cut into parts that no longer change and one that does.
 //!
-//! What a push costs is in proportion to what is new and to the part that still grows. Of blocks that is the last
-//! one, of code that is still being written its last lines. Parts lie in sections, so that neither a frame nor the
-//! browser's layout goes through all parts of a long text; a full section is passed over where it is not seen.
+//! What a push costs is in proportion to what is new and to the part that still grows. Of blocks that is the
+//! last one, of code that is still being written its last lines. Parts lie in sections, so that neither a
+//! frame nor the browser's layout goes through all parts of a long text; a full section is passed over where
+//! it is not seen.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -65,8 +65,8 @@ impl AutoScroll {
     }
 }
 
-/// Whether the end is followed from now on. It is left by scrolling up alone: what comes into view may turn out taller than it
-/// was taken for, and the end is further away then without anybody having moved.
+/// Whether the end is followed from now on. It is left by scrolling up alone: what comes into view may turn
+/// out taller than it was taken for, and the end is further away then without anybody having moved.
 const fn stays_at_end(at_end: bool, near: bool, went_up: bool) -> bool {
     near || (at_end && !went_up)
 }

@@ -1,7 +1,7 @@
 //! Markdown as elements. Text becomes text nodes, never HTML.
 //!
-//! A long text lies in sections, a box each. Of a full one the browser is told how high it is, about, and leaves
-//! undone what nobody sees of it.
+//! A long text lies in sections, a box each. Of a full one the browser is told how high it is, about, and
+//! leaves undone what nobody sees of it.
 
 use leptos::prelude::*;
 
