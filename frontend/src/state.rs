@@ -26,7 +26,7 @@ use agent::effect::SessionSummary;
 use agent::record::Entry;
 use agent::settings::{Mode, ModelChoice, Settings};
 use agent::transcript::SentRequest;
-use agent::view::{Drain, LinkView, Patch, Span, Spent, Status, Tone, TurnView, Waiting};
+use agent::view::{Drain, LinkView, Patch, Severity, Span, Spent, Status, TurnView, Waiting};
 use leptos::prelude::*;
 use shared::protocol::Stats;
 use shared::{SessionId, TaskId, Timestamp};
@@ -150,7 +150,7 @@ pub struct Toast {
     /// Its identity.
     pub id: u64,
     /// How grave.
-    pub severity: Tone,
+    pub severity: Severity,
     /// What is said.
     pub text: String,
 }
@@ -238,7 +238,7 @@ impl PageState {
     }
 
     /// Shows a message for a while.
-    pub fn toast(&self, severity: Tone, text: String) {
+    pub fn toast(&self, severity: Severity, text: String) {
         self.toasts.update(|toasts| {
             let id = toasts.last().map_or(1, |last| last.id + 1);
             toasts.push(Toast { id, severity, text });
@@ -277,7 +277,7 @@ impl PageState {
                     drains.insert(drain.call, drain);
                 });
             }
-            Patch::Toast { tone, text } => self.toast(tone, text),
+            Patch::Toast { severity, text } => self.toast(severity, text),
             Patch::Draft { text } => self.draft.update(|draft| {
                 let more = if draft.is_empty() { String::new() } else { format!("\n\n{draft}") };
                 *draft = text + &more;

@@ -54,10 +54,10 @@ impl App {
     /// store cannot be written they are good again after a restart.
     pub(crate) async fn revoke(&self, client: ClientId) -> (Vec<ClientId>, Result<(), StoreError>) {
         let mut fallen = Vec::new();
-        let written = self.clients.revoke(client, now(), |gone| {
-            fallen = gone.to_vec();
-            self.pairing.forget(gone);
-            self.hub.revoke(gone);
+        let written = self.clients.revoke(client, now(), |revoked| {
+            fallen = revoked.to_vec();
+            self.pairing.forget(revoked);
+            self.hub.revoke(revoked);
         });
         let written = written.await;
         (fallen, written)

@@ -97,12 +97,12 @@ impl Clients {
         let known = store.list_clients().await?;
         let revoked =
             known.iter().filter(|(client, _)| client.revoked.is_some()).map(|(client, _)| client.id);
-        let gone = with_descendants(
+        let all_revoked = with_descendants(
             revoked.collect(),
             &known.iter().map(|(client, _)| (client.id, client.paired_by)),
         );
-        let entries =
-            known.into_iter().filter(|(client, _)| !gone.contains(&client.id)).map(|(client, hash)| Entry {
+        let entries = known.into_iter().filter(|(client, _)| !all_revoked.contains(&client.id)).map(
+            |(client, hash)| Entry {
                 means: client
                     .key
                     .map_or(Means::Credential(SecretHash(hash)), |key| Means::Key(PublicKey(key))),
@@ -115,7 +115,8 @@ impl Clients {
                     is_page: client.key.is_some(),
                 },
                 revoked: CancellationToken::new(),
-            });
+            },
+        );
         Ok(Self {
             entries: Arc::new(Mutex::new(entries.collect())),
             passes: Arc::default(),
@@ -168,7 +169,7 @@ impl Clients {
             return Err(too_many());
         }
         let id = ClientId(Uuid::new_v4());
-        let name = tidy(name);
+        let name = sanitized(name);
         let row = store::Client {
             id,
             name: name.clone(),
@@ -269,7 +270,7 @@ impl Clients {
         self.lock().iter().map(|entry| entry.client.clone()).collect()
     }
 
-    /// Revokes a client and all that it has paired, and all that these have. It tells `gone` who they are, and whatever is
+    /// Revokes a client and all that it has paired, and all that these have. It tells `on_revoked` who they are, and whatever is
     /// under way for them ends; they are refused from now on even if the store fails.
     ///
     /// # Errors
@@ -278,7 +279,7 @@ impl Clients {
         &self,
         id: ClientId,
         now: Timestamp,
-        gone: impl FnOnce(&[ClientId]),
+        on_revoked: impl FnOnce(&[ClientId]),
     ) -> Result<(), StoreError> {
         let fallen = {
             let mut entries = self.lock();
@@ -295,7 +296,7 @@ impl Clients {
             });
             fallen
         };
-        gone(&fallen);
+        on_revoked(&fallen);
         self.store.revoke_clients(fallen, now).await.map(drop)
     }
 
@@ -355,7 +356,7 @@ fn too_many() -> Problem {
 }
 
 /// A name for a list in a terminal: one line, nothing that a terminal would obey.
-fn tidy(name: &str) -> String {
+fn sanitized(name: &str) -> String {
     let name: String = name
         .chars()
         .filter(|letter| !letter.is_control() && !shown::is_hidden(*letter))
@@ -443,9 +444,9 @@ mod tests {
 
     #[test]
     fn a_name_is_one_harmless_line() {
-        assert_eq!(tidy("  Fire\u{1b}[2Jfox\n "), "Fire[2Jfox");
-        assert_eq!(tidy("\n"), "a browser");
-        assert_eq!(tidy("a\u{202e}xoferiF\u{200b}\u{2028}b"), "axoferiFb");
-        assert_eq!(tidy(&"x".repeat(500)).len(), MAX_NAME_CHARS);
+        assert_eq!(sanitized("  Fire\u{1b}[2Jfox\n "), "Fire[2Jfox");
+        assert_eq!(sanitized("\n"), "a browser");
+        assert_eq!(sanitized("a\u{202e}xoferiF\u{200b}\u{2028}b"), "axoferiFb");
+        assert_eq!(sanitized(&"x".repeat(500)).len(), MAX_NAME_CHARS);
     }
 }

@@ -217,10 +217,10 @@ mod tests {
 
     #[test]
     fn the_switch_can_be_said_with_and_without_a_value() {
-        let said =
+        let no_open =
             |arguments: &[&str]| Cli::try_parse_from(arguments).map(|cli| cli.serve.no_open).ok().flatten();
-        assert_eq!(said(&["meanwhile", "--no-open"]), Some(true));
-        assert_eq!(said(&["meanwhile", "--no-open=false"]), Some(false));
+        assert_eq!(no_open(&["meanwhile", "--no-open"]), Some(true));
+        assert_eq!(no_open(&["meanwhile", "--no-open=false"]), Some(false));
         assert!(Cli::try_parse_from(["meanwhile", "--no-open", "clients", "revoke", "1234"]).is_ok());
     }
 }

@@ -137,7 +137,7 @@ impl Config {
     /// The first thing that is wrong, with the way out.
     pub(crate) fn new(options: &CliOptions, serve: Serve) -> Result<Self, ConfigError> {
         let file = read_file(options.config.as_deref())?;
-        let (workspace, state_dir) = settle_options(options, &file)?;
+        let (workspace, state_dir) = resolve_options(options, &file)?;
         let host = serve.host.or(file.host).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         if !host.is_loopback() && !serve.dangerously_expose {
             return Err(ConfigError::Exposed(host));
@@ -149,8 +149,8 @@ impl Config {
         let log = serve.log.or(file.log).unwrap_or_else(|| DEFAULT_LOG.to_owned());
         let log = log.parse().map_err(|_| ConfigError::Log(log))?;
         let confine = if serve.confine.or(file.confine).unwrap_or(false) {
-            let said = if serve.writable.is_empty() { file.writable } else { serve.writable };
-            Some(settle_confine(&workspace, &state_dir, said)?)
+            let writable = if serve.writable.is_empty() { file.writable } else { serve.writable };
+            Some(resolve_confine(&workspace, &state_dir, writable)?)
         } else if serve.writable.is_empty() {
             None
         } else {
@@ -169,7 +169,7 @@ impl Config {
             connect: origins("--connect", serve.connect, file.connect)?,
             max_running,
             confine,
-            anthropic: Upstream { base: settle_base(base)?, key: settle_key(key)? },
+            anthropic: Upstream { base: resolve_base(base)?, key: resolve_key(key)? },
         })
     }
 }
@@ -178,11 +178,11 @@ impl Config {
 ///
 /// # Errors
 /// What is wrong with them, or with the configuration file.
-pub(crate) fn settle(options: &CliOptions) -> Result<(PathBuf, PathBuf), ConfigError> {
-    settle_options(options, &read_file(options.config.as_deref())?)
+pub(crate) fn resolve(options: &CliOptions) -> Result<(PathBuf, PathBuf), ConfigError> {
+    resolve_options(options, &read_file(options.config.as_deref())?)
 }
 
-fn settle_options(options: &CliOptions, file: &File) -> Result<(PathBuf, PathBuf), ConfigError> {
+fn resolve_options(options: &CliOptions, file: &File) -> Result<(PathBuf, PathBuf), ConfigError> {
     let workspace = options.workspace.as_ref().or(file.workspace.as_ref());
     let workspace = workspace.cloned().unwrap_or_else(|| PathBuf::from("."));
     let workspace = fs::canonicalize(&workspace)
@@ -198,7 +198,7 @@ fn settle_options(options: &CliOptions, file: &File) -> Result<(PathBuf, PathBuf
 }
 
 /// The named paths as they are; and the state folder in none of those that commands may write to.
-fn settle_confine(
+fn resolve_confine(
     workspace: &Path,
     state_dir: &Path,
     named: Vec<PathBuf>,
@@ -263,9 +263,14 @@ fn others_may_read(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
 }
 
-fn origins(setting: &'static str, said: Vec<String>, file: Vec<String>) -> Result<Vec<String>, ConfigError> {
-    let said = if said.is_empty() { file } else { said };
-    said.into_iter()
+fn origins(
+    setting: &'static str,
+    options: Vec<String>,
+    file: Vec<String>,
+) -> Result<Vec<String>, ConfigError> {
+    let given = if options.is_empty() { file } else { options };
+    given
+        .into_iter()
         .map(|text| {
             let url = Url::parse(text.trim()).ok();
             url.filter(|url| matches!(url.scheme(), "http" | "https"))
@@ -279,7 +284,7 @@ fn origins(setting: &'static str, said: Vec<String>, file: Vec<String>) -> Resul
         .collect()
 }
 
-fn settle_base(base: Option<String>) -> Result<String, ConfigError> {
+fn resolve_base(base: Option<String>) -> Result<String, ConfigError> {
     let Some(text) = base else { return Ok(DEFAULT_ANTHROPIC.to_owned()) };
     let fits = Url::parse(text.trim()).is_ok_and(|url| {
         matches!(url.scheme(), "http" | "https")
@@ -294,7 +299,7 @@ fn settle_base(base: Option<String>) -> Result<String, ConfigError> {
     if fits { Ok(base.to_owned()) } else { Err(ConfigError::Base(text)) }
 }
 
-fn settle_key(key: Option<String>) -> Result<Option<Secret>, ConfigError> {
+fn resolve_key(key: Option<String>) -> Result<Option<Secret>, ConfigError> {
     key.map(|key| {
         let key = key.trim();
         if key.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -313,7 +318,7 @@ mod tests {
     use super::*;
     use crate::cli::Cli;
 
-    fn settle(arguments: &[&str]) -> Result<Config, ConfigError> {
+    fn resolve(arguments: &[&str]) -> Result<Config, ConfigError> {
         let cli = Cli::try_parse_from([&["meanwhile"], arguments].concat())
             .unwrap_or_else(|error| panic!("{error}"));
         Config::new(&cli.options, cli.serve)
@@ -332,31 +337,31 @@ mod tests {
     #[test]
     fn only_loopback_without_the_frightening_flag() {
         for host in ["0.0.0.0", "::", "192.168.1.2", "::ffff:10.0.0.1"] {
-            assert!(matches!(settle(&["--host", host]), Err(ConfigError::Exposed(_))), "{host}");
+            assert!(matches!(resolve(&["--host", host]), Err(ConfigError::Exposed(_))), "{host}");
         }
-        assert!(settle(&["--host", "0.0.0.0", "--dangerously-expose"]).is_ok());
+        assert!(resolve(&["--host", "0.0.0.0", "--dangerously-expose"]).is_ok());
         for host in ["127.0.0.1", "::1", "127.0.0.2"] {
-            assert!(settle(&["--host", host]).is_ok(), "{host}");
+            assert!(resolve(&["--host", host]).is_ok(), "{host}");
         }
     }
 
     #[test]
     fn a_flag_wins_over_the_file() {
         let (_folder, path) = file("port = 1\nopen = false\nlog = \"warn\"\n", 0o644);
-        let config = settle(&["--config", &path]).map_err(|error| error.to_string()).ok().unwrap();
+        let config = resolve(&["--config", &path]).map_err(|error| error.to_string()).ok().unwrap();
         assert_eq!((config.port, config.open), (1, false));
-        let config = settle(&["--config", &path, "--port", "2", "--no-open=false"]).ok().unwrap();
+        let config = resolve(&["--config", &path, "--port", "2", "--no-open=false"]).ok().unwrap();
         assert_eq!((config.port, config.open), (2, true));
     }
 
     #[test]
     fn how_many_run_at_once_has_bounds_wherever_it_is_said() {
-        assert_eq!(settle(&["--config", "/dev/null"]).ok().unwrap().max_running, DEFAULT_RUNNING);
+        assert_eq!(resolve(&["--config", "/dev/null"]).ok().unwrap().max_running, DEFAULT_RUNNING);
         let (_folder, path) = file("max_running = 7\n", 0o644);
-        assert_eq!(settle(&["--config", &path]).ok().unwrap().max_running, 7);
-        assert_eq!(settle(&["--config", &path, "--max-running", "2000"]).ok().unwrap().max_running, 2_000);
+        assert_eq!(resolve(&["--config", &path]).ok().unwrap().max_running, 7);
+        assert_eq!(resolve(&["--config", &path, "--max-running", "2000"]).ok().unwrap().max_running, 2_000);
         let (_folder, path) = file("max_running = 0\n", 0o644);
-        assert!(matches!(settle(&["--config", &path]), Err(ConfigError::MaxRunning(0))));
+        assert!(matches!(resolve(&["--config", &path]), Err(ConfigError::MaxRunning(0))));
         for wrong in ["0", "10001"] {
             assert!(Cli::try_parse_from(["meanwhile", "--max-running", wrong]).is_err(), "{wrong}");
         }
@@ -365,11 +370,11 @@ mod tests {
     #[test]
     fn a_wrong_file_is_named_with_its_line_and_without_its_text() {
         let (_folder, path) = file("port = 1\n[anthropic]\napi_key = sk-very-secret\n", 0o600);
-        let Err(error) = settle(&["--config", &path]) else { panic!("it was taken") };
-        let words = error.to_string();
+        let Err(error) = resolve(&["--config", &path]) else { panic!("it was taken") };
+        let message = error.to_string();
         assert!(
-            words.contains("line 3") && words.contains(&path) && !words.contains("very-secret"),
-            "{words}"
+            message.contains("line 3") && message.contains(&path) && !message.contains("very-secret"),
+            "{message}"
         );
     }
 
@@ -377,9 +382,9 @@ mod tests {
     fn a_key_in_a_file_that_others_may_read_is_refused() {
         let text = "[anthropic]\napi_key = \"sk-1\"\n";
         let (_folder, path) = file(text, 0o640);
-        assert!(matches!(settle(&["--config", &path]), Err(ConfigError::Readable(_))));
+        assert!(matches!(resolve(&["--config", &path]), Err(ConfigError::Readable(_))));
         let (_folder, path) = file(text, 0o600);
-        assert!(settle(&["--config", &path]).is_ok_and(|config| config.anthropic.key.is_some()));
+        assert!(resolve(&["--config", &path]).is_ok_and(|config| config.anthropic.key.is_some()));
     }
 
     #[test]
@@ -395,10 +400,10 @@ mod tests {
 
     #[test]
     fn the_upstream_is_an_address() {
-        assert_eq!(settle_base(Some("http://127.0.0.1:1/v1/".into())).unwrap(), "http://127.0.0.1:1");
-        assert_eq!(settle_base(None).unwrap(), DEFAULT_ANTHROPIC);
-        assert!(settle_base(Some("api.anthropic.com".into())).is_err());
-        assert!(settle_key(Some("a b".into())).is_err());
+        assert_eq!(resolve_base(Some("http://127.0.0.1:1/v1/".into())).unwrap(), "http://127.0.0.1:1");
+        assert_eq!(resolve_base(None).unwrap(), DEFAULT_ANTHROPIC);
+        assert!(resolve_base(Some("api.anthropic.com".into())).is_err());
+        assert!(resolve_key(Some("a b".into())).is_err());
     }
 
     #[test]
@@ -409,7 +414,7 @@ mod tests {
         fs::create_dir(&work).unwrap();
         fs::create_dir(&extra).unwrap();
         let with = |more: &[&str]| {
-            settle(&[&["--config", "/dev/null", "--workspace", &work, "--state-dir", &state], more].concat())
+            resolve(&[&["--config", "/dev/null", "--workspace", &work, "--state-dir", &state], more].concat())
         };
         assert_eq!(with(&[]).ok().unwrap().confine, None);
         assert_eq!(with(&["--confine"]).ok().unwrap().confine, Some(vec![]));
@@ -421,7 +426,7 @@ mod tests {
         let whole = folder.path().to_str().unwrap();
         assert!(matches!(with(&["--confine", "--writable", whole]), Err(ConfigError::StateInside { .. })));
         let inside =
-            settle(&["--config", "/dev/null", "--confine", "--workspace", whole, "--state-dir", &state]);
+            resolve(&["--config", "/dev/null", "--confine", "--workspace", whole, "--state-dir", &state]);
         assert!(matches!(inside, Err(ConfigError::StateInside { .. })));
     }
 

@@ -205,10 +205,10 @@ async fn answer(app: &App, ask: Ask) -> Result<Answer, Problem> {
                 .map(|client| client.id)
                 .filter(|id| id.to_string().starts_with(&wanted));
             let (Some(id), None) = (fitting.next().filter(|_| !wanted.is_empty()), fitting.next()) else {
-                let words = format!(
+                let message = format!(
                     "Not exactly one client's id begins with {client:?}. `meanwhile clients` lists them."
                 );
-                return Err(Problem::new(ProblemCode::NotFound, words));
+                return Err(Problem::new(ProblemCode::NotFound, message));
             };
             let (fallen, written) = app.revoke(id).await;
             match written {

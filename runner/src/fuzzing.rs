@@ -1,4 +1,4 @@
-//! Doors for the fuzz targets in `tests/fuzz`: the parsers that are nobody else's affair, as functions of bytes.
+//! Entry points for the fuzz targets in `tests/fuzz`: the parsers that are nobody else's affair, as functions of bytes.
 
 use std::path::Path;
 
@@ -39,7 +39,7 @@ fn frames<T: for<'de> serde::Deserialize<'de>>(bytes: &[u8], step: usize) -> (us
 }
 
 /// An agent's exit file.
-pub fn exit_record(bytes: &[u8]) -> bool {
+pub fn exit_file(bytes: &[u8]) -> bool {
     serde_json::from_slice::<Exited>(bytes).is_ok()
 }
 
@@ -66,13 +66,13 @@ pub fn clean(bytes: &[u8]) -> String {
 }
 
 /// The checks before every request, of a runner with one client.
-pub struct Door {
+pub struct GateTarget {
     gate: Gate,
     /// What the client shows.
     pub credential: String,
 }
 
-impl Door {
+impl GateTarget {
     /// Over a store in this folder.
     ///
     /// # Panics

@@ -167,8 +167,8 @@ mod tests {
     fn a_damaged_key_is_named_and_kept() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(NAME), "nonsense").unwrap();
-        let words = Identity::open(folder.path()).err().unwrap().to_string();
-        assert!(words.contains("key") && words.contains("remove it"), "{words}");
+        let message = Identity::open(folder.path()).err().unwrap().to_string();
+        assert!(message.contains("key") && message.contains("remove it"), "{message}");
         assert_eq!(fs::read(folder.path().join(NAME)).unwrap(), b"nonsense");
     }
 }

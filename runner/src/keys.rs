@@ -61,15 +61,15 @@ mod linux {
             let mut memory = File::from(memfd_create("keys", MemfdFlags::empty())?);
             memory.write_all(&serde_json::to_vec(keys)?)?;
             memory.rewind()?;
-            let mut words = env::args_os();
+            let mut arguments = env::args_os();
             let mut command = Command::new(env::current_exe()?);
-            if let Some(name) = words.next() {
+            if let Some(name) = arguments.next() {
                 command.arg0(name);
             }
             for (key, _) in keys {
                 command.env_remove(key);
             }
-            Ok(command.args(words).env(HANDED, memory.as_raw_fd().to_string()).exec())
+            Ok(command.args(arguments).env(HANDED, memory.as_raw_fd().to_string()).exec())
         };
         again().unwrap_or_else(|error| error)
     }

@@ -37,7 +37,7 @@ enum LaunchError {
     StateDir(#[from] StateDirError),
     #[error(transparent)]
     Run(#[from] RunError),
-    #[error("{}", occupied_words(*.0, *.1))]
+    #[error("{}", occupied_message(*.0, *.1))]
     Occupied(SocketAddr, bool),
     #[error("{0} cannot be listened on: {1}. Choose another with --host or --port.")]
     Bind(SocketAddr, io::Error),
@@ -49,7 +49,7 @@ enum LaunchError {
     System(io::Error),
 }
 
-fn occupied_words(address: SocketAddr, ours: bool) -> String {
+fn occupied_message(address: SocketAddr, ours: bool) -> String {
     let port = address.port();
     if ours {
         format!(
@@ -85,7 +85,7 @@ pub fn main(cli: Cli) -> ExitCode {
 
 /// Asks a runner, and prints its answer; a link with its code if `qr`, or if a person reads it.
 fn ask(options: &CliOptions, ask: &Ask, qr: bool) -> Result<ExitCode, LaunchError> {
-    let (_, state_dir) = config::settle(options)?;
+    let (_, state_dir) = config::resolve(options)?;
     let mut output = io::stdout().lock();
     let terminal = output.is_terminal();
     match control::ask(&state_dir, ask)? {
@@ -166,7 +166,7 @@ fn serve(options: &CliOptions, flags: Serve) -> Result<ExitCode, LaunchError> {
         let open = config.open;
         let workspace = shown::line(&config.workspace.display().to_string());
         let running =
-            server::run(listener, config, state, stop.clone(), move |link| announce(link, open, &workspace));
+            server::run(listener, config, state, stop.clone(), move |link| show_link(link, open, &workspace));
         tokio::pin!(running);
         tokio::select! {
             ended = running.as_mut() => return ended.map(|()| ExitCode::SUCCESS).map_err(LaunchError::from),
@@ -209,7 +209,7 @@ fn is_meanwhile(address: SocketAddr) -> bool {
 }
 
 /// Says where the page is. The link alone goes to standard output.
-fn announce(link: &str, open: bool, workspace: &str) {
+fn show_link(link: &str, open: bool, workspace: &str) {
     let mut output = io::stdout();
     let _ = writeln!(output, "{link}").and_then(|()| output.flush());
     if !open {

@@ -74,7 +74,7 @@ impl Relay {
             .read_timeout(IDLE_TIME)
             .tcp_nodelay(true)
             .build()
-            .map_err(|error| words(&error));
+            .map_err(|error| with_causes(&error));
         if anthropic.key.is_some() && anthropic.base.starts_with("http://") && !is_loopback(&anthropic.base) {
             tracing::warn!(
                 "ANTHROPIC_BASE_URL is not https: the key and all conversations cross the network readable."
@@ -128,7 +128,7 @@ impl Relay {
         // The client's own limit on silence begins only with the body.
         let response = match tokio::time::timeout(IDLE_TIME, request.send()).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(self.unreachable(&words(&error))),
+            Ok(Err(error)) => return Err(self.unreachable(&with_causes(&error))),
             Err(_) => return Err(self.unreachable("it did not answer for five minutes")),
         };
         // What the client has undone it does not name any more.
@@ -214,8 +214,9 @@ impl Answer {
     /// If the upstream breaks off or is silent for too long.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Problem> {
         self.response.chunk().await.map_err(|error| {
-            let words = if error.is_timeout() { "silent for five minutes".to_owned() } else { words(&error) };
-            Problem::retryable(ProblemCode::Upstream, format!("The model's answer broke off: {words}."))
+            let reason =
+                if error.is_timeout() { "silent for five minutes".to_owned() } else { with_causes(&error) };
+            Problem::retryable(ProblemCode::Upstream, format!("The model's answer broke off: {reason}."))
         })
     }
 }
@@ -251,7 +252,7 @@ fn is_loopback(base: &str) -> bool {
 }
 
 /// An error with its causes, and without the address: proxies' may hold a password.
-fn words(error: &reqwest::Error) -> String {
+fn with_causes(error: &reqwest::Error) -> String {
     let mut text = if error.is_connect() { "the connection failed".to_owned() } else { String::new() };
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {

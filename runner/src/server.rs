@@ -171,8 +171,8 @@ async fn services(
         limits,
     };
     let wide = files::wide(&config.workspace, &homes(std::env::var_os("HOME").as_deref()));
-    if let Some(words) = &wide {
-        tracing::warn!("{words} Start the runner in a project's folder, or name one with --workspace DIR.");
+    if let Some(warning) = &wide {
+        tracing::warn!("{warning} Start the runner in a project's folder, or name one with --workspace DIR.");
     }
     let files = Files::open_as(&config.workspace, wide.clone())?;
     let app = App {

@@ -15,7 +15,7 @@ use thiserror::Error;
 
 const LOCK: &str = "lock";
 /// How long the lock of a runner that has died is waited for.
-const LINGERS: Duration = Duration::from_secs(2);
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The folder, held.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl StateDir {
         make(path).map_err(system)?;
         check(path)?;
         let mut lock = open_private(&path.join(LOCK)).map_err(system)?;
-        let give_up = Instant::now() + LINGERS;
+        let give_up = Instant::now() + LOCK_PATIENCE;
         loop {
             match lock.try_lock() {
                 Ok(()) => break,
@@ -141,8 +141,8 @@ mod tests {
         let held = StateDir::open(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(fs::metadata(path.join(LOCK)).unwrap().permissions().mode() & 0o777, 0o600);
-        let words = StateDir::open(&path).unwrap_err().to_string();
-        assert!(words.contains(&std::process::id().to_string()), "{words}");
+        let message = StateDir::open(&path).unwrap_err().to_string();
+        assert!(message.contains(&std::process::id().to_string()), "{message}");
         drop(held);
         StateDir::open(&path).unwrap();
     }
@@ -156,14 +156,14 @@ mod tests {
         dead.wait().unwrap();
         fs::write(path.join(LOCK), dead.id().to_string()).unwrap();
         let begin = Instant::now();
-        let lingering = std::thread::spawn(move || {
+        let other = std::thread::spawn(move || {
             // Time is what is tested: it lets go after a while.
             std::thread::sleep(Duration::from_millis(200));
             drop(held);
         });
         StateDir::open(&path).unwrap();
         assert!(begin.elapsed() >= Duration::from_millis(200));
-        lingering.join().unwrap();
+        other.join().unwrap();
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use shared::shown;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Standard error for the log. Its writer colours lines by escapes of its own, and has made those in a line's words visible before.
+/// Standard error for the log. Its writer colours lines by escapes of its own, and has made those in a line's text visible before.
 pub(crate) struct Log;
 
 impl<'a> MakeWriter<'a> for Log {
@@ -30,7 +30,7 @@ impl Write for Log {
 fn seen(text: &str) -> String {
     text.split_inclusive('\u{1b}')
         .map(|piece| match piece.strip_suffix('\u{1b}') {
-            Some(words) => shown::block(words) + "\u{1b}",
+            Some(text) => shown::block(text) + "\u{1b}",
             None => shown::block(piece),
         })
         .collect()

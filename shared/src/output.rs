@@ -50,7 +50,7 @@ pub struct OutputSlice {
 
 /// Cleaned text for the model: escape sequences removed, frames overwritten by `\r` collapsed, invalid bytes as U+FFFD.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Excerpt {
+pub struct Preview {
     /// The beginning; all of it if `omitted_chars` is 0.
     pub head: String,
     /// The end; empty if `omitted_chars` is 0.

@@ -60,7 +60,7 @@ pub enum ProblemCode {
     NotText,
     /// The text to replace is not in the file.
     NoMatch,
-    /// The operating system refused: permission, full disk, missing program. The message has its words.
+    /// The operating system refused: permission, full disk, missing program. The message has its text.
     System,
     /// The model's server could not be reached or broke off.
     Upstream,

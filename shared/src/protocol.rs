@@ -5,13 +5,14 @@
 
 pub use crate::confined::Confined;
 use crate::files::{FileChange, FileText};
-use crate::output::{Bytes, Excerpt, OutputSlice};
+use crate::output::{Bytes, OutputSlice, Preview};
 pub use crate::sandbox::Sandbox;
 use crate::task::{Party, Task};
 pub use crate::welcome::{Stats, Welcome};
 use crate::{Epoch, OpId, Problem, Seq, SessionId, TaskId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 /// The major version.
 pub const PROTOCOL: u32 = 1;
@@ -54,7 +55,7 @@ pub enum ClientFrame {
         /// What is wished.
         op: Op,
     },
-    /// All events up to and including this one are saved. Only the session's driver may say so.
+    /// All events up to and including this one are saved. Only who holds the session's lease may say so.
     Ack {
         /// The last one saved.
         through: Seq,
@@ -81,10 +82,14 @@ pub struct Hello {
     /// The last event saved.
     #[serde(default)]
     pub after: Seq,
-    /// Whether this connection takes the session over: it alone gets its events, and fences the earlier one. Without it
+    /// Whether this connection takes the session's lease: it alone gets its events, and fences the earlier one. Without it
     /// the connection watches: tasks, output and progress, but no events, and only requests that change nothing.
-    #[serde(default = "yes")]
-    pub drive: bool,
+    #[serde(rename = "drive", default = "yes")]
+    pub lease: bool,
+    /// The tab that this connection belongs to, since one may have several: a number that it drew when it was loaded.
+    /// Absent: the connection counts as a tab of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tab: Option<Uuid>,
 }
 
 const fn yes() -> bool {
@@ -237,8 +242,8 @@ pub struct Start {
     #[serde(default)]
     pub stdin: bool,
     /// How many characters of output the `ended` event may carry, at most 50,000: half from the beginning, half from the end.
-    #[serde(default = "default_excerpt")]
-    pub excerpt_chars: u32,
+    #[serde(rename = "excerpt_chars", default = "default_preview")]
+    pub preview_chars: u32,
     /// The task whose command this runs again; the new one bears the link if the runner knows it.
     #[serde(default)]
     pub again_of: Option<TaskId>,
@@ -249,7 +254,7 @@ pub struct Start {
     pub sandbox: Option<Sandbox>,
 }
 
-const fn default_excerpt() -> u32 {
+const fn default_preview() -> u32 {
     4_000
 }
 
@@ -295,7 +300,7 @@ pub enum ServerFrame {
         /// The last event sent.
         through: Seq,
     },
-    /// A task of any session changed. Passing: the newest is the truth.
+    /// A task of any session changed. Transient: the newest is the truth.
     Task {
         /// As it stands now.
         task: Box<Task>,
@@ -305,7 +310,7 @@ pub enum ServerFrame {
         /// Which.
         tasks: Vec<TaskId>,
     },
-    /// Output of a watched task. Passing: a gap to the offset before is to be read again with `read_output`.
+    /// Output of a watched task. Transient: a gap to the offset before is to be read again with `read_output`.
     Output {
         /// Which.
         task: TaskId,
@@ -419,7 +424,7 @@ pub struct Checked {
     /// As it stands now.
     pub task: Task,
     /// The lines asked for.
-    pub text: Excerpt,
+    pub text: Preview,
     /// With `grep`: how many lines matched in all.
     #[serde(default)]
     pub matches: Option<u64>,
@@ -434,7 +439,8 @@ pub enum TaskEvent {
         /// As it ended.
         task: Box<Task>,
         /// Its output for the model.
-        excerpt: Excerpt,
+        #[serde(rename = "excerpt")]
+        preview: Preview,
     },
     /// A foreground task went to the background.
     Backgrounded {
@@ -443,7 +449,8 @@ pub enum TaskEvent {
         /// `foreground_ms` passed, or someone asked.
         by: BackgroundedBy,
         /// Its output so far.
-        excerpt: Excerpt,
+        #[serde(rename = "excerpt")]
+        preview: Preview,
     },
 }
 

@@ -1,4 +1,4 @@
-//! Words of others as a person may see them: nothing in them is invisible, moves other signs about or obeys a terminal.
+//! Text of others as a person may see them: nothing in them is invisible, moves other signs about or obeys a terminal.
 //!
 //! A sign that would is drawn as an escape, such as `\u{202e}`, and long runs of blanks are counted.
 
@@ -189,9 +189,9 @@ pub fn block(text: &str) -> String {
     for piece in pieces(text) {
         match piece {
             Piece::Text(text) | Piece::Sign(text) => drawn.push_str(&text),
-            Piece::Blank(words) => {
+            Piece::Blank(name) => {
                 drawn.push('⟨');
-                drawn.push_str(&words);
+                drawn.push_str(&name);
                 drawn.push('⟩');
             }
         }
@@ -207,7 +207,7 @@ pub fn line(text: &str) -> String {
         match piece {
             Piece::Text(text) => drawn.push_str(&text.replace('\n', "\\n").replace('\t', " ")),
             Piece::Sign(escape) => drawn.push_str(&escape),
-            Piece::Blank(words) if words.ends_with("lines") => drawn.push_str(&format!("⟨{words}⟩")),
+            Piece::Blank(name) if name.ends_with("lines") => drawn.push_str(&format!("⟨{name}⟩")),
             Piece::Blank(_) => drawn.push(' '),
         }
     }

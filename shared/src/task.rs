@@ -47,7 +47,7 @@ pub struct Task {
     /// How long its process ran, by a clock that neither jumps nor sleeps. Absent while it runs.
     #[serde(default)]
     pub duration_ms: Option<u64>,
-    /// The leader's process id while it runs.
+    /// The id of its main process while it runs.
     #[serde(default)]
     pub pid: Option<u32>,
     /// Bytes of output so far, kept or not.
@@ -60,8 +60,8 @@ pub struct Task {
     #[serde(default)]
     pub last_line: String,
     /// What its process left running when it ended. These stay the task's: they go when it is stopped or the runner ends.
-    #[serde(default)]
-    pub left_behind: Vec<Process>,
+    #[serde(rename = "left_behind", default)]
+    pub remaining_processes: Vec<Process>,
     /// The task whose command it runs again.
     #[serde(default)]
     pub again_of: Option<TaskId>,
@@ -114,7 +114,7 @@ impl Task {
             output_bytes: 0,
             omitted_bytes: 0,
             last_line: String::new(),
-            left_behind: Vec::new(),
+            remaining_processes: Vec::new(),
             again_of: None,
             paused: false,
             waits_for_input: false,
@@ -126,18 +126,18 @@ impl Task {
 
     /// How many processes it left running.
     #[must_use]
-    pub fn left(&self) -> usize {
-        self.left_behind.iter().map(Process::stands_for).sum()
+    pub fn remaining(&self) -> usize {
+        self.remaining_processes.iter().map(Process::stands_for).sum()
     }
 
-    /// Whether anything of it may still be running by itself: it is queued or its leader lives.
+    /// Whether anything of it may still be running by itself: it is queued or its main process lives.
     #[must_use]
     pub const fn is_active(&self) -> bool {
         matches!(self.state, TaskState::Queued | TaskState::Running)
     }
 }
 
-/// A process that outlived its task's leader.
+/// A process that outlived its task's main process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// Its process id.
@@ -210,7 +210,7 @@ pub enum TaskState {
     },
     /// It could not be started.
     Error {
-        /// Which of shell, folder or limit it was, and the system's words.
+        /// Which of shell, folder or limit it was, and the system's message.
         reason: String,
     },
 }

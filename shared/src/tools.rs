@@ -218,8 +218,8 @@ mod tests {
     #[test]
     fn arguments_that_are_no_object_do_nothing_whatever_the_tool_needs() {
         for name in NAMES {
-            let words = ToolCall::parse(name, &json!({ UNREADABLE: "{\"task_id\": \"t" })).unwrap_err();
-            assert!(words.starts_with(name) && words.contains("not a JSON object"), "{words}");
+            let message = ToolCall::parse(name, &json!({ UNREADABLE: "{\"task_id\": \"t" })).unwrap_err();
+            assert!(message.starts_with(name) && message.contains("not a JSON object"), "{message}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The runner's first words on a socket, and how it fares.
+//! The runner's first frame on a socket, and how it fares.
 
 use crate::confined::Confined;
 use crate::sandbox::Sandbox;
@@ -55,7 +55,7 @@ pub struct Welcome {
 /// The runner as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
-    /// Sockets that said hello.
+    /// Tabs that said hello, however many sockets each has.
     pub tabs: u32,
     /// Tasks that run.
     pub running: u32,

@@ -263,26 +263,26 @@ fn an_unknown_type_is_an_error_and_an_unknown_problem_is_not() {
     assert!(serde_json::from_value::<ServerFrame>(frame).is_ok());
 }
 
-/// Every field, and every word that says what kind of thing an object is.
-fn words_of(value: &Value, words: &mut BTreeSet<String>) {
+/// Every field, and every value that says what kind of thing an object is.
+fn names_of(value: &Value, names: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
-                words.insert(name.clone());
+                names.insert(name.clone());
                 let tells_apart =
                     ["type", "op", "reply", "event", "status", "code", "by"].contains(&name.as_str());
                 if let (true, Value::String(word)) = (tells_apart, value)
                     && !word.contains('-')
                 {
-                    words.insert(word.clone());
+                    names.insert(word.clone());
                 }
                 // Names of headers are not the protocol's own.
                 if name != "headers" {
-                    words_of(value, words);
+                    names_of(value, names);
                 }
             }
         }
-        Value::Array(values) => values.iter().for_each(|value| words_of(value, words)),
+        Value::Array(values) => values.iter().for_each(|value| names_of(value, names)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
@@ -299,17 +299,17 @@ fn the_document_names_every_field_and_every_kind() {
         }
     }
     let explained: BTreeSet<&str> = prose.split('`').skip(1).step_by(2).collect();
-    let mut words = BTreeSet::new();
+    let mut names = BTreeSet::new();
     for (_, example) in examples() {
-        words_of(&example, &mut words);
+        names_of(&example, &mut names);
     }
-    assert!(words.len() > 100, "the examples hold only {} words", words.len());
-    let missing: Vec<_> = words
+    assert!(names.len() > 100, "the examples hold only {} names", names.len());
+    let missing: Vec<_> = names
         .iter()
-        .filter(|word| {
+        .filter(|name| {
             !explained.iter().any(|text| {
                 text.split(|letter: char| !letter.is_alphanumeric() && letter != '_')
-                    .any(|part| part == *word)
+                    .any(|part| part == *name)
             })
         })
         .collect();

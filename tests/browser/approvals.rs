@@ -1,8 +1,8 @@
-//! Answers to approvals: no, no with words, and yes for good.
+//! Answers to approvals: no, no with text, and yes for good.
 
 use agent::record::Record;
 use e2e::browser;
-use e2e::fake_anthropic::{FakeAnthropic, answer, say};
+use e2e::fake_anthropic::{FakeAnthropic, answer, text_answer};
 use e2e::runner::Options;
 use serde_json::json;
 
@@ -17,15 +17,15 @@ async fn decided(page: &Page) -> usize {
 
 /// Says to run a command, and waits until it was done so often.
 async fn runs(page: &Page, command: &str, times: usize) {
-    page.say(&format!("$ {command}")).await;
+    page.send_message(&format!("$ {command}")).await;
     done(page, command, times).await;
 }
 
 async fn done(page: &Page, command: &str, times: usize) {
     let body = "return document.querySelector('#conversation .column').innerText.split(arguments[0]).length > arguments[1]";
-    let words = format!("{command} is done (exit 0)");
+    let text = format!("{command} is done (exit 0)");
     page.tab
-        .until(&format!("{words:?} is said {times} times"), body, &[words.clone().into(), times.into()])
+        .until(&format!("{text:?} is said {times} times"), body, &[text.clone().into(), times.into()])
         .await;
     page.idle().await;
 }
@@ -36,12 +36,12 @@ fn what_is_denied_does_not_run_and_the_model_reads_why() {
         let model = FakeAnthropic::steps([
             answer().tool("bash", json!({"command": "touch one"})),
             answer().tool("bash", json!({"command": "touch two"})),
-            say("Then I leave it."),
+            text_answer("Then I leave it."),
         ])
         .await;
         let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
         let page = &scene.page;
-        page.say("Make files").await;
+        page.send_message("Make files").await;
         page.tab.find("#approval").await;
         page.press("Deny").await;
         page.until(
@@ -54,7 +54,7 @@ fn what_is_denied_does_not_run_and_the_model_reads_why() {
             .await;
         page.tab.type_keys("use the folder there, not here").await;
         page.press("Deny with these words").await;
-        page.says("Then I leave it.").await;
+        page.shows("Then I leave it.").await;
         page.idle().await;
         assert_eq!((scene.read("one"), scene.read("two")), (None, None));
         let requests = model.requests();
@@ -71,24 +71,24 @@ fn what_is_always_allowed_is_not_asked_again_until_the_rule_is_removed() {
     scene("what_is_always_allowed_is_not_asked_again_until_the_rule_is_removed", async |_, scene| {
         let page = &scene.page;
         scene.write("Makefile", "hello:\n\t@echo hello $(NAME)\n");
-        page.say("$ touch one").await;
+        page.send_message("$ touch one").await;
         page.tab.find("#approval").await;
         page.press("Always allow exactly this").await;
         done(page, "touch one", 1).await;
         runs(page, "touch one", 2).await;
         assert_eq!(decided(page).await, 1, "the same is not asked again");
-        page.say("$ touch one two").await;
+        page.send_message("$ touch one two").await;
         page.tab.find("#approval").await;
         page.press("Deny").await;
         page.idle().await;
         assert_eq!(scene.read("two"), None, "another is");
-        page.say("$ make hello").await;
+        page.send_message("$ make hello").await;
         page.tab.find("#approval").await;
         page.press("Always allow make hello …, whatever follows").await;
         done(page, "make hello", 1).await;
         runs(page, "make hello -s", 1).await;
         assert_eq!(decided(page).await, 3, "what begins so is not asked");
-        page.say("$ make hello SHELL=./evil").await;
+        page.send_message("$ make hello SHELL=./evil").await;
         page.tab.find("#approval").await;
         page.press("Deny").await;
         page.idle().await;
@@ -111,7 +111,7 @@ fn what_is_always_allowed_is_not_asked_again_until_the_rule_is_removed() {
         .await;
         page.press("Close").await;
         for command in ["touch one", "make hello"] {
-            page.say(&format!("$ {command}")).await;
+            page.send_message(&format!("$ {command}")).await;
             page.tab.find("#approval").await;
             page.press("Deny").await;
             page.until("it is answered", "return !document.querySelector('#approval')").await;

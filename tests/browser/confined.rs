@@ -1,7 +1,7 @@
 //! Where commands run and files change: a runner that is confined to its workspace, and a workspace that is no project's folder.
 
 use e2e::browser;
-use e2e::fake_anthropic::{FakeAnthropic, answer, say};
+use e2e::fake_anthropic::{FakeAnthropic, answer, text_answer};
 use e2e::runner::Options;
 use serde_json::json;
 
@@ -18,14 +18,14 @@ fn a_confined_runner_says_so_and_is() {
         let page = &scene.page;
         page.mode("Asks nothing").await;
         page.press("confined").await;
-        let words = page
+        let text = page
             .until("it says so", "return document.querySelector('#confined:popover-open')?.innerText")
             .await;
         let workspace = scene.runner.workspace().display().to_string();
-        assert!(words.as_str().is_some_and(|words| words.contains(&workspace)), "{words} names {workspace}");
+        assert!(text.as_str().is_some_and(|text| text.contains(&workspace)), "{text} names {workspace}");
         let outside = scene.runner.workspace().with_extension("outside");
-        page.say(&format!("$ touch inside; touch {}", outside.display())).await;
-        page.says("failed").await;
+        page.send_message(&format!("$ touch inside; touch {}", outside.display())).await;
+        page.shows("failed").await;
         page.idle().await;
         assert!(scene.read("inside").is_some());
         assert!(!outside.exists(), "it wrote to {}", outside.display());
@@ -41,26 +41,26 @@ fn a_home_folder_is_said_at_the_start_and_each_change_in_it_is_asked_for() {
         let model = FakeAnthropic::steps([
             write("one"),
             answer().tool("edit_file", edit),
-            say("Changed."),
+            text_answer("Changed."),
             write("two"),
-            say("Written."),
+            text_answer("Written."),
             write("three"),
-            say("Three."),
+            text_answer("Three."),
         ])
         .await;
         let options = Options { at_home: true, ..Options::default() }.relay(&model);
         let scene = Scene::open(stage, options, &browser::Options::default()).await;
         let page = &scene.page;
-        let words =
+        let notice =
             "The workspace is your home folder, not a project's: each change of a file in it is asked for.";
-        page.says(words).await;
+        page.shows(notice).await;
         draw(page, "home").await;
         page.tab.resize(1440, 900).await;
         page.press("not a project's folder").await;
         let told = "return document.querySelector('#wide:popover-open')?.innerText === arguments[0]";
-        page.tab.until("it is said later, too", told, &[words.into()]).await;
+        page.tab.until("it is said later, too", told, &[notice.into()]).await;
         // Two changes, one after the other: what was allowed for one is not for the next, and for good it cannot be.
-        page.say("Write and change").await;
+        page.send_message("Write and change").await;
         let asks = async |question: &str| {
             let body =
                 "return document.querySelector('#approval-question strong')?.innerText === arguments[0]";
@@ -74,18 +74,18 @@ fn a_home_folder_is_said_at_the_start_and_each_change_in_it_is_asked_for() {
         asks("Change this file?").await;
         assert_eq!(scene.read("one").as_deref(), Some("x"));
         page.press("Allow once").await;
-        page.says("Changed.").await;
+        page.shows("Changed.").await;
         page.idle().await;
         page.mode("Asks before everything").await;
-        page.say("And another").await;
+        page.send_message("And another").await;
         asks("Write this file?").await;
         page.press("Deny").await;
-        page.says("Written.").await;
+        page.shows("Written.").await;
         page.idle().await;
         assert_eq!((scene.read("one").as_deref(), scene.read("two")), (Some("y"), None));
         page.mode("Asks nothing").await;
-        page.say("The last").await;
-        page.says("Three.").await;
+        page.send_message("The last").await;
+        page.shows("Three.").await;
         page.idle().await;
         assert_eq!(scene.read("three").as_deref(), Some("x"));
         stage.finish().await;

@@ -1,7 +1,7 @@
 //! What must not hang on a pointer, on one direction of writing, or on the size of the letters.
 
 use e2e::browser;
-use e2e::fake_anthropic::{FakeAnthropic, answer, refuse, say};
+use e2e::fake_anthropic::{FakeAnthropic, answer, refuse, text_answer};
 use e2e::runner::Options;
 use serde_json::json;
 use thirtyfour::Key;
@@ -15,12 +15,12 @@ fn what_a_pointer_would_show_is_there_without_one() {
         let page = &scene.page;
         page.mode("Asks nothing").await;
         let end = "and this is how it ends";
-        page.say(&format!(
+        page.send_message(&format!(
             "$ echo a command that is longer than what one line of a card can hold: {}{end}",
             "on ".repeat(30)
         ))
         .await;
-        page.says("is done (exit 0").await;
+        page.shows("is done (exit 0").await;
         page.idle().await;
         // When one said it stands beside the words, and is said with them.
         let time = "return /^\\d{1,2}:\\d\\d(\\s[AP]M)?$/.test(document.querySelector('.me time').innerText)";
@@ -49,11 +49,12 @@ fn what_a_pointer_would_show_is_there_without_one() {
 #[test]
 fn each_line_is_written_as_its_language_is() {
     play("each_line_is_written_as_its_language_is", async |stage| {
-        let model = FakeAnthropic::steps([say("שלום עולם\n\nHello world\n\n- פריט אחד\n- פריט שני\n")]).await;
+        let model =
+            FakeAnthropic::steps([text_answer("שלום עולם\n\nHello world\n\n- פריט אחד\n- פריט שני\n")]).await;
         let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
         let page = &scene.page;
-        page.say("שלום").await;
-        page.says("Hello world").await;
+        page.send_message("שלום").await;
+        page.shows("Hello world").await;
         page.idle().await;
         // Where the letters of an element stand: nearer to its left or to its right edge.
         let sides = "return [...document.querySelectorAll('.prose p, .prose ul > li')].map(one => {
@@ -80,7 +81,7 @@ fn a_magnified_page_can_be_used_while_a_call_is_tried_again() {
         .await;
         let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
         let page = &scene.page;
-        page.say("Go").await;
+        page.send_message("Go").await;
         // Why, and when it is tried again: all of it, whatever the width.
         page.tab.find(".doing[data-state=retries]").await;
         for (width, height) in [(1440, 900), (390, 844), (320, 256)] {
@@ -93,7 +94,7 @@ fn a_magnified_page_can_be_used_while_a_call_is_tried_again() {
             page.until("the box covers nothing", stands).await;
         }
         page.tab.resize(1440, 900).await;
-        page.says("At last.").await;
+        page.shows("At last.").await;
         stage.finish().await;
     });
 }

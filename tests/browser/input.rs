@@ -1,7 +1,7 @@
 //! Tasks that are spoken to, run again and forgotten.
 
 use e2e::browser;
-use e2e::fake_anthropic::{FakeAnthropic, answer, say};
+use e2e::fake_anthropic::{FakeAnthropic, answer, text_answer};
 use e2e::runner::Options;
 use serde_json::json;
 
@@ -14,20 +14,20 @@ fn a_task_reads_what_one_sends_and_can_be_run_again_and_forgotten() {
         let command = "printf 'Name: '; read -r name; echo \"hello $name\"; while read -r line; do echo \"got $line\"; done; echo over";
         let model = FakeAnthropic::steps([
             answer().tool("background_run", json!({"command": command, "stdin": true})),
-            say("It reads."),
-            say("The first has ended."),
-            say("The second has ended."),
+            text_answer("It reads."),
+            text_answer("The first has ended."),
+            text_answer("The second has ended."),
         ])
         .await;
         let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
         let page = &scene.page;
-        let shows = async |words: &str| {
+        let shows = async |text: &str| {
             let body = "return [...document.querySelectorAll('.task .screen')].some(one => one.innerText.includes(arguments[0]))";
-            page.tab.until(&format!("the output holds {words:?}"), body, &[words.into()]).await;
+            page.tab.until(&format!("the output holds {text:?}"), body, &[text.into()]).await;
         };
         page.mode("Asks nothing").await;
-        page.say("Start it").await;
-        page.says("It reads.").await;
+        page.send_message("Start it").await;
+        page.shows("It reads.").await;
         page.idle().await;
         page.tab.click(".task .open").await;
         // What it has printed moves the buttons below.
@@ -50,7 +50,7 @@ fn a_task_reads_what_one_sends_and_can_be_run_again_and_forgotten() {
         page.press("Close input").await;
         shows("over").await;
         page.tasks("good", 1).await;
-        page.says("The first has ended.").await;
+        page.shows("The first has ended.").await;
         page.over().await;
 
         page.press("Run again").await;
@@ -67,13 +67,13 @@ fn a_task_reads_what_one_sends_and_can_be_run_again_and_forgotten() {
         page.tab.find(".task[data-state=running] .input").await;
         page.press("Close input").await;
         page.tasks("good", 2).await;
-        page.says("The second has ended.").await;
+        page.shows("The second has ended.").await;
         page.over().await;
 
         page.press("Clear ended").await;
         page.until("none is left", "return document.querySelectorAll('.task').length === 0").await;
         page.reload().await;
-        page.says("The second has ended.").await;
+        page.shows("The second has ended.").await;
         page.until("none comes back", "return document.querySelectorAll('.task').length === 0").await;
         stage.finish().await;
     });

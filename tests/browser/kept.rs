@@ -1,7 +1,7 @@
 //! What the page keeps: on the disk before anything is done that follows from it, unreadable for others, and never half gone.
 
 use e2e::browser;
-use e2e::fake_anthropic::{FakeAnthropic, answer, say};
+use e2e::fake_anthropic::{FakeAnthropic, answer, text_answer};
 use e2e::runner::Options;
 use serde_json::json;
 use thirtyfour::Key;
@@ -69,7 +69,7 @@ fn what_follows_from_a_record_is_done_when_the_record_is_on_the_disk() {
             1 => answer()
                 .tool("background_run", json!({"command": "sleep 0.2; echo over"}))
                 .tool("bash", json!({"command": "echo one"})),
-            _ => say("It is so."),
+            _ => text_answer("It is so."),
         })
         .await;
         let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
@@ -83,8 +83,8 @@ fn what_follows_from_a_record_is_done_when_the_record_is_on_the_disk() {
             "nobody is asked before there is anything to keep"
         );
         page.mode("Asks nothing").await;
-        page.say("Do it").await;
-        page.says("It is so.").await;
+        page.send_message("Do it").await;
+        page.shows("It is so.").await;
         page.tasks("good", 1).await;
         page.over().await;
         page.until("its end is acknowledged", "return window.trail.acks > 0").await;
@@ -96,7 +96,7 @@ fn what_follows_from_a_record_is_done_when_the_record_is_on_the_disk() {
         assert!(least("calls", 2) && least("appends", 5) && least("seq", 1), "{trail}");
         let rows = page.rows().await;
         page.reload().await;
-        page.shows(&rows).await;
+        page.shows_rows(&rows).await;
         stage.finish().await;
     });
 }
@@ -121,8 +121,8 @@ const PAIRING: &str = "return new Promise((resolve, reject) => {
 fn no_script_can_read_the_pages_key_and_nothing_else_is_secret() {
     scene("no_script_can_read_the_pages_key_and_nothing_else_is_secret", async |_, scene| {
         let page = &scene.page;
-        page.say("$ echo here").await;
-        page.says("echo here is done (exit 0)").await;
+        page.send_message("$ echo here").await;
+        page.shows("echo here is done (exit 0)").await;
         page.idle().await;
         let refused = "refused";
         let key = json!([1, "private", false, ["sign"], "public", ["verify"], 36, refused, refused, refused]);
@@ -161,11 +161,11 @@ const SPOIL: &str = "return new Promise((resolve, reject) => {
 });";
 
 #[test]
-fn words_for_a_session_that_cannot_be_read_come_back() {
-    scene("words_for_a_session_that_cannot_be_read_come_back", async |_, scene| {
+fn messages_for_a_session_that_cannot_be_read_come_back() {
+    scene("messages_for_a_session_that_cannot_be_read_come_back", async |_, scene| {
         let page = &scene.page;
-        page.say("$ echo one").await;
-        page.says("echo one is done (exit 0)").await;
+        page.send_message("$ echo one").await;
+        page.shows("echo one is done (exit 0)").await;
         page.idle().await;
         // Whoever is quick writes before the page can know.
         let wait = "const request = LockManager.prototype.request;
@@ -202,8 +202,8 @@ fn words_for_a_session_that_cannot_be_read_come_back() {
         // Another session is none the worse.
         page.tab.click(".sessions button.new").await;
         page.ready().await;
-        page.say("$ echo two").await;
-        page.says("echo two is done (exit 0)").await;
+        page.send_message("$ echo two").await;
+        page.shows("echo two is done (exit 0)").await;
     });
 }
 
@@ -228,8 +228,8 @@ fn a_session_that_cannot_be_deleted_goes_on() {
             };";
         before(page, stuck).await;
         page.reload().await;
-        page.say("$ echo one").await;
-        page.says("echo one is done (exit 0)").await;
+        page.send_message("$ echo one").await;
+        page.shows("echo one is done (exit 0)").await;
         page.idle().await;
         page.tab.script("window.stuck = true", &[]).await;
         let delete = async || {
@@ -242,12 +242,12 @@ fn a_session_that_cannot_be_deleted_goes_on() {
         page.until("it is said", said).await;
         page.press("Keep").await;
         page.ready().await;
-        page.say("$ echo two").await;
-        page.says("echo two is done (exit 0)").await;
+        page.send_message("$ echo two").await;
+        page.shows("echo two is done (exit 0)").await;
         page.idle().await;
         let rows = page.rows().await;
         page.reload().await;
-        page.shows(&rows).await;
+        page.shows_rows(&rows).await;
         delete().await;
         page.tab.find(".welcome").await;
         let gone = "return document.querySelectorAll('.sessions .item').length === 0";

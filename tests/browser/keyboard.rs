@@ -89,7 +89,7 @@ fn a_session_needs_no_pointer() {
         // A new session can be written in at once.
         focus_is_on(page, "#composer").await;
         keys("$ echo fresh" + Key::Enter).await;
-        page.says("echo fresh is done (exit 0)").await;
+        page.shows("echo fresh is done (exit 0)").await;
     });
 }
 

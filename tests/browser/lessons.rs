@@ -2,9 +2,9 @@
 
 use std::time::UNIX_EPOCH;
 
-use e2e::log::each_end_is_in_the_next_call;
+use e2e::log::each_completion_is_in_the_next_call;
 
-use crate::page::{ends, scene};
+use crate::page::{completions, scene};
 
 #[test]
 fn a_file_is_made_while_the_command_runs() {
@@ -13,7 +13,7 @@ fn a_file_is_made_while_the_command_runs() {
         page.example(0).await;
         scene.until_file("meanwhile-demo.txt").await;
         page.tasks("running", 1).await;
-        page.says("done is done (exit 0").await;
+        page.shows("done is done (exit 0").await;
         page.over().await;
         page.tasks("good", 1).await;
 
@@ -21,12 +21,12 @@ fn a_file_is_made_while_the_command_runs() {
         let file = scene.runner.workspace().join("meanwhile-demo.txt");
         let written = file.metadata().and_then(|file| file.modified()).expect("the file is there");
         let written = written.duration_since(UNIX_EPOCH).expect("it is past 1970").as_millis();
-        let tasks = ends(&page.log().await, "sleep");
+        let tasks = completions(&page.log().await, "sleep");
         let end = tasks[0].ended.expect("it ended").0;
         assert!(written < end.into(), "the file came at {written}, the task ended at {end}");
 
         // The result is in the first request after the end, and one can see it there.
-        each_end_is_in_the_next_call(&page.log().await);
+        each_completion_is_in_the_next_call(&page.log().await);
         assert_eq!(page.drained().await, (1, 1));
         page.press("View request").await;
         let told =
@@ -54,16 +54,16 @@ fn three_tasks_run_at_once() {
             "return [...document.querySelectorAll('.tool[data-state=done] .name')].some(name => name.innerText === 'check_background')",
         )
         .await;
-        page.says("All three are done.").await;
+        page.shows("All three are done.").await;
         page.over().await;
         page.tasks("good", 3).await;
-        let tasks = ends(&page.log().await, "sleep");
+        let tasks = completions(&page.log().await, "sleep");
         let commands: Vec<&str> = tasks.iter().map(|task| task.command.as_str()).collect();
         assert_eq!(commands, ["sleep 2", "sleep 4", "sleep 6"], "each ends at its own time");
         let starts = tasks.iter().filter_map(|task| task.started).max();
-        let ends = tasks.iter().filter_map(|task| task.ended).min();
-        assert!(starts < ends, "all three ran at once");
-        each_end_is_in_the_next_call(&page.log().await);
+        let ended = tasks.iter().filter_map(|task| task.ended).min();
+        assert!(starts < ended, "all three ran at once");
+        each_completion_is_in_the_next_call(&page.log().await);
         for command in commands {
             assert_eq!(page.count(&format!("{command} is done (exit 0")).await, 1, "{command} is told once");
         }
@@ -77,14 +77,14 @@ fn tests_that_pass_are_told_so() {
         let page = &scene.page;
         page.example(2).await;
         page.tab.find("#approval").await;
-        page.says("make test").await;
+        page.shows("make test").await;
         assert_eq!(scene.read("began"), None, "nothing runs before it is allowed");
         page.press("Allow once").await;
-        page.says("The tests passed: make test is done (exit 0").await;
-        page.says("3 passed").await;
+        page.shows("The tests passed: make test is done (exit 0").await;
+        page.shows("3 passed").await;
         page.over().await;
         page.task("make test", "good").await;
-        each_end_is_in_the_next_call(&page.log().await);
+        each_completion_is_in_the_next_call(&page.log().await);
     });
 }
 
@@ -95,11 +95,11 @@ fn tests_that_fail_are_told_so() {
         let page = &scene.page;
         page.example(2).await;
         page.press("Allow once").await;
-        page.says("The tests failed: make test failed (exit 2").await;
-        page.says("1 failed").await;
+        page.shows("The tests failed: make test failed (exit 2").await;
+        page.shows("1 failed").await;
         page.over().await;
         page.task("make test", "bad").await;
-        each_end_is_in_the_next_call(&page.log().await);
+        each_completion_is_in_the_next_call(&page.log().await);
     });
 }
 
@@ -108,7 +108,7 @@ fn a_workspace_without_tests_is_told_so() {
     scene("a_workspace_without_tests_is_told_so", async |_, scene| {
         let page = &scene.page;
         page.example(2).await;
-        page.says("I found no tests here").await;
+        page.shows("I found no tests here").await;
         page.over().await;
         assert_eq!(page.count("background_run").await, 0, "nothing was started");
     });

@@ -2,11 +2,11 @@
 
 use e2e::browser;
 use e2e::cable::Cable;
-use e2e::log::each_end_is_in_the_next_call;
+use e2e::log::each_completion_is_in_the_next_call;
 use e2e::runner;
 use shared::task::TaskState;
 
-use crate::page::{Scene, ends, scene, until_go};
+use crate::page::{Scene, completions, scene, until_go};
 use crate::play::play;
 
 /// What the page says of its line, to everybody.
@@ -23,8 +23,8 @@ fn a_cut_line_loses_and_doubles_nothing() {
         page.tab.browser().expect_console("net::ERR_");
         page.tab.browser().expect_console("WebSocket connection to");
         page.mode("Asks nothing").await;
-        page.say(&format!("& {}; touch ended", until_go("over"))).await;
-        page.says("its result comes by itself").await;
+        page.send_message(&format!("& {}; touch ended", until_go("over"))).await;
+        page.shows("its result comes by itself").await;
         page.idle().await;
 
         cable.cut().await;
@@ -37,13 +37,13 @@ fn a_cut_line_loses_and_doubles_nothing() {
 
         cable.plug();
         page.ready().await;
-        page.says("It printed over.").await;
+        page.shows("It printed over.").await;
         page.over().await;
         page.tasks("good", 1).await;
         assert_eq!((page.drained().await, page.count("It printed over.").await), ((1, 1), 1));
         let log = page.log().await;
-        assert_eq!(ends(&log, "over").len(), 1);
-        each_end_is_in_the_next_call(&log);
+        assert_eq!(completions(&log, "over").len(), 1);
+        each_completion_is_in_the_next_call(&log);
         stage.finish().await;
     });
 }
@@ -55,8 +55,8 @@ fn a_runner_that_comes_back_tells_what_was_lost() {
         page.tab.browser().expect_console("net::ERR_");
         page.tab.browser().expect_console("WebSocket connection to");
         page.mode("Asks nothing").await;
-        page.say(&format!("& {}", until_go("over"))).await;
-        page.says("its result comes by itself").await;
+        page.send_message(&format!("& {}", until_go("over"))).await;
+        page.shows("its result comes by itself").await;
         page.idle().await;
 
         scene.runner.stop();
@@ -73,14 +73,14 @@ fn a_runner_that_comes_back_tells_what_was_lost() {
 
         // It starts no turn by itself, and goes into the next one, once.
         page.until("its end waits", "return document.querySelectorAll('.queue .chip').length === 1").await;
-        page.say("$ echo next").await;
-        page.says("echo over was ").await;
-        page.says("echo next is done (exit 0)").await;
+        page.send_message("$ echo next").await;
+        page.shows("echo over was ").await;
+        page.shows("echo next is done (exit 0)").await;
         page.over().await;
         page.reload().await;
         page.tasks("ended", 1).await;
-        page.say("$ echo last").await;
-        page.says("echo last is done (exit 0)").await;
+        page.send_message("$ echo last").await;
+        page.shows("echo last is done (exit 0)").await;
         page.over().await;
         assert_eq!(
             (page.drained().await, page.count("echo over was ").await),
@@ -88,8 +88,8 @@ fn a_runner_that_comes_back_tells_what_was_lost() {
             "it is told once"
         );
         let log = page.log().await;
-        each_end_is_in_the_next_call(&log);
-        let states: Vec<TaskState> = ends(&log, "over").into_iter().map(|task| task.state).collect();
+        each_completion_is_in_the_next_call(&log);
+        let states: Vec<TaskState> = completions(&log, "over").into_iter().map(|task| task.state).collect();
         assert!(
             matches!(states.as_slice(), [TaskState::Lost { .. } | TaskState::Stopped { .. }]),
             "{states:?}"

@@ -1,7 +1,7 @@
 //! Looking back: a session played again, and the timeline by keys.
 
 use e2e::browser;
-use e2e::fake_anthropic::{FakeAnthropic, answer, say};
+use e2e::fake_anthropic::{FakeAnthropic, answer, text_answer};
 use e2e::gate::Gate;
 use e2e::runner::Options;
 use thirtyfour::Key;
@@ -15,8 +15,8 @@ fn a_session_can_be_played_again_from_any_moment() {
         let page = &scene.page;
         page.mode("Asks nothing").await;
         for word in ["one", "two"] {
-            page.say(&format!("$ echo {word}")).await;
-            page.says(&format!("echo {word} is done (exit 0)")).await;
+            page.send_message(&format!("$ echo {word}")).await;
+            page.shows(&format!("echo {word} is done (exit 0)")).await;
             page.idle().await;
         }
         let rows = page.rows().await;
@@ -31,7 +31,7 @@ fn a_session_can_be_played_again_from_any_moment() {
         )
         .await;
         page.tab.type_keys(Key::End + "").await;
-        page.shows(&rows).await;
+        page.shows_rows(&rows).await;
         // Back by steps until the last answer is not yet there, and the first one still is.
         let (first, last) = ("echo one is done (exit 0)", "echo two is done (exit 0)");
         page.tab
@@ -54,7 +54,7 @@ fn a_session_can_be_played_again_from_any_moment() {
         assert_eq!(page.count(last).await, 0, "{first} may be there");
         page.press("Play").await;
         page.press("16×").await;
-        page.shows(&rows).await;
+        page.shows_rows(&rows).await;
         page.until(
             "it stops at the end",
             "return [...document.querySelectorAll('.replay button')].some(one => one.innerText === 'Play')",
@@ -62,9 +62,9 @@ fn a_session_can_be_played_again_from_any_moment() {
         .await;
         page.press("Back to the session").await;
         page.ready().await;
-        page.shows(&rows).await;
-        page.say("$ echo three").await;
-        page.says("echo three is done (exit 0)").await;
+        page.shows_rows(&rows).await;
+        page.send_message("$ echo three").await;
+        page.shows("echo three is done (exit 0)").await;
     });
 }
 
@@ -73,8 +73,8 @@ fn the_timeline_goes_by_keys() {
     scene("the_timeline_goes_by_keys", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say("& sleep 0.3; echo over").await;
-        page.says("It printed over.").await;
+        page.send_message("& sleep 0.3; echo over").await;
+        page.shows("It printed over.").await;
         page.over().await;
         page.tab.type_keys(Key::Alt + "4").await;
         page.until("the timeline has the focus", "return document.activeElement.id === 'timeline'").await;
@@ -119,24 +119,24 @@ fn a_replay_stops_nothing_and_goes_with_its_session() {
     play("a_replay_stops_nothing_and_goes_with_its_session", async |stage| {
         let held = Gate::new();
         let model = FakeAnthropic::steps([
-            say("The first answer."),
+            text_answer("The first answer."),
             answer().text("This goes on").hold(&held).text(" and comes to its end."),
         ])
         .await;
         let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
         let page = &scene.page;
-        page.say("One").await;
-        page.says("The first answer.").await;
+        page.send_message("One").await;
+        page.shows("The first answer.").await;
         page.idle().await;
-        page.say("Two").await;
-        page.says("This goes on").await;
+        page.send_message("Two").await;
+        page.shows("This goes on").await;
         page.press("replay").await;
         page.tab.find(".replay").await;
         page.tab.type_keys(Key::Escape + "").await;
         page.press("Back to the session").await;
-        page.says("This goes on").await;
+        page.shows("This goes on").await;
         held.open();
-        page.says("and comes to its end.").await;
+        page.shows("and comes to its end.").await;
         page.idle().await;
         assert_eq!(page.count("You stopped").await, 0);
         page.press("replay").await;
@@ -154,14 +154,14 @@ fn a_bar_is_called_what_it_is() {
     scene("a_bar_is_called_what_it_is", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say(&format!("& {}", until_go("over"))).await;
-        page.says("its result comes by itself").await;
+        page.send_message(&format!("& {}", until_go("over"))).await;
+        page.shows("its result comes by itself").await;
         page.idle().await;
         let goes_on =
             "return document.querySelector('.bar[data-kind=task]')?.ariaLabel.includes('· goes on ·')";
         page.until("it is said to go on", goes_on).await;
         scene.write("go", "");
-        page.says("It printed over.").await;
+        page.shows("It printed over.").await;
         page.over().await;
         let over = "const bars = [...document.querySelectorAll('rect.bar')].map(bar => bar.ariaLabel);
             return bars.length > 3 && bars.every(bar => !bar.includes('goes on') && !bar.includes('so far')) && bars.join('; ')";

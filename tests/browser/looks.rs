@@ -98,11 +98,11 @@ async fn rich(scene: &Scene) {
         "# Atlas\n\nMaps of everything.\n\n## Build\n\n`make`\n\n## Test\n\n`make test`\n",
     );
     page.mode("Asks nothing").await;
-    page.say(examples()[2].wish).await;
-    page.says("The tests passed").await;
+    page.send_message(examples()[2].wish).await;
+    page.shows("The tests passed").await;
     page.over().await;
-    page.say(examples()[0].wish).await;
-    page.says("done is done (exit 0").await;
+    page.send_message(examples()[0].wish).await;
+    page.shows("done is done (exit 0").await;
     page.over().await;
 }
 
@@ -115,11 +115,11 @@ fn nothing_is_wider_than_the_page() {
         page.tab.resize(1440, 900).await;
         rich(scene).await;
         let long = "x".repeat(400);
-        page.say(&format!("$ echo {long}")).await;
-        page.says("is done (exit 0").await;
+        page.send_message(&format!("$ echo {long}")).await;
+        page.shows("is done (exit 0").await;
         page.over().await;
         page.mode("Asks before commands").await;
-        page.say("$ touch asked").await;
+        page.send_message("$ touch asked").await;
         page.tab.find("#approval").await;
         fits(page, "a full session").await;
         for (n, name) in ["Sessions", "Conversation", "Tasks", "Timeline"].into_iter().enumerate() {
@@ -144,7 +144,7 @@ fn the_pairing_screen_and_the_dialogs_fit() {
         stranger.tab.find("main.unpaired").await;
         fits(&stranger, "the pairing screen").await;
         let page = &scene.page;
-        page.say("& sleep 1").await;
+        page.send_message("& sleep 1").await;
         page.tab.find(".completions").await;
         page.over().await;
         for button in ["Settings", "Keys and help (?)", "View request"] {
@@ -165,7 +165,7 @@ fn a_picture_for_the_readme() {
         page.tab.resize(1440, 900).await;
         page.tab.prefer("light").await;
         rich(scene).await;
-        page.say("Start 2 background tasks: \"sleep 31\", \"sleep 47\". Check their status.").await;
+        page.send_message("Start 2 background tasks: \"sleep 31\", \"sleep 47\". Check their status.").await;
         page.tasks("running", 2).await;
         page.idle().await;
         // The card whose output has colours is opened.

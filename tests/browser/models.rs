@@ -1,8 +1,8 @@
 //! A model that the page calls by itself, with a key that only the page has.
 
 use e2e::browser;
-use e2e::fake_anthropic::{FakeAnthropic, KEY, answer, refuse, say};
-use e2e::fake_chat::{FakeChat, says};
+use e2e::fake_anthropic::{FakeAnthropic, KEY, answer, refuse, text_answer};
+use e2e::fake_chat::{FakeChat, chat_answer};
 use e2e::gate::Gate;
 use e2e::runner::Options;
 use serde_json::json;
@@ -32,7 +32,7 @@ fn a_key_of_ones_own_stays_in_the_page() {
         let held = Gate::new();
         let model = FakeAnthropic::steps([
             answer().text("Let me see.").tool("bash", json!({"command": "echo from the shell"})),
-            say("It said so."),
+            text_answer("It said so."),
             answer().text("This goes on").hold(&held).text(" and on."),
         ])
         .await;
@@ -41,12 +41,12 @@ fn a_key_of_ones_own_stays_in_the_page() {
         let page = &scene.page;
         page.mode("Asks nothing").await;
         connect(page, &model.url(), KEY).await;
-        page.say("Look around").await;
-        page.says("from the shell").await;
-        page.says("It said so.").await;
+        page.send_message("Look around").await;
+        page.shows("from the shell").await;
+        page.shows("It said so.").await;
         page.idle().await;
-        page.say("Go on").await;
-        page.says("This goes on").await;
+        page.send_message("Go on").await;
+        page.shows("This goes on").await;
         // What was spent is told at a press. Escape takes that away first, and leaves the reply alone.
         page.tab.click("button.price").await;
         let told =
@@ -68,7 +68,7 @@ fn a_key_of_ones_own_stays_in_the_page() {
         let texts = serde_json::to_string(&log).expect("entries are JSON");
         assert!(!texts.contains(KEY), "the log holds the key");
         page.reload().await;
-        page.says("It said so.").await;
+        page.shows("It said so.").await;
         page.press("Settings").await;
         let kept = "return JSON.stringify({...localStorage}).includes(arguments[0])";
         page.tab.until("the key is kept here", kept, &[KEY.into()]).await;
@@ -83,9 +83,9 @@ fn a_key_of_ones_own_stays_in_the_page() {
 fn a_server_of_ones_own_is_asked_by_chat_completions() {
     play("a_server_of_ones_own_is_asked_by_chat_completions", async |stage| {
         let model = FakeChat::steps([
-            says("I start it.").call("background_run", json!({"command": "sleep 1; echo built"})),
-            says("It runs."),
-            says("It is built."),
+            chat_answer("I start it.").call("background_run", json!({"command": "sleep 1; echo built"})),
+            chat_answer("It runs."),
+            chat_answer("It is built."),
         ])
         .await;
         let scene =
@@ -100,8 +100,8 @@ fn a_server_of_ones_own_is_asked_by_chat_completions() {
         page.tab.click("input[type=url]").await;
         page.tab.type_keys(model.url()).await;
         page.press("Close").await;
-        page.say("Build it").await;
-        page.says("It is built.").await;
+        page.send_message("Build it").await;
+        page.shows("It is built.").await;
         page.idle().await;
         let requests = model.requests();
         assert_eq!(requests.len(), 3);
@@ -114,7 +114,7 @@ fn a_server_of_ones_own_is_asked_by_chat_completions() {
         let injected = last.and_then(|message| message["content"].as_str()).unwrap_or_default();
         assert!(injected.starts_with("<background-results") && injected.contains("built"), "{injected}");
         page.reload().await;
-        page.says("It is built.").await;
+        page.shows("It is built.").await;
         stage.finish().await;
     });
 }
@@ -122,16 +122,16 @@ fn a_server_of_ones_own_is_asked_by_chat_completions() {
 #[test]
 fn a_key_that_is_not_accepted_is_said_and_the_call_can_be_made_again() {
     play("a_key_that_is_not_accepted_is_said_and_the_call_can_be_made_again", async |stage| {
-        let model = FakeAnthropic::steps([refuse(401), say("Now it goes.")]).await;
+        let model = FakeAnthropic::steps([refuse(401), text_answer("Now it goes.")]).await;
         let scene =
             Scene::open(stage, Options::default().connect(&model.url()), &browser::Options::default()).await;
         let page = &scene.page;
         page.tab.browser().expect_console("401");
         connect(page, &model.url(), KEY).await;
-        page.say("Hello").await;
-        page.says("The key was not accepted").await;
+        page.send_message("Hello").await;
+        page.shows("The key was not accepted").await;
         page.press("Try again").await;
-        page.says("Now it goes.").await;
+        page.shows("Now it goes.").await;
         stage.finish().await;
     });
 }
@@ -141,14 +141,14 @@ fn a_change_is_shown_before_it_is_allowed() {
     play("a_change_is_shown_before_it_is_allowed", async |stage| {
         let model = FakeAnthropic::steps([
             answer().tool("edit_file", json!({"path": "notes.txt", "old_text": "one", "new_text": "two"})),
-            say("Changed."),
+            text_answer("Changed."),
         ])
         .await;
         let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
         let page = &scene.page;
         scene.write("notes.txt", "one\n");
         page.mode("Asks before everything").await;
-        page.say("Change it").await;
+        page.send_message("Change it").await;
         page.tab.find("#approval").await;
         let shown = page
             .until("the change is shown", "return document.querySelector('#approval .diff')?.innerText")
@@ -159,7 +159,7 @@ fn a_change_is_shown_before_it_is_allowed() {
         );
         assert_eq!(scene.read("notes.txt").as_deref(), Some("one\n"), "nothing is changed yet");
         page.press("Allow once").await;
-        page.says("Changed.").await;
+        page.shows("Changed.").await;
         assert_eq!(scene.read("notes.txt").as_deref(), Some("two\n"));
         stage.finish().await;
     });

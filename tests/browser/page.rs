@@ -113,12 +113,12 @@ impl Page {
         self.tab.find(&format!(".link-state[data-state={state}]")).await;
     }
 
-    /// Writes words into the box and sends them.
-    pub(crate) async fn say(&self, words: &str) {
+    /// Writes a message into the box and sends it.
+    pub(crate) async fn send_message(&self, text: &str) {
         self.tab.click("#composer").await;
-        self.tab.type_keys(words.to_owned() + Key::Enter).await;
+        self.tab.type_keys(text.to_owned() + Key::Enter).await;
         let there = "return [...document.querySelectorAll('.me, .queue .messages')].some(row => row.innerText.includes(arguments[0]))";
-        self.tab.until("one's own words are shown", there, &[words.into()]).await;
+        self.tab.until("one's own words are shown", there, &[text.into()]).await;
     }
 
     /// Presses the button of one of the lesson's examples, counted from 0.
@@ -147,15 +147,15 @@ impl Page {
         self.tab.until("the mode is so", &so, &[mode.into()]).await;
     }
 
-    /// Presses the first button with exactly these words, or whose label they are.
-    pub(crate) async fn press(&self, words: &str) {
+    /// Presses the first button with exactly this text or this label.
+    pub(crate) async fn press(&self, text: &str) {
         let mark = "const button = [...document.querySelectorAll('button')].find(button =>
                 !button.disabled && button.getClientRects().length > 0 &&
                 (button.innerText.trim() === arguments[0] || button.getAttribute('aria-label') === arguments[0]));
             document.querySelectorAll('[data-test]').forEach(old => old.removeAttribute('data-test'));
             button?.setAttribute('data-test', '');
             return !!button;";
-        self.tab.until(&format!("there is a button {words:?}"), mark, &[words.into()]).await;
+        self.tab.until(&format!("there is a button {text:?}"), mark, &[text.into()]).await;
         self.tab.click("[data-test]").await;
     }
 
@@ -165,14 +165,14 @@ impl Page {
     }
 
     /// Waits until the conversation holds this text.
-    pub(crate) async fn says(&self, text: &str) {
+    pub(crate) async fn shows(&self, text: &str) {
         let body = "return document.querySelector('#conversation .column')?.innerText.includes(arguments[0])";
         self.tab.until(&format!("the conversation says {text:?}"), body, &[text.into()]).await;
     }
 
     /// How often the conversation holds this text.
     pub(crate) async fn count(&self, text: &str) -> usize {
-        self.rows().await.iter().map(|(_, words)| words.matches(text).count()).sum()
+        self.rows().await.iter().map(|(_, row)| row.matches(text).count()).sum()
     }
 
     /// Waits until the agent is idle and nothing waits.
@@ -217,13 +217,13 @@ impl Page {
     }
 
     /// Waits until the conversation shows exactly these rows.
-    pub(crate) async fn shows(&self, rows: &[Row]) {
+    pub(crate) async fn shows_rows(&self, rows: &[Row]) {
         let body = format!("return JSON.stringify((() => {{ {ROWS} }})()) === JSON.stringify(arguments[0])");
         let what = format!("the conversation is {rows:#?}");
         self.tab.until(&what, &body, &[json!(rows)]).await;
     }
 
-    /// How many slips of drained results there are, and how many results they hold together.
+    /// How many rows of drained results there are, and how many results they hold together.
     pub(crate) async fn drained(&self) -> (usize, usize) {
         let body = "return [document.querySelectorAll('.completions').length, document.querySelectorAll('.completions li').length]";
         serde_json::from_value(self.tab.script(body, &[]).await).expect("they are counts")
@@ -237,8 +237,8 @@ impl Page {
     }
 }
 
-/// The tasks whose ends were taken in and whose command holds this word, in their order.
-pub(crate) fn ends(log: &[Entry], word: &str) -> Vec<Task> {
-    let ends = log.iter().filter_map(log::end);
-    ends.filter(|task| task.command.contains(word)).cloned().collect()
+/// The tasks whose completions were taken in and whose command holds this word, in their order.
+pub(crate) fn completions(log: &[Entry], word: &str) -> Vec<Task> {
+    let completions = log.iter().filter_map(log::completion);
+    completions.filter(|task| task.command.contains(word)).cloned().collect()
 }

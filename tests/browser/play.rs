@@ -11,25 +11,25 @@ use e2e::stage;
 use futures_util::FutureExt as _;
 
 /// How many browser tests run at once: on two cores more would only wait for each other.
-const PLACES: usize = 2;
+const SLOTS: usize = 2;
 
 static TAKEN: Mutex<usize> = Mutex::new(0);
 static LEFT: Condvar = Condvar::new();
 
-/// A place among those that may run; given back when dropped.
-struct Place;
+/// A slot among those that may run; given back when dropped.
+struct Slot;
 
-impl Place {
+impl Slot {
     fn take() -> Self {
         let taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
         let mut taken =
-            LEFT.wait_while(taken, |taken| *taken >= PLACES).unwrap_or_else(PoisonError::into_inner);
+            LEFT.wait_while(taken, |taken| *taken >= SLOTS).unwrap_or_else(PoisonError::into_inner);
         *taken += 1;
         Self
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         *TAKEN.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         LEFT.notify_one();
@@ -79,7 +79,7 @@ impl Stage {
 /// # Panics
 /// If the test does, or if a page wrote an error to the console or violated its content security policy.
 pub(crate) fn play(name: &'static str, test: impl AsyncFnOnce(&Stage)) {
-    let _place = Place::take();
+    let _slot = Slot::take();
     stage::play(async {
         let stage = Stage { name, browsers: RefCell::default() };
         let played = AssertUnwindSafe(async {

@@ -2,7 +2,7 @@
 
 use agent::record::Record;
 use e2e::browser;
-use e2e::fake_anthropic::{FakeAnthropic, answer, say};
+use e2e::fake_anthropic::{FakeAnthropic, answer, text_answer};
 use e2e::runner::Options;
 use serde_json::json;
 use thirtyfour::Key;
@@ -18,9 +18,9 @@ fn asked(name: &'static str, command: &str, test: impl AsyncFnOnce(&Scene)) {
 
 fn wanted(name: &'static str, tool: &'static str, input: serde_json::Value, test: impl AsyncFnOnce(&Scene)) {
     play(name, async |stage: &Stage| {
-        let model = FakeAnthropic::steps([answer().tool(tool, input), say("That was it.")]).await;
+        let model = FakeAnthropic::steps([answer().tool(tool, input), text_answer("That was it.")]).await;
         let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
-        scene.page.say("Do it").await;
+        scene.page.send_message("Do it").await;
         scene.page.tab.find("#approval").await;
         test(&scene).await;
         stage.finish().await;
@@ -56,7 +56,7 @@ fn it_cannot_be_allowed_before_all_of_it_was_read() {
             page.tab.resize(width, height).await;
             assert!(!allowable(page).await, "at {width}");
         }
-        page.says("scroll to its end").await;
+        page.shows("scroll to its end").await;
         page.tab.script("document.querySelector('#approval').focus()", &[]).await;
         for key in ["y", "a"] {
             page.tab.type_keys(key).await;
@@ -70,7 +70,7 @@ fn it_cannot_be_allowed_before_all_of_it_was_read() {
         page.tab.script("document.querySelector('#approval').focus()", &[]).await;
         page.tab.type_keys("y").await;
         scene.until_file("last").await;
-        page.says("That was it.").await;
+        page.shows("That was it.").await;
     });
 }
 
@@ -88,11 +88,11 @@ fn nothing_in_a_question_is_hidden() {
         let marks = "return [document.querySelectorAll('#approval pre mark.sign').length, document.querySelectorAll('#approval pre mark.blank').length]";
         assert_eq!(page.tab.script(marks, &[]).await, json!([9, 2]));
         until_allowable(page).await;
-        page.says("holds signs that cannot be seen").await;
+        page.shows("holds signs that cannot be seen").await;
         draw(page, "hidden").await;
         page.tab.resize(1440, 900).await;
         page.press("Deny").await;
-        page.says("That was it.").await;
+        page.shows("That was it.").await;
         // Neither the card nor anything else on the page holds what would move other signs.
         let moved = "return [...document.body.innerText].filter(sign => /[\\u200b\\u2060\\u202a-\\u202e\\u2066-\\u2069]/.test(sign)).length";
         assert_eq!(page.tab.script(moved, &[]).await, json!(0));
@@ -135,7 +135,7 @@ fn what_is_dangerous_is_named_by_its_parts_and_has_no_key() {
         page.tab.resize(1440, 900).await;
         page.tab.script("document.querySelector('#approval').focus()", &[]).await;
         page.tab.type_keys("n").await;
-        page.says("That was it.").await;
+        page.shows("That was it.").await;
         assert_eq!(scene.read("ran"), None);
     });
 }
@@ -145,7 +145,7 @@ fn a_press_allows_what_is_dangerous() {
     asked("a_press_allows_what_is_dangerous", "rm -rf build; touch ran", async |scene| {
         scene.page.press("Allow once").await;
         scene.until_file("ran").await;
-        scene.page.says("That was it.").await;
+        scene.page.shows("That was it.").await;
     });
 }
 
@@ -158,7 +158,7 @@ fn the_key_for_always_takes_the_narrowest_rule() {
         page.tab.resize(1440, 900).await;
         page.tab.script("document.querySelector('#approval').focus()", &[]).await;
         page.tab.type_keys("a").await;
-        page.says("That was it.").await;
+        page.shows("That was it.").await;
         let rules = "return JSON.parse(localStorage['meanwhile.settings']).rules.map(rule => rule.rule)";
         assert_eq!(page.tab.script(rules, &[]).await, json!(["exact"]));
     });
@@ -170,21 +170,22 @@ fn a_link_to_what_runs_by_itself_is_asked_for_by_its_target() {
     play("a_link_to_what_runs_by_itself_is_asked_for_by_its_target", async |stage: &Stage| {
         let again = answer().tool("write_file", input.clone());
         let model =
-            FakeAnthropic::steps([answer().tool("write_file", input), again, say("That was it.")]).await;
+            FakeAnthropic::steps([answer().tool("write_file", input), again, text_answer("That was it.")])
+                .await;
         let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
         let page = &scene.page;
         std::fs::create_dir(scene.runner.workspace().join(".git")).expect("the workspace can be written");
         std::os::unix::fs::symlink(".git", scene.runner.workspace().join("g")).expect("a link can be made");
         scene.write(".git/config", "[core]\n");
-        page.say("Do it").await;
-        page.says(".git/config through a link").await;
+        page.send_message("Do it").await;
+        page.shows(".git/config through a link").await;
         draw(page, "link").await;
         page.tab.resize(1440, 900).await;
         page.press("Deny").await;
         page.until("it is asked again", "return document.querySelectorAll('.tool[data-state=skipped]').length === 1 && document.querySelector('#approval')").await;
         assert_eq!(scene.read(".git/config").as_deref(), Some("[core]\n"));
         page.press("Allow once").await;
-        page.says("That was it.").await;
+        page.shows("That was it.").await;
         assert!(scene.read(".git/config").is_some_and(|config| config.contains("fsmonitor")));
         stage.finish().await;
     });
@@ -217,7 +218,7 @@ fn a_mode_belongs_to_its_session() {
         page.tab.resize(1440, 900).await;
         page.press("Allow everything in this session").await;
         shows("auto", 1).await;
-        page.say("$ touch one").await;
+        page.send_message("$ touch one").await;
         scene.until_file("one").await;
         page.over().await;
         draw(page, "allows-all").await;
@@ -228,7 +229,7 @@ fn a_mode_belongs_to_its_session() {
         // A new one inherits nothing, and the browser keeps nothing of it.
         page.tab.click(".sessions button.new").await;
         shows("ask_commands", 0).await;
-        page.say("$ touch two").await;
+        page.send_message("$ touch two").await;
         page.tab.find("#approval").await;
         page.press("Deny").await;
         page.idle().await;

@@ -17,15 +17,15 @@ async fn press_at(page: &Page, place: usize, label: &str) {
 }
 
 #[test]
-fn words_that_wait_can_be_moved_edited_taken_back_and_steered() {
-    scene("words_that_wait_can_be_moved_edited_taken_back_and_steered", async |_, scene| {
+fn messages_that_wait_can_be_moved_edited_cancelled_and_steered() {
+    scene("messages_that_wait_can_be_moved_edited_cancelled_and_steered", async |_, scene| {
         let page = &scene.page;
         let (first, second, third) = ("$ echo first", "$ echo second", "$ echo third");
         page.mode("Asks nothing").await;
-        page.say(&format!("$ {}", until_go("over"))).await;
+        page.send_message(&format!("$ {}", until_go("over"))).await;
         page.tab.find(".tool[data-state=running]").await;
-        for words in [first, second, third] {
-            page.say(words).await;
+        for message in [first, second, third] {
+            page.send_message(message).await;
         }
         wait_for(page, &[(first, "next turn"), (second, "next turn"), (third, "next turn")]).await;
         press_at(page, 3, "Move up").await;
@@ -55,11 +55,11 @@ fn words_that_wait_can_be_moved_edited_taken_back_and_steered() {
         wait_for(page, &waiting).await;
 
         scene.write("go", "");
-        page.says("echo first is done (exit 0)").await;
-        page.says("echo edited is done (exit 0)").await;
+        page.shows("echo first is done (exit 0)").await;
+        page.shows("echo edited is done (exit 0)").await;
         page.over().await;
-        let words = "return [...document.querySelectorAll('.me .text')].slice(1).map(row => row.innerText)";
-        let said = page.tab.script(words, &[]).await;
-        assert_eq!(said, serde_json::json!([first, edited]), "the steered words went first");
+        let texts = "return [...document.querySelectorAll('.me .text')].slice(1).map(row => row.innerText)";
+        let sent = page.tab.script(texts, &[]).await;
+        assert_eq!(sent, serde_json::json!([first, edited]), "the steered words went first");
     });
 }

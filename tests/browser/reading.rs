@@ -1,7 +1,7 @@
 //! What the conversation shows of what a model and its tools say.
 
 use e2e::browser;
-use e2e::fake_anthropic::{FakeAnthropic, answer, say};
+use e2e::fake_anthropic::{FakeAnthropic, answer, text_answer};
 use e2e::gate::Gate;
 use e2e::runner::Options;
 use serde_json::json;
@@ -18,14 +18,14 @@ fn markup_is_text_whoever_writes_it() {
             answer()
                 .text(&format!("{image}\n\nHere {image} and {script}.\n\n{script}\n\n- [a link](javascript:window.hurt=1)\n\n`{image}`"))
                 .tool("bash", json!({"command": format!("cat <<'END'\n{image}{script}\nEND")})),
-            say(&format!("| {image} |\n|---|\n| {script} |\n\n```html\n{image}\n```\n")),
+            text_answer(&format!("| {image} |\n|---|\n| {script} |\n\n```html\n{image}\n```\n")),
         ])
         .await;
         let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say(&format!("What is {image}?")).await;
-        page.says("html").await;
+        page.send_message(&format!("What is {image}?")).await;
+        page.shows("html").await;
         page.idle().await;
         // One's own words; four in the answer's two parts, the command and its output, and two more at the end.
         for (what, times) in [(image, 8), (script, 5)] {
@@ -35,7 +35,7 @@ fn markup_is_text_whoever_writes_it() {
             .map(one => one.outerHTML)";
         assert_eq!(page.tab.script(made, &[]).await, json!([]));
         page.reload().await;
-        page.says("html").await;
+        page.shows("html").await;
         assert_eq!(page.tab.script(made, &[]).await, json!([]), "nor after a reload");
         assert_eq!(page.tab.script("return window.hurt ?? null", &[]).await, json!(null));
         stage.finish().await;
@@ -49,15 +49,15 @@ fn a_change_of_a_file_shows_what_was_changed() {
         let model = FakeAnthropic::steps([
             answer().tool("read_file", json!({"path": "poem.txt"})),
             answer().tool("edit_file", edit),
-            say("It is changed."),
+            text_answer("It is changed."),
         ])
         .await;
         let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
         scene.write("poem.txt", "one\ntwo\nthree\n");
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say("Change the poem").await;
-        page.says("It is changed.").await;
+        page.send_message("Change the poem").await;
+        page.shows("It is changed.").await;
         page.idle().await;
         assert_eq!(scene.read("poem.txt").as_deref(), Some("one\nsecond\nand a half\nthree\n"));
         let lines = "return [...document.querySelectorAll('.tool .diff .line')].map(line => [line.dataset.kind, line.textContent])";
@@ -91,19 +91,19 @@ fn who_reads_further_up_is_left_there_and_told_of_news() {
         let page = &scene.page;
         let at_end = "const log = document.querySelector('.log');
             return log.scrollTop > 0 && log.scrollHeight - log.scrollTop - log.clientHeight < 40 && !document.querySelector('.below')";
-        page.say("Tell me much").await;
-        page.says("The middle.").await;
+        page.send_message("Tell me much").await;
+        page.shows("The middle.").await;
         page.until("the end is in view", at_end).await;
         page.tab.script("document.querySelector('.log').scrollTop = 0", &[]).await;
         page.tab.find(".below button").await;
         more.open();
-        page.says("The news.").await;
+        page.shows("The news.").await;
         page.until("one is left where one reads", "return document.querySelector('.log').scrollTop === 0")
             .await;
         page.press("New below ↓").await;
         page.until("the end is in view again", at_end).await;
         last.open();
-        page.says("The end.").await;
+        page.shows("The end.").await;
         page.idle().await;
         page.until("the end stays in view", at_end).await;
         stage.finish().await;
@@ -139,7 +139,7 @@ fn long_answers_are_drawn_as_they_were_written_and_do_not_hold_the_page() {
             .map(|n| format!("{n}. item with some words\n"))
             .chain(["\nThe end of items.".to_owned()]);
         let model = FakeAnthropic::steps([
-            say("Takes ~5 min to ~10 min. Costs (~$2.75)"),
+            text_answer("Takes ~5 min to ~10 min. Costs (~$2.75)"),
             deltas(answer(), code),
             deltas(answer(), list),
             deltas(answer(), std::iter::once(huge)),
@@ -152,8 +152,8 @@ fn long_answers_are_drawn_as_they_were_written_and_do_not_hold_the_page() {
             .observe({entryTypes: ['longtask']});
             window.drawn = 0; const count = () => { window.drawn += 1; requestAnimationFrame(count); }; count();";
         page.tab.script(watch, &[]).await;
-        page.say("How long?").await;
-        page.says("Takes ~5 min to ~10 min. Costs (~$2.75)").await;
+        page.send_message("How long?").await;
+        page.shows("Takes ~5 min to ~10 min. Costs (~$2.75)").await;
         page.idle().await;
         let mut longest = Vec::new();
         for (what, end, frames) in [
@@ -163,7 +163,7 @@ fn long_answers_are_drawn_as_they_were_written_and_do_not_hold_the_page() {
         ] {
             page.tab.script("window.tasks.length = 0; window.drawn = 0", &[]).await;
             let began = std::time::Instant::now();
-            page.say(&format!("Write {what}")).await;
+            page.send_message(&format!("Write {what}")).await;
             let is_over = "return document.querySelector('#conversation .prose:last-child > :last-child')?.textContent.includes(arguments[0])";
             // Five million letters take their time; asking often would take it, too.
             for _ in 0..1_000 {
@@ -202,18 +202,18 @@ fn what_misleads_in_an_output_is_drawn_as_escapes() {
         let line = |name: &str| json!({"command": format!("printf '{name} \\342\\200\\256desrever\\342\\200\\254 a\\342\\200\\213b \\342\\201\\246c\\342\\201\\251\\n'")});
         let model = FakeAnthropic::by(move |request| match request.n {
             1 => answer().tool("bash", line("first")).tool("background_run", line("second")),
-            _ => say("It printed."),
+            _ => text_answer("It printed."),
         })
         .await;
         let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say("Print").await;
-        page.says("It printed.").await;
+        page.send_message("Print").await;
+        page.shows("It printed.").await;
         page.tasks("good", 1).await;
         page.over().await;
         let seen = r"\u{202e}desrever\u{202c} a\u{200b}b \u{2066}c\u{2069}";
-        page.says(&format!("first {seen}")).await;
+        page.shows(&format!("first {seen}")).await;
         let holds = |selector: &str| {
             format!(
                 "return [...document.querySelectorAll('{selector}')].some(one => one.innerText.includes(arguments[0]))"
@@ -233,10 +233,10 @@ fn what_misleads_in_an_output_is_drawn_as_escapes() {
 #[test]
 fn what_is_selected_in_a_growing_answer_stays_selected() {
     play("what_is_selected_in_a_growing_answer_stays_selected", async |stage| {
-        let [words, fence, code] = [Gate::new(), Gate::new(), Gate::new()];
+        let [text, fence, code] = [Gate::new(), Gate::new(), Gate::new()];
         let model = FakeAnthropic::steps([answer()
             .text("One *two* three.")
-            .hold(&words)
+            .hold(&text)
             .text(" Four **five**.")
             .hold(&fence)
             .text("\n\n```rust\nlet one = 1;\n")
@@ -245,7 +245,7 @@ fn what_is_selected_in_a_growing_answer_stays_selected() {
         .await;
         let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
         let page = &scene.page;
-        page.say("Write").await;
+        page.send_message("Write").await;
         let select = "const [selector, word] = arguments;
             const walk = document.createTreeWalker(document.querySelector(selector), NodeFilter.SHOW_TEXT);
             for (let node = walk.nextNode(); node; node = walk.nextNode()) {
@@ -256,16 +256,16 @@ fn what_is_selected_in_a_growing_answer_stays_selected() {
         let selected = async |word: &str| {
             assert_eq!(page.tab.script("return getSelection().toString()", &[]).await, word);
         };
-        page.says("One two three.").await;
+        page.shows("One two three.").await;
         for word in ["two", "three"] {
             page.tab.until("it is there", select, &["#conversation .prose".into(), word.into()]).await;
             selected(word).await;
         }
-        words.open();
-        page.says("Four five.").await;
+        text.open();
+        page.shows("Four five.").await;
         selected("three").await;
         fence.open();
-        page.says("let one = 1;").await;
+        page.shows("let one = 1;").await;
         page.tab.until("it is there", select, &["#conversation .prose pre".into(), "one".into()]).await;
         code.open();
         page.until(
@@ -273,7 +273,7 @@ fn what_is_selected_in_a_growing_answer_stays_selected() {
             "return document.querySelector('.prose pre')?.innerText.includes('let two')",
         )
         .await;
-        page.says("The end.").await;
+        page.shows("The end.").await;
         page.idle().await;
         assert_eq!(page.count("One two three. Four five.").await, 1, "{:?}", page.rows().await);
         stage.finish().await;

@@ -1,7 +1,7 @@
 //! What a model's server refuses, and answers that end in an odd way: the page says so, and there is a way on.
 
 use e2e::browser;
-use e2e::fake_anthropic::{FakeAnthropic, answer, refuse, say};
+use e2e::fake_anthropic::{FakeAnthropic, answer, refuse, text_answer};
 use e2e::runner::Options;
 use serde_json::{Value, json};
 use thirtyfour::Key;
@@ -10,9 +10,9 @@ use crate::page::{Page, Scene};
 use crate::play::play;
 
 /// What the box holds.
-async fn box_holds(page: &Page, words: &str) {
+async fn box_holds(page: &Page, text: &str) {
     let body = "return document.querySelector('#composer')?.value === arguments[0]";
-    page.tab.until(&format!("the box holds {words:?}"), body, &[words.into()]).await;
+    page.tab.until(&format!("the box holds {text:?}"), body, &[text.into()]).await;
 }
 
 /// The texts of the last message of a request.
@@ -26,38 +26,43 @@ fn last_texts(model: &FakeAnthropic, request: usize) -> Vec<String> {
 #[test]
 fn what_is_refused_is_taken_back_changed_and_sent_again() {
     play("what_is_refused_is_taken_back_changed_and_sent_again", async |stage| {
-        let model =
-            FakeAnthropic::steps([refuse(400), say("That goes."), refuse(413), say("And that.")]).await;
+        let model = FakeAnthropic::steps([
+            refuse(400),
+            text_answer("That goes."),
+            refuse(413),
+            text_answer("And that."),
+        ])
+        .await;
         let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
         let page = &scene.page;
-        page.say("odd words").await;
-        page.says("did not accept the request (400)").await;
+        page.send_message("odd words").await;
+        page.shows("did not accept the request (400)").await;
         page.reload().await;
         page.press("Take it back").await;
-        page.says("You took your words back").await;
+        page.shows("You took your words back").await;
         box_holds(page, "odd words").await;
         // One writes on at once.
         page.tab.type_keys(", made plain").await;
         page.tab.type_keys(Key::Enter + "").await;
-        page.says("That goes.").await;
+        page.shows("That goes.").await;
         page.idle().await;
         assert_eq!(last_texts(&model, 1), ["odd words, made plain"]);
-        page.say("many words").await;
-        page.says("too large for the server (413)").await;
+        page.send_message("many words").await;
+        page.shows("too large for the server (413)").await;
         // What is said meanwhile waits, and is not put behind what was refused.
-        page.say("more words").await;
+        page.send_message("more words").await;
         page.until("they wait", "return document.querySelectorAll('.queue .messages li').length === 1").await;
         page.press("Take back").await;
         page.press("Take it back").await;
         box_holds(page, "many words").await;
         page.tab.type_keys(Key::Control + "a").await;
         page.tab.type_keys("few words" + Key::Enter).await;
-        page.says("And that.").await;
+        page.shows("And that.").await;
         page.idle().await;
         assert_eq!(last_texts(&model, 3), ["few words"]);
         let rows = page.rows().await;
         page.reload().await;
-        page.shows(&rows).await;
+        page.shows_rows(&rows).await;
         stage.finish().await;
     });
 }
@@ -67,33 +72,33 @@ fn a_conversation_that_is_full_goes_on_in_a_new_one() {
     play("a_conversation_that_is_full_goes_on_in_a_new_one", async |stage| {
         let model = FakeAnthropic::steps([
             refuse(400).because("prompt is too long: 1000001 tokens > 1000000 maximum"),
-            say("Here is room."),
+            text_answer("Here is room."),
             answer().text("As far as it goes").stop("model_context_window_exceeded"),
-            say("Here is room, too."),
+            text_answer("Here is room, too."),
         ])
         .await;
         let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
         let page = &scene.page;
-        let goes_on = async |words: &str, answer: &str| {
+        let goes_on = async |text: &str, answer: &str| {
             page.until("the way on is there", "return document.querySelector('.foot .full button')").await;
             let full = page.tab.url().await;
             page.press("Go on in a new session").await;
-            box_holds(page, words).await;
+            box_holds(page, text).await;
             assert_ne!(page.tab.url().await, full);
             page.ready().await;
             page.tab.type_keys(Key::Enter + "").await;
-            page.says(answer).await;
+            page.shows(answer).await;
             page.idle().await;
             page.until("nothing is full here", "return !document.querySelector('.foot .full')").await;
         };
-        page.say("too much").await;
-        page.says("no longer fits the model (400)").await;
+        page.send_message("too much").await;
+        page.shows("no longer fits the model (400)").await;
         goes_on("too much", "Here is room.").await;
-        page.say("all of it").await;
-        page.says("As far as it goes").await;
-        page.says("no longer fits into the model's context").await;
+        page.send_message("all of it").await;
+        page.shows("As far as it goes").await;
+        page.shows("no longer fits into the model's context").await;
         // Nothing is added to it, not even by a reload.
-        page.say("and more").await;
+        page.send_message("and more").await;
         page.tab.find(".foot .full").await;
         page.reload().await;
         page.until("they wait", "return document.querySelectorAll('.queue .messages li').length === 1").await;
@@ -113,26 +118,26 @@ fn a_stop_for_a_tool_without_one_is_said() {
         let model = FakeAnthropic::steps([
             answer().text("I look into it.").stop("tool_use"),
             answer().stop("tool_use"),
-            say("Now it is done."),
+            text_answer("Now it is done."),
         ])
         .await;
         let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
         let page = &scene.page;
         let said = "The model stopped to use a tool, but named none.";
-        page.say("Look").await;
-        page.says("I look into it.").await;
-        page.says(said).await;
+        page.send_message("Look").await;
+        page.shows("I look into it.").await;
+        page.shows(said).await;
         page.idle().await;
-        page.say("go on").await;
+        page.send_message("go on").await;
         page.until("it is said again", "return document.querySelectorAll('.notice').length === 2").await;
         page.idle().await;
-        page.say("go on").await;
-        page.says("Now it is done.").await;
+        page.send_message("go on").await;
+        page.shows("Now it is done.").await;
         page.idle().await;
         assert_eq!(page.count(said).await, 2, "{:?}", page.rows().await);
         let rows = page.rows().await;
         page.reload().await;
-        page.shows(&rows).await;
+        page.shows_rows(&rows).await;
         let asked: Vec<Value> = model.requests().iter().map(|request| json!(request.n)).collect();
         assert_eq!(asked, [1, 2, 3].map(Value::from));
         stage.finish().await;

@@ -2,19 +2,19 @@
 
 use agent::record::{Entry, Record};
 use e2e::browser;
-use e2e::fake_anthropic::{FakeAnthropic, answer, say};
+use e2e::fake_anthropic::{FakeAnthropic, answer, text_answer};
 use e2e::gate::Gate;
-use e2e::log::each_end_is_in_the_next_call;
+use e2e::log::each_completion_is_in_the_next_call;
 use e2e::runner::Options;
 
-use crate::page::{Page, Scene, ends, scene, until_go};
+use crate::page::{Page, Scene, completions, scene, until_go};
 use crate::play::play;
 
 /// After all is over: a further reload shows the very same.
 async fn stays(page: &Page) {
     let rows = page.rows().await;
     page.reload().await;
-    page.shows(&rows).await;
+    page.shows_rows(&rows).await;
     page.idle().await;
 }
 
@@ -27,16 +27,16 @@ fn while_a_task_runs() {
     scene("while_a_task_runs", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say(&format!("& {}", until_go("over"))).await;
-        page.says("its result comes by itself").await;
+        page.send_message(&format!("& {}", until_go("over"))).await;
+        page.shows("its result comes by itself").await;
         page.idle().await;
         page.tasks("running", 1).await;
         let rows = page.rows().await;
         page.reload().await;
-        page.shows(&rows).await;
+        page.shows_rows(&rows).await;
         page.tasks("running", 1).await;
         scene.write("go", "");
-        page.says("It printed over.").await;
+        page.shows("It printed over.").await;
         page.over().await;
         page.tasks("good", 1).await;
         for (before, now) in rows.iter().zip(page.rows().await) {
@@ -47,7 +47,7 @@ fn while_a_task_runs() {
             }
         }
         assert_eq!((page.drained().await, page.count("It printed over.").await), ((1, 1), 1));
-        each_end_is_in_the_next_call(&page.log().await);
+        each_completion_is_in_the_next_call(&page.log().await);
         stays(page).await;
     });
 }
@@ -58,15 +58,15 @@ fn while_an_answer_streams() {
         let held = Gate::new();
         let model = FakeAnthropic::steps([
             answer().text("The first half was said").hold(&held).text(" and the second too."),
-            say("The whole was said."),
+            text_answer("The whole was said."),
         ])
         .await;
         let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
         let page = &scene.page;
-        page.say("Say something").await;
-        page.says("The first half was said").await;
+        page.send_message("Say something").await;
+        page.shows("The first half was said").await;
         page.reload().await;
-        page.says("The whole was said.").await;
+        page.shows("The whole was said.").await;
         held.open();
         page.idle().await;
         assert_eq!((page.count("Say something").await, page.count("The whole was said.").await), (1, 1));
@@ -83,11 +83,11 @@ fn while_an_answer_streams() {
 fn while_a_command_is_waited_for() {
     scene("while_a_command_is_waited_for", async |_, scene| {
         let page = &scene.page;
-        page.say("$ sleep 8 && echo hi").await;
+        page.send_message("$ sleep 8 && echo hi").await;
         page.tab.find(".tool[data-state=running]").await;
         page.reload().await;
         page.tab.find(".tool[data-state=running]").await;
-        page.says("sleep 8 && echo hi is done (exit 0)").await;
+        page.shows("sleep 8 && echo hi is done (exit 0)").await;
         page.idle().await;
         let log = page.log().await;
         assert_eq!(count(&log, |record| matches!(record, Record::ToolDone { .. })), 1);
@@ -103,14 +103,14 @@ fn while_a_command_is_waited_for() {
 fn while_an_approval_waits() {
     scene("while_an_approval_waits", async |_, scene| {
         let page = &scene.page;
-        page.say("$ date >> times.txt; cat times.txt").await;
+        page.send_message("$ date >> times.txt; cat times.txt").await;
         page.tab.find("#approval").await;
         page.reload().await;
         page.tab.find("#approval").await;
         page.reload().await;
         assert_eq!(scene.read("times.txt"), None, "nothing runs before it is allowed");
         page.press("Allow once").await;
-        page.says("is done (exit 0").await;
+        page.shows("is done (exit 0").await;
         page.idle().await;
         stays(page).await;
         let times = scene.read("times.txt").expect("it ran");
@@ -126,12 +126,12 @@ fn between_an_end_and_the_next_call() {
     scene("between_an_end_and_the_next_call", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say(&format!("& {}", until_go("over"))).await;
-        page.says("its result comes by itself").await;
+        page.send_message(&format!("& {}", until_go("over"))).await;
+        page.shows("its result comes by itself").await;
         page.idle().await;
         // An approval holds the turn; the end comes and waits.
         page.mode("Asks before commands").await;
-        page.say("$ touch there").await;
+        page.send_message("$ touch there").await;
         page.tab.find("#approval").await;
         scene.write("go", "");
         let waits = "return document.querySelectorAll('.queue .chip').length === 1";
@@ -140,13 +140,13 @@ fn between_an_end_and_the_next_call() {
         page.tab.find("#approval").await;
         page.until("the end still waits, once", waits).await;
         page.press("Allow once").await;
-        page.says("It printed over.").await;
+        page.shows("It printed over.").await;
         page.over().await;
         assert!(scene.read("there").is_some());
         assert_eq!((page.drained().await, page.count("It printed over.").await), ((1, 1), 1));
         let log = page.log().await;
-        assert_eq!(ends(&log, "over").len(), 1);
-        each_end_is_in_the_next_call(&log);
+        assert_eq!(completions(&log, "over").len(), 1);
+        each_completion_is_in_the_next_call(&log);
         stays(page).await;
     });
 }

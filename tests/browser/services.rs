@@ -42,10 +42,10 @@ fn without_a_store_the_page_works_and_says_what_would_be_lost() {
         )
         .await;
         page.mode("Asks nothing").await;
-        page.say(&format!("& {}", until_go("over"))).await;
-        page.says("its result comes by itself").await;
+        page.send_message(&format!("& {}", until_go("over"))).await;
+        page.shows("its result comes by itself").await;
         scene.write("go", "");
-        page.says("It printed over.").await;
+        page.shows("It printed over.").await;
         page.over().await;
         page.press("Export it").await;
         let offered = page.until("it is offered as a download", "return window.offered[0]").await;
@@ -69,12 +69,12 @@ fn a_store_that_is_full_loses_nothing_once_there_is_room_again() {
             IDBObjectStore.prototype.add = function (...all) { check(); return add.apply(this, all); };";
         before(page, full).await;
         page.mode("Asks nothing").await;
-        page.say("$ echo one").await;
-        page.says("echo one is done (exit 0)").await;
+        page.send_message("$ echo one").await;
+        page.shows("echo one is done (exit 0)").await;
         page.idle().await;
         let saved = page.log().await.len();
         eval(page, "window.full = true").await;
-        page.say("$ echo two").await;
+        page.send_message("$ echo two").await;
         page.until(
             "it is said",
             "return document.querySelector('.banner[data-severity=warn]')?.innerText.includes('not saved')",
@@ -82,15 +82,15 @@ fn a_store_that_is_full_loses_nothing_once_there_is_room_again() {
         .await;
         assert_eq!(page.log().await.len(), saved);
         eval(page, "window.full = false").await;
-        page.says("echo two is done (exit 0)").await;
+        page.shows("echo two is done (exit 0)").await;
         page.idle().await;
-        page.say("$ echo three").await;
-        page.says("echo three is done (exit 0)").await;
+        page.send_message("$ echo three").await;
+        page.shows("echo three is done (exit 0)").await;
         page.idle().await;
         page.until("all is saved again", "return !document.querySelector('.banner')").await;
         let rows = page.rows().await;
         page.reload().await;
-        page.shows(&rows).await;
+        page.shows_rows(&rows).await;
     });
 }
 
@@ -108,15 +108,15 @@ fn a_page_that_nobody_looks_at_notifies() {
             Object.defineProperty(document, 'visibilityState', {get: () => window.away ? 'hidden' : 'visible'});
             Object.defineProperty(document, 'hidden', {get: () => !!window.away});";
         before(page, watched).await;
-        page.say("$ touch one").await;
+        page.send_message("$ touch one").await;
         page.tab.find("#approval").await;
         assert_eq!(eval(page, "return window.raised").await, json!([]), "someone looks at it");
         page.press("Allow once").await;
-        page.says("is done (exit 0").await;
+        page.shows("is done (exit 0").await;
         page.idle().await;
-        page.say(&format!("& {}", until_go("over"))).await;
+        page.send_message(&format!("& {}", until_go("over"))).await;
         page.press("Allow once").await;
-        page.says("its result comes by itself").await;
+        page.shows("its result comes by itself").await;
         page.idle().await;
         eval(page, "window.away = true; document.dispatchEvent(new Event('visibilitychange'))").await;
         scene.write("go", "");
@@ -137,7 +137,7 @@ fn output_can_be_copied_and_taken_whole() {
         page.mode("Asks nothing").await;
         let command = "printf '\\033[31mred\\033[0m\\nlong line\\rshort\\nabc\\b\\bX\\nlast\\n'";
         let text = "red\nshortline\naXc\nlast";
-        page.say(&format!("& {command}")).await;
+        page.send_message(&format!("& {command}")).await;
         page.tasks("good", 1).await;
         page.over().await;
         page.tab.click(".task .open").await;
@@ -166,7 +166,7 @@ fn output_can_be_copied_and_taken_whole() {
         page.until("it is offered all the same", "return window.offered[2]").await;
         // Of what is longer than the screen keeps, the copy is the same as the whole.
         page.tab.click(".task .open").await;
-        page.say("& seq 1 7000; printf 'long line\\rshort\\n'").await;
+        page.send_message("& seq 1 7000; printf 'long line\\rshort\\n'").await;
         page.tasks("good", 2).await;
         page.over().await;
         page.tab.click(".task[aria-label^=seq] .open").await;
@@ -186,7 +186,7 @@ fn where_there_is_no_clipboard_the_page_says_so() {
     scene("where_there_is_no_clipboard_the_page_says_so", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say("& echo one; printf 'long line\\rshort'").await;
+        page.send_message("& echo one; printf 'long line\\rshort'").await;
         page.tasks("good", 1).await;
         page.over().await;
         // As over plain HTTP from another machine.

@@ -18,8 +18,8 @@ async fn titles(page: &Page, expected: &str) {
 fn sessions_are_named_left_found_again_and_deleted() {
     scene("sessions_are_named_left_found_again_and_deleted", async |_, scene| {
         let page = &scene.page;
-        page.say("$ echo first").await;
-        page.says("echo first is done (exit 0)").await;
+        page.send_message("$ echo first").await;
+        page.shows("echo first is done (exit 0)").await;
         page.idle().await;
         let rows = page.rows().await;
         let first = page.tab.url().await;
@@ -31,16 +31,16 @@ fn sessions_are_named_left_found_again_and_deleted() {
         page.tab.click(".sessions button.new").await;
         page.tab.find(".welcome").await;
         page.ready().await;
-        page.say("$ echo second").await;
-        page.says("echo second is done (exit 0)").await;
+        page.send_message("$ echo second").await;
+        page.shows("echo second is done (exit 0)").await;
         page.idle().await;
         let second = page.tab.url().await;
         titles(page, "> $ echo second | The first").await;
         page.reload().await;
-        page.says("echo second is done (exit 0)").await;
+        page.shows("echo second is done (exit 0)").await;
 
         page.tab.click(".sessions li:nth-child(2) .item").await;
-        page.shows(&rows).await;
+        page.shows_rows(&rows).await;
         titles(page, "$ echo second | > The first").await;
         assert_eq!(page.tab.url().await, first, "the address names the session");
 
@@ -60,7 +60,7 @@ fn sessions_are_named_left_found_again_and_deleted() {
         page.press("Delete").await;
         titles(page, "> The first").await;
         page.reload().await;
-        page.shows(&rows).await;
+        page.shows_rows(&rows).await;
         titles(page, "> The first").await;
         page.open(&scene.runner.origin()).await;
         assert_ne!(page.tab.url().await, second);
@@ -71,8 +71,8 @@ fn sessions_are_named_left_found_again_and_deleted() {
 fn a_draft_and_settings_last() {
     scene("a_draft_and_settings_last", async |_, scene| {
         let page = &scene.page;
-        page.say("$ echo first").await;
-        page.says("echo first is done (exit 0)").await;
+        page.send_message("$ echo first").await;
+        page.shows("echo first is done (exit 0)").await;
         page.idle().await;
         page.mode("Asks nothing").await;
         page.press("Settings").await;
@@ -113,8 +113,8 @@ fn a_strange_browser_is_paired_by_a_link_from_the_settings() {
         let strange = Page { tab: stage.browser_with(&Options::default()).await };
         strange.tab.open(&scene.runner.origin()).await;
         strange.tab.find("main.unpaired").await;
-        let words = strange.tab.text().await;
-        assert!(words.contains("This browser is not paired with the runner"), "{words}");
+        let text = strange.tab.text().await;
+        assert!(text.contains("This browser is not paired with the runner"), "{text}");
 
         let page = &scene.page;
         page.press("Settings").await;
@@ -127,8 +127,8 @@ fn a_strange_browser_is_paired_by_a_link_from_the_settings() {
         strange.tab.type_keys(link.to_owned() + Key::Enter).await;
         strange.ready().await;
         assert!(!strange.tab.url().await.contains("pair="), "the code does not stay in the address");
-        strange.say("$ echo let in").await;
-        strange.says("echo let in is done (exit 0)").await;
+        strange.send_message("$ echo let in").await;
+        strange.shows("echo let in is done (exit 0)").await;
 
         // The link works once.
         let third = Page { tab: stage.browser_with(&Options::default()).await };
@@ -148,8 +148,8 @@ fn many_sessions_can_be_searched() {
                 page.tab.find(".welcome").await;
                 page.ready().await;
             }
-            page.say(&format!("$ echo word{n}")).await;
-            page.says(&format!("echo word{n} is done (exit 0)")).await;
+            page.send_message(&format!("$ echo word{n}")).await;
+            page.shows(&format!("echo word{n} is done (exit 0)")).await;
             page.idle().await;
             let fields =
                 page.tab.script("return document.querySelectorAll('.sessions .search').length", &[]).await;
@@ -166,7 +166,7 @@ fn many_sessions_can_be_searched() {
         page.tab.type_keys("word5").await;
         titles(page, "$ echo word5").await;
         page.tab.click(".sessions .item").await;
-        page.says("echo word5 is done (exit 0)").await;
+        page.shows("echo word5 is done (exit 0)").await;
     });
 }
 
@@ -196,12 +196,12 @@ fn an_address_of_a_session_whose_log_is_elsewhere_begins_a_new_one() {
             let now = page.tab.url().await;
             assert!(now.contains("#s=") && !now.contains(elsewhere), "{now}");
         }
-        page.say("$ echo here").await;
-        page.says("echo here is done (exit 0)").await;
+        page.send_message("$ echo here").await;
+        page.shows("echo here is done (exit 0)").await;
         let now = page.tab.url().await;
         page.tab.open("about:blank").await;
         page.tab.open(&now).await;
-        page.says("echo here is done (exit 0)").await;
+        page.shows("echo here is done (exit 0)").await;
         assert_eq!(page.tab.url().await, now);
     });
 }
@@ -217,43 +217,43 @@ fn what_is_said_of_other_tabs_and_of_deleted_sessions_is_true() {
             page.mode("Asks nothing").await;
         };
         page.mode("Asks nothing").await;
-        page.say("$ echo one").await;
-        page.says("echo one is done (exit 0)").await;
+        page.send_message("$ echo one").await;
+        page.shows("echo one is done (exit 0)").await;
         page.idle().await;
         another().await;
-        page.say(&format!("& {}", until_go("over"))).await;
-        page.says("its result comes by itself").await;
+        page.send_message(&format!("& {}", until_go("over"))).await;
+        page.shows("its result comes by itself").await;
         page.idle().await;
         another().await;
-        page.say("$ echo three").await;
-        page.says("echo three is done (exit 0)").await;
+        page.send_message("$ echo three").await;
+        page.shows("echo three is done (exit 0)").await;
         page.idle().await;
         // The first is let go after a while; the second works on behind the scenes.
         let two = "return navigator.locks.query().then(all =>
             all.held.filter(lock => lock.name.startsWith('meanwhile.session.')).length === 2)";
         page.until("what is idle is let go", two).await;
-        let says = "return document.querySelector('.sessions').innerText";
+        let list = "return document.querySelector('.sessions').innerText";
         for _ in 0..10 {
-            let words = page.tab.script(says, &[]).await.to_string();
-            assert!(!words.contains("other tab") && !words.contains("connection"), "{words}");
+            let text = page.tab.script(list, &[]).await.to_string();
+            assert!(!text.contains("other tab") && !text.contains("connection"), "{text}");
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
         let other = Page { tab: page.tab.browser().new_tab().await };
         other.open(&scene.runner.origin()).await;
-        other.say("$ echo other").await;
-        other.says("echo other is done (exit 0)").await;
-        let told = "const words = document.querySelector('.sessions').innerText;
-            return words.includes('other tab') && words.includes('1 other connection')";
+        other.send_message("$ echo other").await;
+        other.shows("echo other is done (exit 0)").await;
+        let told = "const text = document.querySelector('.sessions').innerText;
+            return text.includes('other tab') && text.includes('1 other connection')";
         page.until("the other tab is told", told).await;
         other.tab.close().await;
-        let alone = "const words = document.querySelector('.sessions').innerText;
-            return !words.includes('other tab') && !words.includes('connection')";
+        let alone = "const text = document.querySelector('.sessions').innerText;
+            return !text.includes('other tab') && !text.includes('connection')";
         page.until("it is alone again", alone).await;
 
         // What a deleted session leaves running is a deleted session's.
-        let whose = |words: &str| {
+        let whose = |part: &str| {
             format!(
-                "return document.querySelector('.task:not([data-own]) .whose')?.innerText.includes('{words}')"
+                "return document.querySelector('.task:not([data-own]) .whose')?.innerText.includes('{part}')"
             )
         };
         page.until("the task is another session's", &whose("& while")).await;

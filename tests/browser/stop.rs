@@ -32,8 +32,8 @@ fn output_is_live_and_coloured() {
         let page = &scene.page;
         page.mode("Asks nothing").await;
         let command = format!("printf 'plain \\033[31mred\\033[0m\\n'; {}", until_go("over"));
-        page.say(&format!("& {command}")).await;
-        page.says("its result comes by itself").await;
+        page.send_message(&format!("& {command}")).await;
+        page.shows("its result comes by itself").await;
         page.idle().await;
         open_task(page).await;
         let red = "return [...document.querySelectorAll('.screen [data-fg=\"1\"]')].some(run => run.innerText === 'red')";
@@ -53,8 +53,8 @@ fn a_task_ends_with_its_children() {
         let page = &scene.page;
         let time = odd_time();
         page.mode("Asks nothing").await;
-        page.say(&format!("& sh -c 'sleep {time} & sleep {time} & wait'")).await;
-        page.says("its result comes by itself").await;
+        page.send_message(&format!("& sh -c 'sleep {time} & sleep {time} & wait'")).await;
+        page.shows("its result comes by itself").await;
         page.idle().await;
         wait::until("both children are there", || (process::with_argument(&time).len() == 2).then_some(()))
             .await;
@@ -74,8 +74,8 @@ fn a_task_that_does_not_listen_is_killed_at_the_second_press() {
         let time = odd_time();
         page.mode("Asks nothing").await;
         let deaf = format!("trap '' TERM; touch deaf; while :; do sleep 0.1; done; sleep {time}");
-        page.say(&format!("& {deaf}")).await;
-        page.says("its result comes by itself").await;
+        page.send_message(&format!("& {deaf}")).await;
+        page.shows("its result comes by itself").await;
         page.idle().await;
         scene.until_file("deaf").await;
         open_task(page).await;
@@ -95,18 +95,18 @@ fn stopping_the_reply_keeps_the_tasks() {
     scene("stopping_the_reply_keeps_the_tasks", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say(&format!("& {}", until_go("over"))).await;
-        page.says("its result comes by itself").await;
+        page.send_message(&format!("& {}", until_go("over"))).await;
+        page.shows("its result comes by itself").await;
         page.idle().await;
-        page.say(&format!("$ {}", until_go("waited"))).await;
+        page.send_message(&format!("$ {}", until_go("waited"))).await;
         page.tab.find(".tool[data-state=running]").await;
         page.tasks("running", 1).await;
         page.press("Stop reply").await;
         page.idle().await;
         page.tasks("running", 2).await;
         scene.write("go", "");
-        page.says("It printed over.").await;
-        page.says("It printed waited.").await;
+        page.shows("It printed over.").await;
+        page.shows("It printed waited.").await;
         page.over().await;
         page.tasks("good", 2).await;
     });
@@ -119,7 +119,8 @@ fn a_command_that_escape_left_running_says_so_shows_its_output_and_can_be_stoppe
         async |_, scene| {
             let page = &scene.page;
             page.mode("Asks nothing").await;
-            page.say("$ echo first; while [ ! -e go ]; do sleep 0.1; done; echo second; sleep 300").await;
+            page.send_message("$ echo first; while [ ! -e go ]; do sleep 0.1; done; echo second; sleep 300")
+                .await;
             page.tab.find(".tool[data-state=running]").await;
             page.tab.click("#composer").await;
             page.tab.type_keys(Key::Escape + "").await;
@@ -157,14 +158,14 @@ fn a_command_that_began_after_escape_is_known_by_its_card() {
     scene("a_command_that_began_after_escape_is_known_by_its_card", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        scene.runner.stand_still();
-        page.say("$ echo first; sleep 300").await;
+        scene.runner.freeze();
+        page.send_message("$ echo first; sleep 300").await;
         page.tab.find(".tool[data-state=running]").await;
         page.tab.click("#composer").await;
         page.tab.type_keys(Key::Escape + "").await;
         page.tab.find(".tool[data-state=skipped]").await;
         page.idle().await;
-        scene.runner.go_on();
+        scene.runner.resume();
         page.tab.find(".tool[data-state=moved][data-task=running]").await;
         page.tasks("running", 1).await;
         let shows = "return document.querySelector('.tool').innerText.includes('first')";
@@ -179,7 +180,7 @@ fn a_background_task_that_failed_is_not_green_where_it_was_started() {
     scene("a_background_task_that_failed_is_not_green_where_it_was_started", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say(&format!("& {}; exit 3", until_go("over"))).await;
+        page.send_message(&format!("& {}; exit 3", until_go("over"))).await;
         page.tab.find(".tool[data-state=done][data-task=running]").await;
         // Who does not see its colour hears how it stands, of the card and of the bar.
         let heard = "return document.querySelector('.tool > header > .sr-only').textContent === arguments[0]";
@@ -209,18 +210,18 @@ fn only_what_went_to_the_background_is_a_task_of_its_own() {
     scene("only_what_went_to_the_background_is_a_task_of_its_own", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say("$ echo quick").await;
-        page.says("echo quick is done (exit 0)").await;
+        page.send_message("$ echo quick").await;
+        page.shows("echo quick is done (exit 0)").await;
         page.idle().await;
         assert_eq!(page.cards_and_lanes().await, (0, 0), "a command is no task");
-        page.say(&format!("$ {}", until_go("over"))).await;
+        page.send_message(&format!("$ {}", until_go("over"))).await;
         page.tab.find(".tool[data-state=running]").await;
         assert_eq!(page.cards_and_lanes().await, (0, 0), "nor is one that is waited for");
         page.press("Send to background").await;
         page.tasks("running", 1).await;
         scene.write("go", "");
         page.tasks("good", 1).await;
-        page.says("It printed over.").await;
+        page.shows("It printed over.").await;
         page.idle().await;
         assert_eq!(page.cards_and_lanes().await, (1, 1));
         page.over().await;
@@ -232,8 +233,8 @@ fn a_paused_task_stands_still_until_it_is_resumed() {
     scene("a_paused_task_stands_still_until_it_is_resumed", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say(&format!("& {}", until_go("over"))).await;
-        page.says("its result comes by itself").await;
+        page.send_message(&format!("& {}", until_go("over"))).await;
+        page.shows("its result comes by itself").await;
         page.idle().await;
         open_task(page).await;
         page.press("Pause").await;
@@ -241,7 +242,7 @@ fn a_paused_task_stands_still_until_it_is_resumed() {
         scene.write("go", "");
         page.press("Resume").await;
         page.tasks("good", 1).await;
-        page.says("It printed over.").await;
+        page.shows("It printed over.").await;
         page.over().await;
     });
 }

@@ -166,8 +166,8 @@ async fn returns(scene: &mut Scene) {
     scene.runner.start_again().await;
     page.ready().await;
     page.until("nothing is said any more", "return !document.querySelector('.banner')").await;
-    page.say("$ echo again").await;
-    page.says("echo again is done (exit 0)").await;
+    page.send_message("$ echo again").await;
+    page.shows("echo again is done (exit 0)").await;
 }
 
 #[test]
@@ -195,8 +195,8 @@ fn who_forges_the_runner_gets_nothing_that_works() {
             assert!(answer.contains("prove") && !answer.contains("admitted"), "{answer}");
         }
         let client = reqwest::Client::new();
-        let words = heard.iter().flat_map(|heard| heard.split([' ', ',', '\r', '\n', '.', '"']));
-        for word in words.filter(|word| word.len() > 20 && word.bytes().all(|byte| byte.is_ascii_graphic())) {
+        let parts = heard.iter().flat_map(|heard| heard.split([' ', ',', '\r', '\n', '.', '"']));
+        for word in parts.filter(|word| word.len() > 20 && word.bytes().all(|byte| byte.is_ascii_graphic())) {
             let shown = client.get(format!("http://{address}/api/health")).bearer_auth(word).send();
             let status = shown.await.expect("the runner answers").status().as_u16();
             assert!(matches!(status, 401 | 429), "{word}: {status}");
@@ -309,7 +309,7 @@ fn several_tabs_are_one_client_and_a_link_is_used_up_only_by_who_needs_it() {
 }
 
 #[test]
-fn what_an_earlier_version_kept_is_not_sent_and_its_words_say_what_to_do() {
+fn what_an_earlier_version_kept_is_not_sent_and_its_notice_says_what_to_do() {
     scene("what_an_earlier_version_kept_is_not_sent", async |stage, scene| {
         let old = Page { tab: stage.browser_with(&Options::default()).await };
         old.tab.open(&scene.runner.origin()).await;
@@ -335,9 +335,9 @@ fn own_address() -> Option<String> {
 }
 
 #[test]
-fn a_browser_without_cryptography_is_refused_in_words() {
+fn a_browser_without_cryptography_is_refused_with_a_sentence() {
     let Some(address) = own_address() else { return };
-    play("a_browser_without_cryptography_is_refused_in_words", async |stage| {
+    play("a_browser_without_cryptography_is_refused_with_a_sentence", async |stage| {
         let arguments = ["--host", &address, "--dangerously-expose"].map(str::to_owned).to_vec();
         let runner = runner::Runner::with(runner::Options { arguments, ..runner::Options::default() }).await;
         let page = Page { tab: stage.browser_with(&Options::default()).await };
@@ -345,8 +345,8 @@ fn a_browser_without_cryptography_is_refused_in_words() {
         page.tab.browser().expect_console("Cross-Origin-Opener-Policy");
         page.tab.open(runner.link()).await;
         page.tab.find("main.unpaired [role=alert]").await;
-        let words = page.tab.text().await;
-        assert!(words.contains("no cryptography") && words.contains("ssh -L"), "{words}");
+        let text = page.tab.text().await;
+        assert!(text.contains("no cryptography") && text.contains("ssh -L"), "{text}");
         assert_eq!(runner.command(&["clients"]).await, "Nobody is paired.");
         stage.finish().await;
     });

@@ -3,9 +3,9 @@
 use agent::record::Record;
 
 use e2e::browser::Options;
-use e2e::log::each_end_is_in_the_next_call;
+use e2e::log::each_completion_is_in_the_next_call;
 
-use crate::page::{Page, ends, scene};
+use crate::page::{Page, completions, scene};
 
 const FOLLOWS: &str =
     "return document.querySelector('.banners')?.innerText.includes('Another tab drives this session')
@@ -15,17 +15,17 @@ const DRIVES: &str = "return !document.querySelector('.banners')?.innerText.trim
 
 /// Both work at once; each has its own tasks and results, and sees the other's tasks as the other's.
 async fn never_cross(apples: &Page, pears: &Page) {
-    apples.say("& sleep 3; echo apples").await;
-    pears.say("& sleep 3; echo pears").await;
+    apples.send_message("& sleep 3; echo apples").await;
+    pears.send_message("& sleep 3; echo pears").await;
     for (page, own, other) in [(apples, "apples", "pears"), (pears, "pears", "apples")] {
-        page.says(&format!("It printed {own}.")).await;
+        page.shows(&format!("It printed {own}.")).await;
         page.over().await;
         page.tasks("good", 1).await;
         assert_eq!(page.count(other).await, 0, "nothing of the other is said");
         assert_eq!(page.drained().await, (1, 1));
         let log = page.log().await;
-        each_end_is_in_the_next_call(&log);
-        assert_eq!(ends(&log, "").len(), 1);
+        each_completion_is_in_the_next_call(&log);
+        assert_eq!(completions(&log, "").len(), 1);
         // The other's task is seen, and marked as the other's.
         let theirs = "return [...document.querySelectorAll('.task:not([data-own])')].map(task => task.ariaLabel).join()";
         let theirs = page.until("the other's task is seen", theirs).await;
@@ -56,41 +56,41 @@ fn two_browsers_do_not_cross() {
 fn one_session_in_two_tabs_is_driven_by_one() {
     scene("one_session_in_two_tabs_is_driven_by_one", async |_, scene| {
         let first = scene.page.clone();
-        first.say("$ echo one").await;
-        first.says("echo one is done (exit 0)").await;
+        first.send_message("$ echo one").await;
+        first.shows("echo one is done (exit 0)").await;
         first.idle().await;
         let second = Page { tab: first.tab.browser().new_tab().await };
         second.tab.open(&first.tab.url().await).await;
         second.until("the second tab follows", FOLLOWS).await;
-        second.shows(&first.rows().await).await;
+        second.shows_rows(&first.rows().await).await;
 
         // What happens in the first is seen live in the second: while it runs, and when it is over.
-        first.say("$ sleep 6 && echo two").await;
+        first.send_message("$ sleep 6 && echo two").await;
         second.tab.find(".tool[data-state=running]").await;
-        second.says("echo two is done (exit 0)").await;
+        second.shows("echo two is done (exit 0)").await;
         first.idle().await;
-        second.shows(&first.rows().await).await;
+        second.shows_rows(&first.rows().await).await;
 
         second.press("Take over").await;
         second.until("the second tab drives", DRIVES).await;
         first.until("the first tab follows", FOLLOWS).await;
-        second.say("& sleep 1; echo three").await;
-        first.says("It printed three.").await;
+        second.send_message("& sleep 1; echo three").await;
+        first.shows("It printed three.").await;
         second.over().await;
-        first.shows(&second.rows().await).await;
+        first.shows_rows(&second.rows().await).await;
 
         // Closing the driver gives the session back.
         let rows = second.rows().await;
         second.tab.close().await;
         first.until("the first tab drives again", DRIVES).await;
-        first.shows(&rows).await;
-        first.say("$ echo four").await;
-        first.says("echo four is done (exit 0)").await;
+        first.shows_rows(&rows).await;
+        first.send_message("$ echo four").await;
+        first.shows("echo four is done (exit 0)").await;
         first.idle().await;
         let log = first.log().await;
-        each_end_is_in_the_next_call(&log);
+        each_completion_is_in_the_next_call(&log);
         let said = log.iter().filter(|entry| matches!(entry.record, Record::Queued { .. })).count();
-        assert_eq!((said, ends(&log, "three").len()), (4, 1));
+        assert_eq!((said, completions(&log, "three").len()), (4, 1));
     });
 }
 
@@ -101,8 +101,8 @@ fn two_tabs_that_watch_one_task_do_not_freeze_each_other() {
         first.mode("Asks nothing").await;
         // A line for each file that is made.
         let lines = "n=1; while [ ! -e go ]; do if [ -e $n ]; then echo line $n; n=$((n+1)); else sleep 0.05; fi; done; echo over";
-        first.say(&format!("& {lines}")).await;
-        first.says("its result comes by itself").await;
+        first.send_message(&format!("& {lines}")).await;
+        first.shows("its result comes by itself").await;
         first.idle().await;
         let follower = async || {
             let tab = Page { tab: first.tab.browser().new_tab().await };
@@ -147,7 +147,7 @@ fn two_tabs_that_watch_one_task_do_not_freeze_each_other() {
         third.tab.close().await;
         line(8, &[&first]).await;
         scene.write("go", "");
-        first.says("is done (exit 0").await;
+        first.shows("is done (exit 0").await;
         first.over().await;
     });
 }

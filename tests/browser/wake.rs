@@ -2,10 +2,10 @@
 
 use agent::record::{Entry, Record, Trigger};
 
-use e2e::log::each_end_is_in_the_next_call;
+use e2e::log::each_completion_is_in_the_next_call;
 use e2e::wait;
 
-use crate::page::{ends, scene, until_go};
+use crate::page::{completions, scene, until_go};
 
 /// The calls by their causes.
 fn causes(log: &[Entry]) -> Vec<Trigger> {
@@ -21,24 +21,24 @@ fn an_idle_session_is_woken_once() {
     scene("an_idle_session_is_woken_once", async |_, scene| {
         let page = &scene.page;
         page.mode("Asks nothing").await;
-        page.say(&format!("& {}", until_go("over"))).await;
-        page.says("its result comes by itself").await;
+        page.send_message(&format!("& {}", until_go("over"))).await;
+        page.shows("its result comes by itself").await;
         page.idle().await;
         assert_eq!(causes(&page.log().await), [Trigger::User, Trigger::Tools]);
         scene.write("go", "");
-        page.says("It printed over.").await;
+        page.shows("It printed over.").await;
         page.over().await;
         // Another turn, and a reload: neither tells it again.
         page.reload().await;
-        page.say("$ echo again").await;
-        page.says("echo again is done (exit 0)").await;
+        page.send_message("$ echo again").await;
+        page.shows("echo again is done (exit 0)").await;
         page.over().await;
         let log = page.log().await;
         assert_eq!(
             causes(&log),
             [Trigger::User, Trigger::Tools, Trigger::Wake, Trigger::User, Trigger::Tools]
         );
-        each_end_is_in_the_next_call(&log);
+        each_completion_is_in_the_next_call(&log);
         assert_eq!((page.drained().await, page.count("It printed over.").await), ((1, 1), 1));
     });
 }
@@ -49,27 +49,27 @@ fn ten_ends_at_once_make_one_turn() {
         let page = &scene.page;
         page.mode("Asks nothing").await;
         let commands = vec![format!("\"{}; echo one >> ended\"", until_go("over")); 10].join(", ");
-        page.say(&format!("Start 10 background tasks: {commands}. Check their status.")).await;
-        page.says("the results come by themselves").await;
+        page.send_message(&format!("Start 10 background tasks: {commands}. Check their status.")).await;
+        page.shows("the results come by themselves").await;
         page.idle().await;
         page.tasks("running", 10).await;
         // What ends while the runner stands still ends at once for it, however busy this machine is.
-        scene.runner.stand_still();
+        scene.runner.freeze();
         scene.write("go", "");
         let all = || scene.read("ended").filter(|ended| ended.lines().count() == 10).map(drop);
         wait::until("all ten end", all).await;
-        scene.runner.go_on();
-        page.says("All 10 are done.").await;
+        scene.runner.resume();
+        page.shows("All 10 are done.").await;
         page.over().await;
         page.tasks("good", 10).await;
         let log = page.log().await;
-        assert_eq!(ends(&log, "over").len(), 10);
+        assert_eq!(completions(&log, "over").len(), 10);
         assert_eq!(
             causes(&log),
             [Trigger::User, Trigger::Tools, Trigger::Tools, Trigger::Wake],
             "all ten make one turn"
         );
         assert_eq!(page.drained().await, (1, 10));
-        each_end_is_in_the_next_call(&log);
+        each_completion_is_in_the_next_call(&log);
     });
 }

@@ -22,7 +22,7 @@ fn an_enter_that_ends_a_composition_sends_nothing() {
             "half a sentence"
         );
         page.tab.type_keys(", and the rest" + Key::Enter).await;
-        page.says("half a sentence, and the rest").await;
+        page.shows("half a sentence, and the rest").await;
         page.idle().await;
     });
 }
@@ -31,26 +31,26 @@ fn an_enter_that_ends_a_composition_sends_nothing() {
 fn nothing_that_was_written_goes_with_a_reload() {
     scene("nothing_that_was_written_goes_with_a_reload", async |_, scene| {
         let page = &scene.page;
-        let words = "seventy characters that nobody may lose, whatever the page is told next";
+        let draft = "seventy characters that nobody may lose, whatever the page is told next";
         page.tab.click("#composer").await;
-        page.tab.type_keys(words).await;
+        page.tab.type_keys(draft).await;
         page.tab.reload().await;
         let back = "return document.querySelector('#composer')?.value === arguments[0]";
-        page.tab.until("the draft is back", back, &[words.into()]).await;
+        page.tab.until("the draft is back", back, &[draft.into()]).await;
         page.ready().await;
         page.tab.click("#composer").await;
         page.tab.type_keys(Key::Control + "a").await;
         // Four messages, and the page goes before anything can have come of them.
         let four = ["first words", "second words", "third words", "fourth words"];
-        let keys = four.iter().fold(TypingData::from(""), |keys, words| keys + *words + Key::Enter);
+        let keys = four.iter().fold(TypingData::from(""), |keys, message| keys + *message + Key::Enter);
         page.tab.type_keys(keys).await;
         page.reload().await;
-        page.says("fourth words").await;
+        page.shows("fourth words").await;
         page.idle().await;
         let said = "return [...document.querySelectorAll('.me .text')].map(one => one.innerText)";
         assert_eq!(page.tab.script(said, &[]).await, serde_json::json!(four), "each once, in their order");
         page.reload().await;
-        page.says("fourth words").await;
+        page.shows("fourth words").await;
         assert_eq!(page.tab.script(said, &[]).await, serde_json::json!(four), "and never again");
         page.tab.until("the box is empty", back, &["".into()]).await;
     });

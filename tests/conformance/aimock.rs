@@ -67,8 +67,8 @@ fn conversation(way: Provider, api: Api) -> String {
         settings.set_direct(api, Direct { has_key: true, base_url: mock.url() });
         let session = Session::open(&client, settings).await;
 
-        session.say("Run the tests in the background and take notes.");
-        session.says("the tests still run.").await;
+        session.send_message("Run the tests in the background and take notes.");
+        session.shows("the tests still run.").await;
         let view = session.view();
         assert_eq!(view.texts()[0], "I start the tests — läuft schon.");
         let names: Vec<&str> = view.tools().iter().map(|card| card.name.as_str()).collect();
@@ -79,13 +79,13 @@ fn conversation(way: Provider, api: Api) -> String {
         assert_eq!(state, Some(TaskState::Running), "it runs while the model speaks");
 
         std::fs::write(runner.workspace().join("go"), "").expect("the workspace can be written");
-        session.says("All 3 tests passed").await;
+        session.shows("All 3 tests passed").await;
         let view = session.view();
         assert_eq!(view.task("3 passed").map(|task| task.state.clone()), Some(TaskState::Completed));
         assert_eq!(view.drained(), (1, 1), "one result, injected once");
 
-        session.say("Are you busy?");
-        session.says("and the rest").await;
+        session.send_message("Are you busy?");
+        session.shows("and the rest").await;
         let all = session.view().texts().join("\n");
         assert!(all.contains("123456"), "a character that was cut in two does no harm: {all}");
 

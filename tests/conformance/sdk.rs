@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use e2e::fake_anthropic::{Answer, FakeAnthropic, KEY, Request, answer, refuse, say};
+use e2e::fake_anthropic::{Answer, FakeAnthropic, KEY, Request, answer, refuse, text_answer};
 use e2e::runner::{Options, Runner};
 use e2e::stage::play;
 use serde_json::{Value, json};
@@ -75,7 +75,7 @@ fn tool_loop(way: Way, scenario: &str) -> String {
             .tool("upper", json!({"text": "grün \"und\" \\ 😀"}))
             .tool("upper", json!({"text": "zwei"})),
         answer().tool("join", json!({"one": "GRÜN", "two": "\n"})),
-        say("Joined."),
+        text_answer("Joined."),
     ];
     scene(way, scenario, steps, |got, requests, _| {
         let expected = json!([
@@ -108,7 +108,7 @@ fn tool_loop(way: Way, scenario: &str) -> String {
 }
 
 fn retried(way: Way) -> String {
-    let steps = vec![refuse(429).retry_after(2), say("Here I am.")];
+    let steps = vec![refuse(429).retry_after(2), text_answer("Here I am.")];
     scene(way, "ask", steps, |got, requests, _| {
         assert_eq!(got["content"], json!([{"type": "text", "text": "Here I am."}]), "{got}");
         assert_eq!(got["request_id"], format!("req_{:024}", 2), "the answer's request id");

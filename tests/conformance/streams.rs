@@ -97,15 +97,15 @@ fn pieces(bytes: &[u8], seed: u64) -> Vec<&[u8]> {
 fn compare(stream: &Known, (events, outcome): &(Vec<ModelEvent>, Outcome)) {
     let Known { name, result, .. } = stream;
     let answer =
-        outcome.as_ref().unwrap_or_else(|fault| panic!("{name} is whole, and was not read: {fault:?}"));
+        outcome.as_ref().unwrap_or_else(|error| panic!("{name} is whole, and was not read: {error:?}"));
     let mut done: BTreeMap<usize, &Value> = BTreeMap::new();
     for event in events {
         if let ModelEvent::BlockDone { block, content } = event {
             assert!(done.insert(*block, content).is_none(), "{name}: block {block} was done twice");
         }
     }
-    if let Some(words) = result["refused"].as_str() {
-        let (_, raw) = words.split_once("JSON: ").unwrap_or_else(|| panic!("{name}: {words}"));
+    if let Some(text) = result["refused"].as_str() {
+        let (_, raw) = text.split_once("JSON: ").unwrap_or_else(|| panic!("{name}: {text}"));
         let input = answer.content.last().map(|block| &block["input"]);
         assert_eq!(input, Some(&json!({ "unreadable": raw })), "{name}: arguments that are no JSON are kept");
         return;

@@ -3,7 +3,7 @@
 use agent::event::{Command, Decision};
 use agent::settings::{Mode, Provider, Rule};
 use agent::view::ToolState;
-use e2e::fake_anthropic::{answer, say};
+use e2e::fake_anthropic::{answer, text_answer};
 use e2e::native_shell::auto;
 use e2e::stage::play;
 use e2e::view::View;
@@ -31,13 +31,14 @@ async fn asking(steps: Vec<e2e::fake_anthropic::Answer>) -> Scene {
 fn nothing_runs_before_it_is_allowed() {
     play(async {
         let command = "touch ran.txt && echo ran";
-        let scene = asking(vec![answer().tool("bash", json!({"command": command})), say("It ran.")]).await;
-        scene.session.say("Run it");
+        let scene =
+            asking(vec![answer().tool("bash", json!({"command": command})), text_answer("It ran.")]).await;
+        scene.session.send_message("Run it");
         scene.session.until("it asks", asks).await;
         assert!(!scene.runner.workspace().join("ran.txt").exists());
         assert!(scene.session.view().tasks.is_empty());
         decide(&scene, Decision::Once);
-        scene.session.says("It ran.").await;
+        scene.session.shows("It ran.").await;
         assert!(scene.runner.workspace().join("ran.txt").exists());
     });
 }
@@ -46,13 +47,15 @@ fn nothing_runs_before_it_is_allowed() {
 fn a_denial_is_told_and_nothing_runs() {
     play(async {
         let command = "touch ran.txt";
-        let scene =
-            asking(vec![answer().tool("background_run", json!({"command": command})), say("I understand.")])
-                .await;
-        scene.session.say("Run it");
+        let scene = asking(vec![
+            answer().tool("background_run", json!({"command": command})),
+            text_answer("I understand."),
+        ])
+        .await;
+        scene.session.send_message("Run it");
         scene.session.until("it asks", asks).await;
-        decide(&scene, Decision::Deny { words: "Not on a Friday.".to_owned() });
-        scene.session.says("I understand.").await;
+        decide(&scene, Decision::Deny { reason: "Not on a Friday.".to_owned() });
+        scene.session.shows("I understand.").await;
         let requests = scene.model.requests();
         let (_, result, is_error) = &requests[1].results()[0];
         assert!(result.contains("Not on a Friday.") && *is_error, "{result}");
@@ -71,10 +74,10 @@ fn always_means_exactly_this() {
             answer().tool("bash", again.clone()),
             answer().tool("bash", again),
             answer().tool("bash", other),
-            say("Done."),
+            text_answer("Done."),
         ])
         .await;
-        scene.session.say("Run it, again, and another");
+        scene.session.send_message("Run it, again, and another");
         scene.session.until("it asks", asks).await;
         let view = scene.session.view();
         let Some(ToolState::Asks { always, .. }) = view.asks().map(|card| &card.state) else {
@@ -87,7 +90,7 @@ fn always_means_exactly_this() {
         scene.session.until("only the other one asks", second).await;
         assert_eq!(scene.model.requests().len(), 3);
         decide(&scene, Decision::Once);
-        scene.session.says("Done.").await;
+        scene.session.shows("Done.").await;
     });
 }
 
@@ -96,14 +99,14 @@ fn a_pending_approval_survives_a_reload_and_then_works() {
     play(async {
         let command = "touch ran.txt";
         let mut scene =
-            asking(vec![answer().tool("bash", json!({"command": command})), say("It ran.")]).await;
-        scene.session.say("Run it");
+            asking(vec![answer().tool("bash", json!({"command": command})), text_answer("It ran.")]).await;
+        scene.session.send_message("Run it");
         scene.session.until("it asks", asks).await;
         scene.session.reload().await;
         scene.session.until("it asks again", asks).await;
         assert!(!scene.runner.workspace().join("ran.txt").exists());
         decide(&scene, Decision::Once);
-        scene.session.says("It ran.").await;
+        scene.session.shows("It ran.").await;
         assert!(scene.runner.workspace().join("ran.txt").exists());
         assert_eq!(scene.model.requests().len(), 2);
     });

@@ -1,7 +1,7 @@
 //! The fake model itself: that it speaks the wire, and that it refuses what the API would refuse.
 
 use agent::model::{Api, ModelEvent, Stream};
-use e2e::fake_anthropic::{FakeAnthropic, KEY, answer, refuse, say};
+use e2e::fake_anthropic::{FakeAnthropic, KEY, answer, refuse, text_answer};
 use e2e::gate::Gate;
 use e2e::stage::play;
 use e2e::wait;
@@ -70,7 +70,7 @@ fn an_answer_is_what_was_scripted() {
 }
 
 #[test]
-fn a_broken_rule_is_a_400_in_the_words_of_the_api_and_is_remembered() {
+fn a_broken_rule_is_a_400_as_the_api_puts_it_and_is_remembered() {
     play(async {
         let model = FakeAnthropic::steps([]).await;
         let unanswered = json!([
@@ -89,7 +89,7 @@ fn a_broken_rule_is_a_400_in_the_words_of_the_api_and_is_remembered() {
 #[test]
 fn a_conversation_may_grow_and_not_change() {
     play(async {
-        let model = FakeAnthropic::steps([say("One."), say("Two.")]).await;
+        let model = FakeAnthropic::steps([text_answer("One."), text_answer("Two.")]).await;
         let first = json!({"role": "user", "content": [{"type": "text", "text": "Hello"}]});
         let reply = json!({"role": "assistant", "content": [{"type": "text", "text": "One."}]});
         let more = json!({"role": "user", "content": [{"type": "text", "text": "More"}]});
@@ -110,7 +110,7 @@ fn a_conversation_may_grow_and_not_change() {
 #[test]
 fn keys_and_origins_are_asked_for_as_by_the_api() {
     play(async {
-        let model = FakeAnthropic::steps([say("Hi.")]).await;
+        let model = FakeAnthropic::steps([text_answer("Hi.")]).await;
         let plain =
             || reqwest::Client::new().post(format!("{}/v1/messages", model.url())).body(hello().to_string());
         assert_eq!(plain().send().await.expect("it answers").status(), 401);

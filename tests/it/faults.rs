@@ -3,7 +3,7 @@
 use agent::event::Command;
 use agent::settings::{Provider, Settings};
 use agent::view::TurnView;
-use e2e::fake_anthropic::{FakeAnthropic, answer, refuse, say};
+use e2e::fake_anthropic::{FakeAnthropic, answer, refuse, text_answer};
 use e2e::gate::Gate;
 use e2e::native_shell::{Session, auto};
 use e2e::runner::Runner;
@@ -17,11 +17,11 @@ use crate::scene::Scene;
 #[test]
 fn the_servers_own_hint_rules_the_next_try() {
     play(async {
-        let scene = Scene::steps([refuse(429).retry_after(2), say("Here I am.")]).await;
-        scene.session.say("Hello");
+        let scene = Scene::steps([refuse(429).retry_after(2), text_answer("Here I am.")]).await;
+        scene.session.send_message("Hello");
         let backs_off = |view: &View| matches!(view.turn(), Some(TurnView::BacksOff { .. }));
         scene.session.until("it backs off", backs_off).await;
-        scene.session.says("Here I am.").await;
+        scene.session.shows("Here I am.").await;
         let requests = scene.model.requests();
         let waited = requests[1].at.duration_since(requests[0].at).as_millis();
         assert!((2000..10_000).contains(&waited), "it waited {waited} ms");
@@ -32,9 +32,9 @@ fn the_servers_own_hint_rules_the_next_try() {
 #[test]
 fn overload_is_tried_again_by_itself() {
     play(async {
-        let scene = Scene::steps([refuse(529), refuse(500), say("Here I am.")]).await;
-        scene.session.say("Hello");
-        scene.session.says("Here I am.").await;
+        let scene = Scene::steps([refuse(529), refuse(500), text_answer("Here I am.")]).await;
+        scene.session.send_message("Hello");
+        scene.session.shows("Here I am.").await;
     });
 }
 
@@ -42,13 +42,13 @@ fn overload_is_tried_again_by_itself() {
 fn what_will_not_get_better_is_not_tried_again() {
     play(async {
         let scene = Scene::steps([refuse(403)]).await;
-        scene.session.say("Hello");
+        scene.session.send_message("Hello");
         scene.session.until("it says so", |view| view.turn() == Some(&TurnView::Failed)).await;
         let notices = scene.session.view().notices().join("\n");
         assert!(notices.contains("does not have permission"), "{notices}");
-        scene.model.then([say("Now it works.")]);
+        scene.model.then([text_answer("Now it works.")]);
         scene.session.user(Command::Retry);
-        scene.session.says("Now it works.").await;
+        scene.session.shows("Now it works.").await;
     });
 }
 
@@ -57,11 +57,11 @@ fn an_answer_that_breaks_off_is_made_again_or_kept_and_never_doubled() {
     play(async {
         let scene = Scene::by(|request| match request.n {
             1 => answer().text("The answer is forty").cut(),
-            _ => say("The answer is forty-two."),
+            _ => text_answer("The answer is forty-two."),
         })
         .await;
-        scene.session.say("What is the answer?");
-        scene.session.says("The answer is forty-two.").await;
+        scene.session.send_message("What is the answer?");
+        scene.session.shows("The answer is forty-two.").await;
         let view = scene.session.view();
         let shown = view.texts().concat();
         assert_eq!(shown.matches("The answer is forty-two.").count(), 1, "{shown}");
@@ -76,11 +76,11 @@ fn a_tool_use_that_breaks_off_is_not_run() {
     play(async {
         let scene = Scene::by(|request| match request.n {
             1 => answer().text("I run it.").half_tool("bash", "{\"command\": \"touch ran.txt").cut(),
-            _ => say("I thought better of it."),
+            _ => text_answer("I thought better of it."),
         })
         .await;
-        scene.session.say("Run it");
-        scene.session.says("I thought better of it.").await;
+        scene.session.send_message("Run it");
+        scene.session.shows("I thought better of it.").await;
         assert!(!scene.runner.workspace().join("ran.txt").exists());
     });
 }
@@ -94,15 +94,15 @@ fn at_the_limit_of_tokens_the_whole_tool_use_runs_once_and_the_half_one_never() 
                 .tool("bash", json!({"command": "echo ran >> whole.txt; echo once"}))
                 .half_tool("bash", "{\"command\": \"touch half.txt")
                 .stop("max_tokens"),
-            2 => say("The first is done."),
-            _ => say("I went on."),
+            2 => text_answer("The first is done."),
+            _ => text_answer("I went on."),
         })
         .await;
-        scene.session.say("Run both");
-        scene.session.says("The first is done.").await;
+        scene.session.send_message("Run both");
+        scene.session.shows("The first is done.").await;
         scene.session.idle().await;
-        scene.session.say("go on");
-        scene.session.says("I went on.").await;
+        scene.session.send_message("go on");
+        scene.session.shows("I went on.").await;
         let requests = scene.model.requests();
         // The fake model checks each request against the message rules; here is what they hold.
         let [_, second, third] = requests.as_slice() else { panic!("{} requests", requests.len()) };
@@ -132,11 +132,11 @@ fn an_error_in_the_stream_is_a_fault() {
     play(async {
         let scene = Scene::by(|request| match request.n {
             1 => answer().text("One mo").fail("overloaded_error", "Overloaded"),
-            _ => say("Sorry for that."),
+            _ => text_answer("Sorry for that."),
         })
         .await;
-        scene.session.say("Hello");
-        scene.session.says("Sorry for that.").await;
+        scene.session.send_message("Hello");
+        scene.session.shows("Sorry for that.").await;
     });
 }
 
@@ -145,14 +145,14 @@ fn after_a_refusal_no_tool_is_run() {
     play(async {
         let tool = answer().text("I would").tool("bash", json!({"command": "touch ran.txt"}));
         let scene = Scene::steps([tool.stop("refusal")]).await;
-        scene.session.say("Do something bad");
+        scene.session.send_message("Do something bad");
         let told = |view: &View| !view.notices().is_empty() && view.turn() == Some(&TurnView::Idle);
         scene.session.until("the refusal is shown", told).await;
         assert!(!scene.runner.workspace().join("ran.txt").exists());
         // The conversation must still be one that the API takes.
-        scene.model.then([say("Gladly.")]);
-        scene.session.say("Something good, then");
-        scene.session.says("Gladly.").await;
+        scene.model.then([text_answer("Gladly.")]);
+        scene.session.send_message("Something good, then");
+        scene.session.shows("Gladly.").await;
     });
 }
 
@@ -163,9 +163,9 @@ fn a_pause_is_continued_with_what_was_said() {
         let search =
             json!({"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}});
         let paused = answer().text("Let me look").block(search).stop("pause_turn");
-        let scene = Scene::steps([paused, say("Done thinking.")]).await;
-        scene.session.say("Think");
-        scene.session.says("Done thinking.").await;
+        let scene = Scene::steps([paused, text_answer("Done thinking.")]).await;
+        scene.session.send_message("Think");
+        scene.session.shows("Done thinking.").await;
         let requests = scene.model.requests();
         let roles: Vec<_> = requests[1].messages().iter().map(|message| message["role"].clone()).collect();
         assert_eq!(roles, ["user", "assistant"]);
@@ -183,11 +183,11 @@ fn unknown_blocks_and_events_are_echoed_and_passed_over() {
                 .block(strange.clone())
                 .text("I sensed something.")
                 .tool("bash", json!({"command": "echo here"})),
-            say("It was nothing."),
+            text_answer("It was nothing."),
         ])
         .await;
-        scene.session.say("Sense");
-        scene.session.says("It was nothing.").await;
+        scene.session.send_message("Sense");
+        scene.session.shows("It was nothing.").await;
         let echoed = scene.model.requests()[1].messages()[1]["content"].clone();
         assert_eq!(echoed[0], json!({"type": "thinking", "thinking": "Hm.", "signature": "c2lnbmF0dXJl"}));
         assert_eq!(echoed[1], strange);
@@ -200,11 +200,11 @@ fn arguments_that_do_not_fit_are_told_to_the_model() {
     play(async {
         let scene = Scene::steps([
             answer().tool("bash", json!({"cmd": "ls"})).tool("fly", json!({})),
-            say("I will do better."),
+            text_answer("I will do better."),
         ])
         .await;
-        scene.session.say("Go");
-        scene.session.says("I will do better.").await;
+        scene.session.send_message("Go");
+        scene.session.shows("I will do better.").await;
         let results = scene.model.requests()[1].results();
         assert!(results.iter().all(|(_, _, is_error)| *is_error), "{results:?}");
         assert!(results[0].1.contains("command") && results[1].1.contains("background_run"), "{results:?}");
@@ -216,13 +216,13 @@ fn a_stop_breaks_the_relayed_call_off() {
     play(async {
         let hold = Gate::new();
         let scene = Scene::steps([answer().text("On and on").hold(&hold).text(" and on.")]).await;
-        scene.session.say("Talk");
+        scene.session.send_message("Talk");
         hold.reached().await;
         scene.session.user(Command::StopReply);
         scene.session.idle().await;
-        scene.model.then([say("Yes?")]);
-        scene.session.say("Still there?");
-        scene.session.says("Yes?").await;
+        scene.model.then([text_answer("Yes?")]);
+        scene.session.send_message("Still there?");
+        scene.session.shows("Yes?").await;
         let hung_up = || (scene.model.hang_ups() == 1).then_some(());
         wait::until("the relay hangs up on the model", hung_up).await;
         hold.open();
@@ -235,15 +235,15 @@ fn a_call_can_go_straight_to_the_model() {
         let model = FakeAnthropic::steps([
             refuse(429).retry_after(1),
             answer().tool("bash", json!({"command": "echo direct"})),
-            say("It went straight."),
+            text_answer("It went straight."),
         ])
         .await;
         let runner = Runner::start().await;
         let client = runner.pair().await;
         let settings = Settings { has_key: true, base_url: model.url(), ..auto(Provider::Direct) };
         let session = Session::open(&client, settings).await;
-        session.say("Go");
-        session.says("It went straight.").await;
+        session.send_message("Go");
+        session.shows("It went straight.").await;
         let requests = model.requests();
         assert_eq!(requests[0].headers["anthropic-dangerous-direct-browser-access"], "true");
         assert!(requests[2].results()[0].1.contains("direct"));
@@ -253,9 +253,9 @@ fn a_call_can_go_straight_to_the_model() {
 #[test]
 fn the_relay_passes_on_nothing_of_the_page() {
     play(async {
-        let scene = Scene::steps([say("Hi.")]).await;
-        scene.session.say("Hello");
-        scene.session.says("Hi.").await;
+        let scene = Scene::steps([text_answer("Hi.")]).await;
+        scene.session.send_message("Hello");
+        scene.session.shows("Hi.").await;
         let request = &scene.model.requests()[0];
         for name in ["origin", "referer", "cookie", "sec-fetch-site"] {
             assert!(!request.headers.contains_key(name), "{name} was passed on");
@@ -276,7 +276,7 @@ fn the_relay_passes_on_nothing_of_the_page() {
 #[test]
 fn the_relay_over_http_streams_and_counts() {
     play(async {
-        let model = FakeAnthropic::steps([say("Over HTTP.")]).await;
+        let model = FakeAnthropic::steps([text_answer("Over HTTP.")]).await;
         let runner = Runner::with(e2e::runner::Options::default().relay(&model)).await;
         let client = runner.pair().await;
         let body = json!({"model": "claude-opus-5-5", "max_tokens": 100, "stream": true,

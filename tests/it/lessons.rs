@@ -3,7 +3,7 @@
 use agent::model::demo::examples;
 use agent::record::{Entry, Record};
 use agent::settings::Provider;
-use e2e::log::each_end_is_in_the_next_call;
+use e2e::log::each_completion_is_in_the_next_call;
 use e2e::native_shell::{Session, auto};
 use e2e::runner::Runner;
 use e2e::stage::play;
@@ -20,7 +20,7 @@ async fn scene() -> (Session, Runner) {
 
 /// Plays an example until nothing runs, every end has arrived, and nothing waits. That a task has ended may be seen before its end comes.
 async fn example(session: &Session, n: usize) {
-    session.say(examples()[n].wish);
+    session.send_message(examples()[n].wish);
     session.until("it works", |view| !view.is_idle()).await;
     let arrived = || {
         let is_end = |entry: &Entry| {
@@ -56,7 +56,7 @@ fn a_file_is_made_while_the_command_runs() {
         let written = written.duration_since(std::time::UNIX_EPOCH).expect("it is past 1970").as_millis();
         let ended = task.ended.expect("it ended").0;
         assert!(written + 1000 < ended.into(), "the file came at {written}, the task ended at {ended}");
-        each_end_is_in_the_next_call(&log);
+        each_completion_is_in_the_next_call(&log);
         assert_eq!(view.drained(), (1, 1));
     });
 }
@@ -76,7 +76,7 @@ fn three_tasks_run_at_once() {
         assert!(starts.max() < ends.min(), "all three ran at once");
         assert!(view.tasks.iter().all(|task| task.state == TaskState::Completed));
         assert!(view.tools().iter().any(|card| card.name == "check_background"), "their status was checked");
-        each_end_is_in_the_next_call(&session.log());
+        each_completion_is_in_the_next_call(&session.log());
     });
 }
 
@@ -91,7 +91,7 @@ fn tests_run_in_the_background_if_there_are_any() {
         let task = view.task("make test").unwrap_or_else(|| panic!("no task\n{}", session.describe()));
         assert_eq!(task.state, TaskState::Completed, "{task:?}");
         assert!(task.last_line.contains("3 passed"), "{task:?}");
-        each_end_is_in_the_next_call(&session.log());
+        each_completion_is_in_the_next_call(&session.log());
     });
 }
 

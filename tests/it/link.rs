@@ -6,7 +6,7 @@ use agent::record::{Entry, Record};
 use agent::settings::Provider;
 use agent::view::LinkView;
 use e2e::cable::Cable;
-use e2e::fake_anthropic::{FakeAnthropic, answer, say};
+use e2e::fake_anthropic::{FakeAnthropic, answer, text_answer};
 use e2e::native_shell::{Session, Store, auto};
 use e2e::runner::{Client, Options, Runner};
 use e2e::stage::play;
@@ -38,22 +38,22 @@ fn a_cut_line_loses_and_doubles_nothing() {
     play(async {
         let model = FakeAnthropic::steps([
             answer().tool("background_run", json!({"command": until_file("go")})),
-            say("It runs."),
-            say("It ended while the line was cut."),
+            text_answer("It runs."),
+            text_answer("It ended while the line was cut."),
         ])
         .await;
         let runner = Runner::with(Options::default().relay(&model)).await;
         let client = runner.pair().await;
         let (cable, session) = wired(&runner, &client).await;
-        session.say("Start it");
-        session.says("It runs.").await;
+        session.send_message("Start it");
+        session.shows("It runs.").await;
         cable.cut().await;
         session.until("it says that the line is down", is_down).await;
         std::fs::write(runner.workspace().join("go"), "go").expect("the workspace can be written");
         // The task must have ended before the line is back, or nothing would be replayed.
         gone(&session.view().tasks[0]).await;
         cable.plug();
-        session.says("It ended while the line was cut.").await;
+        session.shows("It ended while the line was cut.").await;
         session.until("the line is back", is_live).await;
         assert_eq!(model.requests().len(), 3);
     });
@@ -64,7 +64,7 @@ fn cuts_at_any_time_during_ten_tasks_lose_and_double_nothing() {
     play(async {
         let model = FakeAnthropic::by(|request| {
             if request.messages().len() > 1 {
-                return say("So be it.");
+                return text_answer("So be it.");
             }
             (0..10).fold(answer(), |all, n| {
                 all.tool("background_run", json!({"command": format!("sleep 0.{n}; echo end of {n}")}))
@@ -74,7 +74,7 @@ fn cuts_at_any_time_during_ten_tasks_lose_and_double_nothing() {
         let runner = Runner::with(Options::default().relay(&model)).await;
         let client = runner.pair().await;
         let (cable, session) = wired(&runner, &client).await;
-        session.say("Start ten");
+        session.send_message("Start ten");
         for round in 0..6 {
             // How far the work has come at each cut is left to chance; what must come out is not.
             tokio::time::sleep(std::time::Duration::from_millis(60 * round)).await;
@@ -113,7 +113,7 @@ fn sessions_of_one_runner_never_cross() {
                         )
                     })
                 }
-                _ => say("Good."),
+                _ => text_answer("Good."),
             }
         })
         .await;
@@ -121,8 +121,8 @@ fn sessions_of_one_runner_never_cross() {
         let (one, other) = (runner.pair().await, runner.pair_by(&runner.fresh_link().await).await);
         let apples = Session::open(&one, auto(Provider::Relay)).await;
         let pears = Session::open(&other, auto(Provider::Relay)).await;
-        apples.say("Count apples");
-        pears.say("Count pears");
+        apples.send_message("Count apples");
+        pears.send_message("Count pears");
         for (session, fruit) in [(&apples, "apples"), (&pears, "pears")] {
             let all = |view: &View| view.is_idle() && view.drained().1 == 4;
             session.until("all four were told", all).await;
@@ -151,12 +151,12 @@ fn a_newer_connection_fences_the_older_one() {
     play(async {
         let scene = Scene::steps([
             answer().tool("background_run", json!({"command": until_file("go")})),
-            say("It runs."),
-            say("It ended."),
+            text_answer("It runs."),
+            text_answer("It ended."),
         ])
         .await;
-        scene.session.say("Start it");
-        scene.session.says("It runs.").await;
+        scene.session.send_message("Start it");
+        scene.session.shows("It runs.").await;
         scene.session.saved().await;
         // A second page opens the very same session without asking the first: a tab whose lock was lost.
         let second =
@@ -164,7 +164,7 @@ fn a_newer_connection_fences_the_older_one() {
         second.until("it is connected", is_live).await;
         scene.session.until("the first one is cut off", |view| !is_live(view)).await;
         scene.release("go");
-        second.says("It ended.").await;
+        second.shows("It ended.").await;
         let requests = scene.model.requests();
         assert_eq!(requests.len(), 3, "only one of them told it");
     });
@@ -175,15 +175,15 @@ fn a_session_that_was_fenced_does_nothing_more() {
     play(async {
         let scene = Scene::steps([
             answer().tool("background_run", json!({"command": until_file("go")})),
-            say("It runs."),
+            text_answer("It runs."),
         ])
         .await;
-        scene.session.say("Start it");
-        scene.session.says("It runs.").await;
+        scene.session.send_message("Start it");
+        scene.session.shows("It runs.").await;
         scene.session.saved().await;
         scene.session.send(agent::Event::Fenced);
         let before = scene.session.log().len();
-        scene.session.say("Anyone there?");
+        scene.session.send_message("Anyone there?");
         scene.release("go");
         gone(&scene.task("while")).await;
         assert_eq!(scene.session.log().len(), before);

@@ -1,6 +1,6 @@
 //! How completions reach the model: drained before each call, told once, waking an idle loop once.
 
-use e2e::fake_anthropic::{answer, say};
+use e2e::fake_anthropic::{answer, text_answer};
 use e2e::gate::Gate;
 use e2e::stage::play;
 use e2e::wait;
@@ -18,15 +18,15 @@ fn a_result_is_in_the_first_request_after_the_task_ended() {
             answer()
                 .hold_head(&hold)
                 .tool("write_file", json!({"path": "meanwhile.txt", "content": "written\n"})),
-            say("The task ended."),
+            text_answer("The task ended."),
         ])
         .await;
-        scene.session.say("Start it, and write a file meanwhile");
+        scene.session.send_message("Start it, and write a file meanwhile");
         hold.reached().await;
         scene.release("go");
         scene.session.until("the end waits in the queue", |view| view.queue.len() == 1).await;
         hold.open();
-        scene.session.says("The task ended.").await;
+        scene.session.shows("The task ended.").await;
 
         let requests = scene.model.requests();
         assert_eq!(requests.len(), 3);
@@ -51,14 +51,14 @@ fn an_idle_session_is_woken_once() {
     play(async {
         let scene = Scene::steps([
             answer().tool("background_run", json!({"command": until_file("go")})),
-            say("It runs; I will be told."),
-            say("It is done."),
+            text_answer("It runs; I will be told."),
+            text_answer("It is done."),
         ])
         .await;
-        scene.session.say("Start it");
-        scene.session.says("It runs; I will be told.").await;
+        scene.session.send_message("Start it");
+        scene.session.shows("It runs; I will be told.").await;
         scene.release("go");
-        scene.session.says("It is done.").await;
+        scene.session.shows("It is done.").await;
         let requests = scene.model.requests();
         assert_eq!(requests.len(), 3);
         let messages = requests[2].messages();
@@ -76,15 +76,15 @@ fn a_result_that_comes_as_the_model_ends_its_turn_is_not_lost() {
         let scene = Scene::steps([
             answer().tool("background_run", json!({"command": until_file("go")})),
             answer().text("I am finish").hold(&hold).text("ed."),
-            say("And so is the task."),
+            text_answer("And so is the task."),
         ])
         .await;
-        scene.session.say("Start it");
+        scene.session.send_message("Start it");
         hold.reached().await;
         scene.release("go");
         scene.session.until("the end waits in the queue", |view| view.queue.len() == 1).await;
         hold.open();
-        scene.session.says("And so is the task.").await;
+        scene.session.shows("And so is the task.").await;
         let requests = scene.model.requests();
         assert_eq!(requests.len(), 3);
         assert_eq!(requests[2].last_notices().len(), 1);
@@ -98,16 +98,16 @@ fn ten_tasks_that_end_together_make_one_turn() {
         for n in 0..10 {
             all = all.tool("background_run", json!({"command": format!("{} number {n}", until_file("go"))}));
         }
-        let scene = Scene::steps([all, say("All ten run."), say("All ten are done.")]).await;
-        scene.session.say("Start ten");
-        scene.session.says("All ten run.").await;
+        let scene = Scene::steps([all, text_answer("All ten run."), text_answer("All ten are done.")]).await;
+        scene.session.send_message("Start ten");
+        scene.session.shows("All ten run.").await;
         let running = |task: &shared::task::Task| task.state == TaskState::Running;
         scene
             .session
             .until("all ten run", |view| view.tasks.iter().filter(|task| running(task)).count() == 10)
             .await;
         scene.release("go");
-        scene.session.says("All ten are done.").await;
+        scene.session.shows("All ten are done.").await;
         let requests = scene.model.requests();
         assert_eq!(requests.len(), 3, "one turn for all ten");
         let notices = requests[2].last_notices();
@@ -133,17 +133,17 @@ fn looking_at_an_ended_task_consumes_its_notice() {
                     let id = id.unwrap_or_else(|| panic!("no task id in {started:?}"));
                     answer().hold_head(&hold).tool("check_background", json!({"task_id": id}))
                 }
-                _ => say("I saw it end."),
+                _ => text_answer("I saw it end."),
             }
         })
         .await;
-        scene.session.say("Start it and look");
+        scene.session.send_message("Start it and look");
         hold.reached().await;
         scene.release("go");
         let ended = |task: &shared::task::Task| task.state == TaskState::Completed;
         scene.session.until("it ended", |view| view.tasks.iter().any(ended)).await;
         hold.open();
-        scene.session.says("I saw it end.").await;
+        scene.session.shows("I saw it end.").await;
         let requests = scene.model.requests();
         let told: Vec<_> = requests.iter().map(|request| request.last_notices().len()).collect();
         let shown = requests[2].results();
@@ -167,11 +167,11 @@ fn statuses_are_true() {
                 .tool("background_run", json!({"command": "echo bad news; exit 7"}))
                 .tool("background_run", json!({"command": "kill -SEGV $$"}))
                 .tool("background_run", json!({"command": late, "timeout": 1})),
-            2 => say("They run."),
-            _ => say("Noted."),
+            2 => text_answer("They run."),
+            _ => text_answer("Noted."),
         })
         .await;
-        scene.session.say("Start three that fail");
+        scene.session.send_message("Start three that fail");
         let over = |view: &e2e::view::View| view.is_idle() && view.drained().1 == 3;
         scene.session.until("all three were told", over).await;
         let told = scene.model.requests().last().expect("there are requests").notices().join("\n");

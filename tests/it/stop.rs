@@ -2,7 +2,7 @@
 
 use agent::event::Command;
 use agent::view::ToolState;
-use e2e::fake_anthropic::{answer, say};
+use e2e::fake_anthropic::{answer, text_answer};
 use e2e::gate::Gate;
 use e2e::process;
 use e2e::stage::play;
@@ -20,11 +20,13 @@ fn a_stopped_task_leaves_no_process() {
             "sh -c 'trap \"\" TERM; sh -c \"while :; do sleep 0.1; done # {word}\" & setsid sh -c \"while :; do sleep 0.1; done # {word}\" & \
              while :; do sleep 0.1; done # {word}'"
         );
-        let scene =
-            Scene::steps([answer().tool("background_run", json!({"command": command})), say("It runs.")])
-                .await;
-        scene.session.say("Start a family");
-        scene.session.says("It runs.").await;
+        let scene = Scene::steps([
+            answer().tool("background_run", json!({"command": command})),
+            text_answer("It runs."),
+        ])
+        .await;
+        scene.session.send_message("Start a family");
+        scene.session.shows("It runs.").await;
         wait::until("the family is there", || (process::holding(&word).len() >= 3).then_some(())).await;
         let task = scene.task(&word);
         scene.session.user(Command::StopTask { task: task.id.clone() });
@@ -36,9 +38,9 @@ fn a_stopped_task_leaves_no_process() {
         // What was stopped on purpose waits for the next turn and starts none.
         scene.session.until("its end waits", |view| view.queue.len() == 1).await;
         assert_eq!(scene.model.requests().len(), 2);
-        scene.model.then([say("I see that you stopped it.")]);
-        scene.session.say("What happened?");
-        scene.session.says("I see that you stopped it.").await;
+        scene.model.then([text_answer("I see that you stopped it.")]);
+        scene.session.send_message("What happened?");
+        scene.session.shows("I see that you stopped it.").await;
         let told = scene.model.requests()[2].last_notices();
         assert!(told.len() == 1 && told[0].contains("stopped"), "{told:?}");
     });
@@ -49,19 +51,19 @@ fn a_command_that_outlives_its_timeout_goes_to_the_background() {
     play(async {
         let scene = Scene::steps([
             answer().tool("bash", json!({"command": until_file("go"), "timeout": 1})),
-            say("It goes on in the background."),
-            say("Now it is done."),
+            text_answer("It goes on in the background."),
+            text_answer("Now it is done."),
         ])
         .await;
-        scene.session.say("Run it");
-        scene.session.says("It goes on in the background.").await;
+        scene.session.send_message("Run it");
+        scene.session.shows("It goes on in the background.").await;
         let task = scene.task("while");
         assert_eq!((task.state.word(), task.foreground), ("running", false));
         let requests = scene.model.requests();
         let (_, result, is_error) = &requests[1].results()[0];
         assert!(result.contains(task.id.as_str()) && result.contains("background") && !is_error, "{result}");
         scene.release("go");
-        scene.session.says("Now it is done.").await;
+        scene.session.shows("Now it is done.").await;
         let told = scene.model.requests()[2].last_notices();
         assert!(told.len() == 1 && told[0].contains("done go"), "{told:?}");
     });
@@ -72,11 +74,11 @@ fn a_person_can_send_a_command_to_the_background() {
     play(async {
         let scene = Scene::steps([
             answer().tool("bash", json!({"command": until_file("go")})),
-            say("You sent it to the background."),
-            say("Done."),
+            text_answer("You sent it to the background."),
+            text_answer("Done."),
         ])
         .await;
-        scene.session.say("Run it");
+        scene.session.send_message("Run it");
         let runs = |view: &e2e::view::View| {
             view.tools()
                 .iter()
@@ -84,9 +86,9 @@ fn a_person_can_send_a_command_to_the_background() {
         };
         scene.session.until("it runs in the foreground", runs).await;
         scene.session.user(Command::Background { task: scene.task("while").id });
-        scene.session.says("You sent it to the background.").await;
+        scene.session.shows("You sent it to the background.").await;
         scene.release("go");
-        scene.session.says("Done.").await;
+        scene.session.shows("Done.").await;
     });
 }
 
@@ -101,7 +103,7 @@ fn stopping_the_reply_keeps_the_tasks_and_answers_every_tool_use() {
                 .tool("bash", json!({"command": "echo second"})),
         ])
         .await;
-        scene.session.say("Start it, then wait");
+        scene.session.send_message("Start it, then wait");
         let waits = |view: &e2e::view::View| {
             view.tools().iter().any(|card| {
                 card.subject.contains("never") && card.state == ToolState::Running { foreground: true }
@@ -114,9 +116,9 @@ fn stopping_the_reply_keeps_the_tasks_and_answers_every_tool_use() {
             .until("the reply is stopped", |view| view.turn() == Some(&agent::view::TurnView::Idle))
             .await;
         assert_eq!(scene.task("-e go").state, TaskState::Running, "tasks are kept");
-        scene.model.then([say("Where were we?"), say("Both are over.")]);
-        scene.session.say("Go on");
-        scene.session.says("Where were we?").await;
+        scene.model.then([text_answer("Where were we?"), text_answer("Both are over.")]);
+        scene.session.send_message("Go on");
+        scene.session.shows("Where were we?").await;
         let requests = scene.model.requests();
         let results = requests[2].results();
         assert_eq!(results.len(), 2, "every tool use has its result: {results:?}");
@@ -134,10 +136,10 @@ fn stopping_a_streaming_answer_keeps_what_was_said() {
         let hold = Gate::new();
         let scene = Scene::steps([
             answer().text("This much was sai").hold(&hold).text("d and more."),
-            say("I was interrupted."),
+            text_answer("I was interrupted."),
         ])
         .await;
-        scene.session.say("Tell me a story");
+        scene.session.send_message("Tell me a story");
         hold.reached().await;
         scene
             .session
@@ -145,8 +147,8 @@ fn stopping_a_streaming_answer_keeps_what_was_said() {
             .await;
         scene.session.user(Command::StopReply);
         scene.session.idle().await;
-        scene.session.say("Why did you stop?");
-        scene.session.says("I was interrupted.").await;
+        scene.session.send_message("Why did you stop?");
+        scene.session.shows("I was interrupted.").await;
         let requests = scene.model.requests();
         let said = requests[1].messages()[1]["content"][0]["text"].as_str();
         assert!(said.is_some_and(|said| said.contains("This much was sai")), "{said:?}");
@@ -159,11 +161,13 @@ fn a_runner_that_stops_takes_its_tasks_along() {
     play(async {
         let word = format!("meanwhile-orphan-{}", uuid::Uuid::new_v4());
         let command = format!("setsid sh -c 'while :; do sleep 0.1; done # {word}' & wait");
-        let mut scene =
-            Scene::steps([answer().tool("background_run", json!({"command": command})), say("It runs.")])
-                .await;
-        scene.session.say("Start it");
-        scene.session.says("It runs.").await;
+        let mut scene = Scene::steps([
+            answer().tool("background_run", json!({"command": command})),
+            text_answer("It runs."),
+        ])
+        .await;
+        scene.session.send_message("Start it");
+        scene.session.shows("It runs.").await;
         wait::until("it is there", || (!process::holding(&word).is_empty()).then_some(())).await;
         scene.session.leave();
         let status = scene.runner.stop();

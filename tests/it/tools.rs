@@ -1,6 +1,6 @@
 //! The tools, each with the real runner.
 
-use e2e::fake_anthropic::{answer, say};
+use e2e::fake_anthropic::{answer, text_answer};
 use e2e::process;
 use e2e::stage::play;
 use serde_json::json;
@@ -16,11 +16,11 @@ fn files_are_written_edited_and_read() {
                 .tool("edit_file", json!({"path": "notes/a.txt", "old_text": "two", "new_text": "zwei"}))
                 .tool("read_file", json!({"path": "notes/a.txt", "offset": 2, "limit": 1}))
                 .tool("edit_file", json!({"path": "notes/a.txt", "old_text": "four", "new_text": "vier"})),
-            say("Done."),
+            text_answer("Done."),
         ])
         .await;
-        scene.session.say("Write");
-        scene.session.says("Done.").await;
+        scene.session.send_message("Write");
+        scene.session.shows("Done.").await;
         assert_eq!(scene.file("notes/a.txt").await, "one\nzwei\nthree\n");
         let results = scene.model.requests()[1].results();
         assert_eq!(
@@ -42,12 +42,12 @@ fn nothing_outside_the_workspace_is_touched() {
                 .tool("write_file", json!({"path": "../outside.txt", "content": "x"}))
                 .tool("read_file", json!({"path": "/etc/passwd"}))
                 .tool("read_file", json!({"path": "link/passwd"})),
-            say("I may not."),
+            text_answer("I may not."),
         ])
         .await;
         std::os::unix::fs::symlink("/etc", scene.runner.workspace().join("link")).expect("it can be linked");
-        scene.session.say("Reach out");
-        scene.session.says("I may not.").await;
+        scene.session.send_message("Reach out");
+        scene.session.shows("I may not.").await;
         let results = scene.model.requests()[1].results();
         assert!(results.iter().all(|(_, _, is_error)| *is_error), "{results:?}");
         assert!(!results.iter().any(|(_, text, _)| text.contains("root:")), "{results:?}");
@@ -67,11 +67,11 @@ fn much_output_is_cut_and_can_be_searched() {
                     .tool("bash", json!({"command": "sleep 1"}))
                     .tool("check_background", json!({"task_id": id, "grep": "^77777$"}))
             }
-            _ => say("Enough."),
+            _ => text_answer("Enough."),
         })
         .await;
-        scene.session.say("Count");
-        scene.session.says("Enough.").await;
+        scene.session.send_message("Count");
+        scene.session.shows("Enough.").await;
         let requests = scene.model.requests();
         let whole = &requests[1].results()[0].1;
         assert!(whole.len() < 70_000 && whole.contains("300000"), "{} characters", whole.len());
@@ -91,12 +91,12 @@ fn input_can_be_sent_to_a_task() {
                 answer().tool("send_input", json!({"task_id": id, "text": "a word\n"}))
             }
             // The end may be quicker than the call that follows the sending.
-            _ if request.notices().is_empty() => say("Sent."),
-            _ => say("It answered."),
+            _ if request.notices().is_empty() => text_answer("Sent."),
+            _ => text_answer("It answered."),
         })
         .await;
-        scene.session.say("Talk to it");
-        scene.session.says("It answered.").await;
+        scene.session.send_message("Talk to it");
+        scene.session.shows("It answered.").await;
         let told = scene.model.requests().last().expect("there are requests").notices();
         assert!(told.len() == 1 && told[0].contains("got a word"), "{told:?}");
     });
@@ -114,11 +114,11 @@ fn the_agent_can_stop_its_task() {
                 let id = request.results()[0].1.split_whitespace().nth(2).unwrap_or_default().to_owned();
                 answer().tool("stop_background", json!({"task_id": id}))
             }
-            _ => say("Stopped."),
+            _ => text_answer("Stopped."),
         })
         .await;
-        scene.session.say("Start and stop");
-        scene.session.says("Stopped.").await;
+        scene.session.send_message("Start and stop");
+        scene.session.shows("Stopped.").await;
         let (_, result, is_error) = &scene.model.requests()[2].results()[0];
         assert!(result.contains("stopped") && !is_error, "{result}");
         assert_eq!(process::holding(&word), []);

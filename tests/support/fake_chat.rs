@@ -23,16 +23,16 @@ use tokio::task::JoinHandle;
 
 const MAX_BODY: usize = 32 * 1024 * 1024;
 
-/// An answer: words, and calls of tools with their arguments.
+/// An answer: text, and calls of tools with their arguments.
 #[derive(Clone, Debug, Default)]
 pub struct Step {
-    words: String,
+    text: String,
     calls: Vec<(String, Value)>,
 }
 
-/// Words.
-pub fn says(words: &str) -> Step {
-    Step { words: words.to_owned(), calls: Vec::new() }
+/// Text.
+pub fn chat_answer(text: &str) -> Step {
+    Step { text: text.to_owned(), calls: Vec::new() }
 }
 
 impl Step {
@@ -47,7 +47,7 @@ impl Step {
     fn stream(&self, answer: usize) -> String {
         let chunk = |delta: Value, reason: Value| json!({"id": "c", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]});
         let mut events = vec![chunk(json!({"role": "assistant", "content": ""}), Value::Null)];
-        for word in self.words.split_inclusive(' ') {
+        for word in self.text.split_inclusive(' ') {
             events.push(chunk(json!({"content": word}), Value::Null));
         }
         for (index, (name, arguments)) in self.calls.iter().enumerate() {

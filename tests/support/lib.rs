@@ -13,8 +13,8 @@ pub mod fake_chat;
 pub mod gate;
 pub mod log;
 pub mod native_shell;
-pub mod process;
 pub mod runner;
 pub mod stage;
 pub mod view;
-pub mod wait;
+
+pub use testkit::{process, wait};

@@ -5,8 +5,8 @@ use shared::TaskId;
 use shared::protocol::TaskEvent;
 use shared::task::Task;
 
-/// The task, if the entry is the taking in of one's end.
-pub fn end(entry: &Entry) -> Option<&Task> {
+/// The task, if the entry is the completion of one.
+pub fn completion(entry: &Entry) -> Option<&Task> {
     let Record::CompletionReceived { event: TaskEvent::Ended { task, .. }, .. } = &entry.record else {
         return None;
     };
@@ -19,17 +19,19 @@ fn tells(entry: &Entry, task: &TaskId) -> Option<bool> {
     Some(drained.contains(task))
 }
 
-/// Whether the entry is a tool's result that showed this task's end.
+/// Whether the entry is a tool's result that showed this task's completion.
 fn shows(entry: &Entry, task: &TaskId) -> bool {
     matches!(&entry.record, Record::ToolDone { consumed, .. } if consumed.contains(task))
 }
 
-/// Each result went into the very first call after its task's end, once; or a tool's result had shown it by then.
+/// Each result went into the very first call after its task's completion, once; or a tool's result had shown it by then.
 ///
 /// # Panics
 /// If one did not.
-pub fn each_end_is_in_the_next_call(log: &[Entry]) {
-    for (place, task) in log.iter().enumerate().filter_map(|(place, entry)| Some((place, &end(entry)?.id))) {
+pub fn each_completion_is_in_the_next_call(log: &[Entry]) {
+    for (place, task) in
+        log.iter().enumerate().filter_map(|(place, entry)| Some((place, &completion(entry)?.id)))
+    {
         let seen = log.iter().any(|entry| shows(entry, task));
         let told: Vec<bool> = log[place..].iter().filter_map(|entry| tells(entry, task)).collect();
         assert!(seen || told.first() == Some(&true), "task {task}: {told:?}");

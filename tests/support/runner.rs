@@ -1,27 +1,21 @@
-//! The real runner: the binary `meanwhile` with a workspace, a state folder and a port of its own.
-//!
-//! What runs: one process, started with nothing but what a test names in its environment. Its standard output is read for the
-//! pairing link, its standard error is kept. Dropping it asks it to stop, insists after a while, and then fails the test if it
-//! wrote an `ERROR`, or if anything that it had started is still there.
+//! A runner whose end is judged: dropping it asks it to stop, insists after a while, and then fails the test if it wrote an
+//! `ERROR`, or if anything that it had started is still there.
 
 use std::collections::BTreeMap;
 use std::env;
-use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use testkit::runner::{Runner as Process, command, folder, place};
+use testkit::{http, process, wait};
+use tokio::process::Command;
 
 use crate::fake_anthropic::{FakeAnthropic, KEY};
-use crate::process;
-use crate::wait;
 
 /// How long the runner may take to stop after it was asked.
 const STOP_TIME: Duration = Duration::from_secs(15);
@@ -58,10 +52,7 @@ impl Options {
 
 /// A runner.
 pub struct Runner {
-    child: Child,
-    folder: TempDir,
-    link: String,
-    log: Arc<Mutex<Vec<String>>>,
+    process: Process,
     options: Options,
 }
 
@@ -82,13 +73,9 @@ impl Runner {
 
     /// Starts one.
     pub async fn with(options: Options) -> Self {
-        let folder = TempDir::with_prefix("meanwhile-runner-").expect("there is a temporary folder");
-        for name in ["workspace", "state", "home"] {
-            std::fs::create_dir(folder.path().join(name)).expect("a fresh folder takes folders");
-        }
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let (child, link) = launch(folder.path(), &options, own_port(), &log).await;
-        Self { child, folder, link, log, options }
+        let folder = folder();
+        let command = started(folder.path(), &options, own_port());
+        Self { process: Process::launch(command, folder).await, options }
     }
 
     /// Starts it again where it was: the same port, workspace and state.
@@ -97,86 +84,67 @@ impl Runner {
     /// If it does not start. If it still runs, it is stopped first.
     pub async fn start_again(&mut self) {
         self.stop();
-        let (port, log) = (self.address().port(), Arc::clone(&self.log));
-        (self.child, self.link) = launch(self.folder.path(), &self.options, port, &log).await;
+        let port = self.process.port;
+        let folder = std::mem::replace(&mut self.process.folder, folder());
+        let command = started(folder.path(), &self.options, port);
+        self.process = Process::launch(command, folder).await;
     }
 
     /// The pairing link as printed.
     pub fn link(&self) -> &str {
-        &self.link
+        &self.process.link
     }
 
     /// Its address without the code: `http://127.0.0.1:PORT`.
     pub fn origin(&self) -> String {
-        let end = self.link.find("/#").unwrap_or_else(|| panic!("{:?} is no pairing link", self.link));
-        self.link[..end].to_owned()
+        self.process.origin()
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        let origin = self.origin();
-        let address = origin.strip_prefix("http://").expect("the link is an http link");
-        address.parse().unwrap_or_else(|error| panic!("{address:?} is no address: {error}"))
+        SocketAddr::from(([127, 0, 0, 1], self.process.port))
     }
 
     /// The workspace.
     pub fn workspace(&self) -> PathBuf {
-        self.folder.path().join("workspace")
+        self.process.workspace()
     }
 
     /// The state folder.
     pub fn state(&self) -> PathBuf {
-        self.folder.path().join("state")
+        self.process.state()
     }
 
     /// Its process.
     pub fn pid(&self) -> Pid {
-        Pid::from_child(&self.child)
+        self.process.pid
     }
 
-    /// Stops its process, but not what it started.
-    pub fn stand_still(&self) {
-        self.signal(Signal::STOP);
+    /// Freezes its process, but not what it started.
+    pub fn freeze(&self) {
+        self.process.signal(Signal::STOP);
     }
 
     /// Lets its process go on.
-    pub fn go_on(&self) {
-        self.signal(Signal::CONT);
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(self.pid(), signal).expect("it is a child of this process");
+    pub fn resume(&self) {
+        self.process.signal(Signal::CONT);
     }
 
     /// What it logged so far.
     pub fn log(&self) -> String {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+        self.process.log()
     }
 
     /// Exchanges the printed code for a credential.
     pub async fn pair(&self) -> Client {
-        self.pair_by(&self.link).await
+        self.pair_by(self.link()).await
     }
 
     /// Exchanges a link's code for a credential.
     pub async fn pair_by(&self, link: &str) -> Client {
         let (_, code) = link.split_once("#pair=").unwrap_or_else(|| panic!("{link:?} holds no code"));
-        let answer = self.post("/api/pair", &json!({"code": code, "name": "tests"})).await;
-        let credential = answer["credential"].as_str().unwrap_or_else(|| panic!("no credential in {answer}"));
-        Client { address: self.address(), credential: credential.to_owned() }
-    }
-
-    async fn post(&self, path: &str, body: &Value) -> Value {
-        let request = reqwest::Client::new()
-            .post(format!("{}{path}", self.origin()))
-            .header("origin", self.origin())
-            .header("content-type", "application/json")
-            .body(body.to_string());
-        let answer = wait::soon(path, request.send()).await.expect("the runner answers");
-        let status = answer.status();
-        let text = answer.text().await.expect("the answer is whole");
-        assert!(status.is_success(), "{path}: {status} {text}");
-        serde_json::from_str(&text).expect("the answer is JSON")
+        let credential = http::pair(self.process.port, code).await;
+        Client { address: self.address(), credential }
     }
 
     /// A further pairing link, from the command line.
@@ -186,39 +154,43 @@ impl Runner {
 
     /// What a subcommand says about this runner.
     pub async fn command(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new(binary());
-        place(&mut command, self.folder.path());
-        command.args(arguments);
-        let output = tokio::task::spawn_blocking(move || command.output());
-        let output = wait::soon("a subcommand", output).await.expect("it does not panic").expect("it starts");
+        let mut command = command(binary());
+        place(&mut command, self.process.folder.path());
+        let output = wait::soon("a subcommand", command.args(arguments).output()).await.expect("it starts");
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("it says text").trim().to_owned()
     }
 
     /// Asks it to stop, as Ctrl-C does, and waits until it has.
     pub fn stop(&mut self) -> ExitStatus {
-        if let Ok(Some(status)) = self.child.try_wait() {
+        if let Ok(Some(status)) = self.process.child.try_wait() {
             return status;
         }
-        let _ended = kill_process(self.pid(), Signal::TERM);
+        let pid = self.pid();
+        let _ended = kill_process(pid, Signal::TERM);
         let end = Instant::now() + STOP_TIME;
         while Instant::now() < end {
-            if let Ok(Some(status)) = self.child.try_wait() {
+            if let Ok(Some(status)) = self.process.child.try_wait() {
                 return status;
             }
             thread::sleep(Duration::from_millis(5));
         }
-        let _ended = self.child.kill();
-        self.child.wait().expect("a killed process ends")
+        let _ended = kill_process(pid, Signal::KILL);
+        loop {
+            if let Ok(Some(status)) = self.process.child.try_wait() {
+                return status;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     fn faults(&self) -> Vec<String> {
-        let lines = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        let grave = |line: &&String| {
+        let log = self.log();
+        let grave = |line: &&str| {
             line.split_whitespace().take(3).any(|word| word.contains("ERROR"))
                 && !self.options.expected_errors.iter().any(|text| line.contains(text.as_str()))
         };
-        lines.iter().filter(grave).cloned().collect()
+        log.lines().filter(grave).map(str::to_owned).collect()
     }
 }
 
@@ -259,73 +231,15 @@ fn own_port() -> u16 {
     panic!("no port of {PORTS:?} is free");
 }
 
-/// Starts the binary and waits for its link. What it logs goes to `log`.
-async fn launch(
-    folder: &Path,
-    options: &Options,
-    port: u16,
-    log: &Arc<Mutex<Vec<String>>>,
-) -> (Child, String) {
-    let mut child = command(folder, options, port)
-        .spawn()
-        .unwrap_or_else(|error| panic!("{} could not be started: {error}", binary().display()));
-    let errors = BufReader::new(child.stderr.take().expect("it is piped"));
-    let kept = Arc::clone(log);
-    thread::spawn(move || {
-        for line in errors.lines().map_while(Result::ok) {
-            kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-        }
-    });
-    let output = BufReader::new(child.stdout.take().expect("it is piped"));
-    let (sender, lines) = mpsc::channel();
-    thread::spawn(move || {
-        for line in output.lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                return;
-            }
-        }
-    });
-    let end = Instant::now() + wait::PATIENCE;
-    loop {
-        match lines.try_recv() {
-            Ok(link) => return (child, link),
-            Err(mpsc::TryRecvError::Empty) if Instant::now() < end => {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            Err(why) => {
-                let log = log.lock().unwrap_or_else(PoisonError::into_inner).join("\n");
-                panic!("the runner printed no link ({why}); its log:\n{log}");
-            }
-        }
-    }
-}
-
-fn command(folder: &Path, options: &Options, port: u16) -> Command {
-    let mut command = Command::new(binary());
+fn started(folder: &Path, options: &Options, port: u16) -> Command {
+    let mut command = command(binary());
     place(&mut command, folder);
     if options.at_home {
         command.env("HOME", folder.join("workspace"));
     }
+    command.args(["--port", &port.to_string(), "--no-open", "--log", "info"]);
+    command.args(&options.arguments).envs(&options.environment);
     command
-        .args(["--port", &port.to_string(), "--no-open", "--log", "info"])
-        .args(&options.arguments)
-        .envs(&options.environment)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
-/// The same place for the runner and its subcommands, and nothing of this process's environment but what programs need.
-fn place(command: &mut Command, folder: &Path) {
-    command.env_clear();
-    for name in ["PATH", "LANG", "LC_ALL", "TMPDIR"] {
-        if let Some(value) = env::var_os(name) {
-            command.env(name, value);
-        }
-    }
-    command.env("HOME", folder.join("home")).current_dir(folder);
-    command.arg("--workspace").arg(folder.join("workspace")).arg("--state-dir").arg(folder.join("state"));
 }
 
 /// The binary: as named in `MEANWHILE_BIN`, or where cargo puts it beside these tests.

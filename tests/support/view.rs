@@ -67,7 +67,7 @@ impl View {
                 self.drains.retain(|known| known.call != drain.call);
                 self.drains.push(drain);
             }
-            Patch::Toast { tone: _, text } => self.toasts.push(text),
+            Patch::Toast { severity: _, text } => self.toasts.push(text),
             // There is no box here to write in.
             Patch::Draft { text: _ } => {}
             Patch::PairLink { url, expires: _ } => self.pair_link = Some(url),
@@ -124,12 +124,12 @@ impl View {
     /// The agent's own words about faults and cuts.
     pub fn notices(&self) -> Vec<&str> {
         fn text(kind: &RowKind) -> Option<&str> {
-            if let RowKind::Notice { text, tone: _, retry: _ } = kind { Some(text) } else { None }
+            if let RowKind::Notice { text, severity: _, retry: _ } = kind { Some(text) } else { None }
         }
         self.kinds().filter_map(text).collect()
     }
 
-    /// How many slips of drained results are shown, and how many lines they hold together.
+    /// How many rows of drained results are shown, and how many lines they hold together.
     pub fn drained(&self) -> (usize, usize) {
         fn lines(kind: &RowKind) -> Option<usize> {
             if let RowKind::Drained { call: _, lines } = kind { Some(lines.len()) } else { None }

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{cargo, page};
 
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
-    page::build("page")?;
+    page::build("page-dist")?;
     eprintln!("==> Building the runner (profile release)");
     let binary = cargo::build("meanwhile", &["--package", "runner", "--bin", "meanwhile", "--release"])?;
     let dist = cargo::root().join("dist");

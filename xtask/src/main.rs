@@ -38,7 +38,7 @@ Commands:
   conformance      Only the checks against software that is not ours: the official SDK, aimock.
   faults [NAME…]   Take repairs out of the agent and see that the simulation finds each. Minutes.
   build            Build the page into target/site.
-                     --dev           in seconds, but large
+                     --dist          small, as `dist` ships it; takes four times as long
   dev [ARGS…]      Live reload: Trunk in front of a runner. ARGS go to the runner.
   dist             Pack one self-contained, optimised binary into dist/.
   bench            Measure the optimised runner beside baselines, and write docs/benchmarks.md.
@@ -73,7 +73,7 @@ fn command(mut args: lexopt::Parser) -> anyhow::Result<ExitCode> {
         "test" => Ok(test::run(&test::Options::parse(args)?)),
         "build" => {
             let (profile, more) = match args.next()? {
-                Some(Long("dev")) => ("page-dev", args.next()?),
+                Some(Long("dist")) => ("page-dist", args.next()?),
                 more => ("page", more),
             };
             more.map_or(Ok(()), |argument| Err(argument.unexpected()))?;

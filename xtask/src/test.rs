@@ -38,7 +38,7 @@ const STEPS: &[Step] = &[
         counts::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
     }),
     ("tidy", "Rules about the tree itself", || test("-p xtask --test tree --test faults")),
-    ("xtask", "Tests of the build", || test("-p xtask --bins --test words")),
+    ("xtask", "Tests of the build", || test("-p xtask --bins --test cli")),
     ("deny", "Advisories on dependencies, where cargo-deny is installed", advisories),
     ("native", "Native tests of the crates", || test("-p shared -p agent -p runner -p frontend -p fuzz")),
     ("wasm", "The core's and the views' tests on wasm32, in the browser", wasm),

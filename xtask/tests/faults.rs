@@ -29,9 +29,9 @@ struct Fault {
 const FAULTS: &[Fault] = &[
     Fault {
         name: "wake",
-        what: "an end that comes while nothing is done starts no turn",
+        what: "a completion that comes while nothing is done starts no turn",
         file: "frontend/agent/src/queue.rs",
-        change: ("self.ends.iter().any(End::wakes)", "self.ends.len() > usize::MAX / 2"),
+        change: ("self.completions.iter().any(Completion::wakes)", "self.completions.len() > usize::MAX / 2"),
         seeds: 500,
     },
     Fault {
@@ -84,9 +84,9 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "queue",
-        what: "words that wait defeat the pause after a failure (B8)",
+        what: "messages that wait defeat the pause after a failure (B8)",
         file: "frontend/agent/src/agent/turn.rs",
-        change: ("match self.session.speaks_after_failure() {", "match words.then_some(Trigger::User) {"),
+        change: ("match self.session.trigger_after_failure() {", "match waits.then_some(Trigger::User) {"),
         seeds: 1_000,
     },
     Fault {
@@ -119,7 +119,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "twice",
-        what: "the next leader does not know whose words are in the log, and takes them again",
+        what: "the next leader does not know whose message is in the log, and takes it again",
         file: "frontend/agent/src/tabs/mod.rs",
         change: (
             "Leader::new(token, claim.term, keeps, claim.heard)",
@@ -129,7 +129,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "heard",
-        what: "words are acknowledged before they are saved, and go with the leader",
+        what: "messages are acknowledged before they are saved, and go with the leader",
         file: "frontend/agent/src/tabs/leader.rs",
         change: ("let done = through == 0 || !self.keeps;", "let done = through == 0 || self.keeps;"),
         seeds: 1_000,
@@ -143,7 +143,7 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "again",
-        what: "what was said to a leader that is gone is not said to the next",
+        what: "what was sent to a leader that is gone is not sent to the next",
         file: "frontend/agent/src/tabs/outbox.rs",
         change: ("            kept.sent = false;\n", ""),
         seeds: 1_000,
@@ -185,10 +185,15 @@ fn search(root: &Path, seeds: u32) -> Option<String> {
     if output.status.success() {
         return None;
     }
-    let said = String::from_utf8_lossy(&output.stdout);
-    let line = said.lines().find(|line| line.starts_with("seed "));
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let line = printed.lines().find(|line| line.starts_with("seed "));
     let errors = String::from_utf8_lossy(&output.stderr);
-    let line = line.unwrap_or_else(|| panic!("the simulation could not be run:\n{said}\n{errors}"));
+    let line = line.unwrap_or_else(|| {
+        panic!(
+            "the simulation could not be run:
+{printed}\n{errors}"
+        )
+    });
     Some(line.chars().take(160).collect())
 }
 

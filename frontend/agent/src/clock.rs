@@ -11,10 +11,10 @@ pub struct Steady {
 }
 
 impl Steady {
-    /// A time that is not before the floor, at this count.
+    /// A time that is not before this one, at this count.
     #[must_use]
-    pub const fn new(floor: Timestamp, counted: u64) -> Self {
-        Self { from: (floor.0, counted) }
+    pub const fn new(not_before: Timestamp, counted: u64) -> Self {
+        Self { from: (not_before.0, counted) }
     }
 
     /// The time, if the system's clock and the count show this.

@@ -1,4 +1,4 @@
-//! Everything an agent can ask for. The shell performs effects in order and decides nothing.
+//! Everything an agent can ask for. The shell runs effects in order and decides nothing.
 
 use serde::{Deserialize, Serialize};
 use shared::protocol::ClientFrame;
@@ -15,10 +15,10 @@ use crate::view::Patch;
 
 /// Something to do.
 ///
-/// Effects are performed in order. After `Append` the shell starts no later effect except `Show` and `Alarm` before the entries are
+/// Effects are run in order. After `Append` the shell starts no later effect except `Show` and `Alarm` before the entries are
 /// durable (or have failed to become so, which it reports). So the log always knows of a side effect before the world does.
 #[derive(Clone, Debug, PartialEq)]
-#[must_use = "effects that are not performed are lost"]
+#[must_use = "effects that are not run are lost"]
 pub enum Effect {
     /// Writes entries to the log in one transaction that fails if an entry before them is missing, or if one of them is there with
     /// another content (the same again is fine: an append is repeated after a failure). Then sends [`crate::Event::Saved`] or [`crate::Event::SaveFailed`].
@@ -109,12 +109,15 @@ pub struct SessionSummary {
     pub asks: bool,
     /// Whether the agent is at work.
     pub busy: bool,
+    /// Whether messages wait for the runner.
+    #[serde(default)]
+    pub waits: bool,
 }
 
 impl SessionSummary {
     /// Whether its agent is at work, or will be.
     #[must_use]
     pub const fn works(&self) -> bool {
-        self.busy || self.asks || self.running > 0
+        self.busy || self.asks || self.waits || self.running > 0
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use shared::protocol::ServerFrame;
 use shared::{SessionId, TaskId};
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 use crate::call::CallId;
 use crate::record::Entry;
@@ -37,7 +38,7 @@ pub enum Event {
     },
     /// An append could not be written. The session goes on in memory, says so, and tries again with all that is missing.
     SaveFailed {
-        /// Why, in words.
+        /// Why, for the person.
         reason: String,
     },
     /// The deadline of the last [`crate::Effect::Alarm`] has passed. Coming early or twice does no harm.
@@ -57,6 +58,8 @@ pub enum Event {
 pub struct Boot {
     /// The session. A new one has an empty log.
     pub session: SessionId,
+    /// The number of the tab, the same for all of its sessions.
+    pub tab: Uuid,
     /// The log, in order.
     pub log: Vec<Entry>,
     /// A random number: the only chance the agent gets.
@@ -71,40 +74,43 @@ pub struct Boot {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "user", rename_all = "snake_case")]
 pub enum Command {
-    /// Says something. While the agent is busy it waits for the end of the turn, or, with `steer`, for the next call only.
-    Say {
-        /// The words; blank ones are ignored.
+    /// Sends a message. While the agent is busy it waits for the end of the turn, or, with `steer`, for the next call only.
+    #[serde(rename = "say")]
+    QueueMessage {
+        /// The text; a blank one is ignored.
         text: String,
         /// Into the next call instead of the next turn.
         steer: bool,
     },
-    /// Takes back words that still wait.
-    Unsay {
-        /// Their number on the queue shelf.
+    /// Takes back a message that still waits.
+    #[serde(rename = "unsay")]
+    CancelMessage {
+        /// Its number in the queue.
         id: u64,
     },
-    /// Changes words that still wait.
-    Resay {
-        /// Their number on the queue shelf.
+    /// Changes a message that still waits.
+    #[serde(rename = "resay")]
+    EditMessage {
+        /// Its number in the queue.
         id: u64,
-        /// The new words.
+        /// The new text.
         text: String,
     },
-    /// Moves waiting words one place: forwards in the queue if `earlier`.
+    /// Moves a waiting message one place: forwards in the queue if `earlier`.
     Shift {
-        /// Their number on the queue shelf.
+        /// Its number in the queue.
         id: u64,
         /// The direction.
         earlier: bool,
     },
-    /// Makes waiting words steer: into the next call.
+    /// Makes a waiting message steer: into the next call.
     Steer {
-        /// Their number on the queue shelf.
+        /// Its number in the queue.
         id: u64,
     },
     /// Ends the model's turn. Tasks go on.
     StopReply,
-    /// Asks the model again after a fault.
+    /// Asks the model again after an error.
     Retry,
     /// Takes back the last message, which the model's server refused for what it holds.
     TakeBack,
@@ -174,7 +180,7 @@ pub enum Command {
         /// The mode.
         mode: Mode,
     },
-    /// Gives the session a title; an empty one takes the first words again.
+    /// Gives the session a title; an empty one is made of the first message again.
     Rename {
         /// The title.
         title: String,
@@ -209,9 +215,9 @@ pub enum Decision {
     },
     /// Not.
     Deny {
-        /// Words for the model, if any.
-        #[serde(default)]
-        words: String,
+        /// Why, for the model, if the person says it.
+        #[serde(default, rename = "words")]
+        reason: String,
     },
 }
 
@@ -231,7 +237,7 @@ pub enum ModelInput {
     End,
     /// The connection could not be made or broke.
     Lost {
-        /// In words.
+        /// For the person.
         reason: String,
     },
     /// The call is not made, and would not be if it were asked for again.
@@ -257,7 +263,7 @@ pub enum LinkInput {
     Closed {
         /// The close code; 1006 if there was none; [`crate::link::REFUSED`] if the runner does not know this browser, [`crate::link::STRANGER`] if it is not the runner.
         code: u16,
-        /// In words, if there were any.
+        /// As the server put it, if it did.
         reason: String,
     },
 }

@@ -3,7 +3,7 @@
 //! # What runs, what it owns, in what order
 //! A [`Pump`] hands one event at a time to the [`Agent`]. The agent decides, writes down what happened as [`record::Entry`]s, folds
 //! these into its state, and answers with effects: first `Append` with the entries, then whatever else must be done. The shell
-//! performs them in order and keeps every later effect back until the entries are durable. So a reload at any point
+//! runs them in order and keeps every later effect back until the entries are durable. So a reload at any point
 //! finds a log that knows of everything that was begun, and folding it again gives the same state.
 //!
 //! The agent owns the conversation, the queue, the turn, the link's state and the policy. It reads no clock (`now` is an argument),
@@ -16,7 +16,6 @@ pub mod clock;
 pub mod conversation;
 pub mod effect;
 pub mod event;
-pub mod held;
 pub mod link;
 pub mod model;
 pub mod notice;
@@ -24,6 +23,7 @@ pub mod policy;
 pub mod projection;
 pub mod pump;
 pub mod queue;
+pub mod read_only_refusal;
 pub mod record;
 pub mod session;
 pub mod settings;

@@ -31,6 +31,7 @@ const MOST_STRANGE_MS: u64 = 60_000;
 /// The link of one session.
 #[derive(Debug)]
 pub struct Link {
+    tab: Uuid,
     state: State,
     generation: u64,
     failures: u32,
@@ -106,10 +107,11 @@ pub enum Step {
 }
 
 impl Link {
-    /// A link that is not begun. `seed` decides jitter and operation ids.
+    /// A link of a tab that is not begun. `seed` decides jitter and operation ids.
     #[must_use]
-    pub const fn new(seed: u64) -> Self {
+    pub const fn new(tab: Uuid, seed: u64) -> Self {
         Self {
+            tab,
             state: State::Off,
             generation: 0,
             failures: 0,
@@ -175,7 +177,14 @@ impl Link {
         after: shared::Seq,
     ) -> ClientFrame {
         self.state = State::Greeting { since: now };
-        ClientFrame::Hello(Hello { protocol: PROTOCOL, session, epoch, after, drive: true })
+        ClientFrame::Hello(Hello {
+            protocol: PROTOCOL,
+            session,
+            epoch,
+            after,
+            lease: true,
+            tab: Some(self.tab),
+        })
     }
 
     /// The runner introduced itself.
@@ -382,7 +391,7 @@ mod tests {
 
     #[test]
     fn a_stranger_is_named_without_a_break_and_asked_less_and_less_often() {
-        let mut link = Link::new(7);
+        let mut link = Link::new(Uuid::nil(), 7);
         let mut now = Timestamp(1_000);
         link.connect(now);
         for _ in 0..6 {

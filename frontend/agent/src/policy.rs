@@ -1,12 +1,12 @@
 //! Decides before a tool use is carried out whether it needs the person's approval.
 //!
 //! A verdict comes of the call, the mode, the rules and the workspace alone: nothing that a task prints can change it. Commands are read by
-//! [`shell`], a reader that understands little and says so; what it does not understand is asked for. What [`harmless`] knows runs unasked:
+//! [`shell`], a reader that understands little and says so; what it does not understand is asked for. What [`read_only`] knows runs unasked:
 //! it changes nothing and reads nothing outside the workspace.
 
 mod danger;
-mod harmless;
 mod prefix;
+mod read_only;
 mod scripts;
 mod shell;
 mod split;
@@ -37,36 +37,36 @@ pub enum Verdict {
 
 /// Where tool uses are carried out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place<'a> {
-    /// The workspace: absolute.
-    pub workspace: &'a str,
+pub struct Workspace<'a> {
+    /// Its path: absolute.
+    pub path: &'a str,
     /// What it is instead of a project's folder, as a sentence, if it is so wide that every change of a file is asked for.
     pub wide: Option<&'a str>,
 }
 
 /// Decides on a tool use.
 #[must_use]
-pub fn decide(call: &ToolCall, mode: Mode, rules: &[Rule], place: Place<'_>) -> Verdict {
+pub fn decide(call: &ToolCall, mode: Mode, rules: &[Rule], workspace: Workspace<'_>) -> Verdict {
     if mode == Mode::Auto {
         return Verdict::Allow;
     }
     match call {
         ToolCall::ReadFile(_) | ToolCall::CheckBackground(_) | ToolCall::StopBackground(_) => Verdict::Allow,
-        ToolCall::WriteFile(_) | ToolCall::EditFile(_) => decide_edit(call.subject(), mode, rules, place),
+        ToolCall::WriteFile(_) | ToolCall::EditFile(_) => decide_edit(call.subject(), mode, rules, workspace),
         ToolCall::Bash(Bash { command, .. }) | ToolCall::BackgroundRun(BackgroundRun { command, .. }) => {
-            decide_command(command, rules, place.workspace)
+            decide_command(command, rules, workspace.path)
         }
         ToolCall::SendInput(SendInput { text, .. }) => Verdict::Ask {
             reason: "It writes to a running program, which may do anything with it.".to_owned(),
             always: Vec::new(),
-            dangers: danger::of_input(text, place.workspace),
+            dangers: danger::of_input(text, workspace.path),
         },
     }
 }
 
 /// The question in place of [`Verdict::ReadOnly`] where the runner's system cannot hold a command to reading.
 #[must_use]
-pub fn ask_unheld(call: &ToolCall, workspace: &str) -> Verdict {
+pub fn ask_without_sandbox(call: &ToolCall, workspace: &str) -> Verdict {
     let exact = Rule::Exact { command: call.subject().to_owned(), workspace: workspace.to_owned() };
     let reason = "It seems only to read, but this system cannot hold it to that.";
     ask(reason.to_owned(), vec![exact], danger::of(call.subject(), workspace))
@@ -109,7 +109,7 @@ fn by_itself(path: &str) -> Danger {
     Danger { part: shared::shown::line(path), what }
 }
 
-fn decide_edit(path: &str, mode: Mode, rules: &[Rule], place: Place<'_>) -> Verdict {
+fn decide_edit(path: &str, mode: Mode, rules: &[Rule], workspace: Workspace<'_>) -> Verdict {
     if let Some(what) = shared::by_itself::what(path) {
         return Verdict::Ask {
             reason: format!("It changes {what}, which can run commands by itself later."),
@@ -117,10 +117,10 @@ fn decide_edit(path: &str, mode: Mode, rules: &[Rule], place: Place<'_>) -> Verd
             dangers: vec![by_itself(path)],
         };
     }
-    if let Some(wide) = place.wide {
+    if let Some(wide) = workspace.wide {
         return Verdict::Ask { reason: wide.to_owned(), always: Vec::new(), dangers: Vec::new() };
     }
-    let rule = Rule::Edits { workspace: place.workspace.to_owned() };
+    let rule = Rule::Edits { workspace: workspace.path.to_owned() };
     if mode == Mode::AskCommands || rules.contains(&rule) {
         return Verdict::Allow;
     }
@@ -140,15 +140,15 @@ fn decide_command(command: &str, rules: &[Rule], workspace: &str) -> Verdict {
         return Verdict::Allow;
     }
     let reason = match &read {
-        Ok(script) => match harmless::check(script, workspace) {
+        Ok(script) => match read_only::check(script, workspace) {
             Ok(()) => return Verdict::ReadOnly,
             Err(reason) => reason,
         },
-        Err(trouble) => trouble.to_string(),
+        Err(unreadable) => unreadable.to_string(),
     };
     let offered = words
         .and_then(|words| prefix::offer(words, workspace))
-        .map(|words| Rule::Prefix { words, workspace: workspace.to_owned() });
+        .map(|prefix| Rule::Prefix { prefix, workspace: workspace.to_owned() });
     ask(reason, [exact].into_iter().chain(offered).collect(), dangers)
 }
 

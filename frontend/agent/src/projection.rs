@@ -3,11 +3,12 @@
 //! A row's id is made of the number of the entry it came from, so that the same log always gives the same rows in the same order.
 
 mod card;
+mod completion;
+mod note;
 mod proposal;
-mod words;
 
 use shared::protocol::TaskEvent;
-use shared::task::{Task, TaskState};
+use shared::task::Task;
 use shared::tools::ToolCall;
 use shared::{TaskId, Timestamp, shown};
 use std::collections::BTreeMap;
@@ -17,20 +18,22 @@ use crate::conversation::Block;
 use crate::model::Stop;
 use crate::model::answer::ModelEvent;
 use crate::notice;
-use crate::queue::End;
+use crate::queue::Completion;
 use crate::record::{Entry, Record};
 use crate::session::{OVERTAKEN, PAUSES, Phase, Session};
 use crate::settings::Rule;
 use crate::uses::{Progress, overtakes_tools, stopped_outcome};
 use card::{describe, finish};
-pub use words::fault_words;
-use words::{failed_words, missed_words, stop_tone, stop_words};
+use completion::drained_line;
+pub use completion::task_severity;
+pub use note::error_text;
+use note::{failed_text, missed_text, stop_severity, stop_text};
 
-use crate::view::{Danger, Drain, DrainedLine, Lane, Patch, Row, RowKind, Span, Tone, ToolCard, ToolState};
+use crate::view::{Danger, Drain, Lane, Patch, Row, RowKind, Severity, Span, ToolCard, ToolState};
 
 /// Rows of one entry lie within this many ids.
 const ROWS_AN_ENTRY: u64 = 10_000;
-/// Where the blocks of an answer begin, behind the words and the slip that went into its call.
+/// Where the blocks of an answer begin, behind the messages and the results that went into its call.
 const FIRST_BLOCK: u64 = 1_000;
 const SPANS_A_CALL: u64 = 1_000;
 const TASK_SPANS: u64 = 1 << 48;
@@ -71,34 +74,34 @@ impl Projection {
             } => {
                 self.task(task, patches);
             }
-            Record::RequestSent { call, drained, said, .. } => {
-                self.asked(entry, *call, said, drained, before, patches);
+            Record::RequestSent { call, drained, messages, .. } => {
+                self.asked(entry, *call, messages, drained, before, patches);
             }
             Record::ResponseReceived { content, stop, .. } => {
-                self.end_span(self.call.0 * SPANS_A_CALL, entry.at, stop_tone(stop), patches);
+                self.end_span(self.call.0 * SPANS_A_CALL, entry.at, stop_severity(stop), patches);
                 let codec = before.model.api.codec();
                 self.answer(entry.at, &codec.blocks(content), stop, patches);
                 let paused_out = !codec.is_paused(content) || before.pauses + 1 >= PAUSES;
                 let over = paused_out && self.uses.is_empty();
-                if let Some((tone, text)) = stop_words(stop, content.is_empty(), over) {
-                    self.row(first, entry.at, RowKind::Notice { tone, text, retry: false }, patches);
+                if let Some((severity, text)) = stop_text(stop, content.is_empty(), over) {
+                    self.row(first, entry.at, RowKind::notice(severity, text), patches);
                 }
             }
-            Record::CallFailed { fault, retry_at, shown, .. } => {
-                self.end_span(self.call.0 * SPANS_A_CALL, entry.at, Tone::Bad, patches);
+            Record::CallFailed { error, retry_at, shown, .. } => {
+                self.end_span(self.call.0 * SPANS_A_CALL, entry.at, Severity::Bad, patches);
                 self.drop_answer(patches);
                 let retry = retry_at.is_none();
                 if retry || *shown {
-                    let tone = if retry { Tone::Bad } else { Tone::Plain };
-                    let text = failed_words(fault, *shown, retry);
-                    self.row(first, entry.at, RowKind::Notice { tone, text, retry }, patches);
+                    let severity = if retry { Severity::Bad } else { Severity::Plain };
+                    let text = failed_text(error, *shown, retry);
+                    self.row(first, entry.at, RowKind::Notice { severity, text, retry }, patches);
                 }
             }
             Record::Shortened { limit, .. } => {
                 let text = format!(
                     "The request was larger than the server takes. What tools had read for it was cut to {limit} characters each, and it is made again."
                 );
-                self.row(first, entry.at, RowKind::Notice { tone: Tone::Warn, text, retry: false }, patches);
+                self.row(first, entry.at, RowKind::notice(Severity::Warn, text), patches);
             }
             Record::TakenBack { .. } => {
                 self.settle_retry(patches);
@@ -108,7 +111,7 @@ impl Projection {
                     "You took your words back: they are no longer in the conversation. What the server refused stands in the box again."
                 };
                 let text = text.to_owned();
-                self.row(first, entry.at, RowKind::Notice { tone: Tone::Plain, text, retry: false }, patches);
+                self.row(first, entry.at, RowKind::notice(Severity::Plain, text), patches);
             }
             Record::ApprovalResolved { index, .. } | Record::ToolRefused { index, .. } => {
                 self.card(*index, patches, |card| card.state = ToolState::Waiting);
@@ -122,8 +125,8 @@ impl Projection {
             }
             Record::ToolDone { call, index, outcome, .. } => {
                 self.card(*index, patches, |card| finish(card, entry.at, outcome));
-                let tone = if outcome.is_error { Tone::Bad } else { Tone::Good };
-                self.end_span(tool_span(*call, *index), entry.at, tone, patches);
+                let severity = if outcome.is_error { Severity::Bad } else { Severity::Good };
+                self.end_span(tool_span(*call, *index), entry.at, severity, patches);
                 if let (Some(task), "started") = (&outcome.task, outcome.label.as_str()) {
                     self.task_began(entry.at, *index, task, patches);
                 }
@@ -131,25 +134,25 @@ impl Projection {
             Record::StoppedReply => {
                 self.stop(entry.at, before, patches);
                 let text = "You stopped the reply. Tasks go on.".to_owned();
-                self.row(first, entry.at, RowKind::Notice { tone: Tone::Plain, text, retry: false }, patches);
+                self.row(first, entry.at, RowKind::notice(Severity::Plain, text), patches);
             }
             Record::BudgetReached { turns } => {
                 let text = format!(
                     "The agent went on by itself {turns} times since you last spoke. What ends from now on waits until you say something."
                 );
-                self.row(first, entry.at, RowKind::Notice { tone: Tone::Warn, text, retry: false }, patches);
+                self.row(first, entry.at, RowKind::notice(Severity::Warn, text), patches);
             }
-            Record::Missed { through, ends } => {
-                for task in ends {
+            Record::Missed { through, completions } => {
+                for task in completions {
                     self.task(task, patches);
                 }
-                let text = missed_words(through.0.saturating_sub(before.seq.0));
-                self.row(first, entry.at, RowKind::Notice { tone: Tone::Warn, text, retry: false }, patches);
+                let text = missed_text(through.0.saturating_sub(before.seq.0));
+                self.row(first, entry.at, RowKind::notice(Severity::Warn, text), patches);
             }
             Record::NewEpoch { epoch } if before.epoch.is_some_and(|known| known != *epoch) => {
                 let text =
                     "The runner has a new store: tasks from before are no longer known to it.".to_owned();
-                self.row(first, entry.at, RowKind::Notice { tone: Tone::Warn, text, retry: false }, patches);
+                self.row(first, entry.at, RowKind::notice(Severity::Warn, text), patches);
             }
             Record::Began { .. }
             | Record::Preamble { .. }
@@ -212,7 +215,7 @@ impl Projection {
             label: short(&task.command),
             start: task.started.unwrap_or(task.created),
             end: if task.state.is_end() { Some(task.ended.unwrap_or(task.created)) } else { None },
-            tone: task_tone(&task.state),
+            severity: task_severity(&task.state),
         };
         self.span(span, patches);
     }
@@ -239,7 +242,7 @@ impl Projection {
         &mut self,
         entry: &Entry,
         call: CallId,
-        said: &[u64],
+        messages: &[u64],
         drained: &[TaskId],
         before: &Session,
         patches: &mut Vec<Patch>,
@@ -249,13 +252,19 @@ impl Projection {
         let first = entry.n * ROWS_AN_ENTRY;
         self.first = first + FIRST_BLOCK;
         self.uses.clear();
-        for (at, words) in before.queue.words().iter().filter(|words| said.contains(&words.id)).enumerate() {
-            self.row(first + at as u64, entry.at, RowKind::User { text: words.text.clone() }, patches);
+        for (at, message) in
+            before.queue.messages().iter().filter(|message| messages.contains(&message.id)).enumerate()
+        {
+            self.row(first + at as u64, entry.at, RowKind::User { text: message.text.clone() }, patches);
         }
-        let ends: Vec<&End> =
-            before.queue.ends().iter().filter(|end| drained.contains(&end.task.id)).collect();
-        if !ends.is_empty() {
-            let lines = ends.iter().map(|end| drained_line(end)).collect();
+        let completions: Vec<&Completion> = before
+            .queue
+            .completions()
+            .iter()
+            .filter(|completion| drained.contains(&completion.task.id))
+            .collect();
+        if !completions.is_empty() {
+            let lines = completions.iter().map(|completion| drained_line(completion)).collect();
             self.row(self.first - 1, entry.at, RowKind::Drained { call, lines }, patches);
             let drain = Drain { call, at: entry.at, tasks: drained.to_vec() };
             self.drains.insert(call, drain.clone());
@@ -264,7 +273,7 @@ impl Projection {
         let label = format!("call {}", call.0);
         let id = call.0 * SPANS_A_CALL;
         self.span(
-            Span { id, lane: Lane::Call, label, start: entry.at, end: None, tone: Tone::Plain },
+            Span { id, lane: Lane::Call, label, start: entry.at, end: None, severity: Severity::Plain },
             patches,
         );
     }
@@ -291,7 +300,7 @@ impl Projection {
                 }
                 Block::ToolResult { .. } => continue,
                 Block::Foreign { item } => RowKind::Notice {
-                    tone: Tone::Plain,
+                    severity: Severity::Plain,
                     text: format!(
                         "The model sent a block of a kind this page does not know ({}); it is kept as it came.",
                         item["type"].as_str().unwrap_or_default()
@@ -329,7 +338,14 @@ impl Projection {
         });
         let id = tool_span(call, index);
         self.span(
-            Span { id, lane: Lane::Tool, label: tool.name.clone(), start: at, end: None, tone: Tone::Plain },
+            Span {
+                id,
+                lane: Lane::Tool,
+                label: tool.name.clone(),
+                start: at,
+                end: None,
+                severity: Severity::Plain,
+            },
             patches,
         );
     }
@@ -352,7 +368,7 @@ impl Projection {
                 },
             );
         let lane = Lane::Task { task: task.clone() };
-        self.span(Span { id, lane, label, start: at, end: None, tone: Tone::Plain }, patches);
+        self.span(Span { id, lane, label, start: at, end: None, severity: Severity::Plain }, patches);
     }
 
     /// The reply was stopped while tools were carried out.
@@ -368,12 +384,12 @@ impl Projection {
             if !matches!(tool.progress, Progress::Done(_)) {
                 let outcome = stopped_outcome(&tool.progress);
                 self.card(index, patches, |card| finish(card, at, &outcome));
-                self.end_span(tool_span(self.call, index), at, Tone::Plain, patches);
+                self.end_span(tool_span(self.call, index), at, Severity::Plain, patches);
             }
         }
     }
 
-    /// A fault's offer to ask again is over once the model is asked.
+    /// An error's offer to ask again is over once the model is asked.
     fn settle_retry(&mut self, patches: &mut Vec<Patch>) {
         let offers = |row: &&mut Row| matches!(row.kind, RowKind::Notice { retry: true, .. });
         if let Some(row) = self.rows.values_mut().rev().take(3).find(offers) {
@@ -442,41 +458,14 @@ impl Projection {
         }
     }
 
-    fn end_span(&mut self, id: u64, at: Timestamp, tone: Tone, patches: &mut Vec<Patch>) {
+    fn end_span(&mut self, id: u64, at: Timestamp, severity: Severity, patches: &mut Vec<Patch>) {
         if let Some(mut span) = self.spans.get(&id).cloned()
             && span.end.is_none()
         {
             span.end = Some(at);
-            span.tone = tone;
+            span.severity = severity;
             self.span(span, patches);
         }
-    }
-}
-
-fn drained_line(end: &End) -> DrainedLine {
-    let excerpt = &end.excerpt;
-    let whole = if excerpt.tail.trim().is_empty() { &excerpt.head } else { &excerpt.tail };
-    let last = whole.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    DrainedLine {
-        task: end.task.id.clone(),
-        status: notice::status(&end.task),
-        text: notice::cut_head(&shown::line(last.trim()), 200),
-        tone: task_tone(&end.task.state),
-    }
-}
-
-/// How a task's state looks.
-#[must_use]
-pub const fn task_tone(state: &TaskState) -> Tone {
-    match state {
-        TaskState::Queued | TaskState::Running => Tone::Plain,
-        TaskState::Completed => Tone::Good,
-        TaskState::Stopped { .. } => Tone::Warn,
-        TaskState::Failed { .. }
-        | TaskState::Killed { .. }
-        | TaskState::Timeout
-        | TaskState::Lost { .. }
-        | TaskState::Error { .. } => Tone::Bad,
     }
 }
 

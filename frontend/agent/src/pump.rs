@@ -15,7 +15,7 @@ pub trait Shell {
     /// The time.
     fn now(&self) -> Timestamp;
     /// Does it, or starts doing it. Results come back through the pump.
-    fn perform(&self, effect: Effect, pump: &Pump);
+    fn run(&self, effect: Effect, pump: &Pump);
 }
 
 /// A cheap handle; clones share one agent.
@@ -50,7 +50,7 @@ impl Pump {
             let now = self.0.shell.now();
             let effects = self.0.agent.borrow_mut().handle(now, event);
             for effect in effects {
-                self.0.shell.perform(effect, self);
+                self.0.shell.run(effect, self);
             }
         }
         self.0.running.set(false);

@@ -1,9 +1,9 @@
-//! What waits for the next call: the person's words and the ends of tasks, each in the order it came.
+//! What waits for the next call: the person's messages and the completions of tasks, each in the order it came.
 //!
-//! An end enters once and leaves by being drained into a call or by being shown in a tool's result, whichever is first.
+//! A completion enters once and leaves by being drained into a call or by being shown in a tool's result, whichever is first.
 
 use shared::TaskId;
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::task::{Task, TaskState};
 
 use crate::conversation::Block;
@@ -11,31 +11,31 @@ use crate::conversation::Block;
 /// The queue of one session.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Queue {
-    words: Vec<Words>,
-    ends: Vec<End>,
+    messages: Vec<QueuedMessage>,
+    completions: Vec<Completion>,
 }
 
-/// Words that wait.
+/// A message of the person's that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Words {
-    /// Their number on the shelf.
+pub struct QueuedMessage {
+    /// Its number in the queue.
     pub id: u64,
-    /// The words.
+    /// Its text.
     pub text: String,
     /// Into the next call, not only the next turn.
     pub steer: bool,
 }
 
-/// A task's end that waits.
+/// That a task is over, and how: it waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct End {
+pub struct Completion {
     /// The task as it ended.
     pub task: Task,
     /// Its output for the model.
-    pub excerpt: Excerpt,
+    pub preview: Preview,
 }
 
-impl End {
+impl Completion {
     /// Whether it starts a turn when it finds the loop idle. What someone stopped on purpose and what a restart lost are
     /// told with the next turn, but start none.
     #[must_use]
@@ -50,87 +50,90 @@ impl End {
 /// What was taken out for a call.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Drained {
-    /// The words, in order.
-    pub words: Vec<Words>,
-    /// The ends, in order.
-    pub ends: Vec<End>,
+    /// The messages, in order.
+    pub messages: Vec<QueuedMessage>,
+    /// The completions, in order.
+    pub completions: Vec<Completion>,
 }
 
 impl Drained {
-    /// The blocks for the conversation: a text block for each of the person's words, then one for all results.
+    /// The blocks for the conversation: a text block for each message of the person's, then one for all results.
     #[must_use]
     pub fn blocks(&self, results: Option<String>) -> Vec<Block> {
-        let words = self.words.iter().map(|words| words.text.clone());
-        words.chain(results).map(Block::text).collect()
+        let messages = self.messages.iter().map(|message| message.text.clone());
+        messages.chain(results).map(Block::text).collect()
     }
 }
 
 impl Queue {
-    /// The words that wait, in order.
+    /// The messages that wait, in order.
     #[must_use]
-    pub fn words(&self) -> &[Words] {
-        &self.words
+    pub fn messages(&self) -> &[QueuedMessage] {
+        &self.messages
     }
 
-    /// The ends that wait, in order.
+    /// The completions that wait, in order.
     #[must_use]
-    pub fn ends(&self) -> &[End] {
-        &self.ends
+    pub fn completions(&self) -> &[Completion] {
+        &self.completions
     }
 
-    /// Adds words at the end.
-    pub fn say(&mut self, words: Words) {
-        self.words.push(words);
+    /// Adds a message at the end.
+    pub fn queue_message(&mut self, message: QueuedMessage) {
+        self.messages.push(message);
     }
 
-    /// Removes words. Unknown ones are no harm: they may have been drained just before.
-    pub fn unsay(&mut self, id: u64) {
-        self.words.retain(|words| words.id != id);
+    /// Removes a message. An unknown one is no harm: it may have been drained just before.
+    pub fn cancel_message(&mut self, id: u64) {
+        self.messages.retain(|message| message.id != id);
     }
 
-    /// Replaces words and puts them at `place`.
-    pub fn resay(&mut self, words: Words, place: usize) {
-        self.unsay(words.id);
-        self.words.insert(place.min(self.words.len()), words);
+    /// Replaces a message and puts it at `place`.
+    pub fn edit_message(&mut self, message: QueuedMessage, place: usize) {
+        self.cancel_message(message.id);
+        self.messages.insert(place.min(self.messages.len()), message);
     }
 
-    /// Adds an end.
-    pub fn end(&mut self, end: End) {
-        self.ends.push(end);
+    /// Adds a completion.
+    pub fn complete(&mut self, completion: Completion) {
+        self.completions.push(completion);
     }
 
-    /// Removes the end of a task that was shown otherwise.
+    /// Removes the completion of a task that was shown otherwise.
     pub fn consume(&mut self, task: &TaskId) {
-        self.ends.retain(|end| end.task.id != *task);
+        self.completions.retain(|completion| completion.task.id != *task);
     }
 
     /// Removes what a call took.
-    pub fn remove(&mut self, said: &[u64], drained: &[TaskId]) {
-        self.words.retain(|words| !said.contains(&words.id));
-        self.ends.retain(|end| !drained.contains(&end.task.id));
+    pub fn remove(&mut self, messages: &[u64], drained: &[TaskId]) {
+        self.messages.retain(|message| !messages.contains(&message.id));
+        self.completions.retain(|completion| !drained.contains(&completion.task.id));
     }
 
-    /// Whether an end waits that may start a turn.
+    /// Whether a completion waits that may start a turn.
     #[must_use]
     pub fn wakes(&self) -> bool {
-        self.ends.iter().any(End::wakes)
+        self.completions.iter().any(Completion::wakes)
     }
 
-    /// What a call within a turn takes: all ends, and the words that steer.
+    /// What a call within a turn takes: all completions, and the messages that steer.
     #[must_use]
     pub fn within_turn(&self) -> Drained {
         Drained {
-            words: self.words.iter().filter(|words| words.steer).cloned().collect(),
-            ends: self.ends.clone(),
+            messages: self.messages.iter().filter(|message| message.steer).cloned().collect(),
+            completions: self.completions.clone(),
         }
     }
 
-    /// What the first call of a turn takes: all ends, the words that steer, and the first of the others, so that each
-    /// queued wish gets a turn of its own.
+    /// What the first call of a turn takes: all completions, the messages that steer, and the first of the others, so that each
+    /// queued message gets a turn of its own.
     #[must_use]
     pub fn new_turn(&self) -> Drained {
-        let first = self.words.iter().find(|words| !words.steer).map(|words| words.id);
-        let taken = |words: &&Words| words.steer || Some(words.id) == first;
-        Drained { words: self.words.iter().filter(taken).cloned().collect(), ends: self.ends.clone() }
+        let first = self.messages.iter().find(|message| !message.steer).map(|message| message.id);
+        let taken = |message: &&QueuedMessage| message.steer || Some(message.id) == first;
+        Drained {
+            messages: self.messages.iter().filter(taken).cloned().collect(),
+            completions: self.completions.clone(),
+        }
     }
 }

@@ -12,7 +12,7 @@ use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
 
 use crate::call::CallId;
 use crate::conversation::Block;
-use crate::model::{Fault, Stop, Usage};
+use crate::model::{ModelError, Stop, Usage};
 use crate::settings::{Mode, ModelChoice, Rule};
 
 /// One line of the log.
@@ -40,7 +40,7 @@ impl Entry {
                 if !value.get("record").is_some_and(Value::is_string) {
                     return Err(error);
                 }
-                let Place { n, at } = json::read(value)?;
+                let Header { n, at } = json::read(value)?;
                 Ok(Self { n, at, record: Record::Unknown })
             })
         })
@@ -49,12 +49,12 @@ impl Entry {
 
 /// What every entry has.
 #[derive(Deserialize)]
-struct Place {
+struct Header {
     n: u64,
     at: Timestamp,
 }
 
-/// Puts what is known in place of words of a later version without which the conversation would lose more than those.
+/// Puts what is known in place of names of a later version without which the conversation would lose more than those.
 fn soften(value: &mut Value) {
     if let Some(stop) = value.get_mut("stop")
         && json::read::<Stop>(stop.clone()).is_err()
@@ -97,33 +97,33 @@ pub enum Record {
         /// Where commands run.
         workspace: String,
     },
-    /// The person said something; it waits in the queue.
+    /// The person sent a message; it waits in the queue.
     #[serde(rename = "said")]
     Queued {
-        /// Its number on the shelf.
+        /// Its number in the queue.
         id: u64,
-        /// The words.
+        /// Its text.
         text: String,
         /// Whether it may go into a call within the turn.
         #[serde(default)]
         steer: bool,
     },
-    /// Waiting words were taken back.
+    /// A waiting message was taken back.
     #[serde(rename = "unsaid")]
     Cancelled {
         /// Which.
         id: u64,
     },
-    /// Waiting words were changed, moved or made to steer.
+    /// A waiting message was changed, moved or made to steer.
     #[serde(rename = "resaid")]
     Edited {
         /// Which.
         id: u64,
-        /// The words now.
+        /// The text now.
         text: String,
         /// Steering now.
         steer: bool,
-        /// Their place among the waiting words now, from 0.
+        /// Its place among the waiting messages now, from 0.
         place: usize,
     },
     /// A durable event of the runner was taken in. It moves the cursor.
@@ -146,12 +146,12 @@ pub enum Record {
         /// Blocks put at the end of the conversation: into the last turn if that is a user's, else into a new one.
         #[serde(with = "crate::model::logged")]
         append: Vec<Block>,
-        /// The tasks whose ends are in `append`, in its order.
+        /// The tasks whose completions are in `append`, in its order.
         #[serde(default)]
         drained: Vec<TaskId>,
-        /// The words that are in `append`.
-        #[serde(default)]
-        said: Vec<u64>,
+        /// The messages that are in `append`.
+        #[serde(default, rename = "said")]
+        messages: Vec<u64>,
         /// Which model.
         model: ModelChoice,
     },
@@ -172,7 +172,8 @@ pub enum Record {
         /// The call.
         call: CallId,
         /// How.
-        fault: Fault,
+        #[serde(rename = "fault")]
+        error: ModelError,
         /// When it is made again by itself; otherwise it waits for the person.
         #[serde(default)]
         retry_at: Option<Timestamp>,
@@ -204,9 +205,9 @@ pub enum Record {
         /// The rule that was made on the way.
         #[serde(default)]
         rule: Option<Rule>,
-        /// Words for the model with a refusal.
-        #[serde(default)]
-        words: String,
+        /// Why, for the model, with a refusal.
+        #[serde(default, rename = "words")]
+        reason: String,
     },
     /// A tool use is about to be carried out.
     ToolBegan {
@@ -267,7 +268,7 @@ pub enum Record {
     },
     /// The session got a title.
     Titled {
-        /// Empty: the first words.
+        /// Empty: the first message.
         title: String,
     },
     /// The runner's store is another than before: cursors start anew, and tasks of the old store are unknown.
@@ -279,9 +280,9 @@ pub enum Record {
     Missed {
         /// The last of them.
         through: Seq,
-        /// Tasks of this log that ended by what the runner's list says; their ends are told without their output.
-        #[serde(default)]
-        ends: Vec<Task>,
+        /// Tasks of this log that ended by what the runner's list says; their completions are delivered without their output.
+        #[serde(default, rename = "ends")]
+        completions: Vec<Task>,
     },
     /// A kind this version does not know.
     #[serde(other)]

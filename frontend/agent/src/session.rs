@@ -6,17 +6,17 @@ use std::collections::BTreeSet;
 use std::collections::VecDeque;
 
 use serde_json::Value;
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::TaskEvent;
 use shared::task::Task;
 use shared::{Epoch, Seq, SessionId, TaskId, Timestamp};
 
 use crate::call::CallId;
 use crate::conversation::Block;
-use crate::held;
 use crate::model::demo::Facts;
-use crate::model::{Fault, Stop, Usage, catalog};
-use crate::queue::{End, Queue, Words};
+use crate::model::{ModelError, Stop, Usage, catalog};
+use crate::queue::{Completion, Queue, QueuedMessage};
+use crate::read_only_refusal;
 use crate::record::{Entry, Record, Trigger};
 use crate::settings::{Mode, ModelChoice};
 use crate::transcript::Transcript;
@@ -35,11 +35,11 @@ pub struct Session {
     /// When something last happened.
     pub updated: Timestamp,
     /// What every request begins with.
-    pub fixed: Option<Preamble>,
+    pub preamble: Option<Preamble>,
     /// The title given by the person; empty for none.
     pub given_title: String,
-    /// The first words, for a title.
-    pub first_words: String,
+    /// The beginning of the first message, for a title.
+    pub derived_title: String,
     /// The conversation.
     pub transcript: Transcript,
     /// What needs an approval, if the person said so for this session.
@@ -56,9 +56,9 @@ pub struct Session {
     pub epoch: Option<Epoch>,
     /// The last durable event taken in.
     pub seq: Seq,
-    /// Tasks whose end was taken in.
+    /// Tasks whose completion was taken in.
     pub ended: BTreeSet<TaskId>,
-    /// Tasks whose end was shown by a tool's result, perhaps before the event came.
+    /// Tasks whose completion was shown by a tool's result, perhaps before the event came.
     pub consumed: BTreeSet<TaskId>,
     /// The last call.
     pub call: CallId,
@@ -72,13 +72,13 @@ pub struct Session {
     pub pauses: u32,
     /// Self-started turns since the person last spoke.
     pub self_started: u32,
-    /// Whether reaching the budget was said.
-    pub budget_said: bool,
-    /// The last number given to words.
-    pub last_said: u64,
-    /// The same when the last call failed: what was said before that has not been said to it.
-    pub said_before_failure: u64,
-    /// The person's words that no answer has come to yet.
+    /// Whether it was reported that the budget is reached.
+    pub budget_reported: bool,
+    /// The last number given to a message.
+    pub last_message: u64,
+    /// The same when the last call failed: what came before that was not sent to it.
+    pub last_message_before_failure: u64,
+    /// The person's messages that no answer has come to yet.
     pub unanswered: Vec<String>,
     /// Whether they were taken back and the results beside them stayed: if it is refused again, those go, too.
     pub results_stayed: bool,
@@ -126,7 +126,7 @@ pub enum Phase {
     /// The last call failed.
     Failed {
         /// How.
-        fault: Fault,
+        error: ModelError,
         /// When it is made again by itself.
         retry_at: Option<Timestamp>,
     },
@@ -137,10 +137,10 @@ pub enum Phase {
 }
 
 impl Session {
-    /// The title: the person's, or the first words.
+    /// The title: the person's, or the first message.
     #[must_use]
     pub fn title(&self) -> &str {
-        if self.given_title.is_empty() { &self.first_words } else { &self.given_title }
+        if self.given_title.is_empty() { &self.derived_title } else { &self.given_title }
     }
 
     /// The first tool use without a result, with its place.
@@ -150,17 +150,17 @@ impl Session {
         uses.iter().enumerate().find(|(_, tool)| !matches!(tool.progress, Progress::Done(_)))
     }
 
-    /// How words that were said since the last call failed ask for the next: they go into it; unless others have waited longer, which
+    /// How messages that came since the last call failed ask for the next: they go into it; unless others have waited longer, which
     /// each have a turn of their own. What waited when it failed asks for nothing, or a queue would be burnt by one wrong key.
     #[must_use]
-    pub fn speaks_after_failure(&self) -> Option<Trigger> {
+    pub fn trigger_after_failure(&self) -> Option<Trigger> {
         // What would be refused again does not become another thing by having more behind it.
-        if matches!(&self.phase, Phase::Failed { fault, retry_at: None } if fault.refuses_content()) {
+        if matches!(&self.phase, Phase::Failed { error, retry_at: None } if error.refuses_content()) {
             return None;
         }
-        let since = |words: &Words| words.id > self.said_before_failure;
-        let words = self.queue.words();
-        words.iter().any(since).then(|| match words.iter().find(|words| !words.steer) {
+        let since = |message: &QueuedMessage| message.id > self.last_message_before_failure;
+        let messages = self.queue.messages();
+        messages.iter().any(since).then(|| match messages.iter().find(|message| !message.steer) {
             Some(first) if since(first) => Trigger::User,
             Some(_) | None => Trigger::Again,
         })
@@ -177,24 +177,24 @@ impl Session {
                 self.created = entry.at;
             }
             Record::Preamble { system, tools, workspace } => {
-                self.fixed = Some(Preamble {
+                self.preamble = Some(Preamble {
                     system: system.clone(),
                     tools: tools.clone(),
                     workspace: workspace.clone(),
                 });
             }
-            Record::Queued { id, text, steer } => self.said(*id, text, *steer),
-            Record::Cancelled { id } => self.queue.unsay(*id),
+            Record::Queued { id, text, steer } => self.queued(*id, text, *steer),
+            Record::Cancelled { id } => self.queue.cancel_message(*id),
             Record::Edited { id, text, steer, place } => {
-                self.queue.resay(Words { id: *id, text: text.clone(), steer: *steer }, *place);
+                self.queue.edit_message(QueuedMessage { id: *id, text: text.clone(), steer: *steer }, *place);
             }
             Record::CompletionReceived { epoch, seq, event } => self.arrived(*epoch, *seq, event),
-            Record::RequestSent { call, cause, append, drained, said, model } => {
+            Record::RequestSent { call, cause, append, drained, messages, model } => {
                 self.call = *call;
                 self.model = model.clone();
-                let words = self.queue.words().iter().filter(|words| said.contains(&words.id));
-                self.unanswered.extend(words.map(|words| words.text.clone()));
-                self.queue.remove(said, drained);
+                let taken = self.queue.messages().iter().filter(|message| messages.contains(&message.id));
+                self.unanswered.extend(taken.map(|message| message.text.clone()));
+                self.queue.remove(messages, drained);
                 self.pending_tool_results.clear();
                 self.transcript.append(append);
                 self.phase = Phase::AwaitingModel;
@@ -204,19 +204,19 @@ impl Session {
                 }
             }
             Record::ResponseReceived { content, stop, usage, .. } => self.answered(content, stop, *usage),
-            Record::CallFailed { fault, retry_at, .. } => {
+            Record::CallFailed { error, retry_at, .. } => {
                 self.failures = if retry_at.is_some() { self.failures + 1 } else { 0 };
-                self.said_before_failure = self.last_said;
-                self.phase = Phase::Failed { fault: fault.clone(), retry_at: *retry_at };
+                self.last_message_before_failure = self.last_message;
+                self.phase = Phase::Failed { error: error.clone(), retry_at: *retry_at };
             }
             Record::Shortened { limit, .. } => self.transcript.shorten(*limit),
             Record::TakenBack { .. } => {
-                let words = std::mem::take(&mut self.unanswered);
-                let results = words.is_empty() || self.results_stayed;
-                self.pending_tool_results = self.transcript.take_back(&words, results);
+                let messages = std::mem::take(&mut self.unanswered);
+                let results = messages.is_empty() || self.results_stayed;
+                self.pending_tool_results = self.transcript.take_back(&messages, results);
                 self.results_stayed = !results && !self.pending_tool_results.is_empty();
-                // The person goes on with other words, and the model without what it had read.
-                let by_itself = words.is_empty() && !self.pending_tool_results.is_empty();
+                // The person goes on with another message, and the model without what it had read.
+                let by_itself = messages.is_empty() && !self.pending_tool_results.is_empty();
                 self.phase = if by_itself { Phase::ReadyToSend(Trigger::Tools) } else { Phase::Idle };
             }
             Record::ApprovalResolved { index, allowed, .. } => {
@@ -260,7 +260,7 @@ impl Session {
                 self.finish_tools();
             }
             Record::StoppedReply => self.stop(),
-            Record::BudgetReached { .. } => self.budget_said = true,
+            Record::BudgetReached { .. } => self.budget_reported = true,
             Record::ModeSet { mode } => {
                 self.mode = Some(*mode);
                 self.was_auto |= *mode == Mode::Auto;
@@ -270,9 +270,9 @@ impl Session {
                 self.epoch = Some(*epoch);
                 self.seq = Seq(0);
             }
-            Record::Missed { through, ends } => {
+            Record::Missed { through, completions } => {
                 self.seq = self.seq.max(*through);
-                for task in ends {
+                for task in completions {
                     self.ended(task, &crate::notice::unknown_output(task));
                 }
             }
@@ -280,25 +280,25 @@ impl Session {
         }
     }
 
-    fn said(&mut self, id: u64, text: &str, steer: bool) {
-        if self.first_words.is_empty() {
+    fn queued(&mut self, id: u64, text: &str, steer: bool) {
+        if self.derived_title.is_empty() {
             let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            self.first_words = crate::notice::cut_head(&line, 80);
-            if self.first_words.len() < line.len() {
-                self.first_words.push('…');
+            self.derived_title = crate::notice::cut_head(&line, 80);
+            if self.derived_title.len() < line.len() {
+                self.derived_title.push('…');
             }
         }
-        self.last_said = self.last_said.max(id);
+        self.last_message = self.last_message.max(id);
         self.self_started = 0;
-        self.budget_said = false;
-        self.queue.say(Words { id, text: text.to_owned(), steer });
+        self.budget_reported = false;
+        self.queue.queue_message(QueuedMessage { id, text: text.to_owned(), steer });
     }
 
     fn arrived(&mut self, epoch: Epoch, seq: Seq, event: &TaskEvent) {
         self.epoch = Some(epoch);
         self.seq = seq;
-        if let TaskEvent::Ended { task, excerpt } = event {
-            self.ended(task, excerpt);
+        if let TaskEvent::Ended { task, preview } = event {
+            self.ended(task, preview);
         }
     }
 
@@ -307,15 +307,15 @@ impl Session {
         self.refused.push_front(command);
     }
 
-    fn ended(&mut self, task: &Task, excerpt: &Excerpt) {
+    fn ended(&mut self, task: &Task, preview: &Preview) {
         if !self.ended.insert(task.id.clone()) {
             return;
         }
-        if held::was_refused(task, excerpt) {
+        if read_only_refusal::was_refused(task, preview) {
             self.was_refused(task.command.clone());
         }
         if !self.consumed.contains(&task.id) {
-            self.queue.end(End { task: task.clone(), excerpt: excerpt.clone() });
+            self.queue.complete(Completion { task: task.clone(), preview: preview.clone() });
         }
     }
 

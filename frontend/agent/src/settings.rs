@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::Api;
 
 /// The settings. Missing fields take their defaults, so that older ones still open.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
     /// Which model new calls go to.
@@ -16,8 +16,9 @@ pub struct Settings {
     pub typed: Vec<ModelChoice>,
     /// What needs an approval in sessions that were not told otherwise.
     pub mode: Mode,
-    /// Whether completions do *not* start a turn by themselves.
-    pub no_wake: bool,
+    /// Whether completions start a turn by themselves.
+    #[serde(rename = "no_wake", with = "negated")]
+    pub wake: bool,
     /// What is always allowed.
     pub rules: Vec<Rule>,
     /// Whether a key for direct calls by the usual API is kept in this browser. The key itself never reaches the agent.
@@ -27,6 +28,35 @@ pub struct Settings {
     /// The same for the other APIs. Each has a key and an address of its own.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub others: BTreeMap<Api, Direct>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            model: ModelChoice::default(),
+            typed: Vec::new(),
+            mode: Mode::default(),
+            wake: true,
+            rules: Vec::new(),
+            has_key: false,
+            base_url: String::new(),
+            others: BTreeMap::new(),
+        }
+    }
+}
+
+/// A flag that is kept as its opposite: that was its name when the first settings were kept.
+mod negated {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+    pub(super) fn serialize<S: Serializer>(flag: &bool, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bool(!flag)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+        bool::deserialize(deserializer).map(|kept| !kept)
+    }
 }
 
 /// What is known of direct calls by an API.
@@ -108,9 +138,9 @@ pub enum Provider {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// Commands that are not known to be harmless, and every change of a file.
+    /// Commands that are not known to read only, and every change of a file.
     AskAll,
-    /// Commands that are not known to be harmless.
+    /// Commands that are not known to read only.
     #[default]
     AskCommands,
     /// Nothing.
@@ -128,10 +158,11 @@ pub enum Rule {
         /// The workspace it holds in.
         workspace: String,
     },
-    /// Commands that begin with these words, whatever known to be harmless follows, and hold no operator, substitution or redirection.
+    /// Commands that begin with these words, whatever is known to be safe behind them follows, and hold no operator, substitution or redirection.
     Prefix {
-        /// The words.
-        words: Vec<String>,
+        /// The shell's words.
+        #[serde(rename = "words")]
+        prefix: Vec<String>,
         /// The workspace it holds in.
         workspace: String,
     },

@@ -1,6 +1,6 @@
 //! Tool uses on their way to the runner and back: which operation carries a call out, and what the model reads of its reply.
 
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::{BackgroundedBy, Checked, Op, Reply, Sandbox, Start};
 use shared::task::{Party, Task, TaskState};
 use shared::tools::{
@@ -10,7 +10,7 @@ use shared::tools::{
 use shared::{Problem, TaskId};
 
 use crate::record::ToolOutcome;
-use crate::{held, notice};
+use crate::{notice, read_only_refusal};
 
 /// How many characters of output a `bash` result holds.
 const BASH_CHARS: u32 = 30_000;
@@ -30,10 +30,10 @@ pub const STILL_RUNNING: &str = "(still running; once it has ended, its result c
 
 /// The outcome of a command that was held to reading, with the way out if that may be why it failed.
 #[must_use]
-pub fn held(mut outcome: ToolOutcome) -> ToolOutcome {
-    outcome.refused = held::is_refused(outcome.is_error, &outcome.content);
+pub fn read_only(mut outcome: ToolOutcome) -> ToolOutcome {
+    outcome.refused = read_only_refusal::is_refused(outcome.is_error, &outcome.content);
     if outcome.refused {
-        outcome.content.push_str(&format!("\n[{}]", held::REFUSED));
+        outcome.content.push_str(&format!("\n[{}]", read_only_refusal::REFUSED));
     }
     outcome
 }
@@ -49,7 +49,7 @@ pub fn operation(call: &ToolCall, sandbox: Option<Sandbox>, approved: bool) -> O
             timeout_ms: None,
             foreground_ms: Some(limit(timeout.unwrap_or(BASH_TIMEOUT_S))),
             stdin: false,
-            excerpt_chars: BASH_CHARS,
+            preview_chars: BASH_CHARS,
             again_of: None,
             sandbox,
         }),
@@ -59,7 +59,7 @@ pub fn operation(call: &ToolCall, sandbox: Option<Sandbox>, approved: bool) -> O
             timeout_ms: timeout.map(limit),
             foreground_ms: None,
             stdin: stdin.unwrap_or(false),
-            excerpt_chars: NOTICE_CHARS,
+            preview_chars: NOTICE_CHARS,
             again_of: None,
             sandbox,
         }),
@@ -81,12 +81,16 @@ pub fn operation(call: &ToolCall, sandbox: Option<Sandbox>, approved: bool) -> O
     }
 }
 
-/// A result, and the tasks whose end it shows.
-pub type Told = (ToolOutcome, Vec<TaskId>);
+/// A result, and the tasks whose completion it shows.
+pub type ToolResult = (ToolOutcome, Vec<TaskId>);
 
 /// What the model reads of a reply. `None`: a `bash` command began, and how it goes on is the result.
 #[must_use]
-pub fn told<'a>(call: &ToolCall, reply: Reply, known: impl Iterator<Item = &'a Task>) -> Option<Told> {
+pub fn result<'a>(
+    call: &ToolCall,
+    reply: Reply,
+    known: impl Iterator<Item = &'a Task>,
+) -> Option<ToolResult> {
     match (call, reply) {
         (ToolCall::Bash(_), Reply::Started { .. }) => None,
         (_, Reply::Started { task }) => Some((started(&task, known), Vec::new())),
@@ -178,7 +182,7 @@ fn started<'a>(task: &Task, mut known: impl Iterator<Item = &'a Task>) -> ToolOu
     }
 }
 
-fn checked(call: &ToolCall, tasks: &[Checked]) -> Told {
+fn checked(call: &ToolCall, tasks: &[Checked]) -> ToolResult {
     let one = matches!(call, ToolCall::CheckBackground(CheckBackground { task_id: Some(_), .. }));
     // A `bash` command that was waited for to its end has had its result, and never was a background task.
     let all: Vec<&Checked> = tasks.iter().filter(|checked| one || !checked.task.foreground).collect();
@@ -228,8 +232,8 @@ fn list<'a>(all: &[&'a Checked]) -> Vec<(&'a Checked, String)> {
 fn look(checked: &Checked) -> String {
     let task = &checked.task;
     let mut text = format!("[bg:{}] {}: {}", task.id, notice::status(task), task.command.replace('\n', " "));
-    for remark in notice::remarks(task) {
-        text.push_str(&format!("\n({remark})"));
+    for caveat in notice::caveats(task) {
+        text.push_str(&format!("\n({caveat})"));
     }
     if let Some(matches) = checked.matches {
         text.push_str(&format!("\n({})", notice::count(matches, "line matches", "lines match")));
@@ -250,10 +254,10 @@ fn look(checked: &Checked) -> String {
 
 /// The result of a `bash` command that ended.
 #[must_use]
-pub fn ended(task: &Task, excerpt: &Excerpt) -> ToolOutcome {
-    let mut content = whole(excerpt);
+pub fn ended(task: &Task, preview: &Preview) -> ToolOutcome {
+    let mut content = whole(preview);
     let good = task.state == TaskState::Completed;
-    let mut facts = notice::remarks(task);
+    let mut facts = notice::caveats(task);
     if notice::may_hide_codes(task) {
         facts.insert(0, notice::HIDDEN_CODES.to_owned());
     }
@@ -262,7 +266,7 @@ pub fn ended(task: &Task, excerpt: &Excerpt) -> ToolOutcome {
     }
     if !good {
         facts.insert(0, notice::status(task));
-    } else if !task.left_behind.is_empty() {
+    } else if !task.remaining_processes.is_empty() {
         facts.insert(0, "exit 0".to_owned());
     } else {
         facts.clear();
@@ -293,7 +297,7 @@ pub fn ended_unheard(task: &Task) -> ToolOutcome {
 
 /// The result of a `bash` command that goes on in the background.
 #[must_use]
-pub fn backgrounded(task: &Task, by: BackgroundedBy, excerpt: &Excerpt) -> ToolOutcome {
+pub fn backgrounded(task: &Task, by: BackgroundedBy, preview: &Preview) -> ToolOutcome {
     let why = match by {
         BackgroundedBy::Time => "It ran longer than its timeout",
         BackgroundedBy::Request => "The user sent it to the background",
@@ -302,7 +306,7 @@ pub fn backgrounded(task: &Task, by: BackgroundedBy, excerpt: &Excerpt) -> ToolO
         "{why}: it was not killed, and goes on as background task {}. Once it has ended, its result comes before your next call. Do not poll: go on with what does not depend on it, or end your turn.",
         task.id
     );
-    let output = whole(excerpt);
+    let output = whole(preview);
     if !output.is_empty() {
         content.push_str("\nIts output so far:\n");
         content.push_str(&output);
@@ -323,9 +327,9 @@ pub fn refused(problem: &Problem) -> ToolOutcome {
 
 /// The result of a tool use that went wrong.
 #[must_use]
-pub fn failed(words: &str) -> ToolOutcome {
+pub fn failed(text: &str) -> ToolOutcome {
     ToolOutcome {
-        content: words.to_owned(),
+        content: text.to_owned(),
         is_error: true,
         label: "failed".to_owned(),
         ..ToolOutcome::default()
@@ -334,13 +338,13 @@ pub fn failed(words: &str) -> ToolOutcome {
 
 /// The result of a tool use that the person did not allow.
 #[must_use]
-pub fn denied(words: &str) -> ToolOutcome {
+pub fn denied(reason: &str) -> ToolOutcome {
     let mut content = "The user did not allow this.".to_owned();
-    if words.trim().is_empty() {
+    if reason.trim().is_empty() {
         content.push_str(" Do not try it in another way; ask what to do instead.");
     } else {
         content.push_str(" They said: ");
-        content.push_str(words.trim());
+        content.push_str(reason.trim());
     }
     ToolOutcome {
         content,
@@ -351,11 +355,11 @@ pub fn denied(words: &str) -> ToolOutcome {
     }
 }
 
-fn whole(excerpt: &Excerpt) -> String {
-    let head = excerpt.head.trim_end();
-    if excerpt.omitted_chars == 0 {
+fn whole(preview: &Preview) -> String {
+    let head = preview.head.trim_end();
+    if preview.omitted_chars == 0 {
         return head.to_owned();
     }
-    let tail = excerpt.tail.trim_end();
-    format!("{head}\n… {} characters omitted; check_background reads them …\n{tail}", excerpt.omitted_chars)
+    let tail = preview.tail.trim_end();
+    format!("{head}\n… {} characters omitted; check_background reads them …\n{tail}", preview.omitted_chars)
 }

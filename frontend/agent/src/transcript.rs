@@ -94,8 +94,8 @@ impl Transcript {
     }
 
     /// Removes the last turn, which no server took, and what the answer before it holds that not every server knows, and gives what of it must stay:
-    /// all but these words, or the results without their texts.
-    pub fn take_back(&mut self, words: &[String], results: bool) -> Vec<Block> {
+    /// all but these messages, or the results without their texts.
+    pub fn take_back(&mut self, messages: &[String], results: bool) -> Vec<Block> {
         if results {
             for text in self.last_results() {
                 "(This result was left out: the server refused the request that held it.)".clone_into(text);
@@ -114,9 +114,9 @@ impl Transcript {
                 self.turns.pop();
             }
         }
-        for word in words {
+        for message in messages {
             if let Some(place) =
-                left.iter().position(|block| matches!(block, Block::Text { text } if text == word))
+                left.iter().position(|block| matches!(block, Block::Text { text } if text == message))
             {
                 left.remove(place);
             }
@@ -203,8 +203,8 @@ pub fn request_of_call(log: &[Entry], call: CallId) -> Option<SentRequest> {
                     let body = serde_json::from_str(&model.api.codec().body(&request)).ok()?;
                     let tools = tools.as_array().map_or(0, Vec::len);
                     let codec = model.api.codec();
-                    let told = |turn: &Turn| Turn { blocks: codec.told(turn, &model.model), ..turn.clone() };
-                    let turns = turns.iter().map(told).collect();
+                    let sent = |turn: &Turn| Turn { blocks: codec.sent(turn, &model.model), ..turn.clone() };
+                    let turns = turns.iter().map(sent).collect();
                     return Some(SentRequest {
                         model: model.clone(),
                         system: system.to_owned(),

@@ -58,13 +58,14 @@ pub enum Patch {
     /// Something to say in passing, such as a refused wish.
     Toast {
         /// How grave.
-        tone: Tone,
-        /// The words.
+        #[serde(rename = "tone")]
+        severity: Severity,
+        /// The text.
         text: String,
     },
-    /// Words that were taken back, for the box in which they were written.
+    /// A message that was taken back, for the box in which it was written.
     Draft {
-        /// The words.
+        /// The text.
         text: String,
     },
     /// A link that pairs another browser.
@@ -92,12 +93,12 @@ pub struct Row {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "row", rename_all = "snake_case")]
 pub enum RowKind {
-    /// The person's words.
+    /// A message of the person's.
     User {
-        /// The words.
+        /// The text.
         text: String,
     },
-    /// The model's words: Markdown.
+    /// The model's text: Markdown.
     Text {
         /// So far.
         text: String,
@@ -120,10 +121,11 @@ pub enum RowKind {
         /// One line a task.
         lines: Vec<DrainedLine>,
     },
-    /// A word of the agent itself: a fault, a cut, a budget.
+    /// A word of the agent itself: an error, a cut, a budget.
     Notice {
         /// How grave.
-        tone: Tone,
+        #[serde(rename = "tone")]
+        severity: Severity,
         /// What happened and what to do.
         text: String,
         /// Whether asking again is offered.
@@ -131,7 +133,15 @@ pub enum RowKind {
     },
 }
 
-/// A line of a slip of drained results.
+impl RowKind {
+    /// A notice without an offer to ask again.
+    #[must_use]
+    pub const fn notice(severity: Severity, text: String) -> Self {
+        Self::Notice { severity, text, retry: false }
+    }
+}
+
+/// A line of drained results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DrainedLine {
     /// Which task.
@@ -141,7 +151,8 @@ pub struct DrainedLine {
     /// The last line or so of its output, one line.
     pub text: String,
     /// How it went.
-    pub tone: Tone,
+    #[serde(rename = "tone")]
+    pub severity: Severity,
 }
 
 /// A tool use.
@@ -238,17 +249,19 @@ pub struct Danger {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "waiting", rename_all = "snake_case")]
 pub enum Waiting {
-    /// The person's words.
-    Words {
-        /// Their number.
+    /// A message of the person's.
+    #[serde(rename = "words")]
+    Message {
+        /// Its number.
         id: u64,
-        /// The words.
+        /// Its text.
         text: String,
         /// Into the next call, not the next turn.
         steer: bool,
     },
-    /// A task's end.
-    End {
+    /// A task's completion.
+    #[serde(rename = "end")]
+    Completion {
         /// Which task.
         task: TaskId,
         /// Its command.
@@ -256,7 +269,8 @@ pub enum Waiting {
         /// Such as `completed · exit 0 · 12.0s`.
         label: String,
         /// How it went.
-        tone: Tone,
+        #[serde(rename = "tone")]
+        severity: Severity,
     },
 }
 
@@ -362,7 +376,7 @@ pub enum LinkView {
     Outdated,
     /// Another connection has the session. Nothing is tried until the person wants it back.
     Taken {
-        /// In words.
+        /// For the person.
         reason: String,
     },
 }
@@ -385,7 +399,7 @@ pub struct Spent {
 /// How grave or good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Tone {
+pub enum Severity {
     /// Neither.
     Plain,
     /// Good.
@@ -410,7 +424,8 @@ pub struct Span {
     /// Its end; absent while it goes on.
     pub end: Option<Timestamp>,
     /// How it went.
-    pub tone: Tone,
+    #[serde(rename = "tone")]
+    pub severity: Severity,
 }
 
 /// A lane of the timeline.
@@ -467,15 +482,15 @@ mod tests {
             task: task.clone(),
             status: "completed (exit 0)".to_owned(),
             text: String::new(),
-            tone: Tone::Good,
+            severity: Severity::Good,
         };
         let waiting = [
-            Waiting::Words { id: 1, text: "go on".to_owned(), steer: true },
-            Waiting::End {
+            Waiting::Message { id: 1, text: "go on".to_owned(), steer: true },
+            Waiting::Completion {
                 task: task.clone(),
                 command: "true".to_owned(),
                 label: String::new(),
-                tone: Tone::Good,
+                severity: Severity::Good,
             },
         ];
         let lane = Lane::Task { task: task.clone() };
@@ -485,7 +500,7 @@ mod tests {
             row(RowKind::Text { text: "words".to_owned(), live: true }),
             row(RowKind::Tool(Box::new(card))),
             row(RowKind::Drained { call: CallId(3), lines: vec![line] }),
-            row(RowKind::Notice { tone: Tone::Bad, text: "no".to_owned(), retry: true }),
+            row(RowKind::Notice { severity: Severity::Bad, text: "no".to_owned(), retry: true }),
             Patch::Grow { row: 7, text: "more".to_owned() },
             Patch::Drop { row: 7 },
             Patch::Queue(waiting.to_vec()),
@@ -502,10 +517,10 @@ mod tests {
                 label: String::new(),
                 start: Timestamp(1),
                 end: None,
-                tone: Tone::Plain,
+                severity: Severity::Plain,
             }),
             Patch::Drain(Drain { call: CallId(3), at: Timestamp(4), tasks: vec![task] }),
-            Patch::Toast { tone: Tone::Warn, text: "hm".to_owned() },
+            Patch::Toast { severity: Severity::Warn, text: "hm".to_owned() },
             Patch::Draft { text: "words".to_owned() },
             Patch::PairLink { url: "http://127.0.0.1:1/".to_owned(), expires: Timestamp(1) },
         ];

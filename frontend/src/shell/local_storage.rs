@@ -6,7 +6,7 @@
 
 use agent::model::Api;
 use agent::settings::{Direct, Rule, Settings};
-use agent::tabs::{LeftWords, merge_left};
+use agent::tabs::{UnsavedMessage, merge_left};
 use gloo_utils::window;
 use shared::SessionId;
 use shared::json;
@@ -151,7 +151,7 @@ pub(super) fn take_draft(session: SessionId) -> Option<String> {
 }
 
 /// Keeps messages that were sent and may not be in the log yet, beside those that other pages left.
-pub(super) fn leave_messages(session: SessionId, messages: Vec<LeftWords>) {
+pub(super) fn leave_messages(session: SessionId, messages: Vec<UnsavedMessage>) {
     if !messages.is_empty() {
         let mut all = messages_of(session);
         merge_left(&mut all, messages);
@@ -160,14 +160,14 @@ pub(super) fn leave_messages(session: SessionId, messages: Vec<LeftWords>) {
 }
 
 /// The messages that were sent when pages were left. Those without a number are given once; the others until they are forgotten.
-pub(super) fn read_messages(session: SessionId) -> Vec<LeftWords> {
+pub(super) fn read_messages(session: SessionId) -> Vec<UnsavedMessage> {
     let all = messages_of(session);
     forget_messages(session, |left| left.number == 0);
     all
 }
 
 /// Forgets some of them.
-pub(super) fn forget_messages(session: SessionId, which: impl Fn(&LeftWords) -> bool) {
+pub(super) fn forget_messages(session: SessionId, which: impl Fn(&UnsavedMessage) -> bool) {
     let mut all = messages_of(session);
     let before = all.len();
     all.retain(|left| !which(left));
@@ -178,11 +178,11 @@ pub(super) fn forget_messages(session: SessionId, which: impl Fn(&LeftWords) -> 
     }
 }
 
-fn messages_of(session: SessionId) -> Vec<LeftWords> {
+fn messages_of(session: SessionId) -> Vec<UnsavedMessage> {
     get(&name(LEFT_MESSAGES, session)).and_then(|text| json::from_text(&text).ok()).unwrap_or_default()
 }
 
-fn put_messages(session: SessionId, messages: &[LeftWords]) {
+fn put_messages(session: SessionId, messages: &[UnsavedMessage]) {
     // There is nobody left to tell.
     let _ = put(&name(LEFT_MESSAGES, session), &json::to_text(messages));
 }

@@ -167,7 +167,7 @@ impl Shell for EffectRunner {
         self.0.clock.now()
     }
 
-    fn perform(&self, effect: Effect, pump: &Pump) {
+    fn run(&self, effect: Effect, pump: &Pump) {
         if self.0.shut_down.get() {
             return;
         }

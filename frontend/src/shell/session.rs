@@ -10,7 +10,7 @@ use std::rc::{Rc, Weak};
 use agent::effect::SessionSummary;
 use agent::event::{Boot, Command};
 use agent::record::Entry;
-use agent::tabs::{Effect, Event, LeftWords, LockMode, Member, Received, Role, TabMessage};
+use agent::tabs::{Effect, Event, LockMode, Member, Received, Role, TabMessage, UnsavedMessage};
 use agent::view::Patch;
 use agent::{Agent, Pump};
 use gloo_timers::callback::Timeout;
@@ -115,8 +115,8 @@ impl SessionHandle {
     }
 
     /// The messages that the person has sent and that may be in no log.
-    pub(super) fn left_messages(&self) -> Vec<LeftWords> {
-        self.member.borrow().left_words(self.unsaved())
+    pub(super) fn left_messages(&self) -> Vec<UnsavedMessage> {
+        self.member.borrow().unsaved_messages(self.unsaved())
     }
 
     fn agent(&self) -> Option<(Pump, EffectRunner)> {
@@ -233,13 +233,20 @@ impl SessionHandle {
         let (nonce, _) = Uuid::new_v4().as_u64_pair();
         let settings = local_storage::settings();
         let visible = !js::hidden();
-        pump.send(agent::Event::Opened(Boot { session: self.session, log, nonce, settings, visible }));
+        pump.send(agent::Event::Opened(Boot {
+            session: self.session,
+            tab: self.tab.number,
+            log,
+            nonce,
+            settings,
+            visible,
+        }));
     }
 
     fn run_command(&self, from: Uuid, number: u64, command: Command) {
         let Some((pump, _)) = self.agent() else { return };
         pump.send(agent::Event::Command(command));
-        let through = pump.with(|agent| agent.unsaved().last().map_or(0, |entry| entry.n));
+        let through = pump.with(Agent::owed);
         self.send(Event::Ran { from, number, through });
     }
 

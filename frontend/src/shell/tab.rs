@@ -17,7 +17,7 @@ use agent::effect::SessionSummary;
 use agent::event::Command;
 use agent::settings::Rule;
 use agent::tabs::{self, Role};
-use agent::view::{Patch, Tone};
+use agent::view::{Patch, Severity};
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,8 @@ pub(crate) struct TabController {
     pub(super) store: Store,
     pub(super) pairing: Rc<Pairing>,
     me: Weak<Self>,
+    /// Names the tab to the runner.
+    pub(super) number: Uuid,
     state: PageState,
     broadcast: Channel<Broadcast>,
     summaries: RefCell<BTreeMap<SessionId, SessionSummary>>,
@@ -83,6 +85,7 @@ impl TabController {
                 store,
                 pairing: Rc::new(Pairing::new(move || with(&pairs, Self::pairing_changed))),
                 me: me.clone(),
+                number: Uuid::new_v4(),
                 state,
                 broadcast: Channel::join("meanwhile.sessions", move |broadcast| {
                     with(&receives, |tab| tab.receive(broadcast));
@@ -134,7 +137,7 @@ impl TabController {
                 }
             }
             PageCommand::SaveSettings(settings) => {
-                self.settings_saved(local_storage::save_settings(&settings))
+                self.settings_saved(local_storage::save_settings(&settings));
             }
             PageCommand::SetKey(api, key) => self.settings_saved(local_storage::save_key(api, &key)),
             PageCommand::ForgetKey(api) => {
@@ -215,7 +218,7 @@ impl TabController {
 
     /// Shows for a while that something did not work.
     pub(super) fn report_error(&self, reason: &str) {
-        self.state.toast(Tone::Bad, reason.to_owned());
+        self.state.toast(Severity::Bad, reason.to_owned());
     }
 
     fn to_agent(&self, session: Option<SessionId>, command: Command) {

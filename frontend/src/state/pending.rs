@@ -167,7 +167,7 @@ fn cost(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agent::view::Tone;
+    use agent::view::Severity;
     use shared::Timestamp;
 
     /// The room of a frame, in these tests.
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn another_session_takes_the_place_of_what_waits() {
         let mut pending = Pending::default();
-        let toast = Patch::Toast { tone: Tone::Plain, text: "t".to_owned() };
+        let toast = Patch::Toast { severity: Severity::Plain, text: "t".to_owned() };
         pending.extend(vec![text(1, "old"), toast.clone(), grow(1, "er")]);
         pending.extend(vec![Patch::Reset, text(1, "new")]);
         assert_eq!(pending.all(), [toast, Patch::Reset, text(1, "new")]);

@@ -1,7 +1,7 @@
 //! Rows of the conversation: a handle a row.
 
 use agent::CallId;
-use agent::view::{DrainedLine, Row, RowKind, Tone, ToolCard};
+use agent::view::{DrainedLine, Row, RowKind, Severity, ToolCard};
 use leptos::prelude::*;
 use shared::Timestamp;
 
@@ -41,7 +41,7 @@ pub enum RowBody {
     /// Something the agent itself says.
     Notice {
         /// How grave.
-        severity: ArcRwSignal<Tone>,
+        severity: ArcRwSignal<Severity>,
         /// What happened.
         text: ArcRwSignal<String>,
         /// Whether asking again is offered.
@@ -97,7 +97,7 @@ fn refresh(body: &RowBody, kind: RowKind) -> Option<RowKind> {
         }
         (
             RowBody::Notice { severity, text, retry },
-            RowKind::Notice { tone: new, text: new_text, retry: again },
+            RowKind::Notice { severity: new, text: new_text, retry: again },
         ) => {
             set_if_new(severity, new);
             set_if_new(text, new_text);
@@ -115,8 +115,8 @@ fn body(kind: RowKind) -> RowBody {
         RowKind::Thinking { text, live } => RowBody::Thinking(Stream::new(&text, live)),
         RowKind::Tool(card) => RowBody::Tool(ArcRwSignal::new(*card)),
         RowKind::Drained { call, lines } => RowBody::Completions { call, lines: ArcRwSignal::new(lines) },
-        RowKind::Notice { tone, text, retry } => RowBody::Notice {
-            severity: ArcRwSignal::new(tone),
+        RowKind::Notice { severity, text, retry } => RowBody::Notice {
+            severity: ArcRwSignal::new(severity),
             text: ArcRwSignal::new(text),
             retry: ArcRwSignal::new(retry),
         },

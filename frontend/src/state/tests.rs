@@ -100,7 +100,7 @@ fn drained_lines_of_another_call_are_another_slip() {
         task: TaskId("a".into()),
         status: "completed".into(),
         text: String::new(),
-        tone: Tone::Good,
+        severity: Severity::Good,
     };
     let slip = |call| row(1, RowKind::Drained { call: CallId(call), lines: vec![line.clone()] });
     page.take_in(vec![slip(1)]);
@@ -148,7 +148,7 @@ fn a_task_that_does_not_change_wakes_nobody() {
 fn toasts_are_bounded() {
     let page = page();
     for n in 0..TOASTS + 3 {
-        page.toast(Tone::Plain, n.to_string());
+        page.toast(Severity::Plain, n.to_string());
     }
     let texts = page.toasts.with(|toasts| toasts.iter().map(|toast| toast.text.clone()).collect::<Vec<_>>());
     assert_eq!(texts, ["3", "4", "5", "6"]);

@@ -55,7 +55,7 @@ pub fn Approval(card: RwSignal<ToolCard>) -> impl IntoView {
         let (call, index) = card.with_untracked(|card| (card.call, card.index));
         dispatch.agent(Command::Decide { call, index, decision });
     };
-    let deny = move || decide(Decision::Deny { words: instead.get_untracked().trim().to_owned() });
+    let deny = move || decide(Decision::Deny { reason: instead.get_untracked().trim().to_owned() });
     let asks = move || card.with(question);
     let dangers = move || asks().dangers;
     let is_dangerous = move || !dangers().is_empty();
@@ -197,8 +197,8 @@ fn DangerLine(danger: Danger) -> impl IntoView {
 fn Always(rule: Rule, unread: Signal<bool>, decide: impl Fn(Decision) + 'static) -> impl IntoView {
     let label = match &rule {
         Rule::Exact { .. } => "Always allow exactly this".into_any(),
-        Rule::Prefix { words, .. } => {
-            let start = words.join(" ");
+        Rule::Prefix { prefix, .. } => {
+            let start = prefix.join(" ");
             view! { "Always allow " <code>{start}" …"</code> ", whatever follows" }.into_any()
         }
         Rule::Edits { .. } => "Always allow changes of files".into_any(),

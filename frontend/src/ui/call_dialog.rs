@@ -1,4 +1,4 @@
-//! The exact messages of a call as they were sent, what the runner put in marked.
+//! The exact messages of a call as they were sent, the results delivered with it marked.
 
 use agent::conversation::{Block, Role, Turn};
 use agent::transcript::SentRequest;
@@ -78,7 +78,7 @@ fn part(role: Role, block: Block) -> AnyView {
     match block {
         Block::Text { text } if role == Role::User && text.starts_with(INJECTED) => view! {
             <div class="injected">
-                <p>"Put in from the queue"</p>
+                <p>"Results delivered to the model"</p>
                 <pre>{text}</pre>
             </div>
         }

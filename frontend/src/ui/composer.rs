@@ -145,7 +145,7 @@ pub fn Composer() -> impl IntoView {
         }
         text.set(String::new());
         save_now();
-        dispatch.agent(Command::Say { text: message, steer: steer && untrack(busy) });
+        dispatch.agent(Command::QueueMessage { text: message, steer: steer && untrack(busy) });
     };
     let on_key = move |event: ev::KeyboardEvent| {
         if event.key() == "Enter" && !event.shift_key() && !dom::composes(&event) {

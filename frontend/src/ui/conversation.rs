@@ -187,7 +187,7 @@ fn Welcome() -> impl IntoView {
             {move || wide.get().map(|reason| view! { <p class="wide">{reason}</p> })}
             <h3>"Try the lesson"</h3>
             <ul>{examples}</ul>
-            <Show when=move || page.queue.with(|queue| queue.iter().any(|waiting| matches!(waiting, Waiting::Words { .. })))>
+            <Show when=move || page.queue.with(|queue| queue.iter().any(|waiting| matches!(waiting, Waiting::Message { .. })))>
                 <p class="who">"Your message waits for the runner."</p>
             </Show>
         </section>
@@ -198,7 +198,7 @@ fn Welcome() -> impl IntoView {
 fn Try(example: Example) -> impl IntoView {
     let dispatch = use_dispatch();
     let send = move |_| {
-        dispatch.agent(Command::Say { text: example.wish.to_owned(), steer: false });
+        dispatch.agent(Command::QueueMessage { text: example.wish.to_owned(), steer: false });
     };
     view! {
         <li>

@@ -30,11 +30,14 @@ pub fn Diff(diff: Signal<String>, #[prop(optional)] whole: bool) -> impl IntoVie
     }
 }
 
-/// The lines of a diff with what each is. The names of the files are left out, since the card's head has them, and so is the place of what is all
-/// there is of a new file.
+/// The lines of a diff with what each is. The two lines that name the files are left out, since the card's head has them, and so is
+/// the place of what is all there is of a new file. A line that is removed or added may look like one that names a file, and is shown.
 fn diff_lines(diff: &str) -> impl Iterator<Item = (&'static str, &str)> {
-    let is_heading = |line: &str| ["--- ", "+++ ", "@@ -0,0 "].iter().any(|start| line.starts_with(start));
-    diff.lines().filter(move |line| !is_heading(line)).map(|line| {
+    let mut first = diff.lines();
+    let named =
+        ["--- ", "+++ ", "@@ -"].iter().all(|start| first.next().is_some_and(|line| line.starts_with(start)));
+    let lines = diff.lines().skip(if named { 2 } else { 0 });
+    lines.filter(|line| !line.starts_with("@@ -0,0 ")).map(|line| {
         let kind = match line.as_bytes().first() {
             Some(b'+') => "added",
             Some(b'-') => "removed",
@@ -57,5 +60,17 @@ mod tests {
             kinds,
             [("place", "@@ -1,2 +1,2 @@"), ("same", " same"), ("removed", "-old"), ("added", "+new")]
         );
+    }
+
+    #[test]
+    fn what_looks_like_the_name_of_a_file_is_shown() {
+        let shown = |diff: &str| diff_lines(diff).map(|(_, line)| line.to_owned()).collect::<Vec<_>>();
+        for proposal in
+            ["--- drop table\n+++ x\n", "--- a\n+++ b\n@@ 3 more lines @@\n", "+++ x\n", "-a\n--- b\n+c\n"]
+        {
+            assert_eq!(shown(proposal).join("\n") + "\n", proposal);
+        }
+        let within = "--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n--- y\n+++ z\n";
+        assert_eq!(shown(within), ["@@ -1,2 +1,2 @@", "--- y", "+++ z"]);
     }
 }

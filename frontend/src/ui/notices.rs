@@ -2,7 +2,7 @@
 
 use agent::CallId;
 use agent::event::Command;
-use agent::view::{DrainedLine, Tone, Waiting};
+use agent::view::{DrainedLine, Severity, Waiting};
 use leptos::prelude::*;
 
 use super::local::use_local;
@@ -11,12 +11,12 @@ use crate::format;
 use crate::state::{PageState, RowBody};
 
 /// A severity as the attribute that styles go by.
-pub(crate) const fn severity_str(severity: Tone) -> &'static str {
+pub(crate) const fn severity_str(severity: Severity) -> &'static str {
     match severity {
-        Tone::Plain => "plain",
-        Tone::Good => "good",
-        Tone::Warn => "warn",
-        Tone::Bad => "bad",
+        Severity::Plain => "plain",
+        Severity::Good => "good",
+        Severity::Warn => "warn",
+        Severity::Bad => "bad",
     }
 }
 
@@ -36,7 +36,7 @@ pub fn Completions(call: CallId, lines: RwSignal<Vec<DrainedLine>>) -> impl Into
             </header>
             <ul>
                 <For each=move || lines.get() key=|line| line.task.clone() let(line)>
-                    <li data-severity=severity_str(line.tone)>
+                    <li data-severity=severity_str(line.severity)>
                         <button
                             type="button"
                             class="link"
@@ -59,7 +59,7 @@ pub fn Completions(call: CallId, lines: RwSignal<Vec<DrainedLine>>) -> impl Into
 
 /// Something the agent itself says.
 #[component]
-pub fn Notice(severity: RwSignal<Tone>, text: RwSignal<String>, retry: RwSignal<bool>) -> impl IntoView {
+pub fn Notice(severity: RwSignal<Severity>, text: RwSignal<String>, retry: RwSignal<bool>) -> impl IntoView {
     let dispatch = use_dispatch();
     let page = use_page();
     let refused = move || page.status.with(|status| status.refused);
@@ -71,7 +71,7 @@ pub fn Notice(severity: RwSignal<Tone>, text: RwSignal<String>, retry: RwSignal<
         <div
             class="notice"
             data-severity=move || severity_str(severity.get())
-            role=move || if severity.get() == Tone::Bad { "alert" } else { "note" }
+            role=move || if severity.get() == Severity::Bad { "alert" } else { "note" }
         >
             <p>{move || text.get()}</p>
             <Show when=move || retry.get()>
@@ -92,8 +92,8 @@ pub fn Full() -> impl IntoView {
     let continue_anew = move |_| {
         let text = untrack(|| unsent_messages(page));
         for waiting in page.queue.get_untracked() {
-            if let Waiting::Words { id, .. } = waiting {
-                dispatch.agent(Command::Unsay { id });
+            if let Waiting::Message { id, .. } = waiting {
+                dispatch.agent(Command::CancelMessage { id });
             }
         }
         dispatch.send(PageCommand::ContinueInNewSession(text));
@@ -122,8 +122,8 @@ fn unsent_messages(page: PageState) -> String {
         })
     });
     let waiting = page.queue.get().into_iter().filter_map(|waiting| match waiting {
-        Waiting::Words { text, .. } => Some(text),
-        Waiting::End { .. } => None,
+        Waiting::Message { text, .. } => Some(text),
+        Waiting::Completion { .. } => None,
     });
     last.into_iter().chain(waiting).collect::<Vec<_>>().join("\n\n")
 }

@@ -1,7 +1,7 @@
 //! The queue panel: what has arrived and will be in the next call, and messages that wait their turn.
 
 use agent::event::Command;
-use agent::view::{Tone, Waiting};
+use agent::view::{Severity, Waiting};
 use leptos::ev;
 use leptos::prelude::*;
 use shared::TaskId;
@@ -21,10 +21,10 @@ pub fn QueuePanel() -> impl IntoView {
             queue
                 .iter()
                 .filter_map(|waiting| match waiting {
-                    Waiting::End { task, command, label, tone } => {
-                        Some((task.clone(), command.clone(), label.clone(), *tone))
+                    Waiting::Completion { task, command, label, severity } => {
+                        Some((task.clone(), command.clone(), label.clone(), *severity))
                     }
-                    Waiting::Words { .. } => None,
+                    Waiting::Message { .. } => None,
                 })
                 .collect::<Vec<_>>()
         })
@@ -34,8 +34,8 @@ pub fn QueuePanel() -> impl IntoView {
             queue
                 .iter()
                 .filter_map(|waiting| match waiting {
-                    Waiting::Words { id, .. } => Some(*id),
-                    Waiting::End { .. } => None,
+                    Waiting::Message { id, .. } => Some(*id),
+                    Waiting::Completion { .. } => None,
                 })
                 .collect::<Vec<_>>()
         })
@@ -65,7 +65,7 @@ pub fn QueuePanel() -> impl IntoView {
 }
 
 #[component]
-fn Completion(task: TaskId, command: String, label: String, severity: Tone) -> impl IntoView {
+fn Completion(task: TaskId, command: String, label: String, severity: Severity) -> impl IntoView {
     let local = use_local();
     let text = format!("bg:{task} {label}");
     view! {
@@ -90,8 +90,8 @@ fn Message(id: u64) -> impl IntoView {
     let now = Memo::new(move |_| {
         page.queue.with(|queue| {
             queue.iter().find_map(|waiting| match waiting {
-                Waiting::Words { id: this, text, steer } if *this == id => Some((text.clone(), *steer)),
-                Waiting::Words { .. } | Waiting::End { .. } => None,
+                Waiting::Message { id: this, text, steer } if *this == id => Some((text.clone(), *steer)),
+                Waiting::Message { .. } | Waiting::Completion { .. } => None,
             })
         })
     });
@@ -99,8 +99,8 @@ fn Message(id: u64) -> impl IntoView {
     let neighbours = Memo::new(move |_| {
         page.queue.with(|queue| {
             let mut ids = queue.iter().filter_map(|waiting| match waiting {
-                Waiting::Words { id, .. } => Some(*id),
-                Waiting::End { .. } => None,
+                Waiting::Message { id, .. } => Some(*id),
+                Waiting::Completion { .. } => None,
             });
             let before = ids.position(|this| this == id).unwrap_or(0);
             (before > 0, ids.next().is_some())
@@ -118,9 +118,9 @@ fn Message(id: u64) -> impl IntoView {
         edits.set(false);
         let text = draft.get_untracked();
         if text.trim().is_empty() {
-            dispatch.agent(Command::Unsay { id });
+            dispatch.agent(Command::CancelMessage { id });
         } else {
-            dispatch.agent(Command::Resay { id, text });
+            dispatch.agent(Command::EditMessage { id, text });
         }
     };
     let on_key = move |event: ev::KeyboardEvent| match event.key().as_str() {
@@ -169,7 +169,7 @@ fn Message(id: u64) -> impl IntoView {
                     <IconButton
                         icon=Icon::Trash
                         label="Take back"
-                        on_press=move || dispatch.agent(Command::Unsay { id })
+                        on_press=move || dispatch.agent(Command::CancelMessage { id })
                     />
                 }
             >

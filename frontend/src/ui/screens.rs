@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agent::event::Command;
-use agent::view::{LinkView, Tone};
+use agent::view::{LinkView, Severity};
 use leptos::ev;
 use leptos::prelude::*;
 
@@ -135,7 +135,7 @@ fn ToastView(toast: Toast) -> impl IntoView {
         // The page may be gone by the time it fires.
         let _ = page.toasts.try_update(|toasts| toasts.retain(|other| other.id != toast.id));
     };
-    if toast.severity != Tone::Bad
+    if toast.severity != Severity::Bad
         && let Ok(handle) = set_timeout_with_handle(close, SHOWN_FOR)
     {
         on_cleanup(move || handle.clear());

@@ -71,8 +71,8 @@ pub fn SessionsPanel() -> impl IntoView {
 fn Footer() -> impl IntoView {
     let page = use_page();
     let host = window().location().host().unwrap_or_default();
-    // A tab has a connection for each session that it keeps at work; told are those of others.
-    let here = move || page.sessions.with(|sessions| sessions.here);
+    // One that only follows has no connection of its own and does not count.
+    let here = move || page.sessions.with(|sessions| usize::from(sessions.here > 0));
     let first = move || match page.stats.get().map(|stats| (stats.tabs as usize).saturating_sub(here())) {
         Some(others) if others > 0 => format!("{host} · {}", format::count(others, "other connection")),
         Some(_) | None => host.clone(),
@@ -309,6 +309,7 @@ mod tests {
             running: 0,
             asks: false,
             busy: false,
+            waits: false,
         }
     }
 }

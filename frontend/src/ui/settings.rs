@@ -229,7 +229,7 @@ fn ApprovalSettings() -> impl IntoView {
 fn rule_label(rule: &Rule) -> impl IntoView + use<> {
     let (label, code, workspace) = match rule {
         Rule::Exact { command, workspace } => ("", Some(shown::line(command)), workspace),
-        Rule::Prefix { words, workspace } => ("", Some(format!("{} …", words.join(" "))), workspace),
+        Rule::Prefix { prefix: words, workspace } => ("", Some(format!("{} …", words.join(" "))), workspace),
         Rule::Edits { workspace } => ("changes of files", None, workspace),
     };
     view! {
@@ -246,7 +246,7 @@ fn WakeSettings() -> impl IntoView {
     let page = use_page();
     let dispatch = use_dispatch();
     let change = use_change();
-    let wakes = move || page.settings.with(|settings| !settings.no_wake);
+    let wakes = move || page.settings.with(|settings| settings.wake);
     view! {
         <fieldset>
             <legend>"When a task ends"</legend>
@@ -256,7 +256,7 @@ fn WakeSettings() -> impl IntoView {
                     prop:checked=wakes
                     on:change=move |event| {
                         let on = event_target_checked(&event);
-                        change.with(|settings| settings.no_wake = !on);
+                        change.with(|settings| settings.wake = on);
                     }
                 />
                 <span>

@@ -1,7 +1,7 @@
 //! One task: how it stands, and opened its output and what one can do with it.
 
 use agent::event::Command;
-use agent::view::Tone;
+use agent::view::Severity;
 use leptos::ev;
 use leptos::prelude::*;
 use shared::protocol::Sandbox;
@@ -142,7 +142,7 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> impl In
     let asked = RwSignal::new(false);
     let input = RwSignal::new(false);
     let is_active = move || task.with(Task::is_active);
-    let leftovers = move || task.with(|task| !task.left_behind.is_empty());
+    let leftovers = move || task.with(|task| !task.remaining_processes.is_empty());
     let takes_input = move || task.with(|task| task.stdin && task.state == TaskState::Running);
     let foreground = move || own && task.with(|task| task.foreground && task.is_active());
     let stop = move |_| {
@@ -172,8 +172,8 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> impl In
             let copied = dom::copy(&screen.with_untracked(Screen::text));
             leptos::task::spawn_local(async move {
                 let (severity, text) = match copied.await {
-                    Ok(()) => (Tone::Good, "copied".to_owned()),
-                    Err(reason) => (Tone::Bad, reason),
+                    Ok(()) => (Severity::Good, "copied".to_owned()),
+                    Err(reason) => (Severity::Bad, reason),
                 };
                 page.toast(severity, text);
             });
@@ -297,12 +297,12 @@ const PIDS: usize = 8;
 
 /// The line below the command: what it left running, why it could not start, or its last output.
 fn last_line(task: &Task) -> String {
-    if !task.left_behind.is_empty() {
-        let named = task.left_behind.iter().filter(|process| process.pid != 0).take(PIDS);
+    if !task.remaining_processes.is_empty() {
+        let named = task.remaining_processes.iter().filter(|process| process.pid != 0).take(PIDS);
         let pids: Vec<_> = named.map(|process| process.pid.to_string()).collect();
-        let more = if task.left() > pids.len() { ", …" } else { "" };
-        let (noun, pid) = if task.left() == 1 { ("process", "pid") } else { ("processes", "pids") };
-        return format!("left {} {noun} running ({pid} {}{more})", task.left(), pids.join(", "));
+        let more = if task.remaining() > pids.len() { ", …" } else { "" };
+        let (noun, pid) = if task.remaining() == 1 { ("process", "pid") } else { ("processes", "pids") };
+        return format!("left {} {noun} running ({pid} {}{more})", task.remaining(), pids.join(", "));
     }
     match &task.state {
         TaskState::Lost { reason } | TaskState::Error { reason } => reason.clone(),
@@ -346,7 +346,7 @@ fn facts(task: &Task) -> Vec<(&'static str, String)> {
     if task.omitted_bytes > 0 {
         facts.push(("Not kept", format::bytes(task.omitted_bytes)));
     }
-    let left = task.left_behind.iter();
+    let left = task.remaining_processes.iter();
     facts.extend(left.map(|process| {
         let pid = if process.pid == 0 { String::new() } else { format!("{} ", process.pid) };
         ("Still runs", format!("{pid}{}", shown::line(&process.command)))

@@ -98,7 +98,8 @@ pub fn TasksPanel() -> impl IntoView {
 /// conversation, and stands here only once someone asked to see it, or if it left something running.
 fn listed<'a>(tasks: &'a [TaskHandle], open: &BTreeSet<TaskId>) -> Vec<&'a TaskHandle> {
     let is_listed = |handle: &&TaskHandle| {
-        handle.task.with(|task| !task.foreground || !task.left_behind.is_empty()) || open.contains(&handle.id)
+        handle.task.with(|task| !task.foreground || !task.remaining_processes.is_empty())
+            || open.contains(&handle.id)
     };
     tasks.iter().filter(is_listed).collect()
 }

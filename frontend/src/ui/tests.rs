@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use agent::CallId;
-use agent::view::{DrainedLine, Lane, Patch, Row, RowKind, Span, Tone, ToolCard, ToolState, Waiting};
+use agent::view::{DrainedLine, Lane, Patch, Row, RowKind, Severity, Span, ToolCard, ToolState, Waiting};
 use leptos::prelude::*;
 use send_wrapper::SendWrapper;
 use shared::Timestamp;
@@ -334,7 +334,7 @@ fn patches() -> Vec<Patch> {
         task: task.id.clone(),
         status: "completed".to_owned(),
         text: "over".to_owned(),
-        tone: Tone::Good,
+        severity: Severity::Good,
     };
     let markdown = "# Head\n\n- [x] *one*\n- `two`\n\n> [three](https://a.b)\n\n| a | b |\n|---|--:|\n| 1 | 2 |\n\n```rust\nfn main() {}\n";
     let rows = [
@@ -344,7 +344,7 @@ fn patches() -> Vec<Patch> {
         RowKind::Tool(Box::new(done)),
         RowKind::Tool(Box::new(card(1, asks, "rm x"))),
         RowKind::Drained { call: CallId(1), lines: vec![line] },
-        RowKind::Notice { tone: Tone::Bad, text: "a fault".to_owned(), retry: true },
+        RowKind::Notice { severity: Severity::Bad, text: "a fault".to_owned(), retry: true },
     ];
     let span = |id, lane| Span {
         id,
@@ -352,7 +352,7 @@ fn patches() -> Vec<Patch> {
         start: Timestamp(1_000),
         end: None,
         label: "a span".to_owned(),
-        tone: Tone::Good,
+        severity: Severity::Good,
     };
     let rows = rows.into_iter().zip(1..).map(|(kind, id)| Row { id, at: Timestamp(id), kind });
     rows.map(|row| Patch::Row(Box::new(row)))
@@ -360,12 +360,12 @@ fn patches() -> Vec<Patch> {
             Patch::Tasks(vec![task.clone()]),
             Patch::Span(span(1, Lane::Call)),
             Patch::Span(span(2, Lane::Task { task: task.id.clone() })),
-            Patch::Queue(vec![Waiting::Words {
+            Patch::Queue(vec![Waiting::Message {
                 id: 1,
                 text: "a message that waits".to_owned(),
                 steer: false,
             }]),
-            Patch::Toast { tone: Tone::Plain, text: "a toast".to_owned() },
+            Patch::Toast { severity: Severity::Plain, text: "a toast".to_owned() },
         ])
         .collect()
 }

@@ -3,7 +3,7 @@
 pub(crate) mod layout;
 
 use agent::CallId;
-use agent::view::{Lane, Span, Tone};
+use agent::view::{Lane, Severity, Span};
 use leptos::prelude::*;
 use leptos::{ev, html};
 use leptos_use::use_resize_observer;
@@ -282,7 +282,7 @@ fn span_label(span: &Span, now: Option<u64>) -> String {
         (None, Some(now)) => format!("so far {}", since(now)),
         (None, None) => "goes on".to_owned(),
     };
-    let failed = if span.end.is_some() && span.tone == Tone::Bad { " · failed" } else { "" };
+    let failed = if span.end.is_some() && span.severity == Severity::Bad { " · failed" } else { "" };
     format!("{kind} · {} · {took}{failed} · from {}", span.label, dom::time_of_day(span.start))
 }
 

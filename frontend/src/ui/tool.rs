@@ -1,7 +1,7 @@
 //! A tool use: its card, the diff and output it shows, and the approval it may wait for.
 
 use agent::event::Command;
-use agent::view::{Lane, Tone, ToolCard, ToolState};
+use agent::view::{Lane, Severity, ToolCard, ToolState};
 use leptos::prelude::*;
 use shared::task::Task;
 use shared::{TaskId, shown};
@@ -81,10 +81,10 @@ fn standing(page: PageState, id: &TaskId) -> Standing {
     let is_its = |lane: &Lane| matches!(lane, Lane::Task { task } if task == id);
     let state = page.spans.with(|spans| {
         let span = spans.values().find(|span| is_its(&span.lane))?;
-        span.end.map(|_| match span.tone {
-            Tone::Good => "good",
-            Tone::Bad => "bad",
-            Tone::Plain | Tone::Warn => "ended",
+        span.end.map(|_| match span.severity {
+            Severity::Good => "good",
+            Severity::Bad => "bad",
+            Severity::Plain | Severity::Warn => "ended",
         })
     });
     Standing { state: state.unwrap_or("running"), end: None, runs_here: false }

@@ -33,8 +33,8 @@ mod tests {
         let unshare = ["--user", "--map-root-user", "--time", "--boottime", &ahead];
         let able = Command::new("unshare").args(unshare).arg("true").output();
         if !able.is_ok_and(|output| output.status.success()) {
-            let words = b"\nLEFT OUT: this system lets nobody have a clock of their own\n";
-            let _told = std::io::Write::write_all(&mut std::io::stdout(), words);
+            let text = b"\nLEFT OUT: this system lets nobody have a clock of their own\n";
+            let _told = std::io::Write::write_all(&mut std::io::stdout(), text);
             return;
         }
         let mut there = Command::new("unshare");

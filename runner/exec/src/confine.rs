@@ -99,7 +99,7 @@ fn make_anew(folder: &Path) -> io::Result<()> {
 /// open all the same, each a sentence.
 ///
 /// # Errors
-/// The words of why it cannot be; then nothing may be started from here.
+/// Why it cannot be, as part of a sentence; then nothing may be started from here.
 #[cfg(target_os = "linux")]
 pub(crate) fn restrict(writable: &[String]) -> Result<Vec<String>, String> {
     use landlock::{

@@ -109,9 +109,11 @@ pub enum FromAgent {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Failure {
     /// A sentence.
-    pub words: String,
-    /// Whether it was a lack of descriptors, processes or memory, which may pass.
-    pub passing: bool,
+    #[serde(rename = "words")]
+    pub message: String,
+    /// Whether descriptors, processes or memory were exhausted, which is transient.
+    #[serde(rename = "passing")]
+    pub transient: bool,
 }
 
 /// How a main process ended. In exit files, too, which another version may read.
@@ -126,7 +128,8 @@ pub struct Exited {
     /// From its start to its end, in microseconds.
     pub ran_us: u64,
     /// What it left running.
-    pub left: Vec<Process>,
+    #[serde(rename = "left")]
+    pub remaining: Vec<Process>,
 }
 
 /// Whether an agent of this version can be used.

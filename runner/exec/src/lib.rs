@@ -13,10 +13,10 @@
 pub mod agent;
 mod clock;
 pub mod confine;
+mod exhaustion;
 pub mod frames;
 mod homes;
 pub mod host;
-mod lack;
 mod limits;
 pub mod local;
 pub mod sandbox;
@@ -26,8 +26,8 @@ mod tag;
 mod tree;
 
 pub use clock::since_boot;
+pub use exhaustion::exhausted;
 pub use homes::homes;
-pub use lack::lack;
 pub use limits::raise_open_files;
 
 /// Such as `SIGTERM`.

@@ -19,9 +19,9 @@ use tokio::net::UnixStream;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::exhaustion::exhausted;
 use crate::frames::{self, FromAgent, ToAgent, VERSION};
 use crate::host::Tree;
-use crate::lack::lack;
 
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "__agent";
@@ -92,9 +92,9 @@ impl Agents {
     /// Lets an agent go whose tree is empty and whose task's end is saved. It is its command's parent and of the same user: a
     /// command may have lowered its limits, its priority or its processors for good, and whatever it starts later inherits
     /// those. So it is used again only after a command that was held to reading.
-    pub async fn done(&self, mut agent: Agent, held: bool) {
+    pub async fn done(&self, mut agent: Agent, read_only: bool) {
         // One that has died needs no word.
-        if agent.send(&ToAgent::Saved, &[]).await.is_ok() && held {
+        if agent.send(&ToAgent::Saved, &[]).await.is_ok() && read_only {
             self.give_back(agent);
         }
     }
@@ -127,7 +127,7 @@ impl Agents {
             .spawn()
             .map_err(|error| {
                 // What may pass is known by its number.
-                if lack(&error).is_some() {
+                if exhausted(&error).is_some() {
                     return error;
                 }
                 io::Error::new(error.kind(), format!("{}: {error}", self.program.display()))

@@ -44,21 +44,21 @@ pub fn owner_of_peer(peer: SocketAddr, own: SocketAddr) -> Owner {
 /// The owner of the socket between two ends, the first its own, from the system's table of sockets.
 fn owner(table: &str, own: &str, other: &str) -> Option<Owner> {
     table.lines().find_map(|line| {
-        let mut words = line.split_whitespace().skip(1);
-        let fits = words.next()?.eq_ignore_ascii_case(own) && words.next()?.eq_ignore_ascii_case(other);
+        let mut fields = line.split_whitespace().skip(1);
+        let fits = fields.next()?.eq_ignore_ascii_case(own) && fields.next()?.eq_ignore_ascii_case(other);
         if !fits {
             return None;
         }
-        let user = words.nth(4)?.parse().ok()?;
+        let user = fields.nth(4)?.parse().ok()?;
         // One that no descriptor holds any more has no inode, and root for its user.
-        Some(if words.nth(1)? == "0" { Owner::Nobody } else { Owner::User(user) })
+        Some(if fields.nth(1)? == "0" { Owner::Nobody } else { Owner::User(user) })
     })
 }
 
 /// An address as the tables write it: each four bytes as a number of this machine, then the port. In the table of long
 /// addresses stand also the short ones to which a program came by their long form.
 fn written(address: SocketAddr, long: bool) -> String {
-    let words = |bytes: &[u8]| -> String {
+    let numbers = |bytes: &[u8]| -> String {
         bytes
             .chunks_exact(4)
             .map(|four| format!("{:08X}", u32::from_ne_bytes([four[0], four[1], four[2], four[3]])))
@@ -66,9 +66,9 @@ fn written(address: SocketAddr, long: bool) -> String {
             .concat()
     };
     let host = match address.ip().to_canonical() {
-        IpAddr::V4(ip) if long => words(&ip.to_ipv6_mapped().octets()),
-        IpAddr::V4(ip) => words(&ip.octets()),
-        IpAddr::V6(ip) => words(&ip.octets()),
+        IpAddr::V4(ip) if long => numbers(&ip.to_ipv6_mapped().octets()),
+        IpAddr::V4(ip) => numbers(&ip.octets()),
+        IpAddr::V6(ip) => numbers(&ip.octets()),
     };
     format!("{host}:{:04X}", address.port())
 }

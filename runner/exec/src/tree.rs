@@ -3,7 +3,7 @@
 //! On Linux the agent is a subreaper, so whatever a command starts stays below it, however it hides. The list comes from
 //! `/proc`. Between listing a process and signalling it, its number may be taken by another; a pidfd, opened before the
 //! process is looked at once more, excludes that. Elsewhere the list comes from `ps`, and what left both the tree and
-//! the leader's process group is not found.
+//! the main process's group is not found.
 
 use std::time::Duration;
 
@@ -37,9 +37,9 @@ impl Member {
     }
 }
 
-/// Everything alive below this process (and, elsewhere than on Linux, in the leader's group).
-pub(crate) fn members(leader: Option<Pid>) -> Vec<Member> {
-    system::members(leader)
+/// Everything alive below this process (and, elsewhere than on Linux, in the main process's group).
+pub(crate) fn members(main_pid: Option<Pid>) -> Vec<Member> {
+    system::members(main_pid)
 }
 
 /// Everything alive below a process.
@@ -121,7 +121,7 @@ mod system {
 
     use super::{Member, Tags};
 
-    pub(super) fn members(_leader: Option<Pid>) -> Vec<Member> {
+    pub(super) fn members(_main_pid: Option<Pid>) -> Vec<Member> {
         below(rustix::process::getpid())
     }
 
@@ -239,7 +239,7 @@ mod system {
         let Ok(descriptor) = pidfd_open(member.pid, PidfdFlags::empty()) else { return };
         if stat(member.pid).is_some_and(|stat| stat.start == member.start) {
             for signal in signals {
-                let _gone = pidfd_send_signal(&descriptor, *signal);
+                let _already_dead = pidfd_send_signal(&descriptor, *signal);
             }
         }
     }
@@ -247,15 +247,15 @@ mod system {
     pub(super) fn command(pid: Pid) -> String {
         let folder = format!("/proc/{}", pid.as_raw_nonzero());
         let line = fs::read(format!("{folder}/cmdline")).unwrap_or_default();
-        let words: Vec<_> = line
+        let arguments: Vec<_> = line
             .split(|byte| *byte == 0)
-            .filter(|word| !word.is_empty())
+            .filter(|argument| !argument.is_empty())
             .map(String::from_utf8_lossy)
             .collect();
-        if words.is_empty() {
+        if arguments.is_empty() {
             return fs::read_to_string(format!("{folder}/comm")).unwrap_or_default().trim_end().to_owned();
         }
-        words.join(" ")
+        arguments.join(" ")
     }
 }
 
@@ -268,9 +268,9 @@ mod system {
 
     use super::{Member, Tags};
 
-    pub(super) fn members(leader: Option<Pid>) -> Vec<Member> {
+    pub(super) fn members(main_pid: Option<Pid>) -> Vec<Member> {
         let own = rustix::process::getpid().as_raw_nonzero().get();
-        let leader = leader.map(|pid| pid.as_raw_nonzero().get());
+        let main_pid = main_pid.map(|pid| pid.as_raw_nonzero().get());
         let all: Vec<[i32; 3]> = ps(&["-axo", "pid=,ppid=,pgid="])
             .lines()
             .filter_map(|line| {
@@ -282,7 +282,7 @@ mod system {
         let mut found: Vec<i32> = Vec::new();
         while let Some(parent) = below.pop() {
             for [pid, ppid, pgid] in &all {
-                if (*ppid == parent || (parent == own && Some(*pgid) == leader)) && !found.contains(pid) {
+                if (*ppid == parent || (parent == own && Some(*pgid) == main_pid)) && !found.contains(pid) {
                     found.push(*pid);
                     below.push(*pid);
                 }
@@ -302,7 +302,7 @@ mod system {
     }
 
     pub(super) fn wake(child: Pid) {
-        let _gone = kill_process(child, Signal::CONT);
+        let _already_dead = kill_process(child, Signal::CONT);
     }
 
     /// The system does not tell the limits of another process, so nothing is found.
@@ -312,7 +312,7 @@ mod system {
 
     pub(super) fn signal(member: Member, signals: &[Signal]) {
         for signal in signals {
-            let _gone = kill_process(member.pid, *signal);
+            let _already_dead = kill_process(member.pid, *signal);
         }
     }
 

@@ -24,7 +24,7 @@ pub(crate) fn wide(workspace: &Path, homes: &[PathBuf]) -> Option<String> {
     Some(format!("The workspace is {what}, not a project's: each change of a file in it is asked for."))
 }
 
-/// Refuses what must be allowed first. `relative` is the path by its words.
+/// Refuses what must be allowed first. `relative` is the path as it was named.
 pub(super) fn ask_first(dir: &Dir, wide: Option<&str>, relative: &Path, path: &str) -> Result<(), Problem> {
     let real = relative.ancestors().find_map(|there| {
         let real = dir.canonicalize(if there.as_os_str().is_empty() { Path::new(".") } else { there });
@@ -33,14 +33,14 @@ pub(super) fn ask_first(dir: &Dir, wide: Option<&str>, relative: &Path, path: &s
     // Whoever changes it will hear why it cannot be followed.
     let Some((real, missing)) = real else { return Ok(()) };
     if missing.components().any(|part| part == Component::ParentDir) {
-        let words = format!("{path} goes up from a folder that is not there. Name the file without `..`.");
-        return Err(Problem::new(ProblemCode::Malformed, words));
+        let message = format!("{path} goes up from a folder that is not there. Name the file without `..`.");
+        return Err(Problem::new(ProblemCode::Malformed, message));
     }
     let real = if missing.as_os_str().is_empty() { real } else { real.join(missing) };
-    let asks = |words: String| Err(Problem::new(ProblemCode::NeedsApproval, words));
+    let asks = |message: String| Err(Problem::new(ProblemCode::NeedsApproval, message));
     let leads = |what: &str| {
-        let by_words = by_itself::what(&relative.to_string_lossy()).is_some();
-        let through = if by_words { String::new() } else { format!("{} through a link, ", real.display()) };
+        let by_name = by_itself::what(&relative.to_string_lossy()).is_some();
+        let through = if by_name { String::new() } else { format!("{} through a link, ", real.display()) };
         format!(
             "{path} is {through}{what}, which can run commands by itself later: a person must allow this change."
         )
@@ -50,12 +50,12 @@ pub(super) fn ask_first(dir: &Dir, wide: Option<&str>, relative: &Path, path: &s
     }
     if let Some(folder) = bare(dir, &real) {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-        let words = format!(
+        let message = format!(
             "{path} would be a part of a repository that is {} itself, whose settings can make git run commands: a person must \
              allow this change.",
             folder.display()
         );
-        return asks(words);
+        return asks(message);
     }
     wide.map_or(Ok(()), |wide| asks(wide.to_owned()))
 }
@@ -84,12 +84,15 @@ mod tests {
     #[test]
     fn a_home_folder_and_all_there_is_are_wide() {
         let homes = ["/somewhere".into(), "/nowhere/me".into()];
-        assert!(wide(Path::new("/"), &homes).is_some_and(|words| words.contains("all there is")));
+        assert!(wide(Path::new("/"), &homes).is_some_and(|warning| warning.contains("all there is")));
         assert!(wide(Path::new("/"), &[]).is_some());
         assert!(
-            wide(Path::new("/nowhere/me"), &homes).is_some_and(|words| words.contains("your home folder"))
+            wide(Path::new("/nowhere/me"), &homes)
+                .is_some_and(|warning| warning.contains("your home folder"))
         );
-        assert!(wide(Path::new("/nowhere"), &homes).is_some_and(|words| words.contains("holds your home")));
+        assert!(
+            wide(Path::new("/nowhere"), &homes).is_some_and(|warning| warning.contains("holds your home"))
+        );
         assert_eq!(wide(Path::new("/nowhere/me/project"), &homes), None);
         assert_eq!(wide(Path::new("/nowhere/me/project"), &[]), None);
     }

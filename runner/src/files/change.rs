@@ -12,10 +12,10 @@ use shared::{Problem, ProblemCode};
 use uuid::Uuid;
 
 use super::diff::Change;
-use super::intent::{self, Identity, Intent};
+use super::journal::{self, Identity, JournalEntry};
 use super::lines;
+use super::problem::{no_match, not_utf8, refuse_binary, system};
 use super::request::{READ_BYTES, WRITE_BYTES};
-use super::words::{no_match, not_utf8, refuse_binary, system};
 use super::workspace::Workspace;
 
 /// Bytes of a file that is read from, since its lines are counted.
@@ -26,10 +26,10 @@ impl Workspace {
         let relative = self.relative(path)?;
         let (file, length) = self.file(&relative, path)?;
         if length > SCAN_BYTES {
-            let words = format!(
+            let message = format!(
                 "{path} has {length} bytes; files of at most {SCAN_BYTES} are read. Use a command such as sed -n or tail."
             );
-            return Err(Problem::new(ProblemCode::TooLarge, words));
+            return Err(Problem::new(ProblemCode::TooLarge, message));
         }
         let failed = |error: io::Error| system(path, &error);
         let mut reader = BufReader::with_capacity(64 * 1024, file);
@@ -59,10 +59,10 @@ impl Workspace {
             }
             if text.len() + line.len() > READ_BYTES {
                 if taken == 0 {
-                    let words = format!(
+                    let message = format!(
                         "Line {total} of {path} has {length} bytes; at most {READ_BYTES} are read at once. Use a command such as cut -c."
                     );
-                    return Err(Problem::new(ProblemCode::TooLarge, words));
+                    return Err(Problem::new(ProblemCode::TooLarge, message));
                 }
                 full = true;
                 continue;
@@ -71,22 +71,22 @@ impl Workspace {
             taken += 1;
         }
         if offset > total.max(1) {
-            let words = format!("{path} has {total} lines, so there is no line {offset}.");
-            return Err(Problem::new(ProblemCode::NotFound, words));
+            let message = format!("{path} has {total} lines, so there is no line {offset}.");
+            return Err(Problem::new(ProblemCode::NotFound, message));
         }
         let text = String::from_utf8(text).map_err(|_| not_utf8(path))?;
         Ok(FileText { text, first_line: offset, total_lines: total, more: offset - 1 + taken < total })
     }
 
-    pub(super) fn write<A>(
+    pub(super) fn write<J>(
         &self,
         path: &str,
         content: &str,
         name: Uuid,
-        announce: A,
+        journal: J,
     ) -> Result<FileChange, Problem>
     where
-        A: FnOnce(&Intent, &FileChange) -> Result<(), Problem>,
+        J: FnOnce(&JournalEntry, &FileChange) -> Result<(), Problem>,
     {
         let relative = self.target(path)?;
         let before = match self.old(&relative, path) {
@@ -106,25 +106,25 @@ impl Workspace {
             },
         };
         let change = diff.of(&relative, before.is_none(), note);
-        self.replace(&relative, path, &content, name, |intent| announce(intent, &change))?;
+        self.replace(&relative, path, &content, name, |entry| journal(entry, &change))?;
         Ok(change)
     }
 
-    pub(super) fn edit<A>(
+    pub(super) fn edit<J>(
         &self,
         path: &str,
         old_text: &str,
         new_text: &str,
         name: Uuid,
-        announce: A,
+        journal: J,
     ) -> Result<FileChange, Problem>
     where
-        A: FnOnce(&Intent, &FileChange) -> Result<(), Problem>,
+        J: FnOnce(&JournalEntry, &FileChange) -> Result<(), Problem>,
     {
         if old_text.is_empty() {
-            let words =
+            let message =
                 "old_text is empty. Give the text to replace, or use write_file to write the whole file.";
-            return Err(Problem::new(ProblemCode::Malformed, words));
+            return Err(Problem::new(ProblemCode::Malformed, message));
         }
         if old_text == new_text {
             return Err(Problem::new(
@@ -139,7 +139,7 @@ impl Workspace {
         })?;
         let new = lines::edited(&old, old_text, new_text).ok_or_else(|| no_match(path, &old, old_text))?;
         let change = Change::between(&relative, Some(&old), &new).of(&relative, false, None);
-        self.replace(&relative, path, &new, name, |intent| announce(intent, &change))?;
+        self.replace(&relative, path, &new, name, |entry| journal(entry, &change))?;
         Ok(change)
     }
 
@@ -163,14 +163,14 @@ impl Workspace {
         path: &str,
         content: &str,
         name: Uuid,
-        announce: impl FnOnce(&Intent) -> Result<(), Problem>,
+        journal: impl FnOnce(&JournalEntry) -> Result<(), Problem>,
     ) -> Result<(), Problem> {
         if content.len() > WRITE_BYTES {
-            let words = format!(
+            let message = format!(
                 "{path} would have {} bytes; at most {WRITE_BYTES} are written. Use a command.",
                 content.len()
             );
-            return Err(Problem::new(ProblemCode::TooLarge, words));
+            return Err(Problem::new(ProblemCode::TooLarge, message));
         }
         let refused = |error: io::Error| self.refused(path, &error);
         let old = match self.dir.metadata(relative) {
@@ -224,14 +224,14 @@ impl Workspace {
             file.sync_all()
         })();
         written.map_err(|error| discard(refused(error)))?;
-        let intent = Intent {
+        let entry = JournalEntry {
             workspace: self.path.clone(),
             target: relative.to_owned(),
             beside: beside.clone(),
             before: old.as_ref().map(Identity::of),
-            after: intent::digest(content.as_bytes()),
+            after: journal::digest(content.as_bytes()),
         };
-        announce(&intent).map_err(discard)?;
+        journal(&entry).map_err(discard)?;
         self.dir.rename(&beside, &self.dir, relative).map_err(|error| discard(refused(error)))?;
         let folder = self.dir.open_dir(folder.unwrap_or_else(|| Path::new("."))).map(Dir::into_std_file);
         // Some file systems cannot flush a folder; there the system does it when it does.

@@ -9,9 +9,9 @@ use shared::{Problem, ProblemCode};
 use uuid::Uuid;
 
 use super::approval;
-use super::intent::Intent;
+use super::journal::JournalEntry;
+use super::problem::system;
 use super::request::ChangeRequest;
-use super::words::system;
 use super::workspace::Workspace;
 
 /// A handle; copies are cheap.
@@ -82,20 +82,20 @@ impl Files {
         self.change(ChangeRequest::Edit { path, old_text, new_text }, Uuid::new_v4(), |_, _| Ok(())).await
     }
 
-    /// Makes a change under a name of its own. `announce` is called when all is prepared, just before it is made: by what
+    /// Makes a change under a name of its own. `journal` is called when all is prepared, just before it is made: by the entry that
     /// it is told, [`Self::was_made`] can later say whether it was, also in another life of the runner. If it fails,
     /// nothing is changed. It runs on a thread that may block.
     ///
     /// # Errors
-    /// As for writing and editing, and those of `announce`.
-    pub async fn change<A>(
+    /// As for writing and editing, and those of `journal`.
+    pub async fn change<J>(
         &self,
         wanted: ChangeRequest,
         name: Uuid,
-        announce: A,
+        journal: J,
     ) -> Result<FileChange, Problem>
     where
-        A: FnOnce(&Intent, &FileChange) -> Result<(), Problem> + Send + 'static,
+        J: FnOnce(&JournalEntry, &FileChange) -> Result<(), Problem> + Send + 'static,
     {
         let approved = self.approved;
         self.run(move |workspace| {
@@ -110,28 +110,28 @@ impl Files {
                 )?;
             }
             match wanted {
-                ChangeRequest::Write { path, content } => workspace.write(&path, &content, name, announce),
+                ChangeRequest::Write { path, content } => workspace.write(&path, &content, name, journal),
                 ChangeRequest::Edit { path, old_text, new_text } => {
-                    workspace.edit(&path, &old_text, &new_text, name, announce)
+                    workspace.edit(&path, &old_text, &new_text, name, journal)
                 }
             }
         })
         .await
     }
 
-    /// Whether a change that was announced was made. If it was not, what was prepared for it is removed. `None` if it
+    /// Whether a journaled change was made. If it was not, what was prepared for it is removed. `None` if it
     /// belongs to another workspace.
     ///
     /// # Errors
     /// The system does not let the file be looked at.
-    pub async fn was_made(&self, intent: Intent) -> Result<Option<bool>, Problem> {
+    pub async fn was_made(&self, entry: JournalEntry) -> Result<Option<bool>, Problem> {
         self.run(move |workspace| {
-            if intent.workspace != workspace.path {
+            if entry.workspace != workspace.path {
                 return Ok(None);
             }
             let _one_at_a_time = workspace.changing.lock();
-            let path = intent.target.to_string_lossy();
-            intent.was_made(&workspace.dir).map(Some).map_err(|error| system(&path, &error))
+            let path = entry.target.to_string_lossy();
+            entry.was_made(&workspace.dir).map(Some).map_err(|error| system(&path, &error))
         })
         .await
     }

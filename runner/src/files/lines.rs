@@ -29,12 +29,12 @@ pub(super) fn edited(text: &str, old_text: &str, new_text: &str) -> Option<Strin
         // Whoever writes a carriage return knows of them.
         new.push_str(new_text);
     } else {
-        let mut ends = ends(found);
-        ends.extend(ends_beside(before, after));
+        let mut line_ends = line_ends(found);
+        line_ends.extend(line_end_beside(before, after));
         let mut lines = new_text.split('\n');
         new.push_str(lines.next().unwrap_or_default());
         for (number, line) in lines.enumerate() {
-            new.push_str(ends.get(number).or(ends.last()).copied().unwrap_or(LF));
+            new.push_str(line_ends.get(number).or(line_ends.last()).copied().unwrap_or(LF));
             new.push_str(line);
         }
     }
@@ -99,19 +99,19 @@ fn find_whatever_ends(text: &str, wanted: &str) -> Option<(usize, usize)> {
 }
 
 /// The ends of its lines, in order.
-fn ends(text: &str) -> Vec<&'static str> {
-    text.split_inclusive('\n').filter(|line| line.ends_with('\n')).map(end).collect()
+fn line_ends(text: &str) -> Vec<&'static str> {
+    text.split_inclusive('\n').filter(|line| line.ends_with('\n')).map(line_end).collect()
 }
 
-fn end(line: &str) -> &'static str {
+fn line_end(line: &str) -> &'static str {
     if line.ends_with(CRLF) { CRLF } else { LF }
 }
 
 /// How the line ends that an edit is in: as itself, or, being the last, as the one before.
-fn ends_beside(before: &str, after: &str) -> Option<&'static str> {
+fn line_end_beside(before: &str, after: &str) -> Option<&'static str> {
     let own = after.split_inclusive('\n').next().filter(|line| line.ends_with('\n'));
     let earlier = || before.rfind('\n').map(|at| &before[..=at]);
-    own.or_else(earlier).map(end)
+    own.or_else(earlier).map(line_end)
 }
 
 #[cfg(test)]

@@ -2,20 +2,20 @@
 //!
 //! Everything goes through one directory handle (a capability: neither absolute paths nor `..` nor symbolic
 //! links lead out of it; a hard link cannot be told apart). A change is written beside its target, flushed, given the
-//! target's mode, announced with what tells later whether it was made ([`Intent`]), and renamed over the target, so that
+//! target's mode, journaled with what tells later whether it was made ([`JournalEntry`]), and renamed over the target, so that
 //! no reader ever sees half a file; changes are made one at a time. The work runs on threads that may block.
 
 mod approval;
 mod change;
 mod diff;
 mod handle;
-mod intent;
+mod journal;
 mod lines;
+mod problem;
 mod request;
-mod words;
 mod workspace;
 
 pub(crate) use approval::wide;
 pub use handle::Files;
-pub use intent::Intent;
+pub use journal::JournalEntry;
 pub use request::ChangeRequest;

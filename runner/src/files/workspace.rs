@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use rustix::fs::OFlags;
 use shared::{Problem, ProblemCode};
 
-use super::words::system;
+use super::problem::system;
 
 pub(super) struct Workspace {
     pub(super) path: PathBuf,
@@ -38,7 +38,7 @@ impl Workspace {
         let mut newer = self.newer.lock();
         let held = newer.as_ref().unwrap_or(self);
         let workspace = self.path.display();
-        let refuse = |words: String| Err(Problem::new(ProblemCode::System, words));
+        let refuse = |message: String| Err(Problem::new(ProblemCode::System, message));
         let there = match self.path.canonicalize() {
             Ok(real) if real != self.path => {
                 return refuse(format!(
@@ -79,9 +79,9 @@ impl Workspace {
         Ok(current)
     }
 
-    /// The path relative to the workspace, in its words.
+    /// The path relative to the workspace, as it was named.
     pub(super) fn relative(&self, path: &str) -> Result<PathBuf, Problem> {
-        let malformed = |words: &str| Problem::new(ProblemCode::Malformed, format!("{path:?} {words}"));
+        let malformed = |message: &str| Problem::new(ProblemCode::Malformed, format!("{path:?} {message}"));
         if path.contains('\0') {
             return Err(malformed("holds a zero byte, which no path can."));
         }
@@ -91,7 +91,7 @@ impl Workspace {
             }
             relative => relative,
         };
-        // `a/../b` without looking at links: the handle alone decides, but a path that climbs out by its words alone
+        // `a/../b` without looking at links: the handle alone decides, but a path that climbs out by its name alone
         // deserves the clear answer.
         let mut depth = 0_i64;
         for component in relative.components() {
@@ -117,10 +117,10 @@ impl Workspace {
             Ok(real) => Ok(real),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if self.dir.symlink_metadata(&relative).is_ok_and(|metadata| metadata.is_symlink()) {
-                    let words = format!(
+                    let message = format!(
                         "{path} is a link to something that is not there. Write to its target, or remove the link."
                     );
-                    return Err(Problem::new(ProblemCode::Conflict, words));
+                    return Err(Problem::new(ProblemCode::Conflict, message));
                 }
                 Ok(relative)
             }
@@ -137,8 +137,8 @@ impl Workspace {
         let file = self.dir.open_with(relative, &options).map_err(refused)?;
         let metadata = file.metadata().map_err(refused)?;
         if metadata.is_dir() {
-            let words = format!("{path} is a folder. Use a command such as ls to list it.");
-            return Err(Problem::new(ProblemCode::NotText, words));
+            let message = format!("{path} is a folder. Use a command such as ls to list it.");
+            return Err(Problem::new(ProblemCode::NotText, message));
         }
         if !metadata.is_file() {
             return Err(Problem::new(
@@ -150,11 +150,11 @@ impl Workspace {
     }
 
     pub(super) fn outside(&self, path: &str) -> Problem {
-        let words = format!(
+        let message = format!(
             "{path} is outside the workspace {}. The file tools work inside it only.",
             self.path.display()
         );
-        Problem::new(ProblemCode::OutsideWorkspace, words)
+        Problem::new(ProblemCode::OutsideWorkspace, message)
     }
 
     pub(super) fn refused(&self, path: &str, error: &io::Error) -> Problem {

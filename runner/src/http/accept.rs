@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::peer::{Ends, Peer};
+use super::peer::{Endpoints, Peer};
 use crate::permits::{ConnectionPermit, Permits};
 
 /// What connections may take.
@@ -107,8 +107,9 @@ async fn connection<S, F>(
     // Frames are small and wanted at once.
     let _ = stream.set_nodelay(true);
     let held = permit.clone();
-    let ends = stream.peer_addr().and_then(|peer| Ok(Ends { peer, own: stream.local_addr()? })).ok();
-    let peer = ends.map(Peer::new);
+    let endpoints =
+        stream.peer_addr().and_then(|peer| Ok(Endpoints { peer, own: stream.local_addr()? })).ok();
+    let peer = endpoints.map(Peer::new);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(permit.clone());
         if let Some(peer) = &peer {
@@ -173,7 +174,7 @@ mod tests {
     }
 
     /// A connection that has shown what it must.
-    async fn vouched_for(address: SocketAddr) -> TcpStream {
+    async fn admitted(address: SocketAddr) -> TcpStream {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET /known HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
         let mut answer = Vec::new();
@@ -207,8 +208,8 @@ mod tests {
     #[tokio::test]
     async fn connections_beyond_the_bound_wait_until_one_goes() {
         let (address, _stop, _) = server(Bounds { connections: 2, ..Bounds::default() }).await;
-        let first = vouched_for(address).await;
-        let _second = vouched_for(address).await;
+        let first = admitted(address).await;
+        let _second = admitted(address).await;
         let mut third = TcpStream::connect(address).await.unwrap();
         third.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
         let mut byte = [0];
@@ -218,9 +219,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_guest_that_has_been_there_longest_leaves_for_a_new_one() {
+    async fn an_unauthenticated_peer_that_has_been_there_longest_leaves_for_a_new_one() {
         let (address, _stop, _) = server(Bounds { connections: 3, ..Bounds::default() }).await;
-        let mut known = vouched_for(address).await;
+        let mut known = admitted(address).await;
         let mut silent = Vec::new();
         for _ in 0..50 {
             silent.push(TcpStream::connect(address).await.unwrap());
@@ -230,7 +231,7 @@ mod tests {
         assert!(rest(&mut good).await.ends_with("hello"));
         assert_eq!(rest(&mut silent[0]).await, "", "the oldest is gone");
         known.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
-        assert!(rest(&mut known).await.ends_with("hello"), "who is vouched for stays");
+        assert!(rest(&mut known).await.ends_with("hello"), "who is admitted stays");
     }
 
     #[tokio::test]

@@ -53,8 +53,8 @@ async fn exchange(app: &App, request: Request) -> Result<Response, Refusal> {
         }
         PairRequest { code: None, key: Some(key), proof: Some(proof), name } => {
             let page = PublicKey::read(&key.0).ok_or_else(|| {
-                let words = "The key must be a point of P-256, not compressed: 65 bytes in base64.";
-                Refusal::new(ProblemCode::Malformed, words)
+                let message = "The key must be a point of P-256, not compressed: 65 bytes in base64.";
+                Refusal::new(ProblemCode::Malformed, message)
             })?;
             let introduction = Introduction { origin: &origin, key: &key.0, name: &name };
             let Some(redeemed) = app.pairing.redeem_by(&introduction.request(), &proof.0) else {
@@ -67,8 +67,8 @@ async fn exchange(app: &App, request: Request) -> Result<Response, Refusal> {
             (client, json(StatusCode::OK, &answer))
         }
         PairRequest { .. } => {
-            let words = "The body must hold either a code, or a key and a proof.";
-            return Err(Refusal::new(ProblemCode::Malformed, words));
+            let message = "The body must hold either a code, or a key and a proof.";
+            return Err(Refusal::new(ProblemCode::Malformed, message));
         }
     };
     tracing::info!("A client was paired: {client}");

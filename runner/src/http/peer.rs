@@ -18,16 +18,16 @@ const LOOKS: usize = 3;
 pub(super) const FOREIGN: &str =
     "Another user's program asked. Only programs of the user who runs the runner are answered.";
 
-/// The two ends of a connection as the runner sees them.
+/// The two addresses of a connection as the runner sees them.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ends {
+pub(super) struct Endpoints {
     /// The client's.
     pub(super) peer: SocketAddr,
     /// Ours.
     pub(super) own: SocketAddr,
 }
 
-impl Ends {
+impl Endpoints {
     /// Whether the other end belongs to another user, who is not the system's, or to nobody any more. Where there is no
     /// table, nothing is known.
     fn are_foreign(self) -> bool {
@@ -51,21 +51,22 @@ impl Ends {
 /// Who is at the other end of a connection. In the extensions of its requests.
 #[derive(Clone)]
 pub(super) struct Peer {
-    ends: Ends,
+    endpoints: Endpoints,
     foreign: Arc<OnceCell<bool>>,
 }
 
 impl Peer {
-    pub(super) fn new(ends: Ends) -> Self {
-        Self { ends, foreign: Arc::default() }
+    pub(super) fn new(endpoints: Endpoints) -> Self {
+        Self { endpoints, foreign: Arc::default() }
     }
 
-    /// [`Ends::are_foreign`], found out once a connection.
+    /// [`Endpoints::are_foreign`], found out once a connection.
     pub(super) async fn is_foreign(&self) -> bool {
-        let ends = self.ends;
+        let endpoints = self.endpoints;
         let look = || async move {
             // The thread that looks may only fail with the runner.
-            let foreign = tokio::task::spawn_blocking(move || ends.are_foreign()).await.unwrap_or_default();
+            let foreign =
+                tokio::task::spawn_blocking(move || endpoints.are_foreign()).await.unwrap_or_default();
             if foreign {
                 tracing::warn!("{FOREIGN}");
             }
@@ -83,13 +84,13 @@ mod tests {
     use super::*;
 
     /// A connection of this program, by this name of the listener's address.
-    fn connection(address: &str, name: &str) -> (TcpListener, TcpStream, Ends, TcpStream) {
+    fn connection(address: &str, name: &str) -> (TcpListener, TcpStream, Endpoints, TcpStream) {
         let listener = TcpListener::bind(address).unwrap();
         let port = listener.local_addr().unwrap().port();
         let client = TcpStream::connect((name, port)).unwrap();
         let (accepted, peer) = listener.accept().unwrap();
-        let ends = Ends { peer, own: accepted.local_addr().unwrap() };
-        (listener, client, ends, accepted)
+        let endpoints = Endpoints { peer, own: accepted.local_addr().unwrap() };
+        (listener, client, endpoints, accepted)
     }
 
     const WAYS: [(&str, &str); 4] = [
@@ -102,25 +103,25 @@ mod tests {
     #[test]
     fn our_own_connections_are_found_and_ours() {
         for (address, name) in WAYS {
-            let (_listener, client, ends, _accepted) = connection(address, name);
+            let (_listener, client, endpoints, _accepted) = connection(address, name);
             let own = rustix::process::geteuid().as_raw();
-            assert_eq!(ends.owner(), Owner::User(own), "{address} {name}");
+            assert_eq!(endpoints.owner(), Owner::User(own), "{address} {name}");
             client.shutdown(std::net::Shutdown::Write).unwrap();
-            assert_eq!(ends.owner(), Owner::User(own), "half closed, {address} {name}");
-            assert!(!ends.are_foreign());
+            assert_eq!(endpoints.owner(), Owner::User(own), "half closed, {address} {name}");
+            assert!(!endpoints.are_foreign());
         }
     }
 
     #[test]
     fn who_has_let_go_of_a_connection_is_not_answered() {
         for (address, name) in WAYS {
-            let (_listener, client, ends, _accepted) = connection(address, name);
+            let (_listener, client, endpoints, _accepted) = connection(address, name);
             drop(client);
-            assert!(ends.are_foreign(), "{address} {name}");
+            assert!(endpoints.are_foreign(), "{address} {name}");
         }
         // One that ended with a reset is in no table any more; of one from elsewhere nothing is known.
-        let (_listener, _client, ends, _accepted) = connection("127.0.0.1:0", "127.0.0.1");
-        let elsewhere = Ends { peer: "192.0.2.1:4000".parse().unwrap(), ..ends };
+        let (_listener, _client, endpoints, _accepted) = connection("127.0.0.1:0", "127.0.0.1");
+        let elsewhere = Endpoints { peer: "192.0.2.1:4000".parse().unwrap(), ..endpoints };
         assert_eq!(elsewhere.owner(), Owner::Unknown);
     }
 }

@@ -32,13 +32,13 @@ pub(super) async fn anthropic(State(app): State<Arc<App>>, request: Request) -> 
     if declared.is_some_and(|length| length > MAX_BODY_BYTES) {
         return Refusal::from(too_large()).into_response();
     }
-    let fault = Arc::new(OnceLock::new());
-    let body = reqwest::Body::wrap_stream(arriving(body, Arc::clone(&fault)));
+    let body_error = Arc::new(OnceLock::new());
+    let body = reqwest::Body::wrap_stream(arriving(body, Arc::clone(&body_error)));
     let answer = app.relay.call(ANTHROPIC, parts.method, target, &parts.headers, body).await;
     let answer = match answer {
         Ok(answer) => answer,
         // What was wrong with the request has broken the call off.
-        Err(problem) => return Refusal::from(fault.get().cloned().unwrap_or(problem)).into_response(),
+        Err(problem) => return Refusal::from(body_error.get().cloned().unwrap_or(problem)).into_response(),
     };
     let status = StatusCode::from_u16(answer.status()).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = Response::new(Body::empty());
@@ -58,13 +58,16 @@ pub(super) async fn anthropic(State(app): State<Arc<App>>, request: Request) -> 
 }
 
 /// The body as it comes, each piece of it in time. The model may think as long as it likes, but not the caller, whose request
-/// holds a place. What is wrong with it is put into `fault`.
-fn arriving(body: Body, fault: Arc<OnceLock<Problem>>) -> impl Stream<Item = Result<Bytes, &'static str>> {
+/// holds a place. What is wrong with it is put into `body_error`.
+fn arriving(
+    body: Body,
+    body_error: Arc<OnceLock<Problem>>,
+) -> impl Stream<Item = Result<Bytes, &'static str>> {
     let pieces = Limited::new(body, MAX_BODY_BYTES).into_data_stream();
-    stream::unfold(Some((pieces, fault)), async |state| {
-        let (mut pieces, fault) = state?;
+    stream::unfold(Some((pieces, body_error)), async |state| {
+        let (mut pieces, body_error) = state?;
         let problem = match tokio::time::timeout(BODY_TIME, pieces.next()).await {
-            Ok(Some(Ok(piece))) => return Some((Ok(piece), Some((pieces, fault)))),
+            Ok(Some(Ok(piece))) => return Some((Ok(piece), Some((pieces, body_error)))),
             Ok(None) => return None,
             Ok(Some(Err(error))) if error.is::<LengthLimitError>() => too_large(),
             Ok(Some(Err(error))) => {
@@ -73,7 +76,7 @@ fn arriving(body: Body, fault: Arc<OnceLock<Problem>>) -> impl Stream<Item = Res
             Err(_) => Problem::retryable(ProblemCode::Malformed, "The body did not come in time."),
         };
         // It is the first: nothing follows it.
-        let _first = fault.set(problem);
+        let _first = body_error.set(problem);
         Some((Err("the request is not whole"), None))
     })
 }

@@ -1,25 +1,26 @@
-//! Who is connected, and who holds which session's lease.
+//! Who is connected, from how many tabs, and who holds which session's lease.
 //!
-//! A session has at most one lease: the newest connection that asked for it drives the session. Registering it fences the
+//! A session has at most one lease: the newest connection that asked for it holds it. Registering it fences the
 //! one before, at once and for good; everything that takes the lease asks [`Registration::holds_lease`] at the moment that
 //! it does it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 use shared::{ClientId, SessionId};
 use tokio::sync::watch;
+use uuid::Uuid;
 
 /// The most connections that may have said hello.
-pub(crate) const MAX_TABS: usize = 256;
+pub(crate) const MAX_CONNECTIONS: usize = 256;
 
 /// What a connection is told by others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     /// Go on.
     Live,
-    /// A newer connection drives the session.
+    /// A newer connection holds the lease.
     Fenced,
     /// The client's credential was taken back.
     Revoked,
@@ -44,6 +45,7 @@ struct Inner {
 
 struct Entry {
     client: ClientId,
+    tab: Option<Uuid>,
     order: watch::Sender<Order>,
 }
 
@@ -63,15 +65,21 @@ impl Default for Hub {
 }
 
 impl Hub {
-    /// Registers a connection, and gives it the session's lease if it is to `drive`. `None` if there are too many.
-    pub(crate) fn join(&self, client: ClientId, session: SessionId, drive: bool) -> Option<Registration> {
+    /// Registers a connection, and gives it the session's lease if it asks for it. `None` if there are too many.
+    pub(crate) fn join(
+        &self,
+        client: ClientId,
+        session: SessionId,
+        lease: bool,
+        tab: Option<Uuid>,
+    ) -> Option<Registration> {
         let mut inner = self.lock();
-        if inner.connections.len() >= MAX_TABS {
+        if inner.connections.len() >= MAX_CONNECTIONS {
             return None;
         }
         let number = inner.next;
         inner.next += 1;
-        if drive
+        if lease
             && let Some(older) =
                 inner.leases.insert(session, number).and_then(|older| inner.connections.get(&older))
         {
@@ -84,7 +92,7 @@ impl Hub {
         }
         let first = if inner.stopping { Order::Stopping } else { Order::Live };
         let (order, orders) = watch::channel(first);
-        inner.connections.insert(number, Entry { client, order });
+        inner.connections.insert(number, Entry { client, tab, order });
         self.publish(&inner);
         Some(Registration { hub: self.clone(), number, session, orders })
     }
@@ -105,7 +113,7 @@ impl Hub {
         }
     }
 
-    /// How many are connected.
+    /// How many tabs are connected. A tab has a connection for each session that it keeps at work.
     pub(crate) fn tabs(&self) -> u32 {
         *self.count.borrow()
     }
@@ -121,7 +129,10 @@ impl Hub {
     }
 
     fn publish(&self, inner: &Inner) {
-        self.count.send_replace(u32::try_from(inner.connections.len()).unwrap_or(u32::MAX));
+        let named: HashSet<Uuid> = inner.connections.values().filter_map(|entry| entry.tab).collect();
+        let unnamed = inner.connections.values().filter(|entry| entry.tab.is_none()).count();
+        let tabs = u32::try_from(named.len() + unnamed).unwrap_or(u32::MAX);
+        self.count.send_if_modified(|count| std::mem::replace(count, tabs) != tabs);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -149,8 +160,6 @@ impl Drop for Registration {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
     const SESSION: SessionId = SessionId(Uuid::from_u128(1));
@@ -159,10 +168,10 @@ mod tests {
     #[test]
     fn the_newest_lease_fences_the_older_and_a_watcher_nobody() {
         let hub = Hub::default();
-        let first = hub.join(CLIENT, SESSION, true).unwrap();
-        let watcher = hub.join(CLIENT, SESSION, false).unwrap();
+        let first = hub.join(CLIENT, SESSION, true, None).unwrap();
+        let watcher = hub.join(CLIENT, SESSION, false, None).unwrap();
         assert!(first.holds_lease() && !watcher.holds_lease());
-        let second = hub.join(CLIENT, SESSION, true).unwrap();
+        let second = hub.join(CLIENT, SESSION, true, None).unwrap();
         assert!(!first.holds_lease() && second.holds_lease());
         assert_eq!(*first.orders.borrow(), Order::Fenced);
         assert_eq!(*watcher.orders.borrow(), Order::Live);
@@ -172,22 +181,40 @@ mod tests {
     }
 
     #[test]
+    fn the_connections_of_a_tab_are_one_and_those_without_one_are_one_each() {
+        let hub = Hub::default();
+        let tab = |number| Some(Uuid::from_u128(number));
+        let one = hub.join(CLIENT, SESSION, true, tab(8)).unwrap();
+        let mut told = hub.watch_tabs();
+        told.mark_unchanged();
+        let two = hub.join(CLIENT, SessionId(Uuid::from_u128(3)), true, tab(8)).unwrap();
+        assert_eq!((hub.tabs(), told.has_changed().unwrap()), (1, false));
+        drop(one);
+        assert_eq!((hub.tabs(), told.has_changed().unwrap()), (1, false));
+        let programs = [(), ()].map(|()| hub.join(CLIENT, SESSION, false, None).unwrap());
+        let other = hub.join(CLIENT, SESSION, false, tab(9)).unwrap();
+        assert_eq!(hub.tabs(), 4);
+        drop((two, programs, other));
+        assert_eq!(hub.tabs(), 0);
+    }
+
+    #[test]
     fn another_session_is_not_touched() {
         let hub = Hub::default();
-        let one = hub.join(CLIENT, SESSION, true).unwrap();
-        let _other = hub.join(CLIENT, SessionId(Uuid::from_u128(3)), true).unwrap();
+        let one = hub.join(CLIENT, SESSION, true, None).unwrap();
+        let _other = hub.join(CLIENT, SessionId(Uuid::from_u128(3)), true, None).unwrap();
         assert!(one.holds_lease());
     }
 
     #[test]
     fn revoking_reaches_one_client_and_stopping_all() {
         let hub = Hub::default();
-        let one = hub.join(CLIENT, SESSION, true).unwrap();
-        let other = hub.join(ClientId(Uuid::from_u128(4)), SESSION, false).unwrap();
+        let one = hub.join(CLIENT, SESSION, true, None).unwrap();
+        let other = hub.join(ClientId(Uuid::from_u128(4)), SESSION, false, None).unwrap();
         hub.revoke(&[CLIENT]);
         assert_eq!((*one.orders.borrow(), *other.orders.borrow()), (Order::Revoked, Order::Live));
         hub.stop();
         assert_eq!(*other.orders.borrow(), Order::Stopping);
-        assert_eq!(*hub.join(CLIENT, SESSION, true).unwrap().orders.borrow(), Order::Stopping);
+        assert_eq!(*hub.join(CLIENT, SESSION, true, None).unwrap().orders.borrow(), Order::Stopping);
     }
 }

@@ -7,8 +7,8 @@
 //! An id stands for its content. The same id with another content is not a repetition but somebody's mistake, such as two
 //! pages that number alike: it is refused, and nothing is done.
 //!
-//! A change of a file is announced before it is made, with its reply. Where a runner died between the change and its reply,
-//! the next one looks at the file and keeps the reply, or forgets the announcement.
+//! A change of a file is journaled before it is made, with its reply. Where a runner died between the change and its reply,
+//! the next one looks at the file and keeps the reply, or takes the entry out of the journal.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -23,8 +23,8 @@ use shared::{OpId, Problem, ProblemCode, SessionId};
 use tokio::sync::watch;
 
 use crate::clock::now;
-use crate::files::{Files, Intent};
-use crate::store::{Intended, Store, StoreError};
+use crate::files::{Files, JournalEntry};
+use crate::store::{JournalRow, Store, StoreError};
 use crate::tasks::reused;
 
 /// How many replies are remembered without the store, while it cannot be written.
@@ -83,15 +83,15 @@ impl Drop for Entry {
 }
 
 impl Operations {
-    /// With replies kept in this store. Finishes first what an earlier runner announced.
+    /// With replies kept in this store. Recovers first what an earlier runner journaled.
     ///
     /// # Errors
     /// The store cannot be read or written.
     pub async fn open(store: Store, files: Files) -> Result<Self, StoreError> {
         let operations = Self { under_way: Arc::default(), unsaved: Arc::default(), store, files };
-        for intended in operations.store.all_intended().await? {
-            let op = intended.op;
-            if let Err(problem) = operations.settle(intended).await {
+        for row in operations.store.journal().await? {
+            let op = row.op;
+            if let Err(problem) = operations.recover(row).await {
                 // Looked at again when it is repeated.
                 tracing::warn!(%op, %problem, "an earlier runner may or may not have changed a file");
             }
@@ -99,28 +99,28 @@ impl Operations {
         Ok(operations)
     }
 
-    /// What a change of a file tells before it is made. Blocks.
-    pub fn announce(
+    /// Writes a change of a file into the journal, before it is made. Blocks.
+    pub fn journal(
         &self,
         op: OpId,
         content: Option<Content>,
-    ) -> impl FnOnce(&Intent, &FileChange) -> Result<(), Problem> + use<> {
+    ) -> impl FnOnce(&JournalEntry, &FileChange) -> Result<(), Problem> + use<> {
         let store = self.store.clone();
-        move |intent, change| {
-            let intent = serde_json::to_string(intent)
+        move |entry, change| {
+            let entry = serde_json::to_string(entry)
                 .map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))?;
             let reply = text(content, Outcome::Ok(Reply::Changed(change.clone())));
-            let intended = Intended { op, intent, reply };
-            tokio::runtime::Handle::current().block_on(store.save_intent(intended, now()))?;
+            let row = JournalRow { op, entry, reply };
+            tokio::runtime::Handle::current().block_on(store.write_journal(row, now()))?;
             Ok(())
         }
     }
 
-    /// Finds out whether what was announced was done, and then keeps and gives its reply.
-    async fn settle(&self, intended: Intended) -> Result<Option<String>, Problem> {
-        let Intended { op, intent, reply } = intended;
-        let made = match serde_json::from_str(&intent) {
-            Ok(intent) => self.files.was_made(intent).await?,
+    /// Finds out whether what was journaled was done, and then keeps and gives its reply.
+    async fn recover(&self, row: JournalRow) -> Result<Option<String>, Problem> {
+        let JournalRow { op, entry, reply } = row;
+        let made = match serde_json::from_str(&entry) {
+            Ok(entry) => self.files.was_made(entry).await?,
             // Only another version could have written it so.
             Err(_) => None,
         };
@@ -130,7 +130,7 @@ impl Operations {
                 Ok(Some(reply))
             }
             Some(false) => {
-                self.store.drop_intent(op).await?;
+                self.store.remove_from_journal(op).await?;
                 Ok(None)
             }
             None => Ok(None),
@@ -149,8 +149,8 @@ impl Operations {
         if let Some(kept) = self.store.op_reply(id).await? {
             return Ok(Some(kept));
         }
-        match self.store.intended(id).await? {
-            Some(intended) => self.settle(intended).await,
+        match self.store.journal_row(id).await? {
+            Some(row) => self.recover(row).await,
             None => Ok(None),
         }
     }
@@ -161,7 +161,7 @@ impl Operations {
         id: OpId,
         content: Content,
         keep: bool,
-        perform: impl Future<Output = Outcome>,
+        run: impl Future<Output = Outcome>,
     ) -> Outcome {
         let (sender, receiver) = watch::channel(None);
         let first = {
@@ -182,7 +182,7 @@ impl Operations {
             };
         }
         let entry = Entry { id, under_way: Arc::clone(&self.under_way) };
-        let outcome = self.kept_or(id, content, keep, perform).await;
+        let outcome = self.kept_or(id, content, keep, run).await;
         drop(entry);
         sender.send_replace(Some(outcome.clone()));
         outcome
@@ -193,7 +193,7 @@ impl Operations {
         id: OpId,
         content: Content,
         keep: bool,
-        perform: impl Future<Output = Outcome>,
+        run: impl Future<Output = Outcome>,
     ) -> Outcome {
         match self.kept(id).await {
             Ok(Some(kept)) => {
@@ -209,13 +209,15 @@ impl Operations {
             Ok(None) => {}
             Err(problem) => return Outcome::Err(problem),
         }
-        let outcome = perform.await;
+        let outcome = run.await;
         if !keep {
             return outcome;
         }
         if matches!(&outcome, Outcome::Err(problem) if problem.retryable) {
-            if let Err(error) = self.store.drop_intent(id).await {
-                tracing::error!("What was announced and not done could not be taken back: {error}");
+            if let Err(error) = self.store.remove_from_journal(id).await {
+                tracing::error!(
+                    "What was journaled and not done could not be taken out of the journal: {error}"
+                );
             }
             return outcome;
         }

@@ -16,7 +16,7 @@ pub enum StoreError {
         what: &'static str,
         /// On which file.
         path: PathBuf,
-        /// The system's words.
+        /// The system's message.
         source: io::Error,
     },
     /// `SQLite` refused.

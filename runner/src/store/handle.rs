@@ -124,7 +124,7 @@ impl Store {
 
     /// Runs `run` inside a transaction, again and again while the store cannot be written, then `done` on the writer's
     /// thread. Jobs keep their order. `held` is called there once, when the job has to wait for that. `done` sees an error
-    /// when the store closes, and when what it says is no lack that may pass.
+    /// when the store closes, and when what it says is no transient error.
     pub(crate) fn must_write<T, R, H, D>(&self, run: R, held: H, done: D)
     where
         T: Send + 'static,

@@ -23,6 +23,6 @@ mod writer;
 pub use clients::Client;
 pub use error::StoreError;
 pub use handle::Store;
-pub use ops::Intended;
+pub use ops::JournalRow;
 #[cfg(test)]
 pub(crate) use schema::in_memory;

@@ -1,6 +1,6 @@
 //! Operations that are not tasks: their replies for a day, and what was about to be done when no reply is there yet.
 //!
-//! An intent is written before its change and deleted in the transaction that writes the reply, so at any moment an
+//! A row of the journal is written before its change and deleted in the transaction that writes the reply, so at any moment an
 //! operation has at most one of the two.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
@@ -14,17 +14,17 @@ const KEPT_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// An operation that was about to be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Intended {
+pub struct JournalRow {
     /// Which.
     pub op: OpId,
     /// By what it can be told whether it was carried out.
-    pub intent: String,
+    pub entry: String,
     /// The reply if it was.
     pub reply: String,
 }
 
-fn intended(row: &Row<'_>) -> rusqlite::Result<Intended> {
-    Ok(Intended { op: OpId(row.get(0)?), intent: row.get(1)?, reply: row.get(2)? })
+fn journal_row(row: &Row<'_>) -> rusqlite::Result<JournalRow> {
+    Ok(JournalRow { op: OpId(row.get(0)?), entry: row.get(1)?, reply: row.get(2)? })
 }
 
 impl Store {
@@ -42,7 +42,7 @@ impl Store {
         .await
     }
 
-    /// Remembers the reply of an operation for a day, and forgets its intent. The first one saved stays.
+    /// Remembers the reply of an operation for a day, and takes it out of the journal. The first one saved stays.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -51,24 +51,24 @@ impl Store {
             connection
                 .prepare_cached("INSERT OR IGNORE INTO ops (op, saved, reply) VALUES (?1, ?2, ?3)")?
                 .execute(params![op.0, now.0, reply])?;
-            forget_intent(connection, op)?;
+            delete_journal_row(connection, op)?;
             forget_old(connection, now)
         })
         .await
     }
 
-    /// Remembers what is about to be done, in place of an earlier intent of the same operation.
+    /// Remembers what is about to be done, in place of an earlier entry of the same operation.
     ///
     /// # Errors
     /// The store cannot be written; then it must not be done.
-    pub async fn save_intent(&self, intended: Intended, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn write_journal(&self, row: JournalRow, now: Timestamp) -> Result<(), StoreError> {
         self.write(move |connection| {
-            let Intended { op, intent, reply } = &intended;
+            let JournalRow { op, entry, reply } = &row;
             connection
                 .prepare_cached(
                     "INSERT OR REPLACE INTO intents (op, saved, intent, reply) VALUES (?1, ?2, ?3, ?4)",
                 )?
-                .execute(params![op.0, now.0, intent, reply])
+                .execute(params![op.0, now.0, entry, reply])
                 .map(drop)
         })
         .await
@@ -78,11 +78,11 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn intended(&self, op: OpId) -> Result<Option<Intended>, StoreError> {
+    pub async fn journal_row(&self, op: OpId) -> Result<Option<JournalRow>, StoreError> {
         self.read(move |connection| {
             connection
                 .prepare_cached("SELECT op, intent, reply FROM intents WHERE op = ?1")?
-                .query_row([op.0], intended)
+                .query_row([op.0], journal_row)
                 .optional()
         })
         .await
@@ -92,11 +92,11 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn all_intended(&self) -> Result<Vec<Intended>, StoreError> {
+    pub async fn journal(&self) -> Result<Vec<JournalRow>, StoreError> {
         self.read(|connection| {
             connection
                 .prepare("SELECT op, intent, reply FROM intents ORDER BY saved")?
-                .query_map([], intended)?
+                .query_map([], journal_row)?
                 .collect()
         })
         .await
@@ -106,12 +106,12 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be written.
-    pub async fn drop_intent(&self, op: OpId) -> Result<(), StoreError> {
-        self.write(move |connection| forget_intent(connection, op)).await
+    pub async fn remove_from_journal(&self, op: OpId) -> Result<(), StoreError> {
+        self.write(move |connection| delete_journal_row(connection, op)).await
     }
 }
 
-fn forget_intent(connection: &Connection, op: OpId) -> rusqlite::Result<()> {
+fn delete_journal_row(connection: &Connection, op: OpId) -> rusqlite::Result<()> {
     connection.prepare_cached("DELETE FROM intents WHERE op = ?1")?.execute([op.0]).map(drop)
 }
 

@@ -71,7 +71,7 @@ fn update(connection: &Connection, task: &Task, end: Option<u64>) -> rusqlite::R
 /// Writes the event into its session's outbox, and the task that it speaks of, and gives the event's number: the next one,
 /// and one after `given`.
 pub(crate) fn save_event(connection: &Connection, event: &TaskEvent, given: Seq) -> rusqlite::Result<Seq> {
-    let (task, ends) = match event {
+    let (task, is_end) = match event {
         TaskEvent::Ended { task, .. } => (task, true),
         TaskEvent::Backgrounded { task, .. } => (task, false),
     };
@@ -84,7 +84,7 @@ pub(crate) fn save_event(connection: &Connection, event: &TaskEvent, given: Seq)
     connection
         .prepare_cached("INSERT INTO outbox (session, seq, event) VALUES (?1, ?2, ?3)")?
         .execute(params![task.session.0, seq, to_json(event)?])?;
-    update(connection, task, ends.then_some(seq))?;
+    update(connection, task, is_end.then_some(seq))?;
     Ok(Seq(seq))
 }
 

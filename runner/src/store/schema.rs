@@ -48,7 +48,7 @@ ALTER TABLE clients ADD COLUMN paired_by BLOB;
 ";
 
 /// What each format added to the one before.
-const FORMATS: [&str; 4] = [SCHEMA, INTENTS, FORGOTTEN, KEYS];
+pub(super) const FORMATS: [&str; 4] = [SCHEMA, INTENTS, FORGOTTEN, KEYS];
 
 /// Brings a store to this version's format, in one transaction. The store says its own as `user_version`.
 pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<(), StoreError> {

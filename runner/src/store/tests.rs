@@ -4,7 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use shared::task::TaskState;
+use shared::{Epoch, OpId, Seq, SessionId};
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::*;
 use crate::state_dir::StateDir;
@@ -99,10 +102,101 @@ async fn what_only_waits_for_those_before_it_goes_well() {
         store.after_all(|| {}, move |outcome| sender.send(outcome).unwrap());
         done
     };
-    // Alone, behind a write that lingers for others, and behind one that does not.
+    // Alone, behind a write that waits for others, and behind one that does not.
     assert!(after_all(&store).await.unwrap().is_ok());
     store.write_soon(grow, drop);
     assert!(after_all(&store).await.unwrap().is_ok());
     store.must_write(grow, || {}, drop);
     assert!(after_all(&store).await.unwrap().is_ok());
+}
+
+/// Each format that a runner ever wrote, oldest first. See `tests/stores/README.md`.
+const OLD: [&[u8]; 4] = [
+    include_bytes!("../../tests/stores/format-1.sqlite3"),
+    include_bytes!("../../tests/stores/format-2.sqlite3"),
+    include_bytes!("../../tests/stores/format-3.sqlite3"),
+    include_bytes!("../../tests/stores/format-4.sqlite3"),
+];
+
+const SESSION: SessionId = SessionId(Uuid::from_u128(1));
+
+#[test]
+fn there_is_an_old_store_of_every_format() {
+    assert_eq!(OLD.len(), schema::FORMATS.len(), "tests/stores/README.md says how one is added");
+}
+
+#[tokio::test]
+async fn every_old_store_opens_with_all_that_it_holds_and_opens_again() {
+    for (format, old) in (1..).zip(OLD) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        drop(StateDir::open(&path).unwrap());
+        std::fs::write(path.join("meanwhile.db"), old).unwrap();
+        let version = || {
+            let file = Connection::open(path.join("meanwhile.db")).unwrap();
+            file.query_row("PRAGMA user_version", [], |row| row.get::<_, usize>(0)).unwrap()
+        };
+        assert_eq!(version(), format);
+        for _ in 0..2 {
+            let state = StateDir::open(&path).unwrap();
+            let store = Store::open(&state).unwrap();
+            holds_all(&store, format).await;
+            store.close();
+            drop((store, state));
+            assert_eq!(version(), schema::FORMATS.len());
+        }
+    }
+}
+
+async fn holds_all(store: &Store, format: usize) {
+    assert_eq!((store.warning(), store.epoch()), (None, Epoch(Uuid::from_u128(0xe0 + format as u128))));
+    let loaded = store.loaded().await.unwrap();
+    let tasks: Vec<_> = loaded
+        .tasks
+        .iter()
+        .map(|stored| {
+            let task = &stored.task;
+            (task.id.as_str(), task.command.as_str(), task.state.word(), stored.end_seq.map(|seq| seq.0))
+        })
+        .collect();
+    assert_eq!(
+        tasks,
+        [
+            ("aaaa0001", "echo heard", "completed", Some(1)),
+            ("aaaa0002", "echo done", "completed", Some(2)),
+            ("aaaa0003", "exit 7", "failed", Some(3)),
+            ("aaaa0004", "kill -SEGV $$", "killed", Some(4)),
+            ("aaaa0005", "sleep 100", "timeout", Some(5)),
+            ("aaaa0006", "sleep 200", "stopped", Some(6)),
+            ("aaaa0007", "sleep 300", "lost", Some(7)),
+            ("aaaa0008", "true", "error", Some(8)),
+            ("aaaa0009", "sleep 400", "running", None),
+            ("aaaa0010", "sleep 500", "queued", None),
+            ("aaaa0011", "echo other", "completed", Some(1)),
+        ]
+    );
+    assert_eq!(loaded.tasks[2].task.state, TaskState::Failed { code: 7 });
+    assert_eq!(loaded.tasks[2].task.op, OpId(Uuid::from_u128(0x103)));
+    assert_eq!(loaded.sessions, [(SESSION, Seq(9), Seq(1)), (SessionId(Uuid::from_u128(2)), Seq(1), Seq(1))]);
+    let events = |connection: &Connection| rows::events_after(connection, SESSION, Seq(0), 100, usize::MAX);
+    let owed: Vec<_> = store.read(events).await.unwrap().into_iter().map(|(seq, _)| seq.0).collect();
+    assert_eq!(owed, [2, 3, 4, 5, 6, 7, 8, 9]);
+    let reply = store.op_reply(OpId(Uuid::from_u128(0x200))).await.unwrap().unwrap();
+    assert!(reply.contains(r#""path":"a.txt""#), "{reply}");
+    assert!(store.op_reply(OpId(Uuid::from_u128(0x201))).await.unwrap().is_some());
+    let intended: Vec<_> = store.all_intended().await.unwrap().into_iter().map(|one| one.op).collect();
+    assert_eq!(intended, if format >= 2 { vec![OpId(Uuid::from_u128(0x202))] } else { Vec::new() });
+    let forgotten: Vec<_> = loaded.forgotten.iter().map(|(op, task, _)| (*op, task.as_str())).collect();
+    assert_eq!(
+        forgotten,
+        if format >= 3 { vec![(OpId(Uuid::from_u128(0x10c)), "aaaa0012")] } else { Vec::new() }
+    );
+    let clients = store.list_clients().await.unwrap();
+    let clients: Vec<_> = clients.iter().map(|(client, _)| client).collect();
+    assert_eq!(clients.len(), if format >= 4 { 3 } else { 2 });
+    assert_eq!((clients[0].name.as_str(), clients[0].revoked.is_some()), ("Firefox on Linux", false));
+    assert_eq!((clients[1].name.as_str(), clients[1].revoked.is_some()), ("An old phone", true));
+    if let Some(keyed) = clients.get(2) {
+        assert_eq!((keyed.key.is_some(), keyed.paired_by), (true, Some(clients[0].id)));
+    }
 }

@@ -9,8 +9,8 @@ use super::error::StoreError;
 
 /// Jobs that one transaction takes at most.
 const BATCH: usize = 256;
-/// How long jobs that may wait do.
-const LINGER: Duration = Duration::from_millis(25);
+/// How long jobs that may wait do, for others of their transaction.
+const GROUP_DELAY: Duration = Duration::from_millis(25);
 /// How long nothing is to be written before the write-ahead log is emptied.
 const IDLE: Duration = Duration::from_secs(1);
 /// Between two tries of what must be written.
@@ -125,11 +125,10 @@ pub(super) fn write_jobs(connection: &Connection, jobs: &Receiver<Box<dyn Job>>)
             }
             break;
         }
-        let linger = Instant::now() + LINGER;
+        let due = Instant::now() + GROUP_DELAY;
         while waiting.len() < BATCH {
             let may_wait = !closed && waiting.iter().all(|job| job.urgency() == Urgency::Soon);
-            let pause =
-                if may_wait { linger.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
+            let pause = if may_wait { due.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
             match jobs.recv_timeout(pause) {
                 Ok(mut job) if may_wait && job.urgency() == Urgency::Nothing => {
                     let outcome = job.run(connection).map_err(StoreError::from);

@@ -17,7 +17,7 @@ use exec::frames::{FromAgent, ToAgent};
 use exec::host::ports_held;
 use exec::local::Agent;
 use shared::Problem;
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::{Sandbox, Start};
 use shared::task::{Process, Task};
 use tokio::sync::{mpsc, oneshot};
@@ -36,7 +36,7 @@ use super::slots::Slot;
 use crate::clock;
 use crate::store::rows;
 
-/// How long an end waits for the command lines of what was left behind.
+/// How long an end waits for the command lines of remaining processes.
 const NAMES_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a stop waits for a look at its ports.
 const LOOK_PATIENCE: Duration = Duration::from_millis(200);
@@ -96,7 +96,7 @@ impl TaskActor {
             Err(waiting) => self.waiting = Some(waiting),
         }
         let mut timer = pin!(sleep(Duration::ZERO));
-        while !self.machine.is_gone() {
+        while !self.machine.is_reaped() {
             let due = self.machine.due();
             if let Some(due) = due
                 && timer.deadline() != due
@@ -144,7 +144,7 @@ impl TaskActor {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             for effect in self.machine.step(now(), input) {
-                inputs.extend(self.perform(effect).await);
+                inputs.extend(self.run_effect(effect).await);
             }
         }
     }
@@ -153,15 +153,15 @@ impl TaskActor {
     fn part(&mut self) {
         let Some(Running { supervisor, .. }) = self.running.take() else { return };
         let (agents, entry) = (Arc::clone(&self.context.agents), Arc::clone(&self.entry));
-        let held = self.start.sandbox == Some(Sandbox::ReadOnly);
+        let read_only = self.start.sandbox == Some(Sandbox::ReadOnly);
         tokio::spawn(async move {
-            entry.reached(Phase::Gone).await;
-            agents.done(supervisor, held).await;
+            entry.reached(Phase::Reaped).await;
+            agents.done(supervisor, read_only).await;
         });
     }
 
     /// Does it, and gives what it is answered by.
-    async fn perform(&mut self, effect: Effect<Reply>) -> Option<Input<Reply>> {
+    async fn run_effect(&mut self, effect: Effect<Reply>) -> Option<Input<Reply>> {
         match effect {
             Effect::LeaveLine => {
                 self.waiting = None;
@@ -180,19 +180,19 @@ impl TaskActor {
                 self.context.tell_task(self.entry.publish_progress());
             }
             Effect::LookForQuestion => {
-                let (recent, total) = self.entry.log.recent();
-                return Some(Input::Quiet { total, asks: prompt::looks_like_a_question(&recent) });
+                let (tail, total) = self.entry.log.tail_buffer();
+                return Some(Input::Quiet { total, asks: prompt::looks_like_a_question(&tail) });
             }
             Effect::Backgrounded(task, by) => {
-                let excerpt = self.excerpt().await;
-                self.context.save_backgrounded(&self.entry, self.figures(task), by, excerpt);
+                let preview = self.preview().await;
+                self.context.save_backgrounded(&self.entry, self.figures(task), by, preview);
             }
             Effect::CloseInput => self.entry.close_input().await,
             Effect::Stop { grace, first } => {
                 self.stop(grace, first).await;
                 return Some(Input::Stopping { grace });
             }
-            Effect::Freeze(frozen) => self.say(&ToAgent::Freeze(frozen)).await,
+            Effect::Freeze(frozen) => self.send(&ToAgent::Freeze(frozen)).await,
             Effect::KillPast => {
                 if let Some(Running { supervisor, .. }) = &self.running {
                     let tree = supervisor.tree();
@@ -202,15 +202,15 @@ impl TaskActor {
                 return Some(Input::KilledPast);
             }
             Effect::KillOrphans => return Some(Input::Orphans(kill_orphans(&self.entry.id).await)),
-            Effect::Unkillable(words) => self.entry.unkillable(words),
+            Effect::Unkillable(text) => self.entry.unkillable(text),
             Effect::DrainOutput => {
                 if let Some(Running { output, .. }) = &mut self.running {
-                    output.rest().await;
+                    output.drain().await;
                 }
             }
             Effect::End(ended) => self.end(ended).await,
             Effect::ReleaseSlot => self.slot = None,
-            Effect::Gone { task, changed } => self.gone(task, changed).await,
+            Effect::Reaped { task, changed } => self.reaped(task, changed).await,
             // Whoever asked may have gone.
             Effect::Reply(reply, outcome) => drop(reply.send(outcome.map(|task| self.figures(task)))),
         }
@@ -256,10 +256,10 @@ impl TaskActor {
             let _late = tokio::time::timeout(LOOK_PATIENCE, self.context.look_for_ports()).await;
         }
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        self.say(&ToAgent::Stop { grace_ms }).await;
+        self.send(&ToAgent::Stop { grace_ms }).await;
     }
 
-    async fn say(&mut self, frame: &ToAgent) {
+    async fn send(&mut self, frame: &ToAgent) {
         let Some(Running { supervisor, .. }) = &mut self.running else { return };
         // One that has died is seen by its silence.
         let _died = supervisor.send(frame, &[]).await;
@@ -268,23 +268,23 @@ impl TaskActor {
     }
 
     async fn end(&mut self, ended: Ended) {
-        let left = ended.left_behind().to_vec();
-        let ended = if left.is_empty() {
+        let remaining = ended.remaining_processes().to_vec();
+        let ended = if remaining.is_empty() {
             self.entry.publish_ports(Vec::new());
             ended
         } else {
-            let named = named_again(left).await;
+            let named = named_again(remaining).await;
             self.context.look_for_ports().await;
-            ended.with(|task| task.left_behind = named)
+            ended.with(|task| task.remaining_processes = named)
         };
         let ended = ended.with(|task| self.fill_in(task));
-        let excerpt = self.excerpt().await;
+        let preview = self.preview().await;
         self.told = self.entry.log.total();
-        self.context.save_end(&self.entry, ended, excerpt);
+        self.context.save_end(&self.entry, ended, preview);
     }
 
     /// Nothing is left. The store's order puts this behind the end.
-    async fn gone(&mut self, task: Task, changed: bool) {
+    async fn reaped(&mut self, task: Task, changed: bool) {
         let seen = self.context.ports.leave(&self.entry.id);
         self.entry.publish_ports(Vec::new());
         let mut task = self.figures(task);
@@ -294,8 +294,8 @@ impl TaskActor {
             task.ports_held = held.unwrap_or_default();
         }
         let changed = changed || !task.ports_held.is_empty() || self.told != task.output_bytes;
-        self.entry.log.rest();
-        self.context.gone(&self.entry, changed.then_some(task));
+        self.entry.log.close();
+        self.context.reaped(&self.entry, changed.then_some(task));
     }
 
     fn publish(&self, task: Task) {
@@ -318,13 +318,13 @@ impl TaskActor {
     }
 
     /// The beginning and the end of the output. A long one is read from the disk, which may take its time.
-    async fn excerpt(&self) -> Excerpt {
+    async fn preview(&self) -> Preview {
         let entry = Arc::clone(&self.entry);
-        let most = self.start.excerpt_chars.min(50_000) as usize;
+        let most = self.start.preview_chars.min(50_000) as usize;
         if entry.log.is_at_hand() {
-            entry.log.excerpt(most)
+            entry.log.preview(most)
         } else {
-            tokio::task::spawn_blocking(move || entry.log.excerpt(most)).await.unwrap_or_default()
+            tokio::task::spawn_blocking(move || entry.log.preview(most)).await.unwrap_or_default()
         }
     }
 }

@@ -42,9 +42,9 @@ impl Tasks {
         let known = {
             let registry = context.registry();
             if let Some(task) = registry.forgotten.get(op) {
-                let words =
+                let message =
                     format!("This was started before, as task {task}. It ended, and was cleared since.");
-                return Err(Problem::new(ProblemCode::Conflict, words));
+                return Err(Problem::new(ProblemCode::Conflict, message));
             }
             registry.ops.get(&op).and_then(|task| registry.get(task))
         };
@@ -78,7 +78,7 @@ impl Context {
 
     /// Looks for what can be refused at once, and gives the folder.
     fn fitting(&self, start: &Start) -> Result<PathBuf, Problem> {
-        let refuse = |code, words: String| Err(Problem::new(code, words));
+        let refuse = |code, message: String| Err(Problem::new(code, message));
         if self.stopping.load(Ordering::Acquire) {
             return refuse(ProblemCode::Stopping, "The runner is stopping and starts nothing more.".into());
         }
@@ -86,12 +86,12 @@ impl Context {
             return refuse(ProblemCode::Malformed, "The command is empty.".into());
         }
         if start.command.len() > self.limits.command_bytes {
-            let words = format!(
+            let message = format!(
                 "The command has {} bytes; at most {} are taken. Write it to a file and run that.",
                 start.command.len(),
                 self.limits.command_bytes
             );
-            return refuse(ProblemCode::TooLarge, words);
+            return refuse(ProblemCode::TooLarge, message);
         }
         let held = match start.sandbox {
             None | Some(Sandbox::Open) => Ok(()),
@@ -100,8 +100,8 @@ impl Context {
             Some(Sandbox::ReadOnly) => self.sandboxes.read_only.as_ref().map(drop).map_err(Clone::clone),
         };
         if let Err(why) = held {
-            let words = format!("The command cannot be held as asked for: {why}. It was not started.");
-            return refuse(ProblemCode::SandboxUnavailable, words);
+            let message = format!("The command cannot be held as asked for: {why}. It was not started.");
+            return refuse(ProblemCode::SandboxUnavailable, message);
         }
         let folder = start.folder.as_deref().unwrap_or_default();
         if start.command.contains('\0') || folder.contains('\0') {
@@ -124,10 +124,10 @@ impl Context {
             Admission::Later(line) => (Err(line), true),
             Admission::Full => {
                 let Limits { running, queued, .. } = self.limits;
-                let words = format!(
+                let message = format!(
                     "{running} tasks run and {queued} wait: no more are taken. Wait for some to end, or stop some."
                 );
-                return Err(Problem::retryable(ProblemCode::TooMany, words));
+                return Err(Problem::retryable(ProblemCode::TooMany, message));
             }
         };
         let task = Task {

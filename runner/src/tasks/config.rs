@@ -36,7 +36,7 @@ pub enum TasksError {
     Workspace {
         /// As it was given.
         path: PathBuf,
-        /// The system's words.
+        /// The system's message.
         source: io::Error,
     },
     /// The folder for the logs cannot be made.
@@ -44,7 +44,7 @@ pub enum TasksError {
     Logs {
         /// It.
         path: PathBuf,
-        /// The system's words.
+        /// The system's message.
         source: io::Error,
     },
     /// There is no shell.

@@ -101,8 +101,8 @@ impl Context {
 
     pub(super) fn entry(&self, task: &TaskId) -> Result<Arc<TaskEntry>, Problem> {
         self.registry().get(task).ok_or_else(|| {
-            let words = format!("There is no task {task}. It may have been cleared; list the tasks to see those that are left.");
-            Problem::new(ProblemCode::NotFound, words)
+            let message = format!("There is no task {task}. It may have been cleared; list the tasks to see those that are left.");
+            Problem::new(ProblemCode::NotFound, message)
         })
     }
 

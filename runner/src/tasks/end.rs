@@ -27,8 +27,8 @@ impl Untold {
 }
 
 impl Ended {
-    pub(super) fn left_behind(&self) -> &[Process] {
-        &self.0.left_behind
+    pub(super) fn remaining_processes(&self) -> &[Process] {
+        &self.0.remaining_processes
     }
 
     /// With what was found out since.

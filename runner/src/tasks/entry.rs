@@ -19,12 +19,12 @@ use super::log::Log;
 pub(super) enum Phase {
     /// Its process is not there yet.
     Waiting,
-    /// Its leader lives.
+    /// Its main process lives.
     Running,
-    /// Its end is on the disk; what it left behind may live.
+    /// Its end is on the disk; remaining processes may live.
     Ended,
     /// Nothing of it is left.
-    Gone,
+    Reaped,
 }
 
 /// What its actor is asked for.
@@ -66,7 +66,7 @@ pub(super) struct TaskEntry {
     pub(super) input: tokio::sync::Mutex<Input>,
     /// Whoever writes to the input lets go of it then, though others hold the reading end and do not read.
     pub(super) main_process_gone: CancellationToken,
-    /// What KILL could not end, in words.
+    /// What KILL could not end, as a sentence.
     pub(super) unkillable: Mutex<Option<String>>,
     /// Whether nothing of it is left, though the store cannot write that.
     pub(super) over_unsaved: AtomicBool,
@@ -137,9 +137,9 @@ impl TaskEntry {
     }
 
     /// Says what KILL does not end.
-    pub(super) fn unkillable(&self, words: String) {
-        tracing::warn!(%words, "unkillable");
-        *self.unkillable.lock() = Some(words);
+    pub(super) fn unkillable(&self, text: String) {
+        tracing::warn!(%text, "unkillable");
+        *self.unkillable.lock() = Some(text);
         // Wakes those who wait, who then look.
         self.phase.send_modify(|_| {});
     }

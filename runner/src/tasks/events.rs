@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use shared::Seq;
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::{BackgroundedBy, TaskEvent};
 use shared::task::Task;
 
@@ -20,8 +20,8 @@ use crate::store::{StoreError, rows};
 
 impl Context {
     /// Makes an end durable; then publishes it, and the task.
-    pub(super) fn save_end(self: &Arc<Self>, entry: &Arc<TaskEntry>, ended: Ended, excerpt: Excerpt) {
-        self.save_event(entry, TaskEvent::Ended { task: Box::new(ended.into_task()), excerpt });
+    pub(super) fn save_end(self: &Arc<Self>, entry: &Arc<TaskEntry>, ended: Ended, preview: Preview) {
+        self.save_event(entry, TaskEvent::Ended { task: Box::new(ended.into_task()), preview });
     }
 
     /// Publishes that a task went on in the background, and makes the event durable.
@@ -30,10 +30,10 @@ impl Context {
         entry: &Arc<TaskEntry>,
         task: Task,
         by: BackgroundedBy,
-        excerpt: Excerpt,
+        preview: Preview,
     ) {
         self.tell_task(entry.publish(task.clone()));
-        self.save_event(entry, TaskEvent::Backgrounded { task: Box::new(task), by, excerpt });
+        self.save_event(entry, TaskEvent::Backgrounded { task: Box::new(task), by, preview });
     }
 
     fn save_event(self: &Arc<Self>, entry: &Arc<TaskEntry>, event: TaskEvent) {
@@ -77,7 +77,7 @@ impl Context {
     }
 
     /// Nothing of the task is left: writes its row once more if it changed, behind its end.
-    pub(super) fn gone(self: &Arc<Self>, entry: &Arc<TaskEntry>, row: Option<Task>) {
+    pub(super) fn reaped(self: &Arc<Self>, entry: &Arc<TaskEntry>, row: Option<Task>) {
         let held = {
             let entry = Arc::clone(entry);
             move || {
@@ -95,7 +95,7 @@ impl Context {
                 let unsaved = entry.task().unsaved;
                 context.tell_task(entry.publish(Task { unsaved, ..task }));
             }
-            entry.reach(Phase::Gone);
+            entry.reach(Phase::Reaped);
         };
         match row {
             Some(row) => {
@@ -137,9 +137,9 @@ pub(super) fn deliver(
 fn unsaved(event: &TaskEvent, error: &StoreError) -> TaskEvent {
     let mut event = event.clone();
     match &mut event {
-        TaskEvent::Ended { task, excerpt } => {
+        TaskEvent::Ended { task, preview } => {
             task.unsaved = true;
-            let end = if excerpt.omitted_chars == 0 { &mut excerpt.head } else { &mut excerpt.tail };
+            let end = if preview.omitted_chars == 0 { &mut preview.head } else { &mut preview.tail };
             if !end.is_empty() && !end.ends_with('\n') {
                 end.push('\n');
             }

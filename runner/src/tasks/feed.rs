@@ -7,7 +7,7 @@ use shared::TaskId;
 use shared::protocol::{ServerFrame, Stats};
 use shared::task::Task;
 
-/// What changed, for whoever shows it. Passing: the newest is the truth.
+/// What changed, for whoever shows it. Transient: the newest is the truth.
 #[derive(Clone, Debug)]
 pub enum Change {
     /// A task as it stands now.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use exec::confine::Confine;
 use exec::local::{Agents, keep_awake};
-use shared::output::{Excerpt, OutputSlice};
+use shared::output::{OutputSlice, Preview};
 use shared::protocol::{Checked, Sandbox, Stats, TaskEvent};
 use shared::task::{Party, Task};
 use shared::{Epoch, Problem, ProblemCode, Seq, SessionId, TaskId};
@@ -35,7 +35,7 @@ const CHECK_CHARS: usize = 1_000_000;
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
 /// How long the end of the runner waits for a look at ports.
 const PORTS_PATIENCE: Duration = Duration::from_secs(1);
-/// How long `clear` waits for a task that has ended to be gone.
+/// How long `clear` waits for a task that has ended to be reaped.
 const GONE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The handle; copies are cheap.
@@ -115,12 +115,12 @@ impl Tasks {
         let mut phase = entry.phase.subscribe();
         let unkillable = || entry.unkillable.lock().clone();
         // The store may not be able to write that for long, and says so in the task.
-        let is_over = |phase| phase == Phase::Gone || entry.over_unsaved.load(Ordering::Acquire);
-        let gone = tokio::time::timeout(
+        let is_over = |phase| phase == Phase::Reaped || entry.over_unsaved.load(Ordering::Acquire);
+        let over = tokio::time::timeout(
             grace + STOP_PATIENCE,
             phase.wait_for(|phase| is_over(*phase) || unkillable().is_some()),
         );
-        match gone.await {
+        match over.await {
             Ok(_) if is_over(entry.phase()) => Ok(Task::clone(&entry.task())),
             Ok(_) | Err(_) => Err(Problem::retryable(
                 ProblemCode::System,
@@ -196,8 +196,8 @@ impl Tasks {
             Some(id) => {
                 let entry = self.context.entry(id)?;
                 if entry.session != session {
-                    let words = format!("Task {id} belongs to another session.");
-                    return Err(Problem::new(ProblemCode::Forbidden, words));
+                    let message = format!("Task {id} belongs to another session.");
+                    return Err(Problem::new(ProblemCode::Forbidden, message));
                 }
                 vec![entry]
             }
@@ -216,10 +216,10 @@ impl Tasks {
         let pattern = grep
             .map(|grep| {
                 regex::RegexBuilder::new(&grep).size_limit(1024 * 1024).build().map_err(|error| {
-                    let words = format!(
+                    let message = format!(
                         "{grep:?} is not a regular expression: {error}. Mend it, or use tail instead."
                     );
-                    Problem::new(ProblemCode::Malformed, words)
+                    Problem::new(ProblemCode::Malformed, message)
                 })
             })
             .transpose()?;
@@ -246,18 +246,18 @@ impl Tasks {
             let registry = self.context.registry();
             let ours = registry.order.values().filter(|entry| entry.session == session);
             let wanted = ours.filter(|entry| tasks.is_empty() || tasks.contains(&entry.id));
-            // One that left nothing behind is gone a moment after its end.
+            // One that left nothing behind is reaped a moment after its end.
             wanted
-                .filter(|entry| entry.phase() >= Phase::Ended && entry.task().left_behind.is_empty())
+                .filter(|entry| entry.phase() >= Phase::Ended && entry.task().remaining_processes.is_empty())
                 .cloned()
                 .collect()
         };
         let all = async {
             for entry in &ended {
-                entry.reached(Phase::Gone).await;
+                entry.reached(Phase::Reaped).await;
             }
         };
-        // Those that are not gone by then stay.
+        // Those that are not reaped by then stay.
         let _late = tokio::time::timeout(GONE_PATIENCE, all).await;
         let done = ended.iter().filter(|entry| self.context.is_done(entry));
         let clearable = done.map(|entry| entry.id.clone()).collect();
@@ -271,7 +271,7 @@ impl Tasks {
 
     /// Whether nothing of the session runs or waits to, and this was its last event. In this order: an end is on its way before
     /// its slot is free.
-    pub(crate) fn is_settled(&self, session: SessionId, last: Seq) -> bool {
+    pub(crate) fn is_quiescent(&self, session: SessionId, last: Seq) -> bool {
         self.context.slots.is_idle(session) && self.context.outboxes.ends_with(session, last)
     }
 
@@ -305,7 +305,7 @@ impl Tasks {
         after: Seq,
         limit: usize,
     ) -> Result<Vec<(Seq, Arc<TaskEvent>)>, Problem> {
-        if let Some(events) = self.context.outboxes.recent(session, after, limit) {
+        if let Some(events) = self.context.outboxes.tail(session, after, limit) {
             return Ok(events);
         }
         let after = self.context.outboxes.sent_through(session, after);
@@ -361,7 +361,7 @@ impl Tasks {
                 let _gone = entry.requests.send(Request::Stop { by: Party::Runner, grace }).await;
             }
             for entry in &entries {
-                entry.reached(Phase::Gone).await;
+                entry.reached(Phase::Reaped).await;
             }
         };
         if tokio::time::timeout(grace + STOP_PATIENCE, all).await.is_err() {
@@ -380,7 +380,7 @@ fn check_one(entry: &TaskEntry, pattern: Option<&regex::Regex>, lines: usize, mo
             let (text, matches) = entry.log.grep(pattern, lines, most);
             (text, Some(matches))
         }
-        None if lines == 0 => (Excerpt::default(), None),
+        None if lines == 0 => (Preview::default(), None),
         None => (entry.log.tail(lines, most), None),
     };
     Checked { task, text, matches }

@@ -16,14 +16,14 @@ impl Tasks {
         let entry = self.context.entry(task)?;
         let limits = &self.context.limits;
         if text.len() > limits.input_bytes {
-            let words = format!(
+            let message = format!(
                 "The text has {} bytes; at most {} are taken at once. Send it in parts.",
                 text.len(),
                 limits.input_bytes
             );
-            return Err(Problem::new(ProblemCode::TooLarge, words));
+            return Err(Problem::new(ProblemCode::TooLarge, message));
         }
-        let conflict = |words: String| Err(Problem::new(ProblemCode::Conflict, words));
+        let conflict = |message: String| Err(Problem::new(ProblemCode::Conflict, message));
         let published = entry.task();
         if published.state.is_end() {
             return conflict(format!(
@@ -59,8 +59,8 @@ impl Tasks {
             }
         };
         tokio::time::timeout(limits.input_wait, write).await.unwrap_or_else(|_| {
-            let words = format!("Task {task} has not read its input for {} s, and what it has not read fills the pipe. A part of the text may have been taken.", limits.input_wait.as_secs());
-            Err(Problem::new(ProblemCode::TooMany, words))
+            let message = format!("Task {task} has not read its input for {} s, and what it has not read fills the pipe. A part of the text may have been taken.", limits.input_wait.as_secs());
+            Err(Problem::new(ProblemCode::TooMany, message))
         })
     }
 }

@@ -46,10 +46,10 @@ pub(super) async fn launch(
             }
             Some(FromAgent::Failed(failure)) => {
                 context.agents.give_back(supervisor);
-                return Err(if failure.passing {
-                    short(context, failure.words)
+                return Err(if failure.transient {
+                    short(context, failure.message)
                 } else {
-                    Attempt::Over(TaskState::Error { reason: failure.words })
+                    Attempt::Over(TaskState::Error { reason: failure.message })
                 });
             }
             Some(_) => {}
@@ -112,8 +112,8 @@ async fn held(context: &Context, sandbox: Option<Sandbox>) -> io::Result<Option<
 
 /// Nothing was started.
 fn missed(context: &Context, error: &io::Error) -> Attempt {
-    if let Some(words) = exec::lack(error) {
-        return short(context, words);
+    if let Some(reason) = exec::exhausted(error) {
+        return short(context, reason);
     }
     // It had not read what to start.
     if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) {
@@ -122,9 +122,9 @@ fn missed(context: &Context, error: &io::Error) -> Attempt {
     Attempt::Over(TaskState::Error { reason: format!("The supervisor could not be started: {error}.") })
 }
 
-fn short(context: &Context, words: String) -> Attempt {
-    tracing::debug!(%words, "a task waits to start");
-    Attempt::Short { words, line_moved: context.exhaustion.moved() }
+fn short(context: &Context, reason: String) -> Attempt {
+    tracing::debug!(%reason, "a task waits to start");
+    Attempt::Short { reason, line_moved: context.exhaustion.moved() }
 }
 
 /// Kills what is left of a task whose supervisor is no more. Gives what could not be killed, as a sentence behind others.
@@ -136,7 +136,7 @@ pub(super) async fn kill_orphans(task: &TaskId) -> String {
     if left.is_empty() {
         return String::new();
     }
-    let words = format!(" These processes of it could not be ended, and live on: {}.", names(&left));
-    tracing::warn!(%task, "A supervisor was killed.{words}");
-    words
+    let note = format!(" These processes of it could not be ended, and live on: {}.", names(&left));
+    tracing::warn!(%task, "A supervisor was killed.{note}");
+    note
 }

@@ -2,7 +2,7 @@
 //!
 //! Byte `o` of the output lies at `o` while `o` is below the head's size, else at `head + (o - head) % tail`. The file
 //! is made with the first byte, so silent tasks cost none. Writing never fails towards the task: when the disk refuses,
-//! the file stays as it is, and a small ring in memory keeps the end. The count of what is lost is exact.
+//! the file stays as it is, and a fallback ring in memory keeps the end. The count of what is lost is exact.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -13,16 +13,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
-use shared::output::{Bytes, Excerpt, OutputSlice};
+use shared::output::{Bytes, OutputSlice, Preview};
 use tokio::sync::watch;
 
 use super::text;
 
 /// Bytes of the end that are at hand for the last line.
-const RECENT: usize = 4 * 1024;
+const TAIL_BUFFER: usize = 4 * 1024;
 /// Bytes of the end that are kept in memory when the disk refuses.
-const SPARE: usize = 256 * 1024;
-/// Bytes that an excerpt looks at, at either end, at least.
+const FALLBACK: usize = 256 * 1024;
+/// Bytes that a preview looks at, at either end, at least.
 const WINDOW: u64 = 64 * 1024;
 
 pub(super) struct Log {
@@ -40,13 +40,13 @@ pub(super) struct Log {
 
 #[derive(Default)]
 struct State {
-    recent: Vec<u8>,
+    tail_buffer: Vec<u8>,
     /// The output's length once what is being written is there: of the ring, that is written over already.
     coming: u64,
     /// Of all that was ever printed; not known of a log of an earlier life.
     counted: Option<Counted>,
     on_disk: u64,
-    spare: Option<Spare>,
+    fallback: Option<FallbackRing>,
     /// Nothing is kept any more.
     removed: bool,
 }
@@ -57,8 +57,8 @@ struct Counted {
     characters: u64,
 }
 
-/// The two ends of an output.
-struct Ends {
+/// The beginning and the end of an output.
+struct HeadAndTail {
     head: Vec<u8>,
     /// Nothing if all of it is in the head.
     tail: Option<Vec<u8>>,
@@ -67,7 +67,7 @@ struct Ends {
 }
 
 /// After a failure of the disk.
-struct Spare {
+struct FallbackRing {
     /// The output's length on the disk.
     from: u64,
     bytes: VecDeque<u8>,
@@ -117,7 +117,7 @@ impl Log {
             }
             // Where the ring's end lay is not known, so only the head counts.
             None if wrapped => {
-                state.spare = Some(Spare { from: log.head, bytes: VecDeque::new() });
+                state.fallback = Some(FallbackRing { from: log.head, bytes: VecDeque::new() });
                 on_disk
             }
             None => on_disk,
@@ -149,9 +149,9 @@ impl Log {
 
     fn kept_of(&self, state: &State) -> Kept {
         let total = self.total();
-        let (head_end, tail_start) = match &state.spare {
+        let (head_end, tail_start) = match &state.fallback {
             _ if state.removed => (0, total),
-            Some(spare) => (spare.from, total - (spare.bytes.len() as u64).min(total - spare.from)),
+            Some(ring) => (ring.from, total - (ring.bytes.len() as u64).min(total - ring.from)),
             None => {
                 let head_end = total.min(self.head);
                 let overwritten = state.coming.max(total).saturating_sub(self.tail);
@@ -165,38 +165,38 @@ impl Log {
     pub(super) fn append(&self, chunk: &[u8]) {
         let mut file = self.file();
         let from = self.total();
-        let spared = {
+        let fallen_back = {
             let mut state = self.state();
             state.coming = from + chunk.len() as u64;
-            state.spare.is_some()
+            state.fallback.is_some()
         };
-        let written = if spared { Ok(()) } else { self.write(&mut file, from, chunk) };
+        let written = if fallen_back { Ok(()) } else { self.write(&mut file, from, chunk) };
         let mut state = self.state();
         if let Err(error) = written {
             tracing::warn!(path = %self.path.display(), %error, "the log ends here, the task goes on");
-            state.spare = Some(self.give_back(&mut state, from));
-        } else if !spared {
+            state.fallback = Some(self.give_back(&mut state, from));
+        } else if !fallen_back {
             let size = state.coming.min(self.head + self.tail).max(state.on_disk);
             self.disk.fetch_add(size - state.on_disk, Ordering::Relaxed);
             state.on_disk = size;
         }
-        if let Some(spare) = &mut state.spare {
-            let chunk = &chunk[chunk.len().saturating_sub(SPARE)..];
-            let surplus = (spare.bytes.len() + chunk.len()).saturating_sub(SPARE);
-            spare.bytes.drain(..surplus);
-            spare.bytes.extend(chunk);
+        if let Some(ring) = &mut state.fallback {
+            let chunk = &chunk[chunk.len().saturating_sub(FALLBACK)..];
+            let surplus = (ring.bytes.len() + chunk.len()).saturating_sub(FALLBACK);
+            ring.bytes.drain(..surplus);
+            ring.bytes.extend(chunk);
         }
         if let Some(counted) = &mut state.counted {
             counted.lines += memchr::memchr_iter(b'\n', chunk).count() as u64;
             counted.characters += text::characters(chunk);
         }
-        if chunk.len() >= RECENT {
-            state.recent.clear();
+        if chunk.len() >= TAIL_BUFFER {
+            state.tail_buffer.clear();
         } else {
-            let surplus = (state.recent.len() + chunk.len()).saturating_sub(RECENT);
-            state.recent.drain(..surplus);
+            let surplus = (state.tail_buffer.len() + chunk.len()).saturating_sub(TAIL_BUFFER);
+            state.tail_buffer.drain(..surplus);
         }
-        state.recent.extend_from_slice(&chunk[chunk.len().saturating_sub(RECENT)..]);
+        state.tail_buffer.extend_from_slice(&chunk[chunk.len().saturating_sub(TAIL_BUFFER)..]);
         // Inside the lock: the length and what is kept change together.
         self.total.send_replace(from + chunk.len() as u64);
     }
@@ -228,14 +228,14 @@ impl Log {
 
     /// Takes the end of the output into memory and its room off the disk, so that what must be written finds room: this
     /// task's end. `from`: the output's length on the disk.
-    fn give_back(&self, state: &mut State, from: u64) -> Spare {
+    fn give_back(&self, state: &mut State, from: u64) -> FallbackRing {
         // Of a ring that was written round, only the head is in order from here on.
         let wrapped = from > self.head + self.tail;
-        let taken = if wrapped { from - self.head } else { from }.min(SPARE as u64);
+        let taken = if wrapped { from - self.head } else { from }.min(FALLBACK as u64);
         let keep = if wrapped { self.head } else { from - taken };
         let read = || {
             let file = File::open(&self.path)?;
-            let mut bytes = vec![0; usize::try_from(taken).unwrap_or(SPARE)];
+            let mut bytes = vec![0; usize::try_from(taken).unwrap_or(FALLBACK)];
             self.read_pieces(&file, from - taken, &mut bytes)?;
             OpenOptions::new().write(true).open(&self.path)?.set_len(keep)?;
             Ok::<_, io::Error>(bytes)
@@ -244,10 +244,10 @@ impl Log {
             Ok(bytes) => {
                 self.disk.fetch_sub(state.on_disk.saturating_sub(keep), Ordering::Relaxed);
                 state.on_disk = state.on_disk.min(keep);
-                Spare { from: keep, bytes: bytes.into() }
+                FallbackRing { from: keep, bytes: bytes.into() }
             }
             // There is no file, or it cannot be changed: what lies in it stays there.
-            Err(_) => Spare { from: if wrapped { self.head } else { from }, bytes: VecDeque::new() },
+            Err(_) => FallbackRing { from: if wrapped { self.head } else { from }, bytes: VecDeque::new() },
         }
     }
 
@@ -261,7 +261,7 @@ impl Log {
     }
 
     /// Lets go of the file. More output opens it again.
-    pub(super) fn rest(&self) {
+    pub(super) fn close(&self) {
         *self.file() = None;
     }
 
@@ -289,18 +289,18 @@ impl Log {
     /// Whether all of it is in memory.
     pub(super) fn is_at_hand(&self) -> bool {
         let state = self.state();
-        state.recent.len() as u64 == self.total()
+        state.tail_buffer.len() as u64 == self.total()
     }
 
     pub(super) fn last_line(&self) -> String {
-        let recent = self.state().recent.clone();
-        text::last_line(&recent)
+        let tail = self.state().tail_buffer.clone();
+        text::last_line(&tail)
     }
 
     /// The last bytes, and the length of all.
-    pub(super) fn recent(&self) -> (Vec<u8>, u64) {
+    pub(super) fn tail_buffer(&self) -> (Vec<u8>, u64) {
         let state = self.state();
-        (state.recent.clone(), self.total())
+        (state.tail_buffer.clone(), self.total())
     }
 
     /// At most `max` bytes from `from` on, or from the first kept offset after it. Blocks on the disk.
@@ -332,19 +332,19 @@ impl Log {
         let end = if from < kept.head_end { kept.head_end } else { kept.total };
         let end = end.min(from + max as u64);
         let wanted = usize::try_from(end - from).unwrap_or(max);
-        if let Some(spare) = &state.spare
+        if let Some(ring) = &state.fallback
             && from >= kept.tail_start
         {
             let skip = usize::try_from(from - kept.tail_start).unwrap_or(usize::MAX);
-            return Ok((kept, from, spare.bytes.iter().skip(skip).take(wanted).copied().collect()));
+            return Ok((kept, from, ring.bytes.iter().skip(skip).take(wanted).copied().collect()));
         }
         if wanted == 0 {
             return Ok((kept, from, Vec::new()));
         }
         // The newest bytes are at hand, and so is all of a short output.
-        if let Some(skip) = (state.recent.len() as u64).checked_sub(kept.total - from) {
-            let recent = state.recent.iter().skip(usize::try_from(skip).unwrap_or(usize::MAX));
-            return Ok((kept, from, recent.take(wanted).copied().collect()));
+        if let Some(skip) = (state.tail_buffer.len() as u64).checked_sub(kept.total - from) {
+            let newest = state.tail_buffer.iter().skip(usize::try_from(skip).unwrap_or(usize::MAX));
+            return Ok((kept, from, newest.take(wanted).copied().collect()));
         }
         drop(state);
         let file = File::open(&self.path)?;
@@ -366,14 +366,14 @@ impl Log {
     }
 
     /// The first bytes and the last, as many as asked for of each.
-    fn ends(&self, window: u64) -> io::Result<Ends> {
+    fn head_and_tail(&self, window: u64) -> io::Result<HeadAndTail> {
         let (kept, counted) = {
             let state = self.state();
             (self.kept_of(&state), state.counted)
         };
         let window = window.max(WINDOW);
         if kept.omitted() == 0 && kept.total <= 2 * window {
-            return Ok(Ends { head: self.range(0, kept.total)?.0, tail: None, between: 0 });
+            return Ok(HeadAndTail { head: self.range(0, kept.total)?.0, tail: None, between: 0 });
         }
         let head_end = kept.head_end.min(window);
         // Where nothing is lost, what is kept is in one piece, and where its parts meet does not bound the end.
@@ -391,7 +391,7 @@ impl Log {
                     + self.characters(kept.tail_start.max(head_end), tail_start)?
             }
         };
-        Ok(Ends { head, tail: Some(tail), between })
+        Ok(HeadAndTail { head, tail: Some(tail), between })
     }
 
     /// The characters from `from` up to `to`, all kept.
@@ -430,10 +430,10 @@ impl Log {
     }
 
     /// Text for the model: the first and last half of `most` characters. Blocks on the disk.
-    pub(super) fn excerpt(&self, most: usize) -> Excerpt {
-        match self.ends(4 * most as u64) {
-            Ok(Ends { head, tail: None, .. }) => text::cut(text::clean(&head), most),
-            Ok(Ends { head, tail: Some(tail), between }) => {
+    pub(super) fn preview(&self, most: usize) -> Preview {
+        match self.head_and_tail(4 * most as u64) {
+            Ok(HeadAndTail { head, tail: None, .. }) => text::cut(text::clean(&head), most),
+            Ok(HeadAndTail { head, tail: Some(tail), between }) => {
                 let (shown, before) = text::clean_tail(&tail);
                 let between = between + text::characters(&tail[..before]);
                 text::join(&text::clean(&head), &shown, between, most)
@@ -443,12 +443,12 @@ impl Log {
     }
 
     /// The last lines as text. Blocks on the disk.
-    pub(super) fn tail(&self, lines: usize, most: usize) -> Excerpt {
+    pub(super) fn tail(&self, lines: usize, most: usize) -> Preview {
         if lines == 0 || most == 0 {
-            return Excerpt::default();
+            return Preview::default();
         }
-        match self.ends(8 * most as u64) {
-            Ok(Ends { head, tail, .. }) => {
+        match self.head_and_tail(8 * most as u64) {
+            Ok(HeadAndTail { head, tail, .. }) => {
                 let text = tail.map_or_else(|| text::clean(&head), |tail| text::clean_tail(&tail).0);
                 text::cut(text::last_lines(&text, lines).to_owned(), most)
             }
@@ -457,7 +457,7 @@ impl Log {
     }
 
     /// The last matching lines of what is kept, and how many match. Blocks on the disk.
-    pub(super) fn grep(&self, pattern: &regex::Regex, lines: usize, most: usize) -> (Excerpt, u64) {
+    pub(super) fn grep(&self, pattern: &regex::Regex, lines: usize, most: usize) -> (Preview, u64) {
         let kept = self.kept();
         let parts = self
             .range(0, kept.head_end)
@@ -473,8 +473,8 @@ impl Log {
         }
         let (mut found, matches) = text::matching(&text::clean(&head), pattern, Some(1), lines);
         let (tail, _) = text::clean_tail(&tail);
-        let ends = tail.bytes().filter(|byte| *byte == b'\n').count() as u64;
-        let first = self.state().counted.map(|counted| counted.lines.saturating_sub(ends) + 1);
+        let line_ends = tail.bytes().filter(|byte| *byte == b'\n').count() as u64;
+        let first = self.state().counted.map(|counted| counted.lines.saturating_sub(line_ends) + 1);
         let (found_tail, matches_tail) = text::matching(&tail, pattern, first, lines);
         found.push_str(&found_tail);
         (text::cut(text::last_lines(&found, lines).to_owned(), most), matches + matches_tail)
@@ -491,8 +491,8 @@ fn slice(from: u64, data: Vec<u8>, kept: Kept) -> OutputSlice {
     }
 }
 
-fn unreadable(error: &io::Error) -> Excerpt {
-    Excerpt { head: format!("(The runner could not read this task's log: {error}.)"), ..Excerpt::default() }
+fn unreadable(error: &io::Error) -> Preview {
+    Preview { head: format!("(The runner could not read this task's log: {error}.)"), ..Preview::default() }
 }
 
 #[cfg(test)]

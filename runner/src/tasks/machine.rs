@@ -6,7 +6,7 @@
 //!
 //! A task is queued, then starting, then running. When its main process has ended the last of its output is awaited: until
 //! its end, or until it was quiet for a quarter of a second. Then the end is told, once ([`Untold`] is used up by it), and
-//! what was left behind is followed until nothing is. Where the supervisor above the tree dies, what it watched over is
+//! remaining processes are followed until there are none. Where the supervisor above the tree dies, what it watched over is
 //! ended from here, and then the end is told if it was not.
 
 mod asked;
@@ -48,9 +48,9 @@ enum Stage {
     Draining(Untold, Draining),
     /// The supervisor has died; what it watched over is being ended.
     Orphaned(Option<Untold>),
-    /// The end is told; what was left behind lives.
+    /// The end is told; remaining processes live.
     Remaining,
-    Gone,
+    Reaped,
 }
 
 /// Why a tree is being ended.
@@ -117,8 +117,8 @@ impl<R> Machine<R> {
     }
 
     /// Whether nothing is left of it, and nothing more will be.
-    pub(super) const fn is_gone(&self) -> bool {
-        matches!(self.stage, Stage::Gone)
+    pub(super) const fn is_reaped(&self) -> bool {
+        matches!(self.stage, Stage::Reaped)
     }
 
     /// When [`Input::Time`] is wanted next.
@@ -126,7 +126,7 @@ impl<R> Machine<R> {
         let stage = match &self.stage {
             Stage::Starting(_, starting) => Some(starting.again()),
             Stage::Draining(_, draining) if self.output.0 => Some(draining.due()),
-            Stage::Gone => return None,
+            Stage::Reaped => return None,
             Stage::Queued(_)
             | Stage::Running(_)
             | Stage::Draining(..)
@@ -140,7 +140,7 @@ impl<R> Machine<R> {
     /// What follows from this.
     pub(super) fn step(&mut self, now: Now, input: Input<R>) -> Vec<Effect<R>> {
         if let Some(input) = self.whatever_the_stage(now, input) {
-            let stage = std::mem::replace(&mut self.stage, Stage::Gone);
+            let stage = std::mem::replace(&mut self.stage, Stage::Reaped);
             self.stage = self.staged(now, stage, input);
         }
         std::mem::take(&mut self.effects)
@@ -172,12 +172,12 @@ impl<R> Machine<R> {
             Input::Stopping { grace } => self.overdue = Some(now.at + grace + OVERDUE),
             Input::KilledPast => self.overdue = Some(now.at + OVERDUE),
             Input::Unkillable(left) => {
-                let words = format!(
+                let text = format!(
                     "The system does not end these processes of task {}: {}.",
                     self.task.id,
                     names(&left)
                 );
-                self.todo(Effect::Unkillable(words));
+                self.todo(Effect::Unkillable(text));
             }
             Input::Output { grew, written, over } => {
                 self.output = (written, over);
@@ -216,10 +216,10 @@ impl<R> Machine<R> {
             (Stage::Starting(untold, starting), input) => self.starting(now, untold, starting, input),
             (Stage::Running(untold), Input::Exited(exited)) => {
                 self.main_process_ended(now, &exited);
-                Stage::Draining(untold, Draining::new(now.at, exited.left, &self.limits))
+                Stage::Draining(untold, Draining::new(now.at, exited.remaining, &self.limits))
             }
-            (Stage::Draining(untold, mut draining), Input::Remaining(left)) => {
-                draining.left = left;
+            (Stage::Draining(untold, mut draining), Input::Remaining(processes)) => {
+                draining.remaining = processes;
                 Stage::Draining(untold, draining)
             }
             (Stage::Draining(untold, _), Input::Empty) => {
@@ -227,7 +227,7 @@ impl<R> Machine<R> {
                 self.todo(Effect::DrainOutput);
                 self.tell(untold, Vec::new());
                 self.todo(Effect::ReleaseSlot);
-                self.gone()
+                self.reaped()
             }
             (Stage::Draining(untold, mut draining), Input::Output { grew, .. }) => {
                 if grew {
@@ -236,14 +236,14 @@ impl<R> Machine<R> {
                 self.drained(now, untold, draining)
             }
             (Stage::Draining(untold, draining), Input::Time { .. }) => self.drained(now, untold, draining),
-            (Stage::Remaining, Input::Remaining(left)) => {
-                self.task.left_behind = left;
+            (Stage::Remaining, Input::Remaining(processes)) => {
+                self.task.remaining_processes = processes;
                 self.publish();
                 Stage::Remaining
             }
             (Stage::Remaining, Input::Empty) => {
                 self.todo(Effect::DrainOutput);
-                self.gone()
+                self.reaped()
             }
             (
                 stage @ (Stage::Running(_) | Stage::Draining(..) | Stage::Remaining),
@@ -299,9 +299,9 @@ impl<R> Machine<R> {
                 return Stage::Running(untold);
             }
             Input::Attempted(Attempt::Over(state)) => return self.never_started(now, untold, state),
-            Input::Attempted(Attempt::Short { words, line_moved }) => {
+            Input::Attempted(Attempt::Short { reason, line_moved }) => {
                 self.todo(Effect::Shrink);
-                starting.short(now.at, patience, words, line_moved)
+                starting.short(now.at, patience, reason, line_moved)
             }
             Input::Turn => starting.turn(),
             Input::Time { line_moved } => starting.time(now.at, patience, line_moved),
@@ -349,7 +349,7 @@ impl<R> Machine<R> {
     fn never_started(&mut self, now: Now, untold: Untold, state: TaskState) -> Stage {
         self.ended(now, state);
         self.tell(untold, Vec::new());
-        self.gone()
+        self.reaped()
     }
 
     fn main_process_ended(&mut self, now: Now, exited: &Exited) {
@@ -388,19 +388,19 @@ impl<R> Machine<R> {
         if !over && (!written || draining.due() > now.at) {
             return Stage::Draining(untold, draining);
         }
-        let left = draining.left;
-        let alone = left.is_empty();
-        self.tell(untold, left);
+        let remaining = draining.remaining;
+        let alone = remaining.is_empty();
+        self.tell(untold, remaining);
         if alone {
-            // What it left behind takes a slot as it did.
+            // A remaining process takes a slot as it did.
             self.todo(Effect::ReleaseSlot);
         }
         Stage::Remaining
     }
 
-    fn tell(&mut self, untold: Untold, left: Vec<Process>) {
+    fn tell(&mut self, untold: Untold, remaining: Vec<Process>) {
         self.progress_at = None;
-        self.task.left_behind = left;
+        self.task.remaining_processes = remaining;
         self.todo(Effect::End(untold.tell(self.task.clone())));
     }
 
@@ -421,17 +421,17 @@ impl<R> Machine<R> {
             }
             self.tell(untold, Vec::new());
         }
-        self.gone()
+        self.reaped()
     }
 
-    fn gone(&mut self) -> Stage {
-        let changed = !self.task.left_behind.is_empty();
-        self.task.left_behind.clear();
-        self.todo(Effect::Gone { task: self.task.clone(), changed });
-        let words = format!("Task {} has ended.", self.task.id);
+    fn reaped(&mut self) -> Stage {
+        let changed = !self.task.remaining_processes.is_empty();
+        self.task.remaining_processes.clear();
+        self.todo(Effect::Reaped { task: self.task.clone(), changed });
+        let message = format!("Task {} has ended.", self.task.id);
         while let Some(reply) = self.freezing.pop_front() {
-            self.todo(Effect::Reply(reply, Err(Problem::new(ProblemCode::Conflict, words.clone()))));
+            self.todo(Effect::Reply(reply, Err(Problem::new(ProblemCode::Conflict, message.clone()))));
         }
-        Stage::Gone
+        Stage::Reaped
     }
 }

@@ -12,7 +12,7 @@ use shared::{Seq, SessionId};
 use tokio::sync::watch;
 
 /// Events of one session that are held in memory while somebody listens to it.
-const RECENT: usize = 32;
+const TAIL: usize = 32;
 /// Sessions that are known before those are dropped in which nothing has happened and which nobody listens to.
 const SWEEP: usize = 1_024;
 /// Events of one session that are nowhere but in memory.
@@ -31,7 +31,7 @@ struct Outbox {
     /// Events that are on their way to the store.
     coming: usize,
     /// Without gaps, ending with `last`.
-    recent: VecDeque<(Seq, Arc<TaskEvent>)>,
+    tail: VecDeque<(Seq, Arc<TaskEvent>)>,
     /// Those that the store has refused; the oldest of too many are forgotten.
     unsaved: VecDeque<(Seq, Arc<TaskEvent>)>,
 }
@@ -42,7 +42,7 @@ impl Outbox {
             last: watch::Sender::new(last),
             acknowledged,
             coming: 0,
-            recent: VecDeque::new(),
+            tail: VecDeque::new(),
             unsaved: VecDeque::new(),
         }
     }
@@ -90,13 +90,13 @@ impl Outboxes {
         let mut sessions = self.sessions();
         let outbox = sessions.entry(session).or_insert_with(|| Outbox::new(Seq(0), Seq(0)));
         outbox.coming = outbox.coming.saturating_sub(1);
-        if outbox.recent.len() == RECENT {
-            outbox.recent.pop_front();
+        if outbox.tail.len() == TAIL {
+            outbox.tail.pop_front();
         }
-        outbox.recent.push_back((seq, event));
+        outbox.tail.push_back((seq, event));
         if !outbox.is_heard() {
             // Whoever comes reads them from the store.
-            outbox.recent.clear();
+            outbox.tail.clear();
         }
         outbox.last.send_replace(seq);
     }
@@ -170,12 +170,12 @@ impl Outboxes {
         let empty = |session: &SessionId, outbox: &Outbox| {
             outbox.untaken() == 0 && outbox.coming == 0 && !outbox.is_heard() && !listed.contains(session)
         };
-        let gone: Vec<_> =
+        let unused: Vec<_> =
             sessions.iter().filter(|(session, outbox)| empty(session, outbox)).map(|(id, _)| *id).collect();
-        for session in &gone {
+        for session in &unused {
             sessions.remove(session);
         }
-        gone
+        unused
     }
 
     pub(super) fn acknowledged(&self, session: SessionId) -> Seq {
@@ -188,7 +188,7 @@ impl Outboxes {
     }
 
     /// The events after `after`, if memory holds all of them.
-    pub(super) fn recent(
+    pub(super) fn tail(
         &self,
         session: SessionId,
         after: Seq,
@@ -200,11 +200,11 @@ impl Outboxes {
         if after >= *outbox.last.borrow() {
             return Some(Vec::new());
         }
-        let (first, _) = outbox.recent.front()?;
+        let (first, _) = outbox.tail.front()?;
         if first.0 > after.0 + 1 {
             return None;
         }
-        let events = outbox.recent.iter().filter(|(seq, _)| *seq > after).take(limit);
+        let events = outbox.tail.iter().filter(|(seq, _)| *seq > after).take(limit);
         Some(events.map(|(seq, event)| (*seq, Arc::clone(event))).collect())
     }
 
@@ -212,7 +212,7 @@ impl Outboxes {
         if let Some(outbox) = self.sessions().get_mut(&session) {
             let through = through.min(*outbox.last.borrow());
             outbox.acknowledged = outbox.acknowledged.max(through);
-            outbox.recent.retain(|(seq, _)| *seq > through);
+            outbox.tail.retain(|(seq, _)| *seq > through);
             outbox.unsaved.retain(|(seq, _)| *seq > through);
         }
     }
@@ -220,7 +220,7 @@ impl Outboxes {
 
 #[cfg(test)]
 mod tests {
-    use shared::output::Excerpt;
+    use shared::output::Preview;
     use shared::task::Task;
     use shared::{OpId, TaskId, Timestamp};
     use uuid::Uuid;
@@ -269,7 +269,7 @@ mod tests {
             "/".into(),
             Timestamp(0),
         );
-        let event = Arc::new(TaskEvent::Ended { task: Box::new(task), excerpt: Excerpt::default() });
+        let event = Arc::new(TaskEvent::Ended { task: Box::new(task), preview: Preview::default() });
         outboxes.put(session(1), Seq(1), Arc::clone(&event));
         assert!(!is_last(1));
         outboxes.put_unsaved(session(1), Seq(2), event);

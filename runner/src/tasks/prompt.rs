@@ -50,8 +50,8 @@ impl Watch {
 }
 
 /// Whether the end of some output asks for something.
-pub(super) fn looks_like_a_question(recent: &[u8]) -> bool {
-    let text = text::clean(recent);
+pub(super) fn looks_like_a_question(tail: &[u8]) -> bool {
+    let text = text::clean(tail);
     let whole = text.ends_with('\n');
     let Some(line) = text.lines().rev().map(str::trim_end).find(|line| !line.trim().is_empty()) else {
         return false;
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn questions_are_told_from_words() {
+    fn questions_are_told_from_text() {
         for question in [
             "Name: ",
             "Overwrite? [y/N] ",
@@ -85,7 +85,7 @@ mod tests {
         ] {
             assert!(looks_like_a_question(question.as_bytes()), "{question:?}");
         }
-        for words in [
+        for text in [
             "",
             "\n",
             "done\n",
@@ -97,7 +97,7 @@ mod tests {
             "> build\n",
             "x:\n",
         ] {
-            assert!(!looks_like_a_question(words.as_bytes()), "{words:?}");
+            assert!(!looks_like_a_question(text.as_bytes()), "{text:?}");
         }
     }
 

@@ -73,7 +73,7 @@ impl Output {
     }
 
     /// Takes all that is still to come, and waits until it is written: nobody of the task writes any more, or should.
-    pub(super) async fn rest(&mut self) {
+    pub(super) async fn drain(&mut self) {
         for _ in 0..ROUNDS {
             self.flush().await;
             if self.pipe.is_none() {
@@ -173,7 +173,7 @@ mod tests {
         output.waiting = vec![b'x'; WAITING];
         printing.write_all(b"the end").await.unwrap();
         drop(printing);
-        output.rest().await;
+        output.drain().await;
         assert_eq!(entry.log.total(), WAITING as u64 + 7);
         assert!(output.is_over());
     }

@@ -46,9 +46,9 @@ impl Context {
                 let path = self.logs.join(task.id.as_str());
                 let log = Log::restored(path, log_head, log_tail, Arc::clone(&self.disk), total);
                 let op = task.op;
-                task.left_behind.clear();
+                task.remaining_processes.clear();
                 let (requests, _gone) = mpsc::channel(1);
-                let entry = Arc::new(TaskEntry::new(task, log, Phase::Gone, requests));
+                let entry = Arc::new(TaskEntry::new(task, log, Phase::Reaped, requests));
                 entry.set_end_seq(end_seq.unwrap_or_default());
                 if active {
                     lost.push(Arc::clone(&entry));
@@ -58,7 +58,7 @@ impl Context {
                 registry.insert(entry, op);
             }
         }
-        // Agents end what they watch over with the runner, unless they were killed, too: also what ended tasks left behind.
+        // Agents end what they watch over with the runner, unless they were killed, too: also what remained of ended tasks.
         let tags = {
             let registry = self.registry();
             Tags::new(registry.numbers.keys().map(|task| task.0.as_str()))
@@ -104,12 +104,12 @@ impl Context {
         let cut = exited.is_some();
         let task = lost(Task::clone(&entry.publish_progress()), exited.as_ref(), now());
         let log = Arc::clone(entry);
-        let mut excerpt = blocking(move || log.log.excerpt(4_000)).await.unwrap_or_default();
+        let mut preview = blocking(move || log.log.preview(4_000)).await.unwrap_or_default();
         if cut {
-            let end = if excerpt.omitted_chars == 0 { &mut excerpt.head } else { &mut excerpt.tail };
+            let end = if preview.omitted_chars == 0 { &mut preview.head } else { &mut preview.tail };
             end.push_str(CUT);
         }
-        self.save_end(entry, Untold::new().tell(task), excerpt);
+        self.save_end(entry, Untold::new().tell(task), preview);
     }
 
     /// How a task ended that the runner did not live to save, as its agent wrote it. Not of one that was being stopped:

@@ -15,7 +15,7 @@ use crate::store::rows;
 
 /// Whether a task may be forgotten: nothing of it is left, and its page has its end.
 pub(super) fn is_done(entry: &TaskEntry, outboxes: &Outboxes) -> bool {
-    entry.phase() == Phase::Gone && entry.end_seq() <= outboxes.acknowledged(entry.session)
+    entry.phase() == Phase::Reaped && entry.end_seq() <= outboxes.acknowledged(entry.session)
 }
 
 impl Context {
@@ -40,20 +40,20 @@ impl Context {
     pub(super) fn make_room(&self, session: SessionId) -> Result<(), Problem> {
         let Limits { sessions: most, untaken, .. } = self.limits;
         if self.outboxes.untaken(session) >= untaken {
-            let words = format!(
+            let message = format!(
                 "{untaken} results of this conversation wait for its page to take them, and that is the limit: nothing \
                  more is started for it. Open it in the browser that it belongs to."
             );
-            return Err(Problem::retryable(ProblemCode::TooMany, words));
+            return Err(Problem::retryable(ProblemCode::TooMany, message));
         }
         if self.outboxes.has_place(session, most) {
             return Ok(());
         }
         let listed = self.registry().order.values().map(|entry| entry.session).collect();
-        let gone = self.outboxes.forget(&listed);
-        if !gone.is_empty() {
+        let forgotten = self.outboxes.forget(&listed);
+        if !forgotten.is_empty() {
             self.store.write_soon(
-                move |connection| rows::forget_sessions(connection, &gone),
+                move |connection| rows::forget_sessions(connection, &forgotten),
                 |written| {
                     if let Err(error) = written {
                         tracing::warn!(%error, "old sessions are forgotten at the next start at the earliest");
@@ -64,11 +64,11 @@ impl Context {
         if self.outboxes.has_place(session, most) {
             return Ok(());
         }
-        let words = format!(
+        let message = format!(
             "{most} conversations have tasks or results here, and that is the limit. Open older ones so that they take \
              their results, and clear their tasks."
         );
-        Err(Problem::retryable(ProblemCode::TooMany, words))
+        Err(Problem::retryable(ProblemCode::TooMany, message))
     }
 
     /// [`Self::retain`] in a task of its own, if it is due.
@@ -103,16 +103,16 @@ impl Context {
             return Ok(());
         }
         let oldest = now.saturating_sub(u64::try_from(limits.ended_age.as_millis()).unwrap_or(u64::MAX));
-        let gone: Vec<_> = {
+        let reaped: Vec<_> = {
             let registry = self.registry();
-            registry.order.values().filter(|entry| entry.phase() == Phase::Gone).cloned().collect()
+            registry.order.values().filter(|entry| entry.phase() == Phase::Reaped).cloned().collect()
         };
-        let (done, open): (Vec<_>, Vec<_>) = gone.iter().cloned().partition(|entry| self.is_done(entry));
+        let (done, open): (Vec<_>, Vec<_>) = reaped.iter().cloned().partition(|entry| self.is_done(entry));
         let too_many = done.len().saturating_sub(limits.ended_kept);
         let is_old = |entry: &TaskEntry| entry.task().ended.is_some_and(|ended| ended.0 < oldest);
         let surplus = done.iter().enumerate().filter(|(index, entry)| *index < too_many || is_old(entry));
         let mut surplus: Vec<_> = surplus.map(|(_, entry)| entry.id.clone()).collect();
-        let abandoned = gone.len().saturating_sub(surplus.len()).saturating_sub(limits.ended_most);
+        let abandoned = reaped.len().saturating_sub(surplus.len()).saturating_sub(limits.ended_most);
         surplus.extend(open.iter().take(abandoned).map(|entry| entry.id.clone()));
         self.forget(surplus).await?;
         let (disk, most) = (Arc::clone(&self.disk), limits.logs_total);

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::{Start, TaskEvent};
 use shared::task::{Task, TaskState};
 use shared::{OpId, Seq, SessionId, TaskId, Timestamp};
@@ -89,11 +89,11 @@ struct Life {
 
 type Soon = Box<dyn FnOnce(&Connection) -> rusqlite::Result<()>>;
 
-/// The page. Its disk is `cursor`, `ends` and `open`; it never loses those.
+/// The page. Its disk is `cursor`, `completions` and `open`; it never loses those.
 #[derive(Default)]
 struct Page {
     cursor: Seq,
-    ends: HashMap<OpId, u32>,
+    completions: HashMap<OpId, u32>,
     open: BTreeSet<OpId>,
     asked: u64,
 }
@@ -170,7 +170,7 @@ impl World {
         }
         let mut active = Vec::new();
         for rows::StoredTask { task, end_seq } in loaded.tasks {
-            let entry = entry(&task, Phase::Gone);
+            let entry = entry(&task, Phase::Reaped);
             entry.set_end_seq(end_seq.unwrap_or_default());
             if task.is_active() {
                 active.push(Arc::clone(&entry));
@@ -190,7 +190,7 @@ impl World {
     }
 
     fn end(&mut self, entry: &TaskEntry, task: Task) -> Result<(), Died> {
-        self.save(entry, TaskEvent::Ended { task: Box::new(task), excerpt: Excerpt::default() })
+        self.save(entry, TaskEvent::Ended { task: Box::new(task), preview: Preview::default() })
     }
 
     fn save(&mut self, entry: &TaskEntry, event: TaskEvent) -> Result<(), Died> {
@@ -212,7 +212,7 @@ impl World {
                 command: "true".into(),
                 folder: None,
                 stdin: self.chance.one_in(3),
-                excerpt_chars: 0,
+                preview_chars: 0,
                 again_of: None,
                 sandbox: None,
             };
@@ -272,7 +272,7 @@ impl World {
     /// The next event on its way.
     fn send(&mut self) {
         let Some(cursor) = self.link.as_ref().map(|link| link.cursor) else { return };
-        let after = if let Some(events) = self.life().outboxes.recent(SESSION, cursor, 3) {
+        let after = if let Some(events) = self.life().outboxes.tail(SESSION, cursor, 3) {
             events.into_iter().map(|(seq, event)| (seq, TaskEvent::clone(&event))).collect()
         } else {
             let after = self.life().outboxes.sent_through(SESSION, cursor);
@@ -303,7 +303,7 @@ impl World {
                 }
                 self.page.cursor = seq;
                 if let TaskEvent::Ended { task, .. } = *event {
-                    *self.page.ends.entry(task.op).or_default() += 1;
+                    *self.page.completions.entry(task.op).or_default() += 1;
                 }
             }
         }
@@ -374,7 +374,7 @@ impl World {
         }
     }
 
-    fn settle(&mut self) {
+    fn step_or_die(&mut self) {
         if self.step().is_err() {
             self.life = None;
             self.link = None;
@@ -382,7 +382,7 @@ impl World {
     }
 
     fn is_done(&self) -> bool {
-        self.page.open.is_empty() && self.page.ends.len() as u64 == self.page.asked
+        self.page.open.is_empty() && self.page.completions.len() as u64 == self.page.asked
     }
 }
 
@@ -398,26 +398,26 @@ fn whatever_fails_every_completion_is_taken_in_once_and_nothing_runs_twice() {
         let played = std::panic::catch_unwind(|| {
             let mut world = World::new(seed);
             for _ in 0..STEPS {
-                world.settle();
+                world.step_or_die();
             }
             world.breaks = false;
             for _ in 0..50_000 {
                 if world.is_done() {
                     break;
                 }
-                world.settle();
+                world.step_or_die();
             }
             assert!(
                 world.is_done(),
                 "something never arrived: {:?} of {}",
-                world.page.ends.len(),
+                world.page.completions.len(),
                 world.page.asked
             );
-            for (op, times) in &world.page.ends {
+            for (op, times) in &world.page.completions {
                 assert_eq!(*times, 1, "the end of {op} was taken in more than once");
                 assert!(world.ran.get(op).is_none_or(|ran| *ran == 1), "{op} ran more than once");
             }
-            assert!(world.ran.keys().all(|op| world.page.ends.contains_key(op)));
+            assert!(world.ran.keys().all(|op| world.page.completions.contains_key(op)));
             (world.page.asked, world.page.asked - world.ran.len() as u64)
         });
         let (asked, not_run) =

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::task::Process;
 use vte::{Params, Parser, Perform};
 
@@ -230,13 +230,13 @@ pub(super) fn last_line(bytes: &[u8]) -> String {
 }
 
 /// The text, or its first and last half of `most` characters.
-pub(super) fn cut(text: String, most: usize) -> Excerpt {
+pub(super) fn cut(text: String, most: usize) -> Preview {
     let count = text.chars().count();
     if count <= most {
-        return Excerpt { head: text, tail: String::new(), omitted_chars: 0 };
+        return Preview { head: text, tail: String::new(), omitted_chars: 0 };
     }
     let (head, tail) = (most / 2, most - most / 2);
-    Excerpt {
+    Preview {
         head: first(&text, head).to_owned(),
         tail: last(&text, tail).to_owned(),
         omitted_chars: (count - most) as u64,
@@ -244,12 +244,12 @@ pub(super) fn cut(text: String, most: usize) -> Excerpt {
 }
 
 /// The first characters of `head` and the last of `tail`, between which `between` characters were not looked at.
-pub(super) fn join(head: &str, tail: &str, between: u64, most: usize) -> Excerpt {
+pub(super) fn join(head: &str, tail: &str, between: u64, most: usize) -> Preview {
     let (head_most, tail_most) = (most / 2, most - most / 2);
     let (kept_head, kept_tail) = (first(head, head_most), last(tail, tail_most));
     let dropped =
         head[kept_head.len()..].chars().count() + tail[..tail.len() - kept_tail.len()].chars().count();
-    Excerpt {
+    Preview {
         head: kept_head.to_owned(),
         tail: kept_tail.to_owned(),
         omitted_chars: between + dropped as u64,

@@ -44,8 +44,9 @@ impl Calls {
             return Err(Problem::new(ProblemCode::Conflict, "A call of this name is under way."));
         }
         if self.running.len() >= MAX_CALLS {
-            let words = format!("{MAX_CALLS} model calls of this page are under way, and that is the limit.");
-            return Err(Problem::retryable(ProblemCode::TooMany, words));
+            let message =
+                format!("{MAX_CALLS} model calls of this page are under way, and that is the limit.");
+            return Err(Problem::retryable(ProblemCode::TooMany, message));
         }
         let method = relay::method_of(&call.path).unwrap_or(axum::http::Method::POST);
         relay.check(&call.upstream, &method, &call.path)?;

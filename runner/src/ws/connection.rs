@@ -24,8 +24,8 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::calls::Calls;
 use super::listing;
-use super::pace::{Burst, Paced, STATS};
 use super::queue::SendQueue;
+use super::rate_limit::{Burst, RateLimited, STATS};
 use super::sockets::Sockets;
 use super::starts::Starts;
 use super::{requests, watches};
@@ -53,7 +53,7 @@ pub(super) struct Connection {
     client: ClientId,
     registration: Registration,
     session: SessionId,
-    drive: bool,
+    lease: bool,
     queue: SendQueue,
     /// The last event sent, or the one before the first to send.
     cursor: Seq,
@@ -62,7 +62,7 @@ pub(super) struct Connection {
     changes: broadcast::Receiver<Change>,
     known: HashSet<TaskId>,
     changed: BTreeMap<TaskId, Arc<Told>>,
-    stats: Paced,
+    stats: RateLimited,
     latest_stats: Stats,
     tabs: watch::Receiver<u32>,
     heartbeat: Instant,
@@ -83,9 +83,9 @@ impl Connection {
         queue: SendQueue,
     ) -> Option<Self> {
         let Sockets { app, requests, .. } = sockets;
-        let Some(registration) = app.hub.join(client, hello.session, hello.drive) else {
-            let words = "Too many tabs are connected. Close some.";
-            queue.refuse(Problem::retryable(ProblemCode::TooMany, words), close::GOING_AWAY);
+        let Some(registration) = app.hub.join(client, hello.session, hello.lease, hello.tab) else {
+            let message = "Too many tabs are connected. Close some.";
+            queue.refuse(Problem::retryable(ProblemCode::TooMany, message), close::GOING_AWAY);
             return None;
         };
         // Revoked between the handshake and now: nobody could tell this connection.
@@ -113,12 +113,12 @@ impl Connection {
         let mut connection = Self {
             client,
             session: hello.session,
-            drive: hello.drive,
+            lease: hello.lease,
             cursor,
             burst: Burst::default(),
             known,
             changed: later.into_iter().map(Told::keyed).collect(),
-            stats: Paced::new(STATS),
+            stats: RateLimited::new(STATS),
             latest_stats: app.tasks.stats(),
             tabs: app.hub.watch_tabs(),
             heartbeat: Instant::now() + HEARTBEAT,
@@ -136,7 +136,7 @@ impl Connection {
             requests,
         };
         connection.welcome(resumed, last, next, tasks);
-        if connection.drive {
+        if connection.lease {
             connection.burst.sent(Instant::now());
         }
         Some(connection)
@@ -196,8 +196,8 @@ impl Connection {
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                     Some(Ok(Message::Close(_))) | None => return,
                     Some(Err(error)) => {
-                        let words = format!("The frame could not be read: {error}. A frame has at most {MAX_FRAME_BYTES} bytes.");
-                        return self.queue.refuse(Problem::new(ProblemCode::Malformed, words), close::MALFORMED);
+                        let message = format!("The frame could not be read: {error}. A frame has at most {MAX_FRAME_BYTES} bytes.");
+                        return self.queue.refuse(Problem::new(ProblemCode::Malformed, message), close::MALFORMED);
                     }
                 },
                 change = self.changes.recv() => match change {
@@ -206,7 +206,7 @@ impl Connection {
                     Err(RecvError::Closed) => return,
                 },
                 // If its sender is gone the runner stops, and an order says so.
-                Ok(()) = self.last_event.changed(), if self.drive => {}
+                Ok(()) = self.last_event.changed(), if self.lease => {}
                 Ok(()) = self.tabs.changed() => self.stats.want(),
             }
         }
@@ -238,7 +238,7 @@ impl Connection {
             self.known.insert(id);
             self.queue.push_bytes(task.frame());
         }
-        while self.drive && self.queue.has_room() {
+        while self.lease && self.queue.has_room() {
             let last = *self.last_event.borrow_and_update();
             if last <= self.cursor {
                 break;
@@ -260,16 +260,16 @@ impl Connection {
                 self.burst.sent(Instant::now());
             }
         }
-        self.settle_early();
+        self.send_settled_early();
         Ok(())
     }
 
     /// Where nothing of the session runs, nothing comes that would have to be waited for.
-    fn settle_early(&mut self) {
-        if self.drive
+    fn send_settled_early(&mut self) {
+        if self.lease
             && self.burst.is_open()
             && self.starts.are_replied()
-            && self.app.tasks.is_settled(self.session, self.cursor)
+            && self.app.tasks.is_quiescent(self.session, self.cursor)
         {
             self.burst.end();
             self.queue.push(&ServerFrame::Settled { through: self.cursor });
@@ -329,16 +329,16 @@ impl Connection {
     fn resync(&mut self) {
         let tasks = self.app.tasks.list();
         let there: HashSet<_> = tasks.iter().map(|task| task.id.clone()).collect();
-        let gone: Vec<_> = self.known.difference(&there).cloned().collect();
-        if !gone.is_empty() {
-            self.forget(gone);
+        let cleared: Vec<_> = self.known.difference(&there).cloned().collect();
+        if !cleared.is_empty() {
+            self.forget(cleared);
         }
         self.changed.extend(tasks.into_iter().map(Told::keyed));
         self.stats.want();
     }
 
-    fn complain(&self, words: String) {
-        self.queue.push(&ServerFrame::Problem { problem: Problem::new(ProblemCode::Malformed, words) });
+    fn complain(&self, message: String) {
+        self.queue.push(&ServerFrame::Problem { problem: Problem::new(ProblemCode::Malformed, message) });
     }
 
     fn reply(&self, id: OpId, result: Result<Reply, Problem>) {
@@ -356,7 +356,7 @@ impl Connection {
             Ok(ClientFrame::Ack { through }) => {
                 // A fenced or watching page has no say. What was not sent cannot have been saved: whoever says so is
                 // wrong about more than the rest.
-                if self.drive && self.registration.holds_lease() && through <= self.cursor {
+                if self.lease && self.registration.holds_lease() && through <= self.cursor {
                     let queue = self.queue.clone();
                     let failed = move |problem| queue.push(&ServerFrame::Problem { problem });
                     self.app.tasks.acknowledge(self.session, through, failed);
@@ -364,9 +364,9 @@ impl Connection {
             }
             Ok(ClientFrame::Alarm { id, after_ms }) => {
                 if self.alarms.len() >= MAX_ALARMS && !self.alarms.contains_key(&id) {
-                    let words = format!("{MAX_ALARMS} alarms are set, and that is the limit.");
+                    let message = format!("{MAX_ALARMS} alarms are set, and that is the limit.");
                     self.queue
-                        .push(&ServerFrame::Problem { problem: Problem::new(ProblemCode::TooMany, words) });
+                        .push(&ServerFrame::Problem { problem: Problem::new(ProblemCode::TooMany, message) });
                 } else {
                     let after = Duration::from_millis(after_ms.min(MAX_ALARM_MS));
                     self.alarms.insert(id, Instant::now() + after);
@@ -385,9 +385,9 @@ impl Connection {
     }
 
     async fn on_request(&mut self, id: OpId, op: Op) {
-        if requests::changes(&op) && !(self.drive && self.registration.holds_lease()) {
-            let words = "This connection only watches the conversation. Take it over first.";
-            return self.reply(id, Err(Problem::new(ProblemCode::Forbidden, words)));
+        if requests::changes(&op) && !(self.lease && self.registration.holds_lease()) {
+            let message = "This connection only watches the conversation. Take it over first.";
+            return self.reply(id, Err(Problem::new(ProblemCode::Forbidden, message)));
         }
         match op {
             Op::Watch { task, from } => self.watch(id, task, from),
@@ -425,8 +425,8 @@ impl Connection {
     fn watch(&mut self, id: OpId, task: TaskId, from: u64) {
         self.watched.retain(|_, follower| !follower.is_finished());
         if self.watched.len() >= MAX_WATCHES && !self.watched.contains_key(&task) {
-            let words = format!("{MAX_WATCHES} outputs are watched, and that is the limit.");
-            return self.reply(id, Err(Problem::new(ProblemCode::TooMany, words)));
+            let message = format!("{MAX_WATCHES} outputs are watched, and that is the limit.");
+            return self.reply(id, Err(Problem::new(ProblemCode::TooMany, message)));
         }
         match self.app.tasks.output_length(&task) {
             Ok(length) => {
@@ -443,8 +443,9 @@ impl Connection {
     /// Does a request in a task of its own, which outlives the connection: what was begun is finished.
     fn begin(&mut self, id: OpId, op: Op) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            let words = format!("{MAX_REQUESTS} requests of this page are under way, and that is the limit.");
-            return self.reply(id, Err(Problem::retryable(ProblemCode::TooMany, words)));
+            let message =
+                format!("{MAX_REQUESTS} requests of this page are under way, and that is the limit.");
+            return self.reply(id, Err(Problem::retryable(ProblemCode::TooMany, message)));
         };
         // Input to one task keeps its order.
         let (done, before) = if let Op::SendInput { task, .. } = &op {
@@ -461,16 +462,16 @@ impl Connection {
             if let Some(before) = before {
                 let _ = before.await;
             }
-            let outcome = requests::perform(&app, client, session, id, op).await;
+            let outcome = requests::run(&app, client, session, id, op).await;
             queue.push(&ServerFrame::Reply { id, outcome });
             drop((done, place, start));
         });
     }
 }
 
-/// Takes the cursor in a driver's hello for an acknowledgement, and finds the event that comes first.
+/// Takes the cursor in the hello of who takes the lease for an acknowledgement, and finds the event that comes first.
 async fn prepare(app: &App, hello: &Hello, cursor: Seq, last: Seq) -> Result<Seq, Problem> {
-    if !hello.drive {
+    if !hello.lease {
         return Ok(Seq(last.0 + 1));
     }
     if cursor > Seq(0) {

@@ -37,22 +37,22 @@ pub(crate) async fn upgrade(
     let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => upgrade.protocols([SUBPROTOCOL]),
         Err(rejection) => {
-            let words = format!("This address is for WebSockets: {}", rejection.body_text());
-            return Refusal::new(ProblemCode::Malformed, words)
+            let message = format!("This address is for WebSockets: {}", rejection.body_text());
+            return Refusal::new(ProblemCode::Malformed, message)
                 .with_status(rejection.status())
                 .into_response();
         }
     };
     if upgrade.selected_protocol().is_none() {
-        let words = format!("The WebSocket must offer the subprotocol {SUBPROTOCOL}.");
-        return Refusal::new(ProblemCode::Malformed, words).into_response();
+        let message = format!("The WebSocket must offer the subprotocol {SUBPROTOCOL}.");
+        return Refusal::new(ProblemCode::Malformed, message).into_response();
     }
     let peer = match (client, meeting) {
         (Some(Extension(client)), _) => Peer::Known(client),
         (None, Some(Extension(meeting))) => Peer::Stranger(meeting),
         (None, None) => {
-            let words = "The WebSocket shows no credential.";
-            return Refusal::new(ProblemCode::Unauthorized, words).into_response();
+            let message = "The WebSocket shows no credential.";
+            return Refusal::new(ProblemCode::Unauthorized, message).into_response();
         }
     };
     upgrade
@@ -88,7 +88,7 @@ async fn serve(sockets: Sockets, peer: Peer, permit: ConnectionPermit, socket: W
                 (None, None)
             }
             // Its permit is wanted at once.
-            Err(Failed::Gone) => return writing.abort(),
+            Err(Failed::Closed) => return writing.abort(),
         },
     };
     if let Some(client) = client {
@@ -117,7 +117,7 @@ struct AnyHello {
 }
 
 async fn greet(stream: &mut SplitStream<WebSocket>) -> Result<Hello, Option<(Problem, u16)>> {
-    let malformed = |words: String| Some((Problem::new(ProblemCode::Malformed, words), close::MALFORMED));
+    let malformed = |message: String| Some((Problem::new(ProblemCode::Malformed, message), close::MALFORMED));
     let first = async {
         loop {
             match stream.next().await {
@@ -141,11 +141,11 @@ async fn greet(stream: &mut SplitStream<WebSocket>) -> Result<Hello, Option<(Pro
         && any.kind == "hello"
         && any.protocol != PROTOCOL
     {
-        let words = format!(
+        let message = format!(
             "The page speaks version {} of the protocol and this runner version {PROTOCOL}. Reload the page from this runner.",
             any.protocol
         );
-        return Err(Some((Problem::new(ProblemCode::Malformed, words), close::VERSION)));
+        return Err(Some((Problem::new(ProblemCode::Malformed, message), close::VERSION)));
     }
     match serde_json::from_str(&text) {
         Ok(ClientFrame::Hello(hello)) => Ok(hello),

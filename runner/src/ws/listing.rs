@@ -25,8 +25,8 @@ pub(super) fn split(tasks: Vec<Task>, session: SessionId) -> (Vec<Task>, Vec<Tas
 }
 
 fn weight(task: &Task) -> usize {
-    let left: usize = task.left_behind.iter().map(|process| process.command.len() + 64).sum();
-    TASK_BYTES + task.command.len() + task.folder.len() + left
+    let remaining: usize = task.remaining_processes.iter().map(|process| process.command.len() + 64).sum();
+    TASK_BYTES + task.command.len() + task.folder.len() + remaining
 }
 
 #[cfg(test)]

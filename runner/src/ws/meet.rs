@@ -27,7 +27,7 @@ pub(super) enum Failed {
     /// It is told so, with this code.
     Refused(Problem, u16),
     /// It is gone, or must make room.
-    Gone,
+    Closed,
 }
 
 /// Proves the runner to the page and the page to the app. The pass is good while it is held.
@@ -39,18 +39,18 @@ pub(super) async fn meet(
     stream: &mut SplitStream<WebSocket>,
 ) -> Result<(ClientId, Pass), Failed> {
     let nonce = prove(app, meeting, queue).map_err(|problem| Failed::Refused(problem, close::GOING_AWAY))?;
-    let said = tokio::select! {
-        said = tokio::time::timeout(MEETING_TIME, next(stream)) => said,
-        () = permit.evicted() => return Err(Failed::Gone),
+    let proof = tokio::select! {
+        proof = tokio::time::timeout(MEETING_TIME, next(stream)) => proof,
+        () = permit.evicted() => return Err(Failed::Closed),
     };
-    let ClientProof::Prove { signature } = match said {
+    let ClientProof::Prove { signature } = match proof {
         Ok(Some(text)) => serde_json::from_str(&text).map_err(|error| {
             malformed(format!("The page must prove itself before anything else: {error}."))
         })?,
-        Ok(None) => return Err(Failed::Gone),
+        Ok(None) => return Err(Failed::Closed),
         Err(_) => {
-            let words = format!("No proof came within {} seconds.", MEETING_TIME.as_secs());
-            return Err(malformed(words));
+            let message = format!("No proof came within {} seconds.", MEETING_TIME.as_secs());
+            return Err(malformed(message));
         }
     };
     let client = meeting.client;
@@ -65,28 +65,28 @@ pub(super) async fn meet(
     app.clients.saw(client, now()).await;
     let (pass, token) =
         app.clients.admit(client).map_err(|problem| Failed::Refused(problem, close::GOING_AWAY))?;
-    say(queue, &RunnerProof::Admitted { token: token.expose().to_owned() });
+    send(queue, &RunnerProof::Admitted { token: token.expose().to_owned() });
     Ok((client, pass))
 }
 
 /// Sends the runner's proof, and gives the nonce in it.
 fn prove(app: &App, meeting: &Meeting, queue: &SendQueue) -> Result<[u8; NONCE_BYTES], Problem> {
     let mut nonce = [0; NONCE_BYTES];
-    let system = |words: String| Problem::retryable(ProblemCode::System, words);
+    let system = |message: String| Problem::retryable(ProblemCode::System, message);
     getrandom::fill(&mut nonce)
         .map_err(|error| system(format!("The system's random source failed: {error}.")))?;
     let text = meeting.text(Role::Runner, &nonce);
     let signature = app.identity.sign(&text).map_err(|error| system(error.to_string()))?;
-    say(queue, &RunnerProof::Prove { nonce: nonce.to_vec().into(), signature: signature.into() });
+    send(queue, &RunnerProof::Prove { nonce: nonce.to_vec().into(), signature: signature.into() });
     Ok(nonce)
 }
 
-fn say(queue: &SendQueue, frame: &RunnerProof) {
+fn send(queue: &SendQueue, frame: &RunnerProof) {
     queue.push_text(serde_json::to_string(frame).expect("frames are plain data with string keys"));
 }
 
-fn malformed(words: String) -> Failed {
-    Failed::Refused(Problem::new(ProblemCode::Malformed, words), close::MALFORMED)
+fn malformed(message: String) -> Failed {
+    Failed::Refused(Problem::new(ProblemCode::Malformed, message), close::MALFORMED)
 }
 
 /// The next text; nothing if the page is gone or says what is none.

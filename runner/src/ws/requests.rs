@@ -20,7 +20,7 @@ pub(super) struct AnyRequest {
     pub(super) id: OpId,
 }
 
-/// Whether an operation changes something, so that only a session's driver may ask for it, and once an id.
+/// Whether an operation changes something, so that only who holds the session's lease may ask for it, and once an id.
 pub(super) const fn changes(op: &Op) -> bool {
     match op {
         Op::Start(_)
@@ -44,7 +44,7 @@ pub(super) const fn changes(op: &Op) -> bool {
 }
 
 /// Does what is wished, once an id if it changes something.
-pub(super) async fn perform(app: &App, client: ClientId, session: SessionId, id: OpId, op: Op) -> Outcome {
+pub(super) async fn run(app: &App, client: ClientId, session: SessionId, id: OpId, op: Op) -> Outcome {
     if changes(&op) {
         let keep = !matches!(op, Op::Start(_));
         if keep && app.tasks.was_start(id) {
@@ -85,8 +85,9 @@ async fn reply(
         Op::Start(start) => Ok(Reply::Started { task: Box::new(tasks.start(session, id, start).await?) }),
         Op::Stop { task, by, now } => {
             if by == Party::Runner {
-                let words = "A stop is asked for by the user or by the agent; the runner's own are its own.";
-                return Err(Problem::new(ProblemCode::Malformed, words));
+                let message =
+                    "A stop is asked for by the user or by the agent; the runner's own are its own.";
+                return Err(Problem::new(ProblemCode::Malformed, message));
             }
             // The user may stop whatever the list shows; a model only what its own conversation started.
             if by == Party::Agent {
@@ -140,7 +141,7 @@ async fn reply(
     }
 }
 
-/// Changes a file, announced under the operation's id, by which a later runner knows whether it was done.
+/// Changes a file, journaled under the operation's id, by which a later runner knows whether it was done.
 async fn change(
     app: &App,
     id: OpId,
@@ -148,8 +149,8 @@ async fn change(
     wanted: ChangeRequest,
     approved: bool,
 ) -> Result<Reply, Problem> {
-    let announce = app.operations.announce(id, content);
-    Ok(Reply::Changed(app.files.approved(approved).change(wanted, id.0, announce).await?))
+    let journal = app.operations.journal(id, content);
+    Ok(Reply::Changed(app.files.approved(approved).change(wanted, id.0, journal).await?))
 }
 
 fn own(app: &App, session: SessionId, task: &TaskId) -> Result<(), Problem> {

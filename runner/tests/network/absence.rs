@@ -8,8 +8,8 @@ use uuid::Uuid;
 use crate::support::Runner;
 
 const EVENTS: u64 = 10_000;
-/// Characters of each event's excerpt, so that all together are several times what the runner may take.
-const EXCERPT: usize = 16_000;
+/// Characters of each event's preview, so that all together are several times what the runner may take.
+const PREVIEW: usize = 16_000;
 /// Kilobytes that the runner may grow by; all events have 160 megabytes.
 #[cfg(target_os = "linux")]
 const GROWTH: u64 = 48 * 1024;
@@ -44,9 +44,9 @@ async fn ten_thousand_events_come_back_in_order_with_bounded_memory() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
     let session = Uuid::new_v4();
-    let (mut socket, welcome) = runner.drive(&credential, session).await;
-    let command = format!("head -c {EXCERPT} /dev/zero | tr '\\0' x");
-    socket.ask(json!({"op": "start", "command": command, "excerpt_chars": EXCERPT})).await;
+    let (mut socket, welcome) = runner.lease(&credential, session).await;
+    let command = format!("head -c {PREVIEW} /dev/zero | tr '\\0' x");
+    socket.ask(json!({"op": "start", "command": command, "excerpt_chars": PREVIEW})).await;
     socket.until("event").await;
     let folder = runner.stop().await;
     multiply(&folder.path().join("state/meanwhile.db"), session);
@@ -62,7 +62,7 @@ async fn ten_thousand_events_come_back_in_order_with_bounded_memory() {
         (&json!(true), &json!(EVENTS), &json!(1))
     );
     // It reads nothing for a while, so that whatever the runner would pile up does.
-    let (mut other, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut other, _) = runner.lease(&credential, Uuid::new_v4()).await;
     other.send(json!({"type": "alarm", "id": 1, "after_ms": 1000})).await;
     other.until("alarm").await;
     for seq in 1..=EVENTS {
@@ -71,7 +71,7 @@ async fn ten_thousand_events_come_back_in_order_with_bounded_memory() {
         if seq > 1 {
             assert_eq!(frame["event"]["task"]["id"], json!(format!("{seq:08x}")));
         }
-        assert_eq!(frame["event"]["excerpt"]["head"].as_str().map(str::len), Some(EXCERPT));
+        assert_eq!(frame["event"]["excerpt"]["head"].as_str().map(str::len), Some(PREVIEW));
         if seq % 1_000 == 0 {
             socket.send(json!({"type": "ack", "through": seq})).await;
         }
@@ -85,6 +85,6 @@ async fn ten_thousand_events_come_back_in_order_with_bounded_memory() {
         assert!(growth < GROWTH, "{growth} kB");
     }
     // All are acknowledged, and none is left.
-    let (_, welcome) = runner.drive(&credential, session).await;
+    let (_, welcome) = runner.lease(&credential, session).await;
     assert_eq!((&welcome["last"], &welcome["next"]), (&json!(EVENTS), &json!(EVENTS + 1)));
 }

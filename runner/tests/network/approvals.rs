@@ -10,10 +10,10 @@ use crate::support::Runner;
 #[tokio::test]
 async fn what_runs_by_itself_is_changed_only_with_an_approval_under_another_id() {
     let runner = Runner::start(&[]).await;
-    std::fs::create_dir(runner.work().join(".git")).unwrap();
-    symlink(".git", runner.work().join("g")).unwrap();
+    std::fs::create_dir(runner.workspace().join(".git")).unwrap();
+    symlink(".git", runner.workspace().join("g")).unwrap();
     let credential = runner.pair().await;
-    let (mut socket, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, welcome) = runner.lease(&credential, Uuid::new_v4()).await;
     assert_eq!(welcome.get("wide").cloned().unwrap_or_default(), json!(null));
     let write = json!({"op": "write_file", "path": "g/config", "content": "[core]\n"});
     let id = Uuid::new_v4().to_string();
@@ -23,22 +23,22 @@ async fn what_runs_by_itself_is_changed_only_with_an_approval_under_another_id()
         assert_eq!(reply["err"]["code"], "needs_approval", "{reply}");
         assert!(reply["err"]["message"].as_str().unwrap().contains(".git/config through a link"), "{reply}");
     }
-    assert!(!runner.work().join(".git/config").exists());
+    assert!(!runner.workspace().join(".git/config").exists());
     let mut approved = write;
     approved["approved"] = json!(true);
     let reply = socket.ask(approved).await;
     assert_eq!(reply["created"], true, "{reply}");
-    assert_eq!(std::fs::read_to_string(runner.work().join(".git/config")).unwrap(), "[core]\n");
+    assert_eq!(std::fs::read_to_string(runner.workspace().join(".git/config")).unwrap(), "[core]\n");
 }
 
 #[tokio::test]
 async fn a_workspace_that_is_the_home_folder_is_said_and_nothing_changes_there_unasked() {
     let folder = tempfile::tempdir().unwrap();
-    let home = folder.path().join("work");
+    let home = folder.path().join("workspace");
     std::fs::create_dir(&home).unwrap();
     let runner = Runner::start_in(folder, &[], &[("HOME", home.to_str().unwrap())]).await;
     let credential = runner.pair().await;
-    let (mut socket, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, welcome) = runner.lease(&credential, Uuid::new_v4()).await;
     assert!(welcome["wide"].as_str().unwrap().contains("your home folder"), "{welcome}");
     assert!(runner.log().contains("The workspace is your home folder"), "{}", runner.log());
     let refused = socket.refused(json!({"op": "write_file", "path": "notes", "content": "x"})).await;

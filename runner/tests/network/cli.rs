@@ -41,18 +41,18 @@ async fn the_link_is_the_only_line_on_standard_output() {
 async fn an_occupied_port_is_an_error_that_names_the_way_out() {
     let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = other.local_addr().unwrap().port().to_string();
-    let (code, words) = fails(&["--port", &port]).await;
+    let (code, message) = fails(&["--port", &port]).await;
     assert_eq!(code, Some(1));
     assert!(
-        words.contains(&port) && words.contains("--port 0") && words.contains("another program"),
-        "{words}"
+        message.contains(&port) && message.contains("--port 0") && message.contains("another program"),
+        "{message}"
     );
 
     let runner = Runner::start(&[]).await;
     let port = runner.port.to_string();
-    let (code, words) = fails(&["--port", &port]).await;
+    let (code, message) = fails(&["--port", &port]).await;
     assert_eq!(code, Some(1));
-    assert!(words.contains("a Meanwhile") && words.contains("meanwhile pair"), "{words}");
+    assert!(message.contains("a Meanwhile") && message.contains("meanwhile pair"), "{message}");
 }
 
 #[tokio::test]
@@ -63,24 +63,24 @@ async fn a_second_runner_for_a_state_folder_names_the_first() {
         .args(["--no-open", "--port", "0", "--config", "/dev/null", "--state-dir"])
         .arg(&state)
         .arg("--workspace")
-        .arg(runner.work())
+        .arg(runner.workspace())
         .output()
         .await
         .unwrap();
-    let words = String::from_utf8(output.stderr).unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        words.contains(&runner.child.id().unwrap().to_string()) && words.contains("meanwhile pair"),
-        "{words}"
+        message.contains(&runner.child.id().unwrap().to_string()) && message.contains("meanwhile pair"),
+        "{message}"
     );
 }
 
 #[tokio::test]
 async fn other_addresses_need_the_frightening_flag() {
     for host in ["0.0.0.0", "::", "192.0.2.1"] {
-        let (code, words) = fails(&["--port", "0", "--host", host]).await;
+        let (code, message) = fails(&["--port", "0", "--host", host]).await;
         assert_eq!(code, Some(1), "{host}");
-        assert!(words.contains("--dangerously-expose") && words.contains("ssh -L"), "{words}");
+        assert!(message.contains("--dangerously-expose") && message.contains("ssh -L"), "{message}");
     }
     let runner = Runner::start(&["--host", "0.0.0.0", "--dangerously-expose"]).await;
     assert_eq!(runner.ask("GET /", &[], "").await.status, 200);
@@ -92,17 +92,17 @@ async fn other_addresses_need_the_frightening_flag() {
 async fn a_wrong_command_line_is_exit_code_two() {
     assert_eq!(fails(&["--sing"]).await.0, Some(2));
     assert_eq!(fails(&["--port", "70000"]).await.0, Some(2));
-    let (code, words) = fails(&["--port", "0", "--log", "loud=very"]).await;
-    assert!(code == Some(1) && words.contains("--log"), "{words}");
-    let (code, words) = fails(&["--port", "0", "--connect", "*"]).await;
-    assert!(code == Some(1) && words.contains("--connect"), "{words}");
+    let (code, message) = fails(&["--port", "0", "--log", "loud=very"]).await;
+    assert!(code == Some(1) && message.contains("--log"), "{message}");
+    let (code, message) = fails(&["--port", "0", "--connect", "*"]).await;
+    assert!(code == Some(1) && message.contains("--connect"), "{message}");
 }
 
 #[tokio::test]
 async fn state_is_for_nobody_else() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     socket.start("echo hello").await;
     socket.until("event").await;
     assert_eq!(std::fs::metadata(runner.state()).unwrap().permissions().mode() & 0o777, 0o700);
@@ -131,8 +131,8 @@ async fn a_signal_stops_with_grace() {
     for signal in ["TERM", "INT"] {
         let mut runner = Runner::start(&[]).await;
         let credential = runner.pair().await;
-        let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
-        let marker = runner.work().join("asked");
+        let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
+        let marker = runner.workspace().join("asked");
         let command = format!(
             "trap 'touch {}; exit 3' TERM; echo ready; while :; do sleep 0.05; done",
             marker.display()
@@ -154,7 +154,7 @@ async fn a_signal_stops_with_grace() {
 async fn a_second_signal_stops_at_once() {
     let mut runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let task = socket.start("trap '' TERM; echo ready; while :; do sleep 0.05; done").await;
     socket.ask(json!({"op": "watch", "task": task, "from": 0})).await;
     socket.until("output").await;
@@ -204,12 +204,12 @@ async fn the_browser_is_opened_with_the_link_and_none_is_no_error() {
         let path = if opener { "/usr/bin:/bin" } else { "/nowhere" };
         let variables = [("PATH", path), ("BROWSER", browser), ("MEANWHILE_NO_OPEN", "false")];
         let mut runner = Runner::start_opening(&variables).await;
-        let words = async {
+        let shown = async {
             while !runner.log().contains("Ctrl-C stops it") || (opener && !opened.exists()) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        timeout(SOON, words).await.unwrap_or_else(|_| panic!("{opener}: {}", runner.log()));
+        timeout(SOON, shown).await.unwrap_or_else(|_| panic!("{opener}: {}", runner.log()));
         if opener {
             let link = format!("{}/#pair={}", runner.origin(), runner.code);
             assert_eq!(std::fs::read_to_string(&opened).unwrap(), link);
@@ -241,12 +241,11 @@ fn hangups_are_ignored() -> bool {
 /// Whoever starts it may have blocked signals, and a mask is inherited.
 #[tokio::test]
 async fn blocked_signals_reach_neither_the_runner_nor_its_commands() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("work")).unwrap();
+    let folder = crate::support::folder();
     let program = ["env", "--block-signal=TERM,INT,USR1", "sh"];
     let runner = Runner::start_after(folder, &program, "", binary()).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     for _ in 0..2 {
         let task = socket.start("grep SigBlk /proc/self/status").await;
         let ended = socket.find(|frame| frame["event"]["task"]["id"] == task).await;

@@ -46,10 +46,10 @@ async fn a_confined_command_writes_to_the_workspace_and_its_temporary_folder_alo
     for confined in [true, false] {
         let runner = Runner::start(if confined { &["--confine"] } else { &[] }).await;
         let credential = runner.pair().await;
-        let (mut socket, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+        let (mut socket, welcome) = runner.lease(&credential, Uuid::new_v4()).await;
         let temporary = runner.state().join("tmp");
         if confined {
-            let work = runner.work().canonicalize().unwrap();
+            let work = runner.workspace().canonicalize().unwrap();
             assert_eq!(welcome["confined"]["writable"], json!([work, temporary]));
             assert!(welcome["confined"]["gaps"].is_array());
         } else {
@@ -63,8 +63,8 @@ async fn a_confined_command_writes_to_the_workspace_and_its_temporary_folder_alo
             let event = finish(&mut socket, &command).await;
             assert_eq!(touched(&outside), !confined, "{way}: {event}");
             if confined {
-                let said = event["excerpt"]["head"].as_str().unwrap();
-                assert!(said.contains("ermission denied"), "{way}: {said}");
+                let output = event["excerpt"]["head"].as_str().unwrap();
+                assert!(output.contains("ermission denied"), "{way}: {output}");
             }
             let event = finish(
                 &mut socket,
@@ -72,7 +72,7 @@ async fn a_confined_command_writes_to_the_workspace_and_its_temporary_folder_alo
             )
             .await;
             assert_eq!(event["task"]["state"]["status"], "completed", "{way}, inside: {event}");
-            assert!(touched(&runner.work().join(format!("in{number}"))), "{way}, inside");
+            assert!(touched(&runner.workspace().join(format!("in{number}"))), "{way}, inside");
         }
         // What is read, thrown away or temporary works.
         let command =
@@ -99,7 +99,7 @@ async fn what_is_named_may_be_written_to() {
     let extra = tempfile::tempdir().unwrap();
     let runner = Runner::start(&["--confine", "--writable", extra.path().to_str().unwrap()]).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let event = finish(&mut socket, &format!("echo x > {}/file", extra.path().display())).await;
     assert_eq!(event["task"]["state"]["status"], "completed", "{event}");
     assert_eq!(std::fs::read_to_string(extra.path().join("file")).unwrap(), "x\n");
@@ -107,19 +107,18 @@ async fn what_is_named_may_be_written_to() {
 
 /// A machine without Landlock: the runner must not start as if it confined.
 async fn refuses_to_start() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("work")).unwrap();
+    let folder = crate::support::folder();
     let output = crate::support::meanwhile()
         .args(["--no-open", "--port", "0", "--config", "/dev/null", "--confine", "--workspace"])
-        .arg(folder.path().join("work"))
+        .arg(folder.path().join("workspace"))
         .arg("--state-dir")
         .arg(folder.path().join("state"))
         .output()
         .await
         .unwrap();
-    let words = String::from_utf8(output.stderr).unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(words.contains("Landlock") && words.contains("without --confine"), "{words}");
+    assert!(message.contains("Landlock") && message.contains("without --confine"), "{message}");
 }
 
 /// A runner on a system without these calls, as older kernels and some containers are.
@@ -149,7 +148,7 @@ fn on_a_system_without(calls: &[(i64, Option<u64>)], test: impl AsyncFnOnce() + 
 async fn holds_nothing_to_reading() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, welcome) = runner.lease(&credential, Uuid::new_v4()).await;
     assert_eq!(welcome["sandboxes"], json!([]), "{}", runner.log());
     let refused = socket.refused(json!({"op": "start", "command": "ls", "sandbox": "read_only"})).await;
     assert_eq!(refused, "sandbox_unavailable");
@@ -179,12 +178,12 @@ async fn what_is_offered_is_held() {
     }
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, welcome) = runner.lease(&credential, Uuid::new_v4()).await;
     assert_eq!(welcome["sandboxes"], json!(["read_only"]), "{}", runner.log());
     let refused = socket.refused(json!({"op": "start", "command": "ls", "sandbox": "workspace"})).await;
     assert_eq!(refused, "sandbox_unavailable", "the runner was started without --confine");
     socket.ask(json!({"op": "start", "command": "touch made || echo held", "sandbox": "read_only"})).await;
     let event = socket.find(|frame| frame["event"]["event"] == "ended").await;
     assert!(event["event"]["excerpt"]["head"].as_str().unwrap().ends_with("held\n"), "{event}");
-    assert!(!runner.work().join("made").exists());
+    assert!(!runner.workspace().join("made").exists());
 }

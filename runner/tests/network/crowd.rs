@@ -27,7 +27,7 @@ async fn a_crowd_keeps_no_good_client_waiting() {
     make_room();
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut before, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut before, _) = runner.lease(&credential, Uuid::new_v4()).await;
     // Silent ones, some that never finish their head, some that read nothing of a large answer, some that guess.
     let host = format!("Host: 127.0.0.1:{}\r\n", runner.port);
     let heads = [
@@ -52,7 +52,7 @@ async fn a_crowd_keeps_no_good_client_waiting() {
     let bearer = format!("Bearer {credential}");
     let health = runner.ask("GET /api/health", &[("Authorization", &bearer)], "").await;
     assert_eq!(health.status, 200);
-    let (mut after, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut after, _) = runner.lease(&credential, Uuid::new_v4()).await;
     after.start("true").await;
     before.ask(json!({"op": "pair"})).await;
     assert!(begun.elapsed() < PROMPT, "{:?}", begun.elapsed());

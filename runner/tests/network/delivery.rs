@@ -24,7 +24,7 @@ async fn an_end_is_told_until_it_is_acknowledged() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
     let session = Uuid::new_v4();
-    let (mut first, welcome) = runner.drive(&credential, session).await;
+    let (mut first, welcome) = runner.lease(&credential, session).await;
     assert_eq!((welcome["last"].as_u64(), welcome["next"].as_u64()), (Some(0), Some(1)));
     let epoch = welcome["epoch"].clone();
     let task = first.start("echo one").await;
@@ -52,7 +52,7 @@ async fn an_end_is_told_until_it_is_acknowledged() {
     }
 
     // What was never sent cannot be acknowledged beforehand, and such a word says nothing of what was.
-    let (mut socket, _) = runner.drive(&credential, session).await;
+    let (mut socket, _) = runner.lease(&credential, session).await;
     socket.until("event").await;
     for through in [2, 99_999] {
         socket.send(json!({"type": "ack", "through": through})).await;
@@ -80,7 +80,7 @@ async fn the_cursor_in_a_hello_counts_as_an_acknowledgement() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
     let session = Uuid::new_v4();
-    let (mut socket, welcome) = runner.drive(&credential, session).await;
+    let (mut socket, welcome) = runner.lease(&credential, session).await;
     socket.start("true").await;
     socket.until("event").await;
     drop(socket);
@@ -88,7 +88,7 @@ async fn the_cursor_in_a_hello_counts_as_an_acknowledgement() {
     let again = socket.hello(json!({"session": session, "epoch": welcome["epoch"], "after": 1})).await;
     assert_eq!((again["resumed"].as_bool(), again["next"].as_u64()), (Some(true), Some(2)));
     drop(socket);
-    let (mut socket, _) = runner.drive(&credential, session).await;
+    let (mut socket, _) = runner.lease(&credential, session).await;
     let frames = socket.collect(|frame| frame["type"] == "settled").await;
     assert_eq!(seqs(&frames), Vec::<u64>::new(), "{frames:?}");
 }
@@ -97,12 +97,12 @@ async fn the_cursor_in_a_hello_counts_as_an_acknowledgement() {
 async fn ends_that_come_together_settle_once() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     socket.until("settled").await;
     for _ in 0..5 {
         socket.start("while [ ! -e go ]; do sleep 0.01; done").await;
     }
-    std::fs::write(runner.work().join("go"), "").unwrap();
+    std::fs::write(runner.workspace().join("go"), "").unwrap();
     let frames = socket.collect(|frame| frame["type"] == "settled" && frame["through"] == 5).await;
     assert_eq!(seqs(&frames), [1, 2, 3, 4, 5]);
     let settled = frames.iter().filter(|frame| frame["type"] == "settled").count();
@@ -125,7 +125,7 @@ async fn where_nothing_else_runs_an_end_settles_at_once() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
     let session = Uuid::new_v4();
-    let (mut socket, _) = runner.drive(&credential, session).await;
+    let (mut socket, _) = runner.lease(&credential, session).await;
     socket.until("settled").await;
     let mut alone = Vec::new();
     for _ in 0..5 {
@@ -134,7 +134,7 @@ async fn where_nothing_else_runs_an_end_settles_at_once() {
     // A slow machine may be late now and then.
     assert!(alone.iter().min().unwrap() < &Duration::from_millis(75), "{alone:?}");
     // Another session's do not count.
-    let (mut other, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut other, _) = runner.lease(&credential, Uuid::new_v4()).await;
     other.start("sleep 1000").await;
     let mut beside = Vec::new();
     for _ in 0..5 {
@@ -156,7 +156,7 @@ async fn a_fenced_pages_late_acknowledgement_counts_for_nothing() {
     let mut late = 0;
     for _ in 0..10 {
         let session = Uuid::new_v4();
-        let (mut first, _) = runner.drive(&credential, session).await;
+        let (mut first, _) = runner.lease(&credential, session).await;
         first.start("true").await;
         first.until("event").await;
         // On its way while the other's hello is: which comes first is left to chance, and the welcome says it.
@@ -174,8 +174,8 @@ async fn a_fenced_pages_late_acknowledgement_counts_for_nothing() {
         late += usize::from(sent.is_ok());
         assert_eq!(second.until("event").await["seq"], 1);
         drop(second);
-        let (_, again) = runner.drive(&credential, session).await;
-        assert_eq!(again["next"], 1, "it is kept until the driver acknowledges it");
+        let (_, again) = runner.lease(&credential, session).await;
+        assert_eq!(again["next"], 1, "it is kept until the lease's holder acknowledges it");
     }
     assert!(late > 0, "none came late");
 }
@@ -185,7 +185,7 @@ async fn events_survive_the_runner() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
     let session = Uuid::new_v4();
-    let (mut socket, before) = runner.drive(&credential, session).await;
+    let (mut socket, before) = runner.lease(&credential, session).await;
     socket.start("echo kept").await;
     socket.until("event").await;
     drop(socket);
@@ -202,7 +202,7 @@ async fn one_id_is_one_task_however_often_it_is_sent() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
     let session = Uuid::new_v4();
-    let (mut socket, _) = runner.drive(&credential, session).await;
+    let (mut socket, _) = runner.lease(&credential, session).await;
     let id = Uuid::new_v4().to_string();
     let op = json!({"op": "start", "command": "echo x >> times"});
     for _ in 0..5 {
@@ -213,13 +213,13 @@ async fn one_id_is_one_task_however_often_it_is_sent() {
         tasks.push(socket.reply(&id).await["ok"]["task"]["id"].clone());
     }
     drop(socket);
-    let (mut socket, _) = runner.drive(&credential, session).await;
+    let (mut socket, _) = runner.lease(&credential, session).await;
     socket.until("event").await;
     socket.request_as(&id, op).await;
     tasks.push(socket.reply(&id).await["ok"]["task"]["id"].clone());
     tasks.dedup();
     assert_eq!(tasks.len(), 1, "{tasks:?}");
-    assert_eq!(std::fs::read_to_string(runner.work().join("times")).unwrap(), "x\n");
+    assert_eq!(std::fs::read_to_string(runner.workspace().join("times")).unwrap(), "x\n");
 }
 
 #[tokio::test]
@@ -227,8 +227,8 @@ async fn a_repeated_edit_is_not_made_twice_even_by_another_life_of_the_runner() 
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
     let session = Uuid::new_v4();
-    std::fs::write(runner.work().join("file"), "a\n").unwrap();
-    let (mut socket, _) = runner.drive(&credential, session).await;
+    std::fs::write(runner.workspace().join("file"), "a\n").unwrap();
+    let (mut socket, _) = runner.lease(&credential, session).await;
     let id = Uuid::new_v4().to_string();
     let op = json!({"op": "edit_file", "path": "file", "old_text": "a", "new_text": "aa"});
     socket.request_as(&id, op.clone()).await;
@@ -238,12 +238,12 @@ async fn a_repeated_edit_is_not_made_twice_even_by_another_life_of_the_runner() 
     assert!(replies[0].get("ok").is_some(), "{replies:?}");
     drop(socket);
     let runner = Runner::start_in(runner.stop().await, &[], &[]).await;
-    let (mut socket, _) = runner.drive(&credential, session).await;
+    let (mut socket, _) = runner.lease(&credential, session).await;
     socket.request_as(&id, op.clone()).await;
     assert_eq!(socket.reply(&id).await, replies[0]);
-    assert_eq!(std::fs::read_to_string(runner.work().join("file")).unwrap(), "aa\n");
+    assert_eq!(std::fs::read_to_string(runner.workspace().join("file")).unwrap(), "aa\n");
     socket.ask(op).await;
-    assert_eq!(std::fs::read_to_string(runner.work().join("file")).unwrap(), "aaa\n");
+    assert_eq!(std::fs::read_to_string(runner.workspace().join("file")).unwrap(), "aaa\n");
 }
 
 /// Whoever reads up to the reply, and then up to the end, must not have read past the end.
@@ -251,14 +251,14 @@ async fn a_repeated_edit_is_not_made_twice_even_by_another_life_of_the_runner() 
 async fn the_reply_to_a_start_comes_before_its_end() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let mut awaited = std::collections::HashSet::new();
     for _ in 0..50 {
         awaited.insert(socket.request(json!({"op": "start", "command": "exit 1"})).await);
     }
-    let mut ends = 0;
+    let mut completions = 0;
     let mut begun = 50;
-    while ends < 400 {
+    while completions < 400 {
         let frame = socket.next().await.unwrap();
         match frame["type"].as_str() {
             Some("reply") => {
@@ -269,7 +269,7 @@ async fn the_reply_to_a_start_comes_before_its_end() {
                 }
             }
             Some("event") => {
-                ends += 1;
+                completions += 1;
                 let op = frame["event"]["task"]["op"].as_str().unwrap();
                 assert!(!awaited.contains(op), "the end of {op} came first");
             }
@@ -282,7 +282,7 @@ async fn the_reply_to_a_start_comes_before_its_end() {
 async fn input_keeps_its_order_and_a_repetition_is_not_written_twice() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let started = socket.ask(json!({"op": "start", "command": "cat", "stdin": true})).await;
     let task = started["task"]["id"].clone();
     let mut ids = Vec::new();
@@ -307,7 +307,7 @@ async fn input_keeps_its_order_and_a_repetition_is_not_written_twice() {
 async fn a_request_that_waits_holds_up_no_other() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let task = socket.start("trap '' TERM; echo ready; while :; do sleep 0.05; done").await;
     socket.ask(json!({"op": "watch", "task": task, "from": 0})).await;
     socket.until("output").await;
@@ -324,7 +324,7 @@ async fn a_request_that_waits_holds_up_no_other() {
 async fn watched_output_comes_whole_and_in_order_and_unwatching_ends_it() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let task = socket.start("seq 1 20000; read line").await;
     socket.ask(json!({"op": "watch", "task": task, "from": 0})).await;
     let wanted = lines(1..20_001);
@@ -352,7 +352,7 @@ async fn watched_output_comes_whole_and_in_order_and_unwatching_ends_it() {
 async fn output_frames_are_few_however_many_the_writes() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let task = socket.start("while :; do echo x; done").await;
     socket.ask(json!({"op": "watch", "task": task, "from": 0})).await;
     socket.send(json!({"type": "alarm", "id": 1, "after_ms": 1000})).await;
@@ -365,7 +365,7 @@ async fn output_frames_are_few_however_many_the_writes() {
 async fn a_page_that_does_not_read_holds_up_nobody() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut slow, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut slow, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let task = slow.start("yes").await;
     slow.ask(json!({"op": "watch", "task": task, "from": 0})).await;
     slow.ask(json!({"op": "write_file", "path": "big", "content": "x".repeat(100) + "\n"})).await;
@@ -373,7 +373,7 @@ async fn a_page_that_does_not_read_holds_up_nobody() {
     for _ in 0..40 {
         slow.request(json!({"op": "read_output", "task": task, "from": 0, "max": 262_144})).await;
     }
-    let (mut quick, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut quick, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let length = async |socket: &mut Socket| {
         let slice = socket.ask(json!({"op": "read_output", "task": task, "from": 0, "max": 1})).await;
         slice["total"].as_u64().unwrap()
@@ -396,11 +396,11 @@ async fn a_page_that_does_not_read_holds_up_nobody() {
 async fn a_page_that_lets_too_much_pile_up_is_closed() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut slow, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut slow, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let task = slow.start("head -c 300000 /dev/zero").await;
     slow.until("event").await;
     // Each reply has 350 KB; none is read. The other page is the clock.
-    let (mut other, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut other, _) = runner.lease(&credential, Uuid::new_v4()).await;
     for batch in 0..8 {
         for _ in 0..30 {
             slow.request(json!({"op": "read_output", "task": task, "from": 0, "max": 262_144})).await;
@@ -417,8 +417,8 @@ async fn a_page_that_lets_too_much_pile_up_is_closed() {
 async fn tasks_that_are_cleared_are_told_to_all() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut one, _) = runner.drive(&credential, Uuid::new_v4()).await;
-    let (mut two, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut one, _) = runner.lease(&credential, Uuid::new_v4()).await;
+    let (mut two, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let task = one.start("true").await;
     let event = one.until("event").await;
     one.send(json!({"type": "ack", "through": event["seq"]})).await;
@@ -430,8 +430,8 @@ async fn tasks_that_are_cleared_are_told_to_all() {
 async fn stats_count_the_tabs() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut one, _) = runner.drive(&credential, Uuid::new_v4()).await;
-    let (two, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut one, _) = runner.lease(&credential, Uuid::new_v4()).await;
+    let (two, _) = runner.lease(&credential, Uuid::new_v4()).await;
     one.find(|frame| frame["type"] == "stats" && frame["tabs"] == 2).await;
     drop(two);
     one.find(|frame| frame["type"] == "stats" && frame["tabs"] == 1).await;

@@ -87,7 +87,7 @@ fn mangled(text: &str, chance: &mut Chance) -> String {
     letters.into_iter().collect()
 }
 
-/// Words that only a fault of the runner's own would say.
+/// Text that only a fault of the runner's own would say.
 fn assert_harmless(answer: &str) {
     for word in ["panicked", "RUST_BACKTRACE", "\"code\":\"internal\""] {
         assert!(!answer.contains(word), "{answer}");
@@ -99,7 +99,7 @@ async fn mangled_frames_are_answered_or_end_their_own_socket() {
     let mut chance = Chance(seed());
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut good, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut good, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let examples = examples();
     let mut answered = 0;
     for round in 0..60 {

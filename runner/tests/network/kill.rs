@@ -12,7 +12,6 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -116,14 +115,14 @@ impl Page {
 
     /// Until the socket breaks, by itself or by this page's own doing (`None`), or all is done.
     async fn talk(&mut self, socket: &mut Socket) -> Option<()> {
-        say(socket, json!({"type": "hello", "protocol": 1, "session": self.session, "epoch": self.epoch, "after": self.cursor}))
+        send(socket, json!({"type": "hello", "protocol": 1, "session": self.session, "epoch": self.epoch, "after": self.cursor}))
             .await?;
         for (id, op) in self.open.clone() {
-            say(socket, json!({"type": "request", "id": id, "op": op})).await?;
+            send(socket, json!({"type": "request", "id": id, "op": op})).await?;
         }
         loop {
             if !self.busy && self.is_done() {
-                say(socket, json!({"type": "ack", "through": self.cursor})).await?;
+                send(socket, json!({"type": "ack", "through": self.cursor})).await?;
                 return Some(());
             }
             match timeout(self.chance.millis(1..12), socket.stream.next()).await {
@@ -159,7 +158,7 @@ impl Page {
                     self.save(seq, &frame["event"]);
                 }
                 if self.chance.below(3) > 0 {
-                    say(socket, json!({"type": "ack", "through": self.cursor})).await?;
+                    send(socket, json!({"type": "ack", "through": self.cursor})).await?;
                 }
             }
             "problem" => panic!("{frame}"),
@@ -268,12 +267,12 @@ impl Page {
 
     async fn ask(&mut self, socket: &mut Socket, id: String, op: Value) -> Option<()> {
         self.open.insert(id.clone(), op.clone());
-        say(socket, json!({"type": "request", "id": id, "op": op})).await
+        send(socket, json!({"type": "request", "id": id, "op": op})).await
     }
 }
 
 /// `None` once the socket is broken.
-async fn say(socket: &mut Socket, frame: Value) -> Option<()> {
+async fn send(socket: &mut Socket, frame: Value) -> Option<()> {
     timeout(PATIENCE, socket.stream.send(Message::text(frame.to_string())))
         .await
         .expect("it does not read")
@@ -281,24 +280,14 @@ async fn say(socket: &mut Socket, frame: Value) -> Option<()> {
 }
 
 async fn connect(port: u16, credential: &str) -> Option<Socket> {
-    let mut request = format!("ws://127.0.0.1:{port}/ws").into_client_request().unwrap();
-    let headers = request.headers_mut();
-    headers.insert("Origin", format!("http://127.0.0.1:{port}").parse().unwrap());
-    headers.insert("Sec-WebSocket-Protocol", format!("meanwhile.v1, bearer.{credential}").parse().unwrap());
-    let connected = timeout(PATIENCE, tokio_tungstenite::connect_async(request)).await.expect("no answer");
-    connected.ok().map(|(stream, _)| Socket { stream })
+    let protocols = format!("meanwhile.v1, bearer.{credential}");
+    Socket::try_open(port, &[("Sec-WebSocket-Protocol", &protocols)]).await.ok()
 }
 
 /// Tasks of which something lives.
 fn living(tasks: &BTreeSet<String>) -> Vec<String> {
-    let marks = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
-        let environment = std::fs::read(entry.ok()?.path().join("environ")).ok()?;
-        let mark = environment
-            .split(|byte| *byte == 0)
-            .find_map(|variable| variable.strip_prefix(b"MEANWHILE_TASK="))?;
-        Some(String::from_utf8_lossy(mark).into_owned())
-    });
-    marks.filter(|mark| tasks.contains(mark)).collect()
+    let found = testkit::process::of_tasks().into_iter().map(|(_, task)| task);
+    found.filter(|task| tasks.contains(task)).collect()
 }
 
 pub(crate) fn number(name: &str) -> Option<u64> {
@@ -320,7 +309,7 @@ async fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
     let mut pages = [Page::new(chance.next(), "one"), Page::new(chance.next(), "two")];
     let mut runner = Runner::start(&[]).await;
     for page in &pages {
-        std::fs::write(runner.work().join(&page.file), "<0>\n").unwrap();
+        std::fs::write(runner.workspace().join(&page.file), "<0>\n").unwrap();
     }
     let credential = runner.pair().await;
     let kills = number("MEANWHILE_KILLS").unwrap_or(KILLS);
@@ -344,24 +333,24 @@ async fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
             dead.cancel();
         };
         tokio::join!(live, kill);
-        runner = Runner::start_in(runner.folder, &[], &[]).await;
+        runner = Runner::start_in(runner.into_folder(), &[], &[]).await;
     }
 
-    let ran = std::fs::read_to_string(runner.work().join("ran")).unwrap();
+    let ran = std::fs::read_to_string(runner.workspace().join("ran")).unwrap();
     let mut times: HashMap<&str, u32> = HashMap::new();
     for line in ran.lines() {
         *times.entry(line).or_default() += 1;
     }
-    let mut ends: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut completions: BTreeMap<&str, u32> = BTreeMap::new();
     for (op, started) in pages.iter().flat_map(|page| &page.started) {
         let (end, ran) = (started.end.as_deref().unwrap(), times.remove(op.as_str()).unwrap_or(0));
         assert!(ran <= 1, "{op} ran {ran} times");
         assert!(ran == 1 || end == "lost", "{op} is {end} and never ran");
-        *ends.entry(end).or_default() += 1;
+        *completions.entry(end).or_default() += 1;
     }
     assert!(times.is_empty(), "nobody asked for {times:?}");
     for page in &pages {
-        let text = std::fs::read_to_string(runner.work().join(&page.file)).unwrap();
+        let text = std::fs::read_to_string(runner.workspace().join(&page.file)).unwrap();
         assert_eq!(text, format!("<{}>\n", page.edits));
         // What the page has saved is acknowledged with its cursor, and does not come again, whoever asks.
         for hello in [json!({"epoch": page.epoch, "after": page.cursor}), json!({})] {
@@ -375,11 +364,18 @@ async fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
             );
         }
     }
-    let left = std::fs::read_dir(runner.work()).unwrap().map(|entry| entry.unwrap().file_name());
+    let left = std::fs::read_dir(runner.workspace()).unwrap().map(|entry| entry.unwrap().file_name());
     let left: Vec<_> = left.filter(|name| name.to_string_lossy().contains("meanwhile")).collect();
     assert!(left.is_empty(), "{left:?}");
-    println!("{} tasks: {ends:?}, {} edits", ends.values().sum::<u32>(), pages[0].edits + pages[1].edits);
-    assert!(ends.contains_key("completed") && ends.contains_key("lost"), "it was too quiet: {ends:?}");
+    println!(
+        "{} tasks: {completions:?}, {} edits",
+        completions.values().sum::<u32>(),
+        pages[0].edits + pages[1].edits
+    );
+    assert!(
+        completions.contains_key("completed") && completions.contains_key("lost"),
+        "it was too quiet: {completions:?}"
+    );
     let tasks = pages
         .iter()
         .flat_map(|page| page.started.values())
@@ -395,10 +391,10 @@ async fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
 async fn a_stopped_supervisor_does_not_keep_its_tree_alive_either() {
     let mut runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let task = socket.start("kill -STOP $PPID; touch ready; setsid sleep 300 & sleep 300").await;
     let tasks = BTreeSet::from([task]);
-    let ready = runner.work().join("ready");
+    let ready = runner.workspace().join("ready");
     let wait = async |condition: &dyn Fn() -> bool| {
         while !condition() {
             sleep(Duration::from_millis(10)).await;
@@ -416,23 +412,23 @@ async fn what_ended_tasks_left_behind_is_ended_after_a_crash_of_all() {
     let mut runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
     let session = Uuid::new_v4();
-    let (mut socket, _) = runner.drive(&credential, session).await;
+    let (mut socket, _) = runner.lease(&credential, session).await;
     let command = "echo $PPID > agent; setsid env -i flock held sleep 300 >/dev/null 2>&1 & while flock -n held true; do :; done";
     let id = socket.start(command).await;
     let ended = socket.find(|frame| frame["event"]["task"]["id"] == id).await;
     assert_eq!(ended["event"]["task"]["state"]["status"], "completed");
     assert_eq!(ended["event"]["task"]["left_behind"].as_array().map(Vec::len), Some(2), "{ended}");
-    let held = runner.work().join("held");
+    let held = runner.workspace().join("held");
     let is_held = || {
         let file = std::fs::File::open(&held).unwrap();
         matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock))
     };
     runner.signal("STOP");
-    let agent = std::fs::read_to_string(runner.work().join("agent")).unwrap();
+    let agent = std::fs::read_to_string(runner.workspace().join("agent")).unwrap();
     assert!(std::process::Command::new("kill").args(["-9", agent.trim()]).status().unwrap().success());
     runner.child.kill().await.unwrap();
     assert!(is_held(), "nobody was there to end it");
-    let runner = Runner::start_in(runner.folder, &[], &[]).await;
+    let runner = Runner::start_in(runner.into_folder(), &[], &[]).await;
     assert!(!is_held());
     drop(runner.stop().await);
 }
@@ -440,7 +436,7 @@ async fn what_ended_tasks_left_behind_is_ended_after_a_crash_of_all() {
 /// What a task of this session is found as by the next life of the runner.
 async fn told_later(folder: tempfile::TempDir, credential: &str, session: Uuid, task: &str) -> Value {
     let runner = Runner::start_in(folder, &[], &[]).await;
-    let (mut socket, _) = runner.drive(credential, session).await;
+    let (mut socket, _) = runner.lease(credential, session).await;
     let ended = socket.find(|frame| frame["event"]["task"]["id"] == task).await;
     ended["event"]["task"]["state"].clone()
 }
@@ -459,23 +455,23 @@ async fn an_end_just_before_the_runners_is_known_and_one_by_it_is_not() {
         let mut runner = Runner::start(&[]).await;
         let credential = runner.pair().await;
         let session = Uuid::new_v4();
-        let (mut socket, _) = runner.drive(&credential, session).await;
+        let (mut socket, _) = runner.lease(&credential, session).await;
         let waits = format!("while [ ! -e go ]; do sleep 0.01; done; {command}");
         let started = socket.ask(json!({"op": "start", "command": waits, "stdin": stdin})).await;
         let (task, pid) = (started["task"]["id"].as_str().unwrap(), started["task"]["pid"].as_u64().unwrap());
         runner.signal("STOP");
-        std::fs::write(runner.work().join("go"), "").unwrap();
+        std::fs::write(runner.workspace().join("go"), "").unwrap();
         if state.is_some() {
-            let leader = std::path::PathBuf::from(format!("/proc/{pid}"));
-            let gone = async {
-                while leader.exists() {
+            let main_process = std::path::PathBuf::from(format!("/proc/{pid}"));
+            let reaped = async {
+                while main_process.exists() {
                     sleep(Duration::from_millis(1)).await;
                 }
             };
-            timeout(PATIENCE, gone).await.expect("it never ended");
+            timeout(PATIENCE, reaped).await.expect("it never ended");
         }
         runner.child.kill().await.unwrap();
-        let told = told_later(runner.folder, &credential, session, task).await;
+        let told = told_later(runner.into_folder(), &credential, session, task).await;
         match state {
             Some(state) => assert_eq!(told, state, "{command}"),
             None => assert_eq!(told["status"], "lost", "{command}: {told}"),

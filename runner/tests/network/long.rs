@@ -17,7 +17,7 @@ const FRAME: usize = 16 * 1024 * 1024;
 async fn a_look_at_long_outputs_fits_into_a_frame_whatever_is_asked_for() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let mut tasks = BTreeSet::new();
     for _ in 0..6 {
         // Signs that take much room on the wire.
@@ -56,7 +56,7 @@ async fn a_welcome_holds_what_fits_and_the_rest_follows() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
     let session = Uuid::new_v4();
-    let (mut socket, _) = runner.drive(&credential, session).await;
+    let (mut socket, _) = runner.lease(&credential, session).await;
     let own = socket.start("echo own").await;
     socket.find(|frame| frame["event"]["task"]["id"] == own.as_str()).await;
     drop(socket);
@@ -120,8 +120,7 @@ async fn a_welcome_holds_what_fits_and_the_rest_follows() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_process_with_the_number_of_an_ended_command_is_not_its_second_end() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("work")).unwrap();
+    let folder = crate::support::folder();
     let unshare =
         ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child", "sh"];
     let able = std::process::Command::new(unshare[0])
@@ -134,7 +133,7 @@ async fn a_process_with_the_number_of_an_ended_command_is_not_its_second_end() {
     }
     let runner = Runner::start_after(folder, &unshare, "", crate::support::binary()).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     // It leaves a shell behind, which waits until the number is free (also that of its group), takes it for another one, and
     // goes first.
     let script = "while kill -0 $p; do sleep 0.01; done; i=0; while [ $i -lt 500 ]; do i=$((i+1)); \
@@ -149,7 +148,7 @@ async fn a_process_with_the_number_of_an_ended_command_is_not_its_second_end() {
         |frame: &Value| frame["task"]["id"] == task.as_str() && frame["task"]["left_behind"] == json!([]);
     let frames = socket.collect(left).await;
     assert!(frames.iter().all(|frame| !is_end(frame)), "{frames:?}");
-    assert!(runner.work().join("same").exists(), "it never got the number");
+    assert!(runner.workspace().join("same").exists(), "it never got the number");
     // What follows comes behind any second end.
     let next = socket.start("true").await;
     let event = socket.until("event").await;

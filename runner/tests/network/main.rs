@@ -13,6 +13,8 @@ mod cli;
 mod confine;
 mod crowd;
 mod delivery;
+#[cfg(target_os = "linux")]
+mod exhaustion;
 mod fuzz;
 mod gate;
 mod keyed;
@@ -22,8 +24,6 @@ mod pairing;
 mod proof;
 mod relay;
 mod revoked;
-#[cfg(target_os = "linux")]
-mod scarce;
 mod socket;
 mod support;
 #[cfg(target_os = "linux")]

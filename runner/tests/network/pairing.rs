@@ -32,7 +32,7 @@ async fn neither_codes_nor_credentials_are_logged_or_stored() {
     let runner = Runner::start(&["--log", "trace"]).await;
     let credential = runner.pair().await;
     runner.post("/api/pair", &[], &json!({"code": "a-guess-that-is-wrong"})).await;
-    runner.drive(&credential, Uuid::new_v4()).await;
+    runner.lease(&credential, Uuid::new_v4()).await;
     let code = runner.code.clone();
     let log = runner.log();
     assert!(log.contains("paired"), "{log}");
@@ -67,7 +67,7 @@ async fn a_credential_outlives_the_runner() {
 async fn a_page_makes_a_link_for_another() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let reply = socket.ask(json!({"op": "pair"})).await;
     let url = reply["url"].as_str().unwrap();
     let code = url.strip_prefix(&format!("{}/#pair=", runner.origin())).unwrap();
@@ -102,18 +102,18 @@ async fn links_lists_and_revocation_from_the_command_line() {
     let answer = runner.post("/api/pair", &[], &json!({"code": fresh, "name": "the second\u{1b}[31m"})).await;
     let (second, id) = (answer.json()["credential"].clone(), answer.json()["client"].clone());
     let (second, id) = (second.as_str().unwrap(), id.as_str().unwrap());
-    let (mut kept, _) = runner.drive(&first, Uuid::new_v4()).await;
-    let (mut closed, _) = runner.drive(second, Uuid::new_v4()).await;
+    let (mut kept, _) = runner.lease(&first, Uuid::new_v4()).await;
+    let (mut closed, _) = runner.lease(second, Uuid::new_v4()).await;
 
     let (code, list, _) = run(&["clients"]).await;
     assert_eq!((code, list.lines().count()), (Some(0), 2), "{list}");
     assert!(list.contains(id) && list.contains("the second") && list.contains("a test"), "{list}");
     assert!(!list.contains('\u{1b}') && !list.contains("mw_"), "{list}");
 
-    let (code, _, words) = run(&["clients", "revoke", "no-such"]).await;
-    assert!(code == Some(1) && words.contains("meanwhile clients"), "{words}");
-    let (code, words, _) = run(&["clients", "revoke", &id[..13]]).await;
-    assert!(code == Some(0) && words.contains(id), "{words}");
+    let (code, _, message) = run(&["clients", "revoke", "no-such"]).await;
+    assert!(code == Some(1) && message.contains("meanwhile clients"), "{message}");
+    let (code, message, _) = run(&["clients", "revoke", &id[..13]]).await;
+    assert!(code == Some(0) && message.contains(id), "{message}");
 
     let (code, frames) = closed.closed().await;
     assert_eq!(code, 4002);
@@ -134,6 +134,6 @@ async fn without_a_runner_the_command_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let output = meanwhile().args(["pair", "--state-dir"]).arg(folder.path()).output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let words = String::from_utf8(output.stderr).unwrap();
-    assert!(words.contains("No runner is running") && words.contains("--workspace"), "{words}");
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("No runner is running") && message.contains("--workspace"), "{message}");
 }

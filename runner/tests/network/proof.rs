@@ -39,18 +39,18 @@ async fn a_page_and_the_runner_prove_themselves_and_then_it_is_as_ever() {
     assert_ne!(token, others);
     assert_eq!(health(&runner, &others).await.status, 200);
     drop(other);
-    ends(&runner, &others).await;
+    expires(&runner, &others).await;
     assert_eq!(health(&runner, &token).await.status, 200);
 }
 
 /// Waits until a token is refused.
-async fn ends(runner: &Runner, token: &str) {
-    let gone = async {
+async fn expires(runner: &Runner, token: &str) {
+    let expired = async {
         while health(runner, token).await.status == 200 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(SOON, gone).await.expect("the token outlives its socket");
+    timeout(SOON, expired).await.expect("the token outlives its socket");
 }
 
 #[tokio::test]
@@ -339,7 +339,7 @@ async fn a_program_is_added_by_name() {
     let credential = credential.trim();
     assert!(credential.starts_with("mw_") && credential.len() == 46, "for scripts it is all: {credential}");
     assert_eq!(health(&runner, credential).await.status, 200);
-    let (mut socket, _): (Socket, _) = runner.drive(credential, Uuid::new_v4()).await;
+    let (mut socket, _): (Socket, _) = runner.lease(credential, Uuid::new_v4()).await;
     socket.ask(json!({"op": "pair"})).await;
     let list = runner.run(&["clients"]).await;
     assert!(list.contains("my script") && list.contains("has a credential"), "{list}");

@@ -121,7 +121,7 @@ async fn a_call_over_the_socket_streams_back() {
     let upstream = Upstream::start().await;
     let runner = upstream.runner().await;
     let credential = runner.pair().await;
-    let (mut socket, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, welcome) = runner.lease(&credential, Uuid::new_v4()).await;
     assert_eq!(welcome["relay"], json!(["anthropic"]));
     assert_eq!(socket.ask(call("c1")).await["reply"], "done");
     let mut asked = upstream.next().await;
@@ -158,7 +158,7 @@ async fn errors_of_the_upstream_are_passed_on_and_a_broken_answer_says_so() {
     let upstream = Upstream::start().await;
     let runner = upstream.runner().await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     socket.ask(call("c1")).await;
     let mut asked = upstream.next().await;
     asked.begin("529 Overloaded", "retry-after: 7\r\nretry-after-ms: 6500\r\nx-should-retry: true\r\n").await;
@@ -190,7 +190,7 @@ async fn what_was_compressed_unasked_is_read_or_said() {
     let upstream = Upstream::start().await;
     let runner = upstream.runner().await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     socket.ask(call("c1")).await;
     let mut asked = upstream.next().await;
     assert_eq!(asked.header("accept-encoding"), Some("identity"), "{}", asked.head);
@@ -217,7 +217,7 @@ async fn cancelling_and_leaving_abort_the_upstream() {
     let upstream = Upstream::start().await;
     let runner = upstream.runner().await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     socket.ask(call("before the head")).await;
     let mut first = upstream.next().await;
     socket.ask(call("within the body")).await;
@@ -245,7 +245,7 @@ async fn only_known_upstreams_and_paths_and_so_many_at_once() {
     let upstream = Upstream::start().await;
     let runner = upstream.runner().await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     for (field, value) in [
         ("upstream", "elsewhere"),
         ("path", "/v1/files"),
@@ -268,11 +268,11 @@ async fn only_known_upstreams_and_paths_and_so_many_at_once() {
 async fn without_a_key_it_says_how_to_set_one() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, welcome) = runner.lease(&credential, Uuid::new_v4()).await;
     assert_eq!(welcome["relay"], json!([]));
     let id = socket.request(call("c1")).await;
-    let words = socket.reply(&id).await["err"]["message"].clone();
-    assert!(words.as_str().unwrap().contains("ANTHROPIC_API_KEY"), "{words}");
+    let message = socket.reply(&id).await["err"]["message"].clone();
+    assert!(message.as_str().unwrap().contains("ANTHROPIC_API_KEY"), "{message}");
     let headers = [("Content-Type", "application/json"), ("X-Api-Key", credential.as_str())];
     let answer = runner.ask("POST /relay/anthropic/v1/messages", &headers, "{}").await;
     assert_eq!(answer.status, 404);
@@ -284,12 +284,12 @@ async fn an_upstream_that_is_not_there_is_a_problem_that_may_go_away() {
     // Taken, so that nobody else gets it, and never listened on.
     let held = tokio::net::TcpSocket::new_v4().unwrap();
     held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let gone = held.local_addr().unwrap();
-    let base = format!("http://{gone}");
+    let unreachable = held.local_addr().unwrap();
+    let base = format!("http://{unreachable}");
     let variables = [("ANTHROPIC_BASE_URL", base.as_str()), ("ANTHROPIC_API_KEY", "sk-the-key")];
     let runner = Runner::start_with(&[], &variables).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     socket.ask(call("c1")).await;
     let end = socket.until("model_end").await;
     assert_eq!(
@@ -469,7 +469,7 @@ async fn the_key_is_in_no_environment() {
     let variables = [("ANTHROPIC_API_KEY", "sk-planted-4711"), ("ANTHROPIC_BASE_URL", "http://127.0.0.1:9")];
     let runner = Runner::start_with(&[], &variables).await;
     let credential = runner.pair().await;
-    let (mut socket, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, welcome) = runner.lease(&credential, Uuid::new_v4()).await;
     assert_eq!(welcome["relay"], json!(["anthropic"]));
     let look = "cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n' | grep -c 'sk-plan[t]ed'; ps axeww | grep -c 'sk-plan[t]ed'; env | grep -c sk-; echo over";
     let task = socket.start(look).await;

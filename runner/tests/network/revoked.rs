@@ -35,7 +35,7 @@ async fn what_a_client_has_paired_falls_with_it() {
     let link = code(&mut second_socket).await;
     let answer = runner.post("/api/pair", &[], &json!({"code": link, "name": "a program"})).await;
     let third = answer.json()["credential"].as_str().unwrap().to_owned();
-    let (mut third_socket, _) = runner.drive(&third, Uuid::new_v4()).await;
+    let (mut third_socket, _) = runner.lease(&third, Uuid::new_v4()).await;
     let fourth = Page::pair(&runner, &code(&mut third_socket).await).await;
     let unused = code(&mut third_socket).await;
     // Somebody else, by a person at the runner.
@@ -45,8 +45,8 @@ async fn what_a_client_has_paired_falls_with_it() {
     let list = runner.run(&["clients"]).await;
     assert!(list.contains(&format!("by {}", first.client)), "{list}");
 
-    let words = runner.run(&["clients", "revoke", &first.client.to_string()]).await;
-    assert!(words.contains("3 clients that it had paired"), "{words}");
+    let message = runner.run(&["clients", "revoke", &first.client.to_string()]).await;
+    assert!(message.contains("3 clients that it had paired"), "{message}");
     for socket in [&mut first_socket, &mut second_socket, &mut third_socket] {
         assert_eq!(socket.closed().await.0, 4002);
     }
@@ -124,8 +124,8 @@ async fn relayed_answers_end_with_their_client() {
         }
         let mut waiting = begun(&runner, post, shown, "{}", "").await;
         let mut second = upstream.next().await;
-        let words = runner.run(&["clients", "revoke", client]).await;
-        assert!(words.contains("refused"), "{words}");
+        let message = runner.run(&["clients", "revoke", client]).await;
+        assert!(message.contains("refused"), "{message}");
         cut(&mut streaming).await;
         cut(&mut waiting).await;
         asked.hung_up().await;

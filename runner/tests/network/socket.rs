@@ -48,7 +48,7 @@ async fn programs_may_send_the_credential_as_a_header() {
     let mut socket = runner.try_connect(&headers).await.ok().unwrap();
     let welcome = socket.hello(json!({"session": Uuid::new_v4()})).await;
     assert_eq!(welcome["protocol"], 1);
-    assert_eq!(welcome["workspace"], runner.work().canonicalize().unwrap().to_str().unwrap());
+    assert_eq!(welcome["workspace"], runner.workspace().canonicalize().unwrap().to_str().unwrap());
     assert!(welcome["shell"].as_str().unwrap().starts_with('/'), "{welcome}");
     assert_eq!(
         (welcome["heartbeat_ms"].as_u64(), welcome["stats"]["tabs"].as_u64()),
@@ -91,7 +91,7 @@ async fn silence_is_closed_after_ten_seconds_and_the_heartbeat_comes_after_ten()
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
     let mut silent = runner.connect(&credential).await;
-    let (mut lively, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut lively, welcome) = runner.lease(&credential, Uuid::new_v4()).await;
     let begin = Instant::now();
     let (code, _) = silent.closed().await;
     assert_eq!(code, 4000);
@@ -106,7 +106,7 @@ async fn later_nonsense_is_answered_and_the_socket_goes_on() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
     let session = Uuid::new_v4();
-    let (mut socket, _) = runner.drive(&credential, session).await;
+    let (mut socket, _) = runner.lease(&credential, session).await;
     for nonsense in [
         "nonsense".to_owned(),
         json!({"type": "sing"}).to_string(),
@@ -129,12 +129,12 @@ async fn later_nonsense_is_answered_and_the_socket_goes_on() {
 async fn a_frame_that_is_too_large_ends_the_socket() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     // The runner may close before it has read all of it.
     let _ = socket.stream.send(Message::text("x".repeat(17 * 1024 * 1024))).await;
     let (code, _) = socket.closed().await;
     assert!(matches!(code, 4000 | 1006), "{code}");
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     socket.send_text("x".repeat(15 * 1024 * 1024)).await;
     assert_eq!(socket.until("problem").await["problem"]["code"], "malformed");
 }
@@ -143,7 +143,7 @@ async fn a_frame_that_is_too_large_ends_the_socket() {
 async fn alarms_ring_in_time_and_a_second_of_the_same_name_replaces_the_first() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let begin = Instant::now();
     socket.send(json!({"type": "alarm", "id": 1, "after_ms": 100})).await;
     socket.send(json!({"type": "alarm", "id": 2, "after_ms": 50})).await;
@@ -158,13 +158,13 @@ async fn alarms_ring_in_time_and_a_second_of_the_same_name_replaces_the_first() 
 }
 
 #[tokio::test]
-async fn the_newest_driver_fences_the_older() {
+async fn the_newest_lease_fences_the_older() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
     let session = Uuid::new_v4();
-    let (mut first, _) = runner.drive(&credential, session).await;
-    let (mut other, _) = runner.drive(&credential, Uuid::new_v4()).await;
-    let (mut second, _) = runner.drive(&credential, session).await;
+    let (mut first, _) = runner.lease(&credential, session).await;
+    let (mut other, _) = runner.lease(&credential, Uuid::new_v4()).await;
+    let (mut second, _) = runner.lease(&credential, session).await;
     let (code, frames) = first.closed().await;
     assert_eq!(code, 4001);
     assert_eq!(frames.last().unwrap()["problem"]["code"], "forbidden");
@@ -177,10 +177,10 @@ async fn a_watcher_sees_tasks_and_output_but_has_no_events_and_changes_nothing()
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
     let session = Uuid::new_v4();
-    let (mut driver, _) = runner.drive(&credential, session).await;
+    let (mut holder, _) = runner.lease(&credential, session).await;
     let mut watcher = runner.connect(&credential).await;
     watcher.hello(json!({"session": session, "drive": false})).await;
-    let task = driver.start("echo hello; read line").await;
+    let task = holder.start("echo hello; read line").await;
     watcher.find(|frame| frame["task"]["id"] == task.as_str()).await;
     watcher.ask(json!({"op": "watch", "task": task, "from": 0})).await;
     assert_eq!(watcher.until("output").await["data"], "aGVsbG8K");
@@ -195,14 +195,14 @@ async fn a_watcher_sees_tasks_and_output_but_has_no_events_and_changes_nothing()
     ] {
         assert_eq!(watcher.refused(op.clone()).await, "forbidden", "{op}");
     }
-    driver.until("event").await;
-    driver.until("settled").await;
+    holder.until("event").await;
+    holder.until("settled").await;
     watcher.send(json!({"type": "ack", "through": 1})).await;
     watcher.send(json!({"type": "alarm", "id": 9, "after_ms": 300})).await;
     let seen = watcher.collect(|frame| frame["type"] == "alarm").await;
     assert!(seen.iter().all(|frame| frame["type"] != "event" && frame["type"] != "settled"), "{seen:?}");
     // Its word that all is saved counted for nothing.
-    let (mut again, welcome) = runner.drive(&credential, session).await;
+    let (mut again, welcome) = runner.lease(&credential, session).await;
     assert_eq!(welcome["next"], 1);
     assert_eq!(again.until("event").await["seq"], 1);
 }
@@ -211,8 +211,8 @@ async fn a_watcher_sees_tasks_and_output_but_has_no_events_and_changes_nothing()
 async fn a_model_may_not_touch_another_conversations_tasks_and_a_person_may_stop_them() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
-    let (mut one, _) = runner.drive(&credential, Uuid::new_v4()).await;
-    let (mut two, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut one, _) = runner.lease(&credential, Uuid::new_v4()).await;
+    let (mut two, welcome) = runner.lease(&credential, Uuid::new_v4()).await;
     assert_eq!(welcome["tasks"], json!([]));
     let task =
         one.ask(json!({"op": "start", "command": "sleep 100", "stdin": true})).await["task"]["id"].clone();
@@ -237,21 +237,21 @@ async fn a_model_may_not_touch_another_conversations_tasks_and_a_person_may_stop
 }
 
 #[tokio::test]
-async fn a_driver_pauses_and_resumes_and_a_watcher_only_sees_it() {
+async fn a_lease_holder_pauses_and_resumes_and_a_watcher_only_sees_it() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
     let session = Uuid::new_v4();
-    let (mut driver, _) = runner.drive(&credential, session).await;
+    let (mut holder, _) = runner.lease(&credential, session).await;
     let mut watcher = runner.connect(&credential).await;
     watcher.hello(json!({"session": session, "drive": false})).await;
-    let task = driver.start("sleep 1000").await;
+    let task = holder.start("sleep 1000").await;
     assert_eq!(watcher.refused(json!({"op": "pause", "task": task})).await, "forbidden");
-    let paused = driver.ask(json!({"op": "pause", "task": task})).await;
+    let paused = holder.ask(json!({"op": "pause", "task": task})).await;
     assert_eq!((paused["reply"].as_str(), paused["task"]["paused"].as_bool()), (Some("task"), Some(true)));
     watcher.find(|frame| frame["type"] == "task" && frame["task"]["paused"] == true).await;
-    let resumed = driver.ask(json!({"op": "resume", "task": task})).await;
+    let resumed = holder.ask(json!({"op": "resume", "task": task})).await;
     assert_eq!(resumed["task"]["paused"], false);
     watcher.find(|frame| frame["type"] == "task" && frame["task"]["paused"] == false).await;
-    driver.ask(json!({"op": "stop", "task": task, "by": "user", "now": true})).await;
-    assert_eq!(driver.refused(json!({"op": "pause", "task": task})).await, "conflict");
+    holder.ask(json!({"op": "stop", "task": task, "by": "user", "now": true})).await;
+    assert_eq!(holder.refused(json!({"op": "pause", "task": task})).await, "conflict");
 }

@@ -2,8 +2,6 @@
 //!
 //! The administrator sees all of it, so this is tried as an ordinary user, whom only root can become.
 
-use std::os::unix::fs::chown;
-
 use uuid::Uuid;
 
 use crate::support::{Runner, Socket, binary, left_out};
@@ -12,8 +10,7 @@ const KEY: &str = "sk-planted-2291";
 
 /// A runner of an ordinary user, with a key in its environment.
 async fn of_an_ordinary_user() -> Option<Runner> {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("work")).unwrap();
+    let folder = crate::support::folder();
     let lines = format!("export HOME=/ ANTHROPIC_BASE_URL=http://127.0.0.1:9 ANTHROPIC_API_KEY={KEY}");
     if !rustix::process::geteuid().is_root() {
         return Some(Runner::start_after(folder, &["bash"], &lines, binary()).await);
@@ -22,15 +19,7 @@ async fn of_an_ordinary_user() -> Option<Runner> {
         left_out("setpriv is not installed, and root sees everything");
         return None;
     }
-    let user = 1_000_000 + std::process::id();
-    let copy = folder.path().join("meanwhile");
-    std::fs::copy(binary(), &copy).unwrap();
-    for path in [folder.path(), &folder.path().join("work")] {
-        chown(path, Some(user), Some(user)).unwrap();
-    }
-    let user = user.to_string();
-    let program = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups", "bash"];
-    Some(Runner::start_after(folder, &program, &lines, &copy).await)
+    Some(Runner::start_as_user(folder, &lines).await)
 }
 
 async fn told(socket: &mut Socket, command: &str) -> String {
@@ -44,7 +33,7 @@ async fn told(socket: &mut Socket, command: &str) -> String {
 async fn neither_memory_nor_environment_of_the_runner_can_be_read_by_its_user() {
     let Some(runner) = of_an_ordinary_user().await else { return };
     let credential = runner.pair().await;
-    let (mut socket, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, welcome) = runner.lease(&credential, Uuid::new_v4()).await;
     assert_eq!(welcome["relay"], serde_json::json!(["anthropic"]), "it has the key");
     let pid = runner.child.id().unwrap();
     // Its own are there to be read, so what follows shows something.

@@ -89,7 +89,7 @@ fn a_log_that_cannot_be_written_for_long_holds_up_nobody_else() {
         assert_eq!((there.foreground, there.output_bytes), (false, 0));
         assert_eq!(runner.tasks.check(runner.session, None, None, None, 100).await.unwrap().len(), 4);
         fs::write(runner.workspace().join("over"), "").unwrap();
-        until("it has ended", || slow.pid.is_none_or(crate::common::gone)).await;
+        until("it has ended", || slow.pid.is_none_or(crate::common::is_dead)).await;
         told.send(log).unwrap();
         released.await.unwrap();
         let (task, output) = runner.end(&slow.id).await;

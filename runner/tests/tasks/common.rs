@@ -8,11 +8,13 @@ use runner::limits::Limits;
 use runner::state_dir::StateDir;
 use runner::store::Store;
 use runner::tasks::{Tasks, TasksConfig};
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::{Start, TaskEvent};
 use shared::task::Task;
 use shared::{Epoch, OpId, Seq, SessionId, TaskId};
 use tempfile::TempDir;
+pub(crate) use testkit::left_out;
+use testkit::process;
 use uuid::Uuid;
 
 /// No wait of these tests is longer.
@@ -38,7 +40,7 @@ pub(crate) fn start(command: &str) -> Start {
         timeout_ms: None,
         foreground_ms: None,
         stdin: false,
-        excerpt_chars: 4_000,
+        preview_chars: 4_000,
         again_of: None,
         sandbox: None,
     }
@@ -49,24 +51,14 @@ pub(crate) fn op() -> OpId {
 }
 
 /// Whether there is no such process, or only its status.
-pub(crate) fn gone(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_none_or(|(_, rest)| rest.starts_with(" Z") || rest.starts_with(" X"))
+pub(crate) fn is_dead(pid: u32) -> bool {
+    !process::is_alive(pid)
 }
 
-/// Everything alive of a task, found by the mark that its processes bear.
+/// Everything alive of a task, found by the tag that its processes bear.
 pub(crate) fn living(task: &TaskId) -> Vec<u32> {
-    let mark = format!("MEANWHILE_TASK={task}");
-    let mut found: Vec<u32> = std::fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|pid| {
-            let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) && !gone(*pid)
-        })
-        .collect();
-    found.sort_unstable();
-    found
+    let of_it = |(pid, tag): (u32, String)| (tag == task.to_string()).then_some(pid);
+    process::of_tasks().into_iter().filter_map(of_it).collect()
 }
 
 /// Whether a process holds the lock of a file: `flock` keeps it in whatever it starts, in any session and environment.
@@ -77,17 +69,7 @@ pub(crate) fn is_held(lock: &Path) -> bool {
 
 /// Waits until the condition holds, and fails if it never does.
 pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
-    let waiting = async {
-        while !condition() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
-}
-
-/// Says that a test cannot be made here, past the harness that keeps what passing tests print: `cargo xtask test` counts it.
-pub(crate) fn left_out(why: &str) {
-    let _told = std::io::Write::write_all(&mut std::io::stdout(), format!("\nLEFT OUT: {why}\n").as_bytes());
+    testkit::wait::until(what, || condition().then_some(())).await;
 }
 
 impl Runner {
@@ -154,8 +136,8 @@ impl Runner {
     pub(crate) async fn kinds(&self) -> Vec<String> {
         let short = |event: TaskEvent| match event {
             TaskEvent::Ended { .. } => "ended".to_owned(),
-            TaskEvent::Backgrounded { by, excerpt, .. } => {
-                format!("backgrounded by {by:?}: {}", excerpt.head)
+            TaskEvent::Backgrounded { by, preview, .. } => {
+                format!("backgrounded by {by:?}: {}", preview.head)
             }
         };
         self.events().await.into_iter().map(short).collect()
@@ -184,16 +166,16 @@ impl Runner {
     }
 
     /// Starts it and waits for its end.
-    pub(crate) async fn finish(&self, start: Start) -> (Task, Excerpt) {
+    pub(crate) async fn finish(&self, start: Start) -> (Task, Preview) {
         let task = self.start(start).await;
         self.end(&task.id).await
     }
 
     /// Waits for the durable end of a task.
-    pub(crate) async fn end(&self, id: &TaskId) -> (Task, Excerpt) {
+    pub(crate) async fn end(&self, id: &TaskId) -> (Task, Preview) {
         self.event(|event| match event {
-            TaskEvent::Ended { task, excerpt } if task.id == *id => {
-                Some((Task::clone(task), excerpt.clone()))
+            TaskEvent::Ended { task, preview } if task.id == *id => {
+                Some((Task::clone(task), preview.clone()))
             }
             TaskEvent::Ended { .. } | TaskEvent::Backgrounded { .. } => None,
         })

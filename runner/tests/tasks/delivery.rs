@@ -61,12 +61,12 @@ async fn more_events_than_memory_holds_come_in_order() {
 async fn what_was_not_acknowledged_survives_the_runner() {
     let runner = Runner::new().await;
     let epoch = runner.tasks.epoch();
-    let (task, excerpt) = runner.finish(start("echo kept")).await;
+    let (task, preview) = runner.finish(start("echo kept")).await;
     let op = task.op;
     let again = runner.restart().await;
     assert_eq!(again.tasks.epoch(), epoch);
-    let (known, known_excerpt) = again.end(&task.id).await;
-    assert_eq!((known, known_excerpt), (task.clone(), excerpt));
+    let (known, known_preview) = again.end(&task.id).await;
+    assert_eq!((known, known_preview), (task.clone(), preview));
     assert_eq!(again.tasks.list(), std::slice::from_ref(&task));
     let repeated = again.tasks.start(again.session, op, start("echo kept")).await.unwrap();
     assert_eq!(repeated, task, "the operation is known, too");
@@ -163,7 +163,7 @@ async fn victim_that_cannot_save() {
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     fs::write(runner.workspace().join("go"), "").unwrap();
     let reaped = |pid: Option<u32>| !Path::new(&format!("/proc/{}", pid.unwrap())).exists();
-    until("their leaders are reaped", || ids.iter().all(|task| reaped(task.pid))).await;
+    until("their main processes are reaped", || ids.iter().all(|task| reaped(task.pid))).await;
     let (tasks, id) = (runner.tasks.clone(), stopped.id.clone());
     tokio::spawn(async move { tasks.stop(&id, Party::User, true).await });
     until("the stopped one is reaped", || reaped(stopped.pid)).await;
@@ -181,19 +181,19 @@ async fn how_a_task_ended_is_known_although_the_runner_died_before_it_could_save
     let (mut victim, ids) = victim("victim_that_cannot_save", &folder);
     victim.kill().unwrap();
     victim.wait().unwrap();
-    let records = || {
+    let exit_files = || {
         let logs = fs::read_dir(folder.path().join("state/logs")).unwrap();
         logs.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "exit"))
             .count()
     };
-    until("the agents say how", || records() == ids.len()).await;
+    until("the agents say how", || exit_files() == ids.len()).await;
     let runner = Runner::at(Arc::clone(&folder), |_| {}).await;
     let mut states = Vec::new();
     for id in &ids {
-        let (task, excerpt) = runner.end(id).await;
+        let (task, preview) = runner.end(id).await;
         let known = !matches!(task.state, TaskState::Lost { .. });
         assert_eq!(task.duration_ms.is_some(), known, "{task:?}");
-        assert_eq!(excerpt.head.contains("may be missing"), known, "{excerpt:?}");
+        assert_eq!(preview.head.contains("may be missing"), known, "{preview:?}");
         states.push(task.state);
     }
     assert_eq!(states[0], TaskState::Failed { code: 3 });
@@ -203,7 +203,7 @@ async fn how_a_task_ended_is_known_although_the_runner_died_before_it_could_save
     // Who had stopped it is not known any more.
     assert!(matches!(states[4], TaskState::Lost { .. }), "{states:?}");
     assert!(living(&ids[3]).is_empty());
-    assert_eq!(records(), 0);
+    assert_eq!(exit_files(), 0);
     assert_eq!(runner.restart().await.events().await.len(), ids.len(), "each ends once");
 }
 
@@ -243,9 +243,9 @@ async fn a_killed_runner_leaves_no_process_and_loses_its_tasks_once() {
     until("the tree has gone", || living(&ids[0]).is_empty()).await;
 
     let runner = Runner::at(Arc::clone(&folder), |_| {}).await;
-    let (task, excerpt) = runner.end(&ids[0]).await;
+    let (task, preview) = runner.end(&ids[0]).await;
     assert!(matches!(task.state, TaskState::Lost { .. }), "{task:?}");
-    assert_eq!(excerpt.head, "before\n");
+    assert_eq!(preview.head, "before\n");
     assert!(matches!(runner.end(&ids[1]).await.0.state, TaskState::Lost { .. }));
     assert_eq!(runner.events().await.len(), 2);
     let again = runner.restart().await;
@@ -304,7 +304,7 @@ async fn a_store_with_rows_that_cannot_be_read_is_moved_aside_too() {
         rusqlite::Connection::open(&path).unwrap().execute_batch(damage).unwrap();
         let store = Store::open(&state).unwrap();
         assert_ne!(store.epoch(), epoch, "{damage}");
-        assert!(store.warning().is_some_and(|words| words.contains("corrupt-")), "{damage}");
+        assert!(store.warning().is_some_and(|warning| warning.contains("corrupt-")), "{damage}");
         drop((store, state));
         let runner = Runner::at(folder, |_| {}).await;
         assert_eq!(runner.finish(start("echo again")).await.1.head, "again\n", "{damage}");
@@ -321,8 +321,8 @@ async fn a_store_of_a_newer_version_is_left_alone() {
     let path = state.path().join("meanwhile.db");
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let before = fs::read(&path).unwrap();
-    let words = Store::open(&state).err().expect("it is refused").to_string();
-    assert!(words.contains("newer"), "{words}");
+    let message = Store::open(&state).err().expect("it is refused").to_string();
+    assert!(message.contains("newer"), "{message}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
@@ -452,8 +452,8 @@ async fn a_task_in_place_of_a_command_is_run_again_whole() {
     runner.tasks.acknowledge(runner.session, Seq(1), |problem| panic!("{problem}"));
     runner.tasks.clear(runner.session, vec![first.id.clone()]).await.unwrap();
     assert_eq!(runner.tasks.start(runner.session, op, again.clone()).await.unwrap().id, second.id);
-    let gone = runner.tasks.start(runner.session, crate::common::op(), again).await.unwrap_err();
-    assert_eq!(gone.code, ProblemCode::NotFound);
+    let problem = runner.tasks.start(runner.session, crate::common::op(), again).await.unwrap_err();
+    assert_eq!(problem.code, ProblemCode::NotFound);
 }
 
 /// The store refuses it for good: it is told all the same, once, and what comes later has other numbers.
@@ -466,10 +466,10 @@ async fn an_end_that_the_store_refuses_is_told_and_said_to_be_unsaved() {
             "CREATE TRIGGER refuses BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'it refuses'); END",
         )
         .unwrap();
-    let (task, excerpt) = runner.finish(start("echo END; exit 3")).await;
+    let (task, preview) = runner.finish(start("echo END; exit 3")).await;
     assert!(task.unsaved);
     assert_eq!(task.state, TaskState::Failed { code: 3 });
-    assert!(excerpt.head.starts_with("END\n[The runner could not save this end"), "{excerpt:?}");
+    assert!(preview.head.starts_with("END\n[The runner could not save this end"), "{preview:?}");
     let stopped = runner.start(start("sleep 300")).await;
     let stopped = runner.tasks.stop(&stopped.id, Party::User, true).await.unwrap();
     assert!(matches!(stopped.state, TaskState::Stopped { .. }), "{stopped:?}");

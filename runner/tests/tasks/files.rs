@@ -201,7 +201,7 @@ async fn in_a_wide_workspace_each_change_is_allowed_first() {
 }
 
 #[tokio::test]
-async fn binary_and_foreign_encodings_are_refused_with_words() {
+async fn binary_and_foreign_encodings_are_refused_with_a_message() {
     let (folder, files) = workspace();
     for (name, bytes, word) in [
         ("zero", &b"a\0b"[..], "binary"),

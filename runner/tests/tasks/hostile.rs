@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use shared::task::{Party, TaskState};
 
-use crate::common::{Runner, gone, is_held, left_out, living, start, until};
+use crate::common::{Runner, is_dead, is_held, left_out, living, start, until};
 
 /// A stop whose agent does not hear takes this long at most: the grace, a second, and a slow machine.
 const LATE: Duration = Duration::from_secs(15);
@@ -207,7 +207,7 @@ async fn an_end_that_the_store_holds_back_is_told_once() {
     let agent = std::fs::read_to_string(there("agent")).unwrap().trim().parse().unwrap();
     let store = runner.hold_store();
     std::fs::write(there("go"), "").unwrap();
-    until("the command has ended", || task.pid.is_none_or(gone)).await;
+    until("the command has ended", || task.pid.is_none_or(is_dead)).await;
     // This is refused once its end was seen; and what is asked for later is answered behind what was due before.
     let seen = async { while runner.tasks.background(&task.id).await.is_ok() {} };
     tokio::time::timeout(LATE, seen).await.expect("its end is seen");
@@ -216,7 +216,7 @@ async fn an_end_that_the_store_holds_back_is_told_once() {
         runner.tasks.background(&task.id).await.unwrap_err();
     }
     std::fs::write(there("killed"), "").unwrap();
-    until("its supervisor is gone", || gone(agent)).await;
+    until("its supervisor is gone", || is_dead(agent)).await;
     until("with all", || living(&task.id).is_empty()).await;
     // One of so many answers comes behind what the runner does about that.
     for _ in 0..200 {
@@ -226,8 +226,8 @@ async fn an_end_that_the_store_holds_back_is_told_once() {
     let (ended, _) = runner.end(&task.id).await;
     assert_eq!(ended.state, TaskState::Failed { code: 4 });
     runner.finish(start("true")).await;
-    let ends = runner.kinds().await.iter().filter(|kind| *kind == "ended").count();
-    assert_eq!(ends, 2, "one of each task");
+    let completions = runner.kinds().await.iter().filter(|kind| *kind == "ended").count();
+    assert_eq!(completions, 2, "one of each task");
 }
 
 /// How often a process has read anything so far. Only root may look at that of a supervisor.
@@ -283,8 +283,8 @@ async fn two_thousand_children_end_within_seconds() {
 async fn of_a_thousand_left_behind_some_are_named_and_the_rest_counted() {
     let runner = Runner::new().await;
     let (task, _) = runner.finish(start("for i in $(seq 1000); do sleep 300 >/dev/null 2>&1 & done")).await;
-    assert_eq!(task.left_behind.len(), 33);
-    assert_eq!(task.left_behind[32].command, "and 968 more processes");
+    assert_eq!(task.remaining_processes.len(), 33);
+    assert_eq!(task.remaining_processes[32].command, "and 968 more processes");
     let begun = Instant::now();
     runner.tasks.stop(&task.id, Party::User, true).await.unwrap();
     assert!(begun.elapsed() < LATE, "{:?}", begun.elapsed());

@@ -5,10 +5,13 @@
 
 mod bounds;
 mod common;
+#[cfg(target_os = "linux")]
+mod corpus;
 mod delivery;
 mod files;
 mod hostile;
-mod intents;
+mod journal;
+mod old_stores;
 mod pause;
 #[cfg(target_os = "linux")]
 mod read_only;

@@ -84,9 +84,9 @@ async fn what_does_not_run_cannot_be_paused() {
     let runner = Runner::with(|config| config.limits.running = 1).await;
     let running = runner.start(start("sleep 1000")).await;
     let queued = runner.start(start("true")).await;
-    let refused = |hold| {
+    let refused = |frozen| {
         let (tasks, queued) = (&runner.tasks, &queued.id);
-        async move { tasks.freeze(queued, hold).await.unwrap_err() }
+        async move { tasks.freeze(queued, frozen).await.unwrap_err() }
     };
     assert_eq!(refused(true).await.code, ProblemCode::Conflict);
     runner.tasks.stop(&running.id, Party::User, true).await.unwrap();

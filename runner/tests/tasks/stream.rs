@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::common::{PATIENCE, gone, until};
+use crate::common::{PATIENCE, is_dead, until};
 use crate::watch::listens;
 
 /// More than pipes hold.
@@ -180,7 +180,7 @@ async fn the_end_of_the_stream_ends_the_tree() {
     let Agent { mut process, remote, .. } = agent;
     drop(remote);
     timeout(PATIENCE, process.wait()).await.expect("the agent lives on").unwrap();
-    until("the tree has ended", || gone(pid)).await;
+    until("the tree has ended", || is_dead(pid)).await;
 }
 
 /// Its output fits into the pipe, so nobody holds it up.
@@ -230,10 +230,10 @@ async fn what_outlived_its_agent_is_ended_by_another() {
     let sweep = |task: &str| ToAgent::Sweep { tasks: vec![task.into()], watched: true };
     other.send(sweep("of nobody")).await;
     assert!(matches!(other.next().await, FromAgent::Swept(left) if left.is_empty()));
-    assert!(!gone(pid), "it was somebody else's");
+    assert!(!is_dead(pid), "it was somebody else's");
     other.send(sweep(&agent.folder.path().to_string_lossy())).await;
     assert!(matches!(other.next().await, FromAgent::Swept(left) if left.is_empty()));
-    assert!(gone(pid));
+    assert!(is_dead(pid));
 }
 
 /// What `sshd` gives a program: one socket for both ways. It could carry descriptors, and must not be asked to.
@@ -276,9 +276,9 @@ async fn another_version_starts_nothing() {
     {
         writer.write_all(&frames::encode(&frame).unwrap()).await.unwrap();
     }
-    let mut said = Vec::new();
+    let mut received = Vec::new();
     let mut reader = process.stdout.take().unwrap();
-    timeout(PATIENCE, reader.read_to_end(&mut said)).await.expect("it does not end").unwrap();
-    assert!(matches!(frames::decode(&mut said), Ok(Some(FromAgent::Hello { version: VERSION }))));
-    assert!(said.is_empty() && !folder.path().join("ran").exists());
+    timeout(PATIENCE, reader.read_to_end(&mut received)).await.expect("it does not end").unwrap();
+    assert!(matches!(frames::decode(&mut received), Ok(Some(FromAgent::Hello { version: VERSION }))));
+    assert!(received.is_empty() && !folder.path().join("ran").exists());
 }

@@ -9,14 +9,14 @@ use shared::ProblemCode;
 use shared::protocol::{Op, Outcome, Reply, Start, TaskEvent};
 use shared::task::{Party, TaskState};
 
-use crate::common::{PATIENCE, Runner, gone, living, op, start, until};
+use crate::common::{PATIENCE, Runner, is_dead, living, op, start, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn exit_zero_is_completed_with_its_output() {
     let runner = Runner::new().await;
-    let (task, excerpt) = runner.finish(start("echo one; echo two >&2; echo three")).await;
+    let (task, preview) = runner.finish(start("echo one; echo two >&2; echo three")).await;
     assert_eq!(task.state, TaskState::Completed);
-    assert_eq!(excerpt.head, "one\ntwo\nthree\n");
+    assert_eq!(preview.head, "one\ntwo\nthree\n");
     assert_eq!(task.output_bytes, 14);
     assert_eq!(task.last_line, "three");
 }
@@ -37,19 +37,19 @@ async fn a_signal_is_killed_with_its_name() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_two_streams_keep_their_order() {
     let runner = Runner::new().await;
-    let (_, excerpt) =
+    let (_, preview) =
         runner.finish(start("for i in 1 2 3 4 5 6 7 8 9; do echo o$i; echo e$i >&2; done")).await;
     let expected = (1..10).fold(String::new(), |all, number| all + &format!("o{number}\ne{number}\n"));
-    assert_eq!(excerpt.head, expected);
+    assert_eq!(preview.head, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_held_pipe_does_not_hold_the_end() {
     let runner = Runner::new().await;
-    let (task, excerpt) = runner.finish(start("echo hi; sleep 300 &")).await;
-    assert_eq!((task.state, excerpt.head.as_str()), (TaskState::Completed, "hi\n"));
-    assert_eq!(task.left_behind.len(), 1);
-    assert_eq!(task.left_behind[0].command, "sleep 300");
+    let (task, preview) = runner.finish(start("echo hi; sleep 300 &")).await;
+    assert_eq!((task.state, preview.head.as_str()), (TaskState::Completed, "hi\n"));
+    assert_eq!(task.remaining_processes.len(), 1);
+    assert_eq!(task.remaining_processes[0].command, "sleep 300");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,18 +63,18 @@ async fn a_held_pipe_that_never_rests_does_not_hold_the_end_for_ever() {
 async fn what_was_left_behind_can_be_stopped() {
     let runner = Runner::new().await;
     let (task, _) = runner.finish(start("sleep 300 &")).await;
-    let pid = task.left_behind[0].pid;
+    let pid = task.remaining_processes[0].pid;
     let after = runner.tasks.stop(&task.id, Party::User, false).await.unwrap();
-    assert!(gone(pid), "{pid}");
-    assert_eq!((after.state, after.left_behind), (TaskState::Completed, vec![]));
+    assert!(is_dead(pid), "{pid}");
+    assert_eq!((after.state, after.remaining_processes), (TaskState::Completed, vec![]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_left_behind_and_ended_is_no_longer_listed() {
     let runner = Runner::new().await;
     let (task, _) = runner.finish(start("sleep 0.6 >/dev/null 2>&1 & sleep 0.1")).await;
-    assert_eq!(task.left_behind.len(), 1);
-    until("it has gone", || runner.tasks.get(&task.id).unwrap().left_behind.is_empty()).await;
+    assert_eq!(task.remaining_processes.len(), 1);
+    until("it has gone", || runner.tasks.get(&task.id).unwrap().remaining_processes.is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,7 +119,7 @@ async fn a_stopped_task_tells_by_whom_and_by_which_signal() {
     }
 }
 
-/// Some of a tree that is being ended takes longer than its leader: that is not left behind.
+/// Some of a tree that is being ended takes longer than its main process: it does not remain.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_being_ended_is_not_called_left_behind() {
     let runner = Runner::with(|config| config.limits.grace = Duration::from_millis(500)).await;
@@ -128,7 +128,7 @@ async fn what_is_being_ended_is_not_called_left_behind() {
     until("it is deaf", || runner.workspace().join("ready").exists()).await;
     runner.tasks.stop(&task.id, Party::User, false).await.unwrap();
     let (ended, _) = runner.end(&task.id).await;
-    assert_eq!(ended.left_behind, [], "{ended:?}");
+    assert_eq!(ended.remaining_processes, [], "{ended:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,8 +224,8 @@ async fn a_missing_shell_is_named() {
 async fn a_command_of_a_mebibyte_runs() {
     let runner = Runner::new().await;
     let text = "\u{e4}".repeat(500_000);
-    let (task, excerpt) = runner.finish(start(&format!("x='{text}'; echo ${{#x}} $#"))).await;
-    assert_eq!((task.state, excerpt.head.as_str()), (TaskState::Completed, "500000 0\n"));
+    let (task, preview) = runner.finish(start(&format!("x='{text}'; echo ${{#x}} $#"))).await;
+    assert_eq!((task.state, preview.head.as_str()), (TaskState::Completed, "500000 0\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -294,7 +294,7 @@ async fn a_queued_task_can_be_stopped_and_never_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_is_refused_with_words() {
+async fn a_full_queue_is_refused_with_a_message() {
     let runner = Runner::with(|config| (config.limits.running, config.limits.queued) = (1, 1)).await;
     runner.start(start("sleep 1000")).await;
     runner.start(start("sleep 1000")).await;
@@ -359,17 +359,17 @@ async fn commands_have_no_terminal_and_no_secrets() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_character_split_between_chunks_is_one() {
     let runner = Runner::new().await;
-    let (_, excerpt) = runner.finish(start("printf 'caf\\303'; sleep 0.2; printf '\\251\\n'")).await;
-    assert_eq!(excerpt.head, "caf\u{e9}\n");
+    let (_, preview) = runner.finish(start("printf 'caf\\303'; sleep 0.2; printf '\\251\\n'")).await;
+    assert_eq!(preview.head, "caf\u{e9}\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_is_bounded_and_counted() {
     let runner = Runner::new().await;
-    let (task, excerpt) = runner.finish(start("yes 0123456 | head -c 50000000")).await;
+    let (task, preview) = runner.finish(start("yes 0123456 | head -c 50000000")).await;
     let kept = 16 * 1024 * 1024;
     assert_eq!((task.output_bytes, task.omitted_bytes), (50_000_000, 50_000_000 - kept));
-    assert!(excerpt.head.starts_with("0123456\n") && excerpt.tail.ends_with("0123456\n"));
+    assert!(preview.head.starts_with("0123456\n") && preview.tail.ends_with("0123456\n"));
     let gap = runner.tasks.read_output(&task.id, 2_000_000, 16).await.unwrap();
     assert_eq!((gap.from, gap.omitted_to), (50_000_000 - 15 * 1024 * 1024, gap.from));
     let last = runner.tasks.read_output(&task.id, 50_000_000 - 8, 100).await.unwrap();
@@ -490,8 +490,8 @@ async fn a_hundred_at_once_all_end_once() {
         ids.push(runner.start(start(&format!("echo {number}; exit {}", number % 3))).await.id);
     }
     for (number, id) in ids.iter().enumerate() {
-        let (task, excerpt) = runner.end(id).await;
-        assert_eq!(excerpt.head, format!("{number}\n"));
+        let (task, preview) = runner.end(id).await;
+        assert_eq!(preview.head, format!("{number}\n"));
         let code = i32::try_from(number % 3).unwrap();
         let expected = if code == 0 { TaskState::Completed } else { TaskState::Failed { code } };
         assert_eq!(task.state, expected);

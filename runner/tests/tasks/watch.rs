@@ -97,7 +97,7 @@ async fn what_a_task_left_behind_still_listens_and_says_so() {
     let (ended, _) = runner.end(&task.id).await;
     let port = port(&ended).unwrap();
     assert_eq!((ended.state.clone(), ended.ports.as_slice()), (TaskState::Completed, &[port][..]));
-    assert_eq!(ended.left_behind.len(), 1, "{ended:?}");
+    assert_eq!(ended.remaining_processes.len(), 1, "{ended:?}");
     let stopped = runner.tasks.stop(&task.id, Party::User, true).await.unwrap();
     assert_eq!((stopped.ports, stopped.ports_held), (vec![], vec![]));
 }
@@ -161,11 +161,11 @@ async fn a_quiet_task_that_asks_is_flagged_until_it_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn words_and_closed_inputs_are_not_flagged() {
+async fn plain_text_and_closed_inputs_are_not_flagged() {
     let runner = Runner::with(quick).await;
     let closed = runner.start(start("printf 'Name: '; sleep 1000")).await;
-    let words = runner.start(Start { stdin: true, ..start("echo listening; sleep 1000") }).await;
+    let listening = runner.start(Start { stdin: true, ..start("echo listening; sleep 1000") }).await;
     // Time is what is tested: several times the quiet that a question needs.
     tokio::time::sleep(Duration::from_millis(1_200)).await;
-    assert!(!waits(&runner, &closed) && !waits(&runner, &words));
+    assert!(!waits(&runner, &closed) && !waits(&runner, &listening));
 }

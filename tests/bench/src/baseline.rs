@@ -10,16 +10,16 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::{Bench, words};
+use crate::{Bench, arguments};
 
 /// How long one may take.
 const PATIENCE: Duration = Duration::from_secs(300);
 const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/thread_per_task.py");
 
 /// What a program prints. The limit of its time is a fault, its status is not: the Python form ends by killing its group.
-async fn printed(program: &Path, words: Vec<OsString>) -> anyhow::Result<String> {
+async fn printed(program: &Path, arguments: Vec<OsString>) -> anyhow::Result<String> {
     let output = Command::new(program)
-        .args(words)
+        .args(arguments)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .kill_on_drop(true)
@@ -39,14 +39,14 @@ pub(crate) async fn bare(
     shell: &str,
     command: &str,
 ) -> anyhow::Result<Duration> {
-    let words = words([&width.to_string(), &count.to_string(), shell, command]);
-    let text = printed(&bench.programs.join("bench-bare"), words).await?;
+    let given = arguments([&width.to_string(), &count.to_string(), shell, command]);
+    let text = printed(&bench.programs.join("bench-bare"), given).await?;
     Ok(Duration::from_secs_f64(text.trim().parse()?))
 }
 
 /// The Python form's measure of this name.
 pub(crate) async fn python<const N: usize>(arguments: [&str; N]) -> anyhow::Result<Value> {
-    let mut words = words([PYTHON]);
-    words.extend(arguments.map(OsString::from));
-    Ok(serde_json::from_str(&printed(Path::new("python3"), words).await?)?)
+    let mut all = crate::arguments([PYTHON]);
+    all.extend(arguments.map(OsString::from));
+    Ok(serde_json::from_str(&printed(Path::new("python3"), all).await?)?)
 }

@@ -58,8 +58,8 @@ impl Bench {
     }
 
     /// A command line for one of the programs that measured commands run.
-    fn task(&self, words: &str) -> String {
-        format!("'{}' {words}", self.programs.join("bench-task").display())
+    fn task(&self, arguments: &str) -> String {
+        format!("'{}' {arguments}", self.programs.join("bench-task").display())
     }
 }
 
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
     match options(lexopt::Parser::from_env()).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(format_args!("error: {error:#}"));
+            print_line(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -111,32 +111,32 @@ fn run(options: Options) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut report = Report::new(Machine::look(&bench.scratch)?);
     for measure in MEASURES.iter().filter(|measure| chosen(measure.name)) {
-        say(format_args!("==> {}: {}", measure.name, measure.what));
+        print_line(format_args!("==> {}: {}", measure.name, measure.what));
         let section = runtime
             .block_on((measure.run)(&bench))
             .with_context(|| format!("the measure `{}`", measure.name))?;
-        say(section.as_text());
+        print_line(section.as_text());
         report.sections.push(section);
     }
     report.machine.finish();
     if let Some(out) = options.out {
         std::fs::write(&out, report.as_markdown())
             .with_context(|| format!("{} cannot be written", out.display()))?;
-        say(format_args!("Written to {}", out.display()));
+        print_line(format_args!("Written to {}", out.display()));
     }
     let (met, missed) = report.verdicts();
-    say(format_args!("{met} targets met, {missed} missed"));
+    print_line(format_args!("{met} targets met, {missed} missed"));
     Ok(())
 }
 
 /// A line to the person at the terminal. A terminal that has gone is no reason to stop.
-fn say(words: impl std::fmt::Display) {
-    let _gone = writeln!(io::stdout(), "{words}");
+fn print_line(line: impl std::fmt::Display) {
+    let _gone = writeln!(io::stdout(), "{line}");
 }
 
-/// Words for a command.
-fn words<const N: usize>(words: [&str; N]) -> Vec<OsString> {
-    words.into_iter().map(OsString::from).collect()
+/// Arguments for a command.
+fn arguments<const N: usize>(arguments: [&str; N]) -> Vec<OsString> {
+    arguments.into_iter().map(OsString::from).collect()
 }
 
 #[cfg(test)]
@@ -145,8 +145,8 @@ mod tests {
 
     #[test]
     fn the_command_line_says_what_to_measure() {
-        let parse = |words: &[&str]| {
-            let all = ["--runner", "r", "--out", "o"].iter().chain(words);
+        let parse = |more: &[&str]| {
+            let all = ["--runner", "r", "--out", "o"].iter().chain(more);
             options(lexopt::Parser::from_args(all))
         };
         let all = parse(&[]).unwrap();

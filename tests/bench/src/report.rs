@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prose_is_wrapped_between_words() {
+    fn prose_is_wrapped_at_spaces() {
         let text = format!("{} {} c", "ä".repeat(60), "b".repeat(49));
         assert_eq!(wrapped(&text), format!("{} {}\nc\n", "ä".repeat(60), "b".repeat(49)));
         assert_eq!(wrapped(&"x".repeat(120)), format!("{}\n", "x".repeat(120)));

@@ -15,22 +15,22 @@ use crate::choice;
 
 const SECRET: &str = "what lies outside";
 
-struct Place {
+struct Fixture {
     runtime: Runtime,
     files: Files,
     folder: TempDir,
 }
 
-fn place() -> &'static Mutex<Place> {
-    static PLACE: OnceLock<Mutex<Place>> = OnceLock::new();
-    PLACE.get_or_init(|| {
+fn fixture() -> &'static Mutex<Fixture> {
+    static FIXTURE: OnceLock<Mutex<Fixture>> = OnceLock::new();
+    FIXTURE.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         let work = folder.path().join("work");
         fs::create_dir(&work).unwrap();
         fs::write(folder.path().join("outside"), SECRET).unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        Mutex::new(Place { runtime, files: Files::open(&work).unwrap(), folder })
+        Mutex::new(Fixture { runtime, files: Files::open(&work).unwrap(), folder })
     })
 }
 
@@ -53,11 +53,11 @@ pub(crate) fn files(bytes: &[u8]) {
     let (choice, rest) = choice(bytes);
     let text = String::from_utf8_lossy(rest);
     let (path, text) = text.split_once('\0').unwrap_or((&text, ""));
-    let place = place().lock().unwrap_or_else(PoisonError::into_inner);
-    let (work, outside) = (place.folder.path().join("work"), place.folder.path().join("outside"));
+    let fixture = fixture().lock().unwrap_or_else(PoisonError::into_inner);
+    let (work, outside) = (fixture.folder.path().join("work"), fixture.folder.path().join("outside"));
     furnish(&work);
-    let files = &place.files;
-    place.runtime.block_on(async {
+    let files = &fixture.files;
+    fixture.runtime.block_on(async {
         let path = path.to_owned();
         match choice % 3 {
             0 => {
@@ -70,7 +70,7 @@ pub(crate) fn files(bytes: &[u8]) {
     });
     assert_eq!(fs::read_to_string(outside).unwrap(), SECRET, "it was changed");
     let left: Vec<_> =
-        fs::read_dir(place.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        fs::read_dir(fixture.folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "something was made outside: {left:?}");
 }
 

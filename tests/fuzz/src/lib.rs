@@ -5,9 +5,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a target fails by panicking, as a test does")]
 
-// The page's own, compiled in from its source: the page as a whole would bring its user interface along.
+mod admission;
 mod disk;
-mod door;
+// The page's own, compiled in from its source: the page as a whole would bring its user interface along.
 #[path = "../../../frontend/src/terminal.rs"]
 #[doc(hidden)]
 pub mod terminal;
@@ -21,7 +21,7 @@ mod format {
 mod text;
 mod wire;
 
-pub use door::gets_in;
+pub use admission::gets_in;
 
 /// One parser.
 pub struct Target {
@@ -37,10 +37,10 @@ pub struct Target {
 pub const TARGETS: [Target; 11] = [
     Target { name: "socket_frames", run: wire::frames, seeds: wire::frame_seeds, weight: 1 },
     Target { name: "agent_wire", run: wire::agent, seeds: wire::agent_seeds, weight: 1 },
-    Target { name: "exit_records", run: wire::exit_record, seeds: wire::exit_seeds, weight: 1 },
+    Target { name: "exit_files", run: wire::exit_file, seeds: wire::exit_seeds, weight: 1 },
     Target { name: "log_entries", run: wire::entry, seeds: wire::entry_seeds, weight: 1 },
-    Target { name: "gate", run: door::gate, seeds: door::gate_seeds, weight: 1 },
-    Target { name: "relay", run: door::relay, seeds: door::relay_seeds, weight: 1 },
+    Target { name: "gate", run: admission::gate, seeds: admission::gate_seeds, weight: 1 },
+    Target { name: "relay", run: admission::relay, seeds: admission::relay_seeds, weight: 1 },
     Target { name: "files", run: disk::files, seeds: disk::file_seeds, weight: 10 },
     Target { name: "store", run: disk::store, seeds: disk::store_seeds, weight: 50 },
     Target { name: "output_for_models", run: text::model, seeds: text::output_seeds, weight: 1 },

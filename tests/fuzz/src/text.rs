@@ -11,7 +11,7 @@ use crate::terminal::Screen;
 /// Text for a model holds no control characters but line ends and tabs, and is text already if it is cleaned again.
 pub(crate) fn model(bytes: &[u8]) {
     let text = runner::fuzzing::clean(bytes);
-    assert!(inert(&text), "{text:?}");
+    assert!(is_sanitized(&text), "{text:?}");
     assert_eq!(runner::fuzzing::clean(text.as_bytes()), text);
 }
 
@@ -36,10 +36,10 @@ pub(crate) fn page(bytes: &[u8]) {
     };
     let text = show(step);
     assert_eq!(text, show(usize::MAX));
-    assert!(inert(&text), "{text:?}");
+    assert!(is_sanitized(&text), "{text:?}");
 }
 
-fn inert(text: &str) -> bool {
+fn is_sanitized(text: &str) -> bool {
     !text.chars().any(|character| character.is_control() && character != '\n' && character != '\t')
 }
 

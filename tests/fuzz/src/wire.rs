@@ -1,4 +1,4 @@
-//! Frames of the socket, frames between runner and agent, exit records, entries of a session's log.
+//! Frames of the socket, frames between runner and agent, exit files, entries of a session's log.
 
 use std::fmt::Debug;
 use std::fs;
@@ -69,8 +69,8 @@ pub(crate) fn agent_seeds() -> Vec<Vec<u8>> {
     .collect()
 }
 
-pub(crate) fn exit_record(bytes: &[u8]) {
-    runner::fuzzing::exit_record(bytes);
+pub(crate) fn exit_file(bytes: &[u8]) {
+    runner::fuzzing::exit_file(bytes);
 }
 
 pub(crate) fn exit_seeds() -> Vec<Vec<u8>> {

@@ -12,7 +12,7 @@ use fuzz::{TARGETS, Target};
 
 const INPUTS: u64 = 5_000;
 /// What parsers look for.
-const WORDS: [&str; 22] = [
+const TOKENS: [&str; 22] = [
     "\r\n",
     "\n\n",
     "\0",
@@ -65,7 +65,7 @@ impl Chance {
                 2 => drop(input.drain(at..end)),
                 3 => input.truncate(at),
                 4 => {
-                    let word = WORDS[self.below(WORDS.len())];
+                    let word = TOKENS[self.below(TOKENS.len())];
                     input.splice(at..end, word.bytes());
                 }
                 5 => {
@@ -123,7 +123,7 @@ macro_rules! targets {
 targets!(
     socket_frames,
     agent_wire,
-    exit_records,
+    exit_files,
     log_entries,
     gate,
     relay,

@@ -57,7 +57,7 @@ pub(super) enum Wire {
 }
 
 /// An answer that only says something.
-pub fn say(text: &str) -> Answer {
+pub fn text_answer(text: &str) -> Answer {
     answer().text(text)
 }
 

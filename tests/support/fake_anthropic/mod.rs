@@ -29,7 +29,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-pub use answer::{Answer, answer, refuse, say};
+pub use answer::{Answer, answer, refuse, text_answer};
 pub use request::Request;
 
 use crate::wait;
@@ -283,7 +283,7 @@ async fn messages(state: &Shared, headers: &HeaderMap, body: &Bytes) -> Result<R
         let before = inner.conversations.clone();
         let verdict = api::check(&request.body).and_then(|()| inner.conversations.check(&request));
         let answer = match (&verdict, &mut inner.script) {
-            (Err(words), _) => Err(invalid(words)),
+            (Err(reason), _) => Err(invalid(reason)),
             (Ok(()), Script::By(closure)) => Ok(closure(&request)),
             (Ok(()), Script::Steps(steps)) => {
                 steps.pop_front().ok_or_else(|| invalid("the script has no more steps"))
@@ -331,7 +331,7 @@ fn respond(
     hang_ups: Arc<AtomicUsize>,
 ) -> Response {
     let mut response = if answer.status != StatusCode::OK {
-        let (kind, message) = usual_words(answer.status);
+        let (kind, message) = usual_error(answer.status);
         problem(answer.status, kind, answer.message.as_deref().unwrap_or(message), n)
     } else if streamed {
         let wire = Rest { wire: answer.wire(n, model, tokens).into(), hang_ups };
@@ -389,7 +389,7 @@ fn problem(status: StatusCode, kind: &str, message: &str, n: usize) -> Response 
 }
 
 /// How the API names and words the statuses that tests ask for.
-fn usual_words(status: StatusCode) -> (&'static str, &'static str) {
+fn usual_error(status: StatusCode) -> (&'static str, &'static str) {
     match status.as_u16() {
         401 => ("authentication_error", "invalid x-api-key"),
         403 => ("permission_error", "Your API key does not have permission to use the specified resource."),

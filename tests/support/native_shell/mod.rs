@@ -1,6 +1,6 @@
 //! A page without a browser: the agent's loop on tokio, with a real socket, real model calls and a log in memory.
 //!
-//! What runs: a [`Session`] holds one pump and performs its effects in order, on one thread (a `LocalSet`). As in the browser, an
+//! What runs: a [`Session`] holds one pump and runs its effects in order, on one thread (a `LocalSet`). As in the browser, an
 //! `Append` keeps every later effect back, except `Show` and `Alarm`, until its entries are durable. The log belongs to a
 //! [`Store`], which outlives the session: [`Session::reload`] drops the pump with everything under way and boots a new one from
 //! the log, as a reload of the page does. A store's writes can be held back, so that a reload comes between a decision and its
@@ -47,7 +47,7 @@ struct Page {
     hands: Rc<Hands>,
 }
 
-/// What performs effects.
+/// What runs effects.
 struct Hands {
     me: Weak<Self>,
     client: Client,
@@ -154,6 +154,7 @@ impl Session {
         let pump = Pump::new(Native(Rc::clone(&hands)));
         let boot = Boot {
             session: self.store.session(),
+            tab: uuid::Uuid::new_v4(),
             log: self.store.read(),
             nonce: uuid::Uuid::new_v4().as_u64_pair().0,
             settings: self.store.settings(),
@@ -173,8 +174,8 @@ impl Session {
     }
 
     /// Says something.
-    pub fn say(&self, text: &str) {
-        self.user(Command::Say { text: text.to_owned(), steer: false });
+    pub fn send_message(&self, text: &str) {
+        self.user(Command::QueueMessage { text: text.to_owned(), steer: false });
     }
 
     /// Something else that the person wants.
@@ -237,7 +238,7 @@ impl Session {
 
     /// Waits until it is idle and the model has said this.
     #[track_caller]
-    pub fn says<'a>(&'a self, text: &'a str) -> impl Future<Output = ()> + 'a {
+    pub fn shows<'a>(&'a self, text: &'a str) -> impl Future<Output = ()> + 'a {
         self.until(text, move |view| view.is_idle() && view.texts().iter().any(|said| said.contains(text)))
     }
 
@@ -288,7 +289,7 @@ impl Shell for Native {
         now()
     }
 
-    fn perform(&self, effect: Effect, pump: &Pump) {
+    fn run(&self, effect: Effect, pump: &Pump) {
         match effect {
             Effect::Show(patches) => {
                 for patch in patches {
@@ -307,22 +308,22 @@ impl Shell for Native {
             | Effect::Notify { .. }
             | Effect::SaveRule(_)) => {
                 self.0.waiting.borrow_mut().push_back(later);
-                self.0.go_on(pump);
+                self.0.resume(pump);
             }
         }
     }
 }
 
 impl Hands {
-    /// Performs what waits, up to the next `Append` that is not durable yet.
-    fn go_on(&self, pump: &Pump) {
+    /// Runs what waits, up to the next `Append` that is not durable yet.
+    fn resume(&self, pump: &Pump) {
         while !self.saving.get() {
             let Some(effect) = self.waiting.borrow_mut().pop_front() else { return };
-            self.perform(effect, pump);
+            self.run(effect, pump);
         }
     }
 
-    fn perform(&self, effect: Effect, pump: &Pump) {
+    fn run(&self, effect: Effect, pump: &Pump) {
         match effect {
             Effect::Append(entries) => self.save(entries, pump),
             Effect::Call(call) => {
@@ -388,7 +389,7 @@ impl Hands {
             };
             let Some(hands) = hands.upgrade() else { return };
             hands.saving.set(false);
-            hands.go_on(&pump);
+            hands.resume(&pump);
             pump.send(event);
         });
         let mut others = self.others.borrow_mut();

@@ -114,12 +114,12 @@ impl Store {
         let numbers: Vec<u64> = log.iter().map(|entry| entry.n).collect();
         let expected: Vec<u64> = (1..).take(log.len()).collect();
         assert_eq!(numbers, expected, "the log's entries are numbered without gaps");
-        let mut ends: BTreeMap<String, u32> = BTreeMap::new();
+        let mut completions: BTreeMap<String, u32> = BTreeMap::new();
         let mut told: BTreeMap<String, u32> = BTreeMap::new();
         let mut results: BTreeMap<(u64, usize), u32> = BTreeMap::new();
         for entry in &log {
             if let Record::CompletionReceived { event: TaskEvent::Ended { task, .. }, .. } = &entry.record {
-                *ends.entry(task.id.to_string()).or_default() += 1;
+                *completions.entry(task.id.to_string()).or_default() += 1;
             }
             if let Record::ToolDone { call, index, .. } = &entry.record {
                 *results.entry((call.0, *index)).or_default() += 1;
@@ -133,7 +133,7 @@ impl Store {
             }
         }
         let twice = |counts: &BTreeMap<String, u32>| counts.values().any(|count| *count > 1);
-        assert!(!twice(&ends), "an end was taken in twice: {ends:?}");
+        assert!(!twice(&completions), "a completion was taken in twice: {completions:?}");
         assert!(!twice(&told), "a result was told twice: {told:?}");
         assert!(results.values().all(|count| *count == 1), "a tool use has two results: {results:?}");
     }

@@ -59,7 +59,7 @@ fn anchors(text: &str) -> Vec<String> {
     for (event, _) in events(text) {
         match event {
             Event::Start(Tag::Heading { .. }) => heading = Some(String::new()),
-            Event::Text(words) | Event::Code(words) => heading.iter_mut().for_each(|text| *text += &words),
+            Event::Text(piece) | Event::Code(piece) => heading.iter_mut().for_each(|text| *text += &piece),
             Event::End(TagEnd::Heading(_)) => {
                 let slug: String = heading
                     .take()

@@ -173,10 +173,10 @@ fn has_no_colours(css: &str) -> Vec<String> {
     declarations(css)
         .into_iter()
         .filter(|(property, value)| {
-            let words = || value.split(|c: char| !c.is_ascii_alphanumeric() && c != '#' && c != '-');
+            let parts = || value.split(|c: char| !c.is_ascii_alphanumeric() && c != '#' && c != '-');
             !property.starts_with("font")
                 && property != "content"
-                && (words().any(|word| is_hex(word) || NAMES.contains(&word))
+                && (parts().any(|part| is_hex(part) || NAMES.contains(&part))
                     || FUNCTIONS.iter().any(|function| {
                         value.match_indices(function).any(|(at, _)| {
                             !value[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '-')

@@ -8,6 +8,7 @@ mod refused;
 mod replay;
 mod runner;
 mod state;
+mod summary;
 mod turn;
 mod user;
 mod watch;
@@ -17,6 +18,7 @@ use shared::task::Task;
 use shared::{OpId, Seq, TaskId, Timestamp};
 use std::collections::VecDeque;
 use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
 use crate::effect::{Effect, SessionSummary};
 use crate::event::{Boot, Event};
@@ -54,7 +56,7 @@ pub struct Agent {
     asking: Option<Asking>,
     /// Operations of the log that were asked for since this boot.
     asked_ops: BTreeSet<OpId>,
-    /// An end was taken in, and more may follow: no turn is started until this number is settled, or then.
+    /// A completion was taken in, and more may follow: no turn is started until this number is settled, or then.
     debounce: Option<(Seq, Timestamp)>,
     /// The events that are to come before a model is asked.
     replay: Option<Replay>,
@@ -72,7 +74,7 @@ pub struct Agent {
     /// Whether the log is written at all: a session in which nothing happened yet leaves no trace.
     keeping: bool,
     /// Why, if saving failed, and when it is tried again.
-    save_fault: Option<(String, Timestamp)>,
+    save_error: Option<(String, Timestamp)>,
     /// The last event that is durable here.
     saved_seq: Seq,
     /// The number the next event must have; absent while there is no connection.
@@ -112,7 +114,7 @@ impl Agent {
         Self {
             session: Session::default(),
             projection: Projection::default(),
-            link: Link::new(0),
+            link: Link::new(Uuid::nil(), 0),
             settings: Settings::default(),
             nonce: 0,
             open: false,
@@ -129,7 +131,7 @@ impl Agent {
             watched: BTreeMap::new(),
             unsaved: VecDeque::new(),
             keeping: false,
-            save_fault: None,
+            save_error: None,
             saved_seq: Seq(0),
             expected: None,
             shown: Shown::default(),
@@ -146,6 +148,12 @@ impl Agent {
     #[must_use]
     pub const fn is_busy(&self) -> bool {
         !matches!(self.session.phase, Phase::Idle | Phase::Failed { retry_at: None, .. })
+    }
+
+    /// The last entry that is to be written and is not known to be saved; 0 if there is none.
+    #[must_use]
+    pub fn owed(&self) -> u64 {
+        self.unsaved.back().filter(|_| self.keeping).map_or(0, |entry| entry.n)
     }
 
     /// Whether a task of this session runs or waits for a place.
@@ -172,7 +180,7 @@ impl Agent {
     }
 
     /// Takes one event and says what must be done about it.
-    #[must_use = "effects that are not performed are lost"]
+    #[must_use = "effects that are not run are lost"]
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
         let mut out = Out { now, entries: Vec::new(), patches: Vec::new(), effects: Vec::new() };
         if self.open || matches!(event, Event::Opened(_)) {
@@ -192,7 +200,7 @@ impl Agent {
             Event::Model { call, input } => self.model(out, call, input),
             Event::Link { generation, input } => self.link_input(out, generation, input),
             Event::Saved { through } => self.saved(out, through),
-            Event::SaveFailed { reason } => self.save_fault = Some((reason, out.now.plus(SAVE_AGAIN_MS))),
+            Event::SaveFailed { reason } => self.save_error = Some((reason, out.now.plus(SAVE_AGAIN_MS))),
             // It may have rung early, and rings once only.
             Event::Tick => self.shown.alarm = None,
             Event::Visible(visible) => {
@@ -222,7 +230,7 @@ impl Agent {
         self.nonce = boot.nonce;
         self.settings = boot.settings;
         self.visible = boot.visible;
-        self.link = Link::new(boot.nonce);
+        self.link = Link::new(boot.tab, boot.nonce);
         let mut ignored = Vec::new();
         for entry in &boot.log {
             self.projection.apply(entry, &self.session, &mut ignored);
@@ -268,7 +276,7 @@ impl Agent {
             }
         }
         if self.unsaved.is_empty() {
-            self.save_fault = None;
+            self.save_error = None;
         }
         if self.saved_seq > before {
             self.acknowledge(out);
@@ -348,8 +356,8 @@ impl Agent {
         let idle = |entry: &Entry| matches!(entry.record, Record::Began { .. } | Record::NewEpoch { .. });
         let begins = !self.keeping && !out.entries.iter().all(idle);
         self.keeping |= begins;
-        let again = self.save_fault.as_ref().is_some_and(|(_, at)| *at <= out.now || !out.entries.is_empty());
-        if again && let Some((_, at)) = &mut self.save_fault {
+        let again = self.save_error.as_ref().is_some_and(|(_, at)| *at <= out.now || !out.entries.is_empty());
+        if again && let Some((_, at)) = &mut self.save_error {
             *at = out.now.plus(SAVE_AGAIN_MS);
         }
         if begins || again {
@@ -374,7 +382,7 @@ impl Agent {
                 self.send(out, ClientFrame::Alarm { id: 1, after_ms });
             }
         }
-        let save = self.save_fault.as_ref().map(|(_, at)| *at);
+        let save = self.save_error.as_ref().map(|(_, at)| *at);
         // What is due and was not acted on waits for something else, such as the runner: it must not hide what comes later.
         let ahead = |at: Timestamp| if at > out.now { at } else { out.now.plus(LOOK_AGAIN_MS) };
         let alarm = [turn, self.link.deadline(), save].into_iter().flatten().map(ahead).min();
@@ -418,38 +426,41 @@ impl Agent {
     }
 
     fn waiting(&self) -> Vec<Waiting> {
-        let words = self.session.queue.words().iter().map(|words| Waiting::Words {
-            id: words.id,
-            text: words.text.clone(),
-            steer: words.steer,
+        let messages = self.session.queue.messages().iter().map(|message| Waiting::Message {
+            id: message.id,
+            text: message.text.clone(),
+            steer: message.steer,
         });
-        let ends = self.session.queue.ends().iter().map(|end| Waiting::End {
-            task: end.task.id.clone(),
-            command: shared::shown::line(&end.task.command),
-            label: notice::label(&end.task),
-            tone: projection::task_tone(&end.task.state),
+        let completions = self.session.queue.completions().iter().map(|completion| Waiting::Completion {
+            task: completion.task.id.clone(),
+            command: shared::shown::line(&completion.task.command),
+            label: notice::label(&completion.task),
+            severity: projection::task_severity(&completion.task.state),
         });
-        ends.chain(words).collect()
+        completions.chain(messages).collect()
     }
 
     fn status(&self) -> Status {
         let welcome = self.link.welcome();
-        let fixed = self.session.fixed.as_ref().map(|fixed| fixed.workspace.clone());
+        let workspace = self.session.preamble.as_ref().map(|preamble| preamble.workspace.clone());
         Status {
             title: self.session.title().to_owned(),
             turn: self.turn_view(),
             link: self.link.view(),
-            workspace: welcome.map(|welcome| welcome.workspace_short.clone()).or(fixed).unwrap_or_default(),
+            workspace: welcome
+                .map(|welcome| welcome.workspace_short.clone())
+                .or(workspace)
+                .unwrap_or_default(),
             confined: welcome.and_then(|welcome| welcome.confined.clone()),
             relay: welcome.map(|welcome| welcome.relay.clone()).unwrap_or_default(),
             model: self.resolved_model(),
             mode: self.mode(),
             was_auto: self.session.was_auto,
             wide: welcome.and_then(|welcome| welcome.wide.clone()),
-            wake: !self.settings.no_wake,
+            wake: self.settings.wake,
             budget_left: WAKE_BUDGET.saturating_sub(self.session.self_started),
             spent: self.session.spent,
-            unsaved: self.save_fault.as_ref().map(|(reason, _)| reason.clone()),
+            unsaved: self.save_error.as_ref().map(|(reason, _)| reason.clone()),
             polls: self.session.polls,
             refused: self.is_refused(),
             full: self.is_full(),
@@ -458,7 +469,7 @@ impl Agent {
 
     fn turn_view(&self) -> TurnView {
         match &self.session.phase {
-            Phase::Idle if self.session.queue.words().is_empty() || self.is_full() => TurnView::Idle,
+            Phase::Idle if self.session.queue.messages().is_empty() || self.is_full() => TurnView::Idle,
             Phase::Idle => TurnView::WaitsForRunner { in_turn: false },
             Phase::ReadyToSend(_) => TurnView::WaitsForRunner { in_turn: true },
             Phase::AwaitingModel => match &self.in_flight {
@@ -466,26 +477,13 @@ impl Agent {
                 Some(_) => TurnView::Asking,
                 None => TurnView::WaitsForRunner { in_turn: true },
             },
-            Phase::Failed { fault, retry_at: Some(until) } => {
-                TurnView::BacksOff { until: *until, reason: projection::fault_words(fault) }
+            Phase::Failed { error, retry_at: Some(until) } => {
+                TurnView::BacksOff { until: *until, reason: projection::error_text(error) }
             }
             Phase::Failed { retry_at: None, .. } => TurnView::Failed,
             Phase::RunningTools(_) if self.asking.is_some() => TurnView::Asks,
             Phase::RunningTools(_) if !self.link.is_live() => TurnView::WaitsForRunner { in_turn: true },
             Phase::RunningTools(_) => TurnView::Tools,
         }
-    }
-
-    fn summary(&self) -> Option<SessionSummary> {
-        Some(SessionSummary {
-            session: self.session.id?,
-            title: self.session.title().to_owned(),
-            created: self.session.created,
-            updated: self.session.updated,
-            workspace: self.session.fixed.as_ref().map(|fixed| fixed.workspace.clone()).unwrap_or_default(),
-            running: self.own_active(),
-            asks: self.asking.is_some(),
-            busy: self.is_busy(),
-        })
     }
 }

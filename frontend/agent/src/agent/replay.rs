@@ -1,7 +1,7 @@
 //! What the runner owes after a connection: the events up to `welcome.last`.
 //!
 //! No model is asked before they are taken in, so that a result that waited is in that very call. The wait ends: with the last of them, with
-//! the connection, or when nothing has come for a while. What another log has acknowledged does not come again; it is told as what
+//! the connection, or when nothing has come for a while. What another log has acknowledged does not come again; it is delivered as what
 //! the list of tasks knows of it, also when it had asked for the very same operation.
 
 use shared::protocol::Welcome;
@@ -38,7 +38,7 @@ impl Agent {
         let own = |task: &&Task| Some(task.session) == self.session.id && task.state.is_end();
         let tasks: Vec<Task> = welcome.tasks.iter().filter(own).cloned().collect();
         if welcome.last <= self.session.seq && missed.is_none() {
-            if self.are_told(&tasks) {
+            if self.are_delivered(&tasks) {
                 self.replay = None;
                 return;
             }
@@ -68,7 +68,7 @@ impl Agent {
     }
 
     /// Whether the log has the ends of all of these that it has begun.
-    fn are_told(&self, tasks: &[Task]) -> bool {
+    fn are_delivered(&self, tasks: &[Task]) -> bool {
         tasks
             .iter()
             .all(|task| !self.session.begun.contains(&task.id) || self.session.ended.contains(&task.id))
@@ -84,8 +84,8 @@ impl Agent {
         if !all || (missed.is_some() && last.is_some()) {
             return;
         }
-        let told = self.replay.as_ref().is_some_and(|replay| self.are_told(&replay.tasks));
-        if told {
+        let delivered = self.replay.as_ref().is_some_and(|replay| self.are_delivered(&replay.tasks));
+        if delivered {
             self.replay = None;
         } else if let Some(replay) = &mut self.replay {
             replay.missed.get_or_insert(seq);
@@ -111,16 +111,16 @@ impl Agent {
     pub(super) fn replay_ends(&mut self, out: &mut Out) {
         let Some(replay) = self.replay.take() else { return };
         let Some(through) = replay.missed else { return };
-        let ends: Vec<Task> = replay
+        let completions: Vec<Task> = replay
             .tasks
             .into_iter()
             .filter(|task| self.session.begun.contains(&task.id) && !self.session.ended.contains(&task.id))
             .collect();
-        if ends.is_empty() && !replay.hole {
+        if completions.is_empty() && !replay.hole {
             return;
         }
-        self.record(out, Record::Missed { through, ends: ends.clone() });
-        for task in ends {
+        self.record(out, Record::Missed { through, completions: completions.clone() });
+        for task in completions {
             if let Some(index) = self.awaited(&task) {
                 let outcome = tools::ended_unheard(&task);
                 self.tool_done(out, index, outcome, vec![task.id.clone()]);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::{BackgroundedBy, Op, Outcome, Reply, Sandbox, ServerFrame, TaskEvent, Welcome};
 use shared::task::Task;
 use shared::tools::ToolCall;
@@ -157,8 +157,8 @@ impl Agent {
         }
         let Some((index, tool)) = self.session.current_use() else { return };
         if let Progress::Began { .. } = tool.progress {
-            let words = "The runner lost its store while this was under way. It may or may not have been carried out, wholly or in part; look before you repeat it.";
-            let outcome = tools::failed(words);
+            let text = "The runner lost its store while this was under way. It may or may not have been carried out, wholly or in part; look before you repeat it.";
+            let outcome = tools::failed(text);
             self.record(
                 out,
                 Record::ToolDone { call: self.session.call, index, outcome, consumed: Vec::new() },
@@ -183,18 +183,18 @@ impl Agent {
             self.debounce = Some((seq, out.now.plus(SETTLE_MS)));
         }
         match event {
-            TaskEvent::Ended { task, excerpt } => {
+            TaskEvent::Ended { task, preview } => {
                 self.stopping.remove(&task.id);
                 if let Some(index) = self.awaited(&task) {
-                    let outcome = tools::ended(&task, &excerpt);
+                    let outcome = tools::ended(&task, &preview);
                     let consumed = vec![task.id.clone()];
                     self.tool_done(out, index, outcome, consumed);
                 }
                 self.task(out, *task);
             }
-            TaskEvent::Backgrounded { task, by, excerpt } => {
+            TaskEvent::Backgrounded { task, by, preview } => {
                 if let Some(index) = self.awaited(&task) {
-                    let outcome = tools::backgrounded(&task, by, &excerpt);
+                    let outcome = tools::backgrounded(&task, by, &preview);
                     self.tool_done(out, index, outcome, Vec::new());
                 }
                 self.task(out, *task);
@@ -222,7 +222,7 @@ impl Agent {
         {
             self.link.forget(op);
             if sandbox == Some(Sandbox::ReadOnly) {
-                outcome = tools::held(outcome);
+                outcome = tools::read_only(outcome);
             }
         }
         self.record(out, Record::ToolDone { call: self.session.call, index, outcome, consumed });
@@ -350,7 +350,7 @@ impl Agent {
                 if let (ToolCall::Bash(_), Reply::Started { task }) = (&call, &reply) {
                     return self.foreground_started(out, index, task);
                 }
-                if let Some((outcome, consumed)) = tools::told(&call, reply, self.tasks.values()) {
+                if let Some((outcome, consumed)) = tools::result(&call, reply, self.tasks.values()) {
                     self.tool_done(out, index, outcome, consumed);
                 }
             }
@@ -361,12 +361,13 @@ impl Agent {
     /// by a page whose log was lost from there on.
     fn foreground_started(&mut self, out: &mut Out, index: usize, task: &Task) {
         if self.session.ended.contains(&task.id) {
-            let waiting = self.session.queue.ends().iter().find(|end| end.task.id == task.id);
-            let excerpt = waiting.map(|end| end.excerpt.clone()).unwrap_or_default();
-            let outcome = tools::ended(task, &excerpt);
+            let waiting =
+                self.session.queue.completions().iter().find(|completion| completion.task.id == task.id);
+            let preview = waiting.map(|completion| completion.preview.clone()).unwrap_or_default();
+            let outcome = tools::ended(task, &preview);
             self.tool_done(out, index, outcome, vec![task.id.clone()]);
         } else if task.is_active() && !task.foreground {
-            let outcome = tools::backgrounded(task, BackgroundedBy::Request, &Excerpt::default());
+            let outcome = tools::backgrounded(task, BackgroundedBy::Request, &Preview::default());
             self.tool_done(out, index, outcome, Vec::new());
         }
     }

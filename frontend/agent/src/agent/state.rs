@@ -37,7 +37,7 @@ pub(super) struct Replay {
     pub(super) until: Timestamp,
     /// The last event that will not come.
     pub(super) missed: Option<Seq>,
-    /// Whether events are missing; otherwise the log has them all, and only an end is owed.
+    /// Whether events are missing; otherwise the log has them all, and only a completion is owed.
     pub(super) hole: bool,
     /// The session's tasks as they were when it began.
     pub(super) tasks: Vec<Task>,

@@ -14,8 +14,8 @@ use crate::effect::{Effect, ModelCall, Target};
 use crate::event::ModelInput;
 use crate::link::{Purpose, derived_op};
 use crate::model::answer::ModelEvent;
-use crate::model::{Api, Request, Stop, Usage, demo, endpoint, fault};
-use crate::policy::{self, Place, Verdict};
+use crate::model::{Api, Request, Stop, Usage, demo, endpoint, error};
+use crate::policy::{self, Verdict, Workspace};
 use crate::queue::Drained;
 use crate::record::{Record, Trigger};
 use crate::session::{Phase, Preamble};
@@ -44,16 +44,16 @@ impl Agent {
 
     /// One step; false if nothing can be done without a further event.
     fn advance_once(&mut self, out: &mut Out) -> bool {
-        let words = !self.session.queue.words().is_empty();
+        let waits = !self.session.queue.messages().is_empty();
         match &self.session.phase {
             // What waits would be refused with all that is there.
             Phase::Idle if self.is_full() => false,
-            Phase::Idle if words => self.ask(out, Trigger::User),
+            Phase::Idle if waits => self.ask(out, Trigger::User),
             Phase::Idle => self.wake(out),
             Phase::AwaitingModel if self.in_flight.is_none() => self.ask(out, Trigger::Again),
             Phase::Failed { retry_at, .. } => {
                 let due = self.again || retry_at.is_some_and(|at| at <= out.now);
-                match self.session.speaks_after_failure() {
+                match self.session.trigger_after_failure() {
                     Some(cause) => self.ask(out, cause),
                     None => due && self.ask(out, Trigger::Again),
                 }
@@ -84,13 +84,13 @@ impl Agent {
         [settle, retry, replay, silence].into_iter().flatten().min()
     }
 
-    /// Starts a turn by itself if an end waits that may.
+    /// Starts a turn by itself if a completion waits that may.
     fn wake(&mut self, out: &mut Out) -> bool {
-        if !self.session.queue.wakes() || self.settings.no_wake || self.debounce.is_some() {
+        if !self.session.queue.wakes() || !self.settings.wake || self.debounce.is_some() {
             return false;
         }
         if self.session.self_started >= WAKE_BUDGET {
-            if !self.session.budget_said {
+            if !self.session.budget_reported {
                 self.record(out, Record::BudgetReached { turns: self.session.self_started });
             }
             return false;
@@ -117,7 +117,7 @@ impl Agent {
         if unknown {
             return false;
         }
-        if (relayed || self.session.fixed.is_none()) && !self.link.is_live() {
+        if (relayed || self.session.preamble.is_none()) && !self.link.is_live() {
             return false;
         }
         let drained = match cause {
@@ -126,17 +126,20 @@ impl Agent {
             Trigger::User | Trigger::Wake => self.session.queue.new_turn(),
         };
         let mut append = self.session.pending_tool_results.clone();
-        append.extend(drained.blocks(notice::block(&drained.ends, out.now)));
+        append.extend(drained.blocks(notice::block(&drained.completions, out.now)));
         if append.is_empty() && cause != Trigger::Continue && !self.session.transcript.ends_on_user() {
             return false;
         }
         self.fix(out);
         let call = CallId(self.session.call.0 + 1);
-        let said = drained.words.iter().map(|words| words.id).collect();
-        let drained = notice::tasks(&drained.ends);
-        self.record(out, Record::RequestSent { call, cause, append, drained, said, model: model.clone() });
+        let messages = drained.messages.iter().map(|message| message.id).collect();
+        let drained = notice::tasks(&drained.completions);
+        self.record(
+            out,
+            Record::RequestSent { call, cause, append, drained, messages, model: model.clone() },
+        );
         self.again = false;
-        let Some(Preamble { system, tools, .. }) = &self.session.fixed else { return false };
+        let Some(Preamble { system, tools, .. }) = &self.session.preamble else { return false };
         let codec = model.api.codec();
         let turns = self.session.transcript.turns();
         let body = codec.body(&Request { model: &model.model, system, tools, turns, stream: true });
@@ -170,7 +173,7 @@ impl Agent {
 
     /// Fixes what every request of this conversation begins with, before the first.
     fn fix(&mut self, out: &mut Out) {
-        if self.session.fixed.is_some() {
+        if self.session.preamble.is_some() {
             return;
         }
         if let Some(welcome) = self.link.welcome() {
@@ -221,17 +224,17 @@ impl Agent {
                 self.record(out, Record::ResponseReceived { call, content, stop, usage });
                 self.notify_end(out);
             }
-            Err((partial, fault)) => {
+            Err((partial, error)) => {
                 let tries = self.session.failures + 1;
-                let delay = fault::backoff_ms(tries, &fault, self.nonce ^ call.0);
+                let delay = error::backoff_ms(tries, &error, self.nonce ^ call.0);
                 match delay {
                     Some(delay) => {
                         let retry_at = Some(out.now.plus(delay));
                         let shown = partial.shown;
-                        self.record(out, Record::CallFailed { call, fault, retry_at, shown });
+                        self.record(out, Record::CallFailed { call, error, retry_at, shown });
                     }
                     None if !partial.content.is_empty() => {
-                        let stop = Stop::Cut { reason: crate::projection::fault_words(&fault) };
+                        let stop = Stop::Cut { reason: crate::projection::error_text(&error) };
                         let content = self.session.transcript.fit(self.session.model.api, partial.content);
                         self.record(
                             out,
@@ -240,8 +243,8 @@ impl Agent {
                     }
                     None => {
                         let shown = partial.shown;
-                        if !self.shorten(out, &fault, shown) {
-                            self.record(out, Record::CallFailed { call, fault, retry_at: None, shown });
+                        if !self.shorten(out, &error, shown) {
+                            self.record(out, Record::CallFailed { call, error, retry_at: None, shown });
                         }
                     }
                 }
@@ -252,8 +255,8 @@ impl Agent {
     /// Says that the agent is done, once nothing of the session is left to wait for.
     fn notify_end(&self, out: &mut Out) {
         let queue = &self.session.queue;
-        let wakes = queue.wakes() && !self.settings.no_wake && self.session.self_started < WAKE_BUDGET;
-        let asks = (wakes || !queue.words().is_empty()) && !self.is_full();
+        let wakes = queue.wakes() && self.settings.wake && self.session.self_started < WAKE_BUDGET;
+        let asks = (wakes || !queue.messages().is_empty()) && !self.is_full();
         let goes_on = asks || self.has_active_tasks();
         if matches!(self.session.phase, Phase::Idle) && !self.visible && !goes_on {
             let title = "Meanwhile is done".to_owned();
@@ -311,8 +314,8 @@ impl Agent {
         let call = self.session.call;
         let tool_call = match tool_call {
             Ok(tool_call) => tool_call,
-            Err(words) => {
-                let outcome = tools::failed(&words);
+            Err(text) => {
+                let outcome = tools::failed(&text);
                 self.record(out, Record::ToolDone { call, index, outcome, consumed: Vec::new() });
                 return true;
             }
@@ -348,9 +351,10 @@ impl Agent {
         call: &shared::tools::ToolCall,
         refused: Option<&str>,
     ) -> Way {
-        let workspace = self.session.fixed.as_ref().map(|fixed| fixed.workspace.clone()).unwrap_or_default();
+        let workspace =
+            self.session.preamble.as_ref().map(|preamble| preamble.workspace.clone()).unwrap_or_default();
         let wide = self.link.welcome().and_then(|welcome| welcome.wide.as_deref());
-        let place = Place { workspace: &workspace, wide };
+        let place = Workspace { path: &workspace, wide };
         let verdict = match refused.filter(|_| self.mode() != Mode::Auto) {
             Some(reason) => policy::ask_first(call, reason, &workspace),
             None => policy::decide(call, self.mode(), &self.settings.rules, place),
@@ -360,7 +364,7 @@ impl Agent {
         let verdict = match (verdict, welcome) {
             (Verdict::ReadOnly, None) => return Way::Asks,
             (Verdict::ReadOnly, Some(welcome)) if !welcome.sandboxes.contains(&Sandbox::ReadOnly) => {
-                policy::ask_unheld(call, &workspace)
+                policy::ask_without_sandbox(call, &workspace)
             }
             (Verdict::ReadOnly, Some(_))
                 if self.session.refused.iter().any(|command| command == call.subject()) =>

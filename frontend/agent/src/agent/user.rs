@@ -15,26 +15,26 @@ use crate::session::Phase;
 use crate::settings::Mode;
 use crate::tools;
 use crate::uses::Progress;
-use crate::view::{Patch, Tone};
+use crate::view::{Patch, Severity};
 
-/// Longer words are refused: a message of this size fills most models' context.
-const MAX_WORDS: usize = 1024 * 1024;
+/// A longer message is refused: a message of this size fills most models' context.
+const MAX_MESSAGE: usize = 1024 * 1024;
 
 impl Agent {
     pub(super) fn user(&mut self, out: &mut Out, wish: Command) {
         match wish {
-            Command::Say { text, steer } => self.say(out, text, steer),
-            Command::Unsay { id } => self.record(out, Record::Cancelled { id }),
-            Command::Resay { id, text } if text.trim().is_empty() => {
+            Command::QueueMessage { text, steer } => self.queue_message(out, text, steer),
+            Command::CancelMessage { id } => self.record(out, Record::Cancelled { id }),
+            Command::EditMessage { id, text } if text.trim().is_empty() => {
                 let _ = text;
                 self.record(out, Record::Cancelled { id });
             }
-            Command::Resay { id, text } => self.change_words(out, id, |_, words| words.1 = text),
-            Command::Shift { id, earlier } => self.change_words(out, id, |last, words| {
-                words.0 = if earlier { words.0.saturating_sub(1) } else { (words.0 + 1).min(last) };
+            Command::EditMessage { id, text } => self.change_message(out, id, |_, message| message.1 = text),
+            Command::Shift { id, earlier } => self.change_message(out, id, |last, message| {
+                message.0 = if earlier { message.0.saturating_sub(1) } else { (message.0 + 1).min(last) };
             }),
             Command::Steer { id } => {
-                self.change_words(out, id, |_, words| words.2 = true);
+                self.change_message(out, id, |_, message| message.2 = true);
                 // Into the next call: and there is none but the one that failed.
                 self.again = matches!(self.session.phase, Phase::Failed { .. });
             }
@@ -75,23 +75,24 @@ impl Agent {
         }
     }
 
-    fn say(&mut self, out: &mut Out, text: String, steer: bool) {
+    fn queue_message(&mut self, out: &mut Out, text: String, steer: bool) {
         if text.trim().is_empty() {
             return;
         }
-        if text.len() > MAX_WORDS {
+        if text.len() > MAX_MESSAGE {
+            out.patches.push(Patch::Draft { text });
             return toast(
                 out,
                 "That is longer than 1 MiB. Put it into a file in the workspace and say where it is.",
             );
         }
-        let id = self.session.last_said + 1;
+        let id = self.session.last_message + 1;
         let steer = steer && self.is_busy();
         self.record(out, Record::Queued { id, text, steer });
         if self.is_refused() {
             toast(
                 out,
-                "What was said before was refused: take it back, or try again. These words wait until then.",
+                "What was sent before was refused: take it back, or try again. This message waits until then.",
             );
         }
     }
@@ -101,20 +102,20 @@ impl Agent {
         self.session.mode.unwrap_or(self.settings.mode)
     }
 
-    /// Changes waiting words: place, text, steering. Words that were drained meanwhile stay as they were sent.
-    fn change_words(
+    /// Changes a waiting message: place, text, steering. One that was drained meanwhile stays as it was sent.
+    fn change_message(
         &mut self,
         out: &mut Out,
         id: u64,
         change: impl FnOnce(usize, &mut (usize, String, bool)),
     ) {
-        let waiting = self.session.queue.words();
-        let Some(place) = waiting.iter().position(|words| words.id == id) else {
-            return toast(out, "Those words were sent already.");
+        let waiting = self.session.queue.messages();
+        let Some(place) = waiting.iter().position(|message| message.id == id) else {
+            return toast(out, "That message was sent already.");
         };
-        let mut words = (place, waiting[place].text.clone(), waiting[place].steer);
-        change(waiting.len() - 1, &mut words);
-        let (place, text, steer) = words;
+        let mut message = (place, waiting[place].text.clone(), waiting[place].steer);
+        change(waiting.len() - 1, &mut message);
+        let (place, text, steer) = message;
         self.record(out, Record::Edited { id, text, steer, place });
     }
 
@@ -146,22 +147,22 @@ impl Agent {
             return toast(out, "That approval is no longer asked for.");
         }
         let offered = self.asking.take().map(|asking| asking.always).unwrap_or_default();
-        let (allowed, rule, words) = match decision {
+        let (allowed, rule, reason) = match decision {
             Decision::Once => (true, None, String::new()),
             Decision::Always { rule } if offered.contains(&rule) => (true, Some(rule), String::new()),
             Decision::Always { .. } => {
                 toast(out, "That rule was not offered; it was allowed this once.");
                 (true, None, String::new())
             }
-            Decision::Deny { words } => (false, None, words),
+            Decision::Deny { reason } => (false, None, reason),
         };
         if let Some(rule) = &rule {
             self.settings.rules.push(rule.clone());
             out.effects.push(Effect::SaveRule(rule.clone()));
         }
-        self.record(out, Record::ApprovalResolved { call, index, allowed, rule, words: words.clone() });
+        self.record(out, Record::ApprovalResolved { call, index, allowed, rule, reason: reason.clone() });
         if !allowed {
-            let outcome = tools::denied(&words);
+            let outcome = tools::denied(&reason);
             self.record(out, Record::ToolDone { call, index, outcome, consumed: Vec::new() });
         }
     }
@@ -178,7 +179,7 @@ impl Agent {
             timeout_ms: None,
             foreground_ms: None,
             stdin: with_stdin,
-            excerpt_chars: tools::NOTICE_CHARS,
+            preview_chars: tools::NOTICE_CHARS,
             again_of: Some(task.clone()),
             sandbox: None,
         };
@@ -187,11 +188,11 @@ impl Agent {
 
     fn wish(&mut self, out: &mut Out, op: Op) {
         if !self.link.is_live() {
-            let words = "The runner is not connected; this is done as soon as it is.";
+            let text = "The runner is not connected; this is done as soon as it is.";
             if matches!(op, Op::Pair) {
                 return toast(out, "The runner is not connected.");
             }
-            toast(out, words);
+            toast(out, text);
         }
         self.request(out, op, Purpose::User);
     }
@@ -205,5 +206,5 @@ impl Agent {
 }
 
 pub(super) fn toast(out: &mut Out, text: &str) {
-    out.patches.push(Patch::Toast { tone: Tone::Warn, text: text.to_owned() });
+    out.patches.push(Patch::Toast { severity: Severity::Warn, text: text.to_owned() });
 }

@@ -16,7 +16,7 @@ pub enum Role {
 /// A part of a turn.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Block {
-    /// Words.
+    /// Text.
     Text {
         /// Never blank in a conversation.
         text: String,
@@ -52,13 +52,13 @@ pub enum Block {
 }
 
 impl Block {
-    /// Words.
+    /// Text.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into() }
     }
 
-    /// A tool's result. An empty one is told in words, since servers refuse empty blocks.
+    /// A tool's result. An empty one is told in a sentence, since servers refuse empty blocks.
     #[must_use]
     pub fn result(id: &str, text: &str, is_error: bool) -> Self {
         let text = if text.trim().is_empty() { "(no output)" } else { text };

@@ -4,12 +4,12 @@
 
 use serde_json::Value;
 
-use super::{Fault, Stop, Usage};
+use super::{ModelError, Stop, Usage};
 
 /// What happened in a stream. `block` counts the answer's blocks from 0 in the order in which they began.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ModelEvent {
-    /// Words.
+    /// Text.
     TextDelta {
         /// Of which block.
         block: usize,
@@ -76,4 +76,4 @@ pub struct Partial {
 }
 
 /// A call's outcome.
-pub type Outcome = Result<Answer, (Partial, Fault)>;
+pub type Outcome = Result<Answer, (Partial, ModelError)>;

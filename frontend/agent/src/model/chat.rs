@@ -1,7 +1,7 @@
 //! `OpenAI`'s chat completions, as far as all who speak them agree.
 //!
-//! An answer is kept as one assistant message. What a server puts beside the words, such as what it reasoned, goes back to the model it came from,
-//! since some refuse a conversation without it; another model gets words and tools alone.
+//! An answer is kept as one assistant message. What a server puts beside the text, such as what it reasoned, goes back to the model it came from,
+//! since some refuse a conversation without it; another model gets text and tools alone.
 
 use std::collections::BTreeSet;
 
@@ -91,12 +91,12 @@ impl Codec for Chat {
         items
     }
 
-    /// What stands beside the words belongs to the calls, and its server wants it back with them.
+    /// What stands beside the text belongs to the calls, and its server wants it back with them.
     fn plain(&self, items: Vec<Value>) -> Vec<Value> {
         items
     }
 
-    fn told(&self, turn: &Turn, model: &str) -> Vec<Block> {
+    fn sent(&self, turn: &Turn, model: &str) -> Vec<Block> {
         match turn.role {
             Role::User => turn.blocks.clone(),
             Role::Assistant => self.blocks(&assistant(turn, model)),
@@ -117,20 +117,20 @@ fn tool(tool: &Value) -> Value {
     }})
 }
 
-/// A user's turn: a message for each result of a tool, then one for all words.
+/// A user's turn: a message for each result of a tool, then one for all text.
 fn user(blocks: &[Block], messages: &mut Vec<Value>) {
-    let mut words = Vec::new();
+    let mut texts = Vec::new();
     for block in blocks {
         match block {
             Block::ToolResult { id, text, .. } => {
                 messages.push(json!({"role": "tool", "tool_call_id": id, "content": text}));
             }
-            Block::Text { text } => words.push(text.as_str()),
+            Block::Text { text } => texts.push(text.as_str()),
             Block::Thinking { .. } | Block::ToolUse { .. } | Block::Foreign { .. } => {}
         }
     }
-    if !words.is_empty() {
-        messages.push(json!({"role": "user", "content": words.join("\n\n")}));
+    if !texts.is_empty() {
+        messages.push(json!({"role": "user", "content": texts.join("\n\n")}));
     }
 }
 
@@ -140,25 +140,25 @@ fn assistant(turn: &Turn, model: &str) -> Vec<Value> {
     match &turn.raw {
         Some(raw) if raw.api == Api::Chat && raw.model == model => raw.items.clone(),
         Some(raw) if raw.api == Api::Chat => raw.items.iter().map(plain).collect(),
-        _ => vec![told(&turn.blocks)],
+        _ => vec![message_of(&turn.blocks)],
     }
 }
 
-fn told(blocks: &[Block]) -> Value {
-    let (mut words, mut calls) = (Vec::new(), Vec::new());
+fn message_of(blocks: &[Block]) -> Value {
+    let (mut texts, mut calls) = (Vec::new(), Vec::new());
     for block in blocks {
         match block {
-            Block::Text { text } => words.push(text.as_str()),
+            Block::Text { text } => texts.push(text.as_str()),
             Block::ToolUse { id, name, input } => calls.push(json!({
                 "id": id, "type": "function", "function": {"name": name, "arguments": input.to_string()}
             })),
             Block::Thinking { .. } | Block::ToolResult { .. } | Block::Foreign { .. } => {}
         }
     }
-    let content = match (words.is_empty(), calls.is_empty()) {
+    let content = match (texts.is_empty(), calls.is_empty()) {
         (true, true) => Value::from("(thought without words)"),
         (true, false) => Value::Null,
-        (false, _) => words.join("\n\n").into(),
+        (false, _) => texts.join("\n\n").into(),
     };
     let mut message = json!({"role": "assistant", "content": content});
     if !calls.is_empty() {
@@ -182,15 +182,16 @@ fn plain(item: &Value) -> Value {
 /// What a message says, in the order in which it is shown.
 fn blocks(item: &Value) -> Vec<Block> {
     let thought = REASONING.iter().find_map(|name| item[*name].as_str().filter(|text| !text.is_empty()));
-    let words = item["content"].as_str().filter(|text| !identifier::is_blank(text));
+    let text = item["content"].as_str().filter(|text| !identifier::is_blank(text));
     let calls = item["tool_calls"].as_array().into_iter().flatten().map(|call| Block::ToolUse {
         id: call["id"].as_str().unwrap_or_default().to_owned(),
         name: call["function"]["name"].as_str().unwrap_or_default().to_owned(),
         input: arguments(call).unwrap_or_else(|| json!({})),
     });
-    let said: Vec<Block> = words.map(Block::text).into_iter().chain(calls).collect();
-    let thought = thought.filter(|_| !said.is_empty()).map(|text| Block::Thinking { text: text.to_owned() });
-    thought.into_iter().chain(said).collect()
+    let blocks: Vec<Block> = text.map(Block::text).into_iter().chain(calls).collect();
+    let thought =
+        thought.filter(|_| !blocks.is_empty()).map(|text| Block::Thinking { text: text.to_owned() });
+    thought.into_iter().chain(blocks).collect()
 }
 
 /// The arguments of a call, if they are an object.

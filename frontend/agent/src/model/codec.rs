@@ -70,8 +70,8 @@ pub trait Codec: Sync {
     /// What items say.
     fn blocks(&self, items: &[Value]) -> Vec<Block>;
 
-    /// What of a turn is sent to a model: not all that one model has said may be told to another.
-    fn told(&self, turn: &Turn, model: &str) -> Vec<Block>;
+    /// What of a turn is sent to a model: not all that one model has said may be sent to another.
+    fn sent(&self, turn: &Turn, model: &str) -> Vec<Block>;
 
     /// Items in the form in which they can be sent again: without what servers refuse, and each tool use with an id that none of `ids` is; the
     /// new ones are added. What has that form stays as it is.

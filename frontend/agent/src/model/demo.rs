@@ -1,49 +1,42 @@
 //! The demo: a scripted model that needs no key and no network, and says that it is one.
 //!
-//! [`Facts`] is a fold over the session's log: what was wished, which steps were taken since, which tasks are known and how they ended.
-//! [`script`] chooses the next step from it, [`say`] words what happened, and [`stream`] writes the answer as the events that a real
-//! server would send, so that it comes through the very same reader. No step is taken twice, so every turn ends.
+//! [`Facts`] is a fold over the session's log: what the person sent, what was done since, which tasks have ended.
+//! [`script`] chooses from it what is done next, [`sentences`] tells what happened, and [`stream`] writes the answer as the
+//! events that a real server would send, so that it comes through the very same reader.
 
 mod facts;
 mod project;
-mod reply;
-mod say;
 mod script;
+mod sentences;
 mod stream;
 
 pub use facts::Facts;
-pub use reply::Chunk;
+pub use stream::Chunk;
 
-/// Something to wish for, as a button of an empty session.
+/// Something to ask for, as a button of an empty session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Example {
-    /// A few words.
+    /// What the button says.
     pub title: &'static str,
-    /// The words to say.
+    /// What it sends.
     pub wish: &'static str,
 }
 
 /// The lesson's own three examples.
 #[must_use]
 pub const fn examples() -> [Example; 3] {
+    let several = r#"Start 3 background tasks: "sleep 2", "sleep 4", "sleep 6". Check their status."#;
+    let write = r#"Run "sleep 5 && echo done" in the background, then create a file while it runs"#;
+    let tests = "Run pytest in the background and keep working on other things";
     [
-        Example {
-            title: "Work while a command runs",
-            wish: r#"Run "sleep 5 && echo done" in the background, then create a file while it runs"#,
-        },
-        Example {
-            title: "Three tasks at once",
-            wish: r#"Start 3 background tasks: "sleep 2", "sleep 4", "sleep 6". Check their status."#,
-        },
-        Example {
-            title: "Tests in the background",
-            wish: "Run pytest in the background and keep working on other things",
-        },
+        Example { title: "Work while a command runs", wish: write },
+        Example { title: "Three tasks at once", wish: several },
+        Example { title: "Tests in the background", wish: tests },
     ]
 }
 
 /// The answer to the call under way, as a stream of the Messages API.
 #[must_use]
 pub fn answer(facts: &Facts) -> Vec<Chunk> {
-    stream::write(&script::next(facts), facts)
+    stream::write(&script::next(facts), facts.answers + 1)
 }

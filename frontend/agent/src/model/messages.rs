@@ -28,7 +28,7 @@ const MAX_TOKENS: u64 = 64_000;
 /// The same for a model of which nothing is known: old ones refuse more.
 const MAX_TOKENS_UNKNOWN: u64 = 8_192;
 /// What stands for an answer of which nothing can be sent to another model.
-const WORDLESS: &str = "(thought without words)";
+const NO_TEXT: &str = "(thought without words)";
 
 /// The codec.
 #[derive(Debug)]
@@ -80,12 +80,12 @@ impl Codec for Messages {
         items.iter().map(block).collect()
     }
 
-    fn told(&self, turn: &Turn, model: &str) -> Vec<Block> {
-        let told = |sent: Sent<'_>| match sent.item {
+    fn sent(&self, turn: &Turn, model: &str) -> Vec<Block> {
+        let block = |sent: Sent<'_>| match sent.item {
             Item::Raw(item) => block(item),
             Item::Block(block) => block.into_owned(),
         };
-        content(turn, model).into_iter().map(told).collect()
+        content(turn, model).into_iter().map(block).collect()
     }
 
     fn fit(&self, items: Vec<Value>, ids: &mut BTreeSet<String>) -> Vec<Value> {
@@ -203,16 +203,16 @@ fn content<'a>(turn: &'a Turn, model: &str) -> Vec<Sent<'a>> {
         }
         (_, Role::User) => turn.blocks.iter().map(|block| sent(Item::Block(Cow::Borrowed(block)))).collect(),
         (_, Role::Assistant) => {
-            let can_be_told = |block: &&Block| matches!(block, Block::Text { .. } | Block::ToolUse { .. });
+            let can_be_sent = |block: &&Block| matches!(block, Block::Text { .. } | Block::ToolUse { .. });
             turn.blocks
                 .iter()
-                .filter(can_be_told)
+                .filter(can_be_sent)
                 .map(|block| sent(Item::Block(Cow::Borrowed(block))))
                 .collect()
         }
     };
     if content.is_empty() {
-        content.push(sent(Item::Block(Cow::Owned(Block::text(WORDLESS)))));
+        content.push(sent(Item::Block(Cow::Owned(Block::text(NO_TEXT)))));
     }
     content
 }
@@ -331,11 +331,11 @@ mod tests {
         assert_eq!(body("m", &turns)["messages"][1]["content"], json!(items));
         assert_eq!(body("other", &turns)["messages"][1]["content"], json!(items[1..]));
         let thought = [Turn::user(vec![Block::text("a")]), assistant("m", items[..1].to_vec())];
-        assert_eq!(body("other", &thought)["messages"][1]["content"][0]["text"], WORDLESS);
+        assert_eq!(body("other", &thought)["messages"][1]["content"][0]["text"], NO_TEXT);
     }
 
     #[test]
-    fn an_answer_of_another_api_is_told_in_blocks() {
+    fn an_answer_of_another_api_is_sent_in_blocks() {
         let turn = Turn {
             role: Role::Assistant,
             blocks: vec![

@@ -1,7 +1,7 @@
 //! Models behind one interface: a conversation becomes a request, bytes come in, neutral events and one answer come out.
 //!
 //! [`codec::Codec`] is the interface. Each [`api::Api`] has one, in a file of its own ([`messages`], [`chat`]); [`endpoint`] knows which, and is the only
-//! place that does. [`stream::Stream`] takes an answer's bytes apart and hands events to the codec's reader; [`fault`] says what failures mean, for
+//! place that does. [`stream::Stream`] takes an answer's bytes apart and hands events to the codec's reader; [`error`] says what failures mean, for
 //! all of them. The [`demo`] answers by itself, in the words of one of them.
 
 pub mod answer;
@@ -11,7 +11,7 @@ mod chat;
 pub mod codec;
 pub mod demo;
 pub mod endpoint;
-pub mod fault;
+pub mod error;
 mod identifier;
 pub mod logged;
 pub mod messages;
@@ -22,7 +22,7 @@ mod surrogates;
 pub use answer::{Answer, ModelEvent, Outcome, Partial};
 pub use api::Api;
 pub use codec::Request;
-pub use fault::backoff_ms;
+pub use error::backoff_ms;
 pub use stream::Stream;
 
 use serde::{Deserialize, Serialize};
@@ -86,7 +86,7 @@ pub struct Usage {
     pub output: u64,
 }
 
-impl Fault {
+impl ModelError {
     /// Whether the server would refuse the same content whenever it is sent.
     #[must_use]
     pub const fn refuses_content(&self) -> bool {
@@ -96,17 +96,17 @@ impl Fault {
     /// Whether it refused it for its size.
     #[must_use]
     pub fn is_too_large(&self) -> bool {
-        let said = self.message.to_ascii_lowercase();
+        let message = self.message.to_ascii_lowercase();
         let size =
             ["too long", "too large", "exceed context", "maximum context", "context length", "context size"];
-        self.refuses_content() && (self.status == Some(413) || size.iter().any(|words| said.contains(words)))
+        self.refuses_content() && (self.status == Some(413) || size.iter().any(|part| message.contains(part)))
     }
 }
 
 /// How a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fault {
-    /// In words: what happened and what to do.
+pub struct ModelError {
+    /// For the person: what happened and what to do.
     pub message: String,
     /// HTTP status, if one came; of an error within a stream, the status that it would have been told with.
     #[serde(default)]

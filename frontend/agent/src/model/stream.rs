@@ -8,10 +8,10 @@
 use shared::Timestamp;
 use std::collections::BTreeMap;
 
-use super::Fault;
+use super::ModelError;
 use super::answer::{Answer, ModelEvent, Outcome, Partial};
 use super::codec::{Reader, Step};
-use super::fault::{self, Form, Head};
+use super::error::{self, Form, Head};
 use super::sse::{MAX_EVENT_BYTES, Parser, SseEvent};
 use super::surrogates::parse;
 
@@ -32,7 +32,7 @@ pub struct Stream {
     bytes: usize,
     reader: Box<dyn Reader>,
     shown: bool,
-    end: Option<Result<(), Fault>>,
+    end: Option<Result<(), ModelError>>,
 }
 
 impl Stream {
@@ -144,10 +144,10 @@ impl Stream {
                 None if value["error"]["type"].is_string() || value["error"]["code"].is_number() => {
                     self.step(Step::Error(value), events);
                 }
-                None => self.finish(Err(self.head.fault(&body)), events),
+                None => self.finish(Err(self.head.error(&body)), events),
             },
             None if self.form == Form::Json => self.fail(TRUNCATED.to_owned(), true, events),
-            None => self.finish(Err(self.head.fault(&body)), events),
+            None => self.finish(Err(self.head.error(&body)), events),
         }
     }
 
@@ -161,17 +161,17 @@ impl Stream {
             self.end = Some(Ok(()));
             return;
         }
-        let fault = if self.head.status.is_none() || self.head.is_good() {
-            Fault { status: self.head.status, ..fault::lost(reason.as_ref()) }
+        let error = if self.head.status.is_none() || self.head.is_good() {
+            ModelError { status: self.head.status, ..error::lost(reason.as_ref()) }
         } else {
-            self.head.fault(&self.body)
+            self.head.error(&self.body)
         };
-        self.end = Some(Err(fault));
+        self.end = Some(Err(error));
     }
 
     /// The call was not made, and it is no use to ask again. The result can be taken.
     pub fn refused(&mut self, reason: &str) {
-        self.end.get_or_insert_with(|| Err(fault::refused(reason)));
+        self.end.get_or_insert_with(|| Err(error::refused(reason)));
     }
 
     /// What came of the call. Taken before the end, it is that of a truncated answer.
@@ -184,16 +184,16 @@ impl Stream {
     )]
     pub fn result(self) -> Outcome {
         let usage = self.reader.usage();
-        let fault = match self.end {
+        let error = match self.end {
             Some(Ok(())) => {
                 let content = self.reader.items(false);
                 let stop = self.reader.stop(&content);
                 return Ok(Answer { content, stop, usage });
             }
-            Some(Err(fault)) => fault,
-            None => fault::broken(&self.head, TRUNCATED.to_owned(), true),
+            Some(Err(error)) => error,
+            None => error::broken(&self.head, TRUNCATED.to_owned(), true),
         };
-        Err((Partial { content: self.reader.items(true), usage, shown: self.shown }, fault))
+        Err((Partial { content: self.reader.items(true), usage, shown: self.shown }, error))
     }
 
     fn event(&mut self, event: &SseEvent, out: &mut Vec<ModelEvent>) {
@@ -215,8 +215,8 @@ impl Stream {
             Step::More => {}
             Step::End => self.finish(Ok(()), out),
             Step::Error(value) => {
-                let fault = self.head.fault_in_stream(&value);
-                self.finish(Err(fault), out);
+                let error = self.head.error_in_stream(&value);
+                self.finish(Err(error), out);
             }
             Step::Unreadable(why) => self.fail(
                 format!("The answer cannot be read: {why}. Try again, or check the base URL."),
@@ -227,11 +227,11 @@ impl Stream {
     }
 
     fn fail(&mut self, message: String, retryable: bool, out: &mut Vec<ModelEvent>) {
-        let fault = fault::broken(&self.head, message, retryable);
-        self.finish(Err(fault), out);
+        let error = error::broken(&self.head, message, retryable);
+        self.finish(Err(error), out);
     }
 
-    fn finish(&mut self, end: Result<(), Fault>, out: &mut Vec<ModelEvent>) {
+    fn finish(&mut self, end: Result<(), ModelError>, out: &mut Vec<ModelEvent>) {
         self.end = Some(end);
         out.push(ModelEvent::Done);
     }

@@ -81,7 +81,7 @@ const TABLE: &[Row] = &[
 
 /// Whether a rule covers a plain command.
 pub(super) fn covers(rule: &Rule, words: &[Word], workspace: &str) -> bool {
-    matches!(rule, Rule::Prefix { words: prefix, workspace: place } if place == workspace && offer(words, workspace).as_ref() == Some(prefix))
+    matches!(rule, Rule::Prefix { prefix, workspace: place } if place == workspace && offer(words, workspace).as_ref() == Some(prefix))
 }
 
 /// The rule that can be made of a plain command.
@@ -126,7 +126,7 @@ fn follows(words: &[Word], operands: Operands, options: &str, workspace: &str) -
         let fits = if !text.starts_with('-') {
             match operands {
                 Operands::None => false,
-                Operands::Names => is_name(text) && super::harmless::check_path(word, workspace).is_ok(),
+                Operands::Names => is_name(text) && super::read_only::check_path(word, workspace).is_ok(),
                 Operands::Any => true,
             }
         } else if let Some((name, value)) = text.split_once('=') {

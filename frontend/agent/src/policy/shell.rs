@@ -1,10 +1,10 @@
 //! Reads a small part of the shell's language: simple commands, joined by `&&`, `||`, `;`, `|` or line ends, of words and quotes.
 //!
-//! Everything else is [`Trouble`]: better to ask once too often than to misread. `2>&1`, discarding into `/dev/null`, `$?` and `{}` are read as well.
+//! Everything else is [`Unreadable`]: better to ask once too often than to misread. `2>&1`, discarding into `/dev/null`, `$?` and `{}` are read as well.
 
 /// Why a command cannot be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Trouble {
+pub(super) enum Unreadable {
     #[error("It puts in what another command prints.")]
     Substitution,
     #[error("It puts in variables, whose values are not known here.")]
@@ -51,10 +51,10 @@ impl Script {
 }
 
 /// Reads a command.
-pub(super) fn read(command: &str) -> Result<Script, Trouble> {
+pub(super) fn read(command: &str) -> Result<Script, Unreadable> {
     // Even within quotes: some commands evaluate their arguments once more.
     if command.contains("$(") || command.contains('`') {
-        return Err(Trouble::Substitution);
+        return Err(Unreadable::Substitution);
     }
     let mut reader = Reader { rest: command, script: Script::default(), words: Vec::new(), word: None };
     reader.run()?;
@@ -69,7 +69,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn run(&mut self) -> Result<(), Trouble> {
+    fn run(&mut self) -> Result<(), Unreadable> {
         // Whether another command must follow: after `|` and the like.
         let mut wants = true;
         while let Some(sign) = self.next() {
@@ -80,7 +80,7 @@ impl Reader<'_> {
                     self.join()?;
                     wants = false;
                 }
-                '|' if self.rest.starts_with('&') => return Err(Trouble::Unclear),
+                '|' if self.rest.starts_with('&') => return Err(Unreadable::Unclear),
                 '|' => {
                     let _ = self.skip("|");
                     self.join()?;
@@ -97,21 +97,21 @@ impl Reader<'_> {
                     if !self.rest.trim_start_matches([' ', '\t']).starts_with(['\n', ';', '|', '&'])
                         && !self.rest.trim_matches([' ', '\t']).is_empty()
                     {
-                        return Err(Trouble::Background);
+                        return Err(Unreadable::Background);
                     }
                 }
-                '&' => return Err(Trouble::Background),
+                '&' => return Err(Unreadable::Background),
                 '>' => self.redirect()?,
-                '<' => return Err(Trouble::Redirection),
+                '<' => return Err(Unreadable::Redirection),
                 // What `find -exec` and `xargs -I` fill in.
                 '{' if self.skip("}") => self.word().text.push_str("{}"),
-                '(' | ')' | '{' | '}' => return Err(Trouble::Grouping),
+                '(' | ')' | '{' | '}' => return Err(Unreadable::Grouping),
                 '$' => self.dollar(&[' ', '\t', '\n', ';', '|', '&'])?,
                 '#' if self.word.is_none() => self.comment()?,
                 '\'' => self.single_quoted()?,
                 '"' => self.double_quoted()?,
                 '\\' => {
-                    let sign = self.next().filter(|sign| !sign.is_control()).ok_or(Trouble::Unclear)?;
+                    let sign = self.next().filter(|sign| !sign.is_control()).ok_or(Unreadable::Unclear)?;
                     let word = self.word();
                     word.text.push(sign);
                     word.quoted = true;
@@ -121,7 +121,7 @@ impl Reader<'_> {
                     word.glob.get_or_insert(word.text.len());
                     word.text.push(sign);
                 }
-                sign if sign.is_control() => return Err(Trouble::Unclear),
+                sign if sign.is_control() => return Err(Unreadable::Unclear),
                 sign => self.word().text.push(sign),
             }
             wants &= self.is_between();
@@ -130,20 +130,20 @@ impl Reader<'_> {
         if !self.words.is_empty() {
             return self.end_command();
         }
-        if self.script.commands.is_empty() || wants { Err(Trouble::Empty) } else { Ok(()) }
+        if self.script.commands.is_empty() || wants { Err(Unreadable::Empty) } else { Ok(()) }
     }
 
     /// Up to the end of its line. Signs in it that would mean something elsewhere are not judged.
-    fn comment(&mut self) -> Result<(), Trouble> {
+    fn comment(&mut self) -> Result<(), Unreadable> {
         let (text, rest) = self.rest.split_at(self.rest.find('\n').unwrap_or(self.rest.len()));
         if text.contains(['\'', '"', '\\']) || text.chars().any(|sign| sign.is_control() && sign != '\t') {
-            return Err(Trouble::Unclear);
+            return Err(Unreadable::Unclear);
         }
         self.rest = rest;
         Ok(())
     }
 
-    fn join(&mut self) -> Result<(), Trouble> {
+    fn join(&mut self) -> Result<(), Unreadable> {
         self.script.joined = true;
         self.end_command()
     }
@@ -172,22 +172,22 @@ impl Reader<'_> {
         self.words.extend(self.word.take());
     }
 
-    fn end_command(&mut self) -> Result<(), Trouble> {
+    fn end_command(&mut self) -> Result<(), Unreadable> {
         self.end_word();
         let words = std::mem::take(&mut self.words);
-        let first = words.first().ok_or(Trouble::Empty)?;
+        let first = words.first().ok_or(Unreadable::Empty)?;
         if !first.quoted && is_assignment(&first.text) {
-            return Err(Trouble::Assignment);
+            return Err(Unreadable::Assignment);
         }
         self.script.commands.push(words);
         Ok(())
     }
 
-    fn single_quoted(&mut self) -> Result<(), Trouble> {
-        let end = self.rest.find('\'').ok_or(Trouble::Unclear)?;
+    fn single_quoted(&mut self) -> Result<(), Unreadable> {
+        let end = self.rest.find('\'').ok_or(Unreadable::Unclear)?;
         let (text, rest) = (&self.rest[..end], &self.rest[end + 1..]);
         if text.chars().any(|sign| sign.is_control() && sign != '\n' && sign != '\t') {
-            return Err(Trouble::Unclear);
+            return Err(Unreadable::Unclear);
         }
         self.rest = rest;
         let word = self.word.get_or_insert_default();
@@ -196,17 +196,17 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn double_quoted(&mut self) -> Result<(), Trouble> {
+    fn double_quoted(&mut self) -> Result<(), Unreadable> {
         self.word().quoted = true;
         loop {
-            let sign = match self.next().ok_or(Trouble::Unclear)? {
+            let sign = match self.next().ok_or(Unreadable::Unclear)? {
                 '"' => return Ok(()),
                 '$' => {
                     self.dollar(&['"', ' ', '|', ')', '\\'])?;
                     continue;
                 }
-                '\\' => match self.next().ok_or(Trouble::Unclear)? {
-                    '\n' => return Err(Trouble::Unclear),
+                '\\' => match self.next().ok_or(Unreadable::Unclear)? {
+                    '\n' => return Err(Unreadable::Unclear),
                     sign @ ('$' | '"' | '\\') => sign,
                     sign => {
                         self.word().text.push('\\');
@@ -216,31 +216,31 @@ impl Reader<'_> {
                 sign => sign,
             };
             if sign.is_control() && sign != '\n' && sign != '\t' {
-                return Err(Trouble::Unclear);
+                return Err(Unreadable::Unclear);
             }
             self.word().text.push(sign);
         }
     }
 
     /// At `$`: how the last command ended, which is a number, or only the sign, where these follow.
-    fn dollar(&mut self, plain: &[char]) -> Result<(), Trouble> {
+    fn dollar(&mut self, plain: &[char]) -> Result<(), Unreadable> {
         if self.skip("?") {
             self.word().text.push('0');
         } else if self.rest.is_empty() || self.rest.starts_with(plain) {
             self.word().text.push('$');
         } else {
-            return Err(Trouble::Expansion);
+            return Err(Unreadable::Expansion);
         }
         Ok(())
     }
 
     /// After `>`: the word before it may be the number of what is redirected.
-    fn redirect(&mut self) -> Result<(), Trouble> {
+    fn redirect(&mut self) -> Result<(), Unreadable> {
         match self.word.take() {
             None => {}
             Some(word) if !word.quoted && matches!(word.text.as_str(), "1" | "2") => {}
             Some(word) if !word.quoted && word.text.bytes().all(|byte| byte.is_ascii_digit()) => {
-                return Err(Trouble::Redirection);
+                return Err(Unreadable::Redirection);
             }
             Some(word) => self.words.push(word),
         }
@@ -252,22 +252,22 @@ impl Reader<'_> {
         self.discard()
     }
 
-    fn discard(&mut self) -> Result<(), Trouble> {
+    fn discard(&mut self) -> Result<(), Unreadable> {
         let _ = self.skip(">");
         self.rest = self.rest.trim_start_matches([' ', '\t']);
         if !self.skip("/dev/null") {
-            return Err(Trouble::Redirection);
+            return Err(Unreadable::Redirection);
         }
         self.script.redirected = true;
         self.ends_here()
     }
 
-    fn ends_here(&self) -> Result<(), Trouble> {
+    fn ends_here(&self) -> Result<(), Unreadable> {
         let next = self.rest.chars().next();
         if next.is_none_or(|sign| matches!(sign, ' ' | '\t' | '\n' | ';' | '|' | '&' | '>')) {
             Ok(())
         } else {
-            Err(Trouble::Redirection)
+            Err(Unreadable::Redirection)
         }
     }
 }

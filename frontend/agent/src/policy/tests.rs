@@ -9,8 +9,8 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const HOME: &str = "/home/me/project";
 
-fn place(workspace: &str) -> Place<'_> {
-    Place { workspace, wide: None }
+fn workspace_at(path: &str) -> Workspace<'_> {
+    Workspace { path, wide: None }
 }
 
 #[test]
@@ -243,7 +243,9 @@ fn what_was_refused_is_dangerous() {
         assert_eq!(run(command, &[]), Verdict::ReadOnly);
         let Verdict::Ask { dangers, .. } = ask_refused(&bash(command), HOME) else { panic!("{command}") };
         assert!(dangers[0].what[0].contains("was refused"), "{dangers:?}");
-        let Verdict::Ask { dangers, .. } = ask_unheld(&bash(command), HOME) else { panic!("{command}") };
+        let Verdict::Ask { dangers, .. } = ask_without_sandbox(&bash(command), HOME) else {
+            panic!("{command}")
+        };
         assert_eq!(dangers, []);
     }
 }
@@ -376,7 +378,7 @@ fn what_rules_cover() {
     ] {
         assert!(matches!(run(command, &rules), Verdict::Ask { .. }), "{command}");
     }
-    let elsewhere = decide(&bash("npm test"), Mode::AskCommands, &rules, place("/home/me/other"));
+    let elsewhere = decide(&bash("npm test"), Mode::AskCommands, &rules, workspace_at("/home/me/other"));
     assert!(matches!(elsewhere, Verdict::Ask { .. }));
 }
 
@@ -384,7 +386,7 @@ fn what_rules_cover() {
 fn tools_and_modes() {
     let all = json!({"command": "rm a", "path": "p", "content": "", "old_text": "a", "new_text": "b", "task_id": "t", "text": "x"});
     let asked = |name: &str, mode: Mode, rules: &[Rule]| {
-        decide(&ToolCall::parse(name, &all).unwrap(), mode, rules, place(HOME)) != Verdict::Allow
+        decide(&ToolCall::parse(name, &all).unwrap(), mode, rules, workspace_at(HOME)) != Verdict::Allow
     };
     for (name, expected) in [
         ("bash", [true, true, false]),
@@ -416,16 +418,16 @@ fn tools_and_modes() {
             input.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
             let call = ToolCall::parse(name, &input).unwrap();
             for mode in [Mode::AskAll, Mode::AskCommands] {
-                let verdict = decide(&call, mode, std::slice::from_ref(&edits), place(HOME));
+                let verdict = decide(&call, mode, std::slice::from_ref(&edits), workspace_at(HOME));
                 assert!(
                     matches!(&verdict, Verdict::Ask { always, dangers, .. } if always.is_empty() && !dangers.is_empty()),
                     "{path}: {verdict:?}"
                 );
             }
-            assert_eq!(decide(&call, Mode::Auto, &[], place(HOME)), Verdict::Allow);
+            assert_eq!(decide(&call, Mode::Auto, &[], workspace_at(HOME)), Verdict::Allow);
         }
     }
-    let wide = Place { workspace: "/home/me", wide: Some("It is your home folder.") };
+    let wide = Workspace { path: "/home/me", wide: Some("It is your home folder.") };
     let call = ToolCall::parse("write_file", &json!({"path": "a", "content": ""})).unwrap();
     let rule = Rule::Edits { workspace: "/home/me".to_owned() };
     let verdict = decide(&call, Mode::AskCommands, &[rule], wide);
@@ -577,7 +579,7 @@ fn bash(command: &str) -> ToolCall {
 }
 
 fn run(command: &str, rules: &[Rule]) -> Verdict {
-    decide(&bash(command), Mode::AskCommands, rules, place(HOME))
+    decide(&bash(command), Mode::AskCommands, rules, workspace_at(HOME))
 }
 
 fn exact(command: &str) -> Rule {
@@ -585,5 +587,5 @@ fn exact(command: &str) -> Rule {
 }
 
 fn prefix(words: &str) -> Rule {
-    Rule::Prefix { words: words.split_whitespace().map(str::to_owned).collect(), workspace: HOME.to_owned() }
+    Rule::Prefix { prefix: words.split_whitespace().map(str::to_owned).collect(), workspace: HOME.to_owned() }
 }

@@ -12,7 +12,11 @@ use crate::session::Session;
 impl Member {
     /// Its lock is held until nothing of the session is left, so that no tab that follows can bring any of it back.
     pub(super) fn delete(&mut self, out: &mut Out) {
-        if self.leader().is_some() {
+        if self.leader().is_some_and(|leader| !leader.keeps()) {
+            // It was in this tab alone.
+            self.close(out);
+            out.push(Effect::Gone);
+        } else if self.leader().is_some() {
             out.push(Effect::Stop);
             self.turn_to_next(out);
             self.state = State::Deleting;
@@ -64,8 +68,8 @@ impl Member {
     pub(super) fn leave_errand(&mut self, out: &mut Out, request: u64) {
         match self.errand.take_if(|(asked, _)| *asked == request) {
             Some((_, Errand::Delete)) => {
-                let words = "this session is open in another tab: close it there first";
-                out.push(Effect::Complain(words.to_owned()));
+                let text = "this session is open in another tab: close it there first";
+                out.push(Effect::Complain(text.to_owned()));
             }
             Some((_, Errand::Retitle(title))) => {
                 let command = Command::Rename { title };

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use uuid::Uuid;
 
-use super::message::LeftWords;
+use super::message::UnsavedMessage;
 use super::outbox::Received;
 use crate::record::{Entry, Record};
 
@@ -13,8 +13,8 @@ use crate::record::{Entry, Record};
 struct Running {
     from: Uuid,
     number: u64,
-    /// Whether it says something.
-    says: bool,
+    /// Whether it queues something.
+    queues: bool,
     /// What it wanted written ends here; not known while the agent takes it.
     through: Option<u64>,
 }
@@ -44,12 +44,17 @@ pub(super) struct Leader {
     /// Whose commands the agent has taken, or the log had before.
     pub(super) heard: Received,
     running: VecDeque<Running>,
-    /// Words that pages left behind and the log does not have yet.
+    /// Messages that pages left behind and the log does not have yet.
     left: Vec<(Uuid, u64)>,
     /// What the agent wants written.
     unwritten: Option<Vec<Entry>>,
     /// The last of the entries that are being written.
     writing: Option<u64>,
+    /// The last entry that the agent ever wanted written, and the last that is durable.
+    wanted: u64,
+    durable: u64,
+    /// Whether the last attempt to write failed.
+    pub(super) fails: bool,
 }
 
 impl Leader {
@@ -65,16 +70,24 @@ impl Leader {
             left: Vec::new(),
             unwritten: None,
             writing: None,
+            wanted: 0,
+            durable: 0,
+            fails: false,
         }
     }
 
     /// Whether nothing is lost if it stops.
     pub(super) fn is_idle(&self) -> bool {
-        !self.works && self.running.is_empty() && self.unwritten.is_none() && self.writing.is_none()
+        !self.works && self.running.is_empty() && self.wanted <= self.durable
+    }
+
+    /// Whether the log is kept in this browser. Otherwise it is in this tab alone.
+    pub(super) const fn keeps(&self) -> bool {
+        self.keeps
     }
 
     /// A command has come. One without a number comes once.
-    pub(super) fn hear(&mut self, from: Uuid, number: u64, says: bool) -> Duty {
+    pub(super) fn hear(&mut self, from: Uuid, number: u64, queues: bool) -> Duty {
         if number > 0 && number <= self.heard.of(from) {
             let runs = self.running.iter().any(|one| (one.from, one.number) == (from, number));
             return if runs { Duty::Wait } else { Duty::Acknowledge };
@@ -82,7 +95,7 @@ impl Leader {
         if number > 0 {
             self.heard.note(from, number);
         }
-        self.running.push_back(Running { from, number, says, through: None });
+        self.running.push_back(Running { from, number, queues, through: None });
         Duty::Run
     }
 
@@ -104,21 +117,25 @@ impl Leader {
         self.running.retain(|one| (one.from, one.number) != (from, number) || one.through.is_none());
     }
 
-    /// These words were left behind, and lie there until the log has them.
-    pub(super) fn owes(&mut self, words: &LeftWords) {
-        if words.number > 0 {
-            self.left.push((words.from, words.number));
+    /// This message was left behind, and lies there until the log has it.
+    pub(super) fn owes(&mut self, message: &UnsavedMessage) {
+        if message.number > 0 {
+            self.left.push((message.from, message.number));
         }
     }
 
-    /// Whether they were left behind, and lie there no longer.
+    /// Whether they were left behind, and need lie there no longer: a log that lasts has them.
     pub(super) fn pays(&mut self, from: Uuid, number: u64) -> bool {
+        if !self.keeps {
+            return false;
+        }
         let before = self.left.len();
         self.left.retain(|one| *one != (from, number));
         self.left.len() < before
     }
 
     pub(super) fn write(&mut self, entries: Vec<Entry>) {
+        self.wanted = entries.last().map_or(self.wanted, |last| last.n.max(self.wanted));
         self.unwritten = Some(entries);
     }
 
@@ -144,6 +161,7 @@ impl Leader {
 
     /// All entries up to this one are durable. Gives the commands that are done with it.
     pub(super) fn saved(&mut self, through: u64) -> Vec<(Uuid, u64)> {
+        self.durable = self.durable.max(through);
         let saved = |one: &Running| one.through.is_some_and(|last| last <= through);
         let done = self.running.iter().filter(|one| saved(one)).map(|one| (one.from, one.number)).collect();
         self.running.retain(|one| !saved(one));
@@ -155,31 +173,31 @@ impl Leader {
         self.running.iter().any(|one| (one.from, one.number) == (from, number))
     }
 
-    /// Whose words an entry holds that is not saved.
+    /// Whose message an entry holds that is not saved.
     fn author(&self, n: u64) -> (Uuid, u64) {
-        let wrote = |one: &&Running| one.says && one.through.is_some_and(|last| last >= n);
+        let wrote = |one: &&Running| one.queues && one.through.is_some_and(|last| last >= n);
         self.running.iter().find(wrote).map_or((Uuid::nil(), 0), |one| (one.from, one.number))
     }
 
-    /// The words in entries that are not saved and to which no answer has come.
-    pub(super) fn unanswered(&self, unsaved: Vec<Entry>) -> Vec<LeftWords> {
-        let (mut waiting, mut asked) = (Vec::<(u64, LeftWords)>::new(), Vec::new());
+    /// The messages in entries that are not saved and to which no answer has come.
+    pub(super) fn unanswered(&self, unsaved: Vec<Entry>) -> Vec<UnsavedMessage> {
+        let (mut waiting, mut asked) = (Vec::<(u64, UnsavedMessage)>::new(), Vec::new());
         for entry in unsaved {
             if let Record::Queued { id, text, steer } = entry.record {
                 let (from, number) = self.author(entry.n);
-                waiting.push((id, LeftWords { n: entry.n, text, steer, from, number }));
+                waiting.push((id, UnsavedMessage { n: entry.n, text, steer, from, number }));
             } else if let Record::Edited { id, text, steer, .. } = entry.record {
-                if let Some((_, words)) = waiting.iter_mut().find(|(waits, _)| *waits == id) {
-                    (words.text, words.steer) = (text, steer);
+                if let Some((_, message)) = waiting.iter_mut().find(|(waits, _)| *waits == id) {
+                    (message.text, message.steer) = (text, steer);
                 }
             } else if let Record::Cancelled { id } = entry.record {
                 waiting.retain(|(waits, _)| *waits != id);
-            } else if let Record::RequestSent { said, .. } = entry.record {
-                asked.extend(said);
+            } else if let Record::RequestSent { messages, .. } = entry.record {
+                asked.extend(messages);
             } else if matches!(entry.record, Record::ResponseReceived { .. }) {
                 waiting.retain(|(waits, _)| !asked.contains(waits));
             }
         }
-        waiting.into_iter().map(|(_, words)| words).collect()
+        waiting.into_iter().map(|(_, message)| message).collect()
     }
 }

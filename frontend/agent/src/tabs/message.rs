@@ -114,7 +114,7 @@ pub enum Event {
         outcome: Result<Claim, ClaimError>,
     },
     /// What pages that were left had not saved: the answer to [`Effect::ReadLeft`].
-    Left(Vec<LeftWords>),
+    Left(Vec<UnsavedMessage>),
     /// The agent here wants entries written.
     Append(Vec<Entry>),
     /// What came of [`Effect::Append`].
@@ -145,7 +145,7 @@ pub enum Event {
 
 /// Something to do.
 #[derive(Clone, Debug, PartialEq)]
-#[must_use = "effects that are not performed are lost"]
+#[must_use = "effects that are not run are lost"]
 pub enum Effect {
     /// Asks for the session's lock, and sends [`Event::Granted`] or [`Event::Refused`]; [`Event::Stolen`] if it is taken later.
     Lock {
@@ -179,9 +179,9 @@ pub enum Effect {
         /// Whose commands are with it in the log.
         heard: Received,
     },
-    /// Reads the words that pages left behind, and sends [`Event::Left`]. Those without a number are given once.
+    /// Reads the messages that pages left behind, and sends [`Event::Left`]. Those without a number are given once.
     ReadLeft,
-    /// Words that a page left behind are in the log.
+    /// A message that a page left behind is in the log.
     ForgetLeft {
         /// Whose.
         from: Uuid,
@@ -225,7 +225,7 @@ pub enum Effect {
     Alarm(Option<Timestamp>),
     /// Tells the person what was not done.
     Complain(String),
-    /// Gives words that nobody will hear back to where they were written.
+    /// Gives messages that nobody will hear back to where they were written.
     GiveBack(Vec<String>),
     /// Removes everything that is kept of the session, and sends [`Event::Deleted`].
     Delete,
@@ -295,16 +295,16 @@ pub enum AppendError {
     Failed(String),
 }
 
-/// Words that were said and may not be in the log yet, as a page leaves them behind.
+/// A message that was sent and may not be in the log yet, as a page leaves it behind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LeftWords {
-    /// The entry that they are in if they are in the log; 0 if they never came so far.
+pub struct UnsavedMessage {
+    /// The entry that it is in if it is in the log; 0 if it never came so far.
     pub n: u64,
-    /// The words.
+    /// Its text.
     pub text: String,
-    /// Whether they go into the turn under way.
+    /// Whether it goes into the turn under way.
     pub steer: bool,
-    /// Whose command they are.
+    /// Whose command it is.
     #[serde(default)]
     pub from: Uuid,
     /// Which of its commands; 0 if that is not known.
@@ -312,25 +312,25 @@ pub struct LeftWords {
     pub number: u64,
 }
 
-impl LeftWords {
-    /// Whether they were written after all.
-    pub(super) fn are_in(&self, log: &[Entry], heard: &Received) -> bool {
+impl UnsavedMessage {
+    /// Whether it was written after all.
+    pub(super) fn is_in(&self, log: &[Entry], heard: &Received) -> bool {
         let same = |entry: &Entry| matches!(&entry.record, Record::Queued { text, .. } if entry.n == self.n && *text == self.text);
         log.iter().any(same) || self.number > 0 && self.number <= heard.of(self.from)
     }
 }
 
-/// Adds what a page leaves behind to what others left: the same words again are the same.
-pub fn merge_left(kept: &mut Vec<LeftWords>, left: Vec<LeftWords>) {
-    for words in left {
-        let same = |one: &LeftWords| {
-            if words.number > 0 {
-                (one.from, one.number) == (words.from, words.number)
+/// Adds what a page leaves behind to what others left: the same message again is the same.
+pub fn merge_left(kept: &mut Vec<UnsavedMessage>, left: Vec<UnsavedMessage>) {
+    for message in left {
+        let same = |one: &UnsavedMessage| {
+            if message.number > 0 {
+                (one.from, one.number) == (message.from, message.number)
             } else {
-                *one == words
+                *one == message
             }
         };
         kept.retain(|one| !same(one));
-        kept.push(words);
+        kept.push(message);
     }
 }

@@ -10,11 +10,12 @@
 //! from that moment on the earlier tab's appends fail. Claims are numbered, and by the number ([`Claim::term`]) a tab tells
 //! the newer of two leaders, in whatever order their messages come.
 //!
-//! A command waits until a leader has shown itself. Words are kept until the log has them: the append that writes them notes
+//! A command waits until a leader has shown itself. Messages are kept until the log has them: the append that writes them notes
 //! in the same transaction whose command they are, so that the next leader, to whom they are sent again, knows them. All other
 //! commands are meant for what was to be seen just then: they are sent once, and if their leader goes without an answer the
 //! person is told.
 
+mod command;
 mod errand;
 mod hear;
 mod leader;
@@ -22,7 +23,7 @@ mod message;
 mod outbox;
 
 pub use message::{
-    AppendError, Claim, ClaimError, Effect, Event, LeftWords, LockMode, Role, TabMessage, merge_left,
+    AppendError, Claim, ClaimError, Effect, Event, LockMode, Role, TabMessage, UnsavedMessage, merge_left,
 };
 pub use outbox::Received;
 
@@ -31,7 +32,7 @@ use uuid::Uuid;
 
 use crate::event::{Command, Event as AgentEvent};
 use crate::record::Entry;
-use leader::{Duty, Leader};
+use leader::Leader;
 use outbox::Outbox;
 
 /// How long a session that nobody looks at stays open after its work is done, in milliseconds.
@@ -142,13 +143,13 @@ impl Member {
         }
     }
 
-    /// What the person has said and no log holds for certain, with what the agent here has not saved.
+    /// What the person has sent and no log holds for certain, with what the agent here has not saved.
     #[must_use]
-    pub fn left_words(&self, unsaved: Vec<Entry>) -> Vec<LeftWords> {
+    pub fn unsaved_messages(&self, unsaved: Vec<Entry>) -> Vec<UnsavedMessage> {
         let leader = self.leader();
         let with_agent = |number| leader.is_some_and(|leader| leader.runs(self.me, number));
-        let kept = self.outbox.words().filter(|(number, ..)| !with_agent(*number));
-        let kept = kept.map(|(number, text, steer)| LeftWords {
+        let kept = self.outbox.messages().filter(|(number, ..)| !with_agent(*number));
+        let kept = kept.map(|(number, text, steer)| UnsavedMessage {
             n: 0,
             text: text.to_owned(),
             steer,
@@ -159,7 +160,7 @@ impl Member {
     }
 
     /// Takes one event and says what must be done about it.
-    #[must_use = "effects that are not performed are lost"]
+    #[must_use = "effects that are not run are lost"]
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
         let before = self.role();
         let mut out = Out { now, effects: Vec::new() };
@@ -200,7 +201,7 @@ impl Member {
             Event::Refused { request } => self.refused(out, request),
             Event::Stolen { request } => self.stolen(out, request),
             Event::Read { token, outcome } => self.read(out, token, outcome),
-            Event::Left(words) => self.lead(out, words),
+            Event::Left(messages) => self.lead(out, messages),
             Event::Append(entries) => {
                 if let Some(leader) = self.leader_mut() {
                     leader.write(entries);
@@ -263,6 +264,9 @@ impl Member {
         if self.lock == Some(request) && matches!(self.state, State::Asking | State::Follower { .. }) {
             return self.claim(out);
         }
+        if self.lock == Some(request) && self.leader().is_some() {
+            return;
+        }
         if !self.go_on_errand(out, request) {
             out.push(Effect::Release { request });
         }
@@ -280,7 +284,10 @@ impl Member {
         if self.lock != Some(request) {
             return;
         }
-        if self.leader().is_some() {
+        if self.leader().is_some_and(|leader| !leader.keeps()) {
+            // Nobody else has its log: whoever took the lock finds none, and gives it back.
+            self.lock = Some(self.request(out, LockMode::Wait));
+        } else if self.leader().is_some() {
             self.step_down(out);
         } else if matches!(self.state, State::Claiming { .. } | State::Opening { .. }) {
             self.follow(out);
@@ -318,6 +325,8 @@ impl Member {
         };
         let (claim, keeps) = match outcome {
             Ok(claim) => (claim, true),
+            // Under this name something is there already, which this tab cannot read.
+            Err(ClaimError::Unavailable(reason)) if self.term > 0 => return self.give_up(out, reason),
             Err(ClaimError::Unavailable(_)) => {
                 (Claim { term, log: Vec::new(), heard: Received::default() }, false)
             }
@@ -336,38 +345,42 @@ impl Member {
     fn give_up(&mut self, out: &mut Out, reason: String) {
         self.release(out);
         self.state = State::Unreadable { reason };
-        out.push(Effect::GiveBack(self.outbox.take_words()));
+        out.push(Effect::GiveBack(self.outbox.take_messages()));
     }
 
-    fn lead(&mut self, out: &mut Out, mut left: Vec<LeftWords>) {
+    fn lead(&mut self, out: &mut Out, mut left: Vec<UnsavedMessage>) {
         if !matches!(self.state, State::Opening { .. }) {
             return;
         }
         let before = std::mem::replace(&mut self.state, State::Asking);
         let State::Opening { mut leader, log } = before else { return };
-        left.retain(|words| {
-            let written = words.are_in(&log, &leader.heard);
-            if written && words.number > 0 {
-                out.push(Effect::ForgetLeft { from: words.from, number: words.number });
+        left.retain(|message| {
+            let written = message.is_in(&log, &leader.heard);
+            if written && message.number > 0 {
+                out.push(Effect::ForgetLeft { from: message.from, number: message.number });
             } else if !written {
-                leader.owes(words);
+                leader.owes(message);
             }
             !written
         });
-        left.sort_by_key(|words| words.number);
+        left.sort_by_key(|message| message.number);
         self.term = leader.term;
         self.state = State::Leader(leader);
         out.push(Effect::Start { log });
         out.push(Effect::Post(TabMessage::Claimed { term: self.term }));
         self.turn_to_next(out);
-        for LeftWords { text, steer, from, number, .. } in left {
-            self.run(out, from, number, Command::Say { text, steer });
+        for UnsavedMessage { text, steer, from, number, .. } in left {
+            self.run(out, from, number, Command::QueueMessage { text, steer });
         }
         self.send(out);
     }
 
     /// Another tab has the session: the agent here stops.
     fn step_down(&mut self, out: &mut Out) {
+        if self.leader().is_some_and(|leader| leader.fails) {
+            let text = "another tab took this session over before this one could save it all: what it had not saved may be gone";
+            out.push(Effect::Complain(text.to_owned()));
+        }
         out.push(Effect::Stop);
         self.turn_to_next(out);
         self.follow(out);
@@ -410,59 +423,6 @@ impl Member {
         }
     }
 
-    fn command(&mut self, out: &mut Out, command: Command) {
-        if let State::Unreadable { reason } = &self.state {
-            return out.push(Effect::Complain(format!("nobody hears this session: {reason}")));
-        }
-        let me = self.me;
-        if let State::Leader(leader) = &mut self.state {
-            // The agent has them all, and says itself that it cannot save.
-            if let Some(number) = self.outbox.make_room() {
-                leader.forget(me, number);
-            }
-        } else if self.outbox.is_full() {
-            let words = "nobody hears this session just now; your last words were not taken";
-            return out.push(Effect::Complain(words.to_owned()));
-        }
-        let (viewer, _) = me.as_u64_pair();
-        self.outbox.push(command.seen_by(viewer));
-        self.send(out);
-    }
-
-    /// Hands the leader what it was not told yet, here or in another tab.
-    fn send(&mut self, out: &mut Out) {
-        let (me, term) = (self.me, self.term);
-        if self.leader().is_some() {
-            for (number, command) in self.outbox.send() {
-                self.run(out, me, number, command);
-            }
-        } else if matches!(self.state, State::Follower { whole: true }) {
-            for (number, command) in self.outbox.send() {
-                out.push(Effect::Post(TabMessage::Command { from: me, number, term, command }));
-            }
-        }
-    }
-
-    fn run(&mut self, out: &mut Out, from: Uuid, number: u64, command: Command) {
-        let Some(leader) = self.leader_mut() else { return };
-        match leader.hear(from, number, matches!(command, Command::Say { .. })) {
-            Duty::Run => out.push(Effect::Run { from, number, command }),
-            Duty::Wait => {}
-            Duty::Acknowledge => self.acknowledge(out, from, number),
-        }
-    }
-
-    fn acknowledge(&mut self, out: &mut Out, from: Uuid, number: u64) {
-        if self.leader_mut().is_some_and(|leader| leader.pays(from, number)) {
-            out.push(Effect::ForgetLeft { from, number });
-        }
-        if from == self.me {
-            self.outbox.acknowledged(number);
-        } else if number > 0 {
-            out.push(Effect::Post(TabMessage::Ack { to: from, number }));
-        }
-    }
-
     fn write(&mut self, out: &mut Out) {
         let Some(leader) = self.leader_mut() else { return };
         let (token, term) = (leader.token, leader.term);
@@ -479,21 +439,28 @@ impl Member {
         let Some(through) = leader.written() else { return };
         match outcome {
             Ok(()) => {
+                leader.fails = false;
                 for (from, number) in leader.saved(through) {
                     self.acknowledge(out, from, number);
                 }
                 out.push(Effect::Tell(AgentEvent::Saved { through }));
             }
-            Err(AppendError::Fenced) => self.step_down(out),
-            Err(AppendError::Failed(reason)) => out.push(Effect::Tell(AgentEvent::SaveFailed { reason })),
+            Err(AppendError::Fenced) => {
+                leader.fails = true;
+                self.step_down(out);
+            }
+            Err(AppendError::Failed(reason)) => {
+                leader.fails = true;
+                out.push(Effect::Tell(AgentEvent::SaveFailed { reason }));
+            }
         }
     }
 
     /// The leader that was told is no more, or is another.
     fn turn_to_next(&mut self, out: &mut Out) {
         if self.outbox.turn_to_next() {
-            let words = "the tab that ran this session went before it answered: what you asked for last may not have been done";
-            out.push(Effect::Complain(words.to_owned()));
+            let text = "the tab that ran this session went before it answered: what you asked for last may not have been done";
+            out.push(Effect::Complain(text.to_owned()));
         }
     }
 }

@@ -105,7 +105,7 @@ impl Outbox {
         self.overflowed &= !self.kept.is_empty();
     }
 
-    /// There is another leader. Words are for whoever leads; all else was meant for what was to be seen then, and may have
+    /// There is another leader. Messages are for whoever leads; all else was meant for what was to be seen then, and may have
     /// been done. Gives whether the person must be told of it.
     pub(super) fn turn_to_next(&mut self) -> bool {
         let before = self.kept.len();
@@ -113,26 +113,25 @@ impl Outbox {
             matches!(command, Command::Watch { .. } | Command::Unwatch { .. } | Command::Reconnect)
         };
         let silent = self.kept.iter().filter(|kept| kept.sent && looks(&kept.command)).count();
-        self.kept.retain(|kept| !kept.sent || matches!(kept.command, Command::Say { .. }));
+        self.kept.retain(|kept| !kept.sent || matches!(kept.command, Command::QueueMessage { .. }));
         for kept in &mut self.kept {
             kept.sent = false;
         }
         std::mem::take(&mut self.overflowed) || before - self.kept.len() > silent
     }
 
-    /// Nobody will hear them: gives the words.
-    pub(super) fn take_words(&mut self) -> Vec<String> {
-        let words = self
-            .kept
-            .drain(..)
-            .filter_map(|kept| if let Command::Say { text, .. } = kept.command { Some(text) } else { None });
-        words.collect()
+    /// Nobody will hear them: gives the messages.
+    pub(super) fn take_messages(&mut self) -> Vec<String> {
+        let texts = self.kept.drain(..).filter_map(|kept| {
+            if let Command::QueueMessage { text, .. } = kept.command { Some(text) } else { None }
+        });
+        texts.collect()
     }
 
-    /// The words that were said, with their numbers.
-    pub(super) fn words(&self) -> impl Iterator<Item = (u64, &str, bool)> {
+    /// The messages that were sent, with their numbers.
+    pub(super) fn messages(&self) -> impl Iterator<Item = (u64, &str, bool)> {
         self.kept.iter().filter_map(|kept| {
-            let Command::Say { text, steer } = &kept.command else { return None };
+            let Command::QueueMessage { text, steer } = &kept.command else { return None };
             Some((kept.number, text.as_str(), *steer))
         })
     }
@@ -144,14 +143,14 @@ mod tests {
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
-    fn say(text: &str) -> Command {
-        Command::Say { text: text.to_owned(), steer: false }
+    fn queue_message(text: &str) -> Command {
+        Command::QueueMessage { text: text.to_owned(), steer: false }
     }
 
     #[test]
-    fn words_go_to_the_next_leader_and_other_commands_do_not_go_twice() {
+    fn messages_go_to_the_next_leader_and_other_commands_do_not_go_twice() {
         let mut outbox = Outbox::default();
-        for command in [say("one"), Command::StopReply, say("two")] {
+        for command in [queue_message("one"), Command::StopReply, queue_message("two")] {
             outbox.push(command);
         }
         assert_eq!(outbox.send().len(), 3);
@@ -159,10 +158,10 @@ mod tests {
         outbox.push(Command::Retry);
         outbox.acknowledged(1);
         assert!(outbox.turn_to_next(), "the stop may not have been heard");
-        assert_eq!(outbox.send(), [(3, say("two")), (4, Command::Retry)]);
+        assert_eq!(outbox.send(), [(3, queue_message("two")), (4, Command::Retry)]);
         outbox.acknowledged(4);
         assert!(!outbox.turn_to_next());
-        assert_eq!(outbox.take_words(), ["two"]);
+        assert_eq!(outbox.take_messages(), ["two"]);
     }
 
     #[test]

@@ -216,7 +216,7 @@ fn of_server(block: &Value) -> bool {
 
 fn text(at: &str, block: &Value) -> Result<(), String> {
     match block["text"].as_str() {
-        Some(words) if words.chars().any(|char| !char.is_whitespace() && char > ' ') => Ok(()),
+        Some(text) if text.chars().any(|char| !char.is_whitespace() && char > ' ') => Ok(()),
         Some(_) => Err(format!("{at}: text content blocks must contain non-whitespace text")),
         None => Err(format!("{at}.text: Input should be a valid string")),
     }

@@ -50,7 +50,7 @@ fn needs_approval() -> Outcome {
 #[test]
 fn a_question_names_what_is_dangerous_by_its_parts() {
     let mut rig = Rig::with(settings(Mode::AskCommands));
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool(
         "t1",
         "bash",
@@ -68,7 +68,7 @@ fn a_question_names_what_is_dangerous_by_its_parts() {
 #[test]
 fn what_is_too_long_to_be_shown_says_so() {
     let mut rig = Rig::with(settings(Mode::AskAll));
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "write_file", json!({"path": "a", "content": "x\n".repeat(3_000)}))]);
     let (_, _, dangers) = question(&rig);
     assert!(dangers[0].what[0].contains("not seen here"), "{dangers:?}");
@@ -77,7 +77,7 @@ fn what_is_too_long_to_be_shown_says_so() {
 #[test]
 fn what_the_runner_will_not_do_unasked_is_asked_for_and_then_done_once() {
     let mut rig = Rig::with(settings(Mode::AskCommands));
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "write_file", json!({"path": "g/config", "content": "x"}))]);
     let (first, op) = rig.request();
     assert!(matches!(op, Op::WriteFile { approved: false, .. }), "{op:?}");
@@ -107,11 +107,11 @@ fn what_the_runner_will_not_do_unasked_is_asked_for_and_then_done_once() {
 #[test]
 fn a_refusal_that_is_denied_is_told_to_the_model() {
     let mut rig = Rig::with(settings(Mode::AskCommands));
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "edit_file", json!({"path": "c", "old_text": "a", "new_text": "b"}))]);
     let (op, _) = rig.request();
     rig.reply(op, needs_approval());
-    decide(&mut rig, Decision::Deny { words: "not that".to_owned() });
+    decide(&mut rig, Decision::Deny { reason: "not that".to_owned() });
     assert_eq!(rig.requests(), 1);
     assert!(rig.last_message()[0]["content"].to_string().contains("not that"), "{:?}", rig.last_message());
 }
@@ -119,7 +119,7 @@ fn a_refusal_that_is_denied_is_told_to_the_model() {
 #[test]
 fn a_runner_that_refuses_what_was_allowed_does_not_make_the_page_ask_for_ever() {
     let mut rig = Rig::with(settings(Mode::Auto));
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "write_file", json!({"path": "g/config", "content": "x"}))]);
     let (op, write) = rig.request();
     assert!(
@@ -137,7 +137,7 @@ fn in_a_workspace_that_is_no_projects_every_change_is_asked_for() {
     rig.boot();
     rig.connect();
     assert_eq!(rig.status.as_ref().unwrap().wide, rig.wide);
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "write_file", json!({"path": "a", "content": "x"}))]);
     assert_eq!(rig.requests(), 0);
     assert!(question(&rig).0.contains("home folder"));
@@ -152,7 +152,7 @@ fn a_mode_belongs_to_its_session() {
     assert_eq!(status(&rig), (Mode::AskCommands, false));
     rig.user(Command::SetMode { mode: Mode::Auto });
     assert_eq!(status(&rig), (Mode::Auto, true));
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "bash", json!({"command": "rm a"}))]);
     let _task = rig.start("aaaa0001");
     // It holds after a reload, and whatever the settings of the browser become.
@@ -172,7 +172,7 @@ fn a_mode_belongs_to_its_session() {
 #[test]
 fn allowing_everything_answers_a_question_that_waits() {
     let mut rig = Rig::with(settings(Mode::AskCommands));
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "bash", json!({"command": "rm a"}))]);
     assert_eq!(rig.requests(), 0);
     rig.user(Command::SetMode { mode: Mode::Auto });
@@ -193,5 +193,17 @@ fn a_log_from_before_still_opens() {
     }
     let settings: agent::settings::Settings =
         serde_json::from_str(r#"{"mode":"auto","no_wake":true}"#).unwrap();
-    assert!(settings.no_wake && settings.of_all_sessions().mode == Mode::AskCommands);
+    assert!(!settings.wake && settings.of_all_sessions().mode == Mode::AskCommands);
+}
+
+#[test]
+fn settings_from_before_say_whether_they_wake() {
+    use agent::settings::Settings;
+    for (kept, wakes) in [("{}", true), (r#"{"no_wake":false}"#, true), (r#"{"no_wake":true}"#, false)] {
+        let settings: Settings = serde_json::from_str(kept).unwrap();
+        assert_eq!(settings.wake, wakes, "{kept}");
+        let again = serde_json::to_value(&settings).unwrap();
+        assert_eq!((&again["no_wake"], again.get("wake")), (&(!wakes).into(), None), "{kept}");
+    }
+    assert!(Settings::default().wake);
 }

@@ -10,7 +10,7 @@ use agent::settings::{Mode, Settings};
 use agent::view::{RowKind, ToolState, TurnView};
 use agent::{CallId, Effect, Event};
 use serde_json::{Value, json};
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::{BackgroundedBy, Checked, ClientFrame, Op, Outcome, Reply, Sandbox, ServerFrame};
 use shared::task::{Party, Task, TaskState};
 use shared::{Problem, ProblemCode, TaskId, Timestamp};
@@ -25,7 +25,7 @@ pub(crate) fn results_of(blocks: &[Value]) -> Option<String> {
 #[test]
 fn l1_all_that_arrived_goes_into_the_next_call() {
     let (mut rig, first) = Rig::with_background_task();
-    rig.say("another");
+    rig.send_message("another");
     rig.answer(&[tool("t2", "background_run", json!({"command": "true"}))]);
     rig.end(&first, TaskState::Completed, "one");
     let second = rig.start("aaaa0002");
@@ -44,12 +44,12 @@ fn l1_all_that_arrived_goes_into_the_next_call() {
 }
 
 #[test]
-fn l2_results_come_first_then_words_then_the_block() {
+fn l2_results_come_first_then_messages_then_the_block() {
     let (mut rig, task) = Rig::with_background_task();
-    rig.say("write");
+    rig.send_message("write");
     rig.answer(&[tool("t2", "write_file", json!({"path": "a", "content": "x"}))]);
     rig.end(&task, TaskState::Completed, "");
-    rig.user(Command::Say { text: "and hurry".to_owned(), steer: true });
+    rig.user(Command::QueueMessage { text: "and hurry".to_owned(), steer: true });
     let (op, _) = rig.request();
     let change = shared::files::FileChange {
         path: "a".to_owned(),
@@ -102,7 +102,7 @@ fn l3_a_result_is_short_and_a_failure_shows_its_end() {
 #[test]
 fn l4_what_arrived_during_the_last_answer_goes_on() {
     let (mut rig, task) = Rig::with_background_task();
-    rig.say("hello");
+    rig.send_message("hello");
     rig.end(&task, TaskState::Completed, "done");
     assert_eq!(rig.calls.len(), 3);
     rig.answer(&[text("hello")]);
@@ -125,7 +125,7 @@ fn l5_an_idle_loop_is_woken_once() {
 #[test]
 fn l5_ends_close_together_make_one_turn() {
     let mut rig = Rig::new();
-    rig.say("ten");
+    rig.send_message("ten");
     let uses: Vec<Value> = (0..10)
         .map(|n| tool(&format!("t{n}"), "background_run", json!({"command": format!("c{n}")})))
         .collect();
@@ -172,7 +172,7 @@ fn l5_self_started_turns_have_a_budget_until_the_person_speaks() {
             .iter()
             .any(|row| matches!(&row.kind, RowKind::Notice { text, .. } if text.contains("25 times")))
     );
-    rig.say("go on");
+    rig.send_message("go on");
     assert!(results_of(&rig.last_message()).is_some(), "what waited is told with the next turn");
 }
 
@@ -182,7 +182,7 @@ fn l5_a_task_stopped_on_purpose_makes_a_line_and_no_wake() {
     rig.end(&task, TaskState::Stopped { by: Party::User, signal: Some("SIGTERM".to_owned()) }, "half");
     rig.pass(1_000);
     assert_eq!(rig.calls.len(), 2);
-    rig.say("hello");
+    rig.send_message("hello");
     let block = results_of(&rig.last_message()).unwrap();
     assert!(
         block.contains("[bg:aaaa0001] stopped (by the user, SIGTERM, 5.0s):\n(command: make)\n| half"),
@@ -193,7 +193,7 @@ fn l5_a_task_stopped_on_purpose_makes_a_line_and_no_wake() {
 #[test]
 fn l5_waking_can_be_switched_off() {
     let (mut rig, task) = Rig::with_background_task();
-    rig.send(Event::Settings(Settings { no_wake: true, ..settings(Mode::Auto) }));
+    rig.send(Event::Settings(Settings { wake: false, ..settings(Mode::Auto) }));
     rig.end(&task, TaskState::Completed, "");
     rig.pass(1_000);
     assert_eq!(rig.calls.len(), 2);
@@ -233,7 +233,7 @@ fn l6_nothing_is_acknowledged_before_it_is_saved() {
 fn l6_a_page_that_was_fenced_off_does_nothing_more_not_even_what_is_due() {
     let mut rig = Rig::new();
     rig.saving = false;
-    rig.say("x");
+    rig.send_message("x");
     rig.send(Event::SaveFailed { reason: "no room".to_owned() });
     rig.link(LinkInput::Closed { code: 1006, reason: String::new() });
     // It hears of it only when both the next try to connect and the next to save are long due.
@@ -251,7 +251,7 @@ fn l6_a_page_that_was_fenced_off_does_nothing_more_not_even_what_is_due() {
 #[test]
 fn l5_a_hidden_page_is_woken_by_the_runners_alarm_however_late_its_timers_are() {
     let mut rig = Rig::new();
-    rig.say("x");
+    rig.send_message("x");
     let call = rig.calls[0].0;
     rig.model(call, head(529));
     rig.model(call, ModelInput::End);
@@ -273,11 +273,11 @@ fn l5_a_hidden_page_is_woken_by_the_runners_alarm_however_late_its_timers_are() 
 #[test]
 fn l6_a_check_that_shows_the_end_consumes_its_notice() {
     let (mut rig, task) = Rig::with_background_task();
-    rig.say("look");
+    rig.send_message("look");
     rig.answer(&[tool("t2", "check_background", json!({"task_id": "aaaa0001"}))]);
     let (op, _) = rig.request();
     let ended = Task { state: TaskState::Completed, ..task.clone() };
-    let checked = Checked { task: ended, text: Excerpt::default(), matches: None };
+    let checked = Checked { task: ended, text: Preview::default(), matches: None };
     rig.reply(op, Outcome::Ok(Reply::Checked { tasks: vec![checked] }));
     // The event comes later than the reply, and tells nothing new.
     rig.end(&task, TaskState::Completed, "");
@@ -290,13 +290,13 @@ fn l6_a_check_that_shows_the_end_consumes_its_notice() {
 #[test]
 fn l7_a_stopped_reply_leaves_no_tool_use_without_a_result() {
     let mut rig = Rig::new();
-    rig.say("two");
+    rig.send_message("two");
     rig.answer(&[
         tool("t1", "bash", json!({"command": "sleep 9"})),
         tool("t2", "write_file", json!({"path": "a", "content": ""})),
     ]);
     rig.user(Command::StopReply);
-    rig.say("again");
+    rig.send_message("again");
     let blocks = rig.last_message();
     let ids: Vec<&str> = blocks.iter().filter_map(|block| block["tool_use_id"].as_str()).collect();
     assert_eq!(ids, ["t1", "t2"]);
@@ -304,9 +304,9 @@ fn l7_a_stopped_reply_leaves_no_tool_use_without_a_result() {
 }
 
 #[test]
-fn l7_a_wrong_call_is_answered_in_words() {
+fn l7_a_wrong_call_is_answered_with_a_sentence() {
     let mut rig = Rig::new();
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "bash", json!({"cmd": "ls"})), tool("t2", "fly", json!({}))]);
     let blocks = rig.last_message();
     assert!(blocks[0]["content"].as_str().unwrap().contains("`command`"));
@@ -317,7 +317,7 @@ fn l7_a_wrong_call_is_answered_in_words() {
 #[test]
 fn l7_a_reload_asks_for_the_same_operation_again() {
     let mut rig = Rig::new();
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "bash", json!({"command": "make"}))]);
     let (op, _) = rig.request();
     rig.boot();
@@ -333,7 +333,7 @@ fn l7_a_reload_asks_for_the_same_operation_again() {
 #[test]
 fn l8_a_failure_is_not_called_complete_and_hidden_codes_are_named() {
     let mut rig = Rig::new();
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "background_run", json!({"command": "cargo test | tee log"}))]);
     let task = rig.start("aaaa0001");
     rig.answer(&[text("ok")]);
@@ -347,7 +347,7 @@ fn l8_a_failure_is_not_called_complete_and_hidden_codes_are_named() {
 #[test]
 fn l9_a_command_waits_for_its_approval_even_over_a_reload() {
     let mut rig = Rig::with(settings(Mode::AskCommands));
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "background_run", json!({"command": "make install"}))]);
     assert_eq!(rig.requests(), 0);
     assert!(matches!(rig.cards()[0].state, ToolState::Asks { .. }));
@@ -364,12 +364,12 @@ fn l9_a_command_waits_for_its_approval_even_over_a_reload() {
 #[test]
 fn l9_a_denial_is_a_result_and_the_loop_goes_on() {
     let mut rig = Rig::with(settings(Mode::AskCommands));
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "bash", json!({"command": "rm -rf build"}))]);
     rig.user(Command::Decide {
         call: CallId(1),
         index: 0,
-        decision: Decision::Deny { words: "not that".to_owned() },
+        decision: Decision::Deny { reason: "not that".to_owned() },
     });
     assert_eq!(rig.requests(), 0);
     assert!(rig.last_message()[0]["content"].as_str().unwrap().contains("They said: not that"));
@@ -378,7 +378,7 @@ fn l9_a_denial_is_a_result_and_the_loop_goes_on() {
 #[test]
 fn l9_what_runs_unasked_is_held_to_reading_and_what_was_allowed_is_not() {
     let mut rig = Rig::with(settings(Mode::AskCommands));
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[
         tool("t1", "bash", json!({"command": "ls"})),
         tool("t2", "background_run", json!({"command": "make"})),
@@ -395,7 +395,7 @@ fn l9_what_runs_unasked_is_held_to_reading_and_what_was_allowed_is_not() {
 #[test]
 fn l9_what_failed_because_it_was_held_is_asked_for_when_it_comes_again() {
     let mut rig = Rig::with(settings(Mode::AskCommands));
-    rig.say("x");
+    rig.send_message("x");
     for (place, output) in
         ["cat: a: No such file or directory\n", "cat: a: Permission denied\n"].iter().enumerate()
     {
@@ -404,8 +404,8 @@ fn l9_what_failed_because_it_was_held_is_asked_for_when_it_comes_again() {
         assert_eq!(start.sandbox, Some(Sandbox::ReadOnly));
         let task = rig.start(&format!("aaaa000{place}"));
         rig.end(&task, TaskState::Failed { code: 1 }, output);
-        let told = rig.last_message()[0]["content"].as_str().unwrap().contains("run it once more");
-        assert_eq!(told, place == 1, "{:?}", rig.last_message());
+        let sent = rig.last_message()[0]["content"].as_str().unwrap().contains("run it once more");
+        assert_eq!(sent, place == 1, "{:?}", rig.last_message());
     }
     rig.answer(&[tool("t3", "bash", json!({"command": "cat a"}))]);
     rig.user(Command::Decide { call: rig.agent.session().call, index: 0, decision: Decision::Once });
@@ -421,7 +421,7 @@ fn l9_what_failed_because_it_was_held_is_asked_for_when_it_comes_again() {
 #[test]
 fn l9_a_background_command_that_was_refused_is_asked_for_when_it_comes_again() {
     let mut rig = Rig::with(settings(Mode::AskCommands));
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "background_run", json!({"command": "sort a | tail -n 1"}))]);
     let Op::Start(start) = rig.request().1 else { panic!("{:?}", rig.request()) };
     assert_eq!(start.sandbox, Some(Sandbox::ReadOnly));
@@ -455,7 +455,7 @@ fn l9_where_nothing_can_be_held_to_reading_everything_is_asked_for() {
         rig.sandboxes = Vec::new();
         rig.boot();
         rig.connect();
-        rig.say("x");
+        rig.send_message("x");
         rig.answer(&[tool("t1", "bash", json!({"command": command}))]);
         assert_eq!(rig.requests(), 0, "{command}");
         assert!(
@@ -469,7 +469,7 @@ fn l9_where_nothing_can_be_held_to_reading_everything_is_asked_for() {
 #[test]
 fn l9_what_only_reads_waits_for_the_runner_to_say_what_it_can_hold() {
     let mut rig = Rig::with(settings(Mode::AskCommands));
-    rig.say("x");
+    rig.send_message("x");
     rig.link(LinkInput::Closed { code: 1006, reason: String::new() });
     rig.answer(&[tool("t1", "bash", json!({"command": "ls"}))]);
     rig.sandboxes = Vec::new();
@@ -481,7 +481,7 @@ fn l9_what_only_reads_waits_for_the_runner_to_say_what_it_can_hold() {
 #[test]
 fn l9_what_the_runner_can_no_longer_hold_when_it_begins_is_asked_for() {
     let mut rig = Rig::with(settings(Mode::AskCommands));
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "bash", json!({"command": "ls"}))]);
     let (op, Op::Start(start)) = rig.request() else { panic!("{:?}", rig.request()) };
     assert_eq!(start.sandbox, Some(Sandbox::ReadOnly));
@@ -497,11 +497,11 @@ fn l9_what_the_runner_can_no_longer_hold_when_it_begins_is_asked_for() {
 #[test]
 fn l9_a_rule_that_was_not_offered_is_not_made() {
     let mut rig = Rig::with(settings(Mode::AskCommands));
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "bash", json!({"command": "npm test"}))]);
     let ToolState::Asks { always, .. } = rig.cards()[0].state.clone() else { panic!("it does not ask") };
     assert!(!always.is_empty());
-    let rule = agent::settings::Rule::Prefix { words: Vec::new(), workspace: "/w".to_owned() };
+    let rule = agent::settings::Rule::Prefix { prefix: Vec::new(), workspace: "/w".to_owned() };
     rig.user(Command::Decide { call: CallId(1), index: 0, decision: Decision::Always { rule } });
     let task = rig.start("aaaa0001");
     rig.end(&task, TaskState::Completed, "");
@@ -514,12 +514,12 @@ fn l9_a_rule_that_was_not_offered_is_not_made() {
 fn l10_what_a_stopped_use_has_started_is_found_late() {
     for (spoke, reloads) in [(false, false), (true, false), (false, true), (true, true)] {
         let mut rig = Rig::new();
-        rig.say("x");
+        rig.send_message("x");
         rig.answer(&[tool("t1", "bash", json!({"command": "make"}))]);
         let (op, _) = rig.request();
         rig.user(Command::StopReply);
         if spoke {
-            rig.say("and now?");
+            rig.send_message("and now?");
             rig.answer(&[text("Then this."), tool("t2", "bash", json!({"command": "true"}))]);
         }
         let task = Task { op, foreground: true, command: "make".to_owned(), ..task("aaaa0001") };
@@ -538,9 +538,9 @@ fn l10_what_a_stopped_use_has_started_is_found_late() {
         if spoke {
             assert_eq!(tasks[1], None);
         } else {
-            rig.say("y");
-            let told = rig.last_message()[0]["content"].as_str().unwrap().to_owned();
-            assert!(told.contains("goes on as background task aaaa0001"), "{told}");
+            rig.send_message("y");
+            let sent = rig.last_message()[0]["content"].as_str().unwrap().to_owned();
+            assert!(sent.contains("goes on as background task aaaa0001"), "{sent}");
         }
     }
 }
@@ -548,7 +548,7 @@ fn l10_what_a_stopped_use_has_started_is_found_late() {
 #[test]
 fn l10_stop_reply_keeps_the_task_it_waited_for() {
     let mut rig = Rig::new();
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "bash", json!({"command": "make"}))]);
     let task = rig.start("aaaa0001");
     rig.user(Command::StopReply);
@@ -563,7 +563,7 @@ fn l10_stop_reply_keeps_the_task_it_waited_for() {
 #[test]
 fn l10_stop_reply_breaks_the_answer_off_and_keeps_its_text() {
     let mut rig = Rig::new();
-    rig.say("x");
+    rig.send_message("x");
     let call = rig.calls[0].0;
     rig.model(call, head(200));
     let whole = crate::sim::model::stream(&[text("Some words.")], "end_turn");
@@ -572,7 +572,7 @@ fn l10_stop_reply_breaks_the_answer_off_and_keeps_its_text() {
     rig.user(Command::StopReply);
     assert_eq!(rig.cancelled, [call]);
     rig.model(call, ModelInput::End);
-    rig.say("go on");
+    rig.send_message("go on");
     let messages = rig.calls.last().unwrap().1["messages"].as_array().unwrap().clone();
     assert_eq!(messages.len(), 3);
     assert_eq!(messages[1]["content"][0]["text"], "Some words.");

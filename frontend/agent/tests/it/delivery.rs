@@ -7,7 +7,7 @@ use agent::event::{Command, LinkInput, ModelInput};
 use agent::settings::{Mode, ModelChoice, Provider, Settings};
 use agent::view::{LinkView, RowKind, TurnView};
 use serde_json::json;
-use shared::output::{Excerpt, OutputSlice};
+use shared::output::{OutputSlice, Preview};
 use shared::protocol::{BackgroundedBy, ClientFrame, Op, ServerFrame, TaskEvent, close};
 use shared::task::{Task, TaskState};
 use shared::{Problem, ProblemCode, Seq, Timestamp};
@@ -23,7 +23,7 @@ fn ended(task: &Task, output: &str) -> TaskEvent {
     };
     TaskEvent::Ended {
         task: Box::new(task),
-        excerpt: Excerpt { head: output.to_owned(), ..Excerpt::default() },
+        preview: Preview { head: output.to_owned(), ..Preview::default() },
     }
 }
 
@@ -33,7 +33,7 @@ fn results(rig: &Rig) -> String {
     if text.starts_with("<background-results>") { text.to_owned() } else { String::new() }
 }
 
-fn words_of(rig: &Rig) -> Vec<String> {
+fn texts_of(rig: &Rig) -> Vec<String> {
     let blocks = rig.last_message();
     blocks.iter().filter_map(|block| block["text"].as_str().map(str::to_owned)).collect()
 }
@@ -49,7 +49,7 @@ fn notices(rig: &Rig) -> Vec<String> {
 /// A call is under way, a task's end waits at the runner, and the page is loaded again or taken over.
 fn reloaded_in_mid_answer() -> (Rig, Task) {
     let (mut rig, task) = Rig::with_background_task();
-    rig.say("hello");
+    rig.send_message("hello");
     let call = rig.calls.last().unwrap().0;
     rig.model(call, head(200));
     rig.calls.clear();
@@ -76,7 +76,7 @@ fn a_result_that_waits_is_in_the_call_after_a_reload() {
 #[test]
 fn a_tool_that_ends_in_the_replay_waits_for_the_rest_of_it() {
     let (mut rig, task) = Rig::with_background_task();
-    rig.say("wait for it");
+    rig.send_message("wait for it");
     rig.answer(&[tool("t2", "bash", json!({"command": "sleep 1"}))]);
     let waited = rig.start("aaaa0002");
     rig.calls.clear();
@@ -132,7 +132,7 @@ fn the_wait_for_a_replay_ends_by_itself() {
 #[test]
 fn a_retry_that_is_wished_during_a_replay_is_made_after_it() {
     let (mut rig, task) = Rig::with_background_task();
-    rig.say("hello");
+    rig.send_message("hello");
     let call = rig.calls.last().unwrap().0;
     rig.model(call, ModelInput::Refused { reason: "no".to_owned() });
     rig.calls.clear();
@@ -173,7 +173,7 @@ fn what_another_log_acknowledged_is_said_and_told_as_far_as_it_is_known() {
 #[test]
 fn a_command_that_is_waited_for_ends_although_its_event_went_elsewhere() {
     let mut rig = Rig::new();
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "bash", json!({"command": "make"}))]);
     let task = rig.start("aaaa0001");
     rig.boot();
@@ -190,7 +190,7 @@ fn a_command_that_is_waited_for_ends_although_its_event_went_elsewhere() {
 #[test]
 fn an_end_that_another_log_acknowledged_is_told_also_if_its_start_was_never_answered() {
     let mut rig = Rig::new();
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "bash", json!({"command": "make"}))]);
     let op = rig.request().0;
     let task = Task { op, command: "make".to_owned(), ..crate::rig::task("aaaa0001") };
@@ -210,7 +210,7 @@ fn an_end_that_another_log_acknowledged_is_told_also_if_its_start_was_never_answ
 fn a_store_that_was_put_back_from_a_copy_is_heard() {
     let (mut rig, task) = Rig::with_background_task();
     for n in 0..3 {
-        rig.say("more");
+        rig.send_message("more");
         rig.answer(&[tool(&format!("m{n}"), "background_run", json!({"command": "x"}))]);
         let other = rig.start(&format!("bbbb000{n}"));
         rig.answer(&[text("ok")]);
@@ -263,9 +263,9 @@ fn an_event_that_never_comes_is_asked_for_with_pauses_and_then_given_up() {
 /// Three messages wait; the call for the first fails with this.
 fn queue_of_three(status: u16, headers: &[(&str, &str)]) -> Rig {
     let mut rig = Rig::new();
-    rig.say("one");
-    rig.say("two");
-    rig.say("three");
+    rig.send_message("one");
+    rig.send_message("two");
+    rig.send_message("three");
     fail(&mut rig, status, headers);
     rig
 }
@@ -279,17 +279,17 @@ fn fail(rig: &mut Rig, status: u16, headers: &[(&str, &str)]) {
 }
 
 #[test]
-fn queued_words_neither_hurry_a_retry_nor_join_it() {
+fn queued_messages_neither_hurry_a_retry_nor_join_it() {
     let mut rig = queue_of_three(529, &[("retry-after", "30")]);
     assert_eq!(rig.calls.len(), 1);
     rig.pass(29_000);
     assert_eq!(rig.calls.len(), 1, "asked before the server's own time");
     rig.pass(1_500);
     assert_eq!(rig.calls.len(), 2);
-    assert_eq!(words_of(&rig), ["one"]);
-    for words in ["two", "three"] {
+    assert_eq!(texts_of(&rig), ["one"]);
+    for message in ["two", "three"] {
         rig.answer(&[text("ok")]);
-        assert_eq!(words_of(&rig), [words], "each has a turn of its own");
+        assert_eq!(texts_of(&rig), [message], "each has a turn of its own");
     }
 }
 
@@ -298,30 +298,30 @@ fn a_wrong_key_does_not_burn_the_queue() {
     let mut rig = queue_of_three(401, &[]);
     rig.pass(60_000);
     assert_eq!(rig.calls.len(), 1);
-    assert_eq!(rig.agent.session().queue.words().len(), 2);
+    assert_eq!(rig.agent.session().queue.messages().len(), 2);
     rig.user(Command::Retry);
     assert_eq!(rig.calls.len(), 2);
-    assert_eq!(words_of(&rig), ["one"]);
+    assert_eq!(texts_of(&rig), ["one"]);
     rig.answer(&[text("ok")]);
-    assert_eq!(words_of(&rig), ["two"]);
+    assert_eq!(texts_of(&rig), ["two"]);
 }
 
 #[test]
-fn words_said_after_a_failure_ask_at_once() {
+fn messages_after_a_failure_are_sent_at_once() {
     let mut rig = Rig::new();
-    rig.say("one");
+    rig.send_message("one");
     fail(&mut rig, 529, &[("retry-after", "30")]);
-    rig.say("two");
+    rig.send_message("two");
     assert_eq!(rig.calls.len(), 2);
-    assert_eq!(words_of(&rig), ["one", "two"]);
+    assert_eq!(texts_of(&rig), ["one", "two"]);
     // Where others wait longer, they are not overtaken, and each keeps its own turn.
     let mut rig = queue_of_three(401, &[]);
-    rig.say("four");
+    rig.send_message("four");
     assert_eq!(rig.calls.len(), 2);
-    assert_eq!(words_of(&rig), ["one"]);
-    for words in ["two", "three", "four"] {
+    assert_eq!(texts_of(&rig), ["one"]);
+    for message in ["two", "three", "four"] {
         rig.answer(&[text("ok")]);
-        assert_eq!(words_of(&rig), [words]);
+        assert_eq!(texts_of(&rig), [message]);
     }
 }
 
@@ -335,7 +335,7 @@ fn nothing_is_looked_at_for_ever_that_only_the_person_can_bring_back() {
     for code in [close::FENCED, close::REVOKED, close::VERSION] {
         let model = ModelChoice::new(Provider::Relay, "");
         let mut rig = Rig::with(Settings { model, ..settings(Mode::Auto) });
-        rig.say("hello");
+        rig.send_message("hello");
         let problem = Some(Problem::retryable(ProblemCode::Upstream, "It broke off."));
         rig.frame(ServerFrame::ModelEnd { call: "1".to_owned(), problem });
         assert!(rig.alarm.is_some());
@@ -407,7 +407,7 @@ fn output_goes_on_while_anybody_watches() {
 /// Which operation a tool use becomes in a log that began then.
 fn op_of(began: u64, uses: &[serde_json::Value]) -> Vec<shared::OpId> {
     let mut rig = Rig::begun_at(began);
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(uses);
     let mut ops = Vec::new();
     for n in 0..uses.len() {

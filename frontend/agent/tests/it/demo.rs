@@ -11,7 +11,7 @@ use agent::model::demo::examples;
 use agent::settings::Mode;
 use agent::view::{RowKind, TurnView};
 use shared::files::{FileChange, FileText};
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::{BackgroundedBy, Checked, ClientFrame, Op, Outcome, Reply};
 use shared::task::{Task, TaskState};
 
@@ -46,8 +46,8 @@ impl World {
     }
 
     /// Says it, and plays until the turn ends or asks; gives the last answer.
-    fn say(&mut self, words: &str) -> String {
-        self.rig.say(words);
+    fn send_message(&mut self, text: &str) -> String {
+        self.rig.send_message(text);
         self.play()
     }
 
@@ -115,7 +115,7 @@ impl World {
                 self.used.push("check_background".to_owned());
                 let tasks = self.tasks.iter().map(|task| Checked {
                     task: task.clone(),
-                    text: Excerpt::default(),
+                    text: Preview::default(),
                     matches: None,
                 });
                 self.rig.reply(id, Outcome::Ok(Reply::Checked { tasks: tasks.collect() }));
@@ -141,10 +141,10 @@ fn has(text: &str, pieces: &[&str]) {
 #[test]
 fn the_first_example() {
     let mut world = World::new();
-    let said = world.say(examples()[0].wish);
+    let answer = world.send_message(examples()[0].wish);
     assert_eq!(world.used, ["background_run sleep 5 && echo done", "write_file meanwhile-demo.txt"]);
     has(
-        &said,
+        &answer,
         &[
             "`meanwhile-demo.txt` is there.",
             "`sleep 5 && echo done` (task task0000) still runs.",
@@ -152,24 +152,24 @@ fn the_first_example() {
         ],
     );
     has(&world.texts()[0], &["I am the demo: a script, no language model."]);
-    let said = world.end(0, TaskState::Completed, "done\n");
-    assert_eq!(said, "`sleep 5 && echo done` is done (exit 0, 5.0s). It printed `done`.");
+    let answer = world.end(0, TaskState::Completed, "done\n");
+    assert_eq!(answer, "`sleep 5 && echo done` is done (exit 0, 5.0s). It printed `done`.");
     assert_eq!(world.used.len(), 2);
 }
 
 #[test]
 fn the_second_example() {
     let mut world = World::new();
-    let said = world.say(examples()[1].wish);
+    let answer = world.send_message(examples()[1].wish);
     assert_eq!(world.used[..3], ["sleep 2", "sleep 4", "sleep 6"].map(|one| format!("background_run {one}")));
     assert_eq!((world.used[3].as_str(), world.rig.calls.len()), ("check_background", 3));
     has(
-        &said,
+        &answer,
         &["- `sleep 2` (task task0000): running", "Still running: `sleep 2` (task task0000), `sleep 4`"],
     );
-    let said = world.end(1, TaskState::Failed { code: 3 }, "");
+    let answer = world.end(1, TaskState::Failed { code: 3 }, "");
     assert_eq!(
-        said,
+        answer,
         "`sleep 4` failed (exit 3, 5.0s). It printed nothing.\n\nStill running: `sleep 2` and `sleep 6`."
     );
     world.end(0, TaskState::Completed, "");
@@ -182,16 +182,16 @@ fn the_third_example() {
     world.prints.insert("ls -d .git", ".git\nREADME.md\nCargo.toml\n/usr/bin/cargo\n");
     world.prints.insert("git log", "abc First\n");
     world.files.insert("README.md", "# Title\nWords\n## Use\n");
-    let said = world.say(examples()[2].wish);
+    let answer = world.send_message(examples()[2].wish);
     assert_eq!(
         world.used[1..],
         ["background_run cargo test", "read_file README.md", "bash git log --oneline -n 5"]
     );
     has(&world.texts().join("\n"), &["nothing for pytest here, but this is a Cargo workspace"]);
-    has(&said, &["`Title` and `Use`", "abc First", "`cargo test` (task task0001) still runs"]);
-    let said = world.end(1, TaskState::Failed { code: 101 }, "a\nb\ntest result: FAILED\n");
+    has(&answer, &["`Title` and `Use`", "abc First", "`cargo test` (task task0001) still runs"]);
+    let answer = world.end(1, TaskState::Failed { code: 101 }, "a\nb\ntest result: FAILED\n");
     has(
-        &said,
+        &answer,
         &["The tests failed: `cargo test` failed (exit 101, 5.0s). Of its output:", "test result: FAILED"],
     );
 }
@@ -208,17 +208,17 @@ fn which_tests_are_run() {
     ] {
         let mut world = World::new();
         world.prints.insert("ls -d .git", found);
-        world.say(examples()[2].wish);
+        world.send_message(examples()[2].wish);
         assert_eq!(world.used[1], format!("background_run {expected}"), "{found}");
     }
-    for (found, words) in [
+    for (found, expected) in [
         ("", "I found no tests here"),
         ("package.json\nMakefile\n/usr/bin/python3\n/usr/bin/npm\n", "I found no tests here"),
         ("Cargo.toml\n/usr/bin/python3\n", "`cargo` is not installed"),
     ] {
         let mut world = World::new();
         world.prints.insert("ls -d .git", found);
-        has(&world.say(examples()[2].wish), &[words]);
+        has(&world.send_message(examples()[2].wish), &[expected]);
         assert_eq!(world.used.len(), 1, "{found}");
     }
 }
@@ -227,12 +227,12 @@ fn which_tests_are_run() {
 fn a_command_at_once_and_one_in_the_background() {
     let mut world = World::new();
     world.prints.insert("ls", "a\nb\n");
-    has(&world.say("$ ls -la"), &["`ls -la` is done (exit 0). Of its output:", "a\nb"]);
-    has(&world.say("&sleep 9"), &["`sleep 9` (task task0001) still runs"]);
+    has(&world.send_message("$ ls -la"), &["`ls -la` is done (exit 0). Of its output:", "a\nb"]);
+    has(&world.send_message("&sleep 9"), &["`sleep 9` (task task0001) still runs"]);
     // Another wish does not forget it.
-    has(&world.say("$ ls"), &["`ls` is done"]);
+    has(&world.send_message("$ ls"), &["`ls` is done"]);
     has(&world.end(1, TaskState::Timeout, "x"), &["`sleep 9` ran into its time limit"]);
-    has(&world.say("$ slow"), &["takes longer, so it goes on in the background as task task0003"]);
+    has(&world.send_message("$ slow"), &["takes longer, so it goes on in the background as task task0003"]);
     has(&world.end(3, TaskState::Completed, "over"), &["`slow` is done (exit 0, 5.0s). It printed `over`."]);
     assert_eq!(world.used.len(), 4);
 }
@@ -240,16 +240,16 @@ fn a_command_at_once_and_one_in_the_background() {
 #[test]
 fn what_stands_between_quotes_can_be_changed() {
     let mut world = World::new();
-    world.say("run \"make all\" in the background, then create a file while it runs");
+    world.send_message("run \"make all\" in the background, then create a file while it runs");
     assert_eq!(world.used[0], "background_run make all");
     let mut world = World::new();
-    world.say("Start 2 background tasks: \"one\", \"two\". Check their status.");
+    world.send_message("Start 2 background tasks: \"one\", \"two\". Check their status.");
     assert_eq!(world.used, ["background_run one", "background_run two", "check_background"]);
 }
 
 #[test]
 fn everything_else_has_one_honest_answer() {
-    for words in [
+    for text in [
         "Hello",
         "$",
         "&  ",
@@ -258,22 +258,25 @@ fn everything_else_has_one_honest_answer() {
         "שלום",
     ] {
         let mut world = World::new();
-        has(&world.say(words), &["a script, no language model, so I cannot answer that", "`$ ls -la`"]);
-        assert_eq!((world.used.len(), world.rig.calls.len()), (0, 1), "{words}");
+        has(
+            &world.send_message(text),
+            &["a script, no language model, so I cannot answer that", "`$ ls -la`"],
+        );
+        assert_eq!((world.used.len(), world.rig.calls.len()), (0, 1), "{text}");
     }
 }
 
 #[test]
 fn what_is_not_allowed_is_not_done() {
     let mut world = World::with(Mode::AskAll);
-    world.say("Run \"touch it\" in the background, then create a file while it runs");
-    let deny = |rig: &mut Rig, words: &str| {
+    world.send_message("Run \"touch it\" in the background, then create a file while it runs");
+    let deny = |rig: &mut Rig, reason: &str| {
         let call = rig.calls.last().unwrap().0;
-        rig.user(Command::Decide { call, index: 0, decision: Decision::Deny { words: words.to_owned() } });
+        rig.user(Command::Decide { call, index: 0, decision: Decision::Deny { reason: reason.to_owned() } });
     };
     deny(&mut world.rig, "not now");
     has(&world.play(), &["You did not allow `touch it` and said: “not now”."]);
-    world.say("$ touch it");
+    world.send_message("$ touch it");
     deny(&mut world.rig, "");
     has(&world.play(), &["You did not allow `touch it`, so it was not done."]);
     assert_eq!(world.used.len(), 0);
@@ -282,7 +285,7 @@ fn what_is_not_allowed_is_not_done() {
 #[test]
 fn a_reload_tells_the_same_story() {
     let mut world = World::new();
-    world.say(examples()[1].wish);
+    world.send_message(examples()[1].wish);
     world.rig.boot();
     world.rig.connect();
     has(&world.end(1, TaskState::Completed, ""), &["Still running: `sleep 2` and `sleep 6`."]);

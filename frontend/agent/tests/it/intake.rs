@@ -19,12 +19,12 @@ fn an_id_and_a_name_that_no_server_takes_back() {
         (&"i".repeat(300), &"n".repeat(300)),
     ] {
         let mut rig = Rig::new();
-        rig.say("x");
+        rig.send_message("x");
         rig.answer(&[tool(id, name, json!({"wrong": true}))]);
         assert_eq!(rig.calls.len(), 2, "{id}: the result goes back");
         rig.answer(&[tool(id, name, json!({"wrong": true}))]);
         rig.answer(&[text("ok")]);
-        rig.say("y");
+        rig.send_message("y");
         goes_on(&mut rig);
     }
 }
@@ -32,7 +32,7 @@ fn an_id_and_a_name_that_no_server_takes_back() {
 #[test]
 fn two_uses_of_one_id_are_two_commands_with_a_result_each() {
     let mut rig = Rig::new();
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "nothing", json!({"a": 1})), tool("t1", "bash", json!({"command": "ls"}))]);
     let task = rig.start("aaaa0001");
     rig.end(&task, shared::task::TaskState::Completed, "listed");
@@ -46,7 +46,7 @@ fn two_uses_of_one_id_are_two_commands_with_a_result_each() {
 #[test]
 fn a_log_that_was_written_with_such_ids_goes_on() {
     let mut rig = Rig::new();
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[text("Look."), tool("t1", "bash", json!({"x": 1})), tool("t2", "bash", json!({"x": 1}))]);
     rig.answer(&[text("ok")]);
     let raw = |value: &mut Value, key: &str| {
@@ -73,7 +73,7 @@ fn a_log_that_was_written_with_such_ids_goes_on() {
     }
     rig.boot();
     rig.connect();
-    rig.say("y");
+    rig.send_message("y");
     goes_on(&mut rig);
     let ids: Vec<Value> = rig.calls.last().unwrap().1["messages"][2]["content"]
         .as_array()
@@ -86,25 +86,25 @@ fn a_log_that_was_written_with_such_ids_goes_on() {
 
 /// Words that came for no block, or for one that holds none, were said all the same.
 #[test]
-fn words_without_a_block_are_kept() {
+fn text_without_a_block_is_kept() {
     for begun in [
         "",
         "data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"redacted_thinking\",\"data\":\"d\"}}\n\n",
     ] {
         let mut rig = Rig::new();
-        rig.say("x");
+        rig.send_message("x");
         let call = rig.calls[0].0;
-        let said = "data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hel\"}}\n\n";
+        let delta = "data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hel\"}}\n\n";
         let end = "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\ndata: {\"type\":\"message_stop\"}\n\n";
         rig.model(call, head(200));
         rig.model(
             call,
-            ModelInput::Data(format!("{begun}{said}{}{end}", said.replace("Hel", "lo")).into_bytes()),
+            ModelInput::Data(format!("{begun}{delta}{}{end}", delta.replace("Hel", "lo")).into_bytes()),
         );
         let is_said =
             |row: &agent::view::Row| matches!(&row.kind, RowKind::Text { text, .. } if text == "Hello");
         assert!(rig.rows().iter().any(is_said), "{begun}: {:?}", rig.rows());
-        rig.say("y");
+        rig.send_message("y");
         goes_on(&mut rig);
     }
 }
@@ -114,7 +114,7 @@ fn words_without_a_block_are_kept() {
 fn events_that_nobody_knows_are_passed_over() {
     for odd in ["event: ping\ndata: keepalive\n\n", "event: x-trace\ndata: {broken\n\n"] {
         let mut rig = Rig::new();
-        rig.say("x");
+        rig.send_message("x");
         let call = rig.calls[0].0;
         let answer = crate::sim::model::stream(&[text("Hello")], "end_turn");
         rig.model(call, head(200));
@@ -133,9 +133,9 @@ fn an_answer_that_its_own_server_refuses_is_taken_back() {
     ] {
         for blocks in [vec![odd.clone()], vec![text("See:"), odd]] {
             let mut rig = Rig::new();
-            rig.say("x");
+            rig.send_message("x");
             rig.answer_and_stop(&blocks, "end_turn");
-            rig.say("go on");
+            rig.send_message("go on");
             let refused = |rig: &Rig| {
                 rig.calls.last().unwrap().1["messages"].to_string().contains("hologram\"")
                     || rig.calls.last().unwrap().1["messages"].to_string().contains("server_tool_use")
@@ -146,7 +146,7 @@ fn an_answer_that_its_own_server_refuses_is_taken_back() {
             rig.model(call, ModelInput::Data(b"{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"unexpected tag\"}}".to_vec()));
             rig.model(call, ModelInput::End);
             rig.user(Command::TakeBack);
-            rig.say("go on");
+            rig.send_message("go on");
             assert!(!refused(&rig), "{:#}", rig.calls.last().unwrap().1);
             goes_on(&mut rig);
             rig.answer(&[text("ok")]);
@@ -163,7 +163,7 @@ fn an_answer_that_broke_off_and_is_asked_for_again_leaves_a_mark() {
             .collect()
     };
     let mut rig = Rig::new();
-    rig.say("x");
+    rig.send_message("x");
     let begun = b"data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"Hel\"}}\n\n";
     for shows in [false, true] {
         let call = rig.calls.last().unwrap().0;
@@ -191,8 +191,8 @@ fn goes_on(rig: &mut Rig) {
     assert_eq!(crate::api::check(&body), Ok(()), "{body:#}");
     agent::model::messages::rules::check(&body).unwrap();
     let call = rig.calls.last().unwrap().0;
-    let told = agent::transcript::request_of_call(&rig.disk, call).map(|sent| sent.body);
-    assert_eq!(told, Some(body), "as the log tells it");
+    let rebuilt = agent::transcript::request_of_call(&rig.disk, call).map(|sent| sent.body);
+    assert_eq!(rebuilt, Some(body), "as the log tells it");
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -203,7 +203,7 @@ mod property {
     use super::*;
     use crate::rig::settings;
 
-    const WORDS: [&str; 14] = [
+    const VALUES: [&str; 14] = [
         "",
         " ",
         "\u{1c}",
@@ -222,7 +222,7 @@ mod property {
 
     fn anything() -> impl Strategy<Value = Value> {
         prop_oneof![
-            3 => prop::sample::select(WORDS.to_vec()).prop_map(Value::from),
+            3 => prop::sample::select(VALUES.to_vec()).prop_map(Value::from),
             1 => Just(Value::Null),
             1 => Just(json!(7)),
             1 => Just(json!({})),
@@ -335,7 +335,7 @@ mod property {
             settings.model.provider = Provider::Direct;
             let mut rig = Rig::with(settings);
             for (body, cut) in answers {
-                rig.say("go on");
+                rig.send_message("go on");
                 let call = rig.calls.last().unwrap().0;
                 rig.model(call, head(200));
                 let mut body = body.into_bytes();
@@ -347,7 +347,7 @@ mod property {
                 rig.user(Command::StopReply);
             }
             prop_assert_eq!(&rig.status.as_ref().unwrap().turn, &TurnView::Idle);
-            rig.say("and now");
+            rig.send_message("and now");
             goes_on(&mut rig);
         }
     }

@@ -49,7 +49,7 @@ fn read(rig: &mut Rig, chars: usize) {
     rig.reply(op, Outcome::Ok(Reply::File(FileText { text, first_line: 1, total_lines, more: false })));
 }
 
-fn words_of(rig: &Rig) -> Vec<String> {
+fn texts_of(rig: &Rig) -> Vec<String> {
     let blocks = rig.last_message();
     blocks.iter().filter_map(|block| block["text"].as_str().map(str::to_owned)).collect()
 }
@@ -67,7 +67,7 @@ fn the_log_knows(rig: &mut Rig) {
 #[test]
 fn files_that_are_too_large_together_are_cut_and_the_session_goes_on() {
     let mut rig = Rig::new();
-    rig.say("read them");
+    rig.send_message("read them");
     let uses: Vec<Value> =
         (0..3).map(|n| tool(&format!("t{n}"), "read_file", json!({"path": format!("f{n}")}))).collect();
     rig.answer(&uses);
@@ -76,33 +76,33 @@ fn files_that_are_too_large_together_are_cut_and_the_session_goes_on() {
     }
     serve(&mut rig, 400_000, &[text("I have read them.")]);
     assert_eq!(rig.agent.session().phase, agent::session::Phase::Idle);
-    let told = rig.last_message()[0]["content"].as_str().unwrap().to_owned();
-    assert!(told.contains("left out here") && told.len() < 50_000, "{}", told.len());
+    let sent = rig.last_message()[0]["content"].as_str().unwrap().to_owned();
+    assert!(sent.contains("left out here") && sent.len() < 50_000, "{}", sent.len());
     the_log_knows(&mut rig);
-    rig.say("and now");
+    rig.send_message("and now");
     serve(&mut rig, 400_000, &[text("yes")]);
-    assert_eq!(words_of(&rig), ["and now"]);
+    assert_eq!(texts_of(&rig), ["and now"]);
 }
 
 #[test]
-fn words_that_are_refused_can_be_taken_back() {
+fn a_message_that_is_refused_can_be_taken_back() {
     for (status, message) in [(400, "invalid content"), (413, "too large"), (400, "prompt is too long")] {
         let mut rig = Rig::new();
-        rig.say("fine");
+        rig.send_message("fine");
         rig.answer(&[text("ok")]);
-        rig.say("what is refused");
+        rig.send_message("what is refused");
         refuse(&mut rig, status, message);
         assert_eq!(rig.status.as_ref().unwrap().turn, TurnView::Failed);
         assert!(rig.status.as_ref().unwrap().refused);
         let calls = rig.calls.len();
         // Nothing joins it meanwhile.
-        rig.say("something else");
+        rig.send_message("something else");
         rig.pass(60_000);
         assert_eq!(rig.calls.len(), calls, "{message}");
         rig.user(Command::TakeBack);
         assert_eq!(rig.drafts, ["what is refused"], "it can be changed and sent again");
         assert_eq!(rig.calls.len(), calls + 1);
-        assert_eq!(words_of(&rig), ["something else"]);
+        assert_eq!(texts_of(&rig), ["something else"]);
         the_log_knows(&mut rig);
         rig.answer(&[text("ok")]);
         assert!(!rig.status.as_ref().unwrap().refused);
@@ -113,11 +113,11 @@ fn words_that_are_refused_can_be_taken_back() {
 }
 
 #[test]
-fn the_first_words_of_all_can_be_taken_back() {
+fn the_first_message_of_all_can_be_taken_back() {
     let mut rig = Rig::new();
-    rig.say("x");
+    rig.send_message("x");
     refuse(&mut rig, 400, "no");
-    // Escape stops nothing: the next words would join what is refused.
+    // Escape stops nothing: the next texts would join what is refused.
     rig.user(Command::StopReply);
     assert!(rig.status.as_ref().unwrap().refused);
     rig.user(Command::TakeBack);
@@ -125,42 +125,42 @@ fn the_first_words_of_all_can_be_taken_back() {
     rig.boot();
     rig.connect();
     assert_eq!(rig.agent.session().transcript.turns(), []);
-    rig.say("y");
-    assert_eq!(words_of(&rig), ["y"]);
+    rig.send_message("y");
+    assert_eq!(texts_of(&rig), ["y"]);
     rig.answer(&[text("ok")]);
 }
 
 #[test]
-fn what_must_be_answered_stays_when_words_are_taken_back() {
+fn what_must_be_answered_stays_when_a_message_is_taken_back() {
     let (mut rig, task) = Rig::with_background_task();
-    rig.say("write");
+    rig.send_message("write");
     rig.answer(&[tool("t2", "read_file", json!({"path": "a"}))]);
-    rig.user(Command::Say { text: "hurry".to_owned(), steer: true });
+    rig.user(Command::QueueMessage { text: "hurry".to_owned(), steer: true });
     rig.end(&task, TaskState::Completed, "made");
     read(&mut rig, 810);
     refuse(&mut rig, 400, "no");
     rig.user(Command::TakeBack);
     assert_eq!(rig.drafts, ["hurry"]);
-    rig.say("go on");
+    rig.send_message("go on");
     let blocks = rig.last_message();
     assert_eq!(blocks[0]["tool_use_id"], "t2");
-    let words = words_of(&rig);
-    assert!(words[0].contains("made") && words[1] == "go on" && words.len() == 2, "{words:?}");
+    let texts = texts_of(&rig);
+    assert!(texts[0].contains("made") && texts[1] == "go on" && texts.len() == 2, "{texts:?}");
     the_log_knows(&mut rig);
-    // It was not the words: the next time the results go, and their uses stay answered.
+    // It was not the texts: the next time the results go, and their uses stay answered.
     refuse(&mut rig, 400, "no");
     rig.user(Command::TakeBack);
-    rig.say("once more");
+    rig.send_message("once more");
     let blocks = rig.last_message();
     assert!(blocks[0]["content"].as_str().unwrap().contains("left out"), "{blocks:?}");
-    assert_eq!(words_of(&rig), ["once more"]);
+    assert_eq!(texts_of(&rig), ["once more"]);
     the_log_knows(&mut rig);
 }
 
 #[test]
 fn results_that_are_refused_are_left_out_and_the_model_goes_on() {
     let mut rig = Rig::new();
-    rig.say("read");
+    rig.send_message("read");
     rig.answer(&[tool("t1", "read_file", json!({"path": "a"}))]);
     read(&mut rig, 810);
     refuse(&mut rig, 400, "this text is not allowed");
@@ -178,7 +178,7 @@ fn results_that_are_refused_are_left_out_and_the_model_goes_on() {
 #[test]
 fn a_server_that_takes_nothing_is_not_asked_for_ever() {
     let mut rig = Rig::new();
-    rig.say("read");
+    rig.send_message("read");
     rig.answer(&[tool("t1", "read_file", json!({"path": "a"}))]);
     read(&mut rig, 200_000);
     serve(&mut rig, 100, &[]);
@@ -202,7 +202,7 @@ fn a_log_of_a_later_version_is_read_as_far_as_it_is_known() {
     let task = crate::rig::task("aaaa0001");
     let event = shared::protocol::TaskEvent::Ended {
         task: Box::new(task),
-        excerpt: shared::output::Excerpt::default(),
+        preview: shared::output::Preview::default(),
     };
     let epoch = shared::Epoch(uuid::Uuid::nil());
     let entry = Entry {
@@ -241,7 +241,7 @@ fn a_log_of_a_later_version_is_read_as_far_as_it_is_known() {
 #[test]
 fn what_is_refused_within_a_stream_can_be_taken_back_too() {
     let mut rig = Rig::new();
-    rig.say("no");
+    rig.send_message("no");
     let call = rig.calls[0].0;
     let error = r#"{"type":"error","error":{"type":"invalid_request_error","message":"not allowed"}}"#;
     rig.model(call, head(200));
@@ -255,13 +255,13 @@ fn what_is_refused_within_a_stream_can_be_taken_back_too() {
 #[test]
 fn a_conversation_that_fills_the_context_gets_nothing_more() {
     let (mut rig, task) = Rig::with_background_task();
-    rig.say("go on");
+    rig.send_message("go on");
     assert!(!rig.status.as_ref().unwrap().full);
     rig.answer_and_stop(&[text("as far as it goes")], "model_context_window_exceeded");
     assert!(rig.status.as_ref().unwrap().full);
     let calls = rig.calls.len();
     rig.end(&task, TaskState::Completed, "made");
-    rig.say("and more");
+    rig.send_message("and more");
     rig.pass(60_000);
     assert_eq!(rig.calls.len(), calls, "it would be refused with all that is there");
     assert_eq!(rig.status.as_ref().unwrap().turn, TurnView::Idle);
@@ -272,8 +272,8 @@ fn a_conversation_that_fills_the_context_gets_nothing_more() {
     rig.settings.model = ModelChoice::new(Provider::Direct, "larger");
     rig.send(Event::Settings(rig.settings.clone()));
     assert_eq!(rig.calls.len(), calls + 1);
-    let words = words_of(&rig);
-    assert!(words[0] == "and more" && words[1].contains("made"), "{words:?}");
+    let texts = texts_of(&rig);
+    assert!(texts[0] == "and more" && texts[1].contains("made"), "{texts:?}");
     rig.answer(&[text("ok")]);
     assert!(!rig.status.as_ref().unwrap().full);
 }

@@ -10,7 +10,7 @@ use agent::settings::{Mode, ModelChoice, Provider, Settings};
 use agent::view::{Patch, Row, RowKind, Status, ToolCard};
 use agent::{Agent, Effect, Event};
 use serde_json::{Value, json};
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::{
     BackgroundedBy, ClientFrame, Confined, Op, Outcome, PROTOCOL, Reply, Sandbox, ServerFrame, Stats,
     TaskEvent, Welcome,
@@ -120,6 +120,7 @@ impl Rig {
         self.agent = Agent::new();
         let boot = Boot {
             session: SessionId(Uuid::from_u128(7)),
+            tab: Uuid::from_u128(9),
             log: self.disk.clone(),
             nonce: 3,
             settings: self.settings.clone(),
@@ -183,8 +184,8 @@ impl Rig {
         self.send(Event::Command(wish));
     }
 
-    pub(crate) fn say(&mut self, text: &str) {
-        self.user(Command::Say { text: text.to_owned(), steer: false });
+    pub(crate) fn send_message(&mut self, text: &str) {
+        self.user(Command::QueueMessage { text: text.to_owned(), steer: false });
     }
 
     pub(crate) fn pass(&mut self, millis: u64) {
@@ -329,13 +330,13 @@ impl Rig {
 
     pub(crate) fn end_unsettled(&mut self, task: &Task, state: TaskState, output: &str) {
         let task = Task { state, ended: Some(Timestamp(self.now)), duration_ms: Some(5_000), ..task.clone() };
-        let excerpt = Excerpt { head: output.to_owned(), ..Excerpt::default() };
-        self.event(TaskEvent::Ended { task: Box::new(task), excerpt });
+        let preview = Preview { head: output.to_owned(), ..Preview::default() };
+        self.event(TaskEvent::Ended { task: Box::new(task), preview });
     }
 
     pub(crate) fn background(&mut self, task: &Task, by: BackgroundedBy) {
         let task = Box::new(Task { foreground: false, ..task.clone() });
-        self.event(TaskEvent::Backgrounded { task, by, excerpt: Excerpt::default() });
+        self.event(TaskEvent::Backgrounded { task, by, preview: Preview::default() });
     }
 
     /// The runner has so many events that this page has not heard of; the next one that comes is the last of them.
@@ -362,7 +363,7 @@ impl Rig {
     /// A session with a background task that runs, and the loop at rest.
     pub(crate) fn with_background_task() -> (Self, Task) {
         let mut rig = Self::new();
-        rig.say("run it");
+        rig.send_message("run it");
         rig.answer(&[tool("t1", "background_run", json!({"command": "make"}))]);
         let task = rig.start("aaaa0001");
         rig.answer(&[text("It runs.")]);
@@ -391,8 +392,8 @@ pub(crate) fn head(status: u16) -> ModelInput {
     ModelInput::Head { status, headers: [("content-type".to_owned(), kind.to_owned())].into() }
 }
 
-pub(crate) fn text(words: &str) -> Value {
-    json!({"type": "text", "text": words})
+pub(crate) fn text(text: &str) -> Value {
+    json!({"type": "text", "text": text})
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the argument is written at the place")]

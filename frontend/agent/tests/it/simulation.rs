@@ -1,6 +1,6 @@
 //! Seeded simulation: whatever fails and whenever, each end is told once, each tool use has one result, nothing runs twice.
 //!
-//! That the agent is at rest, and what the model was told, is judged from outside: by the runner, the disks, the page and the bytes
+//! That the agent is at rest, and what was delivered to the model, is judged from outside: by the runner, the disks, the page and the bytes
 //! of the requests. `cargo xtask faults` takes repairs out of the agent and shows that this finds each.
 
 #[cfg(target_arch = "wasm32")]
@@ -16,10 +16,10 @@ use agent::{Agent, Event};
 use shared::Epoch;
 use shared::protocol::TaskEvent;
 
+use crate::sim::delivered::{self, Delivered};
 use crate::sim::model::{Cut, FORBIDDEN};
 use crate::sim::runner::Runner;
 use crate::sim::seeds;
-use crate::sim::told::{self, Told};
 use crate::sim::world::World;
 
 /// How many seeds a run tries, unless `MEANWHILE_SEEDS` says otherwise (a number, or `from..to`).
@@ -41,12 +41,12 @@ fn live(seed: u64) {
     finish(&mut world);
 }
 
-/// Calm, until all is at rest; then one word more, with which whatever still waited must be told.
+/// Calm, until all is at rest; then one word more, with which whatever still waited must be delivered.
 fn finish(world: &mut World) {
     world.calm_down();
-    world.say(false);
+    world.send_message(false);
     come_to_rest(world, false);
-    world.say(false);
+    world.send_message(false);
     come_to_rest(world, true);
     check(world);
 }
@@ -75,8 +75,8 @@ fn come_to_rest(world: &mut World, all: bool) {
 /// What the world looks like, for a failure's words.
 fn state(world: &World) -> String {
     let page = world.page();
-    let told = page.last_body.as_ref().map(told::read).unwrap_or_default();
-    let untold: Vec<_> = world.own_ends(&told).filter(|(id, _)| !told.knows(id)).collect();
+    let delivered = page.last_body.as_ref().map(delivered::read).unwrap_or_default();
+    let untold: Vec<_> = world.own_completions(&delivered).filter(|(id, _)| !delivered.knows(id)).collect();
     let tasks: Vec<_> = world.runner.tasks.values().map(|task| (&task.id, &task.state)).collect();
     let session = page.agent.session();
     format!(
@@ -98,7 +98,7 @@ fn be_troubled(world: &mut World, steps: u64) {
         }
         // A session in which nothing is wished shows nothing.
         if world.page().turn == Some(TurnView::Idle) && world.chance.one_in(6) {
-            world.say(false);
+            world.send_message(false);
         }
         if world.chance.one_in(4) {
             world.decide();
@@ -116,8 +116,8 @@ fn disturb(world: &mut World) {
             world.cut();
             world.runner.restart(now);
         }
-        4..=7 => world.say(false),
-        8 | 9 => world.say(true),
+        4..=7 => world.send_message(false),
+        8 | 9 => world.send_message(true),
         10 => world.user(Command::StopReply),
         11 => {
             let some = world.runner.tasks.keys().next_back().cloned();
@@ -156,12 +156,12 @@ fn disturb(world: &mut World) {
 }
 
 fn check(world: &World) {
-    let told = told::read(world.page().last_body.as_ref().expect("the person said something"));
+    let delivered = delivered::read(world.page().last_body.as_ref().expect("the person said something"));
     nothing_ran_twice(world);
-    ends_are_told_once(world, &told);
-    results_are_of_their_own_uses(world, &told);
+    completions_are_delivered_once(world, &delivered);
+    results_are_of_their_own_uses(world, &delivered);
     folding_again_gives_the_same(world);
-    words_are_said_once(world, &told);
+    messages_are_sent_once(world, &delivered);
 }
 
 fn nothing_ran_twice(world: &World) {
@@ -175,12 +175,12 @@ fn nothing_ran_twice(world: &World) {
 }
 
 /// Each end of a task is told by a notice, or shown by a tool's result; by a notice at most once, and not after a tool showed it.
-fn ends_are_told_once(world: &World, told: &Told) {
-    for (id, _) in world.own_ends(told) {
-        assert!(told.knows(id), "the end of {id} was never told");
+fn completions_are_delivered_once(world: &World, delivered: &Delivered) {
+    for (id, _) in world.own_completions(delivered) {
+        assert!(delivered.knows(id), "the completion of {id} was never delivered");
     }
-    assert_eq!(told.doubled(), None);
-    for (id, _) in &told.notices {
+    assert_eq!(delivered.doubled(), None);
+    for (id, _) in &delivered.notices {
         assert!(world.runner.commands.contains_key(id), "a forged entry was taken for one: {id}");
     }
     let arrivals: Vec<(Epoch, u64)> = world
@@ -202,8 +202,8 @@ fn ends_are_told_once(world: &World, told: &Told) {
     );
 }
 
-fn results_are_of_their_own_uses(world: &World, told: &Told) {
-    assert_eq!(told.foreign(&world.runner.commands), None);
+fn results_are_of_their_own_uses(world: &World, delivered: &Delivered) {
+    assert_eq!(delivered.foreign(&world.runner.commands), None);
 }
 
 fn folding_again_gives_the_same(world: &World) {
@@ -223,6 +223,7 @@ fn reopened(world: &World) -> Agent {
     let mut agent = Agent::new();
     let boot = agent::event::Boot {
         session: world.page().agent.session().id.unwrap(),
+        tab: uuid::Uuid::from_u128(9),
         log: world.disk().to_vec(),
         nonce: 1,
         settings: agent::settings::Settings::default(),
@@ -242,9 +243,9 @@ fn rows(agent: &Agent) -> Vec<agent::view::Row> {
 }
 
 /// Every word of the person's is in the conversation, once.
-fn words_are_said_once(world: &World, told: &Told) {
-    for words in world.said() {
-        assert_eq!(told.words.get(words), Some(&1), "{words:?} is not in the conversation once");
+fn messages_are_sent_once(world: &World, delivered: &Delivered) {
+    for message in world.sent() {
+        assert_eq!(delivered.messages.get(message), Some(&1), "{message:?} is not in the conversation once");
     }
 }
 
@@ -253,8 +254,8 @@ fn short_life(seed: u64, at: Option<(u32, u64)>, cut: Option<Cut>) -> u32 {
     let mut world = World::new(seed);
     world.calm = true;
     world.model.cut_next = cut.or(Some(Cut { at: usize::MAX, breaks: false }));
-    world.say(false);
-    world.say(false);
+    world.send_message(false);
+    world.send_message(false);
     let mut steps = 0;
     while steps < 150 && !world.at_rest(true) {
         if let Some((step, length)) = at
@@ -275,7 +276,7 @@ fn named(what: &str, seed: u64, test: impl FnOnce() -> u32 + std::panic::UnwindS
         return test();
     }
     std::panic::catch_unwind(test)
-        .unwrap_or_else(|panic| panic!("{what}, seed {seed}: {}", seeds::words_of(panic.as_ref())))
+        .unwrap_or_else(|panic| panic!("{what}, seed {seed}: {}", seeds::message_of(panic.as_ref())))
 }
 
 #[test]

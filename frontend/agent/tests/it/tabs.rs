@@ -12,6 +12,7 @@ use agent::event::{Command, Event as AgentEvent};
 use agent::record::{Entry, Record};
 use agent::tabs::{
     AppendError, Claim, ClaimError, Effect, Event, LockMode, Member, Received, Role, TabMessage,
+    UnsavedMessage,
 };
 use shared::Timestamp;
 use uuid::Uuid;
@@ -37,7 +38,7 @@ fn live(seed: u64) {
     be_quiet(&mut tabs);
     let all: Vec<u64> = tabs.tabs.iter().map(|tab| tab.id).collect();
     for tab in all {
-        tabs.say(tab);
+        tabs.send_message(tab);
     }
     be_quiet(&mut tabs);
     check(&tabs, |author| tabs.tabs.iter().any(|tab| tab.id == author));
@@ -85,7 +86,10 @@ fn check(tabs: &Browser, is_heard: impl Fn(u64) -> bool) {
     for (text, times) in &written {
         assert_eq!(*times, 1, "{text} is done {times} times");
     }
-    for (text, author) in &tabs.said {
+    for text in &tabs.given_back {
+        assert!(!written.contains_key(text.as_str()), "{text} was given back, and is done");
+    }
+    for (text, author) in &tabs.queued {
         assert!(
             !is_heard(*author) || written.contains_key(text.as_str()),
             "{text} of tab {author} is lost: {roles:?}"
@@ -95,8 +99,8 @@ fn check(tabs: &Browser, is_heard: impl Fn(u64) -> bool) {
         let times = tabs.done.get(text).copied().unwrap_or(0);
         // What is for whoever leads may be heard by two, of which one can write.
         assert!(times <= 1 || *author == 0, "{text} of tab {author} is handed to {times} agents");
-        let told = tabs.tabs.iter().find(|tab| tab.id == *author).is_none_or(|tab| tab.complaints > 0);
-        assert!(times > 0 || told, "{text} of tab {author} is lost, and nobody was told");
+        let informed = tabs.tabs.iter().find(|tab| tab.id == *author).is_none_or(|tab| tab.complaints > 0);
+        assert!(times > 0 || informed, "{text} of tab {author} is lost, and nobody was told");
     }
 }
 
@@ -112,9 +116,9 @@ fn chance_makes_what_tabs_are_about() {
         "an append that is fenced off",
         "an append that fails",
         "an append of a claim that is over",
-        "words that a page left behind",
-        "words that are not taken",
-        "words that come to a second leader",
+        "messages that a page left behind",
+        "messages that are not taken",
+        "messages that come to a second leader",
     ];
     let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
     for seed in 0..400 {
@@ -144,7 +148,7 @@ impl Hand {
     /// Its lock is granted; gives the token by which it claims the log.
     fn grant(&mut self, request: u64) -> Uuid {
         match self.send(Event::Granted { request }).as_slice() {
-            [Effect::Claim { token, .. }] => *token,
+            [Effect::Claim { token, .. }, ..] => *token,
             other => panic!("it claims the log first: {other:?}"),
         }
     }
@@ -152,7 +156,7 @@ impl Hand {
     fn lead(&mut self) -> Uuid {
         assert_eq!(self.send(Event::Open)[0], Effect::Lock { request: 1, mode: LockMode::IfFree });
         let token = self.grant(1);
-        let claim = Claim { term: 5_000, log: vec![said(1, "one")], heard: Received::default() };
+        let claim = Claim { term: 5_000, log: vec![queued(1, "one")], heard: Received::default() };
         assert_eq!(self.send(Event::Read { token, outcome: Ok(claim) }), [Effect::ReadLeft]);
         let effects = self.send(Event::Left(Vec::new()));
         assert_eq!(effects[1], Effect::Post(TabMessage::Claimed { term: 5_000 }));
@@ -161,20 +165,20 @@ impl Hand {
     }
 }
 
-fn said(n: u64, text: &str) -> Entry {
+fn queued(n: u64, text: &str) -> Entry {
     Entry { n, at: Timestamp(n), record: Record::Queued { id: n, text: text.to_owned(), steer: false } }
 }
 
-fn say(text: &str) -> Command {
-    Command::Say { text: text.to_owned(), steer: false }
+fn queue_message(text: &str) -> Command {
+    Command::QueueMessage { text: text.to_owned(), steer: false }
 }
 
 #[test]
-fn words_for_a_log_that_cannot_be_read_are_given_back() {
+fn messages_for_a_log_that_cannot_be_read_are_given_back() {
     let mut hand = Hand::new();
     let _ = hand.send(Event::Open);
     for text in ["one", "two"] {
-        assert_eq!(hand.send(Event::Command(say(text))), []);
+        assert_eq!(hand.send(Event::Command(queue_message(text))), []);
     }
     let token = hand.grant(1);
     let outcome = Err(ClaimError::Unreadable("a reason".to_owned()));
@@ -182,11 +186,104 @@ fn words_for_a_log_that_cannot_be_read_are_given_back() {
     let back = Effect::GiveBack(vec!["one".to_owned(), "two".to_owned()]);
     let role = Role::Unreadable { reason: "a reason".to_owned() };
     assert_eq!(effects, [Effect::Release { request: 1 }, back, Effect::Role(role)]);
-    let effects = hand.send(Event::Command(say("three")));
+    let effects = hand.send(Event::Command(queue_message("three")));
+    let [Effect::Complain(text), Effect::GiveBack(back)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert!(text.contains("a reason") && back == &["three".to_owned()], "{effects:?}");
+}
+
+#[test]
+fn a_message_that_is_not_taken_is_given_back() {
+    let mut hand = Hand::new();
+    let _ = hand.send(Event::Open);
+    let mut taken = 0;
+    let refused = loop {
+        let effects = hand.send(Event::Command(queue_message("again")));
+        if !effects.is_empty() {
+            break effects;
+        }
+        taken += 1;
+        assert!(taken < 1_000, "it has a bound");
+    };
+    let [Effect::Complain(_), Effect::GiveBack(back)] = refused.as_slice() else { panic!("{refused:?}") };
+    assert_eq!(back, &["again".to_owned()]);
+}
+
+#[test]
+fn what_is_not_saved_keeps_a_session_that_nobody_looks_at() {
+    let mut hand = Hand::new();
+    let token = hand.lead();
+    let _ = hand.send(Event::Append(vec![queued(2, "an answer")]));
+    let failed = Err(AppendError::Failed("full".to_owned()));
+    let _ = hand.send(Event::Appended { token, outcome: failed });
+    let _ = hand.send(Event::Leave);
+    assert!(!hand.send(Event::Tick).contains(&Effect::Closed), "it would be lost");
+    let _ = hand.send(Event::Append(vec![queued(2, "an answer")]));
+    let _ = hand.send(Event::Appended { token, outcome: Ok(()) });
+    assert!(hand.send(Event::Tick).contains(&Effect::Closed));
+}
+
+#[test]
+fn whoever_loses_a_session_that_could_not_be_saved_is_told() {
+    for fails in [false, true] {
+        let mut hand = Hand::new();
+        let token = hand.lead();
+        let _ = hand.send(Event::Append(vec![queued(2, "an answer")]));
+        let outcome = if fails { Err(AppendError::Failed("full".to_owned())) } else { Ok(()) };
+        let _ = hand.send(Event::Appended { token, outcome });
+        let effects = hand.send(Event::Stolen { request: 1 });
+        let told = effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Complain(text) if text.contains("not saved")));
+        assert_eq!(told, fails, "{effects:?}");
+    }
+
+    let mut hand = Hand::new();
+    let token = hand.lead();
+    let _ = hand.send(Event::Append(vec![queued(2, "an answer")]));
+    let effects = hand.send(Event::Appended { token, outcome: Err(AppendError::Fenced) });
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Complain(_))), "{effects:?}");
+}
+
+/// It would begin the session anew under its name, take its completions and say them to a model that knows nothing.
+#[test]
+fn a_tab_without_a_store_does_not_begin_a_session_that_another_led() {
+    let mut hand = Hand::new();
+    let _ = hand.send(Event::Open);
+    let _ = hand.send(Event::Refused { request: 1 });
+    let _ = hand.send(Event::Message(TabMessage::Claimed { term: 5_000 }));
+    let token = hand.grant(2);
+    let effects =
+        hand.send(Event::Read { token, outcome: Err(ClaimError::Unavailable("no store".to_owned())) });
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Start { .. })), "{effects:?}");
+    assert_eq!(hand.0.role(), Role::Unreadable { reason: "no store".to_owned() });
+}
+
+#[test]
+fn a_session_that_is_in_one_tab_alone_is_not_taken_from_it() {
+    let mut hand = Hand::new();
+    let _ = hand.send(Event::Open);
+    let token = hand.grant(1);
+    let _ = hand.send(Event::Read { token, outcome: Err(ClaimError::Unavailable("private".to_owned())) });
+    let left =
+        UnsavedMessage { n: 0, text: "left".to_owned(), steer: false, from: Uuid::from_u128(3), number: 1 };
+    let effects = hand.send(Event::Left(vec![left]));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Run { .. })), "{effects:?}");
+    let effects = hand.send(Event::Ran { from: Uuid::from_u128(3), number: 1, through: 1 });
     assert!(
-        matches!(effects.as_slice(), [Effect::Complain(words)] if words.contains("a reason")),
-        "{effects:?}"
+        !effects.iter().any(|effect| matches!(effect, Effect::ForgetLeft { .. })),
+        "no log that lasts has it: {effects:?}"
     );
+    let effects = hand.send(Event::Stolen { request: 1 });
+    assert_eq!(
+        effects,
+        [Effect::Lock { request: 2, mode: LockMode::Wait }],
+        "it goes on, and waits for the lock"
+    );
+    assert_eq!(hand.send(Event::Granted { request: 2 }), []);
+    assert_eq!(hand.0.role(), Role::Leader);
+    let effects = hand.send(Event::Delete);
+    assert!(effects.contains(&Effect::Gone) && !effects.contains(&Effect::Delete), "{effects:?}");
+    assert!(effects.contains(&Effect::Release { request: 2 }), "{effects:?}");
 }
 
 #[test]
@@ -195,18 +292,18 @@ fn a_failed_deletion_leaves_a_session_that_goes_on() {
     let first = hand.lead();
     let effects = hand.send(Event::Delete);
     assert_eq!(effects, [Effect::Stop, Effect::Delete, Effect::Role(Role::Starting)]);
-    assert_eq!(hand.send(Event::Command(say("meanwhile"))), []);
+    assert_eq!(hand.send(Event::Command(queue_message("meanwhile"))), []);
     let effects = hand.send(Event::Deleted(Err("stuck".to_owned())));
-    let [Effect::Complain(words), Effect::Claim { token, .. }] = effects.as_slice() else {
+    let [Effect::Complain(text), Effect::Claim { token, .. }] = effects.as_slice() else {
         panic!("it begins again: {effects:?}")
     };
-    assert_eq!(words, "stuck");
+    assert_eq!(text, "stuck");
     assert_ne!(*token, first);
-    let claim = Claim { term: 6_000, log: vec![said(1, "one")], heard: Received::default() };
+    let claim = Claim { term: 6_000, log: vec![queued(1, "one")], heard: Received::default() };
     let _ = hand.send(Event::Read { token: *token, outcome: Ok(claim) });
     let effects = hand.send(Event::Left(Vec::new()));
     assert!(
-        matches!(&effects[2], Effect::Run { command, .. } if *command == say("meanwhile")),
+        matches!(&effects[2], Effect::Run { command, .. } if *command == queue_message("meanwhile")),
         "{effects:?}"
     );
     assert_eq!(hand.0.role(), Role::Leader);
@@ -231,22 +328,22 @@ fn a_session_that_another_tab_leads_is_not_deleted() {
 }
 
 #[test]
-fn an_answer_comes_when_the_words_are_on_the_disk() {
+fn an_answer_comes_when_the_message_is_on_the_disk() {
     let mut hand = Hand::new();
     let token = hand.lead();
     let from = Uuid::from_u128(2);
-    let command = TabMessage::Command { from, number: 1, term: 5_000, command: say("two") };
-    let run = Effect::Run { from, number: 1, command: say("two") };
+    let command = TabMessage::Command { from, number: 1, term: 5_000, command: queue_message("two") };
+    let run = Effect::Run { from, number: 1, command: queue_message("two") };
     assert_eq!(hand.send(Event::Message(command.clone())), [run]);
     // The agent wants it written before it is known to have taken the command.
-    assert_eq!(hand.send(Event::Append(vec![said(2, "two")])), []);
+    assert_eq!(hand.send(Event::Append(vec![queued(2, "two")])), []);
     let effects = hand.send(Event::Ran { from, number: 1, through: 2 });
     let mut heard = Received::default();
     heard.note(from, 1);
     let append = |heard: &Received| Effect::Append {
         token,
         term: 5_000,
-        entries: vec![said(2, "two")],
+        entries: vec![queued(2, "two")],
         heard: heard.clone(),
     };
     assert_eq!(effects, [append(&heard)]);
@@ -254,7 +351,7 @@ fn an_answer_comes_when_the_words_are_on_the_disk() {
     let failed = Err(AppendError::Failed("full".to_owned()));
     let effects = hand.send(Event::Appended { token, outcome: failed });
     assert_eq!(effects, [Effect::Tell(AgentEvent::SaveFailed { reason: "full".to_owned() })]);
-    assert_eq!(hand.send(Event::Append(vec![said(2, "two")])), [append(&heard)], "it is tried again");
+    assert_eq!(hand.send(Event::Append(vec![queued(2, "two")])), [append(&heard)], "it is tried again");
     let effects = hand.send(Event::Appended { token, outcome: Ok(()) });
     let ack = Effect::Post(TabMessage::Ack { to: from, number: 1 });
     assert_eq!(effects, [ack.clone(), Effect::Tell(AgentEvent::Saved { through: 2 })]);
@@ -271,7 +368,12 @@ fn a_session_of_which_nothing_is_kept_goes_on_in_memory() {
     let _ = hand.send(Event::Left(Vec::new()));
     let from = Uuid::from_u128(2);
     let term = 1_002;
-    let _ = hand.send(Event::Message(TabMessage::Command { from, number: 1, term, command: say("one") }));
+    let _ = hand.send(Event::Message(TabMessage::Command {
+        from,
+        number: 1,
+        term,
+        command: queue_message("one"),
+    }));
     let effects = hand.send(Event::Ran { from, number: 1, through: 1 });
     assert_eq!(effects, [Effect::Post(TabMessage::Ack { to: from, number: 1 })]);
 }

@@ -8,7 +8,7 @@ use agent::settings::{Mode, ModelChoice, Provider, Settings};
 use agent::view::{RowKind, ToolState, TurnView};
 use agent::{CallId, Event};
 use serde_json::json;
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::{BackgroundedBy, Checked, Op, Outcome, Reply, ServerFrame};
 use shared::task::{PortHeld, Process, Task, TaskState};
 use shared::{Problem, ProblemCode};
@@ -19,7 +19,7 @@ use crate::rig::{Rig, head, settings, text, tool};
 #[test]
 fn a_bash_command_that_outlives_its_timeout_goes_to_the_background() {
     let mut rig = Rig::new();
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "bash", json!({"command": "make", "timeout": 1}))]);
     assert!(matches!(rig.request().1, Op::Start(start) if start.foreground_ms == Some(1_000)));
     let task = rig.start("aaaa0001");
@@ -34,7 +34,7 @@ fn a_bash_command_that_outlives_its_timeout_goes_to_the_background() {
 #[test]
 fn a_failed_call_is_made_again_with_the_servers_own_hint() {
     let mut rig = Rig::new();
-    rig.say("x");
+    rig.send_message("x");
     let call = rig.calls[0].0;
     let headers = [
         ("retry-after".to_owned(), "7".to_owned()),
@@ -63,8 +63,8 @@ fn a_failed_call_is_made_again_with_the_servers_own_hint() {
 fn done_is_said_once_nothing_more_is_queued() {
     let mut rig = Rig::new();
     rig.send(Event::Visible(false));
-    for words in ["a", "b", "c"] {
-        rig.say(words);
+    for message in ["a", "b", "c"] {
+        rig.send_message(message);
     }
     for left in (0..3).rev() {
         assert_eq!(rig.notified, Vec::<String>::new(), "{left} more are queued");
@@ -74,7 +74,7 @@ fn done_is_said_once_nothing_more_is_queued() {
 
     let (mut rig, task) = Rig::with_background_task();
     rig.send(Event::Visible(false));
-    rig.say("meanwhile");
+    rig.send_message("meanwhile");
     rig.end(&task, TaskState::Completed, "");
     rig.answer(&[text("ok")]);
     assert_eq!(rig.notified, Vec::<String>::new(), "its end is still to be told");
@@ -100,7 +100,7 @@ fn what_is_due_and_must_wait_does_not_hide_what_comes_later() {
     let mut settings = settings(Mode::Auto);
     settings.model.provider = Provider::Relay;
     let mut rig = Rig::with(settings);
-    rig.say("x");
+    rig.send_message("x");
     for away in 1..=5 {
         let before = rig.connects;
         rig.link(LinkInput::Closed { code: 1006, reason: String::new() });
@@ -112,7 +112,7 @@ fn what_is_due_and_must_wait_does_not_hide_what_comes_later() {
 #[test]
 fn a_call_that_cannot_go_well_waits_for_the_person() {
     let mut rig = Rig::new();
-    rig.say("x");
+    rig.send_message("x");
     let call = rig.calls[0].0;
     rig.model(call, head(401));
     rig.model(call, ModelInput::End);
@@ -127,11 +127,11 @@ fn a_call_that_cannot_go_well_waits_for_the_person() {
 fn tools_of_a_refusal_and_of_a_stop_that_nobody_knows_are_not_run() {
     for stop in ["refusal", "brand_new_reason"] {
         let mut rig = Rig::new();
-        rig.say("x");
+        rig.send_message("x");
         rig.answer_and_stop(&[tool("t1", "bash", json!({"command": "ls"}))], stop);
         assert_eq!(rig.requests(), 0, "{stop}");
         assert_eq!(rig.cards()[0].state, ToolState::Skipped, "{stop}");
-        rig.say("go on");
+        rig.send_message("go on");
         assert_eq!(rig.last_message()[0]["tool_use_id"], "t1", "{stop}");
     }
 }
@@ -139,7 +139,7 @@ fn tools_of_a_refusal_and_of_a_stop_that_nobody_knows_are_not_run() {
 #[test]
 fn what_a_server_paused_goes_on_as_it_stands() {
     let mut rig = Rig::new();
-    rig.say("search");
+    rig.send_message("search");
     let search =
         json!({"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "x"}});
     rig.answer_and_stop(&[text("I look."), search.clone()], "pause_turn");
@@ -154,7 +154,7 @@ fn what_a_server_paused_goes_on_as_it_stands() {
 #[test]
 fn a_pause_is_gone_on_with_after_a_reload() {
     let mut rig = Rig::new();
-    rig.say("search");
+    rig.send_message("search");
     let search = json!({"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}});
     rig.answer_and_stop(std::slice::from_ref(&search), "pause_turn");
     assert_eq!(rig.calls.len(), 2);
@@ -169,7 +169,7 @@ fn a_pause_is_gone_on_with_after_a_reload() {
 #[test]
 fn a_pause_without_a_tool_of_the_servers_ends_the_turn() {
     let mut rig = Rig::new();
-    rig.say("x");
+    rig.send_message("x");
     rig.answer_and_stop(&[text("Well.")], "pause_turn");
     let turn = rig.status.as_ref().unwrap().turn.clone();
     assert_eq!((rig.calls.len(), turn), (1, TurnView::Idle), "going on would be a prefill");
@@ -178,18 +178,18 @@ fn a_pause_without_a_tool_of_the_servers_ends_the_turn() {
 #[test]
 fn a_pause_with_tools_runs_them_and_pauses_come_to_an_end() {
     let mut rig = Rig::new();
-    rig.say("x");
+    rig.send_message("x");
     rig.answer_and_stop(&[tool("t1", "read_file", json!({"path": "a"}))], "pause_turn");
     assert_eq!((rig.calls.len(), rig.requests()), (1, 1), "the tool is run before anything is asked");
     let mut rig = Rig::new();
-    rig.say("x");
+    rig.send_message("x");
     rig.answer_and_stop(&[], "pause_turn");
     assert_eq!(
         (rig.calls.len(), rig.status.as_ref().unwrap().turn.clone()),
         (1, TurnView::Idle),
         "a pause without a word"
     );
-    rig.say("again");
+    rig.send_message("again");
     let search = |n: usize| json!({"type": "server_tool_use", "id": format!("srvtoolu_{n}"), "name": "web_search", "input": {}});
     for n in 0..50 {
         if rig.status.as_ref().unwrap().turn == TurnView::Idle {
@@ -198,11 +198,11 @@ fn a_pause_with_tools_runs_them_and_pauses_come_to_an_end() {
         rig.answer_and_stop(&[search(n)], "pause_turn");
     }
     assert_eq!(rig.calls.len(), 1 + usize::try_from(agent::session::PAUSES).unwrap());
-    let said = rig
+    let reported = rig
         .rows()
         .iter()
         .any(|row| matches!(&row.kind, RowKind::Notice { text, .. } if text.contains("paused")));
-    assert!(said, "and it is said");
+    assert!(reported, "and it is said");
 }
 
 #[test]
@@ -211,13 +211,13 @@ fn a_call_that_the_runner_refuses_is_not_made_again() {
         model: ModelChoice::new(Provider::Relay, "claude-opus-5-5"),
         ..settings(Mode::Auto)
     });
-    rig.say("x");
+    rig.send_message("x");
     let (op, request) = rig.request();
     assert!(matches!(request, Op::ModelCall(_)), "{request:?}");
     rig.reply(op, Outcome::Err(Problem::new(ProblemCode::NotFound, "The runner has no key.")));
     rig.pass(100_000);
     assert_eq!(rig.status.as_ref().unwrap().turn, TurnView::Failed);
-    let words: Vec<_> = rig
+    let notices: Vec<_> = rig
         .rows()
         .into_iter()
         .filter_map(|row| match row.kind {
@@ -225,14 +225,14 @@ fn a_call_that_the_runner_refuses_is_not_made_again() {
             _ => None,
         })
         .collect();
-    assert_eq!(words, ["The runner has no key."]);
+    assert_eq!(notices, ["The runner has no key."]);
 }
 
 #[test]
 fn a_missing_event_is_seen_and_asked_for_again() {
     let (mut rig, task) = Rig::with_background_task();
     let ended = Box::new(Task { state: TaskState::Completed, ..task });
-    let event = shared::protocol::TaskEvent::Ended { task: ended, excerpt: Excerpt::default() };
+    let event = shared::protocol::TaskEvent::Ended { task: ended, preview: Preview::default() };
     rig.frame(ServerFrame::Event { seq: shared::Seq(2), event });
     // Not at once: the same may come of it.
     assert!(matches!(rig.status.as_ref().unwrap().link, agent::view::LinkView::Down { .. }));
@@ -242,14 +242,14 @@ fn a_missing_event_is_seen_and_asked_for_again() {
 }
 
 #[test]
-fn words_for_the_next_turn_wait_and_can_be_taken_back() {
+fn messages_for_the_next_turn_wait_and_can_be_taken_back() {
     let mut rig = Rig::new();
-    rig.say("first");
-    rig.say("second");
-    rig.say("third");
+    rig.send_message("first");
+    rig.send_message("second");
+    rig.send_message("third");
     rig.user(Command::Shift { id: 3, earlier: true });
-    rig.user(Command::Resay { id: 3, text: "third, better".to_owned() });
-    rig.user(Command::Unsay { id: 2 });
+    rig.user(Command::EditMessage { id: 3, text: "third, better".to_owned() });
+    rig.user(Command::CancelMessage { id: 2 });
     rig.answer(&[text("ok")]);
     assert_eq!(rig.last_message()[0]["text"], "third, better");
     rig.answer(&[text("ok")]);
@@ -259,11 +259,11 @@ fn words_for_the_next_turn_wait_and_can_be_taken_back() {
 #[test]
 fn another_tab_that_took_the_session_ends_this_one_at_once() {
     let mut rig = Rig::new();
-    rig.say("x");
+    rig.send_message("x");
     rig.send(Event::Fenced);
     assert_eq!(rig.cancelled, [CallId(1)]);
     let entries = rig.disk.len();
-    rig.say("y");
+    rig.send_message("y");
     rig.model(CallId(1), head(200));
     assert_eq!(rig.disk.len(), entries);
     assert_eq!(rig.calls.len(), 1);
@@ -272,7 +272,7 @@ fn another_tab_that_took_the_session_ends_this_one_at_once() {
 #[test]
 fn a_lost_store_ends_what_was_under_way_without_running_it_again() {
     let mut rig = Rig::new();
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "bash", json!({"command": "make"}))]);
     rig.link(LinkInput::Closed { code: 1006, reason: String::new() });
     rig.pass(20_000);
@@ -286,7 +286,7 @@ fn a_lost_store_ends_what_was_under_way_without_running_it_again() {
 #[test]
 fn a_use_whose_reply_was_stopped_is_not_sent_to_a_new_store() {
     let mut rig = Rig::new();
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "write_file", json!({"path": "a", "content": "b"}))]);
     rig.user(Command::StopReply);
     rig.link(LinkInput::Closed { code: 1006, reason: String::new() });
@@ -300,7 +300,7 @@ fn a_use_whose_reply_was_stopped_is_not_sent_to_a_new_store() {
 #[test]
 fn what_the_runner_refuses_is_told_to_the_model() {
     let mut rig = Rig::new();
-    rig.say("x");
+    rig.send_message("x");
     rig.answer(&[tool("t1", "read_file", json!({"path": "../secret"}))]);
     let (op, _) = rig.request();
     rig.reply(
@@ -334,22 +334,22 @@ fn a_person_pauses_resumes_and_runs_again() {
 #[test]
 fn a_look_says_what_stands_in_the_way() {
     let (mut rig, task) = Rig::with_background_task();
-    rig.say("how is it?");
+    rig.send_message("how is it?");
     rig.answer(&[tool("t9", "check_background", json!({"task_id": task.id}))]);
     let by = Some(Process { pid: 7, command: "node".to_owned() });
     let held = vec![PortHeld { port: 3000, by }, PortHeld { port: 3001, by: None }];
     let seen = Task { paused: true, waits_for_input: true, ports: vec![80, 443], ports_held: held, ..task };
-    let checked = Checked { task: seen, text: Excerpt::default(), matches: None };
+    let checked = Checked { task: seen, text: Preview::default(), matches: None };
     let (op, _) = rig.request();
     rig.reply(op, Outcome::Ok(Reply::Checked { tasks: vec![checked] }));
     let content = rig.last_message()[0]["content"].as_str().unwrap().to_owned();
-    for words in [
+    for part in [
         "paused",
         "wait for input",
         "port 80, 443",
         "3000 is still listened on, by pid 7 node",
         "3001 is still",
     ] {
-        assert!(content.contains(words), "{words}: {content}");
+        assert!(content.contains(part), "{part}: {content}");
     }
 }

@@ -25,14 +25,14 @@ fn chatting() -> Settings {
 }
 
 /// The model answers with words and calls, in two pieces each.
-fn answer(rig: &mut Rig, words: &str, calls: &[(&str, &str, Value)]) {
+fn answer(rig: &mut Rig, text: &str, calls: &[(&str, &str, Value)]) {
     let call = rig.calls.last().unwrap().0;
     let mut events = Vec::new();
     let halves = |text: &str| {
         let middle = text.char_indices().nth(text.chars().count() / 2).map_or(0, |(at, _)| at);
         [text[..middle].to_owned(), text[middle..].to_owned()]
     };
-    for half in halves(words) {
+    for half in halves(text) {
         events.push(json!({"choices": [{"index": 0, "delta": {"content": half}, "finish_reason": null}]}));
     }
     for (index, (id, name, input)) in calls.iter().enumerate() {
@@ -58,7 +58,7 @@ fn answer(rig: &mut Rig, words: &str, calls: &[(&str, &str, Value)]) {
 #[test]
 fn the_loop_goes_round() {
     let mut rig = Rig::with(chatting());
-    rig.say("Build it");
+    rig.send_message("Build it");
     assert_eq!(rig.calls[0].1["tools"][0]["type"], "function");
     answer(
         &mut rig,
@@ -91,19 +91,19 @@ fn the_loop_goes_round() {
 #[test]
 fn a_conversation_goes_from_one_api_to_the_other_and_back() {
     let mut rig = Rig::with(settings(Mode::Auto));
-    rig.say("one");
+    rig.send_message("one");
     let own = json!({"type": "thinking", "thinking": "hm", "signature": "s"});
     rig.answer(&[own.clone(), text("Look."), tool("t1", "bash", json!({"x": 1}))]);
     rig.answer(&[text("First.")]);
     choose(&mut rig, chat("local"));
-    rig.say("two");
+    rig.send_message("two");
     let messages = rig.calls.last().unwrap().1["messages"].clone();
     assert_eq!(messages[2]["tool_calls"][0]["id"], "t1");
     assert!(!messages.to_string().contains("hm"), "what another model thought is not told: {messages}");
     answer(&mut rig, "Second.", &[("c1", "bash", json!({"x": 1}))]);
     answer(&mut rig, "Second, done.", &[]);
     choose(&mut rig, ModelChoice::new(Provider::Demo, ""));
-    rig.say("three");
+    rig.send_message("three");
     let messages = rig.calls.last().unwrap().1["messages"].clone();
     assert_eq!(messages[1]["content"][0], own, "its own comes back to the byte");
     assert!(messages.to_string().contains(r#""id":"c1""#), "{messages}");
@@ -113,17 +113,17 @@ fn a_conversation_goes_from_one_api_to_the_other_and_back() {
     rig.disk = lines.iter().map(|line| Entry::parse(line).unwrap()).collect();
     rig.boot();
     rig.connect();
-    rig.say("four");
+    rig.send_message("four");
     assert_eq!(rig.calls.last().unwrap().1["messages"][1]["content"][0], own);
 }
 
 #[test]
-fn a_model_without_a_name_is_asked_for_in_words() {
+fn a_model_without_a_name_is_asked_for_with_a_sentence() {
     let mut rig = Rig::with(Settings { model: chat(" "), ..chatting() });
-    rig.say("hello");
+    rig.send_message("hello");
     assert!(rig.calls.is_empty());
-    let said = |row: &agent::view::Row| matches!(&row.kind, RowKind::Notice { text, retry: true, .. } if text.contains("Name one in the settings"));
-    assert!(rig.rows().iter().any(said), "{:?}", rig.rows());
+    let asks = |row: &agent::view::Row| matches!(&row.kind, RowKind::Notice { text, retry: true, .. } if text.contains("Name one in the settings"));
+    assert!(rig.rows().iter().any(asks), "{:?}", rig.rows());
     assert!(matches!(rig.disk.last().unwrap().record, Record::CallFailed { retry_at: None, .. }));
     choose(&mut rig, chat("local"));
     rig.user(agent::event::Command::Retry);

@@ -4,7 +4,7 @@ use agent::effect::SessionSummary;
 use agent::event::Command;
 use agent::record::Entry;
 use agent::tabs;
-use agent::view::Tone;
+use agent::view::Severity;
 use leptos::prelude::*;
 use shared::json;
 use shared::{SessionId, TaskId};
@@ -117,7 +117,7 @@ impl TabController {
             Err(reason) => Err(reason),
         };
         match copied {
-            Ok(()) => self.state.toast(Tone::Good, "copied".to_owned()),
+            Ok(()) => self.state.toast(Severity::Good, "copied".to_owned()),
             Err(reason) => self.report_error(&reason),
         }
     }
@@ -155,7 +155,7 @@ impl TabController {
     /// The page did not go: what it has under way it goes on with.
     pub(super) fn come_back(&self) {
         for (session, handle) in &*self.handles.borrow() {
-            let own = |left: &tabs::LeftWords| left.number == 0 || left.from == handle.id;
+            let own = |left: &tabs::UnsavedMessage| left.number == 0 || left.from == handle.id;
             local_storage::forget_messages(*session, own);
             let _ = local_storage::take_draft(*session);
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use agent::CallId;
-use agent::view::{Drain, Lane, Span, Tone};
+use agent::view::{Drain, Lane, Severity, Span};
 use shared::TaskId;
 
 use crate::format::tenths;
@@ -92,7 +92,7 @@ pub(crate) struct Bar {
     pub(crate) width: f64,
     /// As an attribute: `call`, `tool`, `task`.
     pub(crate) kind: &'static str,
-    pub(crate) severity: Tone,
+    pub(crate) severity: Severity,
     /// Whether it goes on.
     pub(crate) open: bool,
 }
@@ -170,7 +170,7 @@ pub(crate) fn layout(
             y: lane_top(lane) + BAR_TOP,
             width: (end - start).max(THINNEST),
             kind,
-            severity: span.tone,
+            severity: span.severity,
             open: span.end.is_none(),
         };
         bars.insert(*id, bar);
@@ -398,7 +398,7 @@ mod tests {
             label: String::new(),
             start: Timestamp(*start),
             end: end.map(Timestamp),
-            tone: Tone::Plain,
+            severity: Severity::Plain,
         };
         of.iter().map(|one| (one.0, span(one))).collect()
     }

@@ -39,7 +39,7 @@ impl Carried {
             nonblocking(&ours)?;
             ends.push(their_input);
             input = Some(ours);
-            link.say(&[&FromAgent::Credit(INPUT as u64)]);
+            link.send(&[&FromAgent::Credit(INPUT as u64)]);
         }
         let carried =
             Self { output: Some(output), offset: 0, credit: 0, input, waiting: VecDeque::new(), eof: false };
@@ -70,7 +70,7 @@ impl Carried {
                 Ok(0) => self.output = None,
                 Ok(count) => {
                     let data = Bytes(chunk[..count].to_vec());
-                    link.say(&[&FromAgent::Output { offset: self.offset, data }]);
+                    link.send(&[&FromAgent::Output { offset: self.offset, data }]);
                     self.offset += count as u64;
                     self.credit -= count as u64;
                 }
@@ -108,12 +108,12 @@ impl Carried {
                 Err(Errno::AGAIN) => break,
                 Err(_) => {
                     self.input = None;
-                    link.say(&[&FromAgent::InputClosed]);
+                    link.send(&[&FromAgent::InputClosed]);
                 }
             }
         }
         if passed > 0 && self.input.is_some() {
-            link.say(&[&FromAgent::Credit(passed)]);
+            link.send(&[&FromAgent::Credit(passed)]);
         }
         if self.eof && self.waiting.is_empty() {
             self.input = None;

@@ -15,13 +15,13 @@ use crate::frames::{self, FromAgent, ToAgent};
 /// Bytes that are read at once.
 const CHUNK: usize = 64 * 1024;
 
-enum Ends {
+enum Transport {
     Socket(UnixStream),
     Streams { input: File, output: File },
 }
 
 pub(super) struct Link {
-    ends: Ends,
+    transport: Transport,
     /// Whether output and input go as frames.
     frames: bool,
     received: Vec<u8>,
@@ -33,23 +33,25 @@ impl Link {
     /// Over descriptor 0, and 1 if that is no socket. Afterwards both are `/dev/null`: no command must inherit them.
     pub(super) fn take() -> io::Result<Self> {
         let input = io::stdin().as_fd().try_clone_to_owned()?;
-        let ends = if rustix::net::sockopt::socket_type(&input).is_ok() {
-            Ends::Socket(UnixStream::from(input))
+        let transport = if rustix::net::sockopt::socket_type(&input).is_ok() {
+            Transport::Socket(UnixStream::from(input))
         } else {
             let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-            Ends::Streams { input: File::from(input), output }
+            Transport::Streams { input: File::from(input), output }
         };
         rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
         rustix::stdio::dup2_stdout(File::options().write(true).open("/dev/null")?)?;
-        Ok(Self { ends, frames: true, received: Vec::new(), descriptors: VecDeque::new() })
+        Ok(Self { transport, frames: true, received: Vec::new(), descriptors: VecDeque::new() })
     }
 
     /// The runner wants output and input as frames, or as descriptors, which only a socket carries.
     pub(super) fn agree(&mut self, frames: bool) -> io::Result<()> {
         self.frames = frames;
-        match self.ends {
-            Ends::Streams { .. } if !frames => Err(io::Error::other("no socket, so descriptors do not come")),
-            Ends::Streams { .. } | Ends::Socket(_) => Ok(()),
+        match self.transport {
+            Transport::Streams { .. } if !frames => {
+                Err(io::Error::other("no socket, so descriptors do not come"))
+            }
+            Transport::Streams { .. } | Transport::Socket(_) => Ok(()),
         }
     }
 
@@ -59,9 +61,9 @@ impl Link {
 
     /// What to wait for.
     pub(super) fn readable(&self) -> BorrowedFd<'_> {
-        match &self.ends {
-            Ends::Socket(socket) => socket.as_fd(),
-            Ends::Streams { input, .. } => input.as_fd(),
+        match &self.transport {
+            Transport::Socket(socket) => socket.as_fd(),
+            Transport::Streams { input, .. } => input.as_fd(),
         }
     }
 
@@ -70,9 +72,9 @@ impl Link {
         let begin = self.received.len();
         self.received.resize(begin + CHUNK, 0);
         let space = &mut self.received[begin..];
-        let read = match &mut self.ends {
-            Ends::Socket(socket) => receive(socket, space, &mut self.descriptors),
-            Ends::Streams { input, .. } => input.read(space),
+        let read = match &mut self.transport {
+            Transport::Socket(socket) => receive(socket, space, &mut self.descriptors),
+            Transport::Streams { input, .. } => input.read(space),
         };
         let count = match read {
             Ok(count) => count,
@@ -95,13 +97,13 @@ impl Link {
         }))
     }
 
-    /// Says several things at once, so that the runner wakes once.
-    pub(super) fn say(&mut self, frames: &[&FromAgent]) {
+    /// Sends several frames at once, so that the runner wakes once.
+    pub(super) fn send(&mut self, frames: &[&FromAgent]) {
         let bytes: Vec<u8> = frames.iter().filter_map(|frame| frames::encode(frame).ok()).flatten().collect();
         // A runner that has died is noticed by reading.
-        let _dead = match &mut self.ends {
-            Ends::Socket(socket) => socket.write_all(&bytes),
-            Ends::Streams { output, .. } => output.write_all(&bytes),
+        let _dead = match &mut self.transport {
+            Transport::Socket(socket) => socket.write_all(&bytes),
+            Transport::Streams { output, .. } => output.write_all(&bytes),
         };
     }
 }

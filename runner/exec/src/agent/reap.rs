@@ -45,7 +45,7 @@ impl Running {
             match wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) => {
                     reaped.any = true;
-                    // It died between the two calls. Later a process left behind may get its number.
+                    // It died between the two calls. Later a remaining process may get its number.
                     if pid == self.pid && !self.ended && reaped.main.is_none() {
                         reaped.main = Some(self.note(status.exit_status(), status.terminating_signal()));
                     }
@@ -76,7 +76,7 @@ impl Running {
             signal,
             asked: self.mode != Mode::Free,
             ran_us: u64::try_from(since_boot().saturating_sub(self.begun).as_micros()).unwrap_or(u64::MAX),
-            left: Vec::new(),
+            remaining: Vec::new(),
         };
         let last =
             Last { exit_file: self.exit_file.clone(), exited: exited.clone(), at: Instant::now(), read };

@@ -30,8 +30,8 @@ pub(super) struct Running {
     pub(super) mode: Mode,
     /// Whether the main process was waited for.
     pub(super) ended: bool,
-    /// Its end, if it is still to be said.
-    pub(super) unsaid: Option<Exited>,
+    /// Its end, if it is still to be sent.
+    pub(super) unsent: Option<Exited>,
     /// Whether nobody is left, so that only output is to be sent.
     pub(super) empty: bool,
     /// When what is left may be looked at again, and whether it is wanted then.

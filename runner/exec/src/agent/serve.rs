@@ -17,8 +17,8 @@ use super::run::{Last, Mode, Running};
 use super::start::start;
 use super::stop::ROUND;
 use crate::clock::since_boot;
+use crate::exhaustion::exhausted;
 use crate::frames::{Failure, FromAgent, Run, ToAgent, VERSION, check_version};
-use crate::lack::lack;
 use crate::tag::Tags;
 use crate::{limits, sockets, tree};
 
@@ -61,7 +61,7 @@ struct Agent {
 
 /// What `poll` has found.
 struct Ready {
-    said: bool,
+    frames: bool,
     died: bool,
     output: bool,
     input: bool,
@@ -99,7 +99,7 @@ impl Agent {
     }
 
     fn serve(mut self) -> io::Result<()> {
-        self.link.say(&[&FromAgent::Hello { version: VERSION }]);
+        self.link.send(&[&FromAgent::Hello { version: VERSION }]);
         while !self.alone || self.running.is_some() {
             let ready = self.wait()?;
             // Ends come before what is said: a stop must not reach a number that was given away.
@@ -107,7 +107,7 @@ impl Agent {
                 self.forget_deaths();
                 self.reap();
             }
-            if ready.said && self.hear().is_err() {
+            if ready.frames && self.hear().is_err() {
                 self.lose_runner();
             }
             self.carry(ready.output, ready.input);
@@ -124,8 +124,8 @@ impl Agent {
         let carried = self.running.as_ref().and_then(|running| running.carried.as_ref());
         let (output, input) = (carried.and_then(Carried::output), carried.and_then(Carried::input));
         let mut descriptors = vec![PollFd::new(&self.deaths, PollFlags::IN)];
-        let said = (!self.alone).then(|| self.link.readable());
-        descriptors.extend(said.map(|said| PollFd::from_borrowed_fd(said, PollFlags::IN)));
+        let runner = (!self.alone).then(|| self.link.readable());
+        descriptors.extend(runner.map(|runner| PollFd::from_borrowed_fd(runner, PollFlags::IN)));
         let at_output = descriptors.len();
         descriptors.extend(output.map(|output| PollFd::from_borrowed_fd(output, PollFlags::IN)));
         let at_input = descriptors.len();
@@ -137,7 +137,7 @@ impl Agent {
         let ready = |at: usize| descriptors.get(at).is_some_and(|found| !found.revents().is_empty());
         Ok(Ready {
             died: ready(0) || self.more,
-            said: said.is_some() && ready(1),
+            frames: runner.is_some() && ready(1),
             output: output.is_some() && ready(at_output),
             input: input.is_some() && ready(at_input),
         })
@@ -180,7 +180,7 @@ impl Agent {
                     if let Some(running) = running {
                         running.freeze(freeze);
                     }
-                    link.say(&[&FromAgent::Frozen(freeze)]);
+                    link.send(&[&FromAgent::Frozen(freeze)]);
                 }
                 (ToAgent::Saved, _) => self.last = None,
                 (ToAgent::Input { data, eof }, Some(Running { carried: Some(carried), .. })) => {
@@ -191,14 +191,14 @@ impl Agent {
                     let members = running.as_ref().map(|running| tree::members(Some(running.pid)));
                     let members = members.unwrap_or_default();
                     let (processes, ports) = (tree::describe(&members), sockets::ports_of(&members));
-                    link.say(&[&FromAgent::Seen { processes, ports }]);
+                    link.send(&[&FromAgent::Seen { processes, ports }]);
                 }
                 (ToAgent::Holders(ports), _) => {
-                    link.say(&[&FromAgent::Holders(sockets::ports_held(&ports))]);
+                    link.send(&[&FromAgent::Holders(sockets::ports_held(&ports))]);
                 }
                 (ToAgent::Sweep { tasks, watched }, _) => {
                     let tags = Tags::new(tasks.iter().map(String::as_str));
-                    link.say(&[&FromAgent::Swept(tree::kill_tagged(&tags, watched))]);
+                    link.send(&[&FromAgent::Swept(tree::kill_tagged(&tags, watched))]);
                 }
                 // It came too late.
                 (ToAgent::Stop { .. } | ToAgent::Input { .. } | ToAgent::Credit(_), _) => {}
@@ -216,8 +216,8 @@ impl Agent {
         };
         let started = carried
             .map_err(|error| Failure {
-                words: format!("It was not started: its pipes cannot be made ({error})."),
-                passing: lack(&error).is_some(),
+                message: format!("It was not started: its pipes cannot be made ({error})."),
+                transient: exhausted(&error).is_some(),
             })
             .and_then(|(carried, ends)| Ok((start(run, ends)?, carried)));
         match started {
@@ -230,14 +230,14 @@ impl Agent {
                     witness: witness.filter(|_| carried.is_none()),
                     mode: Mode::Free,
                     ended: false,
-                    unsaid: None,
+                    unsent: None,
                     empty: false,
                     look: (Instant::now(), false),
                     carried,
                 });
-                self.link.say(&[&FromAgent::Started { pid: pid.as_raw_nonzero().get().unsigned_abs() }]);
+                self.link.send(&[&FromAgent::Started { pid: pid.as_raw_nonzero().get().unsigned_abs() }]);
             }
-            Err(failure) => self.link.say(&[&FromAgent::Failed(failure)]),
+            Err(failure) => self.link.send(&[&FromAgent::Failed(failure)]),
         }
     }
 
@@ -269,11 +269,11 @@ impl Agent {
             if !self.alone {
                 self.last = Some(last);
             }
-            // What is being ended is not left behind, though some of it may take a moment longer than its main process.
+            // What is being ended does not remain, though some of it may take a moment longer than its main process.
             if !alone && !exited.asked {
-                exited.left = tree::describe(&tree::members(Some(running.pid)));
+                exited.remaining = tree::describe(&tree::members(Some(running.pid)));
             }
-            running.unsaid = Some(exited);
+            running.unsent = Some(exited);
         } else if any && running.ended && !all {
             running.look.1 = true;
         }
@@ -282,9 +282,9 @@ impl Agent {
             running.kill_again();
         }
         if !running.empty
-            && let Some(exited) = running.unsaid.take()
+            && let Some(exited) = running.unsent.take()
         {
-            self.link.say(&[&FromAgent::Exited(exited)]);
+            self.link.send(&[&FromAgent::Exited(exited)]);
         }
         self.on_time();
     }
@@ -313,10 +313,10 @@ impl Agent {
         if !wanted || at > now {
             return;
         }
-        self.link.say(&[&FromAgent::Remaining(tree::describe(&tree::members(Some(running.pid))))]);
+        self.link.send(&[&FromAgent::Remaining(tree::describe(&tree::members(Some(running.pid))))]);
         // A wide tree whose processes end one by one takes a fifth of a processor, not all of one.
-        let rest = if running.mode == Mode::Free { (now.elapsed() * 4).min(ROUND) } else { Duration::ZERO };
-        running.look = (now + rest, false);
+        let idle = if running.mode == Mode::Free { (now.elapsed() * 4).min(ROUND) } else { Duration::ZERO };
+        running.look = (now + idle, false);
     }
 
     /// Nobody is left; once all output is sent the run is over.
@@ -330,13 +330,13 @@ impl Agent {
         }
         if running.carried.as_mut().is_some_and(|carried| !carried.send(&mut self.link)) {
             // A task ends with its process, however slowly its output is taken.
-            if let Some(exited) = running.unsaid.take() {
-                self.link.say(&[&FromAgent::Exited(exited)]);
+            if let Some(exited) = running.unsent.take() {
+                self.link.send(&[&FromAgent::Exited(exited)]);
             }
             return;
         }
-        let exited = running.unsaid.take().map(FromAgent::Exited);
+        let exited = running.unsent.take().map(FromAgent::Exited);
         self.running = None;
-        self.link.say(&exited.iter().chain([&FromAgent::Empty]).collect::<Vec<_>>());
+        self.link.send(&exited.iter().chain([&FromAgent::Empty]).collect::<Vec<_>>());
     }
 }

@@ -1,4 +1,4 @@
-//! Starting a command: its shell with the pipes, confined if it is to be, and in words why not.
+//! Starting a command: its shell with the pipes, confined if it is to be, and a message why not.
 
 use std::fs;
 use std::io;
@@ -11,8 +11,8 @@ use std::thread;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
+use crate::exhaustion::exhausted;
 use crate::frames::{Failure, Run};
-use crate::lack::lack;
 use crate::tag::{VARIABLE, Worn};
 use crate::{confine, sandbox};
 
@@ -23,7 +23,7 @@ const ARGUMENT: usize = 128 * 1024 - 1;
 /// an open input: the end of that may end it, too.
 pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option<OwnedFd>), Failure> {
     let mut descriptors = descriptors.into_iter();
-    let missing = || Failure { words: "The runner sent no pipe for the output.".into(), passing: false };
+    let missing = || Failure { message: "The runner sent no pipe for the output.".into(), transient: false };
     let output = descriptors.next().ok_or_else(missing)?;
     let error = output.try_clone().map_err(|error| explain(run, &error))?;
     let witness =
@@ -62,22 +62,22 @@ pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option
         // Rights are given up for good, by one thread and those that it starts.
         Some(writable) => thread::scope(|scope| {
             let confined = scope.spawn(|| {
-                confine::restrict(writable).map_err(|words| Failure {
-                    words: format!("It was not started: {words}."),
-                    passing: false,
+                confine::restrict(writable).map_err(|reason| Failure {
+                    message: format!("It was not started: {reason}."),
+                    transient: false,
                 })?;
                 Ok(command.spawn())
             });
             let failed =
-                || Failure { words: "It was not started: confining it failed.".into(), passing: false };
+                || Failure { message: "It was not started: confining it failed.".into(), transient: false };
             confined.join().unwrap_or_else(|_| Err(failed()))
         })?,
     }
     .map_err(|error| explain(run, &error))?;
     drop(worn);
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| Failure {
-        words: "The system gave a process number that is none.".into(),
-        passing: false,
+        message: "The system gave a process number that is none.".into(),
+        transient: false,
     })?;
     Ok((pid, witness))
 }
@@ -97,9 +97,9 @@ fn pieces(mut text: &str) -> Vec<&str> {
 
 /// A missing folder and a missing shell give the same error, so both are looked at.
 fn explain(run: &Run, error: &io::Error) -> Failure {
-    let failure = |words, passing| Failure { words, passing };
-    if let Some(words) = lack(error) {
-        return failure(words, true);
+    let failure = |message, transient| Failure { message, transient };
+    if let Some(message) = exhausted(error) {
+        return failure(message, true);
     }
     match error.raw_os_error().map(Errno::from_raw_os_error) {
         Some(Errno::TOOBIG) => failure(

@@ -57,7 +57,7 @@ impl Running {
         // What is dead and not yet reaped needs no more than time.
         let stuck = !left.is_empty() && now >= since + STUCK;
         if stuck && !told {
-            link.say(&[&FromAgent::Unkillable(tree::describe(&left))]);
+            link.send(&[&FromAgent::Unkillable(tree::describe(&left))]);
         }
         let told = told || stuck;
         self.mode = Mode::Killing { since, again: now + if told { STUCK } else { ROUND }, told };

@@ -33,14 +33,14 @@ pub fn main() -> ExitCode {
 }
 
 fn become_command() -> String {
-    let mut words = std::env::args_os().skip(2);
-    let Some(shell) = words.next() else { return "the sandbox was given no command".into() };
+    let mut arguments = std::env::args_os().skip(2);
+    let Some(shell) = arguments.next() else { return "the sandbox was given no command".into() };
     let spec = std::env::var(VARIABLE).unwrap_or_default();
     let spec: Spec = match serde_json::from_str(&spec) {
         Ok(spec) => spec,
         Err(error) => return format!("the sandbox was given no paths: {error}"),
     };
-    let words: Vec<OsString> = words.collect();
+    let arguments: Vec<OsString> = arguments.collect();
     let limits = [(Resource::Fsize, 0), (Resource::Core, 0), (Resource::Cpu, PROCESSOR_S)];
     let mut command = match limits
         .into_iter()
@@ -50,11 +50,11 @@ fn become_command() -> String {
         Ok(command) => command,
         Err(why) => return why,
     };
-    let error = command.args(words).env_remove(VARIABLE).exec();
+    let error = command.args(arguments).env_remove(VARIABLE).exec();
     format!("{} could not be run: {error}", shell.to_string_lossy())
 }
 
-/// The program that gives up its rights and becomes the command whose words follow.
+/// The program that gives up its rights and becomes the command whose arguments follow.
 pub(crate) fn command(shell: &str, spec: &str) -> Command {
     let mut command = Command::new(system::program());
     command.arg(SUBCOMMAND).arg(shell).env_clear().env(VARIABLE, spec);

@@ -137,25 +137,25 @@ fn asked(environment: Vec<(String, String)>, workspace: &Path) -> String {
         .spawn();
     let Ok(mut child) = child else { return String::new() };
     let Some(output) = child.stdout.take() else { return String::new() };
-    let (sender, said) = mpsc::channel();
+    let (sender, listing) = mpsc::channel();
     std::thread::spawn(move || {
         let mut text = Vec::new();
         let read = output.take(MOST_BYTES).read_to_end(&mut text);
         // Nobody waits any more if it took too long.
         let _unheard = sender.send(read.map(|_| String::from_utf8_lossy(&text).into_owned()));
     });
-    let said = said.recv_timeout(PATIENCE).ok().and_then(Result::ok);
+    let listing = listing.recv_timeout(PATIENCE).ok().and_then(Result::ok);
     // It has ended, or is to end; either way it is reaped.
     let _ended = child.kill();
     let _status = child.wait();
-    said.unwrap_or_default()
+    listing.unwrap_or_default()
 }
 
 /// The files that a list of settings comes from, and those that it names.
 fn named(list: &str, home: &Path) -> Vec<PathBuf> {
-    let mut words = list.split('\0');
+    let mut parts = list.split('\0');
     let mut found = Vec::new();
-    while let (Some(origin), Some(setting)) = (words.next(), words.next()) {
+    while let (Some(origin), Some(setting)) = (parts.next(), parts.next()) {
         found.extend(origin.strip_prefix("file:").map(PathBuf::from));
         let value = setting
             .split_once('\n')

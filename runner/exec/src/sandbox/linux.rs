@@ -41,7 +41,7 @@ fn processes() -> u64 {
         entry.file_name().to_str()?.parse::<u32>().ok()?;
         (entry.metadata().ok()?.uid() == own).then_some(())?;
         let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
-        // Behind the name, which may hold anything: the number of threads is the 18th word there.
+        // Behind the name, which may hold anything: the number of threads is the 18th field there.
         stat.rsplit_once(')')?.1.split_whitespace().nth(17)?.parse::<u64>().ok()
     };
     entries.flatten().filter_map(threads).sum()

@@ -32,9 +32,9 @@ pub fn tried(spec: &Spec) -> Result<(), String> {
     // It may list the workspace, and must not make a file outside.
     let probe = std::env::temp_dir().join(format!("meanwhile-probe-{}", std::process::id()));
     let mut command = held(spec, OsStr::new("/bin/sh"))?;
-    let words = "test -r / || exit 3; : 2>/dev/null > \"$0\" && exit 4; exit 0";
+    let script = "test -r / || exit 3; : 2>/dev/null > \"$0\" && exit 4; exit 0";
     let status = command
-        .args(["-c", words])
+        .args(["-c", script])
         .arg(&probe)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

@@ -81,7 +81,7 @@ mod tests {
         let nasty = "/w/\") (allow default) (\"/a\\";
         let text = text(&spec(&[nasty], &[nasty])).unwrap();
         let (mut depth, mut quoted, mut escaped) = (0_i32, false, false);
-        let mut words = vec![String::new()];
+        let mut lists = vec![String::new()];
         for sign in text.chars() {
             match sign {
                 _ if escaped => escaped = false,
@@ -89,16 +89,16 @@ mod tests {
                 '"' => quoted = !quoted,
                 '(' if !quoted => {
                     depth += 1;
-                    words.push(String::new());
+                    lists.push(String::new());
                 }
                 ')' if !quoted => depth -= 1,
-                sign if !quoted => words.last_mut().unwrap().push(sign),
+                sign if !quoted => lists.last_mut().unwrap().push(sign),
                 _ => {}
             }
             assert!(depth >= 0, "{text}");
         }
         assert_eq!((depth, quoted), (0, false), "{text}");
-        assert!(!words.iter().any(|word| word.trim() == "allow default"), "{words:?}");
+        assert!(!lists.iter().any(|list| list.trim() == "allow default"), "{lists:?}");
         assert!(super::text(&spec(&["/w/a\nb"], &[])).is_err());
     }
 }

@@ -30,7 +30,7 @@ const SYSTEM: [&str; 15] = [
 ];
 
 /// Configuration of the system that holds no secret, and devices and counters that tell nothing of other processes.
-const HARMLESS: [&str; 47] = [
+const PUBLIC: [&str; 47] = [
     "/etc/alternatives",
     "/etc/bash.bashrc",
     "/etc/ca-certificates",
@@ -237,7 +237,7 @@ impl Ground {
         let run = run.into_iter().filter_map(known);
         // What lies in the workspace may come from the model: it is read, and not run.
         let mut run: Vec<PathBuf> = run.flat_map(|path| beside(path, workspace)).collect();
-        let mut read: Vec<PathBuf> = HARMLESS.iter().map(PathBuf::from).chain(below(&SETTINGS)).collect();
+        let mut read: Vec<PathBuf> = PUBLIC.iter().map(PathBuf::from).chain(below(&SETTINGS)).collect();
         read.extend(
             of("CARGO_HOME").iter().flat_map(|cargo| [cargo.join("config.toml"), cargo.join("config")]),
         );

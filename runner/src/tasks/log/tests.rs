@@ -16,9 +16,9 @@ fn letters(count: u64) -> Vec<u8> {
 /// What is read, from memory as far as it is there, and then the same from the disk alone.
 fn all(log: &Log, from: u64) -> (u64, Vec<u8>) {
     let slice = log.read(from, 1_000).unwrap();
-    let recent = std::mem::take(&mut log.state().recent);
+    let tail = std::mem::take(&mut log.state().tail_buffer);
     assert_eq!(log.read(from, 1_000).unwrap(), slice);
-    log.state().recent = recent;
+    log.state().tail_buffer = tail;
     (slice.from, slice.data.0)
 }
 
@@ -31,7 +31,7 @@ fn a_short_output_is_read_without_the_disk() {
     std::fs::remove_file(path).unwrap();
     let read = |from, max| log.read(from, max).unwrap().data.0;
     assert_eq!((read(0, 1_000), read(2, 2), read(5, 10)), (b"short".to_vec(), b"or".to_vec(), vec![]));
-    assert_eq!(log.excerpt(100).head, "short");
+    assert_eq!(log.preview(100).head, "short");
 }
 
 #[test]
@@ -75,10 +75,10 @@ fn a_silent_task_has_no_file() {
 fn where_the_disk_refuses_the_end_is_kept_in_memory_and_the_loss_counted() {
     let folder = tempfile::tempdir().unwrap();
     let log = at(folder.path().join("missing/log"));
-    let text = letters(2 * SPARE as u64);
+    let text = letters(2 * FALLBACK as u64);
     text.chunks(1_000).for_each(|chunk| log.append(chunk));
     let kept = log.kept();
-    assert_eq!((kept.total, kept.head_end, kept.omitted()), (2 * SPARE as u64, 0, SPARE as u64));
+    assert_eq!((kept.total, kept.head_end, kept.omitted()), (2 * FALLBACK as u64, 0, FALLBACK as u64));
     let (from, end) = all(&log, kept.total - 100);
     assert_eq!((from, end), (kept.total - 100, text[text.len() - 100..].to_vec()));
 }
@@ -104,12 +104,12 @@ fn where_the_disk_is_full_the_log_makes_room_and_loses_nothing_by_it() {
         refuse_writing(&log);
         log.append(after);
         let on_disk = std::fs::metadata(&path).unwrap().len();
-        assert!(was - on_disk >= SPARE as u64, "{total}: {was} {on_disk}");
+        assert!(was - on_disk >= FALLBACK as u64, "{total}: {was} {on_disk}");
         assert_eq!(disk.load(Ordering::Relaxed), on_disk);
         let kept = log.kept();
-        let spared = SPARE as u64 - 1_000;
-        assert_eq!((kept.total, kept.tail_start), (total + 1_000, total - spared), "{total}");
-        assert_eq!(kept.omitted(), if total > head + tail { total - spared - head } else { 1_000 });
+        let in_memory = FALLBACK as u64 - 1_000;
+        assert_eq!((kept.total, kept.tail_start), (total + 1_000, total - in_memory), "{total}");
+        assert_eq!(kept.omitted(), if total > head + tail { total - in_memory - head } else { 1_000 });
         let (from, end) = log.range(total - 1_000, total + 1_000).map(|(data, from)| (from, data)).unwrap();
         assert_eq!((from, end.as_slice()), (total - 1_000, &text[text.len() - 2_000..]), "{total}");
         assert_eq!(log.range(0, 1_000).unwrap().0, text[..1_000]);
@@ -155,20 +155,20 @@ fn removing_gives_the_disk_back() {
 }
 
 #[test]
-fn an_excerpt_has_both_ends_and_counts_between() {
+fn a_preview_has_both_ends_and_counts_between() {
     let folder = tempfile::tempdir().unwrap();
     let log = Log::new(folder.path().join("log"), 1 << 20, 1 << 20, Arc::default());
     for number in 0..100_000 {
         log.append(format!("line {number}\n").as_bytes());
     }
-    let excerpt = log.excerpt(100);
+    let preview = log.preview(100);
     assert!(
-        excerpt.head.starts_with("line 0\nline 1\n") && excerpt.head.chars().count() == 50,
+        preview.head.starts_with("line 0\nline 1\n") && preview.head.chars().count() == 50,
         "{}",
-        excerpt.head
+        preview.head
     );
-    assert!(excerpt.tail.ends_with("line 99999\n") && excerpt.tail.chars().count() == 50, "{}", excerpt.tail);
-    assert_eq!(excerpt.omitted_chars, log.total() - 100, "all of it is ASCII");
+    assert!(preview.tail.ends_with("line 99999\n") && preview.tail.chars().count() == 50, "{}", preview.tail);
+    assert_eq!(preview.omitted_chars, log.total() - 100, "all of it is ASCII");
 }
 
 #[test]
@@ -210,10 +210,10 @@ fn the_last_bytes_printed_are_read_whatever_the_size_and_the_bound() {
         for log in [&log, &refused] {
             text.as_bytes().chunks(65_536).for_each(|chunk| log.append(chunk));
             for most in [44, 200, 4_000, 16_384, 50_000] {
-                let excerpt = log.excerpt(most);
-                let shown = excerpt.head.clone() + &excerpt.tail;
-                assert!(shown.ends_with(last), "excerpt of {most} from {size}: {shown:.50}");
-                assert_eq!(shown.len() as u64 + excerpt.omitted_chars, text.len() as u64, "{most}, {size}");
+                let preview = log.preview(most);
+                let shown = preview.head.clone() + &preview.tail;
+                assert!(shown.ends_with(last), "preview of {most} from {size}: {shown:.50}");
+                assert_eq!(shown.len() as u64 + preview.omitted_chars, text.len() as u64, "{most}, {size}");
                 assert_eq!(log.tail(1, most).head, last, "tail of {most} from {size}");
             }
             let (lines, tail) = (text.lines().rev().take(5).collect::<Vec<_>>(), log.tail(5, 4_000));
@@ -225,7 +225,7 @@ fn the_last_bytes_printed_are_read_whatever_the_size_and_the_bound() {
     }
 }
 
-/// What is shown and what is said to lie between are all of it, whatever a character takes.
+/// What is shown and what is counted to lie between are all of it, whatever a character takes.
 #[test]
 fn what_lies_between_is_counted_in_characters() {
     const HEAD: u64 = 200_000;
@@ -246,19 +246,19 @@ fn what_lies_between_is_counted_in_characters() {
         let again = Log::restored(path, HEAD, TAIL, Arc::default(), Some(text.len() as u64));
         for most in [100, 4_000, 50_000] {
             let shown =
-                |excerpt: &Excerpt| (excerpt.head.chars().count() + excerpt.tail.chars().count()) as u64;
-            let excerpt = log.excerpt(most);
-            assert_eq!(shown(&excerpt) + excerpt.omitted_chars, all, "{sign:?} {size} {most}");
-            let excerpt = again.excerpt(most);
-            let said = shown(&excerpt) + excerpt.omitted_chars;
+                |preview: &Preview| (preview.head.chars().count() + preview.tail.chars().count()) as u64;
+            let preview = log.preview(most);
+            assert_eq!(shown(&preview) + preview.omitted_chars, all, "{sign:?} {size} {most}");
+            let preview = again.preview(most);
+            let counted = shown(&preview) + preview.omitted_chars;
             if again.kept().omitted() == 0 {
-                assert_eq!(said, all, "{sign:?} {size} {most}, restored");
+                assert_eq!(counted, all, "{sign:?} {size} {most}, restored");
             } else {
                 // Bytes of what is kept no more.
                 let lost = again.kept().omitted();
                 assert!(
-                    (all..=all + lost).contains(&said),
-                    "{sign:?} {size} {most}, restored: {said} of {all}"
+                    (all..=all + lost).contains(&counted),
+                    "{sign:?} {size} {most}, restored: {counted} of {all}"
                 );
             }
         }

@@ -56,8 +56,8 @@ impl<R> Machine<R> {
             self.freezing.push_back(reply);
             return self.todo(Effect::Freeze(frozen));
         };
-        let words = format!("Task {} {refuse}.", self.task.id);
-        self.todo(Effect::Reply(reply, Err(Problem::new(ProblemCode::Conflict, words))));
+        let message = format!("Task {} {refuse}.", self.task.id);
+        self.todo(Effect::Reply(reply, Err(Problem::new(ProblemCode::Conflict, message))));
     }
 
     /// The supervisor has done so.

@@ -10,16 +10,16 @@ use crate::limits::Limits;
 #[derive(Debug)]
 pub(super) struct Draining {
     /// What the main process left running, as far as it is known.
-    pub(super) left: Vec<Process>,
+    pub(super) remaining: Vec<Process>,
     quiet: Duration,
     quiet_at: Instant,
     most_at: Instant,
 }
 
 impl Draining {
-    pub(super) fn new(now: Instant, left: Vec<Process>, limits: &Limits) -> Self {
+    pub(super) fn new(now: Instant, remaining: Vec<Process>, limits: &Limits) -> Self {
         let quiet = limits.drain_quiet;
-        Self { left, quiet, quiet_at: now + quiet, most_at: now + limits.drain_most }
+        Self { remaining, quiet, quiet_at: now + quiet, most_at: now + limits.drain_most }
     }
 
     pub(super) fn heard(&mut self, now: Instant) {

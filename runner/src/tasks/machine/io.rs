@@ -22,9 +22,9 @@ pub(in crate::tasks) struct Now {
 pub(in crate::tasks) enum Attempt {
     /// Its main process lives.
     Started { pid: u32 },
-    /// Nothing was started for lack of something, in words, and trying again may help. `line_moved`: when one that waited for
+    /// Nothing was started because a resource is exhausted, and trying again may help. `line_moved`: when one that waited for
     /// the same began at last.
-    Short { words: String, line_moved: Option<Instant> },
+    Short { reason: String, line_moved: Option<Instant> },
     /// It is never tried again.
     Over(TaskState),
 }
@@ -32,7 +32,7 @@ pub(in crate::tasks) enum Attempt {
 /// What happens to a task. `R` is by which whoever asked is answered.
 #[derive(Debug)]
 pub(in crate::tasks) enum Input<R> {
-    /// It has a slot. `line_free`: nobody waits to start for lack of something.
+    /// It has a slot. `line_free`: nobody waits to start because a resource is exhausted.
     Slot { line_free: bool },
     /// The answer to [`Effect::Attempt`].
     Attempted(Attempt),
@@ -52,7 +52,7 @@ pub(in crate::tasks) enum Input<R> {
     SupervisorDied,
     /// The answer to [`Effect::KillOrphans`]: what could not be ended, as a sentence behind others.
     Orphans(String),
-    /// There is news of the output: whether more is in the log, whether all that was read is, and whether its end was read.
+    /// The output has changed: whether more is in the log, whether all that was read is, and whether its end was read.
     Output { grew: bool, written: bool, over: bool },
     /// The answer to [`Effect::LookForQuestion`]: the output's length, and whether its end looks like a question.
     Quiet { total: u64, asks: bool },
@@ -112,7 +112,7 @@ pub(in crate::tasks) enum Effect<R> {
     /// Give the slot to others.
     ReleaseSlot,
     /// Nothing is left; `changed`: its row is to be written again.
-    Gone { task: Task, changed: bool },
+    Reaped { task: Task, changed: bool },
     /// Answer whoever asked.
     Reply(R, Result<Task, Problem>),
 }

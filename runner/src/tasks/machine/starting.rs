@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// First wait after a lack of descriptors, processes or memory.
+/// First wait after an exhaustion of descriptors, processes or memory.
 const PATIENCE: Duration = Duration::from_millis(25);
 /// And the longest between two tries of the first in line.
 const LONGEST: Duration = Duration::from_millis(200);
@@ -26,7 +26,7 @@ pub(super) struct Starting {
     wait: Duration,
     again: Instant,
     /// What was short the last time.
-    words: String,
+    reason: String,
 }
 
 /// What is to be done next.
@@ -41,8 +41,9 @@ pub(super) enum Next {
 
 impl Starting {
     pub(super) fn new(now: Instant, patience: Duration, line_free: bool) -> (Self, Next) {
-        let words = "Descriptors, processes or memory are short.".to_owned();
-        let mut starting = Self { begun: now, line: Line::Out, wait: PATIENCE, again: now + patience, words };
+        let reason = "Descriptors, processes or memory are short.".to_owned();
+        let mut starting =
+            Self { begun: now, line: Line::Out, wait: PATIENCE, again: now + patience, reason };
         // Nobody overtakes those who wait.
         let next = if line_free { Next::Attempt } else { starting.wait(now, patience, None) };
         (starting, next)
@@ -62,10 +63,10 @@ impl Starting {
         &mut self,
         now: Instant,
         patience: Duration,
-        words: String,
+        reason: String,
         line_moved: Option<Instant>,
     ) -> Next {
-        self.words = words;
+        self.reason = reason;
         self.wait(now, patience, line_moved)
     }
 
@@ -85,7 +86,7 @@ impl Starting {
     fn wait(&mut self, now: Instant, patience: Duration, line_moved: Option<Instant>) -> Next {
         let give_up = line_moved.map_or(self.begun, |moved| moved.max(self.begun)) + patience;
         if now >= give_up {
-            return Next::GiveUp(std::mem::take(&mut self.words));
+            return Next::GiveUp(std::mem::take(&mut self.reason));
         }
         self.again = if self.line == Line::First { give_up.min(now + self.wait) } else { give_up };
         if self.line == Line::Out {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use exec::frames::Exited;
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::TaskEvent;
 use shared::task::{Party, Process, TaskState};
 use shared::{OpId, TaskId};
@@ -22,18 +22,18 @@ impl World {
             let now = self.now();
             let Some(machine) = self.life().machines.get_mut(&id.0) else { return Ok(()) };
             for effect in machine.step(now, input) {
-                inputs.extend(self.perform(id, effect)?);
+                inputs.extend(self.run(id, effect)?);
             }
         }
-        let gone = self.life().machines.get(&id.0).is_some_and(Machine::is_gone);
-        if gone {
+        let reaped = self.life().machines.get(&id.0).is_some_and(Machine::is_reaped);
+        if reaped {
             self.life().machines.remove(&id.0);
         }
         Ok(())
     }
 
-    fn perform(&mut self, id: &TaskId, effect: Effect<()>) -> Result<Option<Input<()>>, Died> {
-        let entry = self.life().registry.get(id).expect("it is not cleared before it is gone");
+    fn run(&mut self, id: &TaskId, effect: Effect<()>) -> Result<Option<Input<()>>, Died> {
+        let entry = self.life().registry.get(id).expect("it is not cleared before it is reaped");
         match effect {
             Effect::Attempt => return Ok(Some(Input::Attempted(self.attempt(entry.task().op)?))),
             Effect::AwaitTurn if self.chance.one_in(2) => return Ok(Some(Input::Turn)),
@@ -41,18 +41,18 @@ impl World {
             Effect::Publish(task) => drop(entry.publish(task)),
             Effect::LookForQuestion => return Ok(Some(Input::Quiet { total: 1, asks: true })),
             Effect::Backgrounded(task, by) => {
-                let (task, excerpt) = (Box::new(task), Excerpt::default());
-                self.save(&entry, TaskEvent::Backgrounded { task, by, excerpt })?;
+                let (task, preview) = (Box::new(task), Preview::default());
+                self.save(&entry, TaskEvent::Backgrounded { task, by, preview })?;
             }
             Effect::Stop { grace, .. } => return Ok(Some(Input::Stopping { grace })),
             Effect::KillPast => return Ok(Some(Input::KilledPast)),
             Effect::KillOrphans => return Ok(Some(Input::Orphans(String::new()))),
             Effect::End(ended) => self.end(&entry, ended.into_task())?,
-            Effect::Gone { task, changed } => {
+            Effect::Reaped { task, changed } => {
                 if changed {
                     self.commit(move |store| rows::update_task(store, &task))?;
                 }
-                entry.reach(Phase::Gone);
+                entry.reach(Phase::Reaped);
             }
             Effect::LeaveLine
             | Effect::AwaitTurn
@@ -78,26 +78,26 @@ impl World {
                 }
                 Attempt::Started { pid: 1 }
             }
-            8..11 => Attempt::Short { words: String::new(), line_moved: None },
+            8..11 => Attempt::Short { reason: String::new(), line_moved: None },
             _ => Attempt::Over(TaskState::Error { reason: String::new() }),
         })
     }
 
     /// What may happen to a task, in whatever order, and what should.
     pub(super) fn something(&mut self) -> Input<()> {
-        let left = vec![Process { pid: 2, command: String::new() }];
+        let remaining = vec![Process { pid: 2, command: String::new() }];
         match self.chance.below(if self.breaks { 16 } else { 5 }) {
             0 | 1 => Input::Exited(Exited {
                 code: Some(i32::try_from(self.chance.below(2)).unwrap_or_default()),
                 signal: None,
                 asked: self.chance.one_in(2),
                 ran_us: 1,
-                left: if self.chance.one_in(2) { left } else { Vec::new() },
+                remaining: if self.chance.one_in(2) { remaining } else { Vec::new() },
             }),
             2 => Input::Empty,
             3 => Input::Turn,
             4 | 5 => Input::Time { line_moved: None },
-            6 => Input::Remaining(left),
+            6 => Input::Remaining(remaining),
             7 => Input::Output { grew: true, written: true, over: false },
             8 => Input::Output { grew: false, written: true, over: true },
             9 => Input::SupervisorDied,

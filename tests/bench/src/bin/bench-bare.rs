@@ -12,8 +12,8 @@ use std::thread;
 use std::time::Instant;
 
 fn main() -> ExitCode {
-    let words: Vec<String> = env::args().skip(1).collect();
-    let [width, count, shell, command] = words.as_slice() else { return ExitCode::FAILURE };
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [width, count, shell, command] = arguments.as_slice() else { return ExitCode::FAILURE };
     let (Ok(width), Ok(count)) = (width.parse::<usize>(), count.parse()) else { return ExitCode::FAILURE };
     let left = AtomicI64::new(count);
     let began = Instant::now();

@@ -17,8 +17,8 @@ const BLOCK: usize = 64 * 1024;
 const LINE: &[u8] = b"a line of output such as a compiler or a test run prints, about eighty characters\n";
 
 fn main() -> ExitCode {
-    let words: Vec<String> = env::args().skip(1).collect();
-    let [what, number] = words.as_slice() else { return ExitCode::FAILURE };
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [what, number] = arguments.as_slice() else { return ExitCode::FAILURE };
     let Ok(number) = number.parse::<u64>() else { return ExitCode::FAILURE };
     let block: Vec<u8> = LINE.iter().copied().cycle().take(BLOCK).collect();
     let done = match what.as_str() {

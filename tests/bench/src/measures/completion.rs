@@ -18,7 +18,7 @@ const SLEEP: u64 = 30;
 const TURN: usize = 50;
 
 pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
-    let runner = Runner::start(bench, &["--max-running", "512"]).await?;
+    let runner = Runner::start(bench, &["--max-running", "512"]).await;
     let mut page = Page::open(&runner).await?;
     let shell = page.shell()?;
     let mut rows = Vec::new();
@@ -43,7 +43,7 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
             });
         }
     }
-    runner.stop().await?;
+    runner.stop().await;
     Ok(Section {
         title: "From a process's end to the client's queue",
         how: "The command's last act is to print the monotonic clock; the client takes the same clock when it has read the completion from its socket and parsed it. \

@@ -23,7 +23,7 @@ const FOLLOWED: f64 = 0.5;
 pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     let amount = if bench.quick { GIB / 16 } else { 2 * GIB };
     let long = if bench.quick { GIB / 8 } else { 10 * GIB };
-    let runner = Runner::start(bench, &[]).await?;
+    let runner = Runner::start(bench, &[]).await;
     let mut page = Page::open(&runner).await?;
     let shell = page.shell()?;
     let flood = bench.task(&format!("flood {amount}"));
@@ -39,7 +39,7 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     let after = process::status(runner.pid, "VmHWM")?;
     let half = if bench.quick { GIB / 16 } else { GIB / 2 };
     let python = baseline::python(["memory", &shell, &bench.task(&format!("flood {half}"))]).await?;
-    runner.stop().await?;
+    runner.stop().await;
     let row = |what: &str, ours: Vec<f64>, least: f64| {
         let ratio = ratios(&ours, &cat).median();
         Row {
@@ -95,19 +95,19 @@ async fn taken(page: &mut Page, command: &str, follow: bool) -> anyhow::Result<D
     let began = Instant::now();
     if follow {
         let task = page.start(command).await?;
-        page.request(json!({"op": "watch", "task": task, "from": 0})).await?;
+        page.request(json!({"op": "watch", "task": task, "from": 0})).await;
         let mut frames = 0;
         loop {
             let frame: Value = serde_json::from_str(&page.next_text().await?)?;
             frames += i32::from(frame["type"] == "output");
             if frame["type"] == "event" {
                 anyhow::ensure!(frames > 0, "the page got no output");
-                page.acknowledge(&frame).await?;
+                page.acknowledge(&frame).await;
                 break;
             }
         }
     } else {
-        page.begin(command).await?;
+        page.begin(command).await;
         page.completion().await?;
     }
     Ok(began.elapsed())

@@ -26,7 +26,7 @@ const POUR: u64 = 20_000_000;
 
 pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     let count = bench.amount(64, 8);
-    let runner = Runner::start(bench, &["--max-running", "512"]).await?;
+    let runner = Runner::start(bench, &["--max-running", "512"]).await;
     let mut page = Page::open(&runner).await?;
     let few = samples(bench, &mut page).await?;
 
@@ -46,7 +46,7 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     let deaf = samples(bench, &mut page).await?;
     drop(stop);
     crowd.join().map_err(|_| anyhow!("the pages panicked"))??;
-    runner.stop().await?;
+    runner.stop().await;
 
     let mut rows = Vec::new();
     let limits = |percent| if percent == 50 { MEDIAN } else { TAIL };
@@ -106,7 +106,7 @@ async fn crowd(
     for number in 0..count {
         let mut page = Page::open_session(port, credential, uuid::Uuid::new_v4()).await?;
         let task = page.start(if number == 0 { first } else { others }).await?;
-        page.request(json!({"op": "watch", "task": task, "from": 0})).await?;
+        page.request(json!({"op": "watch", "task": task, "from": 0})).await;
         let mut stop = stop.clone();
         let stops = number == 0;
         pages.push(async move {

@@ -29,14 +29,14 @@ pub(super) async fn throughput(bench: &Bench, folder: &Path, command: &str) -> a
     let mut rows = Vec::new();
     for (width, count) in [(1, 10), (8, 60), (64, 200)] {
         let count = if bench.quick { 4 } else { count };
-        daemon.say(&["parallel", &width.to_string()]).await?;
+        daemon.client(&["parallel", &width.to_string()]).await?;
         let began = Instant::now();
         for _ in 0..count {
-            daemon.say(&["add", "--", command]).await?;
+            daemon.client(&["add", "--", command]).await?;
         }
-        daemon.say(&["wait", "--quiet"]).await?;
+        daemon.client(&["wait", "--quiet"]).await?;
         let rate = rate(count, began.elapsed());
-        daemon.say(&["clean"]).await?;
+        daemon.client(&["clean"]).await?;
         rows.push(Row {
             what: format!("pueue, {width} at once, for comparison"),
             ours: "—".into(),
@@ -71,25 +71,25 @@ impl Daemon {
             .context("pueued cannot be started; `cargo install pueue --locked --root target/pueue` puts it into target/pueue/bin")?;
         let daemon = Self { child, client: folder.join("pueue"), place };
         let end = Instant::now() + Duration::from_secs(10);
-        while daemon.say(&["status"]).await.is_err() {
+        while daemon.client(&["status"]).await.is_err() {
             ensure!(Instant::now() < end, "pueued does not answer");
             sleep(Duration::from_millis(50)).await;
         }
         Ok(daemon)
     }
 
-    async fn say(&self, words: &[&str]) -> anyhow::Result<()> {
+    async fn client(&self, arguments: &[&str]) -> anyhow::Result<()> {
         let saying = Command::new(&self.client)
             .arg("--config")
             .arg(self.place.path().join("pueue.yml"))
-            .args(words)
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .status();
         let status = timeout(PATIENCE, saying).await.context("pueue hangs")??;
-        ensure!(status.success(), "pueue {}: {status}", words.join(" "));
+        ensure!(status.success(), "pueue {}: {status}", arguments.join(" "));
         Ok(())
     }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::Bench;
@@ -15,10 +14,10 @@ use crate::runner::Runner;
 pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     let count = bench.amount(10_000, 200);
     let turns = bench.amount(7, 1);
-    let mut runner = Runner::start(bench, &[]).await?;
+    let mut runner = Runner::start(bench, &[]).await;
     let (mut fresh_link, mut fresh_welcome) = (Vec::new(), Vec::new());
     for _ in 0..turns {
-        runner = runner.start_again(bench, &[]).await?;
+        runner = runner.start_again(bench, &[]).await;
         let (link, welcome) = first_answers(&runner, 0).await?;
         fresh_link.push(link);
         fresh_welcome.push(welcome);
@@ -27,23 +26,23 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     let mut page = Page::open(&runner).await?;
     let width = 32;
     for _ in 0..width {
-        page.begin("true").await?;
+        page.begin("true").await;
     }
     for ended in 0..count {
         page.end().await?;
         if ended + width < count {
-            page.begin("true").await?;
+            page.begin("true").await;
         }
     }
     drop(page);
     let (mut link, mut welcome) = (Vec::new(), Vec::new());
     for _ in 0..turns {
-        runner = runner.start_again(bench, &[]).await?;
+        runner = runner.start_again(bench, &[]).await;
         let times = first_answers(&runner, count).await?;
         link.push(times.0);
         welcome.push(times.1);
     }
-    runner.stop().await?;
+    runner.stop().await;
     let row = |what: &str, ours: Vec<f64>, fresh: Vec<f64>| Row {
         what: what.into(),
         ours: millis(Figures::new(ours).median()),
@@ -66,7 +65,7 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
 
 /// Milliseconds from the program's start to an answer, and to a welcome that lists so many tasks.
 async fn first_answers(runner: &Runner, tasks: usize) -> anyhow::Result<(f64, f64)> {
-    let health = runner.ask("GET /api/health", &Value::Null).await?;
+    let health = runner.get("/api/health").await;
     let answered = runner.began.elapsed();
     ensure!(health["status"] == "ok", "{health}");
     let page = Page::open_session(runner.port, &runner.credential, Uuid::new_v4()).await?;

@@ -21,7 +21,7 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
     let count = bench.amount(1_000, 40);
     let time = Duration::from_secs(if bench.quick { 1 } else { 20 });
     // A session may have half of all places.
-    let runner = Runner::start(bench, &["--max-running", &(2 * count).to_string()]).await?;
+    let runner = Runner::start(bench, &["--max-running", &(2 * count).to_string()]).await;
     let mut page = Page::open(&runner).await?;
     let shell = page.shell()?;
     rest(&mut page, Duration::from_secs(if bench.quick { 1 } else { 3 })).await?;
@@ -48,7 +48,7 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
         Ok(())
     })
     .await?;
-    runner.stop().await?;
+    runner.stop().await;
     let seconds = time.as_secs().to_string();
     let python = baseline::python(["sleeping", &count.to_string(), &seconds, &shell, COMMAND]).await?;
     let field = |name: &str| python[name].as_f64().context("a number");

@@ -21,7 +21,7 @@ const WIDTHS: [(usize, usize); 3] = [(1, 150), (8, 400), (64, 640)];
 const LEAST: f64 = 0.6;
 
 pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
-    let runner = Runner::start(bench, &[]).await?;
+    let runner = Runner::start(bench, &[]).await;
     let mut page = Page::open(&runner).await?;
     let shell = page.shell()?;
     drive(&mut page, 8, 16).await?;
@@ -60,7 +60,7 @@ pub(super) async fn run(bench: &Bench) -> anyhow::Result<Section> {
         Some(folder) => rows.extend(pueue::throughput(bench, folder, COMMAND).await?),
         None => rows.push(Row { what: "pueue: not asked for (`--pueue`)".into(), ..Row::default() }),
     }
-    runner.stop().await?;
+    runner.stop().await;
     Ok(Section {
         title: "Start and finish of `true`",
         how: format!(
@@ -92,12 +92,12 @@ fn spread(ratios: &Figures) -> String {
 pub(super) async fn drive(page: &mut Page, width: usize, count: usize) -> anyhow::Result<Duration> {
     let began = Instant::now();
     for _ in 0..width.min(count) {
-        page.begin(COMMAND).await?;
+        page.begin(COMMAND).await;
     }
     for ended in 0..count {
         page.completion().await?;
         if ended + width < count {
-            page.begin(COMMAND).await?;
+            page.begin(COMMAND).await;
         }
     }
     Ok(began.elapsed())

@@ -12,7 +12,7 @@ use crate::model::{Stop, Usage};
 /// An answer as it comes.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    /// What is to be sent back beside the words: reasoning, and what is not known here.
+    /// What is to be sent back beside the text: reasoning, and what is not known here.
     beside: Map<String, Value>,
     text: String,
     calls: Vec<Call>,
@@ -131,8 +131,8 @@ impl Reader {
             match (name.as_str(), value) {
                 ("role" | "tool_calls" | "refusal" | "function_call", _) | (_, Value::Null) => {}
                 ("content", content) => {
-                    let text = self.joined(&words(content));
-                    self.say(&text, out);
+                    let text = self.joined(&text_of(content));
+                    self.push_text(&text, out);
                 }
                 (name, Value::String(text)) if REASONING.contains(&name) => {
                     let text = self.joined(text);
@@ -142,7 +142,7 @@ impl Reader {
             }
         }
         if let Some(refusal) = delta["refusal"].as_str().filter(|text| !text.is_empty()) {
-            self.say(refusal, out);
+            self.push_text(refusal, out);
             self.refused = true;
         }
         let pieces = delta["tool_calls"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -162,7 +162,7 @@ impl Reader {
         first.into_iter().chain(piece.chars()).collect()
     }
 
-    fn say(&mut self, text: &str, out: &mut Vec<ModelEvent>) {
+    fn push_text(&mut self, text: &str, out: &mut Vec<ModelEvent>) {
         if !text.is_empty() {
             self.text.push_str(text);
             out.push(ModelEvent::TextDelta { block: self.place(Shown::Text), text: text.to_owned() });
@@ -284,8 +284,8 @@ impl Call {
     }
 }
 
-/// The words of a content: a text, or a list of parts that have one.
-fn words(content: &Value) -> String {
+/// The text of a content: a text, or a list of parts that have one.
+fn text_of(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
         Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect(),

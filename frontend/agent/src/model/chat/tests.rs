@@ -12,7 +12,7 @@ use crate::model::answer::{ModelEvent, Outcome};
 use crate::model::{Stop, Usage};
 
 #[test]
-fn words_and_their_cost() {
+fn text_and_its_cost() {
     let body = stream(&[
         r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}"#,
         r#"{"choices":[{"index":0,"delta":{"content":"Hel"},"finish_reason":null}]}"#,
@@ -156,7 +156,7 @@ fn a_character_that_was_cut_in_two_is_whole() {
     );
 }
 
-/// An answer of words alone holds no list of calls: servers refuse one that is null or empty.
+/// An answer of text alone holds no list of calls: servers refuse one that is null or empty.
 #[test]
 fn what_is_not_there_is_not_sent() {
     let items = Chat.fit(vec![json!({"content": "hi", "tool_calls": null})], &mut BTreeSet::new());
@@ -170,13 +170,13 @@ fn what_is_not_there_is_not_sent() {
 #[test]
 fn too_many_calls_are_refused() {
     let piece = r#"{"choices":[{"delta":{"tool_calls":[{"function":{"name":"t","arguments":"{}"}}]}}]}"#;
-    let (_, fault) = play(&stream(&[piece; 300]), &[]).1.unwrap_err();
-    assert!(fault.message.contains("tools at once"), "{fault:?}");
+    let (_, error) = play(&stream(&[piece; 300]), &[]).1.unwrap_err();
+    assert!(error.message.contains("tools at once"), "{error:?}");
 }
 
 /// Some servers refuse a conversation in which it does not come back.
 #[test]
-fn what_stands_beside_the_words_goes_back_to_its_model_alone() {
+fn what_stands_beside_the_text_goes_back_to_its_model_alone() {
     let body = stream(&[
         r#"{"choices":[{"delta":{"reasoning_content":"I kn","content":null}}]}"#,
         r#"{"choices":[{"delta":{"reasoning_content":"ow"}}]}"#,
@@ -225,31 +225,31 @@ fn every_reason() {
 }
 
 #[test]
-fn what_is_cut_off_keeps_its_words_and_no_half_of_a_call() {
+fn what_is_cut_off_keeps_its_text_and_no_half_of_a_call() {
     let events = [
         r#"{"choices":[{"delta":{"content":"a"}}]}"#,
         r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"a","function":{"name":"t","arguments":"{\"x"}}]}}]}"#,
     ];
     let kept = [json!({"role": "assistant", "content": "a"})];
     let cut = events.map(|event| format!("data: {event}\n\n")).concat();
-    let (partial, fault) = play(&cut, &[]).1.unwrap_err();
+    let (partial, error) = play(&cut, &[]).1.unwrap_err();
     assert_eq!(partial.content, kept);
-    assert!(partial.shown && fault.retryable);
+    assert!(partial.shown && error.retryable);
     let limit = r#"{"choices":[{"delta":{},"finish_reason":"length"}]}"#;
     check(&stream(&[events[0], events[1], limit]), &json!(kept), &Stop::MaxTokens);
 }
 
 #[test]
 fn errors_in_the_stream() {
-    for (error, status) in [
+    for (given, status) in [
         (r#"{"error":{"message":"slow down","type":"rate_limit_error","code":null}}"#, 429),
         (r#"{"error":{"message":"Loading model","type":"unavailable_error","code":503}}"#, 503),
         (r#"{"object":"error","message":"no such model","code":404}"#, 404),
         (r#"{"error":"it broke"}"#, 500),
     ] {
-        let body = stream(&[r#"{"choices":[{"delta":{"content":"a"}}]}"#, error]);
-        let (_, fault) = play(&body, &[]).1.unwrap_err();
-        assert_eq!(fault.status, Some(status), "{error}: {fault:?}");
+        let body = stream(&[r#"{"choices":[{"delta":{"content":"a"}}]}"#, given]);
+        let (_, error) = play(&body, &[]).1.unwrap_err();
+        assert_eq!(error.status, Some(status), "{given}: {error:?}");
     }
 }
 
@@ -265,11 +265,11 @@ fn one_answer_instead_of_a_stream() {
 fn a_request_to_the_byte() {
     let tools = json!([{"name": "t", "description": "d", "input_schema": {"type": "object"}}]);
     let items = vec![json!({"type": "thinking", "thinking": "hm", "signature": "s"})];
-    let mut told = assistant_turn(Api::Messages, "m", items);
-    told.blocks.push(Block::ToolUse { id: "a".to_owned(), name: "t".to_owned(), input: json!({"x": 1}) });
+    let mut turn = assistant_turn(Api::Messages, "m", items);
+    turn.blocks.push(Block::ToolUse { id: "a".to_owned(), name: "t".to_owned(), input: json!({"x": 1}) });
     let turns = [
         Turn::user(vec![Block::text("one"), Block::text("two")]),
-        told,
+        turn,
         Turn::user(vec![Block::result("a", "", true), Block::text("three")]),
     ];
     let request = Request { model: "m", system: "s", tools: &tools, turns: &turns, stream: true };

@@ -1,217 +1,126 @@
 //! What the demo knows of its session: a fold over the log, so that no sentence is ever read back.
 
+use std::collections::BTreeMap;
+
 use shared::TaskId;
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::TaskEvent;
 use shared::task::Task;
 use shared::tools::ToolCall;
 
 use crate::conversation::Block;
 use crate::model::Api;
-use crate::notice::cut_tail;
-use crate::record::{Record, Trigger};
+use crate::record::{Record, ToolOutcome, Trigger};
 use crate::settings::Provider;
 
-/// How much is kept of what a tool gave, in characters.
-const KEPT_CHARS: usize = 30_000;
-/// How many steps of a turn, and tasks of a session, are kept.
-const MOST: usize = 32;
-
-/// What happened, as far as the next step depends on it.
+/// What happened, as far as the next answer depends on it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
-    /// The last words that were put into a call.
-    pub(super) wish: String,
-    /// What was done since, in order.
-    pub(super) steps: Vec<Step>,
-    /// Tasks of the background, in the order in which they became known.
-    pub(super) tasks: Vec<Known>,
-    /// The tasks whose ends go into the call under way.
+    /// What the person sent last.
+    pub(super) text: String,
+    /// What the demo used since, and no other model: the tools of each answer that had some.
+    pub(super) rounds: Vec<Vec<Step>>,
+    /// Tasks whose results go into the call under way, and whether it is made for these alone.
     pub(super) fresh: Vec<TaskId>,
-    /// What the call under way is made for.
-    pub(super) occasion: Occasion,
-    /// How often the demo has answered, and how often it ended a turn.
-    pub(super) answers: u32,
-    pub(super) turns: u32,
-    /// How many tools were used.
-    pub(super) tools: u64,
-    waiting: Vec<(u64, String)>,
-    wishes: u64,
-    uses: Vec<Use>,
-    is_asked: bool,
-    api: Api,
+    pub(super) woken: bool,
+    /// How often the demo has answered.
+    pub(super) answers: usize,
+    /// Tasks that have ended since another model was called, each with the end of its output.
+    pub(super) ended: BTreeMap<TaskId, (Task, String)>,
+    queued: BTreeMap<u64, String>,
+    is_called: bool,
 }
 
-/// What a call is made for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Occasion {
-    /// The person said something.
-    #[default]
-    Words,
-    /// Tools have their results.
-    Results,
-    /// Tasks have ended.
-    Ends,
-}
-
-/// A tool use that has its result.
+/// A tool use.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Step {
     pub(super) call: ToolCall,
-    /// What it gave: at most the last [`KEPT_CHARS`].
-    pub(super) result: String,
-    pub(super) failed: bool,
-    /// What the person said when they did not allow it.
+    /// What the person answered who did not allow it.
     pub(super) denied: Option<String>,
-    /// The task that it started or waited for.
-    pub(super) task: Option<TaskId>,
-}
-
-/// A task.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Known {
-    pub(super) id: TaskId,
-    pub(super) command: String,
-    /// How it ended, with the end of its output.
-    pub(super) end: Option<(Task, Excerpt)>,
-    /// The wish that it was started for in the background; 0 if for none.
-    wish: u64,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct Use {
-    call: Option<ToolCall>,
-    denied: Option<String>,
+    pub(super) outcome: ToolOutcome,
 }
 
 impl Facts {
-    /// The tasks that were started in the background for the last wish.
-    pub(super) fn own(&self) -> impl Iterator<Item = &Known> {
-        self.tasks.iter().filter(|task| task.wish == self.wishes && self.wishes > 0)
-    }
-
-    pub(super) fn task(&self, id: &TaskId) -> Option<&Known> {
-        self.tasks.iter().find(|task| task.id == *id)
+    /// The tasks that were started in the background for the last text, with their commands.
+    pub(super) fn own(&self) -> impl Iterator<Item = (&TaskId, &str)> {
+        self.rounds.iter().flatten().filter_map(|step| {
+            let ToolCall::BackgroundRun(run) = &step.call else { return None };
+            Some((step.outcome.task.as_ref()?, run.command.as_str()))
+        })
     }
 
     /// Folds a record in.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the demo looks at what it plays with")]
     pub(crate) fn apply(&mut self, record: &Record) {
         match record {
-            Record::Queued { id, text, .. } => self.waiting.push((*id, text.clone())),
-            Record::Cancelled { id } => self.waiting.retain(|words| words.0 != *id),
-            Record::Edited { id, text, .. } => {
-                if let Some(words) = self.waiting.iter_mut().find(|words| words.0 == *id) {
-                    words.1.clone_from(text);
-                }
+            Record::Queued { id, text, .. } | Record::Edited { id, text, .. } => {
+                self.queued.insert(*id, text.clone());
             }
-            Record::RequestSent { cause, drained, said, model, .. } => {
-                self.is_asked = model.provider == Provider::Demo;
-                self.api = model.api;
-                self.asked(*cause, drained, said);
+            Record::Cancelled { id } => drop(self.queued.remove(id)),
+            Record::RequestSent { cause, drained, messages: taken, model, .. } => {
+                self.is_called = model.provider == Provider::Demo;
+                self.called(*cause, drained, taken);
             }
-            Record::ResponseReceived { content, .. } => self.answered(self.api.codec().blocks(content)),
-            Record::ApprovalResolved { index, allowed: false, words, .. } => {
-                if let Some(tool) = self.uses.get_mut(*index) {
-                    tool.denied = Some(words.clone());
-                }
+            Record::ResponseReceived { content, .. } if self.is_called => {
+                self.answered(Api::Messages.codec().blocks(content));
             }
-            Record::ToolTask { index, task, .. } => {
-                let call = self.uses.get(*index).and_then(|tool| tool.call.clone());
-                if let Some(ToolCall::BackgroundRun(run)) = call {
-                    self.began(task, &run.command);
-                }
+            Record::ApprovalResolved { index, allowed: false, reason, .. } => {
+                self.step(*index, |step| step.denied = Some(reason.clone()));
             }
             Record::ToolDone { index, outcome, .. } => {
-                let Some(Use { call: Some(call), denied }) = self.uses.get(*index).cloned() else { return };
-                let result = cut_tail(&outcome.content, KEPT_CHARS);
-                let (failed, task) = (outcome.is_error, outcome.task.clone());
-                if self.steps.len() < MOST {
-                    self.steps.push(Step { call, result, failed, denied, task });
-                }
+                self.step(*index, |step| step.outcome = outcome.clone());
             }
-            Record::CompletionReceived { event: TaskEvent::Backgrounded { task, .. }, .. } => {
-                self.began(&task.id, &task.command);
+            Record::CompletionReceived { event: TaskEvent::Ended { task, preview }, .. } => {
+                self.end(task, preview);
             }
-            Record::CompletionReceived { event: TaskEvent::Ended { task, excerpt }, .. } => {
-                self.ended(task, excerpt);
+            Record::Missed { completions, .. } => {
+                completions.iter().for_each(|task| self.end(task, &Preview::default()))
             }
-            Record::Missed { ends, .. } => {
-                for task in ends {
-                    self.ended(task, &Excerpt::default());
-                }
-            }
-            Record::Began { .. }
-            | Record::Preamble { .. }
-            | Record::CallFailed { .. }
-            | Record::Shortened { .. }
-            | Record::TakenBack { .. }
-            | Record::ApprovalResolved { .. }
-            | Record::ToolBegan { .. }
-            | Record::ToolRefused { .. }
-            | Record::StoppedReply
-            | Record::BudgetReached { .. }
-            | Record::ModeSet { .. }
-            | Record::Titled { .. }
-            | Record::NewEpoch { .. }
-            | Record::Unknown => {}
+            _ => {}
         }
     }
 
-    fn asked(&mut self, cause: Trigger, drained: &[TaskId], said: &[u64]) {
-        let (taken, waiting): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|words| said.contains(&words.0));
-        self.waiting = waiting;
+    fn called(&mut self, cause: Trigger, drained: &[TaskId], taken: &[u64]) {
         // A call that is made again brings what it brought before.
         if cause != Trigger::Again {
             self.fresh.clear();
+            self.woken = cause == Trigger::Wake;
         }
         self.fresh.extend_from_slice(drained);
-        if taken.is_empty() {
-            self.occasion = match cause {
-                Trigger::Tools => Occasion::Results,
-                Trigger::Wake => Occasion::Ends,
-                Trigger::User => Occasion::Words,
-                Trigger::Continue | Trigger::Again => self.occasion,
-            };
-            return;
+        let texts: Vec<String> = taken.iter().filter_map(|id| self.queued.remove(id)).collect();
+        if !texts.is_empty() {
+            self.text = texts.join("\n");
+            self.rounds.clear();
+            self.woken = false;
         }
-        self.occasion = Occasion::Words;
-        self.wish = taken.into_iter().map(|words| words.1).collect::<Vec<_>>().join("\n");
-        self.wishes += 1;
-        self.steps.clear();
+        if !self.is_called {
+            self.rounds.clear();
+            self.ended.clear();
+        }
     }
 
     fn answered(&mut self, blocks: Vec<Block>) {
         let uses = blocks.into_iter().filter_map(|block| {
             let Block::ToolUse { name, input, .. } = block else { return None };
-            Some(Use { call: ToolCall::parse(&name, &input).ok(), denied: None })
+            let call = ToolCall::parse(&name, &input).ok()?;
+            Some(Step { call, denied: None, outcome: ToolOutcome::default() })
         });
-        self.uses = uses.collect();
-        self.answers += u32::from(self.is_asked);
-        self.turns += u32::from(self.is_asked && self.uses.is_empty());
-        self.tools += self.uses.len() as u64;
+        let round: Vec<Step> = uses.collect();
+        self.answers += 1;
+        if !round.is_empty() {
+            self.rounds.push(round);
+        }
     }
 
-    fn known(&mut self, id: &TaskId, command: &str) -> &mut Known {
-        let place = self.tasks.iter().position(|task| task.id == *id).unwrap_or_else(|| {
-            if self.tasks.len() == MOST {
-                self.tasks.remove(0);
-            }
-            self.tasks.push(Known { id: id.clone(), command: command.to_owned(), end: None, wish: 0 });
-            self.tasks.len() - 1
-        });
-        &mut self.tasks[place]
+    /// Changes a step of the last round.
+    fn step(&mut self, index: usize, change: impl FnOnce(&mut Step)) {
+        if let Some(step) = self.rounds.last_mut().and_then(|round| round.get_mut(index)) {
+            change(step);
+        }
     }
 
-    fn began(&mut self, id: &TaskId, command: &str) {
-        let wish = self.wishes;
-        self.known(id, command).wish = wish;
-    }
-
-    fn ended(&mut self, task: &Task, excerpt: &Excerpt) {
-        let output = if excerpt.omitted_chars == 0 { &excerpt.head } else { &excerpt.tail };
-        let head = cut_tail(output, KEPT_CHARS);
-        let known = self.known(&task.id, &task.command);
-        known.end = Some((task.clone(), Excerpt { head, ..Excerpt::default() }));
+    fn end(&mut self, task: &Task, preview: &Preview) {
+        let output = if preview.omitted_chars == 0 { &preview.head } else { &preview.tail };
+        self.ended.insert(task.id.clone(), (task.clone(), output.clone()));
     }
 }

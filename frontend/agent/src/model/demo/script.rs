@@ -1,260 +1,114 @@
-//! What the demo does next: three stories and two signs, each a row of steps of which none is taken twice.
+//! What the demo does next: three stories and two signs. A story is a row of rounds, and the log knows how many of
+//! them were played; when there are no more, or nothing of the last went well, the demo tells what came of them. No
+//! round is played twice, so every turn ends.
 
-use serde_json::{Value, json};
-use shared::tools::ToolCall;
+use serde_json::json;
 
-use super::facts::{Facts, Known, Occasion, Step};
+use super::facts::Facts;
 use super::project::{LOOK, choose};
-use super::reply::Reply;
-use super::say;
+use super::sentences::{self, code};
+use super::stream::{Reply, Use};
 
-/// The file of the first story.
-pub(super) const FILE: &str = "meanwhile-demo.txt";
-/// The most tasks that one wish starts.
-const MOST_TASKS: usize = 10;
-const COMMITS: &str = "git log --oneline -n 5";
-
-/// What the words ask for. Whatever stands between the quotes of an example can be changed.
-#[derive(Debug, PartialEq)]
-pub(super) enum Wish<'a> {
-    /// `$ command`
-    Run(&'a str),
-    /// `& command`
-    Background(&'a str),
-    /// The first example.
-    Meanwhile(&'a str),
-    /// The second.
-    Several(Vec<&'a str>),
-    /// The third.
+/// `$ command`, `& command`, the three examples in their order, and everything else.
+enum Story {
+    Run,
+    Background,
+    Write,
+    Check,
     Tests,
-    /// Everything else.
     Unknown,
 }
 
-impl<'a> Wish<'a> {
-    pub(super) fn of(words: &'a str) -> Self {
-        let words = words.trim();
-        let behind =
-            |sign: char| words.strip_prefix(sign).map(str::trim).filter(|command| !command.is_empty());
-        if let Some(command) = behind('$') {
-            return Self::Run(command);
-        }
-        if let Some(command) = behind('&') {
-            return Self::Background(command);
-        }
-        let [first, second, third] = super::examples().map(|example| pattern(example.wish));
-        let (form, quoted) = pattern(words);
-        match quoted.as_slice() {
-            [command] if form == first.0 => Self::Meanwhile(command),
-            [_, ..] if form == second.0 => Self::Several(quoted.into_iter().take(MOST_TASKS).collect()),
-            [] if form == third.0 => Self::Tests,
-            _ => Self::Unknown,
-        }
+/// What is asked for, with what commands. Whatever stands between the quotes of an example can be changed.
+fn read(text: &str) -> (Story, Vec<&str>) {
+    let (form, quoted) = split(text);
+    let example = super::examples().iter().position(|example| form == split(example.wish).0);
+    let command = text.trim().get(1..).map(str::trim).filter(|command| !command.is_empty());
+    match (text.trim().chars().next(), command, example, quoted.len()) {
+        (Some('$'), Some(command), ..) => (Story::Run, vec![command]),
+        (Some('&'), Some(command), ..) => (Story::Background, vec![command]),
+        (_, _, Some(0), 1) => (Story::Write, quoted),
+        (_, _, Some(1), 1..) => (Story::Check, quoted),
+        (_, _, Some(2), 0) => (Story::Tests, quoted),
+        _ => (Story::Unknown, quoted),
     }
 }
 
-/// The words around quotes, without numbers and the commas between quotes; and what stands in them.
-fn pattern(words: &str) -> (String, Vec<&str>) {
-    let (mut form, mut quoted) = (String::new(), Vec::new());
-    for (place, piece) in words.split('"').enumerate() {
-        if place % 2 == 1 {
-            quoted.push(piece.trim());
-        } else if piece.trim() != "," {
-            form.extend(piece.chars().filter(|sign| !sign.is_ascii_digit()));
-            form.push('"');
-        }
-    }
-    quoted.retain(|command| !command.is_empty());
-    (form.trim_end_matches('"').trim().to_lowercase(), quoted)
+/// What stands outside of quotes, without numbers and lone commas; and what stands in them.
+fn split(text: &str) -> (String, Vec<&str>) {
+    let pieces: Vec<&str> = text.split('"').map(str::trim).collect();
+    let says = |word: &&str| word.contains(|sign: char| !sign.is_ascii_digit() && sign != ',');
+    let outside = pieces.iter().step_by(2).flat_map(|piece| piece.split_whitespace()).filter(says);
+    let form = outside.map(str::to_lowercase).collect::<Vec<_>>().join(" ");
+    let quoted = pieces.into_iter().skip(1).step_by(2).filter(|command| !command.is_empty());
+    (form, quoted.take(10).collect())
 }
 
 /// The next answer.
 pub(super) fn next(facts: &Facts) -> Reply {
-    let mut reply = Reply::default();
-    let wish = Wish::of(&facts.wish);
-    let explains = facts.occasion == Occasion::Words && wish == Wish::Unknown;
-    if facts.answers == 0 && !explains {
-        reply.say(format!("{} The commands are real.", say::INTRODUCTION));
+    let (story, commands) = read(&facts.text);
+    let explains = !facts.woken && matches!(story, Story::Unknown);
+    let introduced = facts.answers > 0 || explains;
+    let mut texts = Vec::new();
+    texts.extend((!introduced).then(|| format!("{} The commands are real.", sentences::INTRODUCTION)));
+    for (task, output) in facts.fresh.iter().filter_map(|id| facts.ended.get(id)) {
+        let of_tests = matches!(story, Story::Tests) && facts.own().any(|(own, _)| *own == task.id);
+        let verdict = if of_tests { sentences::verdict(task) } else { "" };
+        texts.push(verdict.to_owned() + &sentences::end(task, output, usize::MAX));
     }
-    for id in &facts.fresh {
-        if let Some(known) = facts.task(id) {
-            let of_tests = wish == Wish::Tests && facts.own().any(|own| own.id == known.id);
-            reply.say(if of_tests { say::tests_end(known) } else { say::end(known) });
-        }
+    let failed = facts.rounds.last().is_some_and(|round| round.iter().all(|step| step.outcome.is_error));
+    let round = if facts.woken || failed { None } else { round(&story, &commands, facts) };
+    let (text, uses) = round.unwrap_or_default();
+    if !text.is_empty() {
+        texts.push(text);
+    } else if !facts.woken {
+        texts.extend(facts.rounds.iter().flatten().filter_map(|step| sentences::step(facts, step)));
     }
-    match facts.occasion {
-        Occasion::Words | Occasion::Results => take(&mut reply, facts, &wish),
-        Occasion::Ends => reply.said.extend(say::standing(facts)),
+    if uses.is_empty() && !explains {
+        texts.extend(sentences::standing(facts));
+        texts.extend((facts.answers == facts.rounds.len()).then(|| sentences::ADVICE.to_owned()));
     }
-    if reply.tools.is_empty() && facts.turns == 0 && !explains {
-        reply.say(say::ADVICE);
+    if texts.is_empty() {
+        texts.push("There is nothing new to say.".to_owned());
     }
-    if reply.tools.is_empty() && reply.said.is_empty() {
-        reply.say("There is nothing new to say.");
-    }
-    reply
+    Reply { texts, uses }
 }
 
-fn take(reply: &mut Reply, facts: &Facts, wish: &Wish<'_>) {
-    match wish {
-        Wish::Run(command) => match facts.steps.first() {
-            None => {
-                reply.say(format!("I run {}.", say::code(command)));
-                reply.take("bash", json!({"command": command}));
-            }
-            Some(step) => reply.say(say::ran(facts, step)),
+/// What is said and used next; nothing if all is done.
+fn round(story: &Story, commands: &[&str], facts: &Facts) -> Option<(String, Vec<Use>)> {
+    let bash = |command: &str| ("bash", json!({"command": command}));
+    let start = |why: &str, commands: &[&str]| {
+        let names = sentences::list(commands.iter().map(|command| code(command)));
+        let uses = commands.iter().map(|command| ("background_run", json!({"command": command})));
+        (format!("{why}I start {names} in the background."), uses.collect())
+    };
+    let found = facts.rounds.first().map_or("", |round| round[0].outcome.content.as_str());
+    let has = |name: &str| found.lines().any(|line| line == name);
+    Some(match (story, facts.rounds.len()) {
+        (Story::Run, 0) => (format!("I run {}.", code(commands[0])), vec![bash(commands[0])]),
+        (Story::Background | Story::Write | Story::Check, 0) => start("", commands),
+        (Story::Write, 1) => {
+            let content =
+                format!("The demo wrote this when it had begun in the background:\n{}\n", commands[0]);
+            let write = json!({"path": "meanwhile-demo.txt", "content": content});
+            ("I do not wait for it: I write `meanwhile-demo.txt`.".to_owned(), vec![("write_file", write)])
+        }
+        (Story::Check, 1) => {
+            ("Now I look at how they stand.".to_owned(), vec![("check_background", json!({}))])
+        }
+        (Story::Tests, 0) => ("I look which tests this workspace has.".to_owned(), vec![bash(LOOK)]),
+        (Story::Tests, 1) => match choose(found) {
+            Ok((why, command)) => start(&why, &[command]),
+            Err(why_not) => (why_not, Vec::new()),
         },
-        Wish::Background(command) => {
-            if background(reply, facts, &[command]) {
-                closing(reply, facts);
-            }
+        (Story::Tests, 2) => {
+            let readme = has("README.md").then(|| ("read_file", json!({"path": "README.md", "limit": 60})));
+            let commits = has(".git").then(|| bash("git log --oneline -n 5"));
+            let uses: Vec<Use> = readme.into_iter().chain(commits).collect();
+            let uses = if uses.is_empty() { vec![bash("ls")] } else { uses };
+            ("I do not wait for it: I look at what else is here.".to_owned(), uses)
         }
-        Wish::Meanwhile(command) => {
-            if background(reply, facts, &[command]) {
-                write_meanwhile(reply, facts);
-            }
-        }
-        Wish::Several(commands) => {
-            if background(reply, facts, commands) {
-                look_at_all(reply, facts);
-            }
-        }
-        Wish::Tests => run_tests(reply, facts),
-        Wish::Unknown => reply.say(say::HELP),
-    }
-}
-
-fn taken(facts: &Facts, fits: impl Fn(&ToolCall) -> bool) -> Vec<&Step> {
-    facts.steps.iter().filter(|step| fits(&step.call)).collect()
-}
-
-/// Starts the commands; true once they were and at least one of them began.
-fn background(reply: &mut Reply, facts: &Facts, commands: &[&str]) -> bool {
-    let starts = taken(facts, |call| matches!(call, ToolCall::BackgroundRun(_)));
-    if starts.is_empty() {
-        reply.say(format!("I start {} in the background.", say::list(commands)));
-        for command in commands {
-            reply.take("background_run", json!({"command": command}));
-        }
-        return false;
-    }
-    if facts.steps.last().is_some_and(|step| matches!(step.call, ToolCall::BackgroundRun(_))) {
-        reply.said.extend(starts.iter().filter(|step| step.failed).map(|step| say::failure(step)));
-    }
-    starts.iter().any(|step| !step.failed)
-}
-
-/// "While that runs, I" do something else; unless it has ended already.
-fn meanwhile(facts: &Facts, does: &str) -> String {
-    match facts.own().filter(|task| task.end.is_none()).count() {
-        0 => format!("It has ended already; I still {does}"),
-        1 => format!("While that runs, I {does}"),
-        _ => format!("While they run, I {does}"),
-    }
-}
-
-fn write_meanwhile(reply: &mut Reply, facts: &Facts) {
-    match taken(facts, |call| matches!(call, ToolCall::WriteFile(_))).first() {
-        None => {
-            let running: Vec<_> =
-                facts.own().map(|task| format!("- {} (task {})\n", task.command, task.id)).collect();
-            let content = format!(
-                "This file was written by the demo while these ran in the background:\n{}",
-                running.concat()
-            );
-            reply.say(format!("{} {}.", meanwhile(facts, "write"), say::code(FILE)));
-            reply.take("write_file", json!({"path": FILE, "content": content}));
-        }
-        Some(step) => {
-            reply.say(say::wrote(step));
-            closing(reply, facts);
-        }
-    }
-}
-
-fn look_at_all(reply: &mut Reply, facts: &Facts) {
-    match taken(facts, |call| matches!(call, ToolCall::CheckBackground(_))).first() {
-        None => {
-            reply.say("Now I look at how they stand.");
-            reply.take("check_background", json!({}));
-        }
-        Some(step) if step.failed => reply.say(say::failure(step)),
-        Some(_) => {
-            let lines: Vec<String> = facts.own().map(say::line).collect();
-            reply.say(lines.join("\n"));
-            closing(reply, facts);
-        }
-    }
-}
-
-fn run_tests(reply: &mut Reply, facts: &Facts) {
-    let bash = |command: &str| {
-        taken(facts, |call| matches!(call, ToolCall::Bash(bash) if bash.command == command)).first().copied()
-    };
-    let Some(look) = bash(LOOK) else {
-        reply.say("I look which tests this workspace has.");
-        return reply.take("bash", json!({"command": LOOK}));
-    };
-    if look.failed {
-        return reply.say(say::failure(look));
-    }
-    let (why, command) = match choose(&look.result) {
-        Ok(choice) => choice,
-        Err(words) => return reply.say(words),
-    };
-    if facts.steps.len() == 1 {
-        reply.say(why);
-    }
-    if !background(reply, facts, &[command]) {
-        return;
-    }
-    let running = facts.own().any(|task| task.end.is_none());
-    let also =
-        if running { "While the tests run, I look at" } else { "The tests have ended; I still look at" };
-    let has = |name: &str| look.result.lines().any(|line| line == name);
-    let read = taken(facts, |call| matches!(call, ToolCall::ReadFile(_))).first().copied();
-    let listed = bash("ls");
-    if read.is_none() && listed.is_none() {
-        if has("README.md") {
-            reply.say(format!("{also} README.md."));
-            return reply.take("read_file", json!({"path": "README.md", "limit": 60}));
-        }
-        reply.say(format!("{also} what else is here."));
-        return reply.take("bash", json!({"command": "ls"}));
-    }
-    let commits = bash(COMMITS);
-    if has(".git") && commits.is_none() {
-        reply.say(format!("{also} the last commits too."));
-        return reply.take("bash", json!({"command": COMMITS}));
-    }
-    reply.said.extend(read.map(say::headings));
-    reply.said.extend(listed.into_iter().chain(commits).map(|step| say::ran(facts, step)));
-    closing(reply, facts);
-}
-
-/// The end of a turn: what still runs, and that its end will be told.
-fn closing(reply: &mut Reply, facts: &Facts) {
-    let running: Vec<&Known> = facts.own().filter(|task| task.end.is_none()).collect();
-    let named = |task: &&Known| format!("{} (task {})", say::code(&task.command), task.id);
-    match running.as_slice() {
-        [] => reply.said.extend(say::standing(facts)),
-        [one] => reply.say(format!(
-            "{} still runs. I end my turn here: its result comes by itself, and then I go on.",
-            named(one)
-        )),
-        all => reply.say(format!(
-            "Still running: {}. I end my turn here: the results come by themselves.",
-            all.iter().map(named).collect::<Vec<_>>().join(", ")
-        )),
-    }
-}
-
-impl Reply {
-    pub(super) fn say(&mut self, text: impl Into<String>) {
-        self.said.push(text.into());
-    }
-
-    fn take(&mut self, name: &'static str, input: Value) {
-        self.tools.push((name, input));
-    }
+        (Story::Unknown, _) => (sentences::help(), Vec::new()),
+        _ => return None,
+    })
 }

@@ -2,40 +2,57 @@
 
 use std::iter;
 
+use serde_json::Value;
 use shared::json;
-
-use super::facts::Facts;
-use super::reply::{Chunk, Reply};
 
 const FIRST_PAUSE_MS: u32 = 150;
 const WORDS_A_PIECE: usize = 3;
 
-pub(super) fn write(reply: &Reply, facts: &Facts) -> Vec<Chunk> {
+/// What the demo answers: paragraphs of Markdown, and tool uses after them.
+pub(super) struct Reply {
+    pub(super) texts: Vec<String>,
+    pub(super) uses: Vec<Use>,
+}
+
+/// A tool's name and arguments.
+pub(super) type Use = (&'static str, Value);
+
+/// A piece of an answer, and how long to wait before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// The pause before it, in milliseconds.
+    pub delay_ms: u32,
+    /// A piece of the body: server-sent events.
+    pub bytes: Vec<u8>,
+}
+
+/// The answer with this number, from 1.
+pub(super) fn write(reply: &Reply, number: usize) -> Vec<Chunk> {
     let mut writer = Writer::default();
     writer.event(
         FIRST_PAUSE_MS,
         "message_start",
         &format!(
-            r#""message":{{"id":"msg_demo_{}","type":"message","role":"assistant","model":"demo","content":[],"stop_reason":null,"stop_sequence":null,"usage":{{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}}}"#,
-            facts.answers + 1
+            r#""message":{{"id":"msg_demo_{number}","type":"message","role":"assistant","model":"demo","content":[],"stop_reason":null,"stop_sequence":null,"usage":{{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}}}}"#,
         ),
     );
     writer.event(0, "ping", "");
     let mut index = 0;
-    let text = reply.said.join("\n\n");
+    let text = reply.texts.join("\n\n");
     if !text.is_empty() {
         writer.block(index, r#"{"type":"text","text":""}"#, r#""text_delta","text""#, &pieces(&text));
         index += 1;
     }
-    for (n, (name, input)) in (facts.tools + 1..).zip(&reply.tools) {
-        let block = format!(r#"{{"type":"tool_use","id":"toolu_demo_{n}","name":"{name}","input":{{}}}}"#);
+    for (n, (name, input)) in (1..).zip(&reply.uses) {
+        let block =
+            format!(r#"{{"type":"tool_use","id":"toolu_demo_{number}_{n}","name":"{name}","input":{{}}}}"#);
         let input = input.to_string();
         // As servers do, the first piece is empty.
         let pieces: Vec<&str> = iter::once("").chain(pieces(&input)).collect();
         writer.block(index, &block, r#""input_json_delta","partial_json""#, &pieces);
         index += 1;
     }
-    let reason = if reply.tools.is_empty() { "end_turn" } else { "tool_use" };
+    let reason = if reply.uses.is_empty() { "end_turn" } else { "tool_use" };
     writer.event(
         0,
         "message_delta",
@@ -76,11 +93,11 @@ impl Writer {
 
 /// The text in pieces of a few words, which together are the text.
 fn pieces(text: &str) -> Vec<&str> {
-    let words: Vec<&str> = text.split_inclusive(' ').collect();
+    let spoken: Vec<&str> = text.split_inclusive(' ').collect();
     let mut pieces = Vec::new();
     let mut from = 0;
-    for words in words.chunks(WORDS_A_PIECE) {
-        let to = from + words.iter().map(|word| word.len()).sum::<usize>();
+    for spoken in spoken.chunks(WORDS_A_PIECE) {
+        let to = from + spoken.iter().map(|word| word.len()).sum::<usize>();
         pieces.push(&text[from..to]);
         from = to;
     }

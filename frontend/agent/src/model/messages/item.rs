@@ -117,23 +117,23 @@ mod tests {
 
     #[test]
     fn what_may_be_sent_back_is_kept() {
-        let said = |text: &str| json!({"type": "text", "text": text});
+        let text_item = |text: &str| json!({"type": "text", "text": text});
         let thought = |signature: &str| json!({"type": "thinking", "thinking": "", "signature": signature});
         let tool = |id: &str| json!({"type": "tool_use", "id": id, "name": "bash", "input": {}});
         let other = json!({"type": "server_thing", "x": 1});
-        check(&[said("a"), said(" \n"), said("b")], &[said("a"), said("b")]);
-        check(&[thought("s"), said("a"), thought("s")], &[thought("s"), said("a")]);
-        check(&[thought(""), said("a")], &[said("a")]);
+        check(&[text_item("a"), text_item(" \n"), text_item("b")], &[text_item("a"), text_item("b")]);
+        check(&[thought("s"), text_item("a"), thought("s")], &[thought("s"), text_item("a")]);
+        check(&[thought(""), text_item("a")], &[text_item("a")]);
         check(&[thought("s")], &[]);
         check(
-            &[said("a"), tool("1"), said("b"), other.clone(), said("c"), tool("2")],
-            &[said("a"), said("b"), said("c"), tool("1"), other, tool("2")],
+            &[text_item("a"), tool("1"), text_item("b"), other.clone(), text_item("c"), tool("2")],
+            &[text_item("a"), text_item("b"), text_item("c"), tool("1"), other, tool("2")],
         );
     }
 
     #[test]
     fn what_no_server_takes_back_is_not_kept() {
-        let said = json!({"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}});
+        let text_item = json!({"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}});
         let blocks = [
             json!({"text": "of no kind"}),
             json!("no block"),
@@ -143,7 +143,7 @@ mod tests {
             json!({"type": "thinking", "signature": "s"}),
             json!({"type": "redacted_thinking", "data": ""}),
             json!({"type": "tool_result", "tool_use_id": "1", "content": "made up"}),
-            said,
+            text_item,
         ];
         check(&blocks, &[json!({"type": "text", "text": "a"})]);
     }

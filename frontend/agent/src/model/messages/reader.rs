@@ -146,7 +146,7 @@ impl Reader {
             half: None,
             done: false,
         });
-        self.say(block, kind == "thinking", &text, out);
+        self.push_text(block, kind == "thinking", &text, out);
         Step::More
     }
 
@@ -154,7 +154,7 @@ impl Reader {
         let delta = &data["delta"];
         let piece = |name: &str| delta[name].as_str().unwrap_or_default();
         let kind = delta["type"].as_str().unwrap_or_default();
-        // Words that belong to no block, or to one that cannot hold any, make a block of their own: they were said.
+        // Text that belongs to no block, or to one that cannot hold any, make a block of its own: it was said.
         let own = match kind {
             "text_delta" => Some("text"),
             "thinking_delta" => Some("thinking"),
@@ -170,11 +170,11 @@ impl Reader {
         match kind {
             "text_delta" => {
                 let text = open.joined(piece("text"), halves);
-                self.say(block, false, &text, out);
+                self.push_text(block, false, &text, out);
             }
             "thinking_delta" => {
                 let text = open.joined(piece("thinking"), halves);
-                self.say(block, true, &text, out);
+                self.push_text(block, true, &text, out);
             }
             "input_json_delta" => {
                 let text = open.joined(piece("partial_json"), halves);
@@ -200,7 +200,7 @@ impl Reader {
         Step::More
     }
 
-    fn say(&mut self, block: usize, thinking: bool, text: &str, out: &mut Vec<ModelEvent>) {
+    fn push_text(&mut self, block: usize, thinking: bool, text: &str, out: &mut Vec<ModelEvent>) {
         if text.is_empty() {
             return;
         }

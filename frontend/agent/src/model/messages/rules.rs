@@ -291,7 +291,10 @@ mod tests {
 
     #[test]
     fn a_good_conversation() {
-        messages(&json!([user("a"), uses(&["t1", "t2"]), results(&["t2", "t1"]), said("b"), user("c")]), "");
+        messages(
+            &json!([user("a"), uses(&["t1", "t2"]), results(&["t2", "t1"]), assistant("b"), user("c")]),
+            "",
+        );
         messages(&json!([{"role": "user", "content": "a"}]), "");
         messages(
             &json!([user("a"), {"role": "assistant", "content": [{"type": "server_tool_use", "id": "s", "name": "w", "input": {}}]}]),
@@ -302,10 +305,13 @@ mod tests {
     #[test]
     fn roles() {
         messages(&json!([]), "at least one");
-        messages(&json!([said("a")]), "first message must use");
+        messages(&json!([assistant("a")]), "first message must use");
         messages(&json!([user("a"), user("b")]), "multiple \"user\" roles");
-        messages(&json!([user("a"), said("b"), said("c"), user("d")]), "multiple \"assistant\" roles");
-        messages(&json!([user("a"), said("b")]), "prefill");
+        messages(
+            &json!([user("a"), assistant("b"), assistant("c"), user("d")]),
+            "multiple \"assistant\" roles",
+        );
+        messages(&json!([user("a"), assistant("b")]), "prefill");
         messages(&json!([{"role": "system", "content": "a"}]), "messages.0.role");
     }
 
@@ -392,7 +398,7 @@ mod tests {
         json!({"role": "user", "content": [{"type": "text", "text": text}]})
     }
 
-    fn said(text: &str) -> Value {
+    fn assistant(text: &str) -> Value {
         json!({"role": "assistant", "content": [{"type": "text", "text": text}]})
     }
 

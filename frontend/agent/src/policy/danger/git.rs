@@ -4,7 +4,7 @@ use super::super::split::{Part, Word};
 use super::table::{self, Kind, lists};
 use super::words::{meets, values};
 use super::{Around, Found, place};
-use crate::policy::harmless;
+use crate::policy::read_only;
 
 impl Found<'_> {
     pub(super) fn git(&mut self, part: &Part, words: &[Word], around: Around<'_>) {
@@ -22,7 +22,7 @@ impl Found<'_> {
             verb += 1 + usize::from(takes);
         }
         let (options, _) = texts.split_at(verb.min(texts.len()));
-        let reads = texts.get(verb).is_none_or(|verb| lists(harmless::GIT_READS, verb));
+        let reads = texts.get(verb).is_none_or(|verb| lists(read_only::GIT_READS, verb));
         let folders = values(options, &["-C", "--git-dir", "--work-tree"]);
         if !reads && folders.iter().any(|to| self.leaves(to)) {
             self.add(&part.text, Kind::WritesOutside);

@@ -7,12 +7,12 @@ use serde_json::json;
 use shared::tools::ToolCall;
 
 use super::*;
-use crate::policy::{Place, Verdict, decide};
+use crate::policy::{Verdict, Workspace, decide};
 use crate::settings::Mode;
 
 const HOME: &str = "/home/me/project";
 
-fn said(command: &str) -> Vec<&'static str> {
+fn kinds(command: &str) -> Vec<&'static str> {
     let all = of(command, HOME);
     let short = [
         ("deletes", "del"),
@@ -33,12 +33,12 @@ fn said(command: &str) -> Vec<&'static str> {
         ("skips checks, or hides changes from them", "evades"),
     ];
     let is = |words: &str| all.iter().any(|danger| danger.what.iter().any(|what| what == words));
-    let mut said: Vec<&str> = short.iter().filter(|(words, _)| is(words)).map(|(_, short)| *short).collect();
+    let mut kinds: Vec<&str> = short.iter().filter(|(words, _)| is(words)).map(|(_, short)| *short).collect();
     let begins =
         |words: &str| all.iter().any(|danger| danger.what.iter().any(|what| what.starts_with(words)));
-    said.extend(begins("holds signs").then_some("hidden"));
-    said.extend(begins("cannot be read").then_some("unclear"));
-    said
+    kinds.extend(begins("holds signs").then_some("hidden"));
+    kinds.extend(begins("cannot be read").then_some("unclear"));
+    kinds
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn the_corpus() {
         let (expected, command) = line.split_once(": ").expect("each line says what, then the command");
         let command = command.replace("\\n", "\n").replace("<U202E>", "\u{202e}").replace("<CR>", "\r");
         let mut expected: Vec<&str> = expected.split_whitespace().filter(|word| *word != "-").collect();
-        let mut got = said(&command);
+        let mut got = kinds(&command);
         expected.sort_unstable();
         got.sort_unstable();
         if expected != got {
@@ -146,7 +146,7 @@ fn what_hides_is_found() {
     for line in commands(include_str!("found.txt")) {
         let (expected, command) = line.split_once(": ").expect("each line says what, then the command");
         let command = command.replace("\\n", "\n");
-        let got = said(&command);
+        let got = kinds(&command);
         let fits = |expected: &str| match expected {
             "any" => !got.is_empty(),
             _ => got.contains(&expected),
@@ -155,7 +155,7 @@ fn what_hides_is_found() {
             wrong.push(format!("{command:?}: expected {expected:?}, got {got:?}"));
         }
         let call = ToolCall::parse("bash", &json!({"command": command})).unwrap();
-        let verdict = decide(&call, Mode::AskCommands, &[], Place { workspace: HOME, wide: None });
+        let verdict = decide(&call, Mode::AskCommands, &[], Workspace { path: HOME, wide: None });
         if !matches!(&verdict, Verdict::Ask { dangers, .. } if !dangers.is_empty()) {
             wrong.push(format!("{command:?}: {verdict:?}"));
         }
@@ -204,7 +204,7 @@ fn a_list_has_an_end() {
     let rest = of(&format!("{}{many}", light(9)), HOME);
     assert_eq!(rest[LISTED].what.len(), 2, "all kinds in the rest are named: {rest:?}");
     let deep = format!("{}x{}", "$(".repeat(2_000), ")".repeat(2_000));
-    assert!(said(&deep).contains(&"unclear"));
+    assert!(kinds(&deep).contains(&"unclear"));
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -237,8 +237,8 @@ mod properties {
             // `>&` and `>|` would make the first word the name of a file, and a backslash takes what follows its meaning.
             prop_assume!(!before.ends_with(['>', '<', '\\']));
             let command = format!("{before}{joins}rm -rf x");
-            let said = said(&command);
-            prop_assert!(said.contains(&"del") || said.contains(&"unclear") || before.contains('#'), "{command:?}: {said:?}");
+            let kinds = kinds(&command);
+            prop_assert!(kinds.contains(&"del") || kinds.contains(&"unclear") || before.contains('#'), "{command:?}: {kinds:?}");
         }
     }
 }

@@ -56,9 +56,9 @@ impl Found<'_> {
             return bad.split_whitespace().any(|bad| value.contains(bad));
         }
         let name = name.to_ascii_lowercase();
-        FAMILIES.iter().any(|(family, harmless)| {
+        FAMILIES.iter().any(|(family, safe)| {
             name.strip_prefix(family)
-                .is_some_and(|rest| !harmless.split_whitespace().any(|known| rest.starts_with(known)))
+                .is_some_and(|rest| !safe.split_whitespace().any(|known| rest.starts_with(known)))
         })
     }
 }

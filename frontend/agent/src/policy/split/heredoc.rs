@@ -87,11 +87,11 @@ impl Splitter {
                     }
                 }
                 Some('\n') | None => {
-                    let told = if heredoc.strips { line.trim_start_matches('\t') } else { line.as_str() };
-                    if told == heredoc.end {
+                    let stripped = if heredoc.strips { line.trim_start_matches('\t') } else { line.as_str() };
+                    if stripped == heredoc.end {
                         return (body, Some(at.min(self.signs.len())));
                     }
-                    body.push_str(told);
+                    body.push_str(stripped);
                     body.push('\n');
                     if sign.is_none() || at > self.signs.len() {
                         return (body, None);

@@ -13,8 +13,8 @@ pub(crate) struct Clock {
 
 impl Clock {
     /// A clock that never shows less than the log's last entry.
-    pub(crate) const fn new(floor: u64, now: u64) -> Self {
-        Self { time: Steady::new(Timestamp(floor), 0), since: now }
+    pub(crate) const fn new(not_before: u64, now: u64) -> Self {
+        Self { time: Steady::new(Timestamp(not_before), 0), since: now }
     }
 
     /// The time, if the system's clock shows this.

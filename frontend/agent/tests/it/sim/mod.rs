@@ -5,10 +5,10 @@
 
 pub(crate) mod chance;
 pub(crate) mod clock;
+pub(crate) mod delivered;
 pub(crate) mod model;
 pub(crate) mod page;
 pub(crate) mod runner;
 pub(crate) mod seeds;
 pub(crate) mod tabs;
-pub(crate) mod told;
 pub(crate) mod world;

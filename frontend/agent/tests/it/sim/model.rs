@@ -31,10 +31,10 @@ pub(crate) struct Cut {
 
 pub(crate) enum Answer {
     Status { status: u16, retry_after: Option<u32> },
-    Stream { bytes: Vec<u8>, end: End },
+    Stream { bytes: Vec<u8>, ending: Ending },
 }
 
-pub(crate) enum End {
+pub(crate) enum Ending {
     /// Whole.
     Good,
     /// Cut off here.
@@ -98,13 +98,15 @@ impl Model {
         }
         let bytes = stream(&blocks, stop).into_bytes();
         let some = |chance: &mut Chance| chance.index(bytes.len() as u64);
-        let end = match self.cut_next.take() {
-            Some(cut) => End::Cut(Cut { at: cut.at.min(bytes.len()), ..cut }),
-            None if !calm && chance.one_in(8) => End::Cut(Cut { at: some(chance), breaks: chance.one_in(2) }),
-            None if !calm && chance.one_in(40) => End::Silence(some(chance)),
-            None => End::Good,
+        let ending = match self.cut_next.take() {
+            Some(cut) => Ending::Cut(Cut { at: cut.at.min(bytes.len()), ..cut }),
+            None if !calm && chance.one_in(8) => {
+                Ending::Cut(Cut { at: some(chance), breaks: chance.one_in(2) })
+            }
+            None if !calm && chance.one_in(40) => Ending::Silence(some(chance)),
+            None => Ending::Good,
         };
-        Answer::Stream { bytes, end }
+        Answer::Stream { bytes, ending }
     }
 
     fn id(&self, index: u64) -> String {

@@ -13,7 +13,7 @@ use shared::{Epoch, Seq, TaskId, Timestamp};
 use uuid::Uuid;
 
 use super::clock::Clock;
-use super::told::{self, Told};
+use super::delivered::{self, Delivered};
 use crate::api;
 
 /// How long a page waits for a connection that is being made, and for what it owes, before it asks a model without.
@@ -25,7 +25,7 @@ pub(crate) struct Page {
     pub(crate) agent: Agent,
     pub(crate) clock: Clock,
     /// Effects that wait for an append before them.
-    pub(crate) held: VecDeque<Effect>,
+    pub(crate) pending: VecDeque<Effect>,
     pub(crate) writing: bool,
     /// When the last frame of each direction arrives, so that a socket keeps its order.
     pub(crate) last_up: u64,
@@ -85,7 +85,7 @@ impl Page {
             browser,
             agent: Agent::new(),
             clock: Clock::new(log.last().map_or(0, |entry| entry.at.0), now),
-            held: VecDeque::new(),
+            pending: VecDeque::new(),
             writing: false,
             last_up: 0,
             last_down: 0,
@@ -145,7 +145,9 @@ impl Page {
 
     fn hear(&mut self, event: &Event, clock: u64, now: u64) {
         match event {
-            Event::Command(Command::Say { .. } | Command::Retry | Command::StopReply) => self.urged = true,
+            Event::Command(Command::QueueMessage { .. } | Command::Retry | Command::StopReply) => {
+                self.urged = true;
+            }
             Event::Link { generation, input } if *generation == self.generation => match input {
                 LinkInput::Closed { code, .. } => {
                     self.taken = *code == close::FENCED;
@@ -190,9 +192,9 @@ impl Page {
         if let Some(before) = &self.last_body {
             grows(before, &body);
         }
-        let told = told::read(&body);
-        self.tells_all(&told);
-        if let Some(doubled) = told.doubled() {
+        let delivered = delivered::read(&body);
+        self.delivers_all(&delivered);
+        if let Some(doubled) = delivered.doubled() {
             panic!("{doubled}");
         }
         if let Some(TurnView::BacksOff { until, .. }) = &self.turn {
@@ -212,9 +214,9 @@ impl Page {
     }
 
     /// Each end that was handed to the page is in the very next request.
-    fn tells_all(&self, told: &Told) {
-        if !told.goes_on
-            && let Some(missing) = self.heard.iter().find(|id| !told.knows(id))
+    fn delivers_all(&self, delivered: &Delivered) {
+        if !delivered.goes_on
+            && let Some(missing) = self.heard.iter().find(|id| !delivered.knows(id))
         {
             panic!("a request does not tell the end of {missing}, which was known");
         }

@@ -14,7 +14,7 @@ pub(crate) fn try_all(test: &str, most: u64, live: impl Fn(u64) + Sync + std::pa
                 return;
             }
             if let Err(panic) = std::panic::catch_unwind(|| live(seed)) {
-                *failed.lock().unwrap() = Some((seed, words_of(panic.as_ref()).to_owned()));
+                *failed.lock().unwrap() = Some((seed, message_of(panic.as_ref()).to_owned()));
             }
         }
     };
@@ -23,9 +23,9 @@ pub(crate) fn try_all(test: &str, most: u64, live: impl Fn(u64) + Sync + std::pa
             scope.spawn(work);
         }
     });
-    if let Some((seed, words)) = failed.into_inner().unwrap() {
+    if let Some((seed, message)) = failed.into_inner().unwrap() {
         panic!(
-            "seed {seed}: {words}\nagain: MEANWHILE_SEEDS={seed}..{} cargo test -p agent {test}",
+            "seed {seed}: {message}\nagain: MEANWHILE_SEEDS={seed}..{} cargo test -p agent {test}",
             seed + 1
         );
     }
@@ -42,7 +42,7 @@ pub(crate) fn try_all(_: &str, most: u64, live: impl Fn(u64)) {
 }
 
 /// What a test's failure says.
-pub(crate) fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
+pub(crate) fn message_of(panic: &(dyn std::any::Any + Send)) -> &str {
     panic
         .downcast_ref::<String>()
         .map_or_else(|| panic.downcast_ref::<&str>().copied().unwrap_or("?"), String::as_str)

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use agent::event::Command;
 use agent::record::{Entry, Record};
-use agent::tabs::{self, Effect, Event, LeftWords, LockMode, Member, Received, Role, TabMessage};
+use agent::tabs::{self, Effect, Event, LockMode, Member, Received, Role, TabMessage, UnsavedMessage};
 use agent::view::Patch;
 use shared::Timestamp;
 use uuid::Uuid;
@@ -50,12 +50,12 @@ pub(crate) struct Store {
     /// The claim under which the log is written, of how many.
     claim: u64,
     claims: u64,
-    left: Vec<LeftWords>,
+    left: Vec<UnsavedMessage>,
 }
 
 impl Store {
     /// What page's storage is for: it takes no time.
-    fn leave(&mut self, left: Vec<LeftWords>) {
+    fn leave(&mut self, left: Vec<UnsavedMessage>) {
         tabs::merge_left(&mut self.left, left);
     }
 }
@@ -138,16 +138,18 @@ pub(crate) struct Browser {
     order: u64,
     lanes: BTreeMap<Lane, u64>,
     /// What was said, and by which tab.
-    pub(crate) said: BTreeMap<String, u64>,
+    pub(crate) queued: BTreeMap<String, u64>,
+    /// Those that a person has again, since no tab took them.
+    pub(crate) given_back: BTreeSet<String>,
     /// What else was wanted, and by which tab; 0 if by one that was there for it only.
     pub(crate) wanted: BTreeMap<String, u64>,
     /// How often each was handed to an agent.
     pub(crate) done: BTreeMap<String, u32>,
-    /// Browser that went without a moment to leave their words behind.
+    /// Browser that went without a moment to leave their messages behind.
     pub(crate) crashed: BTreeSet<u64>,
     /// What came about, and how often.
     pub(crate) seen: BTreeMap<&'static str, u32>,
-    words: u32,
+    messages: u32,
 }
 
 impl Browser {
@@ -163,12 +165,13 @@ impl Browser {
             agenda: BTreeMap::new(),
             order: 0,
             lanes: BTreeMap::new(),
-            said: BTreeMap::new(),
+            queued: BTreeMap::new(),
+            given_back: BTreeSet::new(),
             wanted: BTreeMap::new(),
             done: BTreeMap::new(),
             crashed: BTreeSet::new(),
             seen: BTreeMap::new(),
-            words: 0,
+            messages: 0,
         };
         tabs.open(false);
         tabs
@@ -229,12 +232,12 @@ impl Browser {
             let now = Timestamp(self.now);
             let Some(tab) = self.get(id) else { return };
             for effect in tab.member.handle(now, event) {
-                self.perform(id, effect, &mut inbox);
+                self.run_effect(id, effect, &mut inbox);
             }
         }
     }
 
-    fn perform(&mut self, id: u64, effect: Effect, inbox: &mut VecDeque<Event>) {
+    fn run_effect(&mut self, id: u64, effect: Effect, inbox: &mut VecDeque<Event>) {
         let (calm, now) = (self.calm, self.now);
         let Some(tab) = self.get(id) else { return };
         match effect {
@@ -256,12 +259,12 @@ impl Browser {
             Effect::ReadLeft => {
                 let left = self.store.left.clone();
                 if !left.is_empty() {
-                    self.saw("words that a page left behind");
+                    self.saw("messages that a page left behind");
                 }
                 inbox.push_back(Event::Left(left));
             }
             Effect::ForgetLeft { from, number } => {
-                self.store.left.retain(|words| (words.from, words.number) != (from, number));
+                self.store.left.retain(|message| (message.from, message.number) != (from, number));
             }
             Effect::Start { log } => {
                 let toy = Toy::new(now, log);
@@ -294,7 +297,15 @@ impl Browser {
                 self.saw("a session that nobody looks at is closed");
                 self.gone(id, None);
             }
-            Effect::GiveBack(_) | Effect::Delete | Effect::Gone => {
+            // The person has them again.
+            Effect::GiveBack(messages) => {
+                for text in messages {
+                    self.saw("messages that are not taken");
+                    assert_eq!(self.queued.remove(&text), Some(id), "{text} was not this tab's to give back");
+                    self.given_back.insert(text);
+                }
+            }
+            Effect::Delete | Effect::Gone => {
                 panic!("the log can be read, and nobody deletes it: {effect:?}")
             }
         }
@@ -313,21 +324,21 @@ impl Browser {
         let now = self.now;
         let Some(toy) = self.get(id).and_then(|tab| tab.agent.as_mut()) else { return };
         let (name, record) = match command {
-            Command::Say { text, steer } => {
+            Command::QueueMessage { text, steer } => {
                 (text.clone(), Some(Record::Queued { id: toy.next(), text, steer }))
             }
             Command::Rename { title } => (title.clone(), Some(Record::Titled { title })),
-            Command::Resay { text, .. } => (text, None),
+            Command::EditMessage { text, .. } => (text, None),
             other => panic!("nobody wants this: {other:?}"),
         };
         inbox.extend(record.and_then(|record| toy.record(now, record)).map(Event::Append));
-        inbox.push_back(Event::Show(toy.news()));
+        inbox.push_back(Event::Show(toy.unshown()));
         let through = toy.unsaved.last().map_or(0, |entry| entry.n);
         inbox.push_back(Event::Ran { from, number, through });
         let times = self.done.entry(name).or_default();
         *times += 1;
         if *times == 2 {
-            self.saw("words that come to a second leader");
+            self.saw("messages that come to a second leader");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The world: performs the agents' effects as the page's shell does, with faults between ([`network`]) and people about ([`people`]).
+//! The world: runs the agents' effects as the page's shell does, with faults between ([`network`]) and people about ([`people`]).
 
 mod network;
 mod people;
@@ -17,10 +17,10 @@ use shared::{OpId, Problem, ProblemCode, Seq, SessionId, TaskId};
 use uuid::Uuid;
 
 use super::chance::Chance;
-use super::model::{Answer, End, Model};
+use super::delivered::{self, Delivered};
+use super::model::{Answer, Ending, Model};
 use super::page::Page;
 use super::runner::Runner;
-use super::told::{self, Told};
 
 pub(crate) struct World {
     pub(crate) chance: Chance,
@@ -46,13 +46,13 @@ pub(crate) struct World {
     /// Who acknowledged what: the browser.
     acked: BTreeMap<(u128, Seq), usize>,
     /// The numbers of the events that bore the ends.
-    pub(crate) ends: BTreeMap<TaskId, (u128, Seq)>,
+    pub(crate) completions: BTreeMap<TaskId, (u128, Seq)>,
     /// How often something was done of which neither the disk, which was full, nor the runner's store, which was lost, knows.
     pub(crate) forgotten: BTreeMap<String, u32>,
     /// What was done in stores that were lost.
     lost: Vec<(OpId, String)>,
     pub(crate) calm: bool,
-    pub(crate) words: u32,
+    pub(crate) messages: u32,
     /// What came about, and how often.
     pub(crate) seen: BTreeMap<&'static str, u32>,
     provider: Provider,
@@ -147,11 +147,11 @@ impl World {
             away_until: 0,
             overtaken: BTreeMap::new(),
             acked: BTreeMap::new(),
-            ends: BTreeMap::new(),
+            completions: BTreeMap::new(),
             forgotten: BTreeMap::new(),
             lost: Vec::new(),
             calm: false,
-            words: 0,
+            messages: 0,
             seen: BTreeMap::new(),
             provider,
         };
@@ -196,6 +196,7 @@ impl World {
         };
         let boot = Boot {
             session: SessionId(Uuid::from_u128(7)),
+            tab: Uuid::from_u128(9),
             log,
             nonce: self.chance.next(),
             settings,
@@ -209,29 +210,29 @@ impl World {
         let Some(page) = self.pages.iter_mut().find(|page| page.id == id) else { return };
         let system = self.now.saturating_add_signed(self.browsers[page.browser].skew);
         let effects = page.handle(event, system, self.now);
-        page.held.extend(effects);
+        page.pending.extend(effects);
         self.release(id);
     }
 
-    /// Performs what may be performed: everything up to an append that is not yet written.
+    /// Runs what may be run: everything up to an append that is not yet written.
     fn release(&mut self, id: u64) {
         let Some(page) = self.get_mut(id) else { return };
-        let mut rest = std::mem::take(&mut page.held).into_iter();
+        let mut rest = std::mem::take(&mut page.pending).into_iter();
         let mut later = Vec::new();
         for effect in rest.by_ref() {
             let writing = self.get(id).is_some_and(|page| page.writing);
             if writing && !matches!(effect, Effect::Show(_) | Effect::Alarm(_)) {
                 later.push(effect);
             } else {
-                self.perform(id, effect);
+                self.run(id, effect);
             }
         }
         if let Some(page) = self.get_mut(id) {
-            page.held.extend(later);
+            page.pending.extend(later);
         }
     }
 
-    fn perform(&mut self, id: u64, effect: Effect) {
+    fn run(&mut self, id: u64, effect: Effect) {
         match effect {
             Effect::Append(entries) => {
                 let Some(page) = self.get_mut(id) else { return };
@@ -287,21 +288,21 @@ impl World {
         let body: Value = serde_json::from_str(body).unwrap();
         let answer = self.model.answer(&body, &mut self.chance, self.calm);
         let mut after = self.delay(300);
-        let (bytes, end) = match answer {
+        let (bytes, ending) = match answer {
             Answer::Status { status, retry_after } => {
                 let hint = retry_after.map(|seconds| ("retry-after".to_owned(), seconds.to_string()));
                 self.head(asker, after, status, hint);
-                (br#"{"type":"error","error":{"type":"e","message":"no"}}"#.to_vec(), End::Good)
+                (br#"{"type":"error","error":{"type":"e","message":"no"}}"#.to_vec(), Ending::Good)
             }
-            Answer::Stream { bytes, end } => {
+            Answer::Stream { bytes, ending } => {
                 self.head(asker, after, 200, None);
-                (bytes, end)
+                (bytes, ending)
             }
         };
-        let most = match &end {
-            End::Good => bytes.len(),
-            End::Cut(cut) => cut.at,
-            End::Silence(at) => *at,
+        let most = match &ending {
+            Ending::Good => bytes.len(),
+            Ending::Cut(cut) => cut.at,
+            Ending::Silence(at) => *at,
         };
         let mut rest = &bytes[..most];
         while !rest.is_empty() {
@@ -311,13 +312,13 @@ impl World {
             after += self.delay(40);
             self.model(asker, after, ModelInput::Data(piece.to_vec()));
         }
-        let over = match end {
-            End::Good => ModelInput::End,
-            End::Cut(cut) => {
+        let over = match ending {
+            Ending::Good => ModelInput::End,
+            Ending::Cut(cut) => {
                 self.saw("a stream that is cut");
                 if cut.breaks { ModelInput::Lost { reason: "cut".to_owned() } } else { ModelInput::End }
             }
-            End::Silence(_) => {
+            Ending::Silence(_) => {
                 self.saw("a stream that falls silent");
                 return;
             }
@@ -450,33 +451,41 @@ impl World {
     }
 
     /// Whether, as seen from outside, nothing is left to do: nothing runs, nothing waits to be acknowledged, the page says that it
-    /// rests, and the model was told everything; `all` of it, or all but the ends that wait for the next word.
+    /// rests, and everything was delivered to the model; `all` of it, or all but the completions that wait for the next word.
     pub(crate) fn at_rest(&self, all: bool) -> bool {
         let page = self.page();
-        let idle = page.turn == Some(TurnView::Idle) && !page.writing && page.held.is_empty();
+        let idle = page.turn == Some(TurnView::Idle) && !page.writing && page.pending.is_empty();
         let ran = self.runner.is_empty() && self.runner.tasks.values().all(|task| task.state.is_end());
         let Some(body) = page.last_body.as_ref().filter(|_| idle && ran) else { return false };
-        let told = told::read(body);
-        let ends = self.own_ends(&told).all(|(id, may_wait)| may_wait && !all || told.knows(id));
-        let words = self.said().all(|words| told.words.contains_key(words));
-        ends && words
+        let delivered = delivered::read(body);
+        let completions =
+            self.own_completions(&delivered).all(|(id, may_wait)| may_wait && !all || delivered.knows(id));
+        let messages = self.sent().all(|message| delivered.messages.contains_key(message));
+        completions && messages
     }
 
-    /// The ends that this browser's log must know, and whether each may wait for the next word. Those that another browser
-    /// acknowledged are told there, and here if the model was told that the task began.
-    pub(crate) fn own_ends<'a>(&'a self, told: &'a Told) -> impl Iterator<Item = (&'a TaskId, bool)> {
+    /// The completions that this browser's log must know, and whether each may wait for the next word. Those that another browser
+    /// acknowledged are delivered there, and here if the model was told that the task began.
+    pub(crate) fn own_completions<'a>(
+        &'a self,
+        delivered: &'a Delivered,
+    ) -> impl Iterator<Item = (&'a TaskId, bool)> {
         use shared::task::TaskState;
         let browser = self.page().browser;
         let own = move |id: &TaskId| {
-            let here = self.ends.get(id).and_then(|end| self.acked.get(end)).is_none_or(|by| *by == browser);
-            here || told.begun.contains(id)
+            let here = self
+                .completions
+                .get(id)
+                .and_then(|completion| self.acked.get(completion))
+                .is_none_or(|by| *by == browser);
+            here || delivered.begun.contains(id)
         };
         let tasks = self.runner.tasks.values().filter(move |task| own(&task.id));
         tasks.map(|task| (&task.id, matches!(task.state, TaskState::Stopped { .. } | TaskState::Lost { .. })))
     }
 
     /// What the person said, as far as the log knows.
-    pub(crate) fn said(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn sent(&self) -> impl Iterator<Item = &str> {
         self.disk().iter().filter_map(|entry| match &entry.record {
             Record::Queued { text, .. } => Some(text.as_str()),
             _ => None,

@@ -6,12 +6,12 @@ use serde_json::json;
 
 use super::*;
 use crate::model::answer::{Answer, Outcome, Partial};
-use crate::model::{Api, Fault, Stream};
+use crate::model::{Api, ModelError, Stream};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 #[test]
-fn words_and_usage() {
+fn text_and_usage() {
     let body = stream(&[
         start(),
         r#"{"type":"ping"}"#.to_owned(),
@@ -182,7 +182,7 @@ fn without_a_reason_and_a_good_bye_it_is_truncated() {
         delta(4, r#"{"type":"input_json_delta","partial_json":"{}"}"#),
         r#"{"type":"message_delta","delta":{"stop_reason":null},"usage":{"output_tokens":9}}"#.to_owned(),
     ]);
-    let (partial, fault) = failed(&body);
+    let (partial, error) = failed(&body);
     assert_eq!(
         partial.content,
         [
@@ -192,12 +192,12 @@ fn without_a_reason_and_a_good_bye_it_is_truncated() {
     );
     assert!(partial.shown);
     assert_eq!(partial.usage.output, 9);
-    assert!(fault.retryable);
-    assert_eq!(fault.request_id.as_deref(), Some("req_7"));
+    assert!(error.retryable);
+    assert_eq!(error.request_id.as_deref(), Some("req_7"));
 
-    let (partial, fault) = failed("");
+    let (partial, error) = failed("");
     assert_eq!(partial, Partial::default());
-    assert!(fault.retryable);
+    assert!(error.retryable);
 }
 
 #[test]
@@ -216,10 +216,10 @@ fn an_error_in_mid_stream() {
             message_delta("end_turn", 1),
             END.to_owned(),
         ]);
-        let (partial, fault) = failed(&body);
+        let (partial, error) = failed(&body);
         assert_eq!(partial.content, [json!({"type": "text", "text": "a"})]);
-        assert_eq!((fault.retryable, fault.status), (retryable, Some(status)), "{kind}");
-        assert!(fault.message.contains("Sorry."), "{}", fault.message);
+        assert_eq!((error.retryable, error.status), (retryable, Some(status)), "{kind}");
+        assert!(error.message.contains("Sorry."), "{}", error.message);
     }
 }
 
@@ -230,13 +230,13 @@ fn a_lost_connection() {
     stream.lost("reset by peer");
     stream.lost("again");
     assert_eq!(stream.data(b"data: {}\n\n"), []);
-    let (partial, fault) = stream.result().unwrap_err();
-    assert!(partial.shown && fault.retryable && fault.message.contains("reset by peer"));
+    let (partial, error) = stream.result().unwrap_err();
+    assert!(partial.shown && error.retryable && error.message.contains("reset by peer"));
 
     let mut stream = Api::Messages.stream();
     stream.lost("no network");
-    let (partial, fault) = stream.result().unwrap_err();
-    assert!(!partial.shown && fault.retryable && fault.status.is_none());
+    let (partial, error) = stream.result().unwrap_err();
+    assert!(!partial.shown && error.retryable && error.status.is_none());
 }
 
 #[test]
@@ -262,9 +262,9 @@ fn other_statuses_and_kinds_of_content() {
     assert_eq!(stream.data(br#"{"type":"error","error":{"type":"overloaded_error","#), []);
     assert_eq!(stream.data(br#""message":"Overloaded"}}"#), []);
     assert_eq!(stream.end(), [ModelEvent::Done]);
-    let (partial, fault) = stream.result().unwrap_err();
-    assert!(!partial.shown && fault.retryable && fault.message.contains("Overloaded."));
-    assert_eq!(fault.request_id.as_deref(), Some("req_7"));
+    let (partial, error) = stream.result().unwrap_err();
+    assert!(!partial.shown && error.retryable && error.message.contains("Overloaded."));
+    assert_eq!(error.request_id.as_deref(), Some("req_7"));
 
     let mut stream = opened(200, "text/html");
     stream.data(&vec![b'x'; 1_000_000]);
@@ -334,7 +334,7 @@ fn an_answer_with_its_reason_is_whole_without_its_good_bye() {
 }
 
 #[test]
-fn a_tool_whose_end_is_not_said_is_read() {
+fn a_tool_without_an_end_is_read() {
     let of = |json: &str| {
         stream(&[
             start(),
@@ -350,7 +350,7 @@ fn a_tool_whose_end_is_not_said_is_read() {
 }
 
 #[test]
-fn a_wish_for_tools_without_one_is_said() {
+fn a_wish_for_tools_without_one_is_reported() {
     let of = |more: &[String]| {
         let mut events = vec![start(), block(0, r#"{"type":"text","text":"a"}"#), stopped(0)];
         events.extend(more.iter().cloned());
@@ -369,14 +369,14 @@ fn an_end_in_mid_event_is_a_cut() {
     let whole = stream(&[start(), block(0, r#"{"type":"text","text":"a"}"#)]);
     let half = r#"data: {"type":"content_block_delta","index":0,"delta":{"type":"text_del"#;
     for end in [half, "data: {", "dat", "event: x\ndata: {\"a\"", "data: \"\\ud83d"] {
-        let (partial, fault) = failed(&(whole.clone() + end));
-        assert!(fault.retryable, "{end}: {}", fault.message);
+        let (partial, error) = failed(&(whole.clone() + end));
+        assert!(error.retryable, "{end}: {}", error.message);
         assert_eq!(partial.content, [json!({"type": "text", "text": "a"})]);
     }
 }
 
 #[test]
-fn what_says_nothing_is_passed_over() {
+fn what_holds_nothing_is_passed_over() {
     let body = stream(&[start(), block(0, r#"{"type":"text","text":"a"}"#), stopped(0)])
         + "data:\n\ndata\n\ndata: \n\n: note\n\nevent: ping\ndata:\n\n"
         + &stream(&[message_delta("end_turn", 1), END.to_owned()]);
@@ -384,7 +384,7 @@ fn what_says_nothing_is_passed_over() {
 }
 
 #[test]
-fn kinds_of_content_in_any_case_and_unsaid() {
+fn kinds_of_content_in_any_case_and_missing() {
     let body = stream(&[start(), block(0, r#"{"type":"text","text":"a"}"#), stopped(0), END.to_owned()]);
     for kind in ["Text/Event-Stream", "TEXT/EVENT-STREAM; Charset=UTF-8", "text/event-stream"] {
         let mut stream = opened(200, kind);
@@ -427,18 +427,18 @@ fn one_message_instead_of_a_stream() {
 
 #[test]
 fn one_json_value_that_is_no_message() {
-    let fault = |body: &str| {
+    let error = |body: &str| {
         let mut stream = opened(200, "application/json");
         stream.data(body.as_bytes());
         assert_eq!(stream.end(), [ModelEvent::Done]);
         stream.result().unwrap_err().1
     };
-    let overloaded = fault(r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#);
+    let overloaded = error(r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#);
     assert!(overloaded.retryable && overloaded.message.contains("Overloaded."), "{}", overloaded.message);
-    assert!(!fault(r#"{"error":{"type":"invalid_request_error","message":"no"}}"#).retryable);
-    let cut = fault(r#"{"type":"message","content":[{"type":"te"#);
+    assert!(!error(r#"{"error":{"type":"invalid_request_error","message":"no"}}"#).retryable);
+    let cut = error(r#"{"type":"message","content":[{"type":"te"#);
     assert!(cut.retryable && cut.message.contains("broke off"), "{}", cut.message);
-    let odd = fault(r#"{"choices":[]}"#);
+    let odd = error(r#"{"choices":[]}"#);
     assert!(!odd.retryable && odd.message.contains("base URL"), "{}", odd.message);
 
     let mut stream = opened(200, "application/json");
@@ -451,8 +451,8 @@ fn one_json_value_that_is_no_message() {
 #[test]
 fn an_error_without_its_kind_of_event() {
     let body = "data: {\"error\":{\"type\":\"overloaded_error\",\"message\":\"Sorry\"}}\n\n";
-    let (_, fault) = failed(body);
-    assert!(fault.retryable && fault.message.contains("Sorry."));
+    let (_, error) = failed(body);
+    assert!(error.retryable && error.message.contains("Sorry."));
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -587,7 +587,7 @@ fn check(body: &str, content: &Value, stop: &Stop) {
     }
 }
 
-fn failed(body: &str) -> (Partial, Fault) {
+fn failed(body: &str) -> (Partial, ModelError) {
     let (events, result) = play(body, &[]);
     assert_eq!(events.last(), Some(&ModelEvent::Done));
     for cut in 0..=body.len() {

@@ -43,8 +43,8 @@ impl Browser {
     }
 
     fn name(&mut self, what: &str) -> String {
-        self.words += 1;
-        format!("{what} {}", self.words)
+        self.messages += 1;
+        format!("{what} {}", self.messages)
     }
 
     /// A tab at which a person can do something.
@@ -58,20 +58,10 @@ impl Browser {
         able.get(at).copied()
     }
 
-    pub(crate) fn say(&mut self, tab: u64) {
+    pub(crate) fn send_message(&mut self, tab: u64) {
         let text = self.name("word");
-        self.said.insert(text.clone(), tab);
-        let before = self.complaints_of(tab);
-        self.send(tab, Event::Command(Command::Say { text: text.clone(), steer: false }));
-        // The person was told so, and still has them.
-        if self.complaints_of(tab) > before {
-            self.saw("words that are not taken");
-            self.said.remove(&text);
-        }
-    }
-
-    fn complaints_of(&mut self, tab: u64) -> u32 {
-        self.get(tab).map_or(0, |tab| tab.complaints)
+        self.queued.insert(text.clone(), tab);
+        self.send(tab, Event::Command(Command::QueueMessage { text, steer: false }));
     }
 
     /// Something that is meant for what is to be seen just now.
@@ -81,7 +71,7 @@ impl Browser {
         let command = if self.chance.one_in(3) {
             Command::Rename { title: text }
         } else {
-            Command::Resay { id: 0, text }
+            Command::EditMessage { id: 0, text }
         };
         self.send(tab, Event::Command(command));
     }
@@ -93,7 +83,7 @@ impl Browser {
             return;
         };
         match self.chance.below(24) {
-            0..=7 => self.say(tab),
+            0..=7 => self.send_message(tab),
             8..=10 => self.want(tab),
             11..=13 => self.open(false),
             14 => self.open(true),
@@ -105,17 +95,17 @@ impl Browser {
             22 => self.send(tab, Event::Visit),
             _ => {
                 for _ in 0..self.chance.below(80) {
-                    self.say(tab);
+                    self.send_message(tab);
                 }
             }
         }
     }
 
-    /// The tab is closed, and has a moment to leave its words behind.
+    /// The tab is closed, and has a moment to leave its messages behind.
     fn close(&mut self, id: u64) {
         let Some(tab) = self.get(id) else { return };
         let unsaved = tab.agent.as_ref().map(|toy| toy.unsaved.clone()).unwrap_or_default();
-        let left = tab.member.left_words(unsaved);
+        let left = tab.member.unsaved_messages(unsaved);
         self.store.leave(left);
         self.lose(id);
     }

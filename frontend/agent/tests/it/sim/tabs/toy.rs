@@ -73,10 +73,10 @@ impl Toy {
     }
 
     /// What was not shown yet.
-    pub(super) fn news(&mut self) -> Vec<Patch> {
-        let news = self.log.iter().skip(self.shown).map(grow).collect();
+    pub(super) fn unshown(&mut self) -> Vec<Patch> {
+        let unshown = self.log.iter().skip(self.shown).map(grow).collect();
         self.shown = self.log.len();
-        news
+        unshown
     }
 }
 

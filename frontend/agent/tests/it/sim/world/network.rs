@@ -95,7 +95,7 @@ impl World {
         for (key, frame) in std::mem::take(&mut self.runner.out) {
             if let ServerFrame::Event { seq, event: TaskEvent::Ended { task, .. } } = &frame {
                 let Epoch(epoch) = self.runner.epoch;
-                self.ends.insert(task.id.clone(), (epoch.as_u128(), *seq));
+                self.completions.insert(task.id.clone(), (epoch.as_u128(), *seq));
             }
             if !self.dead.contains(&key) {
                 self.deliver(key / PAGE, key % PAGE, frame);

@@ -25,16 +25,16 @@ impl World {
         }
     }
 
-    pub(crate) fn say(&mut self, steer: bool) {
-        self.words += 1;
-        let text = format!("wish {}", self.words);
-        self.user(Command::Say { text, steer });
+    pub(crate) fn send_message(&mut self, steer: bool) {
+        self.messages += 1;
+        let text = format!("wish {}", self.messages);
+        self.user(Command::QueueMessage { text, steer });
     }
 
     pub(crate) fn decide(&mut self) {
         if let Some((call, index)) = self.page().asked {
             let decision =
-                if self.chance.one_in(4) { Decision::Deny { words: String::new() } } else { Decision::Once };
+                if self.chance.one_in(4) { Decision::Deny { reason: String::new() } } else { Decision::Once };
             self.user(Command::Decide { call, index, decision });
         }
     }
@@ -72,7 +72,7 @@ impl World {
     pub(super) fn fenced(&mut self, id: u64) {
         let now = Timestamp(self.now);
         let Some(page) = self.get_mut(id) else { return };
-        page.held.clear();
+        page.pending.clear();
         let effects = page.agent.handle(now, Event::Fenced);
         let quiet = |effect: &Effect| {
             matches!(
@@ -92,7 +92,7 @@ impl World {
         }
         let id = self.front;
         self.send(id, Event::Fenced);
-        let words = Command::Say { text: "too late".to_owned(), steer: true };
+        let message = Command::QueueMessage { text: "too late".to_owned(), steer: true };
         let closed = LinkInput::Closed { code: 1006, reason: String::new() };
         let now = self.now;
         if let Some(page) = self.get_mut(id) {
@@ -100,7 +100,7 @@ impl World {
             for (n, event) in [
                 Event::Tick,
                 Event::Online,
-                Event::Command(words),
+                Event::Command(message),
                 Event::Link { generation: page.socket.unwrap_or(0), input: closed },
                 Event::Model { call, input: ModelInput::End },
             ]

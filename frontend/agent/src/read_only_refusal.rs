@@ -2,7 +2,7 @@
 //!
 //! What is found here decides what is told and asked, and nothing of what is allowed.
 
-use shared::output::Excerpt;
+use shared::output::Preview;
 use shared::protocol::Sandbox;
 use shared::task::{Task, TaskState};
 
@@ -38,9 +38,9 @@ fn is_error(line: &str) -> bool {
 
 /// Whether a task that has ended was held to reading and refused something.
 #[must_use]
-pub fn was_refused(task: &Task, excerpt: &Excerpt) -> bool {
+pub fn was_refused(task: &Task, preview: &Preview) -> bool {
     let failed = !matches!(task.state, TaskState::Completed);
-    let printed = is_refused(failed, &excerpt.head) || is_refused(failed, &excerpt.tail);
+    let printed = is_refused(failed, &preview.head) || is_refused(failed, &preview.tail);
     task.sandbox == Some(Sandbox::ReadOnly) && printed
 }
 

@@ -1,6 +1,5 @@
 //! What the system may run out of: descriptors, processes, room on the disk. The real binary, under real limits.
 
-use std::os::unix::fs::chown;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,13 +8,7 @@ use tempfile::TempDir;
 use tokio::io::AsyncBufReadExt as _;
 use uuid::Uuid;
 
-use crate::support::{Runner, SOON, Socket, binary, left_out};
-
-fn folder() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("work")).unwrap();
-    folder
-}
+use crate::support::{Runner, SOON, Socket, binary, folder, left_out};
 
 async fn there(path: &Path) {
     let there = async {
@@ -51,7 +44,7 @@ async fn all_complete(socket: &mut Socket, command: &str, tasks: usize) {
 async fn without_descriptors_tasks_wait_for_each_other_and_none_is_lost() {
     let runner = Runner::start_with_files(70).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     all_complete(&mut socket, "sleep 0.5", 60).await;
     assert!(runner.log().contains("waits to start"), "it had enough");
 }
@@ -65,19 +58,10 @@ async fn without_processes_tasks_wait_and_then_say_so() {
         return;
     }
     let folder = folder();
-    let user = 1_000_000 + std::process::id();
-    let copy = folder.path().join("meanwhile");
-    std::fs::copy(binary(), &copy).unwrap();
-    for path in [folder.path(), &folder.path().join("work")] {
-        chown(path, Some(user), Some(user)).unwrap();
-    }
-    let user = user.to_string();
-    let program = ["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups", "bash"];
-    let runner =
-        Runner::start_after(folder, &program, "export HOME=/ TOKIO_WORKER_THREADS=2; ulimit -u 45", &copy)
-            .await;
+    let lines = "export HOME=/ TOKIO_WORKER_THREADS=2; ulimit -u 45";
+    let runner = Runner::start_as_user(folder, lines).await;
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     all_complete(&mut socket, "sleep 0.5", 30).await;
     assert!(runner.log().contains("waits to start"), "it had enough");
 
@@ -93,43 +77,50 @@ async fn without_processes_tasks_wait_and_then_say_so() {
         }
     };
     tokio::time::timeout(SOON, full).await.expect("there was always another process");
-    let mut said = None;
+    let mut reason = None;
     // Idle supervisors may still serve some.
     for _ in 0..20 {
         let started = socket.ask(json!({"op": "start", "command": "exec sleep 300"})).await;
         if started["task"]["state"]["status"] == "error" {
-            said = Some(started["task"]["state"]["reason"].as_str().unwrap().to_owned());
+            reason = Some(started["task"]["state"]["reason"].as_str().unwrap().to_owned());
             break;
         }
     }
-    let said = said.expect("there was always another process");
-    assert!(said.contains("limit of processes"), "{said}");
+    let reason = reason.expect("there was always another process");
+    assert!(reason.contains("limit of processes"), "{reason}");
     socket.ask(json!({"op": "stop", "task": bomb, "by": "user"})).await;
     let task = socket.start("echo again").await;
     assert_eq!(ended(&mut socket, &task).await["excerpt"]["head"], "again\n");
 }
 
-/// A file system of its own for the state folder, which this process cannot see.
-async fn with_a_small_disk() -> Option<Runner> {
-    let folder = folder();
+/// What gives a program, and nobody else, a small file system of its own.
+const UNSHARE: [&str; 5] = ["unshare", "--user", "--map-root-user", "--mount", "sh"];
+
+/// The line that mounts it over the state folder; none where nobody may.
+fn a_small_disk(folder: &TempDir) -> Option<String> {
     let state = folder.path().join("state");
     std::fs::create_dir(&state).unwrap();
-    let unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh"];
     let mount = format!("mount -t tmpfs -o size=4m,mode=700 tmpfs '{}'", state.display());
-    let able = std::process::Command::new(unshare[0]).args(&unshare[1..]).args(["-c", &mount]).output();
-    if !able.is_ok_and(|output| output.status.success()) {
-        left_out("this system lets nobody mount a file system of their own");
-        return None;
+    let able = std::process::Command::new(UNSHARE[0]).args(&UNSHARE[1..]).args(["-c", &mount]).output();
+    if able.is_ok_and(|output| output.status.success()) {
+        return Some(mount);
     }
-    Some(Runner::start_after(folder, &unshare, &mount, binary()).await)
+    left_out("this system lets nobody mount a file system of their own");
+    None
+}
+
+async fn with_a_small_disk() -> Option<Runner> {
+    let folder = folder();
+    let mount = a_small_disk(&folder)?;
+    Some(Runner::start_after(folder, &UNSHARE, &mount, binary()).await)
 }
 
 #[tokio::test]
 async fn a_full_disk_refuses_what_is_new_and_loses_no_end() {
     let Some(runner) = with_a_small_disk().await else { return };
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
-    let (work, fill) = (runner.work(), runner.state().join("fill"));
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
+    let (work, fill) = (runner.workspace(), runner.state().join("fill"));
     let fill = fill.display();
     let wait = |file: &str| format!("while [ ! -e {file} ]; do sleep 0.02; done");
     let running = socket.start(&format!("{}; echo survived; exit 4", wait("end"))).await;
@@ -148,12 +139,12 @@ async fn a_full_disk_refuses_what_is_new_and_loses_no_end() {
     socket.send(json!({"type": "alarm", "id": 1, "after_ms": 1500})).await;
     let meanwhile = socket.collect(|frame| frame["type"] == "alarm").await;
     assert!(meanwhile.iter().all(|frame| frame["type"] != "event"), "{meanwhile:?}");
-    let said =
+    let shown =
         meanwhile.iter().find(|frame| frame["task"]["unsaved"] == true).expect("it is shown meanwhile");
-    assert_eq!(said["task"]["state"], json!({"status": "failed", "code": 4}));
+    assert_eq!(shown["task"]["state"], json!({"status": "failed", "code": 4}));
     let stopped = socket.ask(json!({"op": "stop", "task": endless, "by": "user"})).await["task"].clone();
     assert_eq!((&stopped["state"]["status"], &stopped["unsaved"]), (&json!("stopped"), &json!(true)));
-    let (_other, welcome) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (_other, welcome) = runner.lease(&credential, Uuid::new_v4()).await;
     assert_eq!(welcome["tasks"].as_array().unwrap().len(), 3);
 
     std::fs::write(work.join("go"), "").unwrap();
@@ -170,7 +161,7 @@ async fn a_full_disk_refuses_what_is_new_and_loses_no_end() {
 async fn a_task_that_fills_the_disk_with_its_output_still_ends() {
     let Some(runner) = with_a_small_disk().await else { return };
     let credential = runner.pair().await;
-    let (mut socket, _) = runner.drive(&credential, Uuid::new_v4()).await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     let flood = socket.start("head -c 12000000 /dev/zero | tr '\\0' x; echo; echo LAST; exit 2").await;
     let event = ended(&mut socket, &flood).await;
     let task = &event["task"];
@@ -186,26 +177,18 @@ async fn a_task_that_fills_the_disk_with_its_output_still_ends() {
 #[tokio::test]
 async fn a_runner_whose_disk_is_full_starts_and_says_so() {
     let folder = folder();
-    let state = folder.path().join("state");
-    std::fs::create_dir(&state).unwrap();
-    let unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh"];
-    let mount = format!("mount -t tmpfs -o size=4m,mode=700 tmpfs '{}'", state.display());
-    let able = std::process::Command::new(unshare[0]).args(&unshare[1..]).args(["-c", &mount]).output();
-    if !able.is_ok_and(|output| output.status.success()) {
-        left_out("this system lets nobody mount a file system of their own");
-        return;
-    }
-    let (fill, go) = (state.join("fill"), folder.path().join("work/go"));
+    let Some(mount) = a_small_disk(&folder) else { return };
+    let (fill, go) = (folder.path().join("state/fill"), folder.path().join("workspace/go"));
     // The first runner is killed by its command, which has filled the disk; the second one follows it.
     let lines = format!(
         "{mount}\n\"$0\" \"$@\"\n(while [ ! -e '{}' ]; do sleep 0.05; done; rm '{}') >/dev/null 2>&1 &",
         go.display(),
         fill.display()
     );
-    let mut runner = Runner::start_after(folder, &unshare, &lines, binary()).await;
+    let mut runner = Runner::start_after(folder, &UNSHARE, &lines, binary()).await;
     let credential = runner.pair().await;
     let session = Uuid::new_v4();
-    let (mut socket, _) = runner.drive(&credential, session).await;
+    let (mut socket, _) = runner.lease(&credential, session).await;
     let command = format!(
         "dd if=/dev/zero of='{}' bs=4k 2>/dev/null; kill -9 $(cut -d' ' -f4 /proc/$PPID/stat); sleep 300",
         fill.display()
@@ -217,7 +200,7 @@ async fn a_runner_whose_disk_is_full_starts_and_says_so() {
     let address = line.split_once("/#pair=").unwrap_or_else(|| panic!("{line:?}\n{}", runner.log())).0;
     runner.port = address.rsplit_once(':').unwrap().1.parse().unwrap();
     assert!(runner.log().contains("the store cannot be written"), "it says so");
-    let (mut socket, welcome) = runner.drive(&credential, session).await;
+    let (mut socket, welcome) = runner.lease(&credential, session).await;
     let shown = &welcome["tasks"][0];
     assert_eq!((&shown["id"], &shown["unsaved"]), (&json!(task), &json!(true)), "{welcome}");
     assert_eq!(shown["state"]["status"], "lost");

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::panic::Location;
-use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 /// How long anything may take that depends on other processes. Generous, since tests share two cores with a compiler.
@@ -13,15 +12,14 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// # Panics
 /// If it has not happened within [`PATIENCE`].
 #[track_caller]
-pub fn soon<'a, T>(
-    what: &'a str,
-    future: impl Future<Output = T> + 'a,
-) -> Pin<Box<dyn Future<Output = T> + 'a>> {
+pub fn soon<T>(what: &str, future: impl Future<Output = T>) -> impl Future<Output = T> {
     let caller = Location::caller();
-    Box::pin(async move {
+    // Waits lie within waits: each would be as large as all within it.
+    let future = Box::pin(future);
+    async move {
         let happened = tokio::time::timeout(PATIENCE, future).await;
         happened.unwrap_or_else(|_| panic!("{caller}: waited {PATIENCE:?} in vain for {what}"))
-    })
+    }
 }
 
 /// Asks again and again until there is an answer: for conditions that nobody announces, such as a file or a process.
@@ -29,12 +27,9 @@ pub fn soon<'a, T>(
 /// # Panics
 /// If there is none within [`PATIENCE`].
 #[track_caller]
-pub fn until<'a, T>(
-    what: &'a str,
-    mut look: impl FnMut() -> Option<T> + 'a,
-) -> Pin<Box<dyn Future<Output = T> + 'a>> {
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> impl Future<Output = T> {
     let caller = Location::caller();
-    Box::pin(async move {
+    async move {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(value) = look() {
@@ -43,5 +38,5 @@ pub fn until<'a, T>(
             assert!(Instant::now() < end, "{caller}: waited {PATIENCE:?} in vain until {what}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-    })
+    }
 }

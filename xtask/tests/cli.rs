@@ -12,10 +12,10 @@ use std::process::Command;
 /// A machine: a folder with scripts, which goes with the test.
 struct Machine(PathBuf);
 
-/// How a command ended, and what it said on standard error.
-struct Said {
+/// How a command ended, and its output, standard error first.
+struct Outcome {
     success: bool,
-    words: String,
+    text: String,
 }
 
 impl Machine {
@@ -30,26 +30,26 @@ impl Machine {
         Self(folder)
     }
 
-    fn runs(&self, args: &[&str]) -> Said {
+    fn runs(&self, args: &[&str]) -> Outcome {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.args(args).env_clear().env("PATH", &self.0);
         for (variable, program) in [("CARGO", "cargo"), ("RUSTC", "rustc"), ("CHROMIUM", "chromium")] {
             command.env(variable, self.0.join(program));
         }
         let output = command.output().unwrap();
-        Said {
+        Outcome {
             success: output.status.success(),
-            words: String::from_utf8(output.stderr).unwrap() + &String::from_utf8(output.stdout).unwrap(),
+            text: String::from_utf8(output.stderr).unwrap() + &String::from_utf8(output.stdout).unwrap(),
         }
     }
 
-    /// It must fail, in these words.
+    /// It must fail, and say all of this.
     #[track_caller]
     fn refuses(&self, args: &[&str], all: &[&str]) {
-        let said = self.runs(args);
-        assert!(!said.success, "{}", said.words);
+        let outcome = self.runs(args);
+        assert!(!outcome.success, "{}", outcome.text);
         for part in all {
-            assert!(said.words.contains(part), "no {part:?} in: {}", said.words);
+            assert!(outcome.text.contains(part), "no {part:?} in: {}", outcome.text);
         }
     }
 }
@@ -68,10 +68,10 @@ const WASM: (&str, &str) = ("rustc", "echo /");
 fn the_help_names_every_command() {
     let machine = Machine::new("help", &[]);
     for args in [&["help"][..], &["--help"], &["-h"]] {
-        let said = machine.runs(args);
-        assert!(said.success);
+        let outcome = machine.runs(args);
+        assert!(outcome.success);
         for command in ["run", "test", "tidy", "build", "dev", "dist", "conformance", "bench", "help"] {
-            assert!(said.words.contains(&format!("\n  {command}")), "{command}: {}", said.words);
+            assert!(outcome.text.contains(&format!("\n  {command}")), "{command}: {}", outcome.text);
         }
     }
     machine.refuses(&[], &["Usage: cargo xtask <COMMAND>"]);
@@ -119,17 +119,17 @@ fn live_reload_says_how_to_get_trunk_and_how_to_do_without() {
 #[test]
 fn a_build_that_fails_ends_every_command() {
     let machine = Machine::new("no-build", &[WASM, ("cargo", "echo 'error: no linker' >&2; exit 101")]);
-    for args in [&["run"][..], &["dist"], &["build"], &["build", "--dev"]] {
+    for args in [&["run"][..], &["dist"], &["build"], &["build", "--dist"]] {
         machine.refuses(args, &["error: no linker", "failed"]);
     }
 }
 
 #[test]
 fn conformance_names_what_it_leaves_out_and_what_to_install() {
-    let said = Machine::new("conformance", &[("node", "echo v20.15.0")]).runs(&["conformance"]);
+    let outcome = Machine::new("conformance", &[("node", "echo v20.15.0")]).runs(&["conformance"]);
     for suite in ["recorded streams", "through our relay", "aimock"] {
-        let line = said.words.lines().find(|line| line.contains("Left out") && line.contains(suite));
-        assert!(line.is_some_and(|line| line.contains("there is no npm; install npm")), "{}", said.words);
+        let line = outcome.text.lines().find(|line| line.contains("Left out") && line.contains(suite));
+        assert!(line.is_some_and(|line| line.contains("there is no npm; install npm")), "{}", outcome.text);
     }
-    assert!(said.words.contains("0 passed, 0 failed"), "{}", said.words);
+    assert!(outcome.text.contains("0 passed, 0 failed"), "{}", outcome.text);
 }

@@ -1,4 +1,4 @@
-//! Refusals in words that say what to do.
+//! Refusals that say what to do.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use shared::{Problem, ProblemCode};
 const SNIFF: usize = 8 * 1024;
 
 pub(super) fn refuse_binary(path: &str, beginning: &[u8]) -> Result<(), Problem> {
-    let words = match beginning {
+    let message = match beginning {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
             "is UTF-16 text, and only UTF-8 is read. Convert it with a command such as iconv."
         }
@@ -17,14 +17,14 @@ pub(super) fn refuse_binary(path: &str, beginning: &[u8]) -> Result<(), Problem>
         }
         _ => return Ok(()),
     };
-    Err(Problem::new(ProblemCode::NotText, format!("{path} {words}")))
+    Err(Problem::new(ProblemCode::NotText, format!("{path} {message}")))
 }
 
 pub(super) fn not_utf8(path: &str) -> Problem {
-    let words = format!(
+    let message = format!(
         "{path} is not valid UTF-8. Convert it with a command such as iconv, or look at it with xxd."
     );
-    Problem::new(ProblemCode::NotText, words)
+    Problem::new(ProblemCode::NotText, message)
 }
 
 pub(super) fn system(path: &str, error: &io::Error) -> Problem {
@@ -38,7 +38,7 @@ pub(super) fn no_match(path: &str, old: &str, wanted: &str) -> Problem {
     let hint = near.map_or_else(String::new, |at| {
         format!(" Line {} is like its first line; the rest or the spaces differ.", at + 1)
     });
-    let words =
+    let message =
         format!("The text to replace is not in {path}.{hint} Read the file again and give the text exactly.");
-    Problem::new(ProblemCode::NoMatch, words)
+    Problem::new(ProblemCode::NoMatch, message)
 }

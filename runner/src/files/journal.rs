@@ -1,4 +1,4 @@
-//! What tells, after a crash, whether a change of a file was made.
+//! The write-ahead journal of changes to files: what tells, after a crash, whether one was made.
 //!
 //! The new content lies beside its target under a name of its own, and one rename makes the change. So while it lies
 //! there, the change was not made. Once it does not, the change was made, unless somebody cleared it away before the
@@ -16,7 +16,7 @@ use super::request::WRITE_BYTES;
 
 /// A change that is prepared. Its paths are relative to the workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Intent {
+pub struct JournalEntry {
     /// Whose handle the paths belong to.
     pub(super) workspace: PathBuf,
     pub(super) target: PathBuf,
@@ -50,7 +50,7 @@ impl Identity {
     }
 }
 
-impl Intent {
+impl JournalEntry {
     /// Whether it was carried out. If it was not, what lies beside the target is removed.
     pub(super) fn was_made(&self, dir: &Dir) -> io::Result<bool> {
         match dir.remove_file(&self.beside) {

@@ -45,21 +45,21 @@ impl Life {
 
     /// Does the edit under its id, and dies where it is told to.
     async fn edit(&self, dies: &'static str) -> Outcome {
-        let wish =
+        let edit =
             ChangeRequest::Edit { path: "file".into(), old_text: "one".into(), new_text: "two".into() };
-        let announce = self.operations.announce(OP, Some(edit_of("one")));
-        let perform = async {
-            let announced = move |intent: &_, change: &_| -> Result<(), Problem> {
+        let journal = self.operations.journal(OP, Some(edit_of("one")));
+        let run = async {
+            let journaled = move |entry: &_, change: &_| -> Result<(), Problem> {
                 die_at("prepared", dies);
-                announce(intent, change)?;
-                die_at("announced", dies);
+                journal(entry, change)?;
+                die_at("journaled", dies);
                 Ok(())
             };
-            let made = self.files.change(wish, OP.0, announced).await;
+            let made = self.files.change(edit, OP.0, journaled).await;
             die_at("made", dies);
             made.map_or_else(Outcome::Err, |change| Outcome::Ok(Reply::Changed(change)))
         };
-        self.operations.once(OP, edit_of("one"), true, perform).await
+        self.operations.once(OP, edit_of("one"), true, run).await
     }
 }
 
@@ -86,7 +86,7 @@ fn died(point: &str) -> TempDir {
     fs::create_dir(folder.path().join("ws")).unwrap();
     fs::write(file(&folder), "one one\n").unwrap();
     let ended = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "intents::mortal", "--ignored", "--nocapture"])
+        .args(["--exact", "journal::mortal", "--ignored", "--nocapture"])
         .env("MEANWHILE_MORTAL", folder.path())
         .env("MEANWHILE_DIES", point)
         .output()
@@ -122,7 +122,7 @@ fn assert_edited(outcome: &Outcome) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn before_the_change_the_repetition_makes_it() {
-    for point in ["prepared", "announced"] {
+    for point in ["prepared", "journaled"] {
         let folder = died(point);
         assert_eq!((content(&folder).as_str(), names(&folder).len()), ("one one\n", 2), "{point}");
         let life = Life::begin(folder.path()).await;
@@ -133,8 +133,8 @@ async fn before_the_change_the_repetition_makes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_announced_and_not_made_is_cleared_away_at_the_start() {
-    let folder = died("announced");
+async fn what_was_journaled_and_not_made_is_cleared_away_at_the_start() {
+    let folder = died("journaled");
     let _life = Life::begin(folder.path()).await;
     assert_eq!(names(&folder), ["file"]);
 }
@@ -165,7 +165,7 @@ async fn what_others_did_to_the_file_meanwhile_stays() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_prepared_and_cleared_away_by_others_counts_as_not_made() {
-    let folder = died("announced");
+    let folder = died("journaled");
     fs::remove_file(temporary(&folder)).unwrap();
     assert_edited(&Life::begin(folder.path()).await.edit("").await);
     assert_eq!(content(&folder), "two one\n");
@@ -208,15 +208,15 @@ async fn a_store_of_an_earlier_format_is_taken_over() {
         drop(life);
         let state = StateDir::open(&state).unwrap();
         let store = Store::open(&state).unwrap();
-        assert_eq!((store.epoch(), store.all_intended().await.unwrap()), (epoch, Vec::new()), "{earlier}");
+        assert_eq!((store.epoch(), store.journal().await.unwrap()), (epoch, Vec::new()), "{earlier}");
         store.close();
     }
 }
 
 /// Whether an id that was an edit's is refused to everything else, and nothing of that is done.
 async fn assert_reused(operations: &Operations, other: Content, keep: bool) {
-    let perform = async { panic!("it was done") };
-    let outcome = operations.once(OP, other, keep, perform).await;
+    let run = async { panic!("it was done") };
+    let outcome = operations.once(OP, other, keep, run).await;
     assert!(
         matches!(&outcome, Outcome::Err(problem) if problem.code == ProblemCode::IdReused && !problem.retryable),
         "{outcome:?}"
@@ -259,11 +259,11 @@ async fn an_id_that_is_under_way_is_refused_to_another_content_at_once() {
     let operations = life.operations.clone();
     let (begun, begins) = tokio::sync::oneshot::channel();
     let first = tokio::spawn(async move {
-        let perform = async {
+        let run = async {
             begun.send(()).unwrap();
             std::future::pending().await
         };
-        operations.once(OP, edit_of("one"), true, perform).await
+        operations.once(OP, edit_of("one"), true, run).await
     });
     begins.await.unwrap();
     assert_reused(&life.operations, edit_of("other"), true).await;
@@ -298,11 +298,11 @@ async fn what_was_done_while_the_store_takes_nothing_is_not_done_again() {
     .unwrap();
     let mut done = 0;
     for _ in 0..2 {
-        let perform = async {
+        let run = async {
             done += 1;
             Outcome::Ok(Reply::Done)
         };
-        let outcome = life.operations.once(OP, edit_of("one"), true, perform).await;
+        let outcome = life.operations.once(OP, edit_of("one"), true, run).await;
         assert!(matches!(outcome, Outcome::Ok(Reply::Done)), "{outcome:?}");
     }
     assert_eq!(done, 1);

@@ -1,13 +1,13 @@
-//! When passing words are due: `settled` after a burst of events, `stats` not too often.
+//! When transient frames are due: `settled` after a burst of events, `stats` not too often.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 /// How long after the last event of a burst `settled` is sent.
-pub(super) const SETTLE: Duration = Duration::from_millis(150);
+pub(super) const DEBOUNCE: Duration = Duration::from_millis(150);
 /// How long after its first event at the latest.
-pub(super) const SETTLE_MOST: Duration = Duration::from_millis(500);
+pub(super) const DEBOUNCE_MOST: Duration = Duration::from_millis(500);
 /// The least time between two `stats`.
 pub(super) const STATS: Duration = Duration::from_millis(500);
 
@@ -36,7 +36,7 @@ impl Burst {
 
     /// When `settled` is due.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.times.map(|(first, last)| (last + SETTLE).min(first + SETTLE_MOST))
+        self.times.map(|(first, last)| (last + DEBOUNCE).min(first + DEBOUNCE_MOST))
     }
 
     /// Whether `settled` is to be sent now; the burst is over then.
@@ -50,13 +50,13 @@ impl Burst {
 }
 
 /// Something that is sent at once, unless it was sent a moment ago; then a moment later.
-pub(super) struct Paced {
+pub(super) struct RateLimited {
     least: Duration,
     last: Option<Instant>,
     wanted: bool,
 }
 
-impl Paced {
+impl RateLimited {
     /// Not more often than once in `least`.
     pub(super) const fn new(least: Duration) -> Self {
         Self { least, last: None, wanted: false }
@@ -88,31 +88,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_settles_after_its_last_event_and_in_any_case_in_time() {
+    fn a_burst_is_over_after_its_last_event_and_in_any_case_in_time() {
         let begin = Instant::now();
         let mut burst = Burst::default();
         assert_eq!(burst.due(), None);
         burst.sent(begin);
-        assert_eq!(burst.due(), Some(begin + SETTLE));
+        assert_eq!(burst.due(), Some(begin + DEBOUNCE));
         for step in 1..8 {
             burst.sent(begin + Duration::from_millis(step * 100));
         }
-        assert_eq!(burst.due(), Some(begin + SETTLE_MOST));
-        assert!(!burst.take(begin + SETTLE_MOST - Duration::from_millis(1)));
-        assert!(burst.take(begin + SETTLE_MOST));
+        assert_eq!(burst.due(), Some(begin + DEBOUNCE_MOST));
+        assert!(!burst.take(begin + DEBOUNCE_MOST - Duration::from_millis(1)));
+        assert!(burst.take(begin + DEBOUNCE_MOST));
         assert_eq!(burst.due(), None);
     }
 
     #[test]
-    fn what_is_paced_comes_at_once_and_then_seldom() {
+    fn what_is_rate_limited_comes_at_once_and_then_seldom() {
         let begin = Instant::now();
-        let mut paced = Paced::new(STATS);
-        assert!(!paced.take(begin));
-        paced.want();
-        assert!(paced.take(begin));
-        paced.want();
-        assert!(!paced.take(begin + STATS / 2));
-        assert_eq!(paced.due(begin + STATS / 2), Some(begin + STATS));
-        assert!(paced.take(begin + STATS));
+        let mut limited = RateLimited::new(STATS);
+        assert!(!limited.take(begin));
+        limited.want();
+        assert!(limited.take(begin));
+        limited.want();
+        assert!(!limited.take(begin + STATS / 2));
+        assert_eq!(limited.due(begin + STATS / 2), Some(begin + STATS));
+        assert!(limited.take(begin + STATS));
     }
 }

@@ -25,9 +25,28 @@ pub fn kill_all(processes: &[Pid]) {
 
 /// Whether a process is there and no zombie.
 pub fn lives(process: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).unwrap_or_default();
+    is_alive(process.as_raw_nonzero().get().unsigned_abs())
+}
+
+/// The same by its number.
+pub fn is_alive(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
     state.is_some_and(|state| state != 'Z' && state != 'X')
+}
+
+/// What is alive of all tasks, by the tag in the environment that each process of a task bears: number and task.
+pub fn of_tasks() -> Vec<(u32, String)> {
+    let tagged = |process: Pid| {
+        let pid = process.as_raw_nonzero().get().unsigned_abs();
+        let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let mut variables = environment.split(|byte| *byte == 0);
+        let task = variables.find_map(|variable| variable.strip_prefix(b"MEANWHILE_TASK="))?;
+        is_alive(pid).then(|| (pid, String::from_utf8_lossy(task).into_owned()))
+    };
+    let mut found: Vec<_> = all().into_iter().filter_map(tagged).collect();
+    found.sort_unstable();
+    found
 }
 
 /// The children of a process, and theirs.

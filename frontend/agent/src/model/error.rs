@@ -1,10 +1,10 @@
-//! How calls fail: what a status, a body or an error in the middle of a stream mean, in words that say what to do, and when to try again.
+//! How calls fail: what a status, a body or an error in the middle of a stream mean, in a text that says what to do, and when to try again.
 
 use serde_json::Value;
 use shared::Timestamp;
 use std::collections::BTreeMap;
 
-use super::Fault;
+use super::ModelError;
 
 /// The most tries by itself; then the person decides.
 pub const MAX_TRIES: u32 = 8;
@@ -20,11 +20,11 @@ const SPENT: [&str; 2] = ["enforced_spend_limit_reached", "insufficient_quota"];
 /// How long to wait before the call is made again, in milliseconds; `None` if it is not to be made again by itself.
 /// `tries` is how often it was made so far, `seed` any number: it spreads the pauses of those who failed together.
 #[must_use]
-pub fn backoff_ms(tries: u32, fault: &Fault, seed: u64) -> Option<u64> {
-    if !fault.retryable || tries >= MAX_TRIES {
+pub fn backoff_ms(tries: u32, error: &ModelError, seed: u64) -> Option<u64> {
+    if !error.retryable || tries >= MAX_TRIES {
         return None;
     }
-    if let Some(hint) = fault.retry_after_ms {
+    if let Some(hint) = error.retry_after_ms {
         return (hint <= MAX_HINT_MS).then_some(hint);
     }
     let pause = (FIRST_PAUSE_MS << tries.saturating_sub(1).min(10)).min(LONGEST_PAUSE_MS);
@@ -40,10 +40,10 @@ const fn scramble(seed: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// A fault of the way to the server.
+/// An error of the way to the server.
 #[must_use]
-pub fn lost(reason: &str) -> Fault {
-    Fault {
+pub fn lost(reason: &str) -> ModelError {
+    ModelError {
         message: format!(
             "The connection to the model was lost: {}. Check the network, or try again.",
             sentence(reason)
@@ -55,10 +55,10 @@ pub fn lost(reason: &str) -> Fault {
     }
 }
 
-/// A fault that asking again does not mend.
+/// An error that asking again does not mend.
 #[must_use]
-pub fn refused(reason: &str) -> Fault {
-    Fault {
+pub fn refused(reason: &str) -> ModelError {
+    ModelError {
         message: reason.trim().to_owned(),
         status: None,
         request_id: None,
@@ -67,9 +67,15 @@ pub fn refused(reason: &str) -> Fault {
     }
 }
 
-/// A fault of the stream itself.
-pub(super) fn broken(head: &Head, message: String, retryable: bool) -> Fault {
-    Fault { message, status: head.status, request_id: head.request_id(), retryable, retry_after_ms: None }
+/// An error of the stream itself.
+pub(super) fn broken(head: &Head, message: String, retryable: bool) -> ModelError {
+    ModelError {
+        message,
+        status: head.status,
+        request_id: head.request_id(),
+        retryable,
+        retry_after_ms: None,
+    }
 }
 
 /// The head of an answer.
@@ -135,11 +141,11 @@ impl Head {
     }
 
     /// What an answer that is no stream means.
-    pub(super) fn fault(&self, body: &[u8]) -> Fault {
+    pub(super) fn error(&self, body: &[u8]) -> ModelError {
         let status = self.status.unwrap_or_default();
         let body = String::from_utf8_lossy(body);
         let json: Option<Value> = serde_json::from_str(&body).ok();
-        let said = json.as_ref().and_then(words).unwrap_or_else(|| quote(&body));
+        let reason = json.as_ref().and_then(message).unwrap_or_else(|| quote(&body));
         let spent = status == 429 && SPENT.iter().any(|word| body.contains(word));
         let ours = matches!(status, 408 | 409 | 429 | 500..) && !spent;
         let retryable = match self.header("x-should-retry") {
@@ -148,14 +154,14 @@ impl Head {
             _ => ours,
         };
         let in_body = || Some(json.as_ref()?.get("request_id")?.as_str()?.to_owned());
-        Fault {
+        ModelError {
             message: if (200..300).contains(&status) {
                 let kind = self.header("content-type").unwrap_or("nothing known");
                 format!(
-                    "The server answered with {kind} where a stream of events was expected: {said} Check the base URL in the settings."
+                    "The server answered with {kind} where a stream of events was expected: {reason} Check the base URL in the settings."
                 )
             } else {
-                advise(status, spent, &said)
+                advise(status, spent, &reason)
             },
             status: self.status,
             request_id: self.request_id().or_else(in_body),
@@ -164,13 +170,13 @@ impl Head {
         }
     }
 
-    /// What an error in the middle of a stream means. Servers name its kind, or give the status that it would have been told with.
-    pub(super) fn fault_in_stream(&self, event: &Value) -> Fault {
-        let error = &event["error"];
-        let kind = error["type"].as_str().unwrap_or_default();
-        let said = words(event).unwrap_or_else(|| quote(&event.to_string()));
-        let code = || error["code"].as_u64().or_else(|| event["code"].as_u64());
-        let told =
+    /// What an error in the middle of a stream means. Servers name its kind, or give the status that it would have been sent with.
+    pub(super) fn error_in_stream(&self, event: &Value) -> ModelError {
+        let given = &event["error"];
+        let kind = given["type"].as_str().unwrap_or_default();
+        let reason = message(event).unwrap_or_else(|| quote(&event.to_string()));
+        let code = || given["code"].as_u64().or_else(|| event["code"].as_u64());
+        let in_stream =
             || code().and_then(|code| u16::try_from(code).ok()).filter(|code| (400..600).contains(code));
         let status = match kind {
             "overloaded_error" => 529,
@@ -182,11 +188,11 @@ impl Head {
             "permission_error" => 403,
             "not_found_error" => 404,
             "request_too_large" => 413,
-            _ => told().unwrap_or(500),
+            _ => in_stream().unwrap_or(500),
         };
         let spent = status == 429 && SPENT.iter().any(|word| event.to_string().contains(word));
-        Fault {
-            message: advise(status, spent, &said),
+        ModelError {
+            message: advise(status, spent, &reason),
             status: Some(status),
             request_id: self.request_id().or_else(|| Some(event["request_id"].as_str()?.to_owned())),
             retryable: matches!(status, 408 | 429 | 500..) && !spent,
@@ -195,13 +201,13 @@ impl Head {
     }
 }
 
-fn advise(status: u16, spent: bool, said: &str) -> String {
+fn advise(status: u16, spent: bool, reason: &str) -> String {
     let (what, todo) = match status {
         _ if spent => (
             "The spend limit of the account is reached",
             "Raise it in the provider's console, or choose another model.",
         ),
-        400 if said.contains("too long") || said.contains("exceed context") => (
+        400 if reason.contains("too long") || reason.contains("exceed context") => (
             "The conversation no longer fits the model",
             "Take the last message back, or go on in a new session.",
         ),
@@ -230,11 +236,11 @@ fn advise(status: u16, spent: bool, said: &str) -> String {
         500.. => ("The server failed", "Try again."),
         _ => ("The server answered in an unexpected way", "Check the base URL in the settings."),
     };
-    format!("{what} ({status}): {said} {todo}")
+    format!("{what} ({status}): {reason} {todo}")
 }
 
 /// What the server says, as a sentence.
-fn words(json: &Value) -> Option<String> {
+fn message(json: &Value) -> Option<String> {
     let error = json.get("error");
     [error.and_then(|error| error.get("message")), error, json.get("message"), json.get("detail")]
         .into_iter()
@@ -285,41 +291,41 @@ mod tests {
     #[test]
     fn what_is_tried_again() {
         for status in [408, 409, 429, 500, 502, 503, 504, 529] {
-            assert!(fault(status, &[], "{}").retryable, "{status}");
+            assert!(error(status, &[], "{}").retryable, "{status}");
         }
         for status in [300, 400, 401, 402, 403, 404, 413, 422] {
-            assert!(!fault(status, &[], "{}").retryable, "{status}");
+            assert!(!error(status, &[], "{}").retryable, "{status}");
         }
-        assert!(!fault(429, &[], r#"{"error":{"type":"enforced_spend_limit_reached"}}"#).retryable);
-        assert!(!fault(500, &[("x-should-retry", "false")], "").retryable);
-        assert!(fault(400, &[("x-should-retry", "true")], "").retryable);
+        assert!(!error(429, &[], r#"{"error":{"type":"enforced_spend_limit_reached"}}"#).retryable);
+        assert!(!error(500, &[("x-should-retry", "false")], "").retryable);
+        assert!(error(400, &[("x-should-retry", "true")], "").retryable);
     }
 
     #[test]
-    fn faults_say_what_to_do() {
+    fn errors_say_what_to_do() {
         let body = r#"{"type":"error","error":{"type":"authentication_error","message":"invalid x-api-key"},"request_id":"req_1"}"#;
-        let fault = fault(401, &[], body);
+        let error = error(401, &[], body);
         assert_eq!(
-            fault.message,
+            error.message,
             "The key was not accepted (401): invalid x-api-key. Check the key in the settings, or the one that the runner was started with."
         );
-        assert_eq!(fault.request_id.as_deref(), Some("req_1"));
-        assert_eq!(fault.status, Some(401));
+        assert_eq!(error.request_id.as_deref(), Some("req_1"));
+        assert_eq!(error.status, Some(401));
     }
 
     #[test]
     fn bodies_that_are_no_json() {
-        assert!(fault(502, &[], "<!DOCTYPE html><title>no</title>").message.contains("it sent a web page."));
-        assert!(fault(503, &[], " busy\n now ").message.contains(": busy now. Try"));
-        assert!(fault(500, &[], "").message.contains("it gave no reason."));
-        assert!(fault(500, &[], &"é".repeat(9000)).message.len() < 1000);
-        assert!(fault(200, &[("content-type", "text/html")], "<html>").message.contains("text/html"));
-        assert!(fault(400, &[], r#"{"error":"plain"}"#).message.contains("plain."));
+        assert!(error(502, &[], "<!DOCTYPE html><title>no</title>").message.contains("it sent a web page."));
+        assert!(error(503, &[], " busy\n now ").message.contains(": busy now. Try"));
+        assert!(error(500, &[], "").message.contains("it gave no reason."));
+        assert!(error(500, &[], &"é".repeat(9000)).message.len() < 1000);
+        assert!(error(200, &[("content-type", "text/html")], "<html>").message.contains("text/html"));
+        assert!(error(400, &[], r#"{"error":"plain"}"#).message.contains("plain."));
     }
 
     #[test]
     fn the_servers_hint_rules_up_to_a_bound() {
-        let hinted = |name, value| backoff_ms(1, &fault(429, &[(name, value)], ""), 0);
+        let hinted = |name, value| backoff_ms(1, &error(429, &[(name, value)], ""), 0);
         assert_eq!(hinted("retry-after", "7"), Some(7_000));
         assert_eq!(hinted("retry-after-ms", "250.5"), Some(250));
         assert_eq!(hinted("retry-after", "3600"), None);
@@ -331,7 +337,7 @@ mod tests {
         let hinted = |headers: &[(&str, &str)], now: u64| {
             let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
             let head = Head { status: Some(429), headers: headers.collect(), now: Some(Timestamp(now)) };
-            head.fault(b"").retry_after_ms
+            head.error(b"").retry_after_ms
         };
         let at = ("retry-after", "Fri, 20 Nov 2026 10:00:20 GMT");
         let ten = 1_795_168_800_000;
@@ -344,19 +350,19 @@ mod tests {
 
     #[test]
     fn pauses_double_to_a_bound_and_end() {
-        let fault = lost("reset");
+        let error = lost("reset");
         for seed in 0..50 {
             for (tries, most) in [(0, 500), (1, 500), (2, 1000), (3, 2000), (4, 4000), (5, 8000), (7, 8000)] {
-                let pause = backoff_ms(tries, &fault, seed).unwrap();
+                let pause = backoff_ms(tries, &error, seed).unwrap();
                 assert!((most * 3 / 4..=most).contains(&pause), "{tries}: {pause}");
             }
         }
-        assert_eq!(backoff_ms(MAX_TRIES, &fault, 0), None);
-        assert_eq!(backoff_ms(1, &Fault { retryable: false, ..fault }, 0), None);
+        assert_eq!(backoff_ms(MAX_TRIES, &error, 0), None);
+        assert_eq!(backoff_ms(1, &ModelError { retryable: false, ..error }, 0), None);
     }
 
-    fn fault(status: u16, headers: &[(&str, &str)], body: &str) -> Fault {
+    fn error(status: u16, headers: &[(&str, &str)], body: &str) -> ModelError {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Head { status: Some(status), headers, now: None }.fault(body.as_bytes())
+        Head { status: Some(status), headers, now: None }.error(body.as_bytes())
     }
 }

@@ -1,4 +1,4 @@
-//! What a model was told, read from the bytes of a request and from nothing else.
+//! What was delivered to a model, read from the bytes of a request and from nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ pub(crate) const END: &str = "END-";
 
 /// What the user's side of a request says.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct Delivered {
     /// Ends told by the runner's notices, each with the place of its message.
     pub(crate) notices: Vec<(TaskId, usize)>,
     /// Ends shown by the results of tools, each with the place of its message.
@@ -18,8 +18,8 @@ pub(crate) struct Told {
     /// Tasks of which a tool's result said that they began or go on.
     pub(crate) begun: BTreeSet<TaskId>,
     /// The text blocks that are no notices.
-    pub(crate) words: BTreeMap<String, u32>,
-    /// Whether the server is only to go on after a pause: nothing can be told with that.
+    pub(crate) messages: BTreeMap<String, u32>,
+    /// Whether the server is only to go on after a pause: nothing can be delivered with that.
     pub(crate) goes_on: bool,
     /// What each use of a tool got.
     results: Vec<(Use, String)>,
@@ -33,8 +33,8 @@ struct Use {
     input: Value,
 }
 
-pub(crate) fn read(body: &Value) -> Told {
-    let mut told = Told::default();
+pub(crate) fn read(body: &Value) -> Delivered {
+    let mut delivered = Delivered::default();
     let mut uses: BTreeMap<String, Use> = BTreeMap::new();
     let messages = body["messages"].as_array().unwrap();
     for (n, message) in messages.iter().enumerate() {
@@ -48,20 +48,22 @@ pub(crate) fn read(body: &Value) -> Told {
                 (true, "tool_result") => {
                     let result = text("content");
                     let begun = ["Background task ", "as background task "];
-                    told.begun.extend(begun.iter().flat_map(|mark| marked(&result, mark)).map(|(id, _)| id));
-                    told.shown.extend(shown(&result).into_iter().map(|id| (id, n)));
-                    told.results.push((uses[&text("tool_use_id")].clone(), result));
+                    delivered
+                        .begun
+                        .extend(begun.iter().flat_map(|mark| marked(&result, mark)).map(|(id, _)| id));
+                    delivered.shown.extend(shown(&result).into_iter().map(|id| (id, n)));
+                    delivered.results.push((uses[&text("tool_use_id")].clone(), result));
                 }
                 (true, "text") => match entries(&text("text")) {
-                    Some(ids) => told.notices.extend(ids.into_iter().map(|id| (id, n))),
-                    None => *told.words.entry(text("text")).or_default() += 1,
+                    Some(ids) => delivered.notices.extend(ids.into_iter().map(|id| (id, n))),
+                    None => *delivered.messages.entry(text("text")).or_default() += 1,
                 },
                 _ => {}
             }
         }
     }
-    told.goes_on = messages.last().unwrap()["role"] == "assistant";
-    told
+    delivered.goes_on = messages.last().unwrap()["role"] == "assistant";
+    delivered
 }
 
 /// The tasks in a block of background results, as a reader takes them: lines that begin with `[bg:`. `None` if it is none.
@@ -91,9 +93,9 @@ fn shown(result: &str) -> BTreeSet<TaskId> {
     let mut shown: BTreeSet<TaskId> = marked(result, END).into_iter().map(|(id, _)| id).collect();
     if result.starts_with("Task ") {
         let active = [" is running", " is queued", " is paused"];
-        let words = marked(result, "Task ").into_iter();
+        let marks = marked(result, "Task ").into_iter();
         shown.extend(
-            words
+            marks
                 .filter(|(_, rest)| {
                     rest.starts_with(" is ") && !active.iter().any(|word| rest.starts_with(word))
                 })
@@ -103,25 +105,25 @@ fn shown(result: &str) -> BTreeSet<TaskId> {
     shown
 }
 
-impl Told {
+impl Delivered {
     /// How often the runner's notices tell an end.
     pub(crate) fn times(&self, task: &TaskId) -> usize {
         self.notices.iter().filter(|(id, _)| id == task).count()
     }
 
-    /// Whether an end is told at all.
+    /// Whether a completion is delivered at all.
     pub(crate) fn knows(&self, task: &TaskId) -> bool {
         self.times(task) > 0 || self.shown.iter().any(|(id, _)| id == task)
     }
 
-    /// An end that is told twice: by two notices, or by one when a tool's result had shown it.
+    /// A completion that is delivered twice: by two notices, or by one when a tool's result had shown it.
     pub(crate) fn doubled(&self) -> Option<String> {
         for (n, (id, at)) in self.notices.iter().enumerate() {
             if self.notices[..n].iter().any(|(other, _)| other == id) {
-                return Some(format!("{id} was told twice"));
+                return Some(format!("{id} was delivered twice"));
             }
             if self.shown.iter().any(|(other, before)| other == id && before <= at) {
-                return Some(format!("{id} was shown and then told"));
+                return Some(format!("{id} was shown and then delivered"));
             }
         }
         None

@@ -1,10 +1,10 @@
-//! What the system may be short of.
+//! Resource exhaustion: what the system may be short of.
 
 use rustix::io::Errno;
 
-/// What the system is short of, in words, if that is why something failed: it may pass.
+/// Which resource is exhausted, as a sentence, if that is why something failed: it is transient.
 #[must_use]
-pub fn lack(error: &std::io::Error) -> Option<String> {
+pub fn exhausted(error: &std::io::Error) -> Option<String> {
     match Errno::from_raw_os_error(error.raw_os_error()?) {
         Errno::MFILE | Errno::NFILE => Some(format!(
             "The limit of open files is reached ({error}). End some tasks, or raise it with ulimit -n."

@@ -18,30 +18,30 @@ const HERE: &str = "CREDENTIAL";
 /// Whoever is known is let in within this; guesses are made to wait.
 const KNOWN_SOON: Duration = Duration::from_millis(250);
 
-struct Door {
+struct Gate {
     runtime: Runtime,
-    checks: fuzzing::Door,
+    checks: fuzzing::GateTarget,
     _folder: TempDir,
 }
 
-fn door() -> &'static Door {
-    static DOOR: OnceLock<Door> = OnceLock::new();
-    DOOR.get_or_init(|| {
+fn fixture() -> &'static Gate {
+    static FIXTURE: OnceLock<Gate> = OnceLock::new();
+    FIXTURE.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let checks = runtime.block_on(fuzzing::Door::open(&folder.path().join("state"), PORT));
-        Door { runtime, checks, _folder: folder }
+        let checks = runtime.block_on(fuzzing::GateTarget::open(&folder.path().join("state"), PORT));
+        Gate { runtime, checks, _folder: folder }
     })
 }
 
 /// A head as HTTP has it, or nothing if it is none.
 fn parse(text: &str) -> Option<Request<Body>> {
     let mut lines = text.split("\r\n");
-    let mut words = lines.next()?.split(' ');
+    let mut parts = lines.next()?.split(' ');
     let mut request = Request::builder()
-        .method(words.next()?.parse::<Method>().ok()?)
-        .uri(words.next()?)
+        .method(parts.next()?.parse::<Method>().ok()?)
+        .uri(parts.next()?)
         .body(Body::empty())
         .ok()?;
     for line in lines.take_while(|line| !line.is_empty()) {
@@ -59,21 +59,21 @@ pub(crate) fn gate(bytes: &[u8]) {
 
 /// Whether a request gets in; then it may.
 pub fn gets_in(bytes: &[u8]) -> bool {
-    let door = door();
-    let text = String::from_utf8_lossy(bytes).replace(HERE, &door.checks.credential);
+    let gate = fixture();
+    let text = String::from_utf8_lossy(bytes).replace(HERE, &gate.checks.credential);
     let Some(mut request) = parse(&text) else { return false };
-    let in_the_runtime = door.runtime.enter();
+    let in_the_runtime = gate.runtime.enter();
     let hosts: Vec<_> = request.headers().get_all("host").iter().cloned().collect();
     let handshake = is_handshake(request.headers());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let public = is_public(&method, &path, request.headers());
     // One that waits is a guess that is slowed down, or is known and noted: that is worth waiting for.
-    let admitted = if text.contains(&door.checks.credential) {
+    let admitted = if text.contains(&gate.checks.credential) {
         drop(in_the_runtime);
-        let admitted = door.checks.admits(&mut request);
-        door.runtime.block_on(async { tokio::time::timeout(KNOWN_SOON, admitted).await.ok() })
+        let admitted = gate.checks.admits(&mut request);
+        gate.runtime.block_on(async { tokio::time::timeout(KNOWN_SOON, admitted).await.ok() })
     } else {
-        door.checks.admits(&mut request).now_or_never()
+        gate.checks.admits(&mut request).now_or_never()
     };
     if !matches!(admitted, Some(true)) {
         return false;
@@ -85,7 +85,7 @@ pub fn gets_in(bytes: &[u8]) -> bool {
         assert!(handshake && method == Method::GET && path == "/ws" && !known, "{text:?}");
         assert!(text.contains(&meeting.offer()) && text.contains(&meeting.origin), "{text:?}");
     }
-    assert!(!known || text.contains(&door.checks.credential), "{text:?}");
+    assert!(!known || text.contains(&gate.checks.credential), "{text:?}");
     let [host] = hosts.as_slice() else { panic!("{} hosts: {text:?}", hosts.len()) };
     let host = host.to_str().unwrap().to_ascii_lowercase().replace(".:", ":");
     assert!(["127.0.0.1:8757", "localhost:8757", "[::1]:8757"].contains(&host.as_str()), "{text:?}");

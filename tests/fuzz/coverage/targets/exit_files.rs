@@ -1,0 +1,5 @@
+//! For libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::run("exit_files", bytes));

@@ -1,5 +1,0 @@
-//! For libFuzzer.
-
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzz::run("exit_records", bytes));
