@@ -15,7 +15,7 @@ mod tasks;
 pub(crate) mod tests;
 
 pub use rows::{RowBody, RowHandle};
-pub use stream::{OpenCode, PART, Part, PartBody, Stream};
+pub use stream::{OpenCode, PART, Part, PartBody, Section, Stream};
 pub use tasks::TaskHandle;
 
 use std::collections::BTreeMap;
@@ -221,7 +221,7 @@ impl PageState {
             // A row that is there already is not drawn anew.
             let is_there = |row| self.rows.with_untracked(|rows| rows::find(rows, row).is_ok());
             let taken =
-                self.pending.try_update_value(|pending| (pending.frame(is_there), pending.is_empty()));
+                self.pending.try_update_value(|pending| (pending.frame(now(), is_there), pending.is_empty()));
             let Some((patches, over)) = taken else { return };
             self.take_in(patches);
             if !over {
@@ -295,6 +295,11 @@ impl PageState {
         self.status.set(blank_status());
         self.call_view.set(None);
     }
+}
+
+/// Milliseconds since the page was opened.
+fn now() -> f64 {
+    window().performance().map_or(0.0, |performance| performance.now())
 }
 
 fn is_hidden() -> bool {

@@ -57,7 +57,7 @@ fn each_line_is_written_as_its_language_is() {
         page.shows("Hello world").await;
         page.idle().await;
         // Where the letters of an element stand: nearer to its left or to its right edge.
-        let sides = "return [...document.querySelectorAll('.prose > p, .prose > ul > li')].map(one => {
+        let sides = "return [...document.querySelectorAll('.prose p, .prose ul > li')].map(one => {
             const range = document.createRange();
             range.selectNodeContents(one);
             const [text, all] = [range.getBoundingClientRect(), one.getBoundingClientRect()];

@@ -1,7 +1,10 @@
 //! Cutting a text that still grows, so that what can no longer change is not parsed and drawn again.
 
-/// From how many bytes on a list that grows is cut between its items.
-pub(super) const LONG_LIST: usize = 8 * 1024;
+use crate::format;
+
+/// From how many bytes on a list is cut between its items: each is an element or more, so that few bytes are
+/// much to draw.
+const LONG_LIST: usize = 4 * 1024;
 /// From how many bytes on any other block is, but for code.
 pub(super) const LONG_BLOCK: usize = 32 * 1024;
 /// The same for a table.
@@ -57,40 +60,66 @@ pub fn closed_prefix(text: &str) -> Option<usize> {
     None
 }
 
-/// Where a growing text that [`closed_prefix`] cannot cut is cut all the same, since drawing the whole of it anew with each frame takes too
-/// long: a list between two of its items, all but code behind a line or a word.
-pub fn forced_prefix(text: &str) -> Option<usize> {
-    let first = text.lines().next()?;
-    if text.len() <= LONG_LIST || fence_start(first.trim()).is_some() {
-        return None;
-    }
-    if is_item(first)
-        && let Some(end) = last_item(text)
-    {
-        return Some(end);
-    }
-    // What is cut off a table loses its head.
-    let is_column = |c: char| matches!(c, '|' | '-' | ':' | ' ');
-    let is_table = text.lines().nth(1).is_some_and(|line| line.contains('-') && line.chars().all(is_column));
-    let most = if is_table { LONG_TABLE } else { LONG_BLOCK };
-    if text.len() <= most {
-        return None;
-    }
-    let head = &text[..crate::format::floor(text, most)];
-    let end = head.rfind('\n').or_else(|| head.rfind(' ')).map(|end| end + 1);
-    Some(end.filter(|end| *end > most / 2).unwrap_or(head.len()))
+/// Where a text is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// How many bytes lie before it.
+    pub length: usize,
+    /// Whether what follows continues the same block.
+    pub is_forced: bool,
 }
 
-/// Where the last item of a list at the margin begins, if enough others lie before it. Whatever an item holds ends where the next begins.
-fn last_item(text: &str) -> Option<usize> {
+/// Where the beginning of a growing text is cut off: behind what [`closed_prefix`] finds, or where it finds
+/// nothing for long, since drawing the whole of it anew with each frame takes too long: a list between two of
+/// its items, all but code behind a line or a word.
+pub fn next_cut(text: &str) -> Option<Cut> {
+    let closed = |most: usize| {
+        let length = closed_prefix(&text[..format::floor(text, most)])?;
+        Some(Cut { length, is_forced: false })
+    };
+    let forced = |length: Option<usize>| length.map(|length| Cut { length, is_forced: true });
+    if text.len() <= LONG_LIST {
+        return closed(text.len());
+    }
+    // What is near is looked at first: the whole may be very long.
+    closed(LONG_LIST)
+        .or_else(|| forced(list_prefix(text)))
+        .or_else(|| closed(LONG_TABLE))
+        .or_else(|| forced(block_prefix(text)))
+        .or_else(|| closed(text.len()))
+}
+
+/// Where a list at the margin is cut: between items, since whatever an item holds ends where the next begins.
+fn list_prefix(text: &str) -> Option<usize> {
+    if text.len() <= LONG_LIST || !is_item(text.lines().next()?) {
+        return None;
+    }
     let (mut at, mut found) = (0, None);
-    for line in text.split_inclusive('\n') {
-        if is_item(line.trim_end()) && at >= LONG_LIST / 2 {
+    for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+        if at > LONG_LIST && found.is_some() {
+            break;
+        }
+        if at >= LONG_LIST / 2 && is_item(line.trim_end()) {
             found = Some(at);
         }
         at += line.len();
     }
     found
+}
+
+/// Where any other block is cut, if it is very long. Code grows by itself, and what is cut off a table loses
+/// its head.
+fn block_prefix(text: &str) -> Option<usize> {
+    let first = text.lines().next()?;
+    let is_column = |c: char| matches!(c, '|' | '-' | ':' | ' ');
+    let is_table = text.lines().nth(1).is_some_and(|line| line.contains('-') && line.chars().all(is_column));
+    let most = if is_table { LONG_TABLE } else { LONG_BLOCK };
+    if text.len() <= most || fence_start(first.trim()).is_some() {
+        return None;
+    }
+    let head = &text[..format::floor(text, most)];
+    let end = head.rfind('\n').or_else(|| head.rfind(' ')).map(|end| end + 1);
+    Some(end.filter(|end| *end > most / 2).unwrap_or(head.len()))
 }
 
 fn fence_start(line: &str) -> Option<(char, usize)> {

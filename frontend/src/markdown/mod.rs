@@ -5,7 +5,8 @@
 //! behind its text. Images are not fetched: a link with their description stands in their place. Nesting has a bound, since the page draws
 //! by recursion. Single tildes are text: models write `~5 min` for "about five minutes".
 //!
-//! A text that still grows is cut by [`closed_prefix`] into blocks that later text cannot change, so that only the last is drawn again.
+//! A text that still grows is cut by [`next_cut`] into blocks that later text cannot change, so that only the
+//! last is drawn again.
 
 mod growing;
 mod inline;
@@ -13,7 +14,7 @@ mod links;
 mod plain;
 mod reader;
 
-pub use growing::{Fence, closed_prefix, forced_prefix};
+pub use growing::{Cut, Fence, closed_prefix, next_cut};
 pub use plain::plain;
 pub use pulldown_cmark::Alignment;
 pub use reader::parse;

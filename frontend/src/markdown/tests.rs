@@ -242,7 +242,7 @@ fn a_long_list_is_cut_between_its_items() {
             assert_eq!(start, first.map(|first| first + all.len() as u64));
             all.extend(items);
         };
-        while let Some(end) = forced_prefix(rest) {
+        while let Some(Cut { length: end, is_forced: true }) = next_cut(rest) {
             take(&rest[..end]);
             rest = &rest[end..];
             cuts += 1;
@@ -250,7 +250,7 @@ fn a_long_list_is_cut_between_its_items() {
         take(rest);
         assert!(vec![Block::List { start: first, items: all }] == parse(&source));
         assert!(cuts >= 1, "{cuts}");
-        assert_eq!(forced_prefix(&source[..4_000]), None);
+        assert_eq!(next_cut(&source[..4_000]), None);
     }
 }
 
@@ -259,14 +259,15 @@ fn what_cannot_be_closed_is_cut_when_it_is_long() {
     let lines = "é word\n".repeat(20_000);
     let one = "é".repeat(60_000);
     for (text, at_line) in [(lines, true), (one, false)] {
-        let end = forced_prefix(&text).expect("it is long");
+        let Cut { length: end, is_forced } = next_cut(&text).expect("it is long");
+        assert!(is_forced);
         assert!(end <= LONG_BLOCK && end > LONG_BLOCK / 2, "{end}");
         assert_eq!(text[..end].ends_with('\n'), at_line);
     }
     let rows = "| a | b |\n|---|---|\n".to_owned() + &"| 1 | 2 |\n".repeat(5_000);
-    assert_eq!(forced_prefix(&rows), None, "a table keeps its head");
+    assert_eq!(next_cut(&rows), None, "a table keeps its head");
     let code = "```\n".to_owned() + &"line\n".repeat(50_000);
-    assert_eq!(forced_prefix(&code), None, "code grows by itself");
+    assert_eq!(next_cut(&code), None, "code grows by itself");
 }
 
 #[test]
@@ -353,6 +354,6 @@ proptest! {
 
     #[test]
     fn no_text_panics(text in any::<String>()) {
-        let _ = (plain(&parse(&text)), closed_prefix(&text), forced_prefix(&text), Fence::at_start(&text));
+        let _ = (plain(&parse(&text)), closed_prefix(&text), next_cut(&text), Fence::at_start(&text));
     }
 }

@@ -70,6 +70,7 @@ pub fn Transcript(#[prop(optional)] welcomes: bool) -> impl IntoView {
             aria-live="off"
             aria-label="What was said and done"
             aria-busy=move || streams().to_string()
+            data-at-end=move || scroll.at_end.get().then_some("")
             tabindex="0"
             node_ref=scroll.window
             on:scroll=move |_| scroll.scrolled()

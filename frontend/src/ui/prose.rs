@@ -1,30 +1,67 @@
 //! Markdown as elements. Text becomes text nodes, never HTML.
+//!
+//! A long text lies in sections, a box each. Of a full one the browser is told how high it is, about, and
+//! leaves undone what nobody sees of it.
 
 use leptos::prelude::*;
 
 use super::components::CopyButton;
 use super::growing::Growing;
 use crate::markdown::{self, Alignment, Block, Inline, Item};
-use crate::state::{OpenCode, PART, PartBody, Stream};
+use crate::state::{OpenCode, PART, Part, PartBody, Section, Stream};
+
+/// How high a line is, in tenths of the letters' size.
+const LINE_HEIGHT: usize = 15;
 
 /// A text that grows: closed parts are drawn once, the last block whenever it grows.
 #[component]
 pub fn Prose(stream: Stream) -> impl IntoView {
     let closed = RwSignal::from(stream.closed.clone());
     let tail = RwSignal::from(stream.tail.clone());
+    let continues = RwSignal::from(stream.continues.clone());
     let live = RwSignal::from(stream.live.clone());
     let in_code = Memo::new(move |_| stream.open_code().is_some());
     view! {
         <div class="prose" data-live=move || live.get().then_some("")>
-            <For each=move || closed.get() key=|part| part.start let(part)>
-                {match part.body {
-                    PartBody::Blocks(source) => blocks(markdown::parse(&source)).into_any(),
-                    PartBody::Code(code) => view! { <GrowingCode code tail/> }.into_any(),
-                }}
+            <For each=move || closed.get() key=|section| section.serial let(section)>
+                <SectionView section tail/>
             </For>
-            {move || (!in_code.get()).then_some(move || tail.with(|tail| blocks(markdown::parse(tail))))}
+            <div class="tail" data-continues=move || continues.get().then_some("")>
+                {move || (!in_code.get()).then_some(move || tail.with(|tail| blocks(markdown::parse(tail))))}
+            </div>
         </div>
     }
+}
+
+#[component]
+fn SectionView(section: Section, tail: RwSignal<String>) -> impl IntoView {
+    let parts = RwSignal::from(section.parts);
+    let height = RwSignal::from(section.height);
+    view! {
+        <div
+            class="section"
+            data-continues=section.continues.then_some("")
+            data-full=move || height.get().map(|_| "")
+            style:contain-intrinsic-block-size=move || height.get().map(intrinsic_size)
+        >
+            <For each=move || parts.get() key=|part| part.start let(part)>
+                {part_view(part, tail)}
+            </For>
+        </div>
+    }
+}
+
+fn part_view(part: Part, tail: RwSignal<String>) -> AnyView {
+    match part.body {
+        PartBody::Blocks(source) => blocks(markdown::parse(&source)).into_any(),
+        PartBody::Code(code) => view! { <GrowingCode code tail/> }.into_any(),
+    }
+}
+
+/// What stands for the height of so many lines until they were drawn once: from then on, what they had.
+fn intrinsic_size(lines: usize) -> String {
+    let tenths = lines * LINE_HEIGHT;
+    format!("auto {}.{}em", tenths / 10, tenths % 10)
 }
 
 fn blocks(blocks: Vec<Block>) -> Vec<AnyView> {
@@ -170,6 +207,11 @@ fn pieces(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_not_drawn_yet_has_a_height() {
+        assert_eq!(intrinsic_size(101), "auto 151.5em");
+    }
 
     #[test]
     fn code_comes_in_pieces_that_make_the_whole() {

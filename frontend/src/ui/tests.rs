@@ -16,7 +16,7 @@ use web_sys::{Element, HtmlElement, HtmlInputElement, HtmlSelectElement};
 use super::focus::{autofocus, autoselect, kept, while_shown};
 use super::prose::Prose;
 use super::{Dispatch, Page, PageState};
-use crate::state::{Ownership, Stream};
+use crate::state::{Ownership, RowBody, Stream};
 
 wasm_bindgen_test_configure!(run_in_browser);
 
@@ -291,6 +291,29 @@ async fn what_grows_keeps_what_is_as_before() {
     tail.set("another".to_owned());
     rendered().await;
     assert_eq!(said(&stage), "another");
+}
+
+#[test]
+async fn a_long_text_lies_in_boxes_whose_height_is_known_before_they_are_drawn() {
+    let paragraph = "Words that fill a line. ".repeat(8) + "\n\n";
+    let text = paragraph.repeat(500) + "The end.";
+    let stage = mounted(move || {
+        let page = PageState::new();
+        let kind = RowKind::Text { text, live: false };
+        page.take_in(vec![Patch::Row(Box::new(Row { id: 1, at: Timestamp(1), kind }))]);
+        let RowBody::Text(stream) = page.rows.with_untracked(|rows| rows[0].body.clone()) else {
+            panic!("it is a text")
+        };
+        view! { <Prose stream/> }
+    });
+    rendered().await;
+    let count = |what: &str| stage.query_selector_all(what).expect("a selector").length();
+    let sections = count(".section");
+    assert!(sections > 8 && count(".section[data-full]") >= sections - 1, "{sections}");
+    assert_eq!((count("p"), count(".tail p")), (501, 1));
+    let first: Element = find(&stage, ".section");
+    let style = first.get_attribute("style").unwrap_or_default();
+    assert!(style.contains("contain-intrinsic-block-size: auto "), "{style}");
 }
 
 /// A patch for each kind of row, and one for each of the other panels.
