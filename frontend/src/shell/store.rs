@@ -279,7 +279,7 @@ impl Store {
             return Ok(database);
         }
         let anew = open().await.map_err(StoreError::Failed)?;
-        self.database.replace(Ok(anew.clone()));
+        drop(self.database.replace(Ok(anew.clone())));
         Ok(anew)
     }
 }
