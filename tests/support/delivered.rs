@@ -34,7 +34,7 @@ pub fn says_ended(result: &str, task: &str) -> bool {
 
 /// The words that commands printed into a request, as often as each is there: behind a notice's mark, or in a tool's result.
 fn printed(request: &Request) -> BTreeMap<String, usize> {
-    let mut words = BTreeMap::new();
+    let mut counts = BTreeMap::new();
     for text in request.user_texts() {
         for line in text.lines() {
             let line = line.strip_prefix("| ").unwrap_or(line);
@@ -42,11 +42,11 @@ fn printed(request: &Request) -> BTreeMap<String, usize> {
                 && uuid::Uuid::try_parse(word).is_ok()
                 && !before.contains("echo")
             {
-                *words.entry(word.to_owned()).or_default() += 1;
+                *counts.entry(word.to_owned()).or_default() += 1;
             }
         }
     }
-    words
+    counts
 }
 
 /// An end that is in a request twice.

@@ -338,22 +338,22 @@ mod tests {
     #[test]
     fn what_is_good_passes() {
         for good in [
-            json!([said("a"), uses(&["t1", "t2"]), results(&["t2", "t1"]), answer("b"), said("c")]),
+            json!([user("a"), uses(&["t1", "t2"]), results(&["t2", "t1"]), answer("b"), user("c")]),
             json!([{"role": "user", "content": "a"}]),
-            json!([said("a"), said("b")]),
+            json!([user("a"), user("b")]),
             json!([
-                said("a"),
+                user("a"),
                 by_model(&json!({"type": "server_tool_use", "id": "s", "name": "w", "input": {}}))
             ]),
             json!([
-                said("a"),
+                user("a"),
                 thinks(&json!({"type": "thinking", "thinking": "", "signature": "s"})),
-                said("c")
+                user("c")
             ]),
         ] {
             assert_eq!(check(&body(&good)), Ok(()), "{good}");
         }
-        let mut with = body(&json!([said("a")]));
+        let mut with = body(&json!([user("a")]));
         with["tools"] = shared::tools::definitions();
         assert_eq!(check(&with), Ok(()));
     }
@@ -373,33 +373,33 @@ mod tests {
         for (messages, rule) in [
             (json!([]), "at least one"),
             (json!([answer("a")]), "first message must use"),
-            (json!([said("a"), answer("b")]), "prefill"),
+            (json!([user("a"), answer("b")]), "prefill"),
             (json!([{"role": "system", "content": "a"}]), "messages.0.role"),
             (json!([{"role": "user", "content": []}]), "non-empty content"),
             (json!([{"role": "user", "content": ""}]), "non-whitespace"),
-            (json!([said("")]), "non-whitespace"),
-            (json!([said(" \n")]), "non-whitespace"),
-            (json!([said("a"), uses(&["t1", "t2"]), results(&["t1"])]), "immediately after: t2"),
-            (json!([said("a"), uses(&["t1"])]), "without `tool_result` blocks: t1"),
-            (json!([said("a"), uses(&["t1"]), said("b")]), "immediately after: t1"),
-            (json!([said("a"), uses(&["t1"]), results(&["t1", "t1"])]), "multiple `tool_result` blocks"),
-            (json!([said("a"), uses(&["t1"]), results(&["t2"])]), "unexpected `tool_use_id`"),
+            (json!([user("")]), "non-whitespace"),
+            (json!([user(" \n")]), "non-whitespace"),
+            (json!([user("a"), uses(&["t1", "t2"]), results(&["t1"])]), "immediately after: t2"),
+            (json!([user("a"), uses(&["t1"])]), "without `tool_result` blocks: t1"),
+            (json!([user("a"), uses(&["t1"]), user("b")]), "immediately after: t1"),
+            (json!([user("a"), uses(&["t1"]), results(&["t1", "t1"])]), "multiple `tool_result` blocks"),
+            (json!([user("a"), uses(&["t1"]), results(&["t2"])]), "unexpected `tool_use_id`"),
             (json!([results(&["t1"])]), "unexpected `tool_use_id`"),
             (
-                json!([said("a"), uses(&["t1"]), results(&["t1"]), uses(&["t1"]), results(&["t1"])]),
+                json!([user("a"), uses(&["t1"]), results(&["t1"]), uses(&["t1"]), results(&["t1"])]),
                 "be unique",
             ),
-            (json!([said("a"), uses(&["t1"]), late]), "before all other content"),
-            (json!([said("a"), talks, results(&["t1"])]), "may not follow `tool_use`"),
-            (json!([said("a"), bad, results(&["t1"])]), "valid dictionary"),
-            (json!([said("a"), uses(&["t1"]), failed]), "cannot be empty if `is_error`"),
+            (json!([user("a"), uses(&["t1"]), late]), "before all other content"),
+            (json!([user("a"), talks, results(&["t1"])]), "may not follow `tool_use`"),
+            (json!([user("a"), bad, results(&["t1"])]), "valid dictionary"),
+            (json!([user("a"), uses(&["t1"]), failed]), "cannot be empty if `is_error`"),
             (
-                json!([said("a"), thinks(&json!({"type": "thinking", "thinking": "x"})), said("c")]),
+                json!([user("a"), thinks(&json!({"type": "thinking", "thinking": "x"})), user("c")]),
                 "`signature`",
             ),
-            (json!([said("a"), thinks(&marked), said("c")]), "cache_control"),
+            (json!([user("a"), thinks(&marked), user("c")]), "cache_control"),
             (
-                json!([said("a"), by_model(&json!({"type": "redacted_thinking", "data": "x"})), said("c")]),
+                json!([user("a"), by_model(&json!({"type": "redacted_thinking", "data": "x"})), user("c")]),
                 "final block",
             ),
         ] {
@@ -417,13 +417,13 @@ mod tests {
             ("tools", Value::Null, "must define tools"),
             ("system", json!([marked, marked, marked, marked, marked]), "Found 5"),
         ] {
-            let mut body = body(&json!([said("a"), uses(&["t1"]), results(&["t1"])]));
+            let mut body = body(&json!([user("a"), uses(&["t1"]), results(&["t1"])]));
             body[name] = value;
             let told = check(&body).expect_err(rule);
             assert!(told.contains(rule), "{rule}: {told}");
         }
-        assert!(alternate(&body(&json!([said("a"), said("b")]))).is_err());
-        assert_eq!(alternate(&body(&json!([said("a"), answer("b"), said("c")]))), Ok(()));
+        assert!(alternate(&body(&json!([user("a"), user("b")]))).is_err());
+        assert_eq!(alternate(&body(&json!([user("a"), answer("b"), user("c")]))), Ok(()));
     }
 
     fn body(messages: &Value) -> Value {
@@ -431,7 +431,7 @@ mod tests {
         json!({"model": "m", "max_tokens": 1, "tools": tools, "messages": messages})
     }
 
-    fn said(text: &str) -> Value {
+    fn user(text: &str) -> Value {
         json!({"role": "user", "content": [{"type": "text", "text": text}]})
     }
 
