@@ -26,9 +26,13 @@ async fn leaves_a_process() -> Runner {
     })
     .await;
     let signal = |process: &Pid, signal| kill_process(*process, signal).expect("it is this test's own");
-    agents.iter().for_each(|agent| signal(agent, Signal::STOP));
+    for agent in &agents {
+        signal(agent, Signal::STOP);
+    }
     signal(&runner.pid(), Signal::KILL);
-    agents.iter().for_each(|agent| signal(agent, Signal::KILL));
+    for agent in &agents {
+        signal(agent, Signal::KILL);
+    }
     runner
 }
 
