@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName,
-    HeaderValue, RETRY_AFTER, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue,
+    RETRY_AFTER, USER_AGENT,
 };
 use reqwest::{Body, Client, Method, Response};
 use shared::{Problem, ProblemCode};
@@ -33,8 +33,8 @@ const CONNECT_TIME: Duration = Duration::from_secs(30);
 const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-/// Of a caller's headers, those that an upstream gets.
-const REQUEST_HEADERS: [HeaderName; 6] = [ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT, BETA, VERSION];
+/// Of a caller's headers, those that an upstream gets. How long the body is, is not the caller's to say: it may break off.
+const REQUEST_HEADERS: [HeaderName; 5] = [ACCEPT, CONTENT_TYPE, USER_AGENT, BETA, VERSION];
 /// Of an upstream's headers, those that a caller gets.
 const RESPONSE_HEADERS: [HeaderName; 6] = [
     CONTENT_TYPE,
@@ -120,8 +120,6 @@ impl Relay {
         let posts = method == Method::POST;
         if posts {
             sent.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
-        } else {
-            sent.remove(CONTENT_LENGTH);
         }
         let request = client.request(method, format!("{}{target}", self.anthropic.base)).headers(sent);
         let request = if posts { request.body(body) } else { request };

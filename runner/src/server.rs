@@ -165,7 +165,6 @@ async fn services(
         workspace: config.workspace.clone(),
         program: host::program()?,
         shell: None,
-        secret: Vec::new(),
         open_files,
         confine: confine.clone(),
         limits,

@@ -1,14 +1,9 @@
 //! Reloads in the middle of things. Nothing is lost, nothing doubled.
 
 use agent::record::{Entry, Record};
-use e2e::browser;
-use e2e::fake_anthropic::{FakeAnthropic, answer, text_answer};
-use e2e::gate::Gate;
 use e2e::log::each_completion_is_in_the_next_call;
-use e2e::runner::Options;
 
-use crate::page::{Page, Scene, completions, scene, until_go};
-use crate::play::play;
+use crate::page::{Page, completions, scene, until_go};
 
 /// After all is over: a further reload shows the very same.
 async fn stays(page: &Page) {
@@ -48,53 +43,6 @@ fn while_a_task_runs() {
         }
         assert_eq!((page.drained().await, page.count("It printed over.").await), ((1, 1), 1));
         each_completion_is_in_the_next_call(&page.log().await);
-        stays(page).await;
-    });
-}
-
-#[test]
-fn while_an_answer_streams() {
-    play("while_an_answer_streams", async |stage| {
-        let held = Gate::new();
-        let model = FakeAnthropic::steps([
-            answer().text("The first half was said").hold(&held).text(" and the second too."),
-            text_answer("The whole was said."),
-        ])
-        .await;
-        let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
-        let page = &scene.page;
-        page.send_message("Say something").await;
-        page.shows("The first half was said").await;
-        page.reload().await;
-        page.shows("The whole was said.").await;
-        held.open();
-        page.idle().await;
-        assert_eq!((page.count("Say something").await, page.count("The whole was said.").await), (1, 1));
-        assert_eq!(page.count("and the second too").await, 0, "the answer that was cut off is gone");
-        assert_eq!(model.requests().len(), 2);
-        let log = page.log().await;
-        assert_eq!(count(&log, |record| matches!(record, Record::ResponseReceived { .. })), 1);
-        stays(page).await;
-        stage.finish().await;
-    });
-}
-
-#[test]
-fn while_a_command_is_waited_for() {
-    scene("while_a_command_is_waited_for", async |_, scene| {
-        let page = &scene.page;
-        page.send_message("$ sleep 8 && echo hi").await;
-        page.tab.find(".tool[data-state=running]").await;
-        page.reload().await;
-        page.tab.find(".tool[data-state=running]").await;
-        page.shows("sleep 8 && echo hi is done (exit 0)").await;
-        page.idle().await;
-        let log = page.log().await;
-        assert_eq!(count(&log, |record| matches!(record, Record::ToolDone { .. })), 1);
-        assert_eq!(count(&log, |record| matches!(record, Record::RequestSent { .. })), 2);
-        let tools = page.until("one card", "return document.querySelectorAll('.tool').length").await;
-        assert_eq!(tools, 1);
-        assert_eq!(page.drained().await, (0, 0), "what was waited for is no news");
         stays(page).await;
     });
 }

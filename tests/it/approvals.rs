@@ -1,8 +1,7 @@
 //! Permission comes before dispatch.
 
 use agent::event::{Command, Decision};
-use agent::settings::{Mode, Provider, Rule};
-use agent::view::ToolState;
+use agent::settings::{Mode, Provider};
 use e2e::fake_anthropic::{answer, text_answer};
 use e2e::native_shell::auto;
 use e2e::stage::play;
@@ -40,57 +39,6 @@ fn nothing_runs_before_it_is_allowed() {
         decide(&scene, Decision::Once);
         scene.session.shows("It ran.").await;
         assert!(scene.runner.workspace().join("ran.txt").exists());
-    });
-}
-
-#[test]
-fn a_denial_is_told_and_nothing_runs() {
-    play(async {
-        let command = "touch ran.txt";
-        let scene = asking(vec![
-            answer().tool("background_run", json!({"command": command})),
-            text_answer("I understand."),
-        ])
-        .await;
-        scene.session.send_message("Run it");
-        scene.session.until("it asks", asks).await;
-        decide(&scene, Decision::Deny { reason: "Not on a Friday.".to_owned() });
-        scene.session.shows("I understand.").await;
-        let requests = scene.model.requests();
-        let (_, result, is_error) = &requests[1].results()[0];
-        assert!(result.contains("Not on a Friday.") && *is_error, "{result}");
-        assert!(!scene.runner.workspace().join("ran.txt").exists());
-        let view = scene.session.view();
-        assert_eq!(view.tools()[0].state, ToolState::Skipped);
-    });
-}
-
-#[test]
-fn always_means_exactly_this() {
-    play(async {
-        let again = json!({"command": "touch one.txt"});
-        let other = json!({"command": "touch two.txt"});
-        let scene = asking(vec![
-            answer().tool("bash", again.clone()),
-            answer().tool("bash", again),
-            answer().tool("bash", other),
-            text_answer("Done."),
-        ])
-        .await;
-        scene.session.send_message("Run it, again, and another");
-        scene.session.until("it asks", asks).await;
-        let view = scene.session.view();
-        let Some(ToolState::Asks { always, .. }) = view.asks().map(|card| &card.state) else {
-            panic!("it asks")
-        };
-        let exact =
-            always.iter().find(|rule| matches!(rule, Rule::Exact { .. })).expect("exactly this is offered");
-        decide(&scene, Decision::Always { rule: exact.clone() });
-        let second = |view: &View| view.asks().is_some_and(|card| card.subject.contains("two.txt"));
-        scene.session.until("only the other one asks", second).await;
-        assert_eq!(scene.model.requests().len(), 3);
-        decide(&scene, Decision::Once);
-        scene.session.shows("Done.").await;
     });
 }
 

@@ -108,6 +108,52 @@ fn a_conversation_may_grow_and_not_change() {
 }
 
 #[test]
+fn an_end_that_is_told_twice_is_refused() {
+    play(async {
+        let word = e2e::delivered::word();
+        let command = json!({"type": "tool_use", "id": "t", "name": "bash", "input": {"command": format!("echo {word}")}});
+        let result = |text: &str| json!({"type": "tool_result", "tool_use_id": "t", "content": text});
+        let block = |entry: &str| json!({"type": "text", "text": format!("<background-results>\nNote.\n{entry}\n</background-results>")});
+        let entry = format!("[bg:aaaa0001] completed (exit 0, 1.0s):\n(command: echo {word})\n| {word}");
+        for (told, doubled) in [
+            (vec![result("Background task aaaa0001 started."), block(&entry)], false),
+            (vec![result(&word)], false),
+            (vec![result(&word), block(&entry)], true),
+            (
+                vec![result("Started."), block(&format!("{entry}\n[bg:aaaa0001] completed (exit 0, 1.0s):"))],
+                true,
+            ),
+        ] {
+            let model = FakeAnthropic::steps([text_answer("Started."), text_answer("So be it.")]).await;
+            let user = json!({"role": "user", "content": "Hello"});
+            let conversation =
+                json!([user, {"role": "assistant", "content": [command]}, {"role": "user", "content": told}]);
+            post(&model, &body(&json!([user]))).send().await.expect("the fake answers");
+            let answer = post(&model, &body(&conversation)).send().await.expect("the fake answers");
+            assert_eq!(answer.status() == 400, doubled, "{told:?}");
+            assert_eq!(model.take_broken().len(), usize::from(doubled));
+            if doubled {
+                model.then_nothing();
+            }
+        }
+    });
+}
+
+#[test]
+fn a_request_that_carries_what_is_the_runners_is_refused() {
+    play(async {
+        let model = FakeAnthropic::steps([]).await;
+        for (name, value) in
+            [("authorization", "Bearer a"), ("cookie", "a"), ("x-meanwhile-token", "a"), ("accept", "mw_a")]
+        {
+            let answer = post(&model, &hello()).header(name, value).send().await.expect("the fake answers");
+            assert_eq!(answer.status(), 401, "{name}");
+            assert!(model.take_broken().join("").contains(name));
+        }
+    });
+}
+
+#[test]
 fn keys_and_origins_are_asked_for_as_by_the_api() {
     play(async {
         let model = FakeAnthropic::steps([text_answer("Hi.")]).await;

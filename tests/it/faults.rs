@@ -2,55 +2,15 @@
 
 use agent::event::Command;
 use agent::settings::{Provider, Settings};
-use agent::view::TurnView;
 use e2e::fake_anthropic::{FakeAnthropic, answer, refuse, text_answer};
 use e2e::gate::Gate;
 use e2e::native_shell::{Session, auto};
 use e2e::runner::Runner;
 use e2e::stage::play;
-use e2e::view::View;
 use e2e::wait;
 use serde_json::json;
 
 use crate::scene::Scene;
-
-#[test]
-fn the_servers_own_hint_rules_the_next_try() {
-    play(async {
-        let scene = Scene::steps([refuse(429).retry_after(2), text_answer("Here I am.")]).await;
-        scene.session.send_message("Hello");
-        let backs_off = |view: &View| matches!(view.turn(), Some(TurnView::BacksOff { .. }));
-        scene.session.until("it backs off", backs_off).await;
-        scene.session.shows("Here I am.").await;
-        let requests = scene.model.requests();
-        let waited = requests[1].at.duration_since(requests[0].at).as_millis();
-        assert!((2000..10_000).contains(&waited), "it waited {waited} ms");
-        assert_eq!(requests[0].body, requests[1].body, "the same request is made again");
-    });
-}
-
-#[test]
-fn overload_is_tried_again_by_itself() {
-    play(async {
-        let scene = Scene::steps([refuse(529), refuse(500), text_answer("Here I am.")]).await;
-        scene.session.send_message("Hello");
-        scene.session.shows("Here I am.").await;
-    });
-}
-
-#[test]
-fn what_will_not_get_better_is_not_tried_again() {
-    play(async {
-        let scene = Scene::steps([refuse(403)]).await;
-        scene.session.send_message("Hello");
-        scene.session.until("it says so", |view| view.turn() == Some(&TurnView::Failed)).await;
-        let notices = scene.session.view().notices().join("\n");
-        assert!(notices.contains("does not have permission"), "{notices}");
-        scene.model.then([text_answer("Now it works.")]);
-        scene.session.user(Command::Retry);
-        scene.session.shows("Now it works.").await;
-    });
-}
 
 #[test]
 fn an_answer_that_breaks_off_is_made_again_or_kept_and_never_doubled() {
@@ -141,38 +101,6 @@ fn an_error_in_the_stream_is_a_fault() {
 }
 
 #[test]
-fn after_a_refusal_no_tool_is_run() {
-    play(async {
-        let tool = answer().text("I would").tool("bash", json!({"command": "touch ran.txt"}));
-        let scene = Scene::steps([tool.stop("refusal")]).await;
-        scene.session.send_message("Do something bad");
-        let told = |view: &View| !view.notices().is_empty() && view.turn() == Some(&TurnView::Idle);
-        scene.session.until("the refusal is shown", told).await;
-        assert!(!scene.runner.workspace().join("ran.txt").exists());
-        // The conversation must still be one that the API takes.
-        scene.model.then([text_answer("Gladly.")]);
-        scene.session.send_message("Something good, then");
-        scene.session.shows("Gladly.").await;
-    });
-}
-
-#[test]
-fn a_pause_is_continued_with_what_was_said() {
-    play(async {
-        // Only what the server's own tools began can be continued.
-        let search =
-            json!({"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}});
-        let paused = answer().text("Let me look").block(search).stop("pause_turn");
-        let scene = Scene::steps([paused, text_answer("Done thinking.")]).await;
-        scene.session.send_message("Think");
-        scene.session.shows("Done thinking.").await;
-        let requests = scene.model.requests();
-        let roles: Vec<_> = requests[1].messages().iter().map(|message| message["role"].clone()).collect();
-        assert_eq!(roles, ["user", "assistant"]);
-    });
-}
-
-#[test]
 fn unknown_blocks_and_events_are_echoed_and_passed_over() {
     play(async {
         let strange = json!({"type": "server_tool_use", "id": "srvtoolu_1", "name": "telepathy", "input": {"to": "you"}});
@@ -192,22 +120,6 @@ fn unknown_blocks_and_events_are_echoed_and_passed_over() {
         assert_eq!(echoed[0], json!({"type": "thinking", "thinking": "Hm.", "signature": "c2lnbmF0dXJl"}));
         assert_eq!(echoed[1], strange);
         assert_eq!(echoed[2]["text"], "I sensed something.");
-    });
-}
-
-#[test]
-fn arguments_that_do_not_fit_are_told_to_the_model() {
-    play(async {
-        let scene = Scene::steps([
-            answer().tool("bash", json!({"cmd": "ls"})).tool("fly", json!({})),
-            text_answer("I will do better."),
-        ])
-        .await;
-        scene.session.send_message("Go");
-        scene.session.shows("I will do better.").await;
-        let results = scene.model.requests()[1].results();
-        assert!(results.iter().all(|(_, _, is_error)| *is_error), "{results:?}");
-        assert!(results[0].1.contains("command") && results[1].1.contains("background_run"), "{results:?}");
     });
 }
 

@@ -4,7 +4,7 @@ mod approvals;
 mod cable;
 mod fake;
 mod faults;
-mod lessons;
+mod harness;
 mod link;
 mod notices;
 mod queue;

@@ -47,29 +47,6 @@ fn a_result_is_in_the_first_request_after_the_task_ended() {
 }
 
 #[test]
-fn an_idle_session_is_woken_once() {
-    play(async {
-        let scene = Scene::steps([
-            answer().tool("background_run", json!({"command": until_file("go")})),
-            text_answer("It runs; I will be told."),
-            text_answer("It is done."),
-        ])
-        .await;
-        scene.session.send_message("Start it");
-        scene.session.shows("It runs; I will be told.").await;
-        scene.release("go");
-        scene.session.shows("It is done.").await;
-        let requests = scene.model.requests();
-        assert_eq!(requests.len(), 3);
-        let messages = requests[2].messages();
-        let last = messages.last().expect("there are messages");
-        assert_eq!((last["role"].as_str(), requests[2].last_blocks().len()), (Some("user"), 1));
-        assert_eq!(requests[2].last_notices().len(), 1);
-        assert_eq!(requests[2].notices().len(), 1);
-    });
-}
-
-#[test]
 fn a_result_that_comes_as_the_model_ends_its_turn_is_not_lost() {
     play(async {
         let hold = Gate::new();
@@ -88,32 +65,6 @@ fn a_result_that_comes_as_the_model_ends_its_turn_is_not_lost() {
         let requests = scene.model.requests();
         assert_eq!(requests.len(), 3);
         assert_eq!(requests[2].last_notices().len(), 1);
-    });
-}
-
-#[test]
-fn ten_tasks_that_end_together_make_one_turn() {
-    play(async {
-        let mut all = answer();
-        for n in 0..10 {
-            all = all.tool("background_run", json!({"command": format!("{} number {n}", until_file("go"))}));
-        }
-        let scene = Scene::steps([all, text_answer("All ten run."), text_answer("All ten are done.")]).await;
-        scene.session.send_message("Start ten");
-        scene.session.shows("All ten run.").await;
-        let running = |task: &shared::task::Task| task.state == TaskState::Running;
-        scene
-            .session
-            .until("all ten run", |view| view.tasks.iter().filter(|task| running(task)).count() == 10)
-            .await;
-        scene.release("go");
-        scene.session.shows("All ten are done.").await;
-        let requests = scene.model.requests();
-        assert_eq!(requests.len(), 3, "one turn for all ten");
-        let notices = requests[2].last_notices();
-        assert_eq!(notices.len(), 1, "one block");
-        assert_eq!(notices[0].matches("[bg:").count(), 10);
-        assert_eq!(scene.session.view().drained(), (1, 10));
     });
 }
 

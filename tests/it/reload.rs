@@ -8,7 +8,6 @@ use e2e::native_shell::auto;
 use e2e::stage::play;
 use e2e::view::View;
 use serde_json::json;
-use shared::task::TaskState;
 
 use crate::scene::{Scene, gone, until_file};
 
@@ -107,31 +106,6 @@ fn while_a_command_is_waited_for_and_it_ends_meanwhile() {
         scene.session.come_back().await;
         scene.session.shows("It ended.").await;
         assert_eq!(scene.model.requests().len(), 2);
-    });
-}
-
-#[test]
-fn while_a_task_runs() {
-    play(async {
-        let command = format!("echo x >> starts.txt; {}", until_file("go"));
-        let mut scene = Scene::steps([
-            answer().tool("background_run", json!({"command": command})),
-            text_answer("It runs."),
-            text_answer("It ended."),
-        ])
-        .await;
-        scene.session.send_message("Start it");
-        scene.session.shows("It runs.").await;
-        scene.session.reload().await;
-        scene
-            .session
-            .until("it is shown", |view| view.tasks.iter().any(|task| task.state == TaskState::Running))
-            .await;
-        assert_eq!(scene.session.view().texts(), ["It runs."]);
-        scene.release("go");
-        scene.session.shows("It ended.").await;
-        assert_eq!(scene.file("starts.txt").await, "x\n", "it was started once");
-        assert_eq!(scene.model.requests()[2].notices().len(), 1);
     });
 }
 

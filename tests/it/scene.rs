@@ -1,6 +1,7 @@
 //! What most tests begin with: a runner, a scripted model behind its relay, and a session that asks nobody.
 
 use agent::settings::Provider;
+use e2e::delivered;
 use e2e::fake_anthropic::{Answer, FakeAnthropic, Request};
 use e2e::native_shell::{Session, auto};
 use e2e::process;
@@ -55,10 +56,20 @@ impl Scene {
     }
 }
 
-/// A command that runs until the test writes the file, then says `done`. It gives up after a minute, so that nothing is left.
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            delivered::check(&self.session.log(), &self.model.requests());
+        }
+    }
+}
+
+/// A command that runs until the test writes the file, then says `done`, and a word by which its end is known in what the
+/// model is sent. It gives up after a minute, so that nothing is left.
 pub(crate) fn until_file(name: &str) -> String {
+    let word = delivered::word();
     format!(
-        "n=0; while [ ! -e {name} ] && [ $n -lt 1200 ]; do sleep 0.05; n=$((n+1)); done; echo done {name}"
+        "n=0; while [ ! -e {name} ] && [ $n -lt 1200 ]; do sleep 0.05; n=$((n+1)); done; echo done {name} {word}"
     )
 }
 

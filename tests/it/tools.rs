@@ -35,27 +35,6 @@ fn files_are_written_edited_and_read() {
 }
 
 #[test]
-fn nothing_outside_the_workspace_is_touched() {
-    play(async {
-        let scene = Scene::steps([
-            answer()
-                .tool("write_file", json!({"path": "../outside.txt", "content": "x"}))
-                .tool("read_file", json!({"path": "/etc/passwd"}))
-                .tool("read_file", json!({"path": "link/passwd"})),
-            text_answer("I may not."),
-        ])
-        .await;
-        std::os::unix::fs::symlink("/etc", scene.runner.workspace().join("link")).expect("it can be linked");
-        scene.session.send_message("Reach out");
-        scene.session.shows("I may not.").await;
-        let results = scene.model.requests()[1].results();
-        assert!(results.iter().all(|(_, _, is_error)| *is_error), "{results:?}");
-        assert!(!results.iter().any(|(_, text, _)| text.contains("root:")), "{results:?}");
-        assert!(!scene.runner.workspace().join("../outside.txt").exists());
-    });
-}
-
-#[test]
 fn much_output_is_cut_and_can_be_searched() {
     play(async {
         let scene = Scene::by(|request| match request.n {

@@ -21,6 +21,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::fake_anthropic::of_the_runner;
+
 const MAX_BODY: usize = 32 * 1024 * 1024;
 
 /// An answer: text, and calls of tools with their arguments.
@@ -152,7 +154,10 @@ async fn serve(State(inner): State<Shared>, request: Request) -> Response {
     let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let mut inner = lock(&inner);
     let checked = if (parts.method.as_str(), parts.uri.path()) == ("POST", "/v1/chat/completions") {
-        chat_api::check(&body)
+        match of_the_runner(&parts.headers) {
+            Some(name) => Err(format!("{name}: is the runner's and not for a model's server")),
+            None => chat_api::check(&body),
+        }
     } else {
         Err(format!("{} {} is not served", parts.method, parts.uri))
     };

@@ -8,6 +8,7 @@
 
 pub mod browser;
 pub mod cable;
+pub mod delivered;
 pub mod fake_anthropic;
 pub mod fake_chat;
 pub mod gate;

@@ -1,5 +1,6 @@
 //! A runner whose end is judged: dropping it asks it to stop, insists after a while, and then fails the test if it wrote an
-//! `ERROR`, or if anything that it had started is still there.
+//! `ERROR`, or if anything that it or an earlier one in its folder had started is still there, whoever its parent is by then.
+//! Before it is started again, the same is looked for.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -81,9 +82,10 @@ impl Runner {
     /// Starts it again where it was: the same port, workspace and state.
     ///
     /// # Panics
-    /// If it does not start. If it still runs, it is stopped first.
+    /// If it does not start, or its predecessor left processes. If that still runs, it is stopped first.
     pub async fn start_again(&mut self) {
-        self.stop();
+        let left = self.left();
+        assert!(left.is_empty(), "the runner left processes: {left:?}; its log:\n{}", self.log());
         let port = self.process.port;
         let folder = std::mem::replace(&mut self.process.folder, folder());
         let command = started(folder.path(), &self.options, port);
@@ -184,6 +186,25 @@ impl Runner {
         }
     }
 
+    /// Stops it; what of all that it started is still there a moment later. That is killed.
+    fn left(&mut self) -> Vec<Pid> {
+        let mut started = process::descendants(self.pid());
+        self.stop();
+        // Whatever a crash of the runner would take a moment to take down.
+        let end = Instant::now() + Duration::from_secs(2);
+        loop {
+            started.extend(self.process.living());
+            started.retain(|process| process::lives(*process));
+            started.sort_unstable_by_key(|process| process.as_raw_nonzero());
+            started.dedup();
+            if started.is_empty() || Instant::now() > end {
+                process::kill_all(&started);
+                return started;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     fn faults(&self) -> Vec<String> {
         let log = self.log();
         let grave = |line: &&str| {
@@ -196,15 +217,8 @@ impl Runner {
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        let started = process::descendants(self.pid());
+        let left = self.left();
         let status = self.stop();
-        // Whatever a crash of the runner would take a moment to take down.
-        let end = Instant::now() + Duration::from_secs(2);
-        while started.iter().any(|process| process::lives(*process)) && Instant::now() < end {
-            thread::sleep(Duration::from_millis(5));
-        }
-        let left: Vec<Pid> = started.into_iter().filter(|process| process::lives(*process)).collect();
-        process::kill_all(&left);
         if thread::panicking() {
             return;
         }

@@ -11,6 +11,7 @@
 
 use std::env;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -227,13 +228,26 @@ fn copy(from: &Path, to: &Path, top: bool) -> std::io::Result<()> {
     Ok(())
 }
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
 #[test]
-fn each_repair_is_still_where_it_is_taken_out_and_those_that_are_named_are_missed() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+fn each_repair_is_still_where_it_is_taken_out() {
     for fault in FAULTS {
-        broken(fault, &fs::read_to_string(root.join(fault.file)).unwrap());
+        broken(fault, &fs::read_to_string(root().join(fault.file)).unwrap());
     }
-    let Ok(names) = env::var("MEANWHILE_FAULTS") else { return };
+}
+
+#[test]
+fn those_that_are_named_are_missed() {
+    let root = root();
+    let Ok(names) = env::var("MEANWHILE_FAULTS") else {
+        // Past the harness, which keeps what passing tests print.
+        let text =
+            b"\nLEFT OUT: the search for each fault that is put back takes minutes: cargo xtask faults\n";
+        return std::io::stdout().write_all(text).unwrap();
+    };
     let names: Vec<_> = names.split(',').collect();
     let all: Vec<_> = FAULTS.iter().map(|fault| fault.name).chain(["all"]).collect();
     if let Some(stray) = names.iter().find(|name| !all.contains(name)) {

@@ -97,6 +97,8 @@ mod tests {
             (format!("#s={SESSION}&pair={CODE}"), Fragment { code: code.clone(), session }),
             (format!("#pair={CODE}&s=nonsense&x"), Fragment { code, session: None }),
             ("#pair=<script>alert(1)</script>".to_owned(), Fragment::default()),
+            // Nobody's link leads the page to another runner.
+            ("#runner=127.0.0.1:1&origin=http://127.0.0.1:1".to_owned(), Fragment::default()),
         ] {
             assert_eq!(Fragment::parse(&fragment), expected, "{fragment}");
         }

@@ -9,6 +9,7 @@ use cap_std::fs::{
 use rustix::fs::OFlags;
 use shared::files::{FileChange, FileText};
 use shared::{Problem, ProblemCode};
+use thiserror::Error;
 use uuid::Uuid;
 
 use super::diff::Change;
@@ -20,6 +21,17 @@ use super::workspace::Workspace;
 
 /// Bytes of a file that is read from, since its lines are counted.
 const SCAN_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Why a file that is about to be changed has no text, as the end of a sentence that begins with its name.
+#[derive(Debug, Error)]
+enum NoText {
+    #[error("has {0} bytes (more than {WRITE_BYTES})")]
+    TooLong(u64),
+    #[error("is binary")]
+    Binary,
+    #[error("is not valid UTF-8")]
+    NotUtf8,
+}
 
 impl Workspace {
     pub(super) fn read(&self, path: &str, offset: u64, limit: u64) -> Result<FileText, Problem> {
@@ -134,7 +146,10 @@ impl Workspace {
         }
         let relative = self.target(path)?;
         let old = self.old(&relative, path)?.map_err(|reason| {
-            let code = if reason.contains("bytes") { ProblemCode::TooLarge } else { ProblemCode::NotText };
+            let code = match reason {
+                NoText::TooLong(_) => ProblemCode::TooLarge,
+                NoText::Binary | NoText::NotUtf8 => ProblemCode::NotText,
+            };
             Problem::new(code, format!("{path} {reason}, so it cannot be edited. Use a command."))
         })?;
         let new = lines::edited(&old, old_text, new_text).ok_or_else(|| no_match(path, &old, old_text))?;
@@ -143,17 +158,17 @@ impl Workspace {
         Ok(change)
     }
 
-    /// The text of a file that is about to be changed, or why it is none, as the end of a sentence.
-    fn old(&self, relative: &Path, path: &str) -> Result<Result<String, String>, Problem> {
+    /// The text of a file that is about to be changed, or why it has none.
+    fn old(&self, relative: &Path, path: &str) -> Result<Result<String, NoText>, Problem> {
         let (file, length) = self.file(relative, path)?;
         if length > WRITE_BYTES as u64 {
-            return Ok(Err(format!("has {length} bytes (more than {WRITE_BYTES})")));
+            return Ok(Err(NoText::TooLong(length)));
         }
         let mut bytes = Vec::new();
         file.take(WRITE_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| system(path, &error))?;
         Ok(match refuse_binary(path, &bytes) {
-            Err(_) => Err("is binary".into()),
-            Ok(()) => String::from_utf8(bytes).map_err(|_| "is not valid UTF-8".into()),
+            Err(_) => Err(NoText::Binary),
+            Ok(()) => String::from_utf8(bytes).map_err(|_| NoText::NotUtf8),
         })
     }
 

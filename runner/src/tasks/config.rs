@@ -18,8 +18,6 @@ pub struct TasksConfig {
     pub program: PathBuf,
     /// The shell; without it `bash` where there is one, else `sh`.
     pub shell: Option<PathBuf>,
-    /// Names of environment variables that commands must not see, beyond `ANTHROPIC_*` and `MEANWHILE_*`.
-    pub secret: Vec<String>,
     /// The soft limit of open files that commands get: what [`exec::raise_open_files`] gave.
     pub open_files: Option<u64>,
     /// Where commands may write, if not wherever the runner may.

@@ -33,16 +33,11 @@ const ADDED: [(&str, &str); 6] = [
     ("CI", "1"),
 ];
 
-/// The environment of agents, and through them of commands. `secret` names further variables to leave out.
-pub(super) fn environment(
-    own: impl Iterator<Item = (OsString, OsString)>,
-    secret: &[String],
-) -> BTreeMap<OsString, OsString> {
+/// The environment of agents, and through them of commands.
+pub(super) fn environment(own: impl Iterator<Item = (OsString, OsString)>) -> BTreeMap<OsString, OsString> {
     let kept = |name: &OsString| {
         let name = name.to_string_lossy();
-        !OWN.iter().any(|prefix| name.starts_with(prefix))
-            && !REFUSED.contains(&&*name)
-            && !secret.iter().any(|secret| *secret == name)
+        !OWN.iter().any(|prefix| name.starts_with(prefix)) && !REFUSED.contains(&&*name)
     };
     let mut environment: BTreeMap<_, _> = own.filter(|(name, _)| kept(name)).collect();
     for (name, value) in ADDED {
@@ -103,20 +98,16 @@ pub(super) fn read_only(ground: &Ground) -> io::Result<ReadOnly> {
 mod tests {
     use super::*;
 
-    fn made(own: &[(&str, &str)], secret: &[&str]) -> BTreeMap<OsString, OsString> {
-        let secret: Vec<_> = secret.iter().map(ToString::to_string).collect();
-        environment(own.iter().map(|(name, value)| (name.into(), value.into())), &secret)
+    fn made(own: &[(&str, &str)]) -> BTreeMap<OsString, OsString> {
+        environment(own.iter().map(|(name, value)| (name.into(), value.into())))
     }
 
     #[test]
     fn keys_and_own_variables_are_left_out() {
-        let made = made(
-            &[("ANTHROPIC_API_KEY", "k"), ("MEANWHILE_PORT", "1"), ("OTHER", "k"), ("PATH", "/bin")],
-            &["OTHER"],
-        );
+        let made = made(&[("ANTHROPIC_API_KEY", "k"), ("MEANWHILE_PORT", "1"), ("PATH", "/bin")]);
         assert!(!made.keys().any(|name| {
             let name = name.to_string_lossy();
-            name.starts_with("ANTHROPIC_") || name.starts_with("MEANWHILE_") || name == "OTHER"
+            name.starts_with("ANTHROPIC_") || name.starts_with("MEANWHILE_")
         }));
         assert_eq!(made[&OsString::from("PATH")], "/bin");
     }
@@ -130,7 +121,7 @@ mod tests {
             ("GIT_CONFIG_KEY_0", "user.name"),
             ("GIT_CONFIG_VALUE_0", "me"),
         ];
-        let made = made(&own, &[]);
+        let made = made(&own);
         let of = |name: &str| made.get(&OsString::from(name)).and_then(|value| value.to_str());
         assert_eq!((of("BASH_ENV"), of("ENV")), (None, None));
         assert_eq!((of("GIT_CONFIG_COUNT"), of("GIT_CONFIG_KEY_0")), (Some("3"), Some("user.name")));
@@ -143,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_locale_is_given_only_where_there_is_none() {
-        assert!(made(&[], &[])[&OsString::from("LC_CTYPE")].to_string_lossy().ends_with("UTF-8"));
-        assert!(!made(&[("LANG", "de_DE.UTF-8")], &[]).contains_key(&OsString::from("LC_CTYPE")));
+        assert!(made(&[])[&OsString::from("LC_CTYPE")].to_string_lossy().ends_with("UTF-8"));
+        assert!(!made(&[("LANG", "de_DE.UTF-8")]).contains_key(&OsString::from("LC_CTYPE")));
     }
 }

@@ -59,7 +59,7 @@ impl Tasks {
             .mode(0o700)
             .create(&logs)
             .map_err(|source| TasksError::Logs { path: logs.clone(), source })?;
-        let mut environment = environment(std::env::vars_os(), &config.secret);
+        let mut environment = environment(std::env::vars_os());
         if let Some(confine) = &config.confine {
             environment.insert("TMPDIR".into(), confine.temporary().into());
         }

@@ -1,15 +1,19 @@
 //! The command line: what it prints, how it fails, how it ends.
 
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as _};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rstest::rstest;
+#[cfg(target_os = "linux")]
+use rustix::fs::inotify;
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::support::{Runner, SOON, binary, meanwhile};
+use crate::support::{Runner, SOON, binary, folder, left_out, meanwhile};
 
 async fn fails(arguments: &[&str]) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().unwrap();
@@ -75,38 +79,52 @@ async fn a_second_runner_for_a_state_folder_names_the_first() {
     );
 }
 
+#[rstest]
+#[case::a_flag_that_there_is_not(&["--sing"], 2, &[])]
+#[case::a_port_that_there_is_not(&["--port", "70000"], 2, &[])]
+#[case::a_level_that_there_is_not(&["--port", "0", "--log", "loud=very"], 1, &["--log"])]
+#[case::an_origin_that_is_none(&["--port", "0", "--connect", "*"], 1, &["--connect"])]
+#[case::all_addresses(&["--port", "0", "--host", "0.0.0.0"], 1, &["--dangerously-expose", "ssh -L"])]
+#[case::all_of_the_newer_kind(&["--port", "0", "--host", "::"], 1, &["--dangerously-expose", "ssh -L"])]
+#[case::a_foreign_address(&["--port", "0", "--host", "192.0.2.1"], 1, &["--dangerously-expose", "ssh -L"])]
 #[tokio::test]
-async fn other_addresses_need_the_frightening_flag() {
-    for host in ["0.0.0.0", "::", "192.0.2.1"] {
-        let (code, message) = fails(&["--port", "0", "--host", host]).await;
-        assert_eq!(code, Some(1), "{host}");
-        assert!(message.contains("--dangerously-expose") && message.contains("ssh -L"), "{message}");
-    }
+async fn a_wrong_command_line_says_why(
+    #[case] arguments: &[&str],
+    #[case] expected: i32,
+    #[case] words: &[&str],
+) {
+    let (code, message) = fails(arguments).await;
+    assert_eq!(code, Some(expected), "{message}");
+    assert!(words.iter().all(|word| message.contains(word)), "{message}");
+}
+
+#[tokio::test]
+async fn with_the_frightening_flag_it_listens_elsewhere() {
     let runner = Runner::start(&["--host", "0.0.0.0", "--dangerously-expose"]).await;
     assert_eq!(runner.ask("GET /", &[], "").await.status, 200);
     let foreign = format!("GET / HTTP/1.1\r\nHost: 0.0.0.0:{}\r\nConnection: close\r\n\r\n", runner.port);
     assert_eq!(runner.raw(&foreign).await.status, 421);
 }
 
+/// Whoever starts it may let everybody read what is made; and a file that is closed to others only after it was made was open
+/// to them for a moment.
+#[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_wrong_command_line_is_exit_code_two() {
-    assert_eq!(fails(&["--sing"]).await.0, Some(2));
-    assert_eq!(fails(&["--port", "70000"]).await.0, Some(2));
-    let (code, message) = fails(&["--port", "0", "--log", "loud=very"]).await;
-    assert!(code == Some(1) && message.contains("--log"), "{message}");
-    let (code, message) = fails(&["--port", "0", "--connect", "*"]).await;
-    assert!(code == Some(1) && message.contains("--connect"), "{message}");
-}
-
-#[tokio::test]
-async fn state_is_for_nobody_else() {
-    let runner = Runner::start(&[]).await;
+async fn state_is_for_nobody_else_from_its_first_byte() {
+    let folder = folder();
+    let state = folder.path().join("state");
+    std::fs::DirBuilder::new().mode(0o700).create(&state).unwrap();
+    let changes = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+    let watch = |path: &Path| inotify::add_watch(&changes, path, inotify::WatchFlags::ATTRIB).unwrap();
+    watch(&state);
+    let runner = Runner::start_after(folder, &["sh"], "umask 0", binary()).await;
+    watch(&state.join("logs"));
     let credential = runner.pair().await;
     let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
     socket.start("echo hello").await;
     socket.until("event").await;
-    assert_eq!(std::fs::metadata(runner.state()).unwrap().permissions().mode() & 0o777, 0o700);
-    let mut folders = vec![runner.state()];
+    assert_eq!(std::fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
+    let mut folders = vec![state];
     let (mut files, mut sockets) = (0, 0);
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -124,6 +142,48 @@ async fn state_is_for_nobody_else() {
         }
     }
     assert!(files >= 3 && sockets == 1, "{files} files, {sockets} sockets");
+    let mut room = [std::mem::MaybeUninit::uninit(); 4096];
+    let mut seen = inotify::Reader::new(&changes, &mut room);
+    while let Ok(change) = seen.next() {
+        // The socket has no bytes, and lies in the folder that is closed. SQLite makes its files with the mode of the
+        // database, and where it is root's gives them the owner of that.
+        let own =
+            |name: &&std::ffi::CStr| *name != c"control" && !name.to_bytes().starts_with(b"meanwhile.db-");
+        let file = change.file_name().filter(own);
+        assert_eq!(file, None, "its mode was changed after it was made");
+    }
+}
+
+#[tokio::test]
+async fn a_state_folder_of_somebody_else_is_refused() {
+    if !rustix::process::geteuid().is_root() {
+        return left_out("only root may make a folder of another user's");
+    }
+    let folder = folder();
+    let state = folder.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    std::os::unix::fs::chown(&state, Some(65_534), None).unwrap();
+    let mut command = meanwhile();
+    testkit::runner::place(&mut command, folder.path());
+    let output =
+        timeout(SOON, command.args(["--port", "0", "--no-open"]).output()).await.expect("it ends").unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && message.contains("belongs to another user"), "{message}");
+    assert_eq!(std::fs::read_dir(&state).unwrap().count(), 0, "nothing was written there");
+}
+
+/// Names come from others, and a terminal would obey what is in them.
+#[tokio::test]
+async fn nothing_that_a_terminal_would_obey_is_listed() {
+    let runner = Runner::start(&[]).await;
+    let name = "a\u{1b}[2Jb\u{202e}c\u{7}\rd";
+    assert_eq!(runner.post("/api/pair", &[], &json!({"code": runner.code, "name": name})).await.status, 200);
+    let list = runner.run(&["clients"]).await;
+    assert!(
+        !list.contains(|char: char| char != '\n' && (char.is_control() || char == '\u{202e}')),
+        "{list:?}"
+    );
+    assert!(list.contains("a[2Jbc"), "it is named: {list}");
 }
 
 #[tokio::test]
@@ -241,7 +301,7 @@ fn hangups_are_ignored() -> bool {
 /// Whoever starts it may have blocked signals, and a mask is inherited.
 #[tokio::test]
 async fn blocked_signals_reach_neither_the_runner_nor_its_commands() {
-    let folder = crate::support::folder();
+    let folder = folder();
     let program = ["env", "--block-signal=TERM,INT,USR1", "sh"];
     let runner = Runner::start_after(folder, &program, "", binary()).await;
     let credential = runner.pair().await;

@@ -79,6 +79,10 @@ async fn a_confined_command_writes_to_the_workspace_and_its_temporary_folder_alo
             "cat /etc/passwd > /dev/null && mktemp && ls / && echo x > /dev/stderr && cat <(echo y)";
         let event = finish(&mut socket, command).await;
         assert_eq!(event["task"]["state"]["status"], "completed", "{event}");
+        // What gains rights by being run, such as `sudo`, gains none; and so for all that it starts.
+        let rights = finish(&mut socket, "sh -c 'grep NoNewPrivs /proc/self/status'").await;
+        let none = format!("NoNewPrivs:\t{}\n", u8::from(confined));
+        assert_eq!(rights["excerpt"]["head"], none);
         assert_eq!(
             event["excerpt"]["head"].as_str().unwrap().starts_with(temporary.to_str().unwrap()),
             confined
@@ -103,6 +107,21 @@ async fn what_is_named_may_be_written_to() {
     let event = finish(&mut socket, &format!("echo x > {}/file", extra.path().display())).await;
     assert_eq!(event["task"]["state"]["status"], "completed", "{event}");
     assert_eq!(std::fs::read_to_string(extra.path().join("file")).unwrap(), "x\n");
+}
+
+/// Names of folders come from others, too, and whoever reads the log in a terminal would obey what is in them.
+#[tokio::test]
+async fn nothing_that_a_terminal_would_obey_is_logged() {
+    if !able() {
+        return left_out("this kernel confines no command, and so the log names no folder");
+    }
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("a\u{1b}[2Jb\u{202e}c\u{7}\rd");
+    std::fs::create_dir(&folder).unwrap();
+    let runner = Runner::start(&["--confine", "--writable", folder.to_str().unwrap()]).await;
+    let log = runner.log();
+    assert!(!log.contains(|char: char| char != '\n' && (char.is_control() || char == '\u{202e}')), "{log:?}");
+    assert!(log.contains("[2Jb"), "it is named: {log}");
 }
 
 /// A machine without Landlock: the runner must not start as if it confined.

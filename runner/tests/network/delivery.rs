@@ -181,23 +181,6 @@ async fn a_fenced_pages_late_acknowledgement_counts_for_nothing() {
 }
 
 #[tokio::test]
-async fn events_survive_the_runner() {
-    let runner = Runner::start(&[]).await;
-    let credential = runner.pair().await;
-    let session = Uuid::new_v4();
-    let (mut socket, before) = runner.lease(&credential, session).await;
-    socket.start("echo kept").await;
-    socket.until("event").await;
-    drop(socket);
-    let runner = Runner::start_in(runner.stop().await, &[], &[]).await;
-    let mut socket = runner.connect(&credential).await;
-    let after = socket.hello(json!({"session": session, "epoch": before["epoch"], "after": 0})).await;
-    assert_eq!((after["epoch"].clone(), after["resumed"].as_bool()), (before["epoch"].clone(), Some(true)));
-    assert_eq!(after["tasks"][0]["command"], "echo kept");
-    assert_eq!(socket.until("event").await["event"]["excerpt"]["head"], "kept\n");
-}
-
-#[tokio::test]
 async fn one_id_is_one_task_however_often_it_is_sent() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;

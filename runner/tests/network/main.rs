@@ -28,3 +28,12 @@ mod socket;
 mod support;
 #[cfg(target_os = "linux")]
 mod unseen;
+
+/// So that it does not pass for checked where these modules are left away.
+#[cfg(not(target_os = "linux"))]
+#[test]
+fn what_only_linux_does() {
+    testkit::left_out(
+        "only on Linux: what confines a command, exhausts the system or looks into other processes",
+    );
+}

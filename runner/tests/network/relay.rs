@@ -327,7 +327,11 @@ async fn programs_call_over_http_with_their_credential_as_key() {
         };
         let (answer, asked) = tokio::join!(asking, answering);
         assert!(asked.head.starts_with("POST /v1/messages?beta=true HTTP/1.1"), "{}", asked.head);
-        assert_eq!(asked.body, "{\"a\": 1}");
+        // In pieces, as it came: how long it is was only the caller's word.
+        assert_eq!(
+            (asked.body.as_str(), asked.header("content-length")),
+            ("8\r\n{\"a\": 1}\r\n0\r\n\r\n", None)
+        );
         assert_eq!(asked.header("x-api-key"), Some("sk-the-key"));
         assert_eq!(asked.header("anthropic-version"), Some("2023-06-01"));
         assert_eq!(asked.header("host"), upstream.address.strip_prefix("http://"));
@@ -475,4 +479,24 @@ async fn the_key_is_in_no_environment() {
     let task = socket.start(look).await;
     let ended = socket.find(|frame| frame["event"]["task"]["id"] == task.as_str()).await;
     assert_eq!(ended["event"]["excerpt"]["head"], "0\n0\n0\nover\n", "{ended}");
+}
+
+/// What belongs to the runner is no business of a command's.
+#[tokio::test]
+async fn a_command_finds_no_variable_of_the_runners() {
+    let variables = [
+        ("ANTHROPIC_API_KEY", "sk-planted-4711"),
+        ("ANTHROPIC_BASE_URL", "http://127.0.0.1:9"),
+        ("ANTHROPIC_X", "planted"),
+        ("MEANWHILE_X", "planted"),
+        ("OTHER_X", "kept"),
+    ];
+    let runner = Runner::start_with(&[], &variables).await;
+    let credential = runner.pair().await;
+    let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
+    // The name of its own task is the one that it may know.
+    let look = "env | grep -E '^(ANTHROPIC|MEANWHILE|OTHER)_' | cut -d= -f1 | sort; echo over";
+    let task = socket.start(look).await;
+    let ended = socket.find(|frame| frame["event"]["task"]["id"] == task.as_str()).await;
+    assert_eq!(ended["event"]["excerpt"]["head"], "MEANWHILE_TASK\nOTHER_X\nover\n", "{ended}");
 }

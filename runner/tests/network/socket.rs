@@ -237,6 +237,24 @@ async fn a_model_may_not_touch_another_conversations_tasks_and_a_person_may_stop
 }
 
 #[tokio::test]
+async fn what_another_conversation_has_ended_is_not_cleared() {
+    let runner = Runner::start(&[]).await;
+    let credential = runner.pair().await;
+    let (mut one, _) = runner.lease(&credential, Uuid::new_v4()).await;
+    let (mut two, _) = runner.lease(&credential, Uuid::new_v4()).await;
+    let task = one.start("echo kept").await;
+    let ended = one.until("event").await;
+    one.send(json!({"type": "ack", "through": ended["seq"]})).await;
+    let kept = json!({"op": "read_output", "task": task, "from": 0, "max": 100});
+    for which in [json!([task]), json!([])] {
+        two.ask(json!({"op": "clear", "tasks": which})).await;
+        two.ask(kept.clone()).await;
+    }
+    one.ask(json!({"op": "clear", "tasks": [task]})).await;
+    assert_eq!(two.refused(kept).await, "not_found", "its own may");
+}
+
+#[tokio::test]
 async fn a_lease_holder_pauses_and_resumes_and_a_watcher_only_sees_it() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;

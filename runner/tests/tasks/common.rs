@@ -98,7 +98,6 @@ impl Runner {
             program: std::env::var_os(PROGRAM)
                 .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_meanwhile")), PathBuf::from),
             shell: None,
-            secret: Vec::new(),
             open_files: None,
             confine: None,
             limits: Limits { grace: Duration::from_millis(700), ..Limits::default() },

@@ -117,6 +117,63 @@ async fn acknowledged_ends_beyond_the_bound_are_forgotten() {
     until("the others that are too many went", || runner.tasks.list().len() == 3).await;
 }
 
+/// Ended tasks are looked at at most once a second; this lets one look come.
+async fn look(runner: &Runner) {
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    runner.finish(start("true")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledged_ends_that_are_old_are_forgotten_and_others_kept() {
+    let runner = Runner::with(|config| {
+        // It looks each second where more are listed than this, and hourly otherwise.
+        config.limits.ended_kept = 1;
+        config.limits.ended_age = Duration::from_millis(1);
+    })
+    .await;
+    let (old, _) = runner.finish(start("true")).await;
+    let (untaken, _) = runner.finish(start("true")).await;
+    runner.tasks.acknowledge(runner.session, Seq(1), |problem| panic!("{problem}"));
+    look(&runner).await;
+    until("the old one went", || runner.tasks.get(&old.id).is_err()).await;
+    assert!(runner.tasks.get(&untaken.id).is_ok(), "what is not acknowledged is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ends_that_nobody_takes_are_forgotten_beyond_a_bound_and_still_told() {
+    let runner = Runner::with(|config| {
+        config.limits.ended_kept = 1;
+        config.limits.ended_most = 3;
+    })
+    .await;
+    for _ in 0..5 {
+        runner.finish(start("true")).await;
+    }
+    look(&runner).await;
+    // The newest may not be counted yet.
+    until("those that are too many went", || matches!(runner.tasks.list().len(), 3 | 4)).await;
+    let events = runner.tasks.events_after(runner.session, Seq(0), 10).await.unwrap();
+    assert_eq!(events.len(), 6, "what they ended with waits all the same");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_oldest_logs_go_where_all_together_are_too_long_and_the_tasks_stay() {
+    let runner = Runner::with(|config| config.limits.logs_total = 250_000).await;
+    let long = "head -c 100000 /dev/zero | tr '\\0' x";
+    let mut tasks = Vec::new();
+    for _ in 0..4 {
+        tasks.push(runner.finish(start(long)).await.0.id);
+    }
+    look(&runner).await;
+    until("they are short enough", || runner.tasks.stats().kept_bytes <= 250_000).await;
+    let mut kept = Vec::new();
+    for task in &tasks {
+        kept.push(runner.tasks.read_output(task, 0, 10).await.is_ok_and(|output| !output.data.0.is_empty()));
+    }
+    assert_eq!(kept, [false, false, true, true], "the oldest lost theirs");
+    assert!(tasks.iter().all(|task| runner.tasks.get(task).is_ok()), "and are listed all the same");
+}
+
 /// The runner that the next test kills. It starts a tree and says so.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "only as a process of another test"]

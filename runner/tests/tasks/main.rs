@@ -19,3 +19,10 @@ mod reuse;
 mod stream;
 mod supervision;
 mod watch;
+
+/// So that it does not pass for checked where these modules are left away.
+#[cfg(not(target_os = "linux"))]
+#[test]
+fn what_only_linux_does() {
+    testkit::left_out("only on Linux: what is held to reading, and how");
+}

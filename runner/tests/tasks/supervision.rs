@@ -3,10 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
-use runner::files::Files;
-use runner::sessions::{Content, Operations};
+use rstest::rstest;
 use shared::ProblemCode;
-use shared::protocol::{Op, Outcome, Reply, Start, TaskEvent};
+use shared::protocol::{Start, TaskEvent};
 use shared::task::{Party, TaskState};
 
 use crate::common::{PATIENCE, Runner, is_dead, living, op, start, until};
@@ -21,17 +20,12 @@ async fn exit_zero_is_completed_with_its_output() {
     assert_eq!(task.last_line, "three");
 }
 
+#[rstest]
+#[case::another_exit("exit 7", TaskState::Failed { code: 7 })]
+#[case::a_signal_by_its_name("kill -SEGV $$", TaskState::Killed { signal: "SIGSEGV".into() })]
 #[tokio::test(flavor = "multi_thread")]
-async fn another_exit_is_failed_with_its_code() {
-    let runner = Runner::new().await;
-    assert_eq!(runner.finish(start("exit 7")).await.0.state, TaskState::Failed { code: 7 });
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_signal_is_killed_with_its_name() {
-    let runner = Runner::new().await;
-    let state = runner.finish(start("kill -SEGV $$")).await.0.state;
-    assert_eq!(state, TaskState::Killed { signal: "SIGSEGV".into() });
+async fn what_did_not_complete_says_how(#[case] command: &str, #[case] state: TaskState) {
+    assert_eq!(Runner::new().await.finish(start(command)).await.0.state, state);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -237,38 +231,6 @@ async fn a_command_that_is_too_long_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_operation_is_the_same_task() {
-    let runner = Runner::new().await;
-    let op = op();
-    let files = Files::open(runner.workspace()).unwrap();
-    let operations = Operations::open(runner.store.clone(), files).await.unwrap();
-    let all: Vec<_> = (0..8)
-        .map(|_| {
-            let (tasks, session, operations) = (runner.tasks.clone(), runner.session, operations.clone());
-            tokio::spawn(async move {
-                let content = Content::of(session, &Op::Start(start("echo x >>ran")));
-                let starting = async {
-                    let task = tasks.start(session, op, start("echo x >>ran")).await.unwrap();
-                    Outcome::Ok(Reply::Started { task: Box::new(task) })
-                };
-                let outcome = operations.once(op, content, false, starting).await;
-                let Outcome::Ok(Reply::Started { task }) = outcome else { panic!("{outcome:?}") };
-                task.id
-            })
-        })
-        .collect();
-    let mut ids = Vec::new();
-    for one in all {
-        ids.push(one.await.unwrap());
-    }
-    ids.dedup();
-    assert_eq!(ids.len(), 1);
-    runner.end(&ids[0]).await;
-    assert_eq!(fs::read_to_string(runner.workspace().join("ran")).unwrap(), "x\n");
-    assert_eq!(runner.tasks.list().len(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_queued_task_runs_when_there_is_a_place() {
     let runner = Runner::with(|config| config.limits.running = 1).await;
     let first = runner.start(start("sleep 0.3")).await;
@@ -348,12 +310,12 @@ async fn commands_find_three_descriptors_and_signals_at_their_defaults() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_have_no_terminal_and_no_secrets() {
-    let runner = Runner::with(|config| config.secret = vec!["HOME".into()]).await;
+async fn commands_have_no_terminal_and_ask_nobody() {
+    let runner = Runner::new().await;
     let (_, terminal) = runner.finish(start("(: </dev/tty) 2>&1 || true")).await;
     assert!(terminal.head.contains("No such device"), "{}", terminal.head);
-    let (_, variables) = runner.finish(start("echo \"$TERM $PAGER $CI ${HOME-none}\"")).await;
-    assert_eq!(variables.head, "dumb cat 1 none\n");
+    let (_, variables) = runner.finish(start("echo \"$TERM $PAGER $CI\"")).await;
+    assert_eq!(variables.head, "dumb cat 1\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

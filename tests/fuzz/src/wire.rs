@@ -86,13 +86,11 @@ pub(crate) fn entry(bytes: &[u8]) {
     }
 }
 
+/// Lines of the logs that must open for ever.
 pub(crate) fn entry_seeds() -> Vec<Vec<u8>> {
-    [
-        r#"{"n":1,"at":5,"record":"began","format":1,"session":"5b0f0d3e-8c1c-4b0e-9a44-0a5f3f1b7c21"}"#,
-        r#"{"n":2,"at":5,"record":"said","id":1,"text":"hello","steer":false}"#,
-        r#"{"n":3,"at":5,"record":"stopped_reply"}"#,
-    ]
-    .iter()
-    .map(|line| line.as_bytes().to_vec())
-    .collect()
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../frontend/agent/tests/logs");
+    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let logs = paths.into_iter().map(|path| fs::read_to_string(path).unwrap());
+    logs.flat_map(|log| log.lines().map(|line| line.as_bytes().to_vec()).collect::<Vec<_>>()).collect()
 }

@@ -1,13 +1,13 @@
 //! A scripted model server with the real wire, which checks every request, whatever the test is about.
 //!
 //! What runs: one axum server on a free port. Each `POST /v1/messages` is checked (credential, headers, the message rules of
-//! [`api`], which are not the product's own, and that a conversation only ever grows at its end), recorded, and answered by the script: the next
-//! of its steps, or what a closure says. A broken rule is answered with 400 in the API's words, and fails the test when the
+//! [`api`], which are not the product's own, that a conversation only ever grows at its end, and that no task's end is told
+//! twice in it), recorded, and answered by the script: the next of its steps, or what a closure says. A broken rule is answered with 400 in the API's words, and fails the test when the
 //! server is dropped. So do steps that were never asked for, and requests after the last step.
 
 pub mod answer;
 #[path = "../../../frontend/agent/tests/it/api.rs"]
-mod api;
+pub(crate) mod api;
 pub mod request;
 
 use std::collections::VecDeque;
@@ -32,7 +32,7 @@ use tokio::task::JoinHandle;
 pub use answer::{Answer, answer, refuse, text_answer};
 pub use request::Request;
 
-use crate::wait;
+use crate::{delivered, wait};
 use answer::Wire;
 use request::Conversations;
 
@@ -134,6 +134,13 @@ impl FakeAnthropic {
     /// How many streamed answers nobody wanted to the end: who asked hung up.
     pub fn hang_ups(&self) -> usize {
         self.state.hang_ups.load(Ordering::Relaxed)
+    }
+
+    /// Nothing of a script is left to be asked for, for tests whose requests are refused on purpose.
+    pub fn then_nothing(&self) {
+        if let Script::Steps(queue) = &mut self.state.lock().script {
+            queue.clear();
+        }
     }
 
     /// What was broken so far, for tests that break rules on purpose; it is forgotten by asking.
@@ -252,9 +259,12 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
             "CORS requests must set 'anthropic-dangerous-direct-browser-access' header",
         ));
     }
+    let bearer = || headers.contains_key(header::AUTHORIZATION).then_some("authorization");
+    if let Some(name) = of_the_runner(headers).or_else(bearer) {
+        return Err(unauthorized(&format!("{name}: is the runner's and not for a model's server")));
+    }
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let bearer = text("authorization").and_then(|value| value.strip_prefix("Bearer "));
-    match text("x-api-key").or(bearer) {
+    match text("x-api-key") {
         Some(KEY) => {}
         Some(_) => return Err(unauthorized("invalid x-api-key")),
         None => return Err(unauthorized("x-api-key header is required")),
@@ -263,6 +273,14 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
         return Err(invalid("anthropic-version: header is required"));
     }
     Ok(())
+}
+
+/// A header in which the runner's token or a client's credential is, or could be. Both begin alike.
+pub(crate) fn of_the_runner(headers: &HeaderMap) -> Option<&str> {
+    let own =
+        |name: &str| name == "cookie" || name == "sec-websocket-protocol" || name.starts_with("x-meanwhile");
+    let secret = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).contains("mw_");
+    headers.iter().find(|(name, value)| own(name.as_str()) || secret(value)).map(|(name, _)| name.as_str())
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
@@ -281,7 +299,9 @@ async fn messages(state: &Shared, headers: &HeaderMap, body: &Bytes) -> Result<R
         let n = inner.requests.len() + 1;
         let request = Request { n, at: Instant::now(), headers: headers.clone(), body };
         let before = inner.conversations.clone();
-        let verdict = api::check(&request.body).and_then(|()| inner.conversations.check(&request));
+        let verdict = api::check(&request.body)
+            .and_then(|()| inner.conversations.check(&request))
+            .and_then(|()| delivered::doubled(&request).map_or(Ok(()), Err));
         let answer = match (&verdict, &mut inner.script) {
             (Err(reason), _) => Err(invalid(reason)),
             (Ok(()), Script::By(closure)) => Ok(closure(&request)),

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use agent::effect::{ModelCall, Target};
 use agent::event::ModelInput;
-use agent::model::messages::rules;
 use agent::{Event, Pump};
 use futures_util::StreamExt as _;
 
-use crate::fake_anthropic::KEY;
+use crate::fake_anthropic::{KEY, api};
 
 pub(super) async fn make(call: ModelCall, pump: Pump) {
     let id = call.call;
@@ -23,7 +22,7 @@ pub(super) async fn make(call: ModelCall, pump: Pump) {
         }
         Target::Demo(answer) => {
             let request = serde_json::from_str(&call.body).expect("the agent writes JSON");
-            rules::check(&request).expect("a request obeys the rules");
+            api::check(&request).and_then(|()| api::alternate(&request)).expect("a request obeys the rules");
             let kind = ("content-type".to_owned(), "text/event-stream".to_owned());
             tell(ModelInput::Head { status: 200, headers: BTreeMap::from([kind]) });
             for chunk in answer {

@@ -2,9 +2,11 @@
 //!
 //! Linux only, by `/proc`; elsewhere the tests that count processes say so by finding none of their own.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use rustix::process::{Pid, Signal, kill_process};
+use sha2::{Digest as _, Sha256};
 
 /// Processes one of whose arguments is exactly this.
 pub fn with_argument(argument: &str) -> Vec<Pid> {
@@ -47,6 +49,32 @@ pub fn of_tasks() -> Vec<(u32, String)> {
     let mut found: Vec<_> = all().into_iter().filter_map(tagged).collect();
     found.sort_unstable();
     found
+}
+
+/// What is alive of these tasks, by the limit that each of their processes inherits whatever its environment, session and
+/// parents, or by the tag in its environment.
+pub fn left_of(tasks: &BTreeSet<String>) -> Vec<Pid> {
+    let limits: BTreeSet<String> = tasks.iter().map(|task| limit_of(task).to_string()).collect();
+    let by_limit = |process: &Pid| {
+        let limits_of = fs::read_to_string(format!("/proc/{}/limits", process.as_raw_nonzero()));
+        let line = limits_of.unwrap_or_default();
+        let line = line.lines().find_map(|line| line.strip_prefix("Max realtime timeout"));
+        let soft = line.and_then(|line| line.split_ascii_whitespace().next());
+        soft.is_some_and(|soft| limits.contains(soft))
+    };
+    let mut left: Vec<Pid> =
+        all().into_iter().filter(|process| lives(*process) && by_limit(process)).collect();
+    let tagged = of_tasks().into_iter().filter(|(_, task)| tasks.contains(task));
+    left.extend(tagged.filter_map(|(pid, _)| Pid::from_raw(pid.cast_signed())));
+    left.sort_unstable_by_key(|process| process.as_raw_nonzero());
+    left.dedup();
+    left
+}
+
+/// How a task's id is written into the soft limit on the time of real-time processes: below its second highest bit.
+fn limit_of(task: &str) -> u64 {
+    let hash = Sha256::digest(task.as_bytes());
+    hash[..6].iter().fold(0, |tag, byte| tag << 8 | u64::from(*byte)) | 1 << 62
 }
 
 /// The children of a process, and theirs.

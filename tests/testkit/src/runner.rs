@@ -3,6 +3,7 @@
 //! Its standard output is read up to the link that it prints first. It gets nothing of this process's environment but what
 //! programs need. Dropped, it is killed; the folder goes with it.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use tokio::process::{Child, ChildStdout, Command};
 use uuid::Uuid;
 
 use crate::http::{self, Answer};
+use crate::process;
 use crate::socket::Socket;
 use crate::wait;
 
@@ -99,6 +101,21 @@ impl Runner {
     /// The state folder.
     pub fn state(&self) -> PathBuf {
         self.folder.path().join("state")
+    }
+
+    /// What is alive of the tasks of it and of those before it in its folder. Which these are is read from the bytes of its
+    /// store: there is nobody to ask any more.
+    pub fn living(&self) -> Vec<Pid> {
+        const ID: &[u8] = b"\"id\":\"";
+        let mut tasks = BTreeSet::new();
+        for file in ["meanwhile.db", "meanwhile.db-wal"] {
+            let bytes = fs::read(self.state().join(file)).unwrap_or_default();
+            let ids = bytes
+                .windows(ID.len() + 9)
+                .filter(|window| window.starts_with(ID) && window.ends_with(b"\""));
+            tasks.extend(ids.map(|window| String::from_utf8_lossy(&window[ID.len()..][..8]).into_owned()));
+        }
+        process::left_of(&tasks)
     }
 
     /// What it and those before it in its folder logged.

@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
-use serde_json::Value;
+use semver::{Version, VersionReq};
+use serde_json::{Value, json};
 use spdx::{Expression, ParseMode};
 use toml::Table;
 
@@ -40,29 +41,16 @@ fn strings<'a>(rules: &'a Table, section: &str, list: &str) -> BTreeSet<&'a str>
     rules[section][list].as_array().unwrap().iter().map(|item| item.as_str().unwrap()).collect()
 }
 
-/// One `crate = "name@requirement"` of a list.
+/// One `crate = "name@requirement"` of a list; without a requirement it is every version.
 struct Named<'a> {
     name: &'a str,
-    requirement: &'a str,
+    requirement: VersionReq,
 }
 
 impl Named<'_> {
-    /// Requirements as they are used here: none, a beginning of the version, or `<` an end.
     fn fits(&self, name: &str, version: &str) -> bool {
-        name == self.name
-            && match self.requirement.strip_prefix('<') {
-                Some(end) => numbers(version) < numbers(end),
-                None if self.requirement.is_empty() => true,
-                None => {
-                    let wanted = numbers(self.requirement);
-                    numbers(version).get(..wanted.len()) == Some(&wanted[..])
-                }
-            }
+        name == self.name && self.requirement.matches(&Version::parse(version).unwrap())
     }
-}
-
-fn numbers(version: &str) -> Vec<u64> {
-    version.split(['-', '+']).next().unwrap().split('.').map(|part| part.parse().unwrap_or(0)).collect()
 }
 
 fn named<'a>(rules: &'a Table, list: &str) -> Vec<Named<'a>> {
@@ -73,8 +61,8 @@ fn named<'a>(rules: &'a Table, list: &str) -> Vec<Named<'a>> {
         .map(|entry| {
             assert!(entry.get("reason").is_some(), "{entry:?} has no reason");
             let (name, requirement) =
-                entry["crate"].as_str().map(|name| name.split_once('@').unwrap_or((name, ""))).unwrap();
-            Named { name, requirement }
+                entry["crate"].as_str().map(|name| name.split_once('@').unwrap_or((name, "*"))).unwrap();
+            Named { name, requirement: VersionReq::parse(requirement).unwrap() }
         })
         .collect()
 }
@@ -196,9 +184,45 @@ fn the_rules_refuse_what_they_should() {
 }
 
 #[test]
-fn a_version_that_is_skipped_is_told_from_others() {
-    let skip = Named { name: "a", requirement: "0.1" };
-    assert!(skip.fits("a", "0.1.7") && !skip.fits("a", "0.10.7") && !skip.fits("b", "0.1.7"));
-    let none: Table = "[bans]\nskip = []".parse().unwrap();
-    assert!(duplicates(&metadata(), &none).iter().any(|complaint| complaint.starts_with("base64 ships as")));
+fn requirements_are_read_as_cargo_reads_them() {
+    for (requirement, fit, others) in [
+        ("0.1", vec!["0.1.0", "0.1.7"], vec!["0.10.7", "0.2.0", "1.0.0"]),
+        ("5", vec!["5.0.0", "5.9.1"], vec!["4.9.9", "6.0.0", "50.0.0"]),
+        ("^1.2", vec!["1.2.0", "1.9.0"], vec!["1.1.9", "2.0.0"]),
+        ("=1.2.3", vec!["1.2.3"], vec!["1.2.4"]),
+        (">=1, <1.5", vec!["1.0.0", "1.4.9"], vec!["0.9.0", "1.5.0"]),
+        ("<0.3.20", vec!["0.3.9", "0.3.19", "0.2.30"], vec!["0.3.20", "0.10.0", "1.0.0"]),
+        ("*", vec!["0.0.1", "7.0.0"], vec![]),
+    ] {
+        let named = Named { name: "a", requirement: VersionReq::parse(requirement).unwrap() };
+        assert!(fit.iter().all(|version| named.fits("a", version)), "{requirement}: {fit:?}");
+        assert!(!others.iter().any(|version| named.fits("a", version)), "{requirement}: {others:?}");
+        assert!(!named.fits("b", fit[0]));
+    }
+}
+
+#[test]
+fn what_ships_twice_is_named_unless_it_is_skipped() {
+    let package = |name: &str, version: &str, source: Value| json!({"id": format!("{name} {version}"), "name": name, "version": version, "source": source});
+    let node = |id: &str, deps: &[(&str, Value)]| {
+        let deps: Vec<_> =
+            deps.iter().map(|(pkg, kind)| json!({"pkg": pkg, "dep_kinds": [{"kind": kind}]})).collect();
+        json!({"id": id, "deps": deps})
+    };
+    let metadata = json!({
+        "packages": [
+            package("runner", "0.1.0", Value::Null), package("frontend", "0.1.0", Value::Null),
+            package("a", "0.1.7", json!("x")), package("a", "0.2.0", json!("x")), package("b", "1.0.0", json!("x")),
+            package("b", "2.0.0", json!("x")),
+        ],
+        "resolve": {"nodes": [
+            node("runner 0.1.0", &[("a 0.1.7", Value::Null), ("b 1.0.0", Value::Null), ("b 2.0.0", json!("dev"))]),
+            node("frontend 0.1.0", &[("a 0.2.0", json!("build"))]),
+            node("a 0.1.7", &[]), node("a 0.2.0", &[]), node("b 1.0.0", &[]), node("b 2.0.0", &[]),
+        ]},
+    });
+    let with = |skip: &str| duplicates(&metadata, &format!("[bans]\nskip = [{skip}]").parse().unwrap());
+    assert_eq!(with(""), ["a ships as {\"0.1.7\", \"0.2.0\"}"], "what only tests need does not ship");
+    assert_eq!(with("{ crate = \"a@0.1\", reason = \"x\" }"), Vec::<String>::new());
+    assert_eq!(with("{ crate = \"a@0.3\", reason = \"x\" }").len(), 1);
 }

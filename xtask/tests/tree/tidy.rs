@@ -9,7 +9,7 @@ use crate::{check, files, read};
 const LONGEST: usize = 500;
 
 /// What the pure core may depend on. Anything that could do I/O, read a clock or draw a random number is out.
-const AGENT_MAY_USE: &[&str] = &["httpdate", "serde", "serde_json", "shared", "similar", "thiserror", "uuid"];
+const AGENT_MAY_USE: &[&str] = &["httpdate", "serde", "serde_json", "shared", "thiserror", "uuid"];
 
 fn begins_with_its_theory(text: &str) -> Vec<String> {
     if text.starts_with("//!") { vec![] } else { vec![String::from("does not begin with `//!`")] }
@@ -38,6 +38,36 @@ fn knows_no_vendor(path: &Path, text: &str) -> Vec<String> {
             ["anthropic", "openai", "tool_use", "x-api-key"].iter().any(|word| line.contains(word))
         })
         .map(|(_, number)| format!("line {number} knows a vendor"))
+        .collect()
+}
+
+/// Who starts processes: agents and their commands, git and `ps` that are asked, a browser, and the runner once more.
+const STARTS: &[&str] = &[
+    "runner/exec/src/agent/start.rs",
+    "runner/exec/src/local.rs",
+    "runner/exec/src/sandbox/enter.rs",
+    "runner/exec/src/sandbox/git.rs",
+    "runner/exec/src/sandbox/linux.rs",
+    "runner/exec/src/sandbox/macos.rs",
+    "runner/exec/src/tree.rs",
+    "runner/src/keys.rs",
+    "runner/src/launch.rs",
+];
+
+/// A process is started only where somebody looks after it. What is shipped, and not its tests.
+fn starts_no_process(path: &Path, text: &str) -> Vec<String> {
+    let place = path.to_string_lossy();
+    let product = ["runner/src/", "runner/exec/src/", "shared/src/", "frontend/"];
+    let ships = product.iter().any(|start| place.starts_with(start)) && !place.contains("/tests/");
+    if !ships || place.ends_with("_tests.rs") || STARTS.contains(&&*place) {
+        return vec![];
+    }
+    let tests = ["#[cfg(test)]", "#[cfg(all(test,"];
+    let lines = text.lines().take_while(|line| !tests.iter().any(|start| line.starts_with(start))).zip(1..);
+    let starts = |line: &str| line.contains("Command::new(") || line.contains("webbrowser::");
+    lines
+        .filter(|(line, _)| starts(line))
+        .map(|(_, number)| format!("line {number} starts a process"))
         .collect()
 }
 
@@ -205,6 +235,16 @@ fn only_the_codecs_know_a_vendor() {
     let elsewhere = Path::new("frontend/agent/src/queue.rs");
     assert_eq!(knows_no_vendor(elsewhere, "a\nlet kind = \"tool_use\";"), ["line 2 knows a vendor"]);
     assert!(knows_no_vendor(Path::new("frontend/agent/src/model/chat.rs"), "// OpenAI").is_empty());
+}
+
+#[test]
+fn processes_are_started_in_few_places() {
+    check(&["rs"], starts_no_process);
+    for place in STARTS {
+        let text = read(Path::new(place));
+        let there = starts_no_process(Path::new("runner/src/elsewhere.rs"), &text);
+        assert!(!there.is_empty(), "{place} starts none any more");
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The message rules of the API, stated once more from its public documents and not from `agent::model::messages::rules`: what the product
-//! believes of them is judged here, and not by itself. Also part of the fake model in `tests/support`.
+//! The message rules of the API, stated from its public documents and not from the product: what the product sends is judged
+//! by them here, in the fake model and in the native shell of the end-to-end tests.
 
 use std::collections::BTreeSet;
 
@@ -23,6 +23,12 @@ pub(crate) fn check(body: &Value) -> Result<(), String> {
         if body.get(gone).is_some() {
             return Err(format!("{gone}: is not supported by this version"));
         }
+    }
+    if !matches!(body["thinking"]["type"].as_str(), None | Some("adaptive" | "disabled")) {
+        return Err("thinking: only `adaptive` and `disabled` are supported by this model".to_owned());
+    }
+    if !matches!(body["tool_choice"]["type"].as_str(), None | Some("auto" | "none")) {
+        return Err("tool_choice: Thinking may not be enabled when tool_choice forces tool use.".to_owned());
     }
     let tools = tools(&body["tools"])?;
     system(&body["system"])?;
@@ -49,6 +55,19 @@ pub(crate) fn check(body: &Value) -> Result<(), String> {
                 .to_owned(),
         ),
         _ => Ok(()),
+    }
+}
+
+/// What the product promises besides, and the API does not ask for: that two messages of one role never follow each other.
+///
+/// # Errors
+/// Where they do.
+pub(crate) fn alternate(body: &Value) -> Result<(), String> {
+    let roles: Vec<&Value> =
+        body["messages"].as_array().into_iter().flatten().map(|message| &message["role"]).collect();
+    match roles.windows(2).position(|pair| pair[0] == pair[1]) {
+        Some(n) => Err(format!("messages.{}: another one of {}", n + 1, roles[n])),
+        None => Ok(()),
     }
 }
 
@@ -226,7 +245,12 @@ fn result(at: &str, block: &Value) -> Result<(), String> {
     if block.get("is_error").is_some_and(|error| !error.is_boolean()) {
         return Err(format!("{at}.is_error: Input should be a valid boolean"));
     }
-    match &block["content"] {
+    let content = &block["content"];
+    let empty = content.as_str().is_none_or(str::is_empty) && content.as_array().is_none_or(Vec::is_empty);
+    if empty && block["is_error"] == true {
+        return Err(format!("{at}: content cannot be empty if `is_error` is true"));
+    }
+    match content {
         Value::Null | Value::String(_) => Ok(()),
         Value::Array(inner) => {
             inner.iter().filter(|block| kind(block) == "text").try_for_each(|block| text(at, block))
@@ -282,8 +306,9 @@ fn system(system: &Value) -> Result<(), String> {
 fn markers(body: &Value) -> Result<(), String> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let mut blocks = [list(&body["tools"]), list(&body["system"])].concat();
-    for message in list(&body["messages"]) {
-        blocks.extend(list(&message["content"]));
+    for block in list(&body["messages"]).iter().flat_map(|message| list(&message["content"])) {
+        blocks.extend(list(&block["content"]));
+        blocks.push(block);
     }
     let marked: Vec<&Value> = blocks
         .iter()
@@ -301,5 +326,134 @@ fn markers(body: &Value) -> Result<(), String> {
     {
         Some(block) => Err(format!("cache_control cannot be set like this for `{}` blocks", kind(block))),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn what_is_good_passes() {
+        for good in [
+            json!([user("a"), uses(&["t1", "t2"]), results(&["t2", "t1"]), answer("b"), user("c")]),
+            json!([{"role": "user", "content": "a"}]),
+            json!([user("a"), user("b")]),
+            json!([
+                user("a"),
+                by_model(&json!({"type": "server_tool_use", "id": "s", "name": "w", "input": {}}))
+            ]),
+            json!([
+                user("a"),
+                thinks(&json!({"type": "thinking", "thinking": "", "signature": "s"})),
+                user("c")
+            ]),
+        ] {
+            assert_eq!(check(&body(&good)), Ok(()), "{good}");
+        }
+        let mut with = body(&json!([user("a")]));
+        with["tools"] = shared::tools::definitions();
+        assert_eq!(check(&with), Ok(()));
+    }
+
+    #[test]
+    fn each_broken_rule_is_told() {
+        let mut late = results(&["t1"]);
+        late["content"].as_array_mut().unwrap().insert(0, json!({"type": "text", "text": "x"}));
+        let mut talks = uses(&["t1"]);
+        talks["content"].as_array_mut().unwrap().push(json!({"type": "text", "text": "x"}));
+        let mut bad = uses(&["t1"]);
+        bad["content"][0]["input"] = json!("x");
+        let mut failed = results(&["t1"]);
+        failed["content"][0]["is_error"] = json!(true);
+        failed["content"][0]["content"] = json!("");
+        let marked = json!({"type": "thinking", "thinking": "x", "signature": "s", "cache_control": {"type": "ephemeral"}});
+        for (messages, rule) in [
+            (json!([]), "at least one"),
+            (json!([answer("a")]), "first message must use"),
+            (json!([user("a"), answer("b")]), "prefill"),
+            (json!([{"role": "system", "content": "a"}]), "messages.0.role"),
+            (json!([{"role": "user", "content": []}]), "non-empty content"),
+            (json!([{"role": "user", "content": ""}]), "non-whitespace"),
+            (json!([user("")]), "non-whitespace"),
+            (json!([user(" \n")]), "non-whitespace"),
+            (json!([user("a"), uses(&["t1", "t2"]), results(&["t1"])]), "immediately after: t2"),
+            (json!([user("a"), uses(&["t1"])]), "without `tool_result` blocks: t1"),
+            (json!([user("a"), uses(&["t1"]), user("b")]), "immediately after: t1"),
+            (json!([user("a"), uses(&["t1"]), results(&["t1", "t1"])]), "multiple `tool_result` blocks"),
+            (json!([user("a"), uses(&["t1"]), results(&["t2"])]), "unexpected `tool_use_id`"),
+            (json!([results(&["t1"])]), "unexpected `tool_use_id`"),
+            (
+                json!([user("a"), uses(&["t1"]), results(&["t1"]), uses(&["t1"]), results(&["t1"])]),
+                "be unique",
+            ),
+            (json!([user("a"), uses(&["t1"]), late]), "before all other content"),
+            (json!([user("a"), talks, results(&["t1"])]), "may not follow `tool_use`"),
+            (json!([user("a"), bad, results(&["t1"])]), "valid dictionary"),
+            (json!([user("a"), uses(&["t1"]), failed]), "cannot be empty if `is_error`"),
+            (
+                json!([user("a"), thinks(&json!({"type": "thinking", "thinking": "x"})), user("c")]),
+                "`signature`",
+            ),
+            (json!([user("a"), thinks(&marked), user("c")]), "cache_control"),
+            (
+                json!([user("a"), by_model(&json!({"type": "redacted_thinking", "data": "x"})), user("c")]),
+                "final block",
+            ),
+        ] {
+            let told = check(&body(&messages)).expect_err(rule);
+            assert!(told.contains(rule), "{rule}: {told}");
+        }
+        let marked = json!({"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}});
+        for (name, value, rule) in [
+            ("model", json!(""), "model: Field required"),
+            ("max_tokens", Value::Null, "max_tokens"),
+            ("temperature", json!(1), "temperature"),
+            ("system", json!([{"type": "text", "text": ""}]), "system"),
+            ("thinking", json!({"type": "enabled", "budget_tokens": 1024}), "thinking"),
+            ("tool_choice", json!({"type": "any"}), "tool_choice"),
+            ("tools", Value::Null, "must define tools"),
+            ("system", json!([marked, marked, marked, marked, marked]), "Found 5"),
+        ] {
+            let mut body = body(&json!([user("a"), uses(&["t1"]), results(&["t1"])]));
+            body[name] = value;
+            let told = check(&body).expect_err(rule);
+            assert!(told.contains(rule), "{rule}: {told}");
+        }
+        assert!(alternate(&body(&json!([user("a"), user("b")]))).is_err());
+        assert_eq!(alternate(&body(&json!([user("a"), answer("b"), user("c")]))), Ok(()));
+    }
+
+    fn body(messages: &Value) -> Value {
+        let tools = json!([{"name": "t", "input_schema": {"type": "object"}}]);
+        json!({"model": "m", "max_tokens": 1, "tools": tools, "messages": messages})
+    }
+
+    fn user(text: &str) -> Value {
+        json!({"role": "user", "content": [{"type": "text", "text": text}]})
+    }
+
+    fn by_model(block: &Value) -> Value {
+        json!({"role": "assistant", "content": [block]})
+    }
+
+    fn answer(text: &str) -> Value {
+        by_model(&json!({"type": "text", "text": text}))
+    }
+
+    fn thinks(block: &Value) -> Value {
+        json!({"role": "assistant", "content": [block, {"type": "text", "text": "b"}]})
+    }
+
+    fn uses(ids: &[&str]) -> Value {
+        let one = |id: &&str| json!({"type": "tool_use", "id": id, "name": "t", "input": {}});
+        json!({"role": "assistant", "content": ids.iter().map(one).collect::<Vec<_>>()})
+    }
+
+    fn results(ids: &[&str]) -> Value {
+        let one = |id: &&str| json!({"type": "tool_result", "tool_use_id": id, "content": "r"});
+        json!({"role": "user", "content": ids.iter().map(one).collect::<Vec<_>>()})
     }
 }

@@ -181,6 +181,24 @@ fn allowing_everything_answers_a_question_that_waits() {
     assert_eq!(rig.requests(), 1, "once");
 }
 
+/// The person takes it back while a tool runs and another waits behind it.
+#[test]
+fn what_waits_when_everything_is_no_longer_allowed_is_asked_for() {
+    let mut rig = Rig::with(settings(Mode::Auto));
+    rig.send_message("x");
+    let uses =
+        [tool("t1", "bash", json!({"command": "make"})), tool("t2", "bash", json!({"command": "rm a"}))];
+    rig.answer(&uses);
+    let task = rig.start("aaaa0001");
+    let before = rig.requests();
+    rig.user(Command::SetMode { mode: Mode::AskCommands });
+    rig.end(&task, shared::task::TaskState::Completed, "made");
+    assert_eq!(rig.requests(), before, "nothing more begins by itself");
+    assert!(matches!(rig.cards()[1].state, ToolState::Asks { .. }), "{:?}", rig.cards()[1]);
+    rig.user(Command::Decide { call: CallId(1), index: 1, decision: Decision::Once });
+    assert_eq!(rig.requests(), before + 1);
+}
+
 #[test]
 fn a_log_from_before_still_opens() {
     let old = [

@@ -11,6 +11,8 @@ mod delivery;
 mod demo;
 mod intake;
 mod old_logs;
+#[cfg(not(target_arch = "wasm32"))]
+mod read_by_model;
 mod refused;
 mod rig;
 mod sim;

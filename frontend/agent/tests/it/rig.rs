@@ -216,7 +216,9 @@ impl Rig {
                     let body: Value = serde_json::from_str(&call.body).unwrap();
                     match call.target {
                         Target::Http { api: Api::Chat, .. } => crate::chat_api::check(&body).unwrap(),
-                        Target::Http { .. } | Target::Demo(_) => crate::api::check(&body).unwrap(),
+                        Target::Http { .. } | Target::Demo(_) => {
+                            crate::api::check(&body).and_then(|()| crate::api::alternate(&body)).unwrap();
+                        }
                     }
                     self.calls.push((call.call, body));
                     if let Target::Demo(answer) = call.target {

@@ -79,30 +79,6 @@ fn with_remaining(task: &Task, count: u32) -> Task {
 }
 
 #[test]
-fn what_a_task_left_running_is_told_with_its_end() {
-    let (mut rig, task) = Rig::with_background_task();
-    let mut task = with_remaining(&task, 7);
-    task.remaining_processes.push(Process::others(968));
-    rig.event(TaskEvent::Ended { task: Box::new(task), preview: Preview::default() });
-    rig.settle();
-    let sent = block(&rig);
-    let expected = "it left 975 processes running: pid 1 sleep 1, pid 2 sleep 2, pid 3 sleep 3, pid 4 sleep 4, pid 5 sleep 5 and 970 more; stop_background ends them";
-    assert!(sent.contains(expected), "{sent}");
-}
-
-#[test]
-fn what_a_task_left_running_is_told_when_it_is_looked_at() {
-    let (mut rig, task) = Rig::with_background_task();
-    rig.send_message("look");
-    rig.answer(&[tool("t2", "check_background", json!({"task_id": "aaaa0001"}))]);
-    let (op, _) = rig.request();
-    let looked = Checked { task: with_remaining(&task, 1), text: Preview::default(), matches: None };
-    rig.reply(op, Outcome::Ok(Reply::Checked { tasks: vec![looked] }));
-    let sent = result(&rig);
-    assert!(sent.contains("(it left 1 process running: pid 1 sleep 1; stop_background ends them)"), "{sent}");
-}
-
-#[test]
 fn a_late_result_is_told_with_its_age() {
     for (late_ms, age) in
         [(59_000, None), (125_000, Some("\n(ended 2m 05s ago)")), (7_500_000, Some("\n(ended 2h 05m ago)"))]

@@ -186,7 +186,7 @@ impl Page {
     /// A request must keep the rules, say all that the page has heard, and not be made before its time.
     fn judge(&mut self, body: &str, clock: u64) {
         let body: Value = serde_json::from_str(body).unwrap();
-        if let Err(broken) = api::check(&body) {
+        if let Err(broken) = api::check(&body).and_then(|()| api::alternate(&body)) {
             panic!("a request breaks a rule: {broken}\n{body:#}");
         }
         if let Some(before) = &self.last_body {

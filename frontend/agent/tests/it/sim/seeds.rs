@@ -1,6 +1,7 @@
 //! Tries seed after seed: those that `MEANWHILE_SEEDS` names (a number, or `from..to`), or as many as the test wishes.
 
 /// On as many threads as there are.
+#[expect(clippy::disallowed_methods, reason = "the tests may do what the core may not")]
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) fn try_all(test: &str, most: u64, live: impl Fn(u64) + Sync + std::panic::RefUnwindSafe) {
     let (from, to) = seeds(most);
@@ -61,6 +62,7 @@ fn name_the_seed() -> std::sync::Arc<std::sync::atomic::AtomicU64> {
     current
 }
 
+#[expect(clippy::disallowed_methods, reason = "the tests may do what the core may not")]
 fn seeds(most: u64) -> (u64, u64) {
     let wish = std::env::var("MEANWHILE_SEEDS").unwrap_or_default();
     let number = |text: &str| text.parse::<u64>().expect("MEANWHILE_SEEDS is a number or from..to");
