@@ -87,7 +87,8 @@ pub enum FromAgent {
     Remaining(Vec<Process>),
     /// Nothing is left, and all output was sent. The agent may be given another run once it was told `Saved`.
     Empty,
-    /// The answer to `Freeze`: what was asked for was done.
+    /// The answer to `Freeze`: whether the tree is frozen now. One that is being ended, or that escapes, is
+    /// not.
     Frozen(bool),
     /// After ten seconds of KILL these still live.
     Unkillable(Vec<Process>),

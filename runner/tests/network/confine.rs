@@ -171,6 +171,52 @@ fn without_seccomp_nothing_is_held_to_reading() {
     );
 }
 
+/// As on kernels before 5.3, and in containers that do not know the call.
+#[test]
+fn without_handles_of_processes_trees_end_all_the_same_and_it_is_said() {
+    on_a_system_without(&[(libc::SYS_pidfd_open, None)], async || {
+        let runner = Runner::start(&[]).await;
+        let credential = runner.pair().await;
+        let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
+        let task =
+            socket.start("setsid sleep 1000 & echo $!; trap '' TERM; while :; do sleep 0.01; done").await;
+        let printed =
+            |frame: &Value| frame["task"]["last_line"].as_str().is_some_and(|line| !line.is_empty());
+        let frame = socket.find(printed).await;
+        let pid: u32 = frame["task"]["last_line"].as_str().unwrap().parse().unwrap();
+        for paused in [true, false] {
+            let op = if paused { "pause" } else { "resume" };
+            let answer = socket.ask(json!({"op": op, "task": task})).await;
+            assert_eq!(answer["task"]["paused"].as_bool().unwrap_or_default(), paused, "{answer}");
+        }
+        let answer = socket.ask(json!({"op": "stop", "task": task, "by": "user", "now": true})).await;
+        assert_eq!(answer["task"]["state"]["status"], "stopped", "{answer}");
+        assert!(!testkit::process::is_alive(pid));
+        assert!(runner.log().contains("pidfd_open"), "{}", runner.log());
+    });
+}
+
+/// Git is asked as the runner starts, and is the first program that it starts.
+#[tokio::test]
+async fn no_program_inherits_what_the_runner_was_started_with() {
+    if !able() {
+        return left_out("this kernel confines no command");
+    }
+    let folder = crate::support::folder();
+    std::fs::write(folder.path().join("home/.gitconfig"), "").unwrap();
+    let bin = folder.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let seen = folder.path().join("seen");
+    let git = bin.join("git");
+    std::fs::write(&git, format!("#!/bin/sh\nls /proc/self/fd > {}\n", seen.display())).unwrap();
+    std::fs::set_permissions(&git, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let lines = format!("exec 9</dev/null; PATH={}:$PATH", bin.display());
+    let runner = Runner::start_after(folder, &["sh"], &lines, crate::support::binary()).await;
+    let descriptors = std::fs::read_to_string(&seen).unwrap();
+    assert!(descriptors.starts_with("0\n1\n2\n") && !descriptors.contains('9'), "{descriptors}");
+    drop(runner.stop().await);
+}
+
 #[tokio::test]
 async fn what_is_offered_is_held() {
     if !able() {

@@ -173,6 +173,90 @@ async fn a_tree_is_frozen_thawed_and_ended() {
     assert_eq!((exited.code, exited.asked), (None, true));
 }
 
+/// The letter of a process's state.
+fn state(pid: u32) -> char {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(") ").unwrap().1.chars().next().unwrap()
+}
+
+#[tokio::test]
+async fn a_thaw_lets_nothing_go_on_that_its_command_has_stopped() {
+    let mut agent = Agent::new().await;
+    agent.send(ToAgent::Credit(MUCH)).await;
+    let pid = agent.run("sleep 1000 & kill -STOP $!; echo $!; sleep 1000", false).await;
+    agent.send(ToAgent::Credit(MUCH)).await;
+    while !agent.output.ends_with(b"\n") {
+        agent.next().await;
+    }
+    let stopped = String::from_utf8(agent.output.clone()).unwrap().trim().parse().unwrap();
+    until("it is stopped", || state(stopped) == 'T').await;
+    for frozen in [true, false] {
+        agent.send(ToAgent::Freeze(frozen)).await;
+        assert!(matches!(agent.next().await, FromAgent::Frozen(is) if is == frozen));
+    }
+    until("it goes on", || state(pid) == 'S').await;
+    assert_eq!(state(stopped), 'T');
+    agent.send(ToAgent::Stop { grace_ms: 0 }).await;
+    agent.ended().await;
+}
+
+#[tokio::test]
+async fn what_is_being_ended_is_not_said_to_be_frozen() {
+    let mut agent = Agent::new().await;
+    agent
+        .run("trap 'while :; do sleep 0.01; done' TERM; echo ready; while :; do sleep 0.01; done", false)
+        .await;
+    agent.send(ToAgent::Credit(MUCH)).await;
+    while agent.output != b"ready\n" {
+        agent.next().await;
+    }
+    agent.send(ToAgent::Stop { grace_ms: 600_000 }).await;
+    agent.send(ToAgent::Freeze(true)).await;
+    let FromAgent::Frozen(frozen) = agent.next().await else { panic!("it was asked") };
+    assert!(!frozen);
+    agent.send(ToAgent::Stop { grace_ms: 0 }).await;
+    assert!(agent.ended().await.asked);
+}
+
+/// What is told of it goes to everybody who looks on.
+#[tokio::test]
+async fn what_is_left_behind_is_looked_at_ten_times_a_second_at_most() {
+    const LOOKS: u32 = 10;
+    let mut agent = Agent::new().await;
+    agent.run("(while :; do /bin/true; done) & exit 0", false).await;
+    agent.send(ToAgent::Credit(MUCH)).await;
+    while !matches!(agent.next().await, FromAgent::Exited(_)) {}
+    while !matches!(agent.next().await, FromAgent::Remaining(_)) {}
+    let begun = std::time::Instant::now();
+    for _ in 0..LOOKS {
+        while !matches!(agent.next().await, FromAgent::Remaining(_)) {}
+    }
+    assert!(begun.elapsed() >= LOOKS * Duration::from_millis(95), "{:?}", begun.elapsed());
+    agent.send(ToAgent::Stop { grace_ms: 0 }).await;
+    while !matches!(agent.next().await, FromAgent::Empty) {}
+}
+
+/// By that the runner's next life finds it, and waits until it has said how its command ended.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_agent_bears_the_tag_of_its_run_until_that_is_saved() {
+    let mut agent = Agent::new().await;
+    let limits = format!("/proc/{}/limits", agent.process.id().unwrap());
+    let tag = || {
+        let limits = std::fs::read_to_string(&limits).unwrap();
+        limits.lines().find(|line| line.starts_with("Max realtime timeout")).unwrap().to_owned()
+    };
+    let before = tag();
+    for _ in 0..2 {
+        agent.run("true", false).await;
+        agent.send(ToAgent::Credit(MUCH)).await;
+        agent.ended().await;
+        assert_ne!(tag(), before);
+        agent.send(ToAgent::Saved).await;
+        until("the tag is gone", || tag() == before).await;
+    }
+}
+
 #[tokio::test]
 async fn the_end_of_the_stream_ends_the_tree() {
     let mut agent = Agent::new().await;

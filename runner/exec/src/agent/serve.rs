@@ -1,5 +1,6 @@
 //! The loop, and what each thing that it hears leads to.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -19,7 +20,7 @@ use super::stop::ROUND;
 use crate::clock::since_boot;
 use crate::exhaustion::exhausted;
 use crate::frames::{Failure, FromAgent, Run, ToAgent, VERSION, check_version};
-use crate::tag::Tags;
+use crate::tag::{Tags, Worn};
 use crate::{limits, sockets, tree};
 
 /// Signals that the agent catches and drops: it must outlive them, and what it starts must find them at their defaults,
@@ -53,6 +54,9 @@ struct Agent {
     running: Option<Running>,
     /// How the newest main process ended, to be written if the runner dies.
     last: Option<Last>,
+    /// The newest run's tag, until nothing of it is left and its end is saved: the runner's next life waits
+    /// for whoever has it.
+    worn: Option<Worn>,
     /// Whether the runner has died.
     alone: bool,
     /// Whether more may be dead than one look has taken.
@@ -95,7 +99,16 @@ impl Agent {
         if let Some(soft) = std::env::args().nth(2).and_then(|soft| soft.parse().ok()) {
             limits::restore_open_files(soft);
         }
-        Ok(Self { link, deaths, met: false, running: None, last: None, alone: false, more: false })
+        Ok(Self {
+            link,
+            deaths,
+            met: false,
+            running: None,
+            last: None,
+            worn: None,
+            alone: false,
+            more: false,
+        })
     }
 
     fn serve(mut self) -> io::Result<()> {
@@ -177,12 +190,13 @@ impl Agent {
                 (ToAgent::Stop { grace_ms: 0 }, Some(running)) => running.kill(),
                 (ToAgent::Stop { grace_ms }, Some(running)) => running.ask(Duration::from_millis(grace_ms)),
                 (ToAgent::Freeze(freeze), running) => {
-                    if let Some(running) = running {
-                        running.freeze(freeze);
-                    }
-                    link.send(&[&FromAgent::Frozen(freeze)]);
+                    let frozen = running.as_mut().is_some_and(|running| running.freeze(freeze));
+                    link.send(&[&FromAgent::Frozen(frozen)]);
                 }
-                (ToAgent::Saved, _) => self.last = None,
+                (ToAgent::Saved, _) => {
+                    self.last = None;
+                    self.let_go();
+                }
                 (ToAgent::Input { data, eof }, Some(Running { carried: Some(carried), .. })) => {
                     carried.take(&data.0, eof, link)?;
                 }
@@ -209,6 +223,9 @@ impl Agent {
 
     fn run(&mut self, run: &Run, descriptors: Vec<std::os::fd::OwnedFd>) {
         let begun = since_boot();
+        // One after the other: what was there before the first is put back.
+        self.worn = None;
+        self.worn = Some(Worn::new(&run.task));
         let carried = if self.link.carries_descriptors() {
             Ok((None, descriptors))
         } else {
@@ -233,11 +250,22 @@ impl Agent {
                     unsent: None,
                     empty: false,
                     look: (Instant::now(), false),
+                    frozen: HashSet::new(),
                     carried,
                 });
                 self.link.send(&[&FromAgent::Started { pid: pid.as_raw_nonzero().get().unsigned_abs() }]);
             }
-            Err(failure) => self.link.send(&[&FromAgent::Failed(failure)]),
+            Err(failure) => {
+                self.worn = None;
+                self.link.send(&[&FromAgent::Failed(failure)]);
+            }
+        }
+    }
+
+    /// The tag goes with the last that is to be said of its task.
+    fn let_go(&mut self) {
+        if self.running.is_none() && self.last.is_none() {
+            self.worn = None;
         }
     }
 
@@ -314,8 +342,9 @@ impl Agent {
             return;
         }
         self.link.send(&[&FromAgent::Remaining(tree::describe(&tree::members(Some(running.pid))))]);
-        // A wide tree whose processes end one by one takes a fifth of a processor, not all of one.
-        let idle = if running.mode == Mode::Free { (now.elapsed() * 4).min(ROUND) } else { Duration::ZERO };
+        // A wide tree whose processes end one by one takes a fifth of a processor, not all of one; and
+        // however small it is, everybody who looks on is told of each change.
+        let idle = if running.mode == Mode::Free { (now.elapsed() * 4).max(ROUND) } else { Duration::ZERO };
         running.look = (now + idle, false);
     }
 
@@ -337,6 +366,7 @@ impl Agent {
         }
         let exited = running.unsent.take().map(FromAgent::Exited);
         self.running = None;
+        self.let_go();
         self.link.send(&exited.iter().chain([&FromAgent::Empty]).collect::<Vec<_>>());
     }
 }
