@@ -20,7 +20,7 @@ use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exhaustion::exhausted;
-use crate::frames::{self, FromAgent, ToAgent, VERSION};
+use crate::frames::{self, FrameBuffer, FromAgent, ToAgent, VERSION};
 use crate::host::Tree;
 use crate::tree;
 
@@ -50,7 +50,7 @@ pub struct Agent {
     /// What is below it.
     tree: Tree,
     control: UnixStream,
-    received: Vec<u8>,
+    received: FrameBuffer,
 }
 
 impl Agents {
@@ -148,7 +148,7 @@ impl Agents {
             let _status = child.wait().await;
             locked(&alive).remove(&pid);
         });
-        Ok(Agent { tree, control, received: Vec::new() })
+        Ok(Agent { tree, control, received: FrameBuffer::default() })
     }
 }
 
@@ -206,10 +206,10 @@ impl Agent {
     /// It is of another version, or the socket is broken.
     pub async fn receive(&mut self) -> io::Result<Option<FromAgent>> {
         loop {
-            match frames::decode(&mut self.received)? {
+            match self.received.take_frame()? {
                 Some(FromAgent::Hello { version }) => frames::check_version(version)?,
                 Some(frame) => return Ok(Some(frame)),
-                None if self.control.read_buf(&mut self.received).await? == 0 => return Ok(None),
+                None if self.control.read_buf(self.received.space()).await? == 0 => return Ok(None),
                 None => {}
             }
         }

@@ -86,7 +86,7 @@ struct Look {
     /// What an agent watches over: it may be another runner's, over a copy of the same store.
     watched: Vec<Found>,
     /// Agents that have not said the last of their task, or wait for the word that it is saved.
-    agents: Vec<Member>,
+    agents: Vec<Found>,
 }
 
 /// A process, and which of the tasks it is of.
@@ -158,7 +158,7 @@ pub fn name_again(processes: &mut [Process]) {
 /// Kills whatever has one of the tags: the last resort when agents were killed. Gives what could not be killed. Without
 /// `watched`, what has an agent above it is left to that.
 pub fn kill_tagged(tags: &Tags, watched: bool) -> Vec<Process> {
-    describe(&sweep(tags, watched, Duration::ZERO).free.iter().map(|found| found.member).collect::<Vec<_>>())
+    describe(&members_of(&sweep(tags, watched, Duration::ZERO).free))
 }
 
 /// Ends what an earlier runner left: its agents are given some time to end their own trees and to write how
@@ -168,10 +168,7 @@ pub fn end_tagged(tags: &Tags, patience: Duration) -> Vec<(String, Vec<Process>)
     free.append(&mut watched);
     free.sort_by_key(|found| found.task);
     free.chunk_by(|one, other| one.task == other.task)
-        .map(|found| {
-            let members: Vec<_> = found.iter().map(|found| found.member).collect();
-            (tags.task(found[0].task).to_owned(), describe(&members))
-        })
+        .map(|found| (tags.task(found[0].task).to_owned(), describe(&members_of(found))))
         .collect()
 }
 
@@ -183,7 +180,7 @@ fn sweep(tags: &Tags, watched: bool, patience: Duration) -> Look {
         let mut look = system::look(tags);
         if watched {
             look.free.append(&mut look.watched);
-            look.agents.clear();
+            look.free.append(&mut look.agents);
         }
         let agents_end = !(look.watched.is_empty() && look.agents.is_empty()) && begun.elapsed() < patience;
         // One that is just being forked may be missed by a look.
@@ -192,12 +189,15 @@ fn sweep(tags: &Tags, watched: bool, patience: Duration) -> Look {
         if quiet == QUIET_ROUNDS || rounds > ROUNDS {
             return look;
         }
-        let free: Vec<_> = look.free.iter().map(|found| found.member).collect();
-        signal(&free, &[Signal::KILL]);
+        signal(&members_of(&look.free), &[Signal::KILL]);
         // One that its own command has stopped cannot end anything.
-        signal(&look.agents, &[Signal::CONT]);
+        signal(&members_of(&look.agents), &[Signal::CONT]);
         thread::sleep(PAUSE);
     }
+}
+
+fn members_of(found: &[Found]) -> Vec<Member> {
+    found.iter().map(|found| found.member).collect()
 }
 
 #[cfg(test)]

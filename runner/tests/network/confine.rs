@@ -122,17 +122,19 @@ async fn refuses_to_start() {
 }
 
 /// A runner on a system without these calls, as older kernels and some containers are.
-fn on_a_system_without(calls: &[(i64, Option<u64>)], test: impl AsyncFnOnce() + Send + 'static) {
+/// Without a call whatever its arguments, or only where that one (counted from 0) is this.
+fn on_a_system_without(calls: &[(i64, Option<(u8, u64)>)], test: impl AsyncFnOnce() + Send + 'static) {
     use seccompiler::{
         BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
         SeccompRule,
     };
 
-    let rule = |first: &Option<u64>| {
-        let is = |value| SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value).unwrap();
-        first.iter().map(|value| SeccompRule::new(vec![is(*value)]).unwrap()).collect()
+    let rule = |argument: &Option<(u8, u64)>| {
+        let is =
+            |at, value| SeccompCondition::new(at, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value).unwrap();
+        argument.iter().map(|(at, value)| SeccompRule::new(vec![is(*at, *value)]).unwrap()).collect()
     };
-    let rules = calls.iter().map(|(call, first)| (*call, rule(first))).collect();
+    let rules = calls.iter().map(|(call, argument)| (*call, rule(argument))).collect();
     let missing = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
     let architecture = std::env::consts::ARCH.try_into().unwrap();
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, missing, architecture).unwrap();
@@ -166,7 +168,7 @@ fn without_landlock_nothing_is_held_to_reading() {
 fn without_seccomp_nothing_is_held_to_reading() {
     let filters = u64::from(libc::PR_SET_SECCOMP.cast_unsigned());
     on_a_system_without(
-        &[(libc::SYS_seccomp, None), (libc::SYS_prctl, Some(filters))],
+        &[(libc::SYS_seccomp, None), (libc::SYS_prctl, Some((0, filters)))],
         holds_nothing_to_reading,
     );
 }
@@ -193,6 +195,24 @@ fn without_handles_of_processes_trees_end_all_the_same_and_it_is_said() {
         assert_eq!(answer["task"]["state"]["status"], "stopped", "{answer}");
         assert!(!testkit::process::is_alive(pid));
         assert!(runner.log().contains("pidfd_open"), "{}", runner.log());
+    });
+}
+
+/// Here nothing can be stopped, and is not said to be.
+#[test]
+fn a_pause_that_fails_is_refused_and_changes_nothing() {
+    let stop = Some((1, u64::from(libc::SIGSTOP.cast_unsigned())));
+    on_a_system_without(&[(libc::SYS_pidfd_send_signal, stop), (libc::SYS_kill, stop)], async || {
+        let runner = Runner::start(&[]).await;
+        let credential = runner.pair().await;
+        let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
+        let task = socket.start("sleep 1000").await;
+        let refused = socket.refused(json!({"op": "pause", "task": task})).await;
+        assert_eq!(refused, "conflict");
+        let answer = socket.ask(json!({"op": "resume", "task": task})).await;
+        assert!(!answer["task"]["paused"].as_bool().unwrap_or_default(), "{answer}");
+        let answer = socket.ask(json!({"op": "stop", "task": task, "by": "user", "now": true})).await;
+        assert_eq!(answer["task"]["state"]["status"], "stopped", "{answer}");
     });
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use exec::frames::{self, Exited, FromAgent, Run, ToAgent, VERSION};
+use exec::frames::{self, Exited, FrameBuffer, FromAgent, Run, ToAgent, VERSION};
 use exec::local::SUBCOMMAND;
 use exec::stream::Remote;
 use shared::task::PortHeld;
@@ -173,6 +173,55 @@ async fn a_tree_is_frozen_thawed_and_ended() {
     assert_eq!((exited.code, exited.asked), (None, true));
 }
 
+/// Whoever takes what it says is heard all the same, however much that is.
+#[tokio::test]
+async fn output_without_end_keeps_no_stop_from_being_heard() {
+    let mut agent = Agent::new().await;
+    agent.run("yes", false).await;
+    agent.send(ToAgent::Credit(u64::MAX)).await;
+    while agent.output.len() < 1024 * 1024 {
+        agent.next().await;
+    }
+    agent.send(ToAgent::Stop { grace_ms: 0 }).await;
+    let ended = async { while !matches!(agent.next().await, FromAgent::Exited(_)) {} };
+    timeout(Duration::from_secs(10), ended).await.expect("it is not heard");
+}
+
+/// As over a laptop that sleeps, or a window that is full.
+#[tokio::test]
+async fn a_runner_that_takes_nothing_keeps_no_tree_from_being_ended() {
+    let mut agent = Agent::new().await;
+    let pid = agent.run("trap '' TERM; while :; do echo much; done", false).await;
+    agent.send(ToAgent::Credit(u64::MAX)).await;
+    while agent.output.len() < 1024 * 1024 {
+        agent.next().await;
+    }
+    agent.send(ToAgent::Stop { grace_ms: 500 }).await;
+    until("it is killed, though nobody reads", || is_dead(pid)).await;
+    assert!(agent.ended().await.asked);
+}
+
+#[tokio::test]
+async fn an_agent_that_is_asked_whether_it_lives_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = spawned(folder.path());
+    let (mut reader, mut writer) = (process.stdout.take().unwrap(), process.stdin.take().unwrap());
+    for frame in [ToAgent::Hello { version: VERSION, frames: true }, ToAgent::Ping] {
+        writer.write_all(&frames::encode(&frame).unwrap()).await.unwrap();
+    }
+    let mut received = FrameBuffer::default();
+    let answered = async {
+        loop {
+            match received.take_frame().unwrap() {
+                Some(FromAgent::Pong) => return,
+                Some(_) => {}
+                None => assert!(reader.read_buf(received.space()).await.unwrap() > 0, "it ends"),
+            }
+        }
+    };
+    timeout(PATIENCE, answered).await.expect("it says nothing");
+}
+
 /// The letter of a process's state.
 fn state(pid: u32) -> char {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
@@ -182,7 +231,6 @@ fn state(pid: u32) -> char {
 #[tokio::test]
 async fn a_thaw_lets_nothing_go_on_that_its_command_has_stopped() {
     let mut agent = Agent::new().await;
-    agent.send(ToAgent::Credit(MUCH)).await;
     let pid = agent.run("sleep 1000 & kill -STOP $!; echo $!; sleep 1000", false).await;
     agent.send(ToAgent::Credit(MUCH)).await;
     while !agent.output.ends_with(b"\n") {
@@ -223,7 +271,8 @@ async fn what_is_being_ended_is_not_said_to_be_frozen() {
 async fn what_is_left_behind_is_looked_at_ten_times_a_second_at_most() {
     const LOOKS: u32 = 10;
     let mut agent = Agent::new().await;
-    agent.run("(while :; do /bin/true; done) & exit 0", false).await;
+    // Each of these becomes the agent's own, which so hears of its death.
+    agent.run("(while :; do (/bin/true &); done) & exit 0", false).await;
     agent.send(ToAgent::Credit(MUCH)).await;
     while !matches!(agent.next().await, FromAgent::Exited(_)) {}
     while !matches!(agent.next().await, FromAgent::Remaining(_)) {}
@@ -360,9 +409,9 @@ async fn another_version_starts_nothing() {
     {
         writer.write_all(&frames::encode(&frame).unwrap()).await.unwrap();
     }
-    let mut received = Vec::new();
+    let mut received = FrameBuffer::default();
     let mut reader = process.stdout.take().unwrap();
-    timeout(PATIENCE, reader.read_to_end(&mut received)).await.expect("it does not end").unwrap();
-    assert!(matches!(frames::decode(&mut received), Ok(Some(FromAgent::Hello { version: VERSION }))));
+    timeout(PATIENCE, reader.read_to_end(received.space())).await.expect("it does not end").unwrap();
+    assert!(matches!(received.take_frame(), Ok(Some(FromAgent::Hello { version: VERSION }))));
     assert!(received.is_empty() && !folder.path().join("ran").exists());
 }

@@ -69,6 +69,8 @@ struct Ready {
     died: bool,
     output: bool,
     input: bool,
+    /// Whether the runner takes something.
+    taken: bool,
 }
 
 impl Agent {
@@ -120,6 +122,9 @@ impl Agent {
                 self.forget_deaths();
                 self.reap();
             }
+            if ready.taken {
+                self.link.flush();
+            }
             if ready.frames && self.hear().is_err() {
                 self.lose_runner();
             }
@@ -135,7 +140,8 @@ impl Agent {
         let timeout = due.map(|due| due.saturating_duration_since(Instant::now()));
         let timeout = timeout.map(Timespec::try_from).transpose().map_err(io::Error::other)?;
         let carried = self.running.as_ref().and_then(|running| running.carried.as_ref());
-        let (output, input) = (carried.and_then(Carried::output), carried.and_then(Carried::input));
+        let output = carried.and_then(Carried::output).filter(|_| !self.link.is_long());
+        let input = carried.and_then(Carried::input);
         let mut descriptors = vec![PollFd::new(&self.deaths, PollFlags::IN)];
         let runner = (!self.alone).then(|| self.link.readable());
         descriptors.extend(runner.map(|runner| PollFd::from_borrowed_fd(runner, PollFlags::IN)));
@@ -143,6 +149,9 @@ impl Agent {
         descriptors.extend(output.map(|output| PollFd::from_borrowed_fd(output, PollFlags::IN)));
         let at_input = descriptors.len();
         descriptors.extend(input.map(|input| PollFd::from_borrowed_fd(input, PollFlags::OUT)));
+        let at_taken = descriptors.len();
+        let taken = if self.alone { None } else { self.link.writable() };
+        descriptors.extend(taken.map(|taken| PollFd::from_borrowed_fd(taken, PollFlags::OUT)));
         match poll(&mut descriptors, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
@@ -153,13 +162,15 @@ impl Agent {
             frames: runner.is_some() && ready(1),
             output: output.is_some() && ready(at_output),
             input: input.is_some() && ready(at_input),
+            taken: taken.is_some() && ready(at_taken),
         })
     }
 
     fn due(&self) -> Option<Instant> {
         let running = self.running.as_ref()?;
         let (at, wanted) = running.look;
-        running.due().into_iter().chain(wanted.then_some(at)).min()
+        let looks = wanted && !self.link.is_long();
+        running.due().into_iter().chain(looks.then_some(at)).min()
     }
 
     fn forget_deaths(&self) {
@@ -201,6 +212,7 @@ impl Agent {
                     carried.take(&data.0, eof, link)?;
                 }
                 (ToAgent::Credit(more), Some(Running { carried: Some(carried), .. })) => carried.credit(more),
+                (ToAgent::Ping, _) => link.send(&[&FromAgent::Pong]),
                 (ToAgent::Look, running) => {
                     let members = running.as_ref().map(|running| tree::members(Some(running.pid)));
                     let members = members.unwrap_or_default();
@@ -338,7 +350,8 @@ impl Agent {
         }
         let now = Instant::now();
         let (at, wanted) = running.look;
-        if !wanted || at > now {
+        // A runner that takes nothing is told the newest once it does.
+        if !wanted || at > now || self.link.is_long() {
             return;
         }
         self.link.send(&[&FromAgent::Remaining(tree::describe(&tree::members(Some(running.pid))))]);
@@ -357,7 +370,8 @@ impl Agent {
             running.kill_again();
             return;
         }
-        if running.carried.as_mut().is_some_and(|carried| !carried.send(&mut self.link)) {
+        let link = &mut self.link;
+        if running.carried.as_mut().is_some_and(|carried| link.is_long() || !carried.send(link)) {
             // A task ends with its process, however slowly its output is taken.
             if let Some(exited) = running.unsent.take() {
                 self.link.send(&[&FromAgent::Exited(exited)]);

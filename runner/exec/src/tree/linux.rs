@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io;
+use std::path::PathBuf;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open, pidfd_send_signal};
@@ -12,6 +13,8 @@ use crate::tag::Tags;
 
 /// How the command line of an agent begins.
 const AGENT: &str = "meanwhile __agent";
+/// What its program is called, unless this one is called otherwise.
+const PROGRAM: &str = "meanwhile";
 
 pub(super) fn members(_main_pid: Option<Pid>) -> Vec<Member> {
     below(getpid())
@@ -132,24 +135,20 @@ pub(super) fn look(tags: &Tags) -> Look {
     // left.
     let own: HashSet<i32> = table.above(number(getpid())).map(|(pid, _)| pid).collect();
     let mut known: HashMap<i32, bool> = HashMap::new();
-    let mut is_agent = |pid: i32| {
-        *known.entry(pid).or_insert_with(|| {
-            !own.contains(&pid) && Pid::from_raw(pid).is_some_and(|pid| command(pid).starts_with(AGENT))
-        })
+    let mut watches = |pid: i32| {
+        *known.entry(pid).or_insert_with(|| !own.contains(&pid) && Pid::from_raw(pid).is_some_and(is_agent))
     };
     let mut look = Look::default();
-    let mut agents_of = Vec::new();
     for (pid, stat) in table.all.iter().filter(|(pid, _)| !own.contains(pid)) {
         let Some(member) = table.member(*pid) else { continue };
         let Some(task) = tags.task_of(member.pid) else { continue };
         let found = Found { member, task };
-        if is_agent(*pid) {
-            look.agents.push(member);
-            agents_of.push(found);
+        if watches(*pid) {
+            look.agents.push(found);
             continue;
         }
         // By one that can act.
-        let above = table.above(stat.parent).find(|(pid, _)| is_agent(*pid));
+        let above = table.above(stat.parent).find(|(pid, _)| watches(*pid));
         let watched = above.is_some_and(|(_, agent)| !agent.stopped);
         if watched { &mut look.watched } else { &mut look.free }.push(found);
     }
@@ -157,11 +156,24 @@ pub(super) fn look(tags: &Tags) -> Look {
     look.free = table.with_below(look.free, &mut seen);
     look.watched = table.with_below(look.watched, &mut seen);
     // What has taken its tag off.
-    for agent in agents_of {
+    for agent in look.agents.clone() {
         let below = table.walk([number(agent.member.pid)], &mut seen);
         look.watched.extend(below.into_iter().map(|member| Found { member, ..agent }));
     }
     look
+}
+
+/// Whether it is an agent, of whatever runner. Any program may have such a command line, so the program
+/// counts, too; which one an agent is, the system tells root alone, since nobody may look into an agent.
+fn is_agent(pid: Pid) -> bool {
+    let program = |link: io::Result<PathBuf>| {
+        let name = link.ok()?.file_name()?.to_str()?.to_owned();
+        // A newer one may have taken its place.
+        Some(name.trim_end_matches(" (deleted)").to_owned())
+    };
+    command(pid).starts_with(AGENT)
+        && program(fs::read_link(format!("/proc/{}/exe", number(pid))))
+            .is_none_or(|name| name == PROGRAM || program(std::env::current_exe()) == Some(name))
 }
 
 pub(super) fn wake(child: Member) {

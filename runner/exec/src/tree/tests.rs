@@ -2,7 +2,10 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
 
 use super::system::{Stat, Table};
 use super::*;
@@ -15,18 +18,26 @@ fn pid(number: u32) -> Pid {
     Pid::from_raw(number.cast_signed()).unwrap()
 }
 
-/// What passes for an agent, with a process below it that is of the task, whose number it gives. It ends both
-/// once it is told.
-fn agent(task: &str) -> (Child, Member) {
+/// What passes for an agent if its program is called so, with a process below it that is of the task, whose
+/// number it gives. It ends both once it is told.
+fn agent(task: &str, program: &Path) -> (Child, Member) {
     let worn = Worn::new(task);
     let script = "sleep 1000 & echo $!; read told; kill -KILL $!; wait";
-    let mut command = Command::new("/bin/sh");
+    let mut command = Command::new(program);
     command.arg0("meanwhile __agent").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut agent = command.spawn().unwrap();
     drop(worn);
     let mut line = String::new();
     BufReader::new(agent.stdout.take().unwrap()).read_line(&mut line).unwrap();
     (agent, Member::with_number(pid(line.trim().parse().unwrap())))
+}
+
+/// A shell by the name of an agent's program.
+fn program() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("meanwhile");
+    std::fs::copy("/bin/sh", &program).unwrap();
+    (folder, program)
 }
 
 fn unique(name: &str) -> String {
@@ -36,7 +47,8 @@ fn unique(name: &str) -> String {
 #[test]
 fn what_an_earlier_agent_ends_is_waited_for_and_it_itself_too() {
     let task = unique("waited for");
-    let (mut agent, member) = agent(&task);
+    let (_folder, program) = program();
+    let (mut agent, member) = agent(&task, &program);
     let (mut word, root) = (agent.stdin.take().unwrap(), agent.id());
     let told = thread::spawn(move || {
         // Time is what is tested: what is not waited for is over by then.
@@ -54,7 +66,8 @@ fn what_an_earlier_agent_ends_is_waited_for_and_it_itself_too() {
 #[test]
 fn what_no_agent_ends_in_time_is_named_with_its_task() {
     let (one, two) = (unique("one"), unique("two"));
-    let (mut agent, member) = agent(&two);
+    let (_folder, program) = program();
+    let (mut agent, member) = agent(&two, &program);
     let left = end_tagged(&Tags::new([one.as_str(), two.as_str()]), Duration::from_millis(200));
     agent.kill().unwrap();
     agent.wait().unwrap();
@@ -63,6 +76,19 @@ fn what_no_agent_ends_in_time_is_named_with_its_task() {
     // Nobody watches over it any more.
     assert!(kill_tagged(&Tags::new([two.as_str()]), false).is_empty());
     assert_eq!(motion(member), Motion::Still);
+}
+
+#[test]
+fn a_command_that_is_called_like_an_agent_is_none() {
+    for watched in [true, false] {
+        let task = unique("called");
+        let (mut other, member) = agent(&task, Path::new("/bin/sh"));
+        let begun = Instant::now();
+        assert!(kill_tagged(&Tags::new([task.as_str()]), watched).is_empty());
+        assert_eq!(motion(member), Motion::Still);
+        other.wait().unwrap();
+        assert!(begun.elapsed() < PATIENCE);
+    }
 }
 
 #[test]
