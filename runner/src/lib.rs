@@ -22,6 +22,7 @@ pub mod launch;
 pub mod limits;
 mod page;
 mod pairing;
+pub mod panic;
 mod permits;
 mod qr;
 mod refusal;

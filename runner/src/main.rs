@@ -3,7 +3,7 @@
 //! What runs: two hidden subcommands are told apart before anything else, so that each stays one small process: `__agent`,
 //! which stands above one task's processes, and `__sandbox`, which becomes a command that only reads. Everything else is the command
 //! line: settings, state folder, socket, then `runner::server::run` until Ctrl-C or TERM. A second signal ends the process
-//! at once.
+//! at once, and so does a panic.
 
 use std::process::ExitCode;
 
@@ -12,6 +12,7 @@ use runner::cli::Cli;
 use runner::launch;
 
 fn main() -> ExitCode {
+    runner::panic::end_on_panic();
     // Who started this may have blocked signals; a mask is inherited by all that is started, and nothing here wants one.
     // It cannot fail for the mask of one's own thread.
     let _unblocked = nix::sys::signal::SigSet::all().thread_unblock();

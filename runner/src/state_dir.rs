@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use exec::host::is_alive;
+use exec::host::{is_alive, own_start};
 use thiserror::Error;
 
 const LOCK: &str = "lock";
@@ -63,9 +63,9 @@ impl StateDir {
                 Err(TryLockError::WouldBlock) => {
                     let holder = holder(&mut lock);
                     // A process that a runner was starting when it was killed, or let go, holds its lock for another moment.
-                    let elsewhere = |pid| pid != std::process::id() && is_alive(pid);
+                    let elsewhere = |(pid, start)| pid != std::process::id() && is_alive(pid, start);
                     if holder.is_some_and(elsewhere) || Instant::now() > give_up {
-                        let pid = holder.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string());
+                        let pid = holder.map_or_else(|| "unknown".to_owned(), |(pid, _)| pid.to_string());
                         return Err(StateDirError::Held { path: path.to_owned(), pid });
                     }
                     std::thread::sleep(Duration::from_millis(5));
@@ -74,10 +74,11 @@ impl StateDir {
             }
         }
         // In place, so that a full disk has room for it: the file has had a line before.
-        let pid = format!("{}\n", std::process::id());
+        let start = own_start().map(|start| format!(" {start}")).unwrap_or_default();
+        let line = format!("{}{start}\n", std::process::id());
         lock.rewind()
-            .and_then(|()| lock.write_all(pid.as_bytes()))
-            .and_then(|()| lock.set_len(pid.len() as u64))
+            .and_then(|()| lock.write_all(line.as_bytes()))
+            .and_then(|()| lock.set_len(line.len() as u64))
             .map_err(system)?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
@@ -88,12 +89,13 @@ impl StateDir {
     }
 }
 
-/// Whose process the lock says it is.
-fn holder(lock: &mut File) -> Option<u32> {
-    let mut pid = String::new();
+/// Whose process the lock says it is, and when that began: its number may be another's by now.
+fn holder(lock: &mut File) -> Option<(u32, Option<u64>)> {
+    let mut line = String::new();
     lock.rewind().ok()?;
-    lock.take(20).read_to_string(&mut pid).ok()?;
-    pid.trim().parse().ok()
+    lock.take(64).read_to_string(&mut line).ok()?;
+    let mut words = line.split_ascii_whitespace();
+    Some((words.next()?.parse().ok()?, words.next().and_then(|start| start.parse().ok())))
 }
 
 fn make(path: &Path) -> io::Result<()> {
@@ -155,15 +157,47 @@ mod tests {
         let mut dead = std::process::Command::new("true").spawn().unwrap();
         dead.wait().unwrap();
         fs::write(path.join(LOCK), dead.id().to_string()).unwrap();
+        assert!(is_waited_for(held, &path));
+    }
+
+    /// Whether the folder is had once it is let go of, some time after it is asked for.
+    fn is_waited_for(held: StateDir, path: &Path) -> bool {
         let begin = Instant::now();
         let other = std::thread::spawn(move || {
             // Time is what is tested: it lets go after a while.
             std::thread::sleep(Duration::from_millis(200));
             drop(held);
         });
-        StateDir::open(&path).unwrap();
-        assert!(begin.elapsed() >= Duration::from_millis(200));
+        let waited = StateDir::open(path).is_ok() && begin.elapsed() >= Duration::from_millis(200);
         other.join().unwrap();
+        waited
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn one_that_has_the_number_of_a_runner_that_has_died_is_not_taken_for_it() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("state");
+        let held = StateDir::open(&path).unwrap();
+        let mut other = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        fs::write(path.join(LOCK), format!("{} 1\n", other.id())).unwrap();
+        let waited = is_waited_for(held, &path);
+        other.kill().unwrap();
+        other.wait().unwrap();
+        assert!(waited, "it began later");
+    }
+
+    #[test]
+    fn a_lock_says_whose_it_is_as_earlier_runners_wrote_it_too() {
+        let mut file = tempfile::tempfile().unwrap();
+        for (text, known) in
+            [("12\n", Some((12, None))), ("12 345\n", Some((12, Some(345)))), ("", None), ("x 1", None)]
+        {
+            file.set_len(0).unwrap();
+            file.rewind().unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            assert_eq!(holder(&mut file), known, "{text:?}");
+        }
     }
 
     #[test]

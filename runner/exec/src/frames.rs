@@ -12,9 +12,11 @@ use shared::output::Bytes;
 use shared::task::{PortHeld, Process};
 
 /// Of these frames. An agent of another version is not used.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Longest frame: a command of 1 MiB as JSON may become six times as long.
 pub const MAX_FRAME: usize = 8 * 1024 * 1024;
+/// Bytes of a buffer's room that are kept when it is empty.
+const KEPT: usize = 256 * 1024;
 
 /// Runner to agent.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,6 +37,8 @@ pub enum ToAgent {
     Credit(u64),
     /// How does the tree stand? Answered with `Seen`.
     Look,
+    /// Are you there? Answered with `Pong`, at once.
+    Ping,
     /// Who on this machine listens on these ports? Answered with `Holders`.
     Holders(BTreeSet<u16>),
     /// Kill whatever is left of these tasks, because their own agents were killed; what another agent watches over only if
@@ -87,10 +91,13 @@ pub enum FromAgent {
     Remaining(Vec<Process>),
     /// Nothing is left, and all output was sent. The agent may be given another run once it was told `Saved`.
     Empty,
-    /// The answer to `Freeze`: what was asked for was done.
+    /// The answer to `Freeze`: whether the tree is frozen now. One that is being ended, or that escapes, is
+    /// not.
     Frozen(bool),
     /// After ten seconds of KILL these still live.
     Unkillable(Vec<Process>),
+    /// The answer to `Ping`.
+    Pong,
     /// Output, from this offset on.
     Output { offset: u64, data: Bytes },
     /// So many more bytes of input are taken.
@@ -150,23 +157,104 @@ pub(crate) fn check_version(version: u32) -> io::Result<()> {
 pub fn encode<T: Serialize>(frame: &T) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; 4];
     serde_json::to_writer(&mut bytes, frame)?;
-    let length = u32::try_from(bytes.len() - 4).map_err(io::Error::other)?;
+    let length = u32::try_from(bytes.len() - 4).ok().filter(|length| *length as usize <= MAX_FRAME);
+    let length = length.ok_or_else(too_long)?;
     bytes[..4].copy_from_slice(&length.to_le_bytes());
     Ok(bytes)
 }
 
-/// Takes the first whole frame out of the buffer.
-///
-/// # Errors
-/// It is too long, or none.
-pub fn decode<T: for<'de> Deserialize<'de>>(buffer: &mut Vec<u8>) -> io::Result<Option<T>> {
-    let Some(length) = buffer.first_chunk::<4>() else { return Ok(None) };
-    let length = u32::from_le_bytes(*length) as usize;
-    if length > MAX_FRAME {
-        return Err(io::Error::other("a frame that is too long"));
+fn too_long() -> io::Error {
+    io::Error::other("a frame that is too long")
+}
+
+/// Bytes that came, and the frames in them.
+#[derive(Default)]
+pub struct FrameBuffer {
+    bytes: Vec<u8>,
+    /// How many of them were taken out.
+    taken: usize,
+}
+
+impl FrameBuffer {
+    /// Where further bytes go, at the end.
+    pub fn space(&mut self) -> &mut Vec<u8> {
+        if self.is_empty() {
+            self.bytes.clear();
+            // One long frame must not be paid for ever.
+            self.bytes.shrink_to(KEPT);
+            self.taken = 0;
+        } else if self.taken > self.bytes.len() / 2 {
+            // So each byte is moved once, however many frames there are.
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
+        }
+        &mut self.bytes
     }
-    let Some(body) = buffer.get(4..4 + length) else { return Ok(None) };
-    let frame = serde_json::from_slice(body)?;
-    buffer.drain(..4 + length);
-    Ok(Some(frame))
+
+    /// Bytes that were not taken out.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.bytes.len() - self.taken
+    }
+
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes the first whole frame out.
+    ///
+    /// # Errors
+    /// It is too long, or none.
+    pub fn take_frame<T: for<'de> Deserialize<'de>>(&mut self) -> io::Result<Option<T>> {
+        let rest = &self.bytes[self.taken..];
+        let Some(length) = rest.first_chunk::<4>() else { return Ok(None) };
+        let length = u32::from_le_bytes(*length) as usize;
+        if length > MAX_FRAME {
+            return Err(too_long());
+        }
+        let Some(body) = rest.get(4..4 + length) else { return Ok(None) };
+        let frame = serde_json::from_slice(body)?;
+        self.taken += 4 + length;
+        Ok(Some(frame))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// A buffer that holds a frame of the longest may come full of the shortest the next time.
+    #[test]
+    fn many_short_frames_are_taken_apart_as_fast_as_one_long() {
+        let one = encode(&FromAgent::Empty).unwrap();
+        let count = MAX_FRAME / one.len();
+        let mut buffer = FrameBuffer::default();
+        buffer.space().extend(one.repeat(count));
+        let begun = Instant::now();
+        let mut taken = 0;
+        while let Some(FromAgent::Empty) = buffer.take_frame().unwrap() {
+            taken += 1;
+            // Whoever is asked for each has others come meanwhile.
+            buffer.space();
+        }
+        assert_eq!((taken, buffer.len()), (count, 0));
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn a_frame_in_pieces_is_whole_and_one_too_long_is_refused_at_either_end() {
+        let mut buffer = FrameBuffer::default();
+        for byte in encode(&FromAgent::Frozen(true)).unwrap() {
+            assert!(buffer.take_frame::<FromAgent>().unwrap().is_none());
+            buffer.space().push(byte);
+        }
+        assert!(matches!(buffer.take_frame(), Ok(Some(FromAgent::Frozen(true)))));
+        assert!(encode(&"x".repeat(MAX_FRAME)).is_err());
+        let length = u32::try_from(MAX_FRAME + 1).unwrap();
+        buffer.space().extend(length.to_le_bytes());
+        assert!(buffer.take_frame::<FromAgent>().is_err());
+    }
 }

@@ -4,61 +4,57 @@
 //! and who asks over a socket of this machine has no agent above it.
 
 use std::path::PathBuf;
-use std::time::Duration;
 use std::{fs, io, thread};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, test_kill_process};
+use rustix::process::{Pid, Signal, getpid, test_kill_process};
 
-use crate::tree;
+use crate::tree::{self, Member};
 
 pub use crate::sockets::{Owner, listening, owner_of_peer, ports_held};
 pub use crate::tag::Tags;
-pub use crate::tree::{kill_tagged, name_again};
+pub use crate::tree::{end_tagged, kill_tagged, name_again};
 
 /// The running program by a name that stays right on Linux.
 pub(crate) const PROGRAM: &str = "/proc/self/exe";
 
-/// The processes below an agent of this process.
+/// The processes below an agent of this process. Nothing once the agent has died, whoever has its number
+/// then.
 #[derive(Clone, Copy, Debug)]
 pub struct Tree {
-    agent: u32,
+    agent: Option<Member>,
 }
 
 impl Tree {
-    pub(crate) const fn below(agent: u32) -> Self {
-        Self { agent }
-    }
-
-    fn agent(self) -> Option<Pid> {
-        process(self.agent)
+    /// Of a child that was not waited for yet, so that its number is its own.
+    pub(crate) fn below(agent: u32) -> Self {
+        Self { agent: process(agent).map(Member::with_number) }
     }
 
     /// The sockets that its processes hold, by inode.
     #[must_use]
     pub fn sockets(self) -> Vec<u64> {
-        let members = self.agent().map(tree::below).unwrap_or_default();
+        let members = self.agent.map(tree::below).unwrap_or_default();
         members.iter().flat_map(|member| crate::sockets::held_by(member.number())).collect()
     }
 
     /// Kills it, and lets its agent go on.
     pub fn kill(self) {
-        let Some(agent) = self.agent() else { return };
-        // As for those that bear a tag.
-        for _ in 0..100 {
+        let Some(agent) = self.agent else { return };
+        for _ in 0..tree::ROUNDS {
             let below = tree::below(agent);
             if below.is_empty() {
                 break;
             }
             tree::signal(&below, &[Signal::KILL]);
-            thread::sleep(Duration::from_millis(10));
+            thread::sleep(tree::PAUSE);
         }
         tree::wake(agent);
     }
 
     /// Lets its agent go on, should that have been stopped.
     pub fn wake_agent(self) {
-        if let Some(agent) = self.agent() {
+        if let Some(agent) = self.agent {
             tree::wake(agent);
         }
     }
@@ -81,10 +77,18 @@ pub fn ignores_hang_up() -> bool {
     ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
 }
 
-/// Whether there is such a process. One of another user counts, since it cannot be asked.
+/// Whether there is such a process, which began at that time if one is given. One of another user counts,
+/// since it cannot be asked.
 #[must_use]
-pub fn is_alive(pid: u32) -> bool {
-    process(pid).is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
+pub fn is_alive(pid: u32, start: Option<u64>) -> bool {
+    let known = |pid| Member::known(pid, start.unwrap_or_default());
+    process(pid).is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH) && known(pid).is_there())
+}
+
+/// When this process began, in the system's own measure; `None` where it does not say.
+#[must_use]
+pub fn own_start() -> Option<u64> {
+    Some(Member::with_number(getpid()).start()).filter(|start| *start > 0)
 }
 
 fn process(pid: u32) -> Option<Pid> {

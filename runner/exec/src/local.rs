@@ -2,7 +2,7 @@
 //!
 //! This is the only place of a runner where a program is started, and the program is the runner itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::mem::MaybeUninit;
@@ -20,8 +20,9 @@ use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exhaustion::exhausted;
-use crate::frames::{self, FromAgent, ToAgent, VERSION};
+use crate::frames::{self, FrameBuffer, FromAgent, ToAgent, VERSION};
 use crate::host::Tree;
+use crate::tree;
 
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "__agent";
@@ -40,8 +41,8 @@ pub struct Agents {
     open_files: Option<u64>,
     /// Those that no command could have changed.
     idle: Mutex<Vec<Agent>>,
-    /// The process ids of all that live.
-    alive: Arc<Mutex<BTreeSet<u32>>>,
+    /// All that live, by their process ids.
+    alive: Arc<Mutex<BTreeMap<u32, Tree>>>,
 }
 
 /// An agent that is idle or has one run.
@@ -49,7 +50,7 @@ pub struct Agent {
     /// What is below it.
     tree: Tree,
     control: UnixStream,
-    received: Vec<u8>,
+    received: FrameBuffer,
 }
 
 impl Agents {
@@ -60,6 +61,12 @@ impl Agents {
     ) -> Arc<Self> {
         // Rust's own descriptors are closed on exec already; those that the runner was started with may not be.
         close_fds::set_fds_cloexec_threadsafe(3, &[]);
+        if let Err(error) = tree::are_held() {
+            tracing::warn!(
+                "This system gives no handles of processes (pidfd_open: {error}), which came with Linux 5.3 and which a container's \
+                 filter may hide. Processes are ended all the same, by their numbers, right after a look at whose those are."
+            );
+        }
         Arc::new(Self { program, environment, open_files, idle: Mutex::default(), alive: Arc::default() })
     }
 
@@ -133,14 +140,15 @@ impl Agents {
                 io::Error::new(error.kind(), format!("{}: {error}", self.program.display()))
             })?;
         let pid = child.id().unwrap_or_default();
-        locked(&self.alive).insert(pid);
+        let tree = Tree::below(pid);
+        locked(&self.alive).insert(pid, tree);
         let alive = Arc::clone(&self.alive);
         // Its end is known by its socket; this only takes its status, so that no zombie stays.
         tokio::spawn(async move {
             let _status = child.wait().await;
             locked(&alive).remove(&pid);
         });
-        Ok(Agent { tree: Tree::below(pid), control, received: Vec::new() })
+        Ok(Agent { tree, control, received: FrameBuffer::default() })
     }
 }
 
@@ -155,7 +163,7 @@ pub async fn keep_awake(agents: Weak<Agents>) {
     while changes.recv().await.is_some() {
         let Some(alive) = agents.upgrade().map(|agents| locked(&agents.alive).clone()) else { return };
         // The thread that looks may only fail with the runner.
-        let wake = move || alive.into_iter().map(Tree::below).for_each(Tree::wake_agent);
+        let wake = move || alive.into_values().for_each(Tree::wake_agent);
         let _failed = tokio::task::spawn_blocking(wake).await;
         tokio::time::sleep(LOOKS).await;
     }
@@ -198,10 +206,10 @@ impl Agent {
     /// It is of another version, or the socket is broken.
     pub async fn receive(&mut self) -> io::Result<Option<FromAgent>> {
         loop {
-            match frames::decode(&mut self.received)? {
+            match self.received.take_frame()? {
                 Some(FromAgent::Hello { version }) => frames::check_version(version)?,
                 Some(frame) => return Ok(Some(frame)),
-                None if self.control.read_buf(&mut self.received).await? == 0 => return Ok(None),
+                None if self.control.read_buf(self.received.space()).await? == 0 => return Ok(None),
                 None => {}
             }
         }

@@ -7,7 +7,7 @@
 //! command can take the limit off if it means to, and so can a system that sets limits of its own when it changes the
 //! user.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 #[cfg(target_os = "linux")]
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit};
@@ -27,38 +27,46 @@ pub(crate) const VARIABLE: &str = "MEANWHILE_TASK";
 
 /// Tasks whose processes are looked for.
 pub struct Tags {
-    tags: HashSet<u64>,
+    tasks: Vec<String>,
+    /// Each with its task's index.
+    numbers: HashMap<u64, usize>,
     /// Where the system leaves no room for tags, this has to do.
-    variables: HashSet<String>,
+    variables: HashMap<String, usize>,
 }
 
 impl Tags {
     /// Of these.
     pub fn new<'a>(tasks: impl IntoIterator<Item = &'a str>) -> Self {
-        let (mut tags, mut variables) = (HashSet::new(), HashSet::new());
+        let tasks: Vec<String> = tasks.into_iter().map(ToOwned::to_owned).collect();
+        let (mut numbers, mut variables) = (HashMap::new(), HashMap::new());
         let room = has_room();
-        for task in tasks {
+        for (index, task) in tasks.iter().enumerate() {
             if room {
-                tags.insert(of(task));
+                numbers.insert(of(task), index);
             } else {
-                variables.insert(format!("{VARIABLE}={task}"));
+                variables.insert(format!("{VARIABLE}={task}"), index);
             }
         }
-        Self { tags, variables }
+        Self { tasks, numbers, variables }
     }
 
-    /// Whether a process has one of them.
+    /// A task's id, by its index.
+    pub(crate) fn task(&self, index: usize) -> &str {
+        &self.tasks[index]
+    }
+
+    /// The index of the task whose tag a process has.
     #[cfg(target_os = "linux")]
-    pub(crate) fn are_of(&self, pid: Pid) -> bool {
+    pub(crate) fn task_of(&self, pid: Pid) -> Option<usize> {
         let folder = format!("/proc/{}", pid.as_raw_nonzero());
         if self.variables.is_empty() {
             let limits = std::fs::read_to_string(folder + "/limits").unwrap_or_default();
-            return read(&limits).is_some_and(|tag| self.tags.contains(&tag));
+            return read(&limits).and_then(|tag| self.numbers.get(&tag).copied());
         }
         let environment = std::fs::read(folder + "/environ").unwrap_or_default();
         let mut variables =
             environment.split(|byte| *byte == 0).filter_map(|name| std::str::from_utf8(name).ok());
-        variables.any(|variable| self.variables.contains(variable))
+        variables.find_map(|variable| self.variables.get(variable).copied())
     }
 }
 
@@ -79,7 +87,7 @@ fn read(limits: &str) -> Option<u64> {
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// As long as it is there, what this process starts has the tag.
+/// As long as it is there, this process and what it starts have the tag.
 #[cfg(target_os = "linux")]
 pub(crate) struct Worn(Rlimit);
 
@@ -124,7 +132,7 @@ mod tests {
         drop(worn);
         let mut free = start();
         let has = |child: &std::process::Child, task| {
-            Tags::new([task]).are_of(Pid::from_raw(child.id().cast_signed()).unwrap())
+            Tags::new([task]).task_of(Pid::from_raw(child.id().cast_signed()).unwrap()).is_some()
         };
         let seen = [has(&tagged, "one"), has(&tagged, "two"), has(&free, "one")];
         for child in [&mut tagged, &mut free] {

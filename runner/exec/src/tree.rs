@@ -1,29 +1,39 @@
 //! The processes below this one, and signals to them.
 //!
-//! On Linux the agent is a subreaper, so whatever a command starts stays below it, however it hides. The list comes from
-//! `/proc`. Between listing a process and signalling it, its number may be taken by another; a pidfd, opened before the
-//! process is looked at once more, excludes that. Elsewhere the list comes from `ps`, and what left both the tree and
-//! the main process's group is not found.
+//! On Linux the agent is a subreaper, so whatever a command starts stays below it, however it hides. The list
+//! comes from `/proc`. Between listing a process and signalling it, its number may be taken by another; a
+//! pidfd, opened before the process is looked at once more, excludes that. Where there is none, the look is
+//! what stands between the two. Elsewhere the list comes from `ps`, and what left both the tree and the main
+//! process's group is not found.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 use shared::task::Process;
 
 use crate::tag::Tags;
 
-/// How the command line of an agent begins.
 #[cfg(target_os = "linux")]
-const AGENT: &str = "meanwhile __agent";
+#[path = "tree/linux.rs"]
+mod system;
+#[cfg(not(target_os = "linux"))]
+#[path = "tree/other.rs"]
+mod system;
+
 /// Characters of a command line that are told.
 const COMMAND_CHARS: usize = 200;
 /// Looks that find nothing before nothing is there.
 const QUIET_ROUNDS: u32 = 3;
+/// Rounds of KILL: each may free others that were being forked; so many end even a vicious tree.
+pub(crate) const ROUNDS: u32 = 100;
+/// Between two of them.
+pub(crate) const PAUSE: Duration = Duration::from_millis(10);
 /// Processes that are told one by one.
 const DESCRIBED: usize = 32;
 
 /// A process with what tells it from a later one of the same number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Member {
     pid: Pid,
     /// Clock ticks from boot to its start; 0 where that is not known.
@@ -31,10 +41,59 @@ pub(crate) struct Member {
 }
 
 impl Member {
+    /// The process that has this number now.
+    pub(crate) fn with_number(pid: Pid) -> Self {
+        Self { pid, start: system::start(pid).unwrap_or_default() }
+    }
+
+    /// The process that had this number and began at that time.
+    pub(crate) const fn known(pid: Pid, start: u64) -> Self {
+        Self { pid, start }
+    }
+
     /// Its process id.
     pub(crate) fn number(self) -> u32 {
         self.pid.as_raw_nonzero().get().unsigned_abs()
     }
+
+    /// See [`Self::known`].
+    pub(crate) const fn start(self) -> u64 {
+        self.start
+    }
+
+    /// Whether the number is still its own, as far as the system tells.
+    pub(crate) fn is_there(self) -> bool {
+        system::start(self.pid).is_none_or(|start| self.start == 0 || start == self.start)
+    }
+}
+
+/// What a process does, as far as a freeze is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Motion {
+    /// It may run.
+    Moves,
+    /// It waits for a device and hears no signal until that answers; then it obeys before anything else.
+    Waits,
+    /// It is stopped, or dead.
+    Still,
+}
+
+/// What has one of the tags, or is below what has.
+#[derive(Debug, Default)]
+struct Look {
+    /// What no agent watches over.
+    free: Vec<Found>,
+    /// What an agent watches over: it may be another runner's, over a copy of the same store.
+    watched: Vec<Found>,
+    /// Agents that have not said the last of their task, or wait for the word that it is saved.
+    agents: Vec<Found>,
+}
+
+/// A process, and which of the tasks it is of.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    member: Member,
+    task: usize,
 }
 
 /// Everything alive below this process (and, elsewhere than on Linux, in the main process's group).
@@ -42,19 +101,16 @@ pub(crate) fn members(main_pid: Option<Pid>) -> Vec<Member> {
     system::members(main_pid)
 }
 
-/// Everything alive below a process.
-pub(crate) fn below(root: Pid) -> Vec<Member> {
-    system::below(root)
+/// Everything alive below a process; nothing once its number is another's.
+pub(crate) fn below(root: Member) -> Vec<Member> {
+    let found = system::below(root.pid);
+    // Looked at behind the list: so it was the same one all the time.
+    if root.is_there() { found } else { Vec::new() }
 }
 
 /// Lets a child of this process go on, should it be stopped.
-pub(crate) fn wake(child: Pid) {
+pub(crate) fn wake(child: Member) {
     system::wake(child);
-}
-
-/// Everything alive, anywhere, that has one of the tags; what an agent watches over only if `watched`.
-pub(crate) fn tagged(tags: &Tags, watched: bool) -> Vec<Member> {
-    system::tagged(tags, watched)
 }
 
 /// Sends the signals, in order, to each member that is still the same process.
@@ -64,9 +120,13 @@ pub(crate) fn signal(members: &[Member], signals: &[Signal]) {
     }
 }
 
-/// Whether it is stopped, or dead.
-pub(crate) fn stands_still(member: Member) -> bool {
-    system::stands_still(member)
+/// Whether this system lets a process be held while it is signalled.
+pub(crate) fn are_held() -> std::io::Result<()> {
+    system::are_held()
+}
+
+pub(crate) fn motion(member: Member) -> Motion {
+    system::motion(member)
 }
 
 /// The members for people: so many, and how many more there are, as one without a number.
@@ -96,247 +156,50 @@ pub fn name_again(processes: &mut [Process]) {
 }
 
 /// Kills whatever has one of the tags: the last resort when agents were killed. Gives what could not be killed. Without
-/// `watched`, what has an agent above it is left to that: it may be another runner's, over a copy of the same store.
+/// `watched`, what has an agent above it is left to that.
 pub fn kill_tagged(tags: &Tags, watched: bool) -> Vec<Process> {
-    let mut quiet = 0;
-    // Each round may free others that were being forked; a hundred rounds end even a vicious tree.
-    for _ in 0..100 {
-        let tagged = tagged(tags, watched);
+    describe(&members_of(&sweep(tags, watched, Duration::ZERO).free))
+}
+
+/// Ends what an earlier runner left: its agents are given some time to end their own trees and to write how
+/// their commands ended; what none of them watches over is killed. Gives what lives on, by task.
+pub fn end_tagged(tags: &Tags, patience: Duration) -> Vec<(String, Vec<Process>)> {
+    let Look { mut free, mut watched, .. } = sweep(tags, false, patience);
+    free.append(&mut watched);
+    free.sort_by_key(|found| found.task);
+    free.chunk_by(|one, other| one.task == other.task)
+        .map(|found| (tags.task(found[0].task).to_owned(), describe(&members_of(found))))
+        .collect()
+}
+
+/// What is there after the last round.
+fn sweep(tags: &Tags, watched: bool, patience: Duration) -> Look {
+    let begun = Instant::now();
+    let (mut quiet, mut rounds) = (0, 0);
+    loop {
+        let mut look = system::look(tags);
+        if watched {
+            look.free.append(&mut look.watched);
+            look.free.append(&mut look.agents);
+        }
+        let agents_end = !(look.watched.is_empty() && look.agents.is_empty()) && begun.elapsed() < patience;
         // One that is just being forked may be missed by a look.
-        quiet = if tagged.is_empty() { quiet + 1 } else { 0 };
-        if quiet == QUIET_ROUNDS {
-            return Vec::new();
+        quiet = if look.free.is_empty() && !agents_end { quiet + 1 } else { 0 };
+        rounds += u32::from(!agents_end);
+        if quiet == QUIET_ROUNDS || rounds > ROUNDS {
+            return look;
         }
-        signal(&tagged, &[Signal::KILL]);
-        std::thread::sleep(Duration::from_millis(10));
+        signal(&members_of(&look.free), &[Signal::KILL]);
+        // One that its own command has stopped cannot end anything.
+        signal(&members_of(&look.agents), &[Signal::CONT]);
+        thread::sleep(PAUSE);
     }
-    describe(&tagged(tags, watched))
 }
 
+fn members_of(found: &[Found]) -> Vec<Member> {
+    found.iter().map(|found| found.member).collect()
+}
+
+#[cfg(test)]
 #[cfg(target_os = "linux")]
-mod system {
-    use std::fs;
-
-    use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-
-    use super::{Member, Tags};
-
-    pub(super) fn members(_main_pid: Option<Pid>) -> Vec<Member> {
-        below(rustix::process::getpid())
-    }
-
-    pub(super) fn below(root: Pid) -> Vec<Member> {
-        let mut found = Vec::new();
-        // A kernel without CONFIG_PROC_CHILDREN has no lists of children.
-        let Some(mut open) = children(root) else { return by_parents(root) };
-        while let Some(pid) = open.pop() {
-            if let Some(stat) = stat(pid) {
-                if stat.alive {
-                    found.push(Member { pid, start: stat.start });
-                }
-                open.extend(children(pid).unwrap_or_default());
-            }
-        }
-        found
-    }
-
-    /// The direct children of all threads of a process. `None` if the kernel does not say.
-    fn children(pid: Pid) -> Option<Vec<Pid>> {
-        let mut found = Vec::new();
-        for thread in fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).ok()?.flatten() {
-            let list = match fs::read_to_string(thread.path().join("children")) {
-                Ok(list) => list,
-                Err(_) if thread.path().exists() => return None,
-                Err(_) => continue,
-            };
-            found.extend(list.split_ascii_whitespace().filter_map(|word| Pid::from_raw(word.parse().ok()?)));
-        }
-        Some(found)
-    }
-
-    fn all() -> impl Iterator<Item = (Pid, Stat)> {
-        fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
-            let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
-            Some((pid, stat(pid)?))
-        })
-    }
-
-    pub(super) fn tagged(tags: &Tags, watched: bool) -> Vec<Member> {
-        let mut found: Vec<_> = all()
-            .filter(|(pid, stat)| stat.alive && tags.are_of(*pid) && (watched || !is_watched(stat.parent)))
-            .map(|(pid, stat)| Member { pid, start: stat.start })
-            .collect();
-        // A runner that a task has started gives its own tasks other tags.
-        for place in 0..found.len() {
-            found.extend(below(found[place].pid));
-        }
-        found
-    }
-
-    pub(super) fn wake(child: Pid) {
-        let own = rustix::process::getpid().as_raw_nonzero().get();
-        if let Some(stat) = stat(child)
-            && stat.stopped
-            && stat.parent == own
-        {
-            signal(Member { pid: child, start: stat.start }, &[Signal::CONT]);
-        }
-    }
-
-    /// Whether this process or one above it is an agent that can act.
-    fn is_watched(mut parent: i32) -> bool {
-        while let Some(pid) = Pid::from_raw(parent) {
-            let Some(stat) = stat(pid) else { return false };
-            if command(pid).starts_with(super::AGENT) {
-                return !stat.stopped;
-            }
-            parent = stat.parent;
-        }
-        false
-    }
-
-    fn by_parents(own: Pid) -> Vec<Member> {
-        let all: Vec<_> = all().collect();
-        let mut below = vec![own];
-        let mut found = Vec::new();
-        while let Some(parent) = below.pop() {
-            for (pid, stat) in all.iter().filter(|(_, stat)| stat.parent == parent.as_raw_nonzero().get()) {
-                below.push(*pid);
-                if stat.alive {
-                    found.push(Member { pid: *pid, start: stat.start });
-                }
-            }
-        }
-        found
-    }
-
-    /// Stopped by a signal or by a debugger, or dead.
-    pub(super) fn stands_still(member: Member) -> bool {
-        stat(member.pid).is_none_or(|stat| stat.stopped || !stat.alive)
-    }
-
-    struct Stat {
-        alive: bool,
-        stopped: bool,
-        parent: i32,
-        start: u64,
-    }
-
-    /// See `proc_pid_stat(5)`: the name in parentheses may hold anything, so the fields are counted from its end.
-    fn stat(pid: Pid) -> Option<Stat> {
-        let line = fs::read(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-        let end = line.iter().rposition(|byte| *byte == b')')?;
-        let mut fields = std::str::from_utf8(line.get(end + 1..)?).ok()?.split_ascii_whitespace();
-        let state = fields.next()?;
-        let parent = fields.next()?.parse().ok()?;
-        let start = fields.nth(17)?.parse().ok()?;
-        let (alive, stopped) = (!matches!(state, "Z" | "X" | "x"), matches!(state, "T" | "t"));
-        Some(Stat { alive, stopped, parent, start })
-    }
-
-    pub(super) fn signal(member: Member, signals: &[Signal]) {
-        // A process that has gone since it was listed needs no signal, so errors say nothing new.
-        let Ok(descriptor) = pidfd_open(member.pid, PidfdFlags::empty()) else { return };
-        if stat(member.pid).is_some_and(|stat| stat.start == member.start) {
-            for signal in signals {
-                let _already_dead = pidfd_send_signal(&descriptor, *signal);
-            }
-        }
-    }
-
-    pub(super) fn command(pid: Pid) -> String {
-        let folder = format!("/proc/{}", pid.as_raw_nonzero());
-        let line = fs::read(format!("{folder}/cmdline")).unwrap_or_default();
-        let arguments: Vec<_> = line
-            .split(|byte| *byte == 0)
-            .filter(|argument| !argument.is_empty())
-            .map(String::from_utf8_lossy)
-            .collect();
-        if arguments.is_empty() {
-            return fs::read_to_string(format!("{folder}/comm")).unwrap_or_default().trim_end().to_owned();
-        }
-        arguments.join(" ")
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-mod system {
-    use std::io::Read as _;
-    use std::process::{Command, Stdio};
-
-    use rustix::process::{Pid, Signal, kill_process};
-
-    use super::{Member, Tags};
-
-    pub(super) fn members(main_pid: Option<Pid>) -> Vec<Member> {
-        let own = rustix::process::getpid().as_raw_nonzero().get();
-        let main_pid = main_pid.map(|pid| pid.as_raw_nonzero().get());
-        let all: Vec<[i32; 3]> = ps(&["-axo", "pid=,ppid=,pgid="])
-            .lines()
-            .filter_map(|line| {
-                let mut numbers = line.split_ascii_whitespace().map(|word| word.parse().ok());
-                Some([numbers.next()??, numbers.next()??, numbers.next()??])
-            })
-            .collect();
-        let mut below = vec![own];
-        let mut found: Vec<i32> = Vec::new();
-        while let Some(parent) = below.pop() {
-            for [pid, ppid, pgid] in &all {
-                if (*ppid == parent || (parent == own && Some(*pgid) == main_pid)) && !found.contains(pid) {
-                    found.push(*pid);
-                    below.push(*pid);
-                }
-            }
-        }
-        found.into_iter().filter_map(Pid::from_raw).map(|pid| Member { pid, start: 0 }).collect()
-    }
-
-    pub(super) fn stands_still(member: Member) -> bool {
-        let state = ps(&["-o", "stat=", "-p", &member.pid.as_raw_nonzero().to_string()]);
-        state.trim().is_empty() || state.starts_with(['T', 'Z'])
-    }
-
-    /// Nobody asks here: it serves what only Linux tells.
-    pub(super) fn below(_root: Pid) -> Vec<Member> {
-        Vec::new()
-    }
-
-    pub(super) fn wake(child: Pid) {
-        let _already_dead = kill_process(child, Signal::CONT);
-    }
-
-    /// The system does not tell the limits of another process, so nothing is found.
-    pub(super) fn tagged(_tags: &Tags, _watched: bool) -> Vec<Member> {
-        Vec::new()
-    }
-
-    pub(super) fn signal(member: Member, signals: &[Signal]) {
-        for signal in signals {
-            let _already_dead = kill_process(member.pid, *signal);
-        }
-    }
-
-    pub(super) fn command(pid: Pid) -> String {
-        ps(&["-o", "command=", "-p", &pid.as_raw_nonzero().to_string()]).trim().to_owned()
-    }
-
-    /// `ps` itself is a child of this process for a moment: the thread that reaps may take its status first, and it is
-    /// no longer there when its list is used, so it is harmless in it.
-    fn ps(arguments: &[&str]) -> String {
-        let mut text = String::new();
-        let child = Command::new("ps")
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn();
-        if let Ok(mut child) = child {
-            if let Some(mut output) = child.stdout.take() {
-                // What could be read is the best there is.
-                let _partial = output.read_to_string(&mut text);
-            }
-            let _reaped_elsewhere = child.wait();
-        }
-        text
-    }
-}
+mod tests;

@@ -23,6 +23,7 @@ mod writer;
 pub use clients::Client;
 pub use error::StoreError;
 pub use handle::Store;
+pub(crate) use open::LOGS;
 pub use ops::JournalRow;
 #[cfg(test)]
 pub(crate) use schema::in_memory;

@@ -17,6 +17,8 @@ use super::{clients, rows, schema};
 use crate::state_dir::StateDir;
 
 const FILE: &str = "meanwhile.db";
+/// The folder beside it of what its tasks print.
+pub(crate) const LOGS: &str = "logs";
 
 impl Store {
     /// Opens the store in the state folder, making its file as needed, readable by this user alone. Whoever opens it
@@ -39,12 +41,14 @@ fn open(dir: &Path) -> Result<Opened, StoreError> {
     let ((connection, loaded), warning) = match connect(&path) {
         Ok(connected) => (connected, None),
         Err(Refused::Corrupt(reason)) => {
-            let aside = move_aside(&path)?;
+            let (aside, logs) = move_aside(&path)?;
             tracing::warn!(%reason, aside = %aside.display(), "the store was corrupt");
+            let logs = logs.map(|logs| format!(" What they printed is in {}.", logs.display()));
             let warning = format!(
                 "The store was corrupt ({reason}). It was kept as {}, and a new one was begun: earlier tasks are not listed, \
-                 and browsers must be paired again.",
-                aside.display()
+                 and browsers must be paired again.{}",
+                aside.display(),
+                logs.unwrap_or_default()
             );
             (connect(&path).map_err(Refused::into_error)?, Some(warning))
         }
@@ -167,8 +171,9 @@ fn epoch(connection: &Connection) -> Result<Epoch, StoreError> {
     Ok(Epoch(fresh))
 }
 
-/// Renames the store and its companions, and gives the new path of the store itself.
-fn move_aside(path: &Path) -> Result<PathBuf, StoreError> {
+/// Renames the store and its companions, and gives the new paths of the store itself and of the logs, which
+/// nobody would know any more.
+fn move_aside(path: &Path) -> Result<(PathBuf, Option<PathBuf>), StoreError> {
     let stamp: String =
         Connection::open_in_memory()?
             .query_row("SELECT strftime('%Y%m%d-%H%M%S', 'now')", [], |row| row.get(0))?;
@@ -183,5 +188,8 @@ fn move_aside(path: &Path) -> Result<PathBuf, StoreError> {
             Err(source) => return Err(StoreError::Io { what: "move aside", path: from, source }),
         }
     }
-    Ok(aside("", turn))
+    let logs = path.with_file_name(format!("{LOGS}.corrupt-{stamp}.{turn}"));
+    // Without it they are removed, once the new store is found to know none of them.
+    let moved = fs::rename(path.with_file_name(LOGS), &logs).is_ok();
+    Ok((aside("", turn), moved.then_some(logs)))
 }

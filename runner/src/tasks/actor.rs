@@ -384,7 +384,8 @@ async fn heard(supervisor: Option<&mut Agent>) -> Input<Reply> {
                 | FromAgent::InputClosed
                 | FromAgent::Seen { .. }
                 | FromAgent::Holders(_)
-                | FromAgent::Swept(_),
+                | FromAgent::Swept(_)
+                | FromAgent::Pong,
             )) => continue,
             Ok(None) | Err(_) => Input::SupervisorDied,
         };

@@ -21,7 +21,7 @@ use super::entry::{Phase, Request, TaskEntry};
 use super::environment::{environment, ground, shell};
 use super::feed::Change;
 use super::{port_watch, stats};
-use crate::store::{Store, rows};
+use crate::store::{LOGS, Store, rows};
 
 /// Most bytes that one `read_output` gives.
 const READ_MOST: usize = 256 * 1024;
@@ -53,7 +53,7 @@ impl Tasks {
         let workspace = usable_folder(&config.workspace)
             .map_err(|source| TasksError::Workspace { path: config.workspace.clone(), source })?;
         let shell = shell(config.shell.as_deref())?;
-        let logs = store.dir().join("logs");
+        let logs = store.dir().join(LOGS);
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -64,11 +64,12 @@ impl Tasks {
             environment.insert("TMPDIR".into(), confine.temporary().into());
         }
         let writable = config.confine.as_ref().map(Confine::folders);
+        // Before the first program is started, so that none has what the runner was started with.
+        let agents = Agents::new(config.program, environment.clone(), config.open_files);
         let read_only = ground(&workspace, store.dir(), &shell, &environment);
         if let Err(why) = &read_only {
             tracing::warn!("No command runs without a question, since none can be held to reading: {why}.");
         }
-        let agents = Agents::new(config.program, environment, config.open_files);
         let sandboxes = Sandboxes { writable, read_only };
         let context = Context::new(workspace, shell, logs, sandboxes, config.limits, store, agents);
         let context = Arc::new(context);

@@ -16,7 +16,7 @@ use super::context::Context;
 use super::entry::{Input, TaskEntry};
 use super::environment::read_only;
 use super::machine::Attempt;
-use super::text::names;
+use super::text::live_on;
 
 const KILLED_AT_ONCE: &str =
     "Its supervisor was killed as it began. It may not have run at all; what it had started was ended.";
@@ -133,10 +133,9 @@ pub(super) async fn kill_orphans(task: &TaskId) -> String {
     let kill = move || kill_tagged(&tags, true);
     // The thread that looks may only fail with the runner.
     let left = tokio::task::spawn_blocking(kill).await.unwrap_or_default();
-    if left.is_empty() {
-        return String::new();
+    let note = live_on(&left);
+    if !note.is_empty() {
+        tracing::warn!(%task, "A supervisor was killed.{note}");
     }
-    let note = format!(" These processes of it could not be ended, and live on: {}.", names(&left));
-    tracing::warn!(%task, "A supervisor was killed.{note}");
     note
 }

@@ -4,7 +4,6 @@
 //! is made with the first byte, so silent tasks cost none. Writing never fails towards the task: when the disk refuses,
 //! the file stays as it is, and a fallback ring in memory keeps the end. The count of what is lost is exact.
 
-use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
@@ -18,10 +17,12 @@ use tokio::sync::watch;
 
 use super::text;
 
+mod fallback;
+
+use fallback::FallbackRing;
+
 /// Bytes of the end that are at hand for the last line.
 const TAIL_BUFFER: usize = 4 * 1024;
-/// Bytes of the end that are kept in memory when the disk refuses.
-const FALLBACK: usize = 256 * 1024;
 /// Bytes that a preview looks at, at either end, at least.
 const WINDOW: u64 = 64 * 1024;
 
@@ -31,7 +32,7 @@ pub(super) struct Log {
     tail: u64,
     total: watch::Sender<u64>,
     /// Held while the file is written to, which may take as long as the disk does. Before `state`, if both are.
-    file: Mutex<Option<File>>,
+    file: Arc<Mutex<Option<File>>>,
     /// Never held as long as that.
     state: Mutex<State>,
     /// Bytes of all logs of this runner.
@@ -66,13 +67,6 @@ struct HeadAndTail {
     between: u64,
 }
 
-/// After a failure of the disk.
-struct FallbackRing {
-    /// The output's length on the disk.
-    from: u64,
-    bytes: VecDeque<u8>,
-}
-
 /// Which offsets are kept: those below `head_end`, and from `tail_start` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Kept {
@@ -91,7 +85,7 @@ impl Log {
     pub(super) fn new(path: PathBuf, head: u64, tail: u64, disk: Arc<AtomicU64>) -> Self {
         let state = Mutex::new(State { counted: Some(Counted::default()), ..State::default() });
         let (tail, total) = (tail.max(1), watch::Sender::new(0));
-        Self { path, head, tail, total, file: Mutex::default(), state, disk }
+        Self { path, head, tail, total, file: Arc::default(), state, disk }
     }
 
     /// The log of an earlier life of the runner. `total` is what its entry says, if the task's end was recorded.
@@ -117,7 +111,7 @@ impl Log {
             }
             // Where the ring's end lay is not known, so only the head counts.
             None if wrapped => {
-                state.fallback = Some(FallbackRing { from: log.head, bytes: VecDeque::new() });
+                state.fallback = Some(FallbackRing::empty(log.head));
                 on_disk
             }
             None => on_disk,
@@ -171,20 +165,18 @@ impl Log {
             state.fallback.is_some()
         };
         let written = if fallen_back { Ok(()) } else { self.write(&mut file, from, chunk) };
-        let mut state = self.state();
-        if let Err(error) = written {
+        if let Err(error) = &written {
             tracing::warn!(path = %self.path.display(), %error, "the log ends here, the task goes on");
-            state.fallback = Some(self.give_back(&mut state, from));
-        } else if !fallen_back {
+            self.give_back(from);
+        }
+        let mut state = self.state();
+        if written.is_ok() && !fallen_back {
             let size = state.coming.min(self.head + self.tail).max(state.on_disk);
             self.disk.fetch_add(size - state.on_disk, Ordering::Relaxed);
             state.on_disk = size;
         }
         if let Some(ring) = &mut state.fallback {
-            let chunk = &chunk[chunk.len().saturating_sub(FALLBACK)..];
-            let surplus = (ring.bytes.len() + chunk.len()).saturating_sub(FALLBACK);
-            ring.bytes.drain(..surplus);
-            ring.bytes.extend(chunk);
+            ring.push(chunk);
         }
         if let Some(counted) = &mut state.counted {
             counted.lines += memchr::memchr_iter(b'\n', chunk).count() as u64;
@@ -226,31 +218,6 @@ impl Log {
         Ok(())
     }
 
-    /// Takes the end of the output into memory and its room off the disk, so that what must be written finds room: this
-    /// task's end. `from`: the output's length on the disk.
-    fn give_back(&self, state: &mut State, from: u64) -> FallbackRing {
-        // Of a ring that was written round, only the head is in order from here on.
-        let wrapped = from > self.head + self.tail;
-        let taken = if wrapped { from - self.head } else { from }.min(FALLBACK as u64);
-        let keep = if wrapped { self.head } else { from - taken };
-        let read = || {
-            let file = File::open(&self.path)?;
-            let mut bytes = vec![0; usize::try_from(taken).unwrap_or(FALLBACK)];
-            self.read_pieces(&file, from - taken, &mut bytes)?;
-            OpenOptions::new().write(true).open(&self.path)?.set_len(keep)?;
-            Ok::<_, io::Error>(bytes)
-        };
-        match read() {
-            Ok(bytes) => {
-                self.disk.fetch_sub(state.on_disk.saturating_sub(keep), Ordering::Relaxed);
-                state.on_disk = state.on_disk.min(keep);
-                FallbackRing { from: keep, bytes: bytes.into() }
-            }
-            // There is no file, or it cannot be changed: what lies in it stays there.
-            Err(_) => FallbackRing { from: if wrapped { self.head } else { from }, bytes: VecDeque::new() },
-        }
-    }
-
     /// Where an offset lies in the file, and how many bytes follow it there in order.
     fn place(&self, offset: u64) -> (u64, u64) {
         if offset < self.head {
@@ -260,9 +227,10 @@ impl Log {
         (self.head + around, self.tail - around)
     }
 
-    /// Lets go of the file. More output opens it again.
+    /// Lets go of the file, on a thread that may wait for the disk. More output opens it again.
     pub(super) fn close(&self) {
-        *self.file() = None;
+        let file = Arc::clone(&self.file);
+        tokio::task::spawn_blocking(move || drop(file.lock().take()));
     }
 
     /// Deletes what is kept.

@@ -81,8 +81,8 @@ pub(super) struct Machine<R> {
     overdue: Option<Instant>,
     /// Whether that was done: the supervisor may not know then why the main process was killed.
     killed_past: bool,
-    /// Who waits for the supervisor's answer, in the order asked.
-    freezing: VecDeque<R>,
+    /// Who waits for the supervisor's answer, in the order asked, and whether to a freeze.
+    freezing: VecDeque<(bool, R)>,
     prompt: prompt::Watch,
     progress_at: Option<Instant>,
     progress_last: Option<Instant>,
@@ -429,7 +429,7 @@ impl<R> Machine<R> {
         self.task.remaining_processes.clear();
         self.todo(Effect::Reaped { task: self.task.clone(), changed });
         let message = format!("Task {} has ended.", self.task.id);
-        while let Some(reply) = self.freezing.pop_front() {
+        while let Some((_, reply)) = self.freezing.pop_front() {
             self.todo(Effect::Reply(reply, Err(Problem::new(ProblemCode::Conflict, message.clone()))));
         }
         Stage::Reaped

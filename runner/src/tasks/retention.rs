@@ -114,7 +114,8 @@ impl Context {
         let mut surplus: Vec<_> = surplus.map(|(_, entry)| entry.id.clone()).collect();
         let abandoned = reaped.len().saturating_sub(surplus.len()).saturating_sub(limits.ended_most);
         surplus.extend(open.iter().take(abandoned).map(|entry| entry.id.clone()));
-        self.forget(surplus).await?;
+        // A store that cannot be written, as on a full disk, must not keep the logs from making room.
+        let forgotten = self.forget(surplus).await;
         let (disk, most) = (Arc::clone(&self.disk), limits.logs_total);
         let shortened = blocking(move || {
             let mut shortened = Vec::new();
@@ -132,6 +133,6 @@ impl Context {
         for task in shortened.await? {
             self.tell_task(task);
         }
-        Ok(())
+        forgotten.map(drop)
     }
 }

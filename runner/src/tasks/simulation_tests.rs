@@ -179,7 +179,7 @@ impl World {
         }
         self.life = Some(life);
         for entry in active {
-            let task = lost(Task::clone(&entry.task()), None, Timestamp(self.now));
+            let task = lost(Task::clone(&entry.task()), None, &[], Timestamp(self.now));
             self.end(&entry, Untold::new().tell(task).into_task())?;
         }
         Ok(())

@@ -316,6 +316,14 @@ pub(super) fn names(processes: &[Process]) -> String {
     processes.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
+/// What could not be ended of a task, as a sentence behind others; nothing, if that is nothing.
+pub(super) fn live_on(processes: &[Process]) -> String {
+    if processes.is_empty() {
+        return String::new();
+    }
+    format!(" These processes of it could not be ended, and live on: {}.", names(processes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

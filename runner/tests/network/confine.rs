@@ -141,17 +141,19 @@ async fn refuses_to_start() {
 }
 
 /// A runner on a system without these calls, as older kernels and some containers are.
-fn on_a_system_without(calls: &[(i64, Option<u64>)], test: impl AsyncFnOnce() + Send + 'static) {
+/// Without a call whatever its arguments, or only where that one (counted from 0) is this.
+fn on_a_system_without(calls: &[(i64, Option<(u8, u64)>)], test: impl AsyncFnOnce() + Send + 'static) {
     use seccompiler::{
         BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
         SeccompRule,
     };
 
-    let rule = |first: &Option<u64>| {
-        let is = |value| SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value).unwrap();
-        first.iter().map(|value| SeccompRule::new(vec![is(*value)]).unwrap()).collect()
+    let rule = |argument: &Option<(u8, u64)>| {
+        let is =
+            |at, value| SeccompCondition::new(at, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value).unwrap();
+        argument.iter().map(|(at, value)| SeccompRule::new(vec![is(*at, *value)]).unwrap()).collect()
     };
-    let rules = calls.iter().map(|(call, first)| (*call, rule(first))).collect();
+    let rules = calls.iter().map(|(call, argument)| (*call, rule(argument))).collect();
     let missing = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
     let architecture = std::env::consts::ARCH.try_into().unwrap();
     let filter = SeccompFilter::new(rules, SeccompAction::Allow, missing, architecture).unwrap();
@@ -185,9 +187,73 @@ fn without_landlock_nothing_is_held_to_reading() {
 fn without_seccomp_nothing_is_held_to_reading() {
     let filters = u64::from(libc::PR_SET_SECCOMP.cast_unsigned());
     on_a_system_without(
-        &[(libc::SYS_seccomp, None), (libc::SYS_prctl, Some(filters))],
+        &[(libc::SYS_seccomp, None), (libc::SYS_prctl, Some((0, filters)))],
         holds_nothing_to_reading,
     );
+}
+
+/// As on kernels before 5.3, and in containers that do not know the call.
+#[test]
+fn without_handles_of_processes_trees_end_all_the_same_and_it_is_said() {
+    on_a_system_without(&[(libc::SYS_pidfd_open, None)], async || {
+        let runner = Runner::start(&[]).await;
+        let credential = runner.pair().await;
+        let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
+        let task =
+            socket.start("setsid sleep 1000 & echo $!; trap '' TERM; while :; do sleep 0.01; done").await;
+        let printed =
+            |frame: &Value| frame["task"]["last_line"].as_str().is_some_and(|line| !line.is_empty());
+        let frame = socket.find(printed).await;
+        let pid: u32 = frame["task"]["last_line"].as_str().unwrap().parse().unwrap();
+        for paused in [true, false] {
+            let op = if paused { "pause" } else { "resume" };
+            let answer = socket.ask(json!({"op": op, "task": task})).await;
+            assert_eq!(answer["task"]["paused"].as_bool().unwrap_or_default(), paused, "{answer}");
+        }
+        let answer = socket.ask(json!({"op": "stop", "task": task, "by": "user", "now": true})).await;
+        assert_eq!(answer["task"]["state"]["status"], "stopped", "{answer}");
+        assert!(!testkit::process::is_alive(pid));
+        assert!(runner.log().contains("pidfd_open"), "{}", runner.log());
+    });
+}
+
+/// Here nothing can be stopped, and is not said to be.
+#[test]
+fn a_pause_that_fails_is_refused_and_changes_nothing() {
+    let stop = Some((1, u64::from(libc::SIGSTOP.cast_unsigned())));
+    on_a_system_without(&[(libc::SYS_pidfd_send_signal, stop), (libc::SYS_kill, stop)], async || {
+        let runner = Runner::start(&[]).await;
+        let credential = runner.pair().await;
+        let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
+        let task = socket.start("sleep 1000").await;
+        let refused = socket.refused(json!({"op": "pause", "task": task})).await;
+        assert_eq!(refused, "conflict");
+        let answer = socket.ask(json!({"op": "resume", "task": task})).await;
+        assert!(!answer["task"]["paused"].as_bool().unwrap_or_default(), "{answer}");
+        let answer = socket.ask(json!({"op": "stop", "task": task, "by": "user", "now": true})).await;
+        assert_eq!(answer["task"]["state"]["status"], "stopped", "{answer}");
+    });
+}
+
+/// Git is asked as the runner starts, and is the first program that it starts.
+#[tokio::test]
+async fn no_program_inherits_what_the_runner_was_started_with() {
+    if !able() {
+        return left_out("this kernel confines no command");
+    }
+    let folder = crate::support::folder();
+    std::fs::write(folder.path().join("home/.gitconfig"), "").unwrap();
+    let bin = folder.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let seen = folder.path().join("seen");
+    let git = bin.join("git");
+    std::fs::write(&git, format!("#!/bin/sh\nls /proc/self/fd > {}\n", seen.display())).unwrap();
+    std::fs::set_permissions(&git, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let lines = format!("exec 9</dev/null; PATH={}:$PATH", bin.display());
+    let runner = Runner::start_after(folder, &["sh"], &lines, crate::support::binary()).await;
+    let descriptors = std::fs::read_to_string(&seen).unwrap();
+    assert!(descriptors.starts_with("0\n1\n2\n") && !descriptors.contains('9'), "{descriptors}");
+    drop(runner.stop().await);
 }
 
 #[tokio::test]

@@ -478,3 +478,33 @@ async fn an_end_just_before_the_runners_is_known_and_one_by_it_is_not() {
         }
     }
 }
+
+/// The runner is killed and begun anew while its agent still has its hands full: whoever hears of the loss
+/// may start the same again at once.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_is_told_as_lost_is_gone() {
+    const WIDE: usize = 1_500;
+    let mut runner = Runner::start(&[]).await;
+    let credential = runner.pair().await;
+    let session = Uuid::new_v4();
+    let (mut socket, _) = runner.lease(&credential, session).await;
+    let command = format!("for i in $(seq {WIDE}); do sleep 1000 & done; touch ready; wait");
+    let task = socket.start(&command).await;
+    let ready = runner.workspace().join("ready");
+    let started = async {
+        while !ready.exists() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, started).await.expect("it starts them");
+    runner.child.kill().await.unwrap();
+    let runner = Runner::start_in(runner.into_folder(), &[], &[]).await;
+    // The link is shown when the ends are told.
+    let left = living(&BTreeSet::from([task.clone()]));
+    assert!(left.is_empty(), "{} live", left.len());
+    let (mut socket, _) = runner.lease(&credential, session).await;
+    let ended = socket.find(|frame| frame["event"]["task"]["id"] == task.as_str()).await;
+    assert_eq!(ended["event"]["task"]["state"]["status"], "lost", "{ended}");
+    drop(runner.stop().await);
+}

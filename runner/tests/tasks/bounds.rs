@@ -65,6 +65,28 @@ async fn results_that_nobody_takes_have_a_bound() {
     assert_eq!(events.iter().map(|(seq, _)| seq.0).collect::<Vec<_>>(), [2, 3, 4], "none is lost");
 }
 
+/// As on a full disk: what would be forgotten with its row is not, and its log is what makes room.
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_make_room_though_the_store_cannot_be_written() {
+    let runner = Runner::with(|config| {
+        (config.limits.logs_total, config.limits.ended_kept) = (50_000, 0);
+    })
+    .await;
+    let logs = runner.workspace().with_file_name("state").join("logs");
+    let (old, _) = runner.finish(start("head -c 40000 /dev/zero")).await;
+    until("it is reaped", || logs.join(old.id.as_str()).metadata().is_ok_and(|log| log.len() == 40_000))
+        .await;
+    // It was looked for old tasks as that one ended, and no more than once a second.
+    let new = runner.start(start("sleep 1.5; head -c 40000 /dev/zero; touch printed; sleep 1000")).await;
+    until("it has printed", || runner.workspace().join("printed").exists()).await;
+    until("it is in the log", || *runner.tasks.output_length(&new.id).unwrap().borrow() == 40_000).await;
+    let store = runner.hold_store();
+    runner.tasks.acknowledge(runner.session, *runner.tasks.events_last(runner.session).borrow(), |_| {});
+    until("it has made room", || !logs.join(old.id.as_str()).exists()).await;
+    assert!(logs.join(new.id.as_str()).exists() && runner.tasks.get(&old.id).is_ok());
+    drop(store);
+}
+
 /// The log of one task is where writing blocks, as on a disk that hangs; the runner has one thread for all.
 #[test]
 fn a_log_that_cannot_be_written_for_long_holds_up_nobody_else() {

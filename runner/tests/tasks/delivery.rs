@@ -310,6 +310,44 @@ async fn a_killed_runner_leaves_no_process_and_loses_its_tasks_once() {
     assert_eq!(fs::read_to_string(again.workspace().join("ran")).unwrap(), "ran\n", "and nothing ran again");
 }
 
+/// Its row has gone, and the runner died before its log had.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_is_of_no_task_any_more_goes_at_the_start() {
+    let runner = Runner::new().await;
+    let (known, _) = runner.finish(start("echo known")).await;
+    let logs = runner.workspace().with_file_name("state").join("logs");
+    let (folder, _) = runner.end_here().await;
+    for (name, stays) in
+        [("0123abcd", false), ("0123abcd.exit", false), ("a note", true), ("notes.txt", true)]
+    {
+        fs::write(logs.join(name), "x".repeat(1_000)).unwrap();
+        let runner = Runner::at(Arc::clone(&folder), |_| {}).await;
+        assert_eq!(logs.join(name).exists(), stays, "{name}");
+        assert_eq!(runner.tasks.read_output(&known.id, 0, 100).await.unwrap().data.0, b"known\n");
+        runner.end_here().await;
+    }
+}
+
+/// Of what they printed, as of the tasks themselves, nobody would know any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_logs_of_a_corrupt_store_lie_beside_it() {
+    let runner = Runner::new().await;
+    let (task, _) = runner.finish(start("echo kept")).await;
+    let state = runner.workspace().with_file_name("state");
+    let (folder, _) = runner.end_here().await;
+    fs::write(state.join("meanwhile.db"), vec![0x5a; 20_000]).unwrap();
+    let runner = Runner::at(Arc::clone(&folder), |_| {}).await;
+    let aside = fs::read_dir(&state)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.file_name().unwrap().to_string_lossy().starts_with("logs.corrupt-"))
+        .expect("they are kept");
+    assert_eq!(fs::read_to_string(aside.join(task.id.as_str())).unwrap(), "kept\n");
+    let warning = runner.store.warning().expect("the user is told");
+    assert!(warning.contains(aside.to_str().unwrap()), "{warning}");
+    assert_eq!(fs::read_dir(state.join("logs")).unwrap().count(), 0);
+}
+
 #[tokio::test]
 async fn a_corrupt_store_is_moved_aside_and_named() {
     let folder = tempfile::tempdir().unwrap();

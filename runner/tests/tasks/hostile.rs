@@ -290,3 +290,24 @@ async fn of_a_thousand_left_behind_some_are_named_and_the_rest_counted() {
     assert!(begun.elapsed() < LATE, "{:?}", begun.elapsed());
     assert_eq!(living(&task.id), Vec::<u32>::new());
 }
+
+/// A script or make that calls itself. Each process is looked at once, not once for each that is above it.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deep_tree_whose_supervisor_is_killed_ends_within_seconds() {
+    const DEPTH: u32 = 1_000;
+    let runner = Runner::new().await;
+    let script = "if [ $1 -gt 0 ]; then sh deep $(($1 - 1)); else touch ready; sleep 300; fi; :";
+    std::fs::write(runner.workspace().join("deep"), script).unwrap();
+    let task = runner.start(start(&format!("echo $PPID > agent; sh deep {DEPTH}; :"))).await;
+    let ready = runner.workspace().join("ready");
+    until("it is deep", || ready.exists()).await;
+    let agent = std::fs::read_to_string(runner.workspace().join("agent")).unwrap();
+    let begun = Instant::now();
+    assert!(std::process::Command::new("kill").args(["-KILL", agent.trim()]).status().unwrap().success());
+    let (task, _) = runner.end(&task.id).await;
+    let took = begun.elapsed();
+    assert!(matches!(task.state, TaskState::Lost { .. }), "{:?}", task.state);
+    assert!(took < LATE, "{took:?}");
+    assert_eq!(living(&task.id), Vec::<u32>::new());
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use exec::frames::{self, Exited, FromAgent, Run, ToAgent, VERSION};
+use exec::frames::{self, Exited, FrameBuffer, FromAgent, Run, ToAgent, VERSION};
 use exec::local::SUBCOMMAND;
 use exec::stream::Remote;
 use shared::task::PortHeld;
@@ -173,6 +173,139 @@ async fn a_tree_is_frozen_thawed_and_ended() {
     assert_eq!((exited.code, exited.asked), (None, true));
 }
 
+/// Whoever takes what it says is heard all the same, however much that is.
+#[tokio::test]
+async fn output_without_end_keeps_no_stop_from_being_heard() {
+    let mut agent = Agent::new().await;
+    agent.run("yes", false).await;
+    agent.send(ToAgent::Credit(u64::MAX)).await;
+    while agent.output.len() < 1024 * 1024 {
+        agent.next().await;
+    }
+    agent.send(ToAgent::Stop { grace_ms: 0 }).await;
+    let ended = async { while !matches!(agent.next().await, FromAgent::Exited(_)) {} };
+    timeout(Duration::from_secs(10), ended).await.expect("it is not heard");
+}
+
+/// As over a laptop that sleeps, or a window that is full.
+#[tokio::test]
+async fn a_runner_that_takes_nothing_keeps_no_tree_from_being_ended() {
+    let mut agent = Agent::new().await;
+    let pid = agent.run("trap '' TERM; while :; do echo much; done", false).await;
+    agent.send(ToAgent::Credit(u64::MAX)).await;
+    while agent.output.len() < 1024 * 1024 {
+        agent.next().await;
+    }
+    agent.send(ToAgent::Stop { grace_ms: 500 }).await;
+    until("it is killed, though nobody reads", || is_dead(pid)).await;
+    assert!(agent.ended().await.asked);
+}
+
+#[tokio::test]
+async fn an_agent_that_is_asked_whether_it_lives_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = spawned(folder.path());
+    let (mut reader, mut writer) = (process.stdout.take().unwrap(), process.stdin.take().unwrap());
+    for frame in [ToAgent::Hello { version: VERSION, frames: true }, ToAgent::Ping] {
+        writer.write_all(&frames::encode(&frame).unwrap()).await.unwrap();
+    }
+    let mut received = FrameBuffer::default();
+    let answered = async {
+        loop {
+            match received.take_frame().unwrap() {
+                Some(FromAgent::Pong) => return,
+                Some(_) => {}
+                None => assert!(reader.read_buf(received.space()).await.unwrap() > 0, "it ends"),
+            }
+        }
+    };
+    timeout(PATIENCE, answered).await.expect("it says nothing");
+}
+
+/// The letter of a process's state.
+fn state(pid: u32) -> char {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(") ").unwrap().1.chars().next().unwrap()
+}
+
+#[tokio::test]
+async fn a_thaw_lets_nothing_go_on_that_its_command_has_stopped() {
+    let mut agent = Agent::new().await;
+    let pid = agent.run("sleep 1000 & kill -STOP $!; echo $!; sleep 1000", false).await;
+    agent.send(ToAgent::Credit(MUCH)).await;
+    while !agent.output.ends_with(b"\n") {
+        agent.next().await;
+    }
+    let stopped = String::from_utf8(agent.output.clone()).unwrap().trim().parse().unwrap();
+    until("it is stopped", || state(stopped) == 'T').await;
+    for frozen in [true, false] {
+        agent.send(ToAgent::Freeze(frozen)).await;
+        assert!(matches!(agent.next().await, FromAgent::Frozen(is) if is == frozen));
+    }
+    until("it goes on", || state(pid) == 'S').await;
+    assert_eq!(state(stopped), 'T');
+    agent.send(ToAgent::Stop { grace_ms: 0 }).await;
+    agent.ended().await;
+}
+
+#[tokio::test]
+async fn what_is_being_ended_is_not_said_to_be_frozen() {
+    let mut agent = Agent::new().await;
+    agent
+        .run("trap 'while :; do sleep 0.01; done' TERM; echo ready; while :; do sleep 0.01; done", false)
+        .await;
+    agent.send(ToAgent::Credit(MUCH)).await;
+    while agent.output != b"ready\n" {
+        agent.next().await;
+    }
+    agent.send(ToAgent::Stop { grace_ms: 600_000 }).await;
+    agent.send(ToAgent::Freeze(true)).await;
+    let FromAgent::Frozen(frozen) = agent.next().await else { panic!("it was asked") };
+    assert!(!frozen);
+    agent.send(ToAgent::Stop { grace_ms: 0 }).await;
+    assert!(agent.ended().await.asked);
+}
+
+/// What is told of it goes to everybody who looks on.
+#[tokio::test]
+async fn what_is_left_behind_is_looked_at_ten_times_a_second_at_most() {
+    const LOOKS: u32 = 10;
+    let mut agent = Agent::new().await;
+    // Each of these becomes the agent's own, which so hears of its death.
+    agent.run("(while :; do (/bin/true &); done) & exit 0", false).await;
+    agent.send(ToAgent::Credit(MUCH)).await;
+    while !matches!(agent.next().await, FromAgent::Exited(_)) {}
+    while !matches!(agent.next().await, FromAgent::Remaining(_)) {}
+    let begun = std::time::Instant::now();
+    for _ in 0..LOOKS {
+        while !matches!(agent.next().await, FromAgent::Remaining(_)) {}
+    }
+    assert!(begun.elapsed() >= LOOKS * Duration::from_millis(95), "{:?}", begun.elapsed());
+    agent.send(ToAgent::Stop { grace_ms: 0 }).await;
+    while !matches!(agent.next().await, FromAgent::Empty) {}
+}
+
+/// By that the runner's next life finds it, and waits until it has said how its command ended.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_agent_bears_the_tag_of_its_run_until_that_is_saved() {
+    let mut agent = Agent::new().await;
+    let limits = format!("/proc/{}/limits", agent.process.id().unwrap());
+    let tag = || {
+        let limits = std::fs::read_to_string(&limits).unwrap();
+        limits.lines().find(|line| line.starts_with("Max realtime timeout")).unwrap().to_owned()
+    };
+    let before = tag();
+    for _ in 0..2 {
+        agent.run("true", false).await;
+        agent.send(ToAgent::Credit(MUCH)).await;
+        agent.ended().await;
+        assert_ne!(tag(), before);
+        agent.send(ToAgent::Saved).await;
+        until("the tag is gone", || tag() == before).await;
+    }
+}
+
 #[tokio::test]
 async fn the_end_of_the_stream_ends_the_tree() {
     let mut agent = Agent::new().await;
@@ -276,9 +409,9 @@ async fn another_version_starts_nothing() {
     {
         writer.write_all(&frames::encode(&frame).unwrap()).await.unwrap();
     }
-    let mut received = Vec::new();
+    let mut received = FrameBuffer::default();
     let mut reader = process.stdout.take().unwrap();
-    timeout(PATIENCE, reader.read_to_end(&mut received)).await.expect("it does not end").unwrap();
-    assert!(matches!(frames::decode(&mut received), Ok(Some(FromAgent::Hello { version: VERSION }))));
+    timeout(PATIENCE, reader.read_to_end(received.space())).await.expect("it does not end").unwrap();
+    assert!(matches!(received.take_frame(), Ok(Some(FromAgent::Hello { version: VERSION }))));
     assert!(received.is_empty() && !folder.path().join("ran").exists());
 }

@@ -58,26 +58,24 @@ impl Carried {
         self.credit = self.credit.saturating_add(more);
     }
 
-    /// Sends output as far as there is some and credit for it. Whether there is none any more: its end came, or there is
-    /// nothing in the pipe.
+    /// Sends some output, if there is some and credit for it: no more than that, for the agent has others to
+    /// hear. Whether there is none any more: its end came, or there is nothing in the pipe.
     pub(super) fn send(&mut self, link: &mut Link) -> bool {
-        let mut chunk = vec![0; CHUNK];
-        while self.credit > 0
-            && let Some(output) = &self.output
-        {
-            let most = usize::try_from(self.credit).unwrap_or(CHUNK).min(CHUNK);
-            match rustix::io::read(output, &mut chunk[..most]) {
-                Ok(0) => self.output = None,
-                Ok(count) => {
-                    let data = Bytes(chunk[..count].to_vec());
-                    link.send(&[&FromAgent::Output { offset: self.offset, data }]);
-                    self.offset += count as u64;
-                    self.credit -= count as u64;
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return true,
-                Err(_) => self.output = None,
+        let Some(output) = self.output.as_ref().filter(|_| self.credit > 0) else {
+            return self.output.is_none();
+        };
+        let mut chunk = vec![0; usize::try_from(self.credit).unwrap_or(CHUNK).min(CHUNK)];
+        match rustix::io::read(output, &mut chunk[..]) {
+            Ok(0) => self.output = None,
+            Ok(count) => {
+                chunk.truncate(count);
+                link.send(&[&FromAgent::Output { offset: self.offset, data: Bytes(chunk) }]);
+                self.offset += count as u64;
+                self.credit -= count as u64;
             }
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return true,
+            Err(_) => self.output = None,
         }
         self.output.is_none()
     }

@@ -1,4 +1,7 @@
 //! The way to the runner: a socket that carries descriptors, or two streams of bytes.
+//!
+//! Nothing here waits: what the runner does not take yet lies in a queue, so that the agent goes on reaping
+//! and hearing however slow that is. What could make the queue long is said only while it is short.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -7,13 +10,19 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
+use rustix::pipe::PIPE_BUF;
 
-use crate::frames::{self, FromAgent, ToAgent};
+use crate::frames::{self, FrameBuffer, FromAgent, MAX_FRAME, ToAgent};
 
 /// Bytes that are read at once.
 const CHUNK: usize = 64 * 1024;
+/// Bytes that wait for the runner, beyond which nothing is added that can wait itself.
+const LONG: usize = 256 * 1024;
+/// Beyond these it asks and asks, and takes no answer.
+const MOST: usize = 2 * MAX_FRAME;
 
 enum Transport {
     Socket(UnixStream),
@@ -24,7 +33,8 @@ pub(super) struct Link {
     transport: Transport,
     /// Whether output and input go as frames.
     frames: bool,
-    received: Vec<u8>,
+    received: FrameBuffer,
+    outgoing: VecDeque<u8>,
     /// Those that came for the run that is coming.
     descriptors: VecDeque<OwnedFd>,
 }
@@ -41,7 +51,13 @@ impl Link {
         };
         rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
         rustix::stdio::dup2_stdout(File::options().write(true).open("/dev/null")?)?;
-        Ok(Self { transport, frames: true, received: Vec::new(), descriptors: VecDeque::new() })
+        Ok(Self {
+            transport,
+            frames: true,
+            received: FrameBuffer::default(),
+            outgoing: VecDeque::new(),
+            descriptors: VecDeque::new(),
+        })
     }
 
     /// The runner wants output and input as frames, or as descriptors, which only a socket carries.
@@ -69,9 +85,13 @@ impl Link {
 
     /// Takes what is there; false at the end.
     pub(super) fn read(&mut self) -> io::Result<bool> {
-        let begin = self.received.len();
-        self.received.resize(begin + CHUNK, 0);
-        let space = &mut self.received[begin..];
+        if self.outgoing.len() > MOST {
+            return Err(io::Error::other("the runner takes no answers"));
+        }
+        let received = self.received.space();
+        let begin = received.len();
+        received.resize(begin + CHUNK, 0);
+        let space = &mut received[begin..];
         let read = match &mut self.transport {
             Transport::Socket(socket) => receive(socket, space, &mut self.descriptors),
             Transport::Streams { input, .. } => input.read(space),
@@ -79,33 +99,75 @@ impl Link {
         let count = match read {
             Ok(count) => count,
             Err(error) => {
-                self.received.truncate(begin);
+                received.truncate(begin);
                 let nothing = matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock);
                 return if nothing { Ok(true) } else { Err(error) };
             }
         };
-        self.received.truncate(begin + count);
+        received.truncate(begin + count);
         Ok(count > 0)
     }
 
     /// The next whole frame of what was taken, with its descriptors.
     pub(super) fn next(&mut self) -> io::Result<Option<(ToAgent, Vec<OwnedFd>)>> {
-        let frame = frames::decode(&mut self.received)?;
+        let frame = self.received.take_frame()?;
         Ok(frame.map(|frame| {
             let carries = matches!(frame, ToAgent::Run(_));
             (frame, if carries { self.descriptors.drain(..).collect() } else { Vec::new() })
         }))
     }
 
-    /// Sends several frames at once, so that the runner wakes once.
+    /// Sends several frames at once, so that the runner wakes once; or has them wait behind others.
     pub(super) fn send(&mut self, frames: &[&FromAgent]) {
-        let bytes: Vec<u8> = frames.iter().filter_map(|frame| frames::encode(frame).ok()).flatten().collect();
-        // A runner that has died is noticed by reading.
-        let _dead = match &mut self.transport {
-            Transport::Socket(socket) => socket.write_all(&bytes),
-            Transport::Streams { output, .. } => output.write_all(&bytes),
-        };
+        for bytes in frames.iter().filter_map(|frame| frames::encode(frame).ok()) {
+            self.outgoing.extend(bytes);
+        }
+        self.flush();
     }
+
+    /// Whether so much waits that whatever may wait should.
+    pub(super) fn is_long(&self) -> bool {
+        self.outgoing.len() > LONG
+    }
+
+    /// What to wait for before [`Self::flush`], if anything waits.
+    pub(super) fn writable(&self) -> Option<BorrowedFd<'_>> {
+        (!self.outgoing.is_empty()).then(|| match &self.transport {
+            Transport::Socket(socket) => socket.as_fd(),
+            Transport::Streams { output, .. } => output.as_fd(),
+        })
+    }
+
+    /// Sends what the runner takes at once.
+    pub(super) fn flush(&mut self) {
+        while !self.outgoing.is_empty() {
+            let (bytes, _) = self.outgoing.as_slices();
+            let sent = match &mut self.transport {
+                Transport::Socket(socket) => {
+                    send(socket, bytes, SendFlags::DONTWAIT).map_err(io::Error::from)
+                }
+                // Others may have this stream, too, so it is not made one that never waits.
+                Transport::Streams { output, .. } if takes(output) => {
+                    output.write(&bytes[..bytes.len().min(PIPE_BUF)])
+                }
+                Transport::Streams { .. } => return,
+            };
+            match sent {
+                Ok(count) => drop(self.outgoing.drain(..count)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // A runner that has died is noticed by reading.
+                Err(_) => self.outgoing.clear(),
+            }
+        }
+    }
+}
+
+/// Whether there is room for so much as goes into a pipe at once.
+fn takes(output: &File) -> bool {
+    let mut descriptors = [PollFd::new(output, PollFlags::OUT)];
+    let polled = poll(&mut descriptors, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+    polled.is_ok() && !descriptors[0].revents().is_empty()
 }
 
 fn receive(socket: &UnixStream, space: &mut [u8], descriptors: &mut VecDeque<OwnedFd>) -> io::Result<usize> {

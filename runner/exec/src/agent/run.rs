@@ -1,5 +1,6 @@
 //! A run: a main process and its tree, from the start to the last of them.
 
+use std::collections::HashSet;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use rustix::process::Pid;
 
 use super::carry::Carried;
 use crate::frames::Exited;
+use crate::tree::Member;
 
 /// What a stop has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub(super) struct Running {
     pub(super) empty: bool,
     /// When what is left may be looked at again, and whether it is wanted then.
     pub(super) look: (Instant, bool),
+    /// What a freeze has stopped, so that a thaw lets nothing go on that stood still before.
+    pub(super) frozen: HashSet<Member>,
     /// Output and input, where they go as frames.
     pub(super) carried: Option<Carried>,
 }

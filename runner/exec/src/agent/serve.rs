@@ -1,5 +1,6 @@
 //! The loop, and what each thing that it hears leads to.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -19,7 +20,7 @@ use super::stop::ROUND;
 use crate::clock::since_boot;
 use crate::exhaustion::exhausted;
 use crate::frames::{Failure, FromAgent, Run, ToAgent, VERSION, check_version};
-use crate::tag::Tags;
+use crate::tag::{Tags, Worn};
 use crate::{limits, sockets, tree};
 
 /// Signals that the agent catches and drops: it must outlive them, and what it starts must find them at their defaults,
@@ -53,6 +54,9 @@ struct Agent {
     running: Option<Running>,
     /// How the newest main process ended, to be written if the runner dies.
     last: Option<Last>,
+    /// The newest run's tag, until nothing of it is left and its end is saved: the runner's next life waits
+    /// for whoever has it.
+    worn: Option<Worn>,
     /// Whether the runner has died.
     alone: bool,
     /// Whether more may be dead than one look has taken.
@@ -65,6 +69,8 @@ struct Ready {
     died: bool,
     output: bool,
     input: bool,
+    /// Whether the runner takes something.
+    taken: bool,
 }
 
 impl Agent {
@@ -95,7 +101,16 @@ impl Agent {
         if let Some(soft) = std::env::args().nth(2).and_then(|soft| soft.parse().ok()) {
             limits::restore_open_files(soft);
         }
-        Ok(Self { link, deaths, met: false, running: None, last: None, alone: false, more: false })
+        Ok(Self {
+            link,
+            deaths,
+            met: false,
+            running: None,
+            last: None,
+            worn: None,
+            alone: false,
+            more: false,
+        })
     }
 
     fn serve(mut self) -> io::Result<()> {
@@ -106,6 +121,9 @@ impl Agent {
             if ready.died {
                 self.forget_deaths();
                 self.reap();
+            }
+            if ready.taken {
+                self.link.flush();
             }
             if ready.frames && self.hear().is_err() {
                 self.lose_runner();
@@ -122,7 +140,8 @@ impl Agent {
         let timeout = due.map(|due| due.saturating_duration_since(Instant::now()));
         let timeout = timeout.map(Timespec::try_from).transpose().map_err(io::Error::other)?;
         let carried = self.running.as_ref().and_then(|running| running.carried.as_ref());
-        let (output, input) = (carried.and_then(Carried::output), carried.and_then(Carried::input));
+        let output = carried.and_then(Carried::output).filter(|_| !self.link.is_long());
+        let input = carried.and_then(Carried::input);
         let mut descriptors = vec![PollFd::new(&self.deaths, PollFlags::IN)];
         let runner = (!self.alone).then(|| self.link.readable());
         descriptors.extend(runner.map(|runner| PollFd::from_borrowed_fd(runner, PollFlags::IN)));
@@ -130,6 +149,9 @@ impl Agent {
         descriptors.extend(output.map(|output| PollFd::from_borrowed_fd(output, PollFlags::IN)));
         let at_input = descriptors.len();
         descriptors.extend(input.map(|input| PollFd::from_borrowed_fd(input, PollFlags::OUT)));
+        let at_taken = descriptors.len();
+        let taken = if self.alone { None } else { self.link.writable() };
+        descriptors.extend(taken.map(|taken| PollFd::from_borrowed_fd(taken, PollFlags::OUT)));
         match poll(&mut descriptors, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
@@ -140,13 +162,15 @@ impl Agent {
             frames: runner.is_some() && ready(1),
             output: output.is_some() && ready(at_output),
             input: input.is_some() && ready(at_input),
+            taken: taken.is_some() && ready(at_taken),
         })
     }
 
     fn due(&self) -> Option<Instant> {
         let running = self.running.as_ref()?;
         let (at, wanted) = running.look;
-        running.due().into_iter().chain(wanted.then_some(at)).min()
+        let looks = wanted && !self.link.is_long();
+        running.due().into_iter().chain(looks.then_some(at)).min()
     }
 
     fn forget_deaths(&self) {
@@ -177,16 +201,18 @@ impl Agent {
                 (ToAgent::Stop { grace_ms: 0 }, Some(running)) => running.kill(),
                 (ToAgent::Stop { grace_ms }, Some(running)) => running.ask(Duration::from_millis(grace_ms)),
                 (ToAgent::Freeze(freeze), running) => {
-                    if let Some(running) = running {
-                        running.freeze(freeze);
-                    }
-                    link.send(&[&FromAgent::Frozen(freeze)]);
+                    let frozen = running.as_mut().is_some_and(|running| running.freeze(freeze));
+                    link.send(&[&FromAgent::Frozen(frozen)]);
                 }
-                (ToAgent::Saved, _) => self.last = None,
+                (ToAgent::Saved, _) => {
+                    self.last = None;
+                    self.let_go();
+                }
                 (ToAgent::Input { data, eof }, Some(Running { carried: Some(carried), .. })) => {
                     carried.take(&data.0, eof, link)?;
                 }
                 (ToAgent::Credit(more), Some(Running { carried: Some(carried), .. })) => carried.credit(more),
+                (ToAgent::Ping, _) => link.send(&[&FromAgent::Pong]),
                 (ToAgent::Look, running) => {
                     let members = running.as_ref().map(|running| tree::members(Some(running.pid)));
                     let members = members.unwrap_or_default();
@@ -209,6 +235,9 @@ impl Agent {
 
     fn run(&mut self, run: &Run, descriptors: Vec<std::os::fd::OwnedFd>) {
         let begun = since_boot();
+        // One after the other: what was there before the first is put back.
+        self.worn = None;
+        self.worn = Some(Worn::new(&run.task));
         let carried = if self.link.carries_descriptors() {
             Ok((None, descriptors))
         } else {
@@ -233,11 +262,22 @@ impl Agent {
                     unsent: None,
                     empty: false,
                     look: (Instant::now(), false),
+                    frozen: HashSet::new(),
                     carried,
                 });
                 self.link.send(&[&FromAgent::Started { pid: pid.as_raw_nonzero().get().unsigned_abs() }]);
             }
-            Err(failure) => self.link.send(&[&FromAgent::Failed(failure)]),
+            Err(failure) => {
+                self.worn = None;
+                self.link.send(&[&FromAgent::Failed(failure)]);
+            }
+        }
+    }
+
+    /// The tag goes with the last that is to be said of its task.
+    fn let_go(&mut self) {
+        if self.running.is_none() && self.last.is_none() {
+            self.worn = None;
         }
     }
 
@@ -310,12 +350,14 @@ impl Agent {
         }
         let now = Instant::now();
         let (at, wanted) = running.look;
-        if !wanted || at > now {
+        // A runner that takes nothing is told the newest once it does.
+        if !wanted || at > now || self.link.is_long() {
             return;
         }
         self.link.send(&[&FromAgent::Remaining(tree::describe(&tree::members(Some(running.pid))))]);
-        // A wide tree whose processes end one by one takes a fifth of a processor, not all of one.
-        let idle = if running.mode == Mode::Free { (now.elapsed() * 4).min(ROUND) } else { Duration::ZERO };
+        // A wide tree whose processes end one by one takes a fifth of a processor, not all of one; and
+        // however small it is, everybody who looks on is told of each change.
+        let idle = if running.mode == Mode::Free { (now.elapsed() * 4).max(ROUND) } else { Duration::ZERO };
         running.look = (now + idle, false);
     }
 
@@ -328,7 +370,8 @@ impl Agent {
             running.kill_again();
             return;
         }
-        if running.carried.as_mut().is_some_and(|carried| !carried.send(&mut self.link)) {
+        let link = &mut self.link;
+        if running.carried.as_mut().is_some_and(|carried| link.is_long() || !carried.send(link)) {
             // A task ends with its process, however slowly its output is taken.
             if let Some(exited) = running.unsent.take() {
                 self.link.send(&[&FromAgent::Exited(exited)]);
@@ -337,6 +380,7 @@ impl Agent {
         }
         let exited = running.unsent.take().map(FromAgent::Exited);
         self.running = None;
+        self.let_go();
         self.link.send(&exited.iter().chain([&FromAgent::Empty]).collect::<Vec<_>>());
     }
 }

@@ -13,14 +13,15 @@ use rustix::process::Pid;
 
 use crate::exhaustion::exhausted;
 use crate::frames::{Failure, Run};
-use crate::tag::{VARIABLE, Worn};
+use crate::tag::VARIABLE;
 use crate::{confine, sandbox};
 
 /// Bytes that one argument may have: `MAX_ARG_STRLEN` on Linux is 128 KiB with the closing zero.
 const ARGUMENT: usize = 128 * 1024 - 1;
 
-/// Starts the main process, and gives a copy of its output by which can be seen whether somebody reads that. Not of a run with
-/// an open input: the end of that may end it, too.
+/// Starts the main process, which inherits the tag that this one wears, and gives a copy of its output by
+/// which can be seen whether somebody reads that. Not of a run with an open input: the end of that may end
+/// it, too.
 pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option<OwnedFd>), Failure> {
     let mut descriptors = descriptors.into_iter();
     let missing = || Failure { message: "The runner sent no pipe for the output.".into(), transient: false };
@@ -56,7 +57,6 @@ pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option
         .stdout(output)
         .stderr(error)
         .process_group(0);
-    let worn = Worn::new(&run.task);
     let child = match &run.writable {
         None => command.spawn(),
         // Rights are given up for good, by one thread and those that it starts.
@@ -74,7 +74,6 @@ pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option
         })?,
     }
     .map_err(|error| explain(run, &error))?;
-    drop(worn);
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| Failure {
         message: "The system gave a process number that is none.".into(),
         transient: false,

@@ -8,12 +8,12 @@ use rustix::process::Signal;
 use super::link::Link;
 use super::run::{Mode, Running};
 use crate::frames::FromAgent;
-use crate::tree;
+use crate::tree::{self, Member, Motion};
 
 /// Between two rounds of KILL when no reaping calls for one.
 pub(super) const ROUND: Duration = Duration::from_millis(100);
-/// Rounds of STOP. What does not stand still then waits for a device, and does once that answers.
-const ROUNDS: usize = 200;
+/// How long a tree may take to stand still.
+const FREEZE: Duration = Duration::from_secs(2);
 /// How long KILL is given before what still lives is reported.
 const STUCK: Duration = Duration::from_secs(10);
 
@@ -70,27 +70,46 @@ impl Running {
         }
     }
 
-    /// Freezes the tree where it is, or thaws it. A process that is being forked while its parent is stopped is found in
-    /// the next round; one that is stopped forks no more.
-    pub(super) fn freeze(&self, freeze: bool) {
+    /// Freezes the tree where it is, or thaws it, and says whether it is frozen then. A process that is being
+    /// forked while its parent is stopped is found in the next round; one that is stopped forks no more. What
+    /// is being ended stays as it is.
+    pub(super) fn freeze(&mut self, freeze: bool) -> bool {
         if self.mode != Mode::Free {
-            return;
+            return false;
         }
-        let members = || tree::members(Some(self.pid));
         if !freeze {
-            // Children first: a parent that waits must not see them stopped.
-            let mut members = members();
-            members.reverse();
-            return tree::signal(&members, &[Signal::CONT]);
+            self.thaw();
+            return false;
         }
-        for _ in 0..ROUNDS {
-            let moving: Vec<_> =
-                members().into_iter().filter(|member| !tree::stands_still(*member)).collect();
-            if moving.is_empty() {
-                return;
+        let until = Instant::now() + FREEZE;
+        loop {
+            let mut moving = tree::members(Some(self.pid));
+            moving.retain(|member| tree::motion(*member) != Motion::Still);
+            let late = Instant::now() > until;
+            // What was told to stop and waits for a device does nothing more.
+            if moving.is_empty() || late && moving.iter().all(|member| self.will_stop(*member)) {
+                return true;
+            }
+            if late {
+                self.thaw();
+                return false;
             }
             tree::signal(&moving, &[Signal::STOP]);
+            self.frozen.extend(moving);
             thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    fn will_stop(&self, member: Member) -> bool {
+        self.frozen.contains(&member) && tree::motion(member) != Motion::Moves
+    }
+
+    /// Children first: a parent that waits must not see them stopped.
+    fn thaw(&mut self) {
+        let mut members = tree::members(Some(self.pid));
+        members.retain(|member| self.frozen.contains(member));
+        members.reverse();
+        tree::signal(&members, &[Signal::CONT]);
+        self.frozen.clear();
     }
 }

@@ -1,5 +1,6 @@
 //! The output log: head and tail, offsets, and the counted loss between them.
 
+use super::fallback::FALLBACK;
 use super::*;
 
 const HEAD: u64 = 10;
@@ -114,6 +115,43 @@ fn where_the_disk_is_full_the_log_makes_room_and_loses_nothing_by_it() {
         assert_eq!((from, end.as_slice()), (total - 1_000, &text[text.len() - 2_000..]), "{total}");
         assert_eq!(log.range(0, 1_000).unwrap().0, text[..1_000]);
     }
+}
+
+/// The disk refuses a byte and then answers nothing any more: whoever asks for what is in memory must not
+/// wait for that.
+#[test]
+fn while_the_disk_hangs_what_is_in_memory_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let log = Arc::new(Log::new(path.clone(), HEAD, TAIL, Arc::default()));
+    log.append(b"one\ntwo");
+    *log.file() = Some(OpenOptions::new().write(true).open("/dev/full").unwrap());
+    // Nobody writes to it, so opening it does not come back.
+    std::fs::remove_file(&path).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    let writer = Arc::clone(&log);
+    let writing = std::thread::spawn(move || writer.append(b" and three"));
+    let (told, heard) = std::sync::mpsc::channel();
+    let asked = Arc::clone(&log);
+    std::thread::spawn(move || {
+        while asked.state().coming < 17 {
+            std::thread::yield_now();
+        }
+        // Time is what is tested: each round finds the writer farther.
+        for _ in 0..50 {
+            let known = (asked.kept().total, asked.last_line(), asked.is_at_hand());
+            told.send(known).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(4));
+        }
+    });
+    for _ in 0..50 {
+        let (total, line, at_hand) =
+            heard.recv_timeout(std::time::Duration::from_secs(20)).expect("it waits for the disk");
+        assert_eq!((total, line.as_str(), at_hand), (7, "two", true));
+    }
+    drop(OpenOptions::new().read(true).write(true).open(&path).unwrap());
+    writing.join().unwrap();
+    assert_eq!((log.kept().total, log.last_line().as_str()), (17, "two and three"));
 }
 
 #[test]

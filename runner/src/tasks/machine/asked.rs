@@ -53,14 +53,14 @@ impl<R> Machine<R> {
         } else if matches!(self.stage, Stage::Queued(_) | Stage::Starting(..)) {
             "has not started yet, so it cannot be paused or resumed"
         } else {
-            self.freezing.push_back(reply);
+            self.freezing.push_back((frozen, reply));
             return self.todo(Effect::Freeze(frozen));
         };
         let message = format!("Task {} {refuse}.", self.task.id);
         self.todo(Effect::Reply(reply, Err(Problem::new(ProblemCode::Conflict, message))));
     }
 
-    /// The supervisor has done so.
+    /// The supervisor has tried to, and says what is so now.
     pub(super) fn frozen(&mut self, now: Now, frozen: bool) {
         if frozen != self.task.paused && !self.stopping && !self.task.state.is_end() {
             self.task.paused = frozen;
@@ -72,8 +72,17 @@ impl<R> Machine<R> {
             }
             self.publish();
         }
-        if let Some(reply) = self.freezing.pop_front() {
-            self.todo(Effect::Reply(reply, Ok(self.task.clone())));
+        if let Some((asked, reply)) = self.freezing.pop_front() {
+            let outcome = if asked && !frozen {
+                let message = format!(
+                    "Task {} could not be paused: it is being stopped, or processes of it run on whatever is done. It goes on.",
+                    self.task.id
+                );
+                Err(Problem::new(ProblemCode::Conflict, message))
+            } else {
+                Ok(self.task.clone())
+            };
+            self.todo(Effect::Reply(reply, outcome));
         }
     }
 
