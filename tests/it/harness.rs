@@ -1,5 +1,7 @@
 //! The harness itself: that it sees what it is there for.
 
+use std::fs;
+
 use e2e::process;
 use e2e::runner::Runner;
 use e2e::stage::play;
@@ -20,20 +22,30 @@ async fn leaves_a_process() -> Runner {
         let commands = process::holding(&word);
         let parents: Vec<Pid> = process::descendants(runner.pid())
             .into_iter()
+            // A shell that is just forking has itself below it.
+            .filter(|process| !commands.contains(process))
             .filter(|process| commands.iter().any(|command| process::descendants(*process).contains(command)))
             .collect();
         (!commands.is_empty() && !parents.is_empty()).then_some(parents)
     })
     .await;
     let signal = |process: &Pid, signal| kill_process(*process, signal).expect("it is this test's own");
-    for agent in &agents {
-        signal(agent, Signal::STOP);
-    }
-    signal(&runner.pid(), Signal::KILL);
+    // Neither may act on the other's death: a stopped agent would be woken by its runner's.
+    signal(&runner.pid(), Signal::STOP);
+    wait::until("all of its threads stand still", || stands_still(runner.pid()).then_some(())).await;
     for agent in &agents {
         signal(agent, Signal::KILL);
     }
+    signal(&runner.pid(), Signal::KILL);
     runner
+}
+
+fn stands_still(process: Pid) -> bool {
+    let threads = fs::read_dir(format!("/proc/{}/task", process.as_raw_nonzero()));
+    threads.into_iter().flatten().flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with(['T', 't']))
+    })
 }
 
 #[test]
