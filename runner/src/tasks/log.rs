@@ -17,12 +17,10 @@ use tokio::sync::watch;
 
 use super::text;
 
-mod fallback;
+mod memory;
 
-use fallback::FallbackRing;
+use memory::{FALLBACK, FallbackRing};
 
-/// Bytes of the end that are at hand for the last line.
-const TAIL_BUFFER: usize = 4 * 1024;
 /// Bytes that a preview looks at, at either end, at least.
 const WINDOW: u64 = 64 * 1024;
 
@@ -182,13 +180,7 @@ impl Log {
             counted.lines += memchr::memchr_iter(b'\n', chunk).count() as u64;
             counted.characters += text::characters(chunk);
         }
-        if chunk.len() >= TAIL_BUFFER {
-            state.tail_buffer.clear();
-        } else {
-            let surplus = (state.tail_buffer.len() + chunk.len()).saturating_sub(TAIL_BUFFER);
-            state.tail_buffer.drain(..surplus);
-        }
-        state.tail_buffer.extend_from_slice(&chunk[chunk.len().saturating_sub(TAIL_BUFFER)..]);
+        memory::push_tail(&mut state.tail_buffer, chunk);
         // Inside the lock: the length and what is kept change together.
         self.total.send_replace(from + chunk.len() as u64);
     }
@@ -216,6 +208,34 @@ impl Log {
             rest = later;
         }
         Ok(())
+    }
+
+    /// Takes the end of the output into memory and its room off the disk, so that what must be written finds
+    /// room: this task's end. `from`: the output's length on the disk. Blocks on that, so nobody may wait for
+    /// `state` meanwhile.
+    fn give_back(&self, from: u64) {
+        // Of a ring that was written round, only the head is in order from here on.
+        let wrapped = from > self.head + self.tail;
+        let taken = if wrapped { from - self.head } else { from }.min(FALLBACK as u64);
+        let keep = if wrapped { self.head } else { from - taken };
+        let read = || {
+            let file = File::open(&self.path)?;
+            let mut bytes = vec![0; usize::try_from(taken).unwrap_or(FALLBACK)];
+            self.read_pieces(&file, from - taken, &mut bytes)?;
+            Ok::<_, io::Error>((bytes, OpenOptions::new().write(true).open(&self.path)?))
+        };
+        let (ring, file) = match read() {
+            Ok((bytes, file)) => (FallbackRing { from: keep, bytes: bytes.into() }, Some(file)),
+            // There is no file, or it cannot be changed: what lies in it stays there.
+            Err(_) => (FallbackRing::empty(if wrapped { self.head } else { from }), None),
+        };
+        // It is in memory before it leaves the disk, so whoever reads finds it in one of them.
+        self.state().fallback = Some(ring);
+        if file.is_some_and(|file| file.set_len(keep).is_ok()) {
+            let mut state = self.state();
+            self.disk.fetch_sub(state.on_disk.saturating_sub(keep), Ordering::Relaxed);
+            state.on_disk = state.on_disk.min(keep);
+        }
     }
 
     /// Where an offset lies in the file, and how many bytes follow it there in order.

@@ -1,6 +1,5 @@
 //! The output log: head and tail, offsets, and the counted loss between them.
 
-use super::fallback::FALLBACK;
 use super::*;
 
 const HEAD: u64 = 10;
