@@ -327,6 +327,9 @@ async fn too_much_is_refused_and_a_long_diff_is_cut() {
     let problem = files.write("a".into(), "x".repeat(4 * 1024 * 1024 + 1)).await.unwrap_err();
     assert_eq!(problem.code, ProblemCode::TooLarge);
     assert!(!folder.path().join("ws/a").exists());
+    fs::write(folder.path().join("ws/long"), "x".repeat(4 * 1024 * 1024 + 1)).unwrap();
+    let problem = files.edit("long".into(), "x".into(), "y".into()).await.unwrap_err();
+    assert_eq!(problem.code, ProblemCode::TooLarge, "{problem}");
     let change = files.write("a".into(), "line\n".repeat(100_000)).await.unwrap();
     assert!(change.diff.len() <= 32 * 1024, "{}", change.diff.len());
     assert!(change.diff.ends_with("more lines)\n"), "{}", &change.diff[change.diff.len() - 40..]);
