@@ -4,7 +4,7 @@ use std::path::Path;
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method};
-use exec::frames::{self as wire, Exited, FromAgent, ToAgent};
+use exec::frames::{Exited, FrameBuffer, FromAgent, ToAgent};
 use shared::Timestamp;
 
 use crate::auth::Clients;
@@ -24,11 +24,11 @@ pub fn wire_from_agent(bytes: &[u8], step: usize) -> (usize, bool) {
 }
 
 fn frames<T: for<'de> serde::Deserialize<'de>>(bytes: &[u8], step: usize) -> (usize, bool) {
-    let (mut buffer, mut count) = (Vec::new(), 0);
+    let (mut buffer, mut count) = (FrameBuffer::default(), 0);
     for piece in bytes.chunks(step.max(1)) {
-        buffer.extend_from_slice(piece);
+        buffer.space().extend_from_slice(piece);
         loop {
-            match wire::decode::<T>(&mut buffer) {
+            match buffer.take_frame::<T>() {
                 Ok(Some(_)) => count += 1,
                 Ok(None) => break,
                 Err(_) => return (count, true),

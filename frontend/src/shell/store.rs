@@ -91,7 +91,11 @@ impl From<StoreError> for ClaimError {
         match error {
             StoreError::Unavailable(_) => Self::Unavailable(reason),
             StoreError::Failed(_) => Self::Unreadable(format!("{reason}; reload this page to try again")),
-            _ => Self::Unreadable(reason),
+            StoreError::Fenced
+            | StoreError::Full
+            | StoreError::Conflict(_)
+            | StoreError::Gap { .. }
+            | StoreError::Unreadable { .. } => Self::Unreadable(reason),
         }
     }
 }

@@ -74,7 +74,9 @@ impl Facts {
                 self.end(task, preview);
             }
             Record::Missed { completions, .. } => {
-                completions.iter().for_each(|task| self.end(task, &Preview::default()))
+                for task in completions {
+                    self.end(task, &Preview::default());
+                }
             }
             _ => {}
         }
