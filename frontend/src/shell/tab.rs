@@ -14,10 +14,10 @@ use std::rc::{Rc, Weak};
 
 use agent::Event;
 use agent::effect::SessionSummary;
-use agent::event::Command;
+use agent::event::{Author, Command};
 use agent::settings::Rule;
 use agent::tabs::{self, Role};
-use agent::view::{Patch, Severity};
+use agent::view::{Flash, Patch, Severity};
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,7 @@ use super::pairing::Pairing;
 use super::session::SessionHandle;
 use super::store::Store;
 use super::{address, local_storage, notify};
-use crate::state::{CallView, Ownership, PageState};
+use crate::state::{CallView, Ownership, PageState, PairLink};
 use crate::ui::PageCommand;
 
 /// How long the start waits for the runner's answer to the pairing, in milliseconds.
@@ -66,9 +66,9 @@ pub(crate) struct TabController {
     held: RefCell<BTreeMap<SessionId, String>>,
     handles: RefCell<BTreeMap<SessionId, Rc<SessionHandle>>>,
     shown: Cell<Option<SessionId>>,
-    /// Lines and the draft that are to be written; the newest counts.
+    /// Lines and drafts that are to be written; the newest of each session counts.
     unwritten: RefCell<BTreeMap<SessionId, SessionSummary>>,
-    draft: RefCell<Option<(SessionId, String)>>,
+    drafts: RefCell<BTreeMap<SessionId, String>>,
     /// The draft of the shown session as it is kept.
     kept_draft: RefCell<String>,
     writing: Cell<bool>,
@@ -95,7 +95,7 @@ impl TabController {
                 handles: RefCell::default(),
                 shown: Cell::new(None),
                 unwritten: RefCell::default(),
-                draft: RefCell::default(),
+                drafts: RefCell::default(),
                 kept_draft: RefCell::default(),
                 writing: Cell::new(false),
                 looking: Cell::new(false),
@@ -171,9 +171,9 @@ impl TabController {
             }
             PageCommand::CopyLog(task) => self.start(|tab| async move { tab.copy_log(&task).await }),
             PageCommand::SaveDraft(text) => {
-                let session = self.shown.get();
-                self.draft.replace(session.map(|session| (session, text)));
-                self.write_on();
+                if let Some(session) = self.shown.get() {
+                    self.save_draft(session, text);
+                }
             }
             PageCommand::AllowNotifications => {
                 self.start(|tab| async move { tab.state.notifications.set(notify::ask().await) });
@@ -185,6 +185,23 @@ impl TabController {
     pub(super) fn show(&self, session: SessionId, patches: Vec<Patch>) {
         if self.shown.get() == Some(session) {
             self.state.apply(patches);
+        }
+    }
+
+    /// Says something to the person; of a session that is not shown, under its title.
+    pub(super) fn flash(&self, session: SessionId, flash: Flash) {
+        match flash {
+            Flash::Toast { severity, text } if self.shown.get() == Some(session) => {
+                self.state.toast(severity, text);
+            }
+            Flash::Toast { severity, text } => {
+                let title = self.summaries.borrow().get(&session).map(|line| line.title.clone());
+                let title = title.filter(|title| !title.is_empty());
+                let title = title.unwrap_or_else(|| "another session".to_owned());
+                self.state.toast(severity, format!("{title}: {text}"));
+            }
+            Flash::Draft { text } => self.restore_messages(session, vec![text]),
+            Flash::PairLink { url, expires } => self.state.pair_link.set(Some(PairLink { url, expires })),
         }
     }
 
@@ -254,19 +271,6 @@ impl TabController {
         open || local_storage::begun() == Some(session)
             || self.store.knows(session).await.unwrap_or_default()
             || lock::held().await.contains_key(&session)
-    }
-
-    /// Messages that no tab took go back into the box.
-    pub(super) fn restore_messages(&self, session: SessionId, messages: &[String]) {
-        if messages.is_empty() || self.shown.get() != Some(session) {
-            return;
-        }
-        let draft = self.written();
-        let parts = messages.iter().cloned().chain((!draft.is_empty()).then_some(draft));
-        let text = parts.collect::<Vec<_>>().join("\n\n");
-        self.state.draft.set(text.clone());
-        self.draft.replace(Some((session, text)));
-        self.write_on();
     }
 
     fn each_handle(&self, apply: impl Fn(&SessionHandle)) {
@@ -366,7 +370,10 @@ impl TabController {
             self.report_error(&reason);
         }
         if self.pairing.problem().is_none() {
-            self.each_handle(|handle| handle.send_to_agent(Event::Command(Command::Reconnect)));
+            self.each_handle(|handle| {
+                handle
+                    .send_to_agent(Event::Command { author: Author::default(), command: Command::Reconnect })
+            });
         }
     }
 

@@ -27,10 +27,7 @@ impl Pending {
         for patch in patches {
             match (self.0.back_mut(), patch) {
                 (_, Patch::Reset) => {
-                    let of_no_session = |patch: &Patch| {
-                        matches!(patch, Patch::Toast { .. } | Patch::PairLink { .. } | Patch::Stats(_))
-                    };
-                    self.0.retain(of_no_session);
+                    self.0.retain(|patch| matches!(patch, Patch::Stats(_)));
                     self.0.push_back(Patch::Reset);
                 }
                 (Some(Patch::Grow { row: last, text: so_far }), Patch::Grow { row, text })
@@ -89,8 +86,8 @@ fn cut(patch: &mut Patch, room: usize, is_there: impl Fn(u64) -> bool) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agent::view::Severity;
     use shared::Timestamp;
+    use shared::protocol::Stats;
 
     #[test]
     fn a_long_text_comes_in_pieces_and_in_order() {
@@ -137,10 +134,10 @@ mod tests {
     #[test]
     fn another_session_takes_the_place_of_what_waits() {
         let mut pending = Pending::default();
-        let toast = Patch::Toast { severity: Severity::Plain, text: "t".to_owned() };
-        pending.extend(vec![text(1, "old"), toast.clone(), grow(1, "er")]);
+        let stats = Patch::Stats(Stats::default());
+        pending.extend(vec![text(1, "old"), stats.clone(), grow(1, "er")]);
         pending.extend(vec![Patch::Reset, text(1, "new")]);
-        assert_eq!(pending.all(), [toast, Patch::Reset, text(1, "new")]);
+        assert_eq!(pending.all(), [stats, Patch::Reset, text(1, "new")]);
     }
 
     fn text(id: u64, text: &str) -> Patch {

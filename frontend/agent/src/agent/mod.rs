@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use crate::effect::{Effect, SessionSummary};
-use crate::event::{Boot, Event};
+use crate::event::{Author, Boot, Event};
 use crate::link::{Link, Step};
 use crate::model::Api;
 use crate::model::endpoint::default_model;
@@ -29,7 +29,7 @@ use crate::projection::Projection;
 use crate::record::{Entry, Record};
 use crate::session::{Phase, Session};
 use crate::settings::{ModelChoice, Provider, Settings};
-use crate::view::{Patch, Status, TurnView, Waiting};
+use crate::view::{Flash, Patch, Severity, Status, TurnView, Waiting};
 use crate::{notice, projection};
 
 use state::{Asking, InFlight, Replay, Watched};
@@ -96,9 +96,22 @@ struct Shown {
 #[derive(Debug)]
 struct Out {
     now: Timestamp,
+    /// Whose command it is about.
+    author: Option<Author>,
     entries: Vec<Entry>,
     patches: Vec<Patch>,
     effects: Vec<Effect>,
+}
+
+impl Out {
+    /// Says something to whoever asked for it.
+    fn flash(&mut self, flash: Flash) {
+        self.effects.push(Effect::Flash { to: self.author.map(|author| author.from), flash });
+    }
+
+    fn toast(&mut self, text: &str) {
+        self.flash(Flash::Toast { severity: Severity::Warn, text: text.to_owned() });
+    }
 }
 
 impl Default for Agent {
@@ -156,6 +169,12 @@ impl Agent {
         self.unsaved.back().filter(|_| self.keeping).map_or(0, |entry| entry.n)
     }
 
+    /// Whether what this command asked of the runner has no answer yet.
+    #[must_use]
+    pub fn owes_answer(&self, author: Author) -> bool {
+        self.link.owes(author)
+    }
+
     /// Whether a task of this session runs or waits for a place.
     #[must_use]
     pub fn has_active_tasks(&self) -> bool {
@@ -182,7 +201,8 @@ impl Agent {
     /// Takes one event and says what must be done about it.
     #[must_use = "effects that are not run are lost"]
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
-        let mut out = Out { now, entries: Vec::new(), patches: Vec::new(), effects: Vec::new() };
+        let mut out =
+            Out { now, author: None, entries: Vec::new(), patches: Vec::new(), effects: Vec::new() };
         if self.open || matches!(event, Event::Opened(_)) {
             self.take(&mut out, event);
             if self.open {
@@ -196,7 +216,10 @@ impl Agent {
     fn take(&mut self, out: &mut Out, event: Event) {
         match event {
             Event::Opened(boot) => self.boot(out, boot),
-            Event::Command(wish) => self.user(out, wish),
+            Event::Command { author, command } => {
+                out.author = Some(author);
+                self.user(out, author, command);
+            }
             Event::Model { call, input } => self.model(out, call, input),
             Event::Link { generation, input } => self.link_input(out, generation, input),
             Event::Saved { through } => self.saved(out, through),

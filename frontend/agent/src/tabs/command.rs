@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::leader::Duty;
+use super::leader::{Duty, Leader};
 use super::{Effect, Member, Out, State, TabMessage};
 use crate::event::Command;
 
@@ -51,7 +51,15 @@ impl Member {
         }
     }
 
-    pub(super) fn acknowledge(&mut self, out: &mut Out, from: Uuid, number: u64) {
+    /// Tells of each command that is done now.
+    pub(super) fn acknowledge_done(&mut self, out: &mut Out) {
+        let done = self.leader_mut().map(Leader::done).unwrap_or_default();
+        for (from, number) in done {
+            self.acknowledge(out, from, number);
+        }
+    }
+
+    fn acknowledge(&mut self, out: &mut Out, from: Uuid, number: u64) {
         if self.leader_mut().is_some_and(|leader| leader.pays(from, number)) {
             out.push(Effect::ForgetLeft { from, number });
         }

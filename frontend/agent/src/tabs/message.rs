@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::outbox::Received;
 use crate::event::{Command, Event as AgentEvent};
 use crate::record::{Entry, Record};
-use crate::view::Patch;
+use crate::view::{Flash, Patch};
 
 /// What the tabs of one session say to each other. A tab does not hear itself; what one says, another hears in order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +37,15 @@ pub enum TabMessage {
         /// The changes.
         patches: Vec<Patch>,
     },
+    /// This is said to the person.
+    Flash {
+        /// The leader's.
+        term: u64,
+        /// At which tab; at all if nobody asked for it.
+        to: Option<Uuid>,
+        /// What.
+        flash: Flash,
+    },
     /// I lead now.
     #[serde(rename = "took")]
     Claimed {
@@ -57,7 +66,7 @@ pub enum TabMessage {
         /// What.
         command: Command,
     },
-    /// It is done, and what it leaves in the log is saved.
+    /// It is done: what it leaves in the log is saved, and the runner has answered what it asked for.
     #[serde(rename = "heard")]
     Ack {
         /// Whose.
@@ -132,9 +141,25 @@ pub enum Event {
         number: u64,
         /// The last entry that is not saved; 0 if all are.
         through: u64,
+        /// Whether the runner was asked for something, and has not answered.
+        waits: bool,
+    },
+    /// The runner has answered what a command asked for.
+    Answered {
+        /// Whose.
+        from: Uuid,
+        /// Which.
+        number: u64,
     },
     /// The agent here shows something.
     Show(Vec<Patch>),
+    /// The agent here says something to the person.
+    Flash {
+        /// At which tab they asked for it; at all if nobody did.
+        to: Option<Uuid>,
+        /// What.
+        flash: Flash,
+    },
     /// Whether the agent here is at work.
     Works(bool),
     /// What came of [`Effect::Delete`].
@@ -217,15 +242,17 @@ pub enum Effect {
     },
     /// Shows this at the page.
     Show(Vec<Patch>),
+    /// Says this to the person at the page, whichever session it shows.
+    Flash(Flash),
     /// Shows all that the agent here shows.
     Redraw,
     /// What this tab is to the session has changed.
     Role(Role),
     /// Sends [`Event::Tick`] at this time; replaces the earlier alarm.
     Alarm(Option<Timestamp>),
-    /// Tells the person what was not done.
+    /// Tells the person what was not done, whichever session the page shows.
     Complain(String),
-    /// Gives messages that nobody will hear back to where they were written.
+    /// Gives messages that nobody will hear back to where they were written: in front of the session's draft.
     GiveBack(Vec<String>),
     /// Removes everything that is kept of the session, and sends [`Event::Deleted`].
     Delete,

@@ -209,13 +209,21 @@ impl Member {
                 }
             }
             Event::Appended { token, outcome } => self.appended(out, token, outcome),
-            Event::Ran { from, number, through } => {
-                if self.leader_mut().is_some_and(|leader| leader.ran(from, number, through)) {
-                    self.acknowledge(out, from, number);
+            Event::Ran { from, number, through, waits } => {
+                if let Some(leader) = self.leader_mut() {
+                    leader.ran(from, number, through, waits);
                 }
+                self.acknowledge_done(out);
                 self.write(out);
             }
+            Event::Answered { from, number } => {
+                if let Some(leader) = self.leader_mut() {
+                    leader.answered(from, number);
+                }
+                self.acknowledge_done(out);
+            }
             Event::Show(patches) => self.show(out, patches),
+            Event::Flash { to, flash } => self.flash(out, to, flash),
             Event::Works(works) => {
                 if let Some(leader) = self.leader_mut() {
                     leader.works = works;
@@ -440,9 +448,8 @@ impl Member {
         match outcome {
             Ok(()) => {
                 leader.fails = false;
-                for (from, number) in leader.saved(through) {
-                    self.acknowledge(out, from, number);
-                }
+                leader.saved(through);
+                self.acknowledge_done(out);
                 out.push(Effect::Tell(AgentEvent::Saved { through }));
             }
             Err(AppendError::Fenced) => {

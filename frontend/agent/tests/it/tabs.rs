@@ -14,7 +14,8 @@ use agent::tabs::{
     AppendError, Claim, ClaimError, Effect, Event, LockMode, Member, Received, Role, TabMessage,
     UnsavedMessage,
 };
-use shared::Timestamp;
+use agent::view::Flash;
+use shared::{TaskId, Timestamp};
 use uuid::Uuid;
 
 use crate::sim::seeds;
@@ -268,7 +269,7 @@ fn a_session_that_is_in_one_tab_alone_is_not_taken_from_it() {
         UnsavedMessage { n: 0, text: "left".to_owned(), steer: false, from: Uuid::from_u128(3), number: 1 };
     let effects = hand.send(Event::Left(vec![left]));
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Run { .. })), "{effects:?}");
-    let effects = hand.send(Event::Ran { from: Uuid::from_u128(3), number: 1, through: 1 });
+    let effects = hand.send(Event::Ran { from: Uuid::from_u128(3), number: 1, through: 1, waits: false });
     assert!(
         !effects.iter().any(|effect| matches!(effect, Effect::ForgetLeft { .. })),
         "no log that lasts has it: {effects:?}"
@@ -337,7 +338,7 @@ fn an_answer_comes_when_the_message_is_on_the_disk() {
     assert_eq!(hand.send(Event::Message(command.clone())), [run]);
     // The agent wants it written before it is known to have taken the command.
     assert_eq!(hand.send(Event::Append(vec![queued(2, "two")])), []);
-    let effects = hand.send(Event::Ran { from, number: 1, through: 2 });
+    let effects = hand.send(Event::Ran { from, number: 1, through: 2, waits: false });
     let mut heard = Received::default();
     heard.note(from, 1);
     let append = |heard: &Received| Effect::Append {
@@ -359,6 +360,69 @@ fn an_answer_comes_when_the_message_is_on_the_disk() {
 }
 
 #[test]
+fn what_the_runner_has_not_answered_is_not_done() {
+    let mut hand = Hand::new();
+    let _ = hand.lead();
+    let stop = Command::StopTask { task: TaskId("0a1b2c3d".to_owned()) };
+    let me = Uuid::from_u128(1);
+    assert_eq!(
+        hand.send(Event::Command(stop.clone())),
+        [Effect::Run { from: me, number: 1, command: stop.clone() }]
+    );
+    assert_eq!(hand.send(Event::Ran { from: me, number: 1, through: 0, waits: true }), []);
+    let follower = Uuid::from_u128(2);
+    let message = TabMessage::Command { from: follower, number: 1, term: 5_000, command: stop };
+    let _ = hand.send(Event::Message(message));
+    assert_eq!(hand.send(Event::Ran { from: follower, number: 1, through: 0, waits: true }), []);
+    let _ = hand.send(Event::Leave);
+    assert!(!hand.send(Event::Tick).contains(&Effect::Closed), "it would be lost");
+    let ack = Effect::Post(TabMessage::Ack { to: follower, number: 1 });
+    assert_eq!(hand.send(Event::Answered { from: follower, number: 1 }), [ack]);
+    let effects = hand.send(Event::Stolen { request: 1 });
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Complain(_))), "{effects:?}");
+
+    let mut hand = Hand::new();
+    let _ = hand.lead();
+    let _ = hand.send(Event::Command(Command::ClearTasks));
+    let _ = hand.send(Event::Ran { from: me, number: 1, through: 0, waits: true });
+    let _ = hand.send(Event::Answered { from: me, number: 1 });
+    let _ = hand.send(Event::Leave);
+    assert!(hand.send(Event::Tick).contains(&Effect::Closed));
+}
+
+#[test]
+fn what_concerns_one_person_is_said_at_their_tab() {
+    let mut hand = Hand::new();
+    let _ = hand.lead();
+    let (follower, gone) = (Uuid::from_u128(2), Uuid::from_u128(3));
+    let _ = hand.send(Event::Message(TabMessage::Hello { from: follower }));
+    let link = Flash::PairLink { url: "http://127.0.0.1:1/".to_owned(), expires: Timestamp(1) };
+    let posted = |to| Effect::Post(TabMessage::Flash { term: 5_000, to, flash: link.clone() });
+    let here = Effect::Flash(link.clone());
+    for (to, said) in [
+        (Some(follower), vec![posted(Some(follower))]),
+        (Some(Uuid::from_u128(1)), vec![here.clone()]),
+        (Some(gone), vec![here.clone()]),
+        (None, vec![posted(None), here.clone()]),
+    ] {
+        assert_eq!(hand.send(Event::Flash { to, flash: link.clone() }), said);
+    }
+    // Words go back into the box, whichever session the page shows.
+    let draft = Flash::Draft { text: "words".to_owned() };
+    let back = Effect::GiveBack(vec!["words".to_owned()]);
+    assert_eq!(hand.send(Event::Flash { to: None, flash: draft.clone() })[1], back);
+
+    let mut hand = Hand::new();
+    let _ = hand.send(Event::Open);
+    let _ = hand.send(Event::Refused { request: 1 });
+    let _ = hand.send(Event::Message(TabMessage::Claimed { term: 5_000 }));
+    let say = |to| Event::Message(TabMessage::Flash { term: 5_000, to, flash: draft.clone() });
+    assert_eq!(hand.send(say(Some(Uuid::from_u128(1)))), [back.clone()]);
+    assert_eq!(hand.send(say(Some(follower))), []);
+    assert_eq!(hand.send(say(None)), [back]);
+}
+
+#[test]
 fn a_session_of_which_nothing_is_kept_goes_on_in_memory() {
     let mut hand = Hand::new();
     let _ = hand.send(Event::Open);
@@ -374,7 +438,7 @@ fn a_session_of_which_nothing_is_kept_goes_on_in_memory() {
         term,
         command: queue_message("one"),
     }));
-    let effects = hand.send(Event::Ran { from, number: 1, through: 1 });
+    let effects = hand.send(Event::Ran { from, number: 1, through: 1, waits: false });
     assert_eq!(effects, [Effect::Post(TabMessage::Ack { to: from, number: 1 })]);
 }
 

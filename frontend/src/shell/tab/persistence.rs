@@ -66,9 +66,12 @@ impl TabController {
     /// A session is no more.
     pub(super) fn forget(&self, session: SessionId) {
         self.summaries.borrow_mut().remove(&session);
+        // What was still to be written would bring a part of it back.
+        self.unwritten.borrow_mut().remove(&session);
         if self.shown.get() == Some(session) {
             self.switch(new_session());
         }
+        self.drafts.borrow_mut().remove(&session);
         self.close(session);
         self.list();
     }
@@ -147,6 +150,40 @@ impl TabController {
         }
     }
 
+    /// Messages that nobody took are the person's again: they stand in front of the session's draft.
+    pub(in crate::shell) fn restore_messages(&self, session: SessionId, messages: Vec<String>) {
+        if messages.is_empty() {
+            return;
+        }
+        let before = |draft: String| {
+            let parts = messages.iter().cloned().chain((!draft.is_empty()).then_some(draft));
+            parts.collect::<Vec<_>>().join("\n\n")
+        };
+        if self.shown.get() == Some(session) {
+            let text = before(self.written());
+            self.state.draft.set(text.clone());
+            return self.save_draft(session, text);
+        }
+        let unwritten = self.drafts.borrow().get(&session).cloned();
+        if let Some(draft) = unwritten {
+            return self.save_draft(session, before(draft));
+        }
+        self.start(|tab| async move {
+            let kept = tab.store.draft(session).await.unwrap_or_default();
+            // It is in the box by now, or waits to be written.
+            if tab.shown.get() == Some(session) || tab.drafts.borrow().contains_key(&session) {
+                return tab.restore_messages(session, messages);
+            }
+            let parts = messages.into_iter().chain((!kept.is_empty()).then_some(kept));
+            tab.save_draft(session, parts.collect::<Vec<_>>().join("\n\n"));
+        });
+    }
+
+    pub(super) fn save_draft(&self, session: SessionId, text: String) {
+        self.drafts.borrow_mut().insert(session, text);
+        self.write_on();
+    }
+
     /// The draft as it stands in the box.
     pub(super) fn written(&self) -> String {
         composer::written().unwrap_or_else(|| self.state.draft.get_untracked())
@@ -161,7 +198,7 @@ impl TabController {
         }
     }
 
-    /// Writes lines and the draft, one after the other and the newest only.
+    /// Writes lines and drafts, one after the other and the newest only.
     pub(super) fn write_on(&self) {
         if self.writing.replace(true) {
             return;
@@ -169,7 +206,7 @@ impl TabController {
         self.start(|tab| async move {
             loop {
                 let line = tab.unwritten.borrow_mut().pop_first();
-                let draft = tab.draft.take();
+                let draft = tab.drafts.borrow_mut().pop_first();
                 if line.is_none() && draft.is_none() {
                     break;
                 }

@@ -280,6 +280,7 @@ impl Browser {
                 self.post(id, &TabMessage::Snapshot { to, term, patches });
             }
             Effect::Show(patches) => tab.show(patches),
+            Effect::Flash(flash) => panic!("no toy says this: {flash:?}"),
             Effect::Redraw => {
                 let patches = tab.agent.as_ref().expect("a leader has an agent").whole();
                 tab.show(patches);
@@ -334,7 +335,7 @@ impl Browser {
         inbox.extend(record.and_then(|record| toy.record(now, record)).map(Event::Append));
         inbox.push_back(Event::Show(toy.unshown()));
         let through = toy.unsaved.last().map_or(0, |entry| entry.n);
-        inbox.push_back(Event::Ran { from, number, through });
+        inbox.push_back(Event::Ran { from, number, through, waits: false });
         let times = self.done.entry(name).or_default();
         *times += 1;
         if *times == 2 {

@@ -221,7 +221,7 @@ impl World {
         let mut later = Vec::new();
         for effect in rest.by_ref() {
             let writing = self.get(id).is_some_and(|page| page.writing);
-            if writing && !matches!(effect, Effect::Show(_) | Effect::Alarm(_)) {
+            if writing && !matches!(effect, Effect::Show(_) | Effect::Flash { .. } | Effect::Alarm(_)) {
                 later.push(effect);
             } else {
                 self.run(id, effect);
@@ -251,6 +251,8 @@ impl World {
             Effect::Send { generation, frame } => self.up(id, generation, *frame),
             Effect::Alarm(at) => self.set_alarm(id, at.map(|at| at.0)),
             Effect::Show(_)
+            | Effect::Flash { .. }
+            | Effect::Answered(_)
             | Effect::CancelCall(_)
             | Effect::Index(_)
             | Effect::Notify { .. }
