@@ -121,6 +121,10 @@ impl EffectRunner {
     /// The entries are durable or cannot become so: what waited for them goes on.
     fn written(&self, outcome: Event, pump: &Pump) {
         self.0.saving.set(false);
+        if matches!(outcome, Event::SaveFailed { .. }) {
+            // What follows would leave a gap, and hide why; all that is missing is written again.
+            self.0.waiting.borrow_mut().retain(|effect| !matches!(effect, Effect::Append(_)));
+        }
         pump.send(outcome);
         self.resume(pump);
     }

@@ -65,7 +65,7 @@ impl SessionHandle {
         let me = handle.me.clone();
         let joined = Channel::join(&format!("meanwhile.session.{session}"), move |message| {
             if let Some(handle) = me.upgrade() {
-                handle.send(Event::Message(message));
+                handle.send(message.map_or(Event::Garbled, Event::Message));
             }
         });
         let _ = handle.channel.set(joined);
@@ -154,10 +154,10 @@ impl SessionHandle {
                 }
             }
             Effect::Post(message) => self.post(&message),
-            Effect::Snapshot { to, term } => {
+            Effect::Snapshot { to, term, keeps } => {
                 if let Some((pump, _)) = self.agent() {
                     let patches = pump.with(Agent::snapshot);
-                    self.post(&TabMessage::Snapshot { to, term, patches });
+                    self.post(&TabMessage::Snapshot { to, term, keeps, patches });
                 }
             }
             Effect::Show(patches) => self.tab.show(self.session, patches),

@@ -26,6 +26,7 @@ use uuid::Uuid;
 use wasm_bindgen_futures::spawn_local;
 
 use super::channel::Channel;
+use super::clock;
 use super::js::hidden;
 use super::lock;
 use super::page::{self, PageEvent};
@@ -88,7 +89,9 @@ impl TabController {
                 number: Uuid::new_v4(),
                 state,
                 broadcast: Channel::join("meanwhile.sessions", move |broadcast| {
-                    with(&receives, |tab| tab.receive(broadcast));
+                    if let Some(broadcast) = broadcast {
+                        with(&receives, |tab| tab.receive(broadcast));
+                    }
                 }),
                 summaries: RefCell::default(),
                 held: RefCell::default(),
@@ -107,6 +110,9 @@ impl TabController {
         state.notifications.set(notify::permission());
         let lines = tab.store.summaries().await.unwrap_or_default();
         tab.summaries.replace(lines.into_iter().map(|line| (line.session, line)).collect());
+        tab.start(|tab| async move {
+            let _ = tab.store.prune_claims(clock::system()).await;
+        });
         tab.pair(address.code).await;
         match address.session {
             Some(session) => tab.visit(session).await,
@@ -301,7 +307,7 @@ impl TabController {
         } else if let Some(tab) = self.me.upgrade() {
             let handle = SessionHandle::new(&tab, session);
             self.handles.borrow_mut().insert(session, handle.clone());
-            handle.send(tabs::Event::Open);
+            handle.send(tabs::Event::Open { begun: local_storage::begun() != Some(session) });
         }
         let left = before.and_then(|before| self.handles.borrow().get(&before).cloned());
         if let Some(left) = left {
@@ -422,6 +428,12 @@ impl TabController {
                 self.broadcast.post(&Broadcast::Locks);
             }
             PageEvent::Settings => self.settings_changed(),
+            PageEvent::MessagesLeft(session) => {
+                let handle = self.handles.borrow().get(&session).cloned();
+                if let Some(handle) = handle.filter(|handle| handle.leads()) {
+                    handle.send(tabs::Event::Left(local_storage::messages_of(session)));
+                }
+            }
             PageEvent::Paired => self.start(|tab| async move { tab.pairing.reread().await }),
             PageEvent::Address => {
                 let address = address::take();

@@ -4,6 +4,7 @@
 //! not at the event, and does whatever is due: that is why no wake can be missed. Last, `finish` compares what is shown with what
 //! is true and asks for one alarm at the nearest deadline.
 
+mod out;
 mod refused;
 mod replay;
 mod runner;
@@ -29,9 +30,10 @@ use crate::projection::Projection;
 use crate::record::{Entry, Record};
 use crate::session::{Phase, Session};
 use crate::settings::{ModelChoice, Provider, Settings};
-use crate::view::{Flash, Patch, Severity, Status, TurnView, Waiting};
+use crate::view::{Patch, Status, TurnView, Waiting};
 use crate::{notice, projection};
 
+use out::Out;
 use state::{Asking, InFlight, Replay, Watched};
 
 /// How many turns an agent may start by itself before the person speaks.
@@ -90,28 +92,6 @@ struct Shown {
     summary: Option<SessionSummary>,
     alarm: Option<Timestamp>,
     runner_alarm: Option<Timestamp>,
-}
-
-/// What one event leads to.
-#[derive(Debug)]
-struct Out {
-    now: Timestamp,
-    /// Whose command it is about.
-    author: Option<Author>,
-    entries: Vec<Entry>,
-    patches: Vec<Patch>,
-    effects: Vec<Effect>,
-}
-
-impl Out {
-    /// Says something to whoever asked for it.
-    fn flash(&mut self, flash: Flash) {
-        self.effects.push(Effect::Flash { to: self.author.map(|author| author.from), flash });
-    }
-
-    fn toast(&mut self, text: &str) {
-        self.flash(Flash::Toast { severity: Severity::Warn, text: text.to_owned() });
-    }
 }
 
 impl Default for Agent {
@@ -201,8 +181,7 @@ impl Agent {
     /// Takes one event and says what must be done about it.
     #[must_use = "effects that are not run are lost"]
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
-        let mut out =
-            Out { now, author: None, entries: Vec::new(), patches: Vec::new(), effects: Vec::new() };
+        let mut out = Out::new(now);
         if self.open || matches!(event, Event::Opened(_)) {
             self.take(&mut out, event);
             if self.open {
@@ -437,7 +416,12 @@ impl Agent {
         ModelChoice { provider, api, model }
     }
 
+    /// How many tasks of this session run; before the runner has said it, those that are not known to have ended.
     fn own_active(&self) -> u32 {
+        if self.link.welcome().is_none() {
+            let unended = self.session.begun.difference(&self.session.ended).count();
+            return u32::try_from(unended).unwrap_or(u32::MAX);
+        }
         let own = |task: &&Task| Some(task.session) == self.session.id && task.is_active();
         u32::try_from(self.tasks.values().filter(own).count()).unwrap_or(u32::MAX)
     }

@@ -52,7 +52,7 @@ impl Agent {
             Command::PauseTask { task } => self.wish(out, author, Op::Pause { task }),
             Command::ResumeTask { task } => self.wish(out, author, Op::Resume { task }),
             Command::SendInput { task, text, eof } => {
-                self.wish(out, author, Op::SendInput { task, text, eof })
+                self.wish(out, author, Op::SendInput { task, text, eof });
             }
             Command::RunAgain { task } => self.run_again(out, author, &task),
             Command::ClearTasks => self.wish(out, author, Op::Clear { tasks: Vec::new() }),

@@ -24,7 +24,7 @@ impl Member {
             return give_back(out, command);
         }
         let (viewer, _) = me.as_u64_pair();
-        self.outbox.push(command.seen_by(viewer));
+        self.outbox.push(out.now, command.seen_by(viewer));
         self.send(out);
     }
 
@@ -37,8 +37,18 @@ impl Member {
             }
         } else if matches!(self.state, State::Follower { whole: true }) {
             for (number, command) in self.outbox.send() {
-                out.push(Effect::Post(TabMessage::Command { from: me, number, term, command }));
+                let at = out.now;
+                out.push(Effect::Post(TabMessage::Command { from: me, number, term, at, command }));
             }
+        }
+    }
+
+    /// Tells the person of what has waited too long for a leader, or for its answer.
+    pub(super) fn give_up_waiting(&mut self, out: &mut Out) {
+        if self.leader().is_none() && self.outbox.give_up(out.now) {
+            let text =
+                "no tab that runs this session has answered: what you asked for last may not have been done";
+            out.push(Effect::Complain(text.to_owned()));
         }
     }
 

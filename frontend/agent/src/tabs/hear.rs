@@ -1,7 +1,9 @@
 //! What the tabs of a session say to each other, as it is said and heard.
 
+use super::outbox::{UNHEARD_MS, is_lasting};
 use super::{Effect, Member, Out, State, TabMessage};
 use crate::view::{Flash, Patch};
+use shared::Timestamp;
 use uuid::Uuid;
 
 impl Member {
@@ -32,13 +34,14 @@ impl Member {
             TabMessage::Hello { from } => {
                 if let Some(leader) = self.leader_mut() {
                     leader.meet(from);
-                    let term = leader.term;
-                    out.push(Effect::Snapshot { to: from, term });
+                    let (term, keeps) = (leader.term, leader.keeps());
+                    out.push(Effect::Snapshot { to: from, term, keeps });
                 }
             }
-            TabMessage::Snapshot { to, term, patches } => {
+            TabMessage::Snapshot { to, term, keeps, patches } => {
                 let follows = matches!(self.state, State::Follower { .. });
                 if to == self.me && follows && term >= self.term {
+                    self.kept = keeps;
                     if term > self.term {
                         self.term = term;
                         self.turn_to_next(out);
@@ -61,9 +64,17 @@ impl Member {
                     say(out, flash);
                 }
             }
-            TabMessage::Claimed { term } => self.newer(out, term),
-            TabMessage::Command { from, number, term, command } => {
-                if term == self.term || term == 0 {
+            TabMessage::Claimed { term, keeps } => {
+                if term > self.term {
+                    self.kept = keeps;
+                }
+                self.newer(out, term);
+                self.ask_for_title(out);
+            }
+            TabMessage::Command { from, number, term, at, command } => {
+                // Whoever sent it was told that it may not have been done, and may want something else by now.
+                let late = at > Timestamp(0) && out.now.since(at) >= UNHEARD_MS && !is_lasting(&command);
+                if (term == self.term || term == 0) && !late {
                     if let Some(leader) = self.leader_mut() {
                         leader.meet(from);
                     }
@@ -73,8 +84,32 @@ impl Member {
             TabMessage::Ack { to, number } => {
                 if to == self.me {
                     self.outbox.acknowledged(number);
+                    self.title_is_given(out);
                 }
             }
+        }
+    }
+
+    /// Another tab, with a page of another version, said something that is not understood here. What it was about is seen in the whole.
+    pub(super) fn garbled(&mut self, out: &mut Out) {
+        match &mut self.state {
+            State::Follower { whole } if *whole => {
+                *whole = false;
+                out.push(Effect::Post(TabMessage::Hello { from: self.me }));
+            }
+            // It may be the whole that is not understood.
+            State::Follower { .. } | State::Leader(_) => {}
+            State::Closed
+            | State::Asking
+            | State::Claiming { .. }
+            | State::Opening { .. }
+            | State::Unreadable { .. }
+            | State::Deleting
+            | State::Retitling { .. } => return,
+        }
+        if !std::mem::replace(&mut self.outdated, true) {
+            let text = "another tab has this session open with another version of this page: reload this tab, and that one";
+            out.push(Effect::Complain(text.to_owned()));
         }
     }
 

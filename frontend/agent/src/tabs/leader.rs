@@ -111,7 +111,10 @@ impl Leader {
 
     /// A command has come. One without a number comes once.
     pub(super) fn hear(&mut self, from: Uuid, number: u64, queues: bool) -> Duty {
-        if number > 0 && number <= self.heard.of(from) {
+        // What a page left behind may have come before what it asked for earlier. Only messages are sent twice; of all else only the
+        // last may have come before, as the title that each new leader is asked for.
+        let heard = self.heard.of(from);
+        if number > 0 && (number == heard || queues && number < heard) {
             let runs = self.running.iter().any(|one| (one.from, one.number) == (from, number));
             return if runs { Duty::Wait } else { Duty::Acknowledge };
         }
@@ -204,30 +207,27 @@ impl Leader {
     }
 
     /// Whose message an entry holds that is not saved.
-    fn author(&self, n: u64) -> (Uuid, u64) {
+    fn author(&self, n: u64) -> Option<(Uuid, u64)> {
         let wrote = |one: &&Running| one.queues && one.through.is_some_and(|last| last >= n);
-        self.running.iter().find(wrote).map_or((Uuid::nil(), 0), |one| (one.from, one.number))
+        self.running.iter().find(wrote).map(|one| (one.from, one.number))
     }
 
-    /// The messages in entries that are not saved and to which no answer has come.
-    pub(super) fn unanswered(&self, unsaved: Vec<Entry>) -> Vec<UnsavedMessage> {
-        let (mut waiting, mut asked) = (Vec::<(u64, UnsavedMessage)>::new(), Vec::new());
+    /// The messages in entries that are not saved, answered or not: with the page the answer goes as well. One whose author is not
+    /// known any more is this tab's.
+    pub(super) fn unsaved(&self, me: Uuid, unsaved: Vec<Entry>) -> Vec<UnsavedMessage> {
+        let mut messages = Vec::<(u64, UnsavedMessage)>::new();
         for entry in unsaved {
             if let Record::Queued { id, text, steer } = entry.record {
-                let (from, number) = self.author(entry.n);
-                waiting.push((id, UnsavedMessage { n: entry.n, text, steer, from, number }));
+                let (from, number) = self.author(entry.n).unwrap_or((me, 0));
+                messages.push((id, UnsavedMessage { n: entry.n, text, steer, from, number }));
             } else if let Record::Edited { id, text, steer, .. } = entry.record {
-                if let Some((_, message)) = waiting.iter_mut().find(|(waits, _)| *waits == id) {
+                if let Some((_, message)) = messages.iter_mut().find(|(waits, _)| *waits == id) {
                     (message.text, message.steer) = (text, steer);
                 }
             } else if let Record::Cancelled { id } = entry.record {
-                waiting.retain(|(waits, _)| *waits != id);
-            } else if let Record::RequestSent { messages, .. } = entry.record {
-                asked.extend(messages);
-            } else if matches!(entry.record, Record::ResponseReceived { .. }) {
-                waiting.retain(|(waits, _)| !asked.contains(waits));
+                messages.retain(|(waits, _)| *waits != id);
             }
         }
-        waiting.into_iter().map(|(_, message)| message).collect()
+        messages.into_iter().map(|(_, message)| message).collect()
     }
 }

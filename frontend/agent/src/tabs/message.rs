@@ -26,6 +26,9 @@ pub enum TabMessage {
         /// The leader's.
         #[serde(default)]
         term: u64,
+        /// Whether its log is kept in this browser; otherwise it is in the leader's memory alone.
+        #[serde(default = "yes")]
+        keeps: bool,
         /// All there is to see.
         patches: Vec<Patch>,
     },
@@ -52,6 +55,9 @@ pub enum TabMessage {
         /// From now on this one.
         #[serde(default)]
         term: u64,
+        /// Whether its log is kept in this browser; otherwise it is in the leader's memory alone.
+        #[serde(default = "yes")]
+        keeps: bool,
     },
     /// The person here wants this.
     #[serde(rename = "wish")]
@@ -63,6 +69,9 @@ pub enum TabMessage {
         /// For whom it is: another leader is not meant. 0 if any is.
         #[serde(default)]
         term: u64,
+        /// When it is sent.
+        #[serde(default)]
+        at: Timestamp,
         /// What.
         command: Command,
     },
@@ -76,11 +85,18 @@ pub enum TabMessage {
     },
 }
 
+const fn yes() -> bool {
+    true
+}
+
 /// Something that happened to a member.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The session is opened in this tab.
-    Open,
+    Open {
+        /// Whether it was begun before: it is in the list, or another tab has it open.
+        begun: bool,
+    },
     /// The person wants to write here.
     TakeOver,
     /// The session is closed in this tab.
@@ -122,7 +138,7 @@ pub enum Event {
         /// The log, or why there is none.
         outcome: Result<Claim, ClaimError>,
     },
-    /// What pages that were left had not saved: the answer to [`Effect::ReadLeft`].
+    /// What pages that were left had not saved: the answer to [`Effect::ReadLeft`], or what is there now.
     Left(Vec<UnsavedMessage>),
     /// The agent here wants entries written.
     Append(Vec<Entry>),
@@ -166,6 +182,8 @@ pub enum Event {
     Deleted(Result<(), String>),
     /// Another tab said something.
     Message(TabMessage),
+    /// It said something that this page does not understand: it is of another version.
+    Garbled,
 }
 
 /// Something to do.
@@ -185,7 +203,7 @@ pub enum Effect {
         request: u64,
     },
     /// Takes the log over and reads it, in one transaction: from then on appends under another token fail. The new term is
-    /// higher than any before, and at least this. A log that is not there yet is claimed by its first entry.
+    /// higher than any before, and at least this. A log that is empty is claimed as well.
     Claim {
         /// By what the store knows the writer.
         token: Uuid,
@@ -239,6 +257,8 @@ pub enum Effect {
         to: Uuid,
         /// Under which term.
         term: u64,
+        /// Whether the log is kept.
+        keeps: bool,
     },
     /// Shows this at the page.
     Show(Vec<Patch>),
@@ -327,7 +347,7 @@ pub enum AppendError {
 pub struct UnsavedMessage {
     /// The entry that it is in if it is in the log; 0 if it never came so far.
     pub n: u64,
-    /// Its text.
+    /// Its text; empty for any other command than a message, of which a page leaves only that it was not done.
     pub text: String,
     /// Whether it goes into the turn under way.
     pub steer: bool,

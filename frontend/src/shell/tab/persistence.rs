@@ -192,9 +192,10 @@ impl TabController {
     /// The page did not go: what it has under way it goes on with.
     pub(super) fn come_back(&self) {
         for (session, handle) in &*self.handles.borrow() {
-            let own = |left: &tabs::UnsavedMessage| left.number == 0 || left.from == handle.id;
-            local_storage::forget_messages(*session, own);
-            let _ = local_storage::take_draft(*session);
+            local_storage::forget_messages(*session, |left| left.from == handle.id);
+        }
+        if let Some(session) = self.shown.get() {
+            let _ = local_storage::take_draft(session);
         }
     }
 

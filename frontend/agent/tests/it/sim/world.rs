@@ -432,6 +432,9 @@ impl World {
         let hole = entries[0].n > self.browsers[browser].disk.len() as u64 + 1;
         if fails || hole {
             self.saw("a save that fails");
+            if let Some(page) = self.get_mut(id) {
+                page.pending.retain(|effect| !matches!(effect, Effect::Append(_)));
+            }
             self.send(id, Event::SaveFailed { reason: "no room".to_owned() });
         } else {
             let through = entries.last().map_or(0, |entry| entry.n);
