@@ -212,7 +212,7 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "gap",
         what: "a message that a page left behind is taken before what that page had asked for before it",
-        file: "frontend/agent/src/tabs/mod.rs",
+        file: "frontend/agent/src/tabs/left.rs",
         change: ("if message.number <= heard + 1 {", "if message.number > 0 || heard > 0 {"),
         seeds: 2_000,
     },

@@ -378,7 +378,7 @@ impl TabController {
         if self.pairing.problem().is_none() {
             self.each_handle(|handle| {
                 handle
-                    .send_to_agent(Event::Command { author: Author::default(), command: Command::Reconnect })
+                    .send_to_agent(Event::Command { author: Author::default(), command: Command::Reconnect });
             });
         }
     }

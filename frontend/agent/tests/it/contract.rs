@@ -610,7 +610,7 @@ fn what_is_asked_of_a_runner_that_is_not_there_is_refused() {
 #[test]
 fn what_is_asked_of_the_runner_is_owed_until_it_answers() {
     let (mut rig, task) = Rig::with_background_task();
-    rig.user(Command::PauseTask { task: task.id.clone() });
+    rig.user(Command::PauseTask { task: task.id });
     let (op, _) = rig.request();
     assert!(rig.agent.owes_answer(AUTHOR) && rig.answered.is_empty());
     rig.link(LinkInput::Closed { code: 1006, reason: String::new() });

@@ -429,7 +429,7 @@ fn what_concerns_one_person_is_said_at_their_tab() {
         (Some(follower), vec![posted(Some(follower))]),
         (Some(Uuid::from_u128(1)), vec![here.clone()]),
         (Some(gone), vec![here.clone()]),
-        (None, vec![posted(None), here.clone()]),
+        (None, vec![posted(None), here]),
     ] {
         assert_eq!(hand.send(Event::Flash { to, flash: link.clone() }), said);
     }
@@ -443,7 +443,7 @@ fn what_concerns_one_person_is_said_at_their_tab() {
     let _ = hand.send(Event::Refused { request: 1 });
     let _ = hand.send(Event::Message(TabMessage::Claimed { term: 5_000, keeps: true }));
     let say = |to| Event::Message(TabMessage::Flash { term: 5_000, to, flash: draft.clone() });
-    assert_eq!(hand.send(say(Some(Uuid::from_u128(1)))), [back.clone()]);
+    assert_eq!(hand.send(say(Some(Uuid::from_u128(1)))), std::slice::from_ref(&back));
     assert_eq!(hand.send(say(Some(follower))), []);
     assert_eq!(hand.send(say(None)), [back]);
 }

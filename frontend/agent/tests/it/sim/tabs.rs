@@ -390,7 +390,8 @@ impl Browser {
             Command::EditMessage { text, .. } => (text, None),
             Command::StopTask { task: TaskId(name) } => {
                 let start = toy.start;
-                inbox.push_back(Event::Ran { from, number, through: 0, waits: true });
+                let through = toy.unsaved.last().map_or(0, |entry| entry.n);
+                inbox.push_back(Event::Ran { from, number, through, waits: true });
                 let answer = Happening::Answer { tab: id, start, from, number, name };
                 return self.plan(Lane::Alone, 2_000, answer);
             }

@@ -194,6 +194,16 @@ impl Browser {
         for id in ids {
             self.thaw(id);
         }
+        // So is what is still on its way and will not be understood.
+        let late = self.agenda.values().filter_map(|(_, happening)| match happening {
+            Happening::Reach { tab, event: Event::Garbled, .. } => Some(*tab),
+            _ => None,
+        });
+        for id in late.collect::<Vec<_>>() {
+            if let Some(tab) = self.get(id) {
+                tab.garbled = true;
+            }
+        }
         // Whoever is told to load a page again does so.
         let told: Vec<u64> = self
             .tabs
