@@ -277,12 +277,6 @@ impl PageState {
                     drains.insert(drain.call, drain);
                 });
             }
-            Patch::Toast { severity, text } => self.toast(severity, text),
-            Patch::Draft { text } => self.draft.update(|draft| {
-                let more = if draft.is_empty() { String::new() } else { format!("\n\n{draft}") };
-                *draft = text + &more;
-            }),
-            Patch::PairLink { url, expires } => self.pair_link.set(Some(PairLink { url, expires })),
         }
     }
 

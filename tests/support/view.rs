@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use agent::record::Record;
-use agent::view::{Drain, Patch, Row, RowKind, Span, Status, ToolCard, ToolState, TurnView, Waiting};
+use agent::view::{Drain, Flash, Patch, Row, RowKind, Span, Status, ToolCard, ToolState, TurnView, Waiting};
 use shared::TaskId;
 use shared::protocol::Stats;
 use shared::task::Task;
@@ -67,10 +67,16 @@ impl View {
                 self.drains.retain(|known| known.call != drain.call);
                 self.drains.push(drain);
             }
-            Patch::Toast { severity: _, text } => self.toasts.push(text),
+        }
+    }
+
+    /// Takes what is said once.
+    pub fn flash(&mut self, flash: Flash) {
+        match flash {
+            Flash::Toast { severity: _, text } => self.toasts.push(text),
             // There is no box here to write in.
-            Patch::Draft { text: _ } => {}
-            Patch::PairLink { url, expires: _ } => self.pair_link = Some(url),
+            Flash::Draft { text: _ } => {}
+            Flash::PairLink { url, expires: _ } => self.pair_link = Some(url),
         }
     }
 

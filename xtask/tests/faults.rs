@@ -132,7 +132,7 @@ const FAULTS: &[Fault] = &[
         name: "heard",
         what: "messages are acknowledged before they are saved, and go with the leader",
         file: "frontend/agent/src/tabs/leader.rs",
-        change: ("let done = through == 0 || !self.keeps;", "let done = through == 0 || self.keeps;"),
+        change: ("|through| through <= durable || !keeps", "|_| keeps"),
         seeds: 1_000,
     },
     Fault {
@@ -158,6 +158,71 @@ const FAULTS: &[Fault] = &[
             "if let State::Follower { whole }",
         ),
         seeds: 1_000,
+    },
+    Fault {
+        name: "owed",
+        what: "what was asked of the runner is called done before it has answered",
+        file: "frontend/agent/src/tabs/leader.rs",
+        change: (
+            "(one.through, one.waits) = (Some(through), waits);",
+            "one.through = Some(through);\n            let _ = waits;",
+        ),
+        seeds: 1_000,
+    },
+    Fault {
+        name: "idle",
+        what: "a session that nobody looks at is closed with what it has not saved",
+        file: "frontend/agent/src/tabs/leader.rs",
+        change: (" && self.wanted <= self.durable", ""),
+        seeds: 2_000,
+    },
+    Fault {
+        name: "works",
+        what: "a session that nobody looks at is closed while its agent is at work",
+        file: "frontend/agent/src/tabs/leader.rs",
+        change: ("!self.works && self.running", "self.running"),
+        seeds: 2_000,
+    },
+    Fault {
+        name: "hold",
+        what: "entries are written before it is known whose message they hold",
+        file: "frontend/agent/src/tabs/leader.rs",
+        change: (
+            "if self.running.iter().any(|one| one.through.is_none()) {",
+            "if self.running.len() > usize::MAX / 2 {",
+        ),
+        seeds: 1_000,
+    },
+    Fault {
+        name: "wait",
+        what: "a message that comes again while it is being saved is called done",
+        file: "frontend/agent/src/tabs/leader.rs",
+        change: ("if runs { Duty::Wait }", "if runs { Duty::Acknowledge }"),
+        seeds: 5_000,
+    },
+    Fault {
+        name: "robbed",
+        what: "a tab whose lock is taken while it reads the log leads all the same",
+        file: "frontend/agent/src/tabs/mod.rs",
+        change: (
+            "matches!(self.state, State::Claiming { .. } | State::Opening { .. }) {\n            self.follow(out);",
+            "matches!(self.state, State::Claiming { .. } | State::Opening { .. }) {",
+        ),
+        seeds: 2_000,
+    },
+    Fault {
+        name: "gap",
+        what: "a message that a page left behind is taken before what that page had asked for before it",
+        file: "frontend/agent/src/tabs/left.rs",
+        change: ("if message.number <= heard + 1 {", "if message.number > 0 || heard > 0 {"),
+        seeds: 2_000,
+    },
+    Fault {
+        name: "given",
+        what: "a title that the leader has given is given once more by a tab that gets the lock",
+        file: "frontend/agent/src/tabs/errand.rs",
+        change: ("if heard.of(self.me) > 0 {", "if heard.of(self.me) > u64::MAX / 2 {"),
+        seeds: 5_000,
     },
 ];
 

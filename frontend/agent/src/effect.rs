@@ -4,18 +4,20 @@ use serde::{Deserialize, Serialize};
 use shared::protocol::ClientFrame;
 use shared::{SessionId, Timestamp};
 use std::collections::BTreeMap;
+use uuid::Uuid;
 
 use crate::call::CallId;
+use crate::event::Author;
 use crate::model::Api;
 use crate::model::codec::KeyHeader;
 use crate::model::demo;
 use crate::record::Entry;
 use crate::settings::Rule;
-use crate::view::Patch;
+use crate::view::{Flash, Patch};
 
 /// Something to do.
 ///
-/// Effects are run in order. After `Append` the shell starts no later effect except `Show` and `Alarm` before the entries are
+/// Effects are run in order. After `Append` the shell starts no later effect except `Show`, `Flash` and `Alarm` before the entries are
 /// durable (or have failed to become so, which it reports). So the log always knows of a side effect before the world does.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "effects that are not run are lost"]
@@ -48,6 +50,15 @@ pub enum Effect {
     Alarm(Option<Timestamp>),
     /// Changes what the page shows, here and in tabs that follow.
     Show(Vec<Patch>),
+    /// Says something to the person, once.
+    Flash {
+        /// At which tab they asked for it; to all if nobody did.
+        to: Option<Uuid>,
+        /// What.
+        flash: Flash,
+    },
+    /// The runner has answered what this command asked of it, or it is known that it will not.
+    Answered(Author),
     /// The session's line in the list of sessions changed.
     Index(SessionSummary),
     /// Raises a notification of the browser's, if that is allowed and the page is hidden.

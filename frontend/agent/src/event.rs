@@ -15,8 +15,13 @@ use crate::settings::{Mode, Rule, Settings};
 pub enum Event {
     /// The first event, and only the first: this tab holds the session's lock and has read its log.
     Opened(Boot),
-    /// The person at the page wants something.
-    Command(Command),
+    /// A person wants something.
+    Command {
+        /// Whose command it is.
+        author: Author,
+        /// What.
+        command: Command,
+    },
     /// Bytes of a model's answer, for a call made by [`crate::Effect::Call`].
     Model {
         /// Which call. Events of calls that ended are ignored.
@@ -68,6 +73,15 @@ pub struct Boot {
     pub settings: Settings,
     /// Whether the page is visible.
     pub visible: bool,
+}
+
+/// Whose command something is: what is said about it is for them, and they wait until it is done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Author {
+    /// The tab.
+    pub from: Uuid,
+    /// Which of its commands; 0 if it does not wait.
+    pub number: u64,
 }
 
 /// What the person at the page wants.

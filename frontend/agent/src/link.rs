@@ -10,6 +10,7 @@ use shared::{OpId, SessionId, Timestamp};
 use uuid::Uuid;
 
 use crate::backoff;
+use crate::event::Author;
 use crate::session::{Session, SessionState};
 use crate::uses::{Progress, ToolUse};
 use crate::view::LinkView;
@@ -85,12 +86,12 @@ pub struct Pending {
 }
 
 /// What a request was made for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Purpose {
     /// A tool use of the current answer.
     Tool,
-    /// Something the person asked for; a refusal is shown.
-    User,
+    /// Something a person asked for; a refusal is shown to them.
+    User(Author),
     /// The loop's own: a refusal is no news.
     Own,
 }
@@ -330,18 +331,36 @@ impl Link {
     }
 
     /// Gives up on every tool use and every start under way: the store it was sent to is gone, and a new one would carry it out a second time.
-    /// True if the person had asked for one of them.
-    pub fn forget_old_store(&mut self) -> bool {
-        let twice =
-            |pending: &Pending| pending.purpose == Purpose::Tool || matches!(pending.op, Op::Start(_));
-        let of_user = self.pending.iter().any(|pending| twice(pending) && pending.purpose == Purpose::User);
-        self.pending.retain(|pending| !twice(pending));
-        of_user
+    /// Gives the people who had asked for one of them.
+    #[must_use = "they wait for an answer"]
+    pub fn forget_old_store(&mut self) -> Vec<Author> {
+        self.give_up(|pending| pending.purpose == Purpose::Tool || matches!(pending.op, Op::Start(_)))
     }
 
-    /// Everything without a reply, to be sent again on a new socket. What only the old socket could carry is dropped.
-    pub fn resend(&mut self) -> Vec<ClientFrame> {
-        self.pending.retain(|pending| !dies_with_socket(&pending.op));
+    /// Gives up on what only the old socket could carry. Gives the people who had asked for any of it.
+    #[must_use = "they wait for an answer"]
+    pub fn forget_old_socket(&mut self) -> Vec<Author> {
+        self.give_up(|pending| dies_with_socket(&pending.op))
+    }
+
+    fn give_up(&mut self, on: impl Fn(&Pending) -> bool) -> Vec<Author> {
+        self.pending
+            .extract_if(.., |pending| on(pending))
+            .filter_map(|pending| match pending.purpose {
+                Purpose::User(author) => Some(author),
+                Purpose::Tool | Purpose::Own => None,
+            })
+            .collect()
+    }
+
+    /// Whether what this command asked of the runner has no reply yet.
+    #[must_use]
+    pub fn owes(&self, author: Author) -> bool {
+        self.pending.iter().any(|pending| pending.purpose == Purpose::User(author))
+    }
+
+    /// Everything without a reply, to be sent again on a new socket.
+    pub fn resend(&self) -> Vec<ClientFrame> {
         self.pending
             .iter()
             .map(|pending| ClientFrame::Request { id: pending.id, op: pending.op.clone() })

@@ -55,6 +55,12 @@ pub enum Patch {
     Span(Span),
     /// Inserts or replaces a drain of the timeline.
     Drain(Drain),
+}
+
+/// What is said to a person once, where they look, and is no part of what a session shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "flash", content = "of", rename_all = "snake_case")]
+pub enum Flash {
     /// Something to say in passing, such as a refused wish.
     Toast {
         /// How grave.
@@ -520,9 +526,6 @@ mod tests {
                 severity: Severity::Plain,
             }),
             Patch::Drain(Drain { call: CallId(3), at: Timestamp(4), tasks: vec![task] }),
-            Patch::Toast { severity: Severity::Warn, text: "hm".to_owned() },
-            Patch::Draft { text: "words".to_owned() },
-            Patch::PairLink { url: "http://127.0.0.1:1/".to_owned(), expires: Timestamp(1) },
         ];
         let text = serde_json::to_string(&patches).expect("every patch can be said");
         assert_eq!(serde_json::from_str::<Vec<Patch>>(&text).expect("and heard"), patches);

@@ -17,15 +17,13 @@ pub(super) struct Channel<T> {
 }
 
 impl<T: Serialize + DeserializeOwned> Channel<T> {
-    /// Joins a channel. Messages that cannot be read, such as those of a tab with a newer page, are passed over.
-    pub(super) fn join(name: &str, on: impl Fn(T) + 'static) -> Self {
+    /// Joins a channel. A message that cannot be read, such as that of a tab with a newer page, is `None`.
+    pub(super) fn join(name: &str, on: impl Fn(Option<T>) + 'static) -> Self {
         let raw = BroadcastChannel::new(name).ok();
         let listener = raw.as_ref().map(|raw| {
             EventListener::new(raw, "message", move |event| {
                 let text = event.unchecked_ref::<MessageEvent>().data().as_string().unwrap_or_default();
-                if let Ok(message) = json::from_text(&text) {
-                    on(message);
-                }
+                on(json::from_text(&text).ok());
             })
         });
         Self { raw, _listener: listener, message: PhantomData }

@@ -178,7 +178,13 @@ pub(super) fn forget_messages(session: SessionId, which: impl Fn(&UnsavedMessage
     }
 }
 
-fn messages_of(session: SessionId) -> Vec<UnsavedMessage> {
+/// Of which session messages lie under a key.
+pub(super) fn session_of_messages(key: &str) -> Option<SessionId> {
+    key.strip_prefix(LEFT_MESSAGES)?.strip_prefix('.')?.parse().ok().map(SessionId)
+}
+
+/// The same as [`read_messages`], and all stay where they are.
+pub(super) fn messages_of(session: SessionId) -> Vec<UnsavedMessage> {
     get(&name(LEFT_MESSAGES, session)).and_then(|text| json::from_text(&text).ok()).unwrap_or_default()
 }
 

@@ -4,7 +4,7 @@
 //! The [`TabController`] is the tab: it owns the list of sessions and one [`session::SessionHandle`] for each session that is open here. A handle
 //! does what the session's [`agent::tabs::Member`] asks for: that one decides whether the session is led here, or in another tab that is followed. A
 //! leading handle owns a pump, and in it a [`EffectRunner`], which runs the agent's effects one after the other: an `Append` goes to the
-//! member, and holds back all later effects but `Show` and `Alarm` until the entries are durable. Whatever comes back (saved, bytes, frames,
+//! member, and holds back all later effects but `Show`, `Flash` and `Alarm` until the entries are durable. Whatever comes back (saved, bytes, frames,
 //! ticks) enters the pump as an event.
 //!
 //! Shutting a runner down closes its socket, ends its calls and its alarm, and drops what waits; nothing it still hears goes further.
@@ -40,10 +40,12 @@ use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
 use agent::effect::SessionSummary;
+use agent::event::Author;
 use agent::record::Entry;
-use agent::view::Patch;
+use agent::view::{Flash, Patch};
 use agent::{Effect, Event, Pump, Shell};
 use shared::{SessionId, Timestamp};
+use uuid::Uuid;
 
 use clock::Clock;
 use model::Calls;
@@ -55,6 +57,10 @@ trait Stage {
     fn append(&self, entries: Vec<Entry>);
     /// Shows what changed, here and in tabs that follow.
     fn show(&self, patches: Vec<Patch>);
+    /// Says something to the person, at one tab or at all.
+    fn flash(&self, to: Option<Uuid>, flash: Flash);
+    /// The runner has answered what a command asked for.
+    fn answered(&self, author: Author);
     /// The session's line in the list changed.
     fn index(&self, summary: SessionSummary);
 }
@@ -115,6 +121,10 @@ impl EffectRunner {
     /// The entries are durable or cannot become so: what waited for them goes on.
     fn written(&self, outcome: Event, pump: &Pump) {
         self.0.saving.set(false);
+        if matches!(outcome, Event::SaveFailed { .. }) {
+            // What follows would leave a gap, and hide why; all that is missing is written again.
+            self.0.waiting.borrow_mut().retain(|effect| !matches!(effect, Effect::Append(_)));
+        }
         pump.send(outcome);
         self.resume(pump);
     }
@@ -136,9 +146,7 @@ impl EffectRunner {
         match effect {
             Effect::Append(entries) => {
                 inner.saving.set(true);
-                if let Some(stage) = inner.stage.upgrade() {
-                    stage.append(entries);
-                }
+                self.stage(|stage| stage.append(entries));
             }
             Effect::Call(call) => inner.calls.begin(call, local_storage::key, pump),
             Effect::CancelCall(call) => inner.calls.cancel(call),
@@ -146,18 +154,18 @@ impl EffectRunner {
             Effect::Disconnect { generation } => inner.link.disconnect(generation),
             Effect::Send { generation, frame } => inner.link.send(generation, &frame),
             Effect::Alarm(at) => inner.clock.alarm(at, pump),
-            Effect::Show(patches) => {
-                if let Some(stage) = inner.stage.upgrade() {
-                    stage.show(patches);
-                }
-            }
-            Effect::Index(summary) => {
-                if let Some(stage) = inner.stage.upgrade() {
-                    stage.index(summary);
-                }
-            }
+            Effect::Show(patches) => self.stage(|stage| stage.show(patches)),
+            Effect::Flash { to, flash } => self.stage(|stage| stage.flash(to, flash)),
+            Effect::Answered(author) => self.stage(|stage| stage.answered(author)),
+            Effect::Index(summary) => self.stage(|stage| stage.index(summary)),
             Effect::Notify { title, body } => notify::raise(inner.session, &title, &body),
             Effect::SaveRule(rule) => inner.tab.add_rule(rule),
+        }
+    }
+
+    fn stage(&self, tell: impl FnOnce(&dyn Stage)) {
+        if let Some(stage) = self.0.stage.upgrade() {
+            tell(&*stage);
         }
     }
 }
@@ -171,7 +179,7 @@ impl Shell for EffectRunner {
         if self.0.shut_down.get() {
             return;
         }
-        if matches!(effect, Effect::Show(_) | Effect::Alarm(_)) {
+        if matches!(effect, Effect::Show(_) | Effect::Flash { .. } | Effect::Alarm(_)) {
             self.run(effect, pump);
         } else {
             self.0.waiting.borrow_mut().push_back(effect);

@@ -2,6 +2,7 @@
 
 use gloo_events::EventListener;
 use gloo_utils::{document, window};
+use shared::SessionId;
 use wasm_bindgen::prelude::*;
 use web_sys::{EventTarget, StorageEvent};
 
@@ -20,6 +21,8 @@ pub(super) enum PageEvent {
     Settings,
     /// Another tab was paired anew.
     Paired,
+    /// Another tab left messages of this session behind.
+    MessagesLeft(SessionId),
     /// The fragment of its address changed.
     Address,
 }
@@ -46,7 +49,11 @@ pub(super) fn listen(on: impl Fn(PageEvent) + Clone + 'static) {
             Some(local_storage::SETTINGS) => on(PageEvent::Settings),
             Some(key) if local_storage::is_key(key) => on(PageEvent::Settings),
             Some(local_storage::CLIENT) => on(PageEvent::Paired),
-            Some(_) => {}
+            Some(key) => {
+                if let Some(session) = local_storage::session_of_messages(key) {
+                    on(PageEvent::MessagesLeft(session));
+                }
+            }
             None => {
                 on(PageEvent::Settings);
                 on(PageEvent::Paired);

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::{Rc, Weak};
 
 use agent::effect::SessionSummary;
-use agent::event::{Boot, Command};
+use agent::event::{Author, Boot, Command};
 use agent::record::Entry;
 use agent::tabs::{Effect, Event, LockMode, Member, Received, Role, TabMessage, UnsavedMessage};
-use agent::view::Patch;
+use agent::view::{Flash, Patch, Severity};
 use agent::{Agent, Pump};
 use gloo_timers::callback::Timeout;
 use shared::{SessionId, Timestamp};
@@ -65,7 +65,7 @@ impl SessionHandle {
         let me = handle.me.clone();
         let joined = Channel::join(&format!("meanwhile.session.{session}"), move |message| {
             if let Some(handle) = me.upgrade() {
-                handle.send(Event::Message(message));
+                handle.send(message.map_or(Event::Garbled, Event::Message));
             }
         });
         let _ = handle.channel.set(joined);
@@ -154,13 +154,14 @@ impl SessionHandle {
                 }
             }
             Effect::Post(message) => self.post(&message),
-            Effect::Snapshot { to, term } => {
+            Effect::Snapshot { to, term, keeps } => {
                 if let Some((pump, _)) = self.agent() {
                     let patches = pump.with(Agent::snapshot);
-                    self.post(&TabMessage::Snapshot { to, term, patches });
+                    self.post(&TabMessage::Snapshot { to, term, keeps, patches });
                 }
             }
             Effect::Show(patches) => self.tab.show(self.session, patches),
+            Effect::Flash(flash) => self.tab.flash(self.session, flash),
             Effect::Redraw => {
                 if let Some((pump, _)) = self.agent() {
                     self.tab.show(self.session, pump.with(Agent::snapshot));
@@ -168,8 +169,10 @@ impl SessionHandle {
             }
             Effect::Role(_) => self.tab.handles_changed(),
             Effect::Alarm(at) => self.set_alarm(at),
-            Effect::Complain(reason) => self.tab.report_error(&reason),
-            Effect::GiveBack(messages) => self.tab.restore_messages(self.session, &messages),
+            Effect::Complain(text) => {
+                self.tab.flash(self.session, Flash::Toast { severity: Severity::Bad, text });
+            }
+            Effect::GiveBack(messages) => self.tab.restore_messages(self.session, messages),
             Effect::Delete => self.delete(),
             Effect::Gone => self.tab.gone(self.session),
             Effect::Titled(title) => self.tab.titled(self.session, title),
@@ -245,9 +248,10 @@ impl SessionHandle {
 
     fn run_command(&self, from: Uuid, number: u64, command: Command) {
         let Some((pump, _)) = self.agent() else { return };
-        pump.send(agent::Event::Command(command));
-        let through = pump.with(Agent::owed);
-        self.send(Event::Ran { from, number, through });
+        let author = Author { from, number };
+        pump.send(agent::Event::Command { author, command });
+        let (through, waits) = pump.with(|agent| (agent.owed(), agent.owes_answer(author)));
+        self.send(Event::Ran { from, number, through, waits });
     }
 
     fn set_alarm(&self, at: Option<Timestamp>) {
@@ -279,6 +283,14 @@ impl Stage for SessionHandle {
 
     fn show(&self, patches: Vec<Patch>) {
         self.send(Event::Show(patches));
+    }
+
+    fn flash(&self, to: Option<Uuid>, flash: Flash) {
+        self.send(Event::Flash { to, flash });
+    }
+
+    fn answered(&self, Author { from, number }: Author) {
+        self.send(Event::Answered { from, number });
     }
 
     fn index(&self, summary: SessionSummary) {

@@ -14,8 +14,8 @@ use agent::tabs::{AppendError, Claim, ClaimError, Received};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_wasm_bindgen::Serializer;
-use shared::SessionId;
 use shared::json;
+use shared::{SessionId, Timestamp};
 use uuid::Uuid;
 use wasm_bindgen::prelude::*;
 use web_sys::{
@@ -106,6 +106,9 @@ impl From<StoreError> for AppendError {
     }
 }
 
+/// How long the claim of an empty log is kept, in milliseconds.
+const UNUSED_MS: u64 = 24 * 60 * 60 * 1_000;
+
 /// An entry of a log.
 #[derive(Debug, Serialize, Deserialize)]
 struct EntryRow {
@@ -154,7 +157,7 @@ impl Store {
         self.database.borrow().as_ref().err().map(ToString::to_string)
     }
 
-    /// Takes a log over, and reads it. A log that is not there yet is claimed by its first entry.
+    /// Takes a log over, and reads it. An empty one is claimed as well, so that nothing of an earlier leader can land in it.
     pub(super) async fn claim(
         &self,
         session: SessionId,
@@ -171,12 +174,23 @@ impl Store {
         };
         let claim =
             ClaimRow { session, token: token.to_string(), term: term.max(before.saturating_add(1)), heard };
-        if !rows.is_empty() {
-            claims.put(&value(&claim)?)?;
-        }
+        claims.put(&value(&claim)?)?;
         committed(&transaction).await?;
         let log = rows.iter().map(parse).collect::<Result<_, _>>()?;
         Ok(Claim { term: claim.term, log, heard: claim.heard })
+    }
+
+    /// Removes the claims of sessions in which nothing was said, and that nobody opened for a day.
+    pub(super) async fn prune_claims(&self, now: Timestamp) -> Result<(), StoreError> {
+        let transaction = self.write(&[ENTRIES, CLAIMS]).await?;
+        let claims = transaction.object_store(CLAIMS)?;
+        let rows: Vec<ClaimRow> = read(resolved(&claims.get_all()?).await?)?;
+        for row in rows.iter().filter(|row| now.since(Timestamp(row.term)) > UNUSED_MS) {
+            if last_of(&transaction.object_store(ENTRIES)?, row.session).await? == 0 {
+                claims.delete(&key(row.session))?;
+            }
+        }
+        Ok(committed(&transaction).await?)
     }
 
     /// Writes entries that follow those that are there; the first of them may be there already, if they are the same. They are

@@ -14,10 +14,10 @@ use std::rc::{Rc, Weak};
 
 use agent::Event;
 use agent::effect::SessionSummary;
-use agent::event::Command;
+use agent::event::{Author, Command};
 use agent::settings::Rule;
 use agent::tabs::{self, Role};
-use agent::view::{Patch, Severity};
+use agent::view::{Flash, Patch, Severity};
 use futures_channel::oneshot;
 use futures_util::future::select;
 use gloo_timers::future::TimeoutFuture;
@@ -28,14 +28,14 @@ use uuid::Uuid;
 use wasm_bindgen_futures::spawn_local;
 
 use super::channel::Channel;
+use super::clock;
 use super::js::hidden;
-use super::lock;
 use super::page::{self, PageEvent};
 use super::pairing::Pairing;
 use super::session::SessionHandle;
-use super::store::{Store, StoreError};
+use super::store::Store;
 use super::{address, local_storage, notify};
-use crate::state::{CallView, Ownership, PageState};
+use crate::state::{CallView, Ownership, PageState, PairLink};
 use crate::ui::PageCommand;
 
 /// How long the start waits for the runner's answer to the pairing, in milliseconds.
@@ -68,9 +68,9 @@ pub(crate) struct TabController {
     held: RefCell<BTreeMap<SessionId, String>>,
     handles: RefCell<BTreeMap<SessionId, Rc<SessionHandle>>>,
     shown: Cell<Option<SessionId>>,
-    /// Lines and the draft that are to be written; the newest counts.
+    /// Lines and drafts that are to be written; the newest of each session counts.
     unwritten: RefCell<BTreeMap<SessionId, SessionSummary>>,
-    draft: RefCell<Option<(SessionId, String)>>,
+    drafts: RefCell<BTreeMap<SessionId, String>>,
     /// The draft of the shown session as it is kept.
     kept_draft: RefCell<String>,
     writing: Cell<bool>,
@@ -90,14 +90,16 @@ impl TabController {
                 number: Uuid::new_v4(),
                 state,
                 broadcast: Channel::join("meanwhile.sessions", move |broadcast| {
-                    with(&receives, |tab| tab.receive(broadcast));
+                    if let Some(broadcast) = broadcast {
+                        with(&receives, |tab| tab.receive(broadcast));
+                    }
                 }),
                 summaries: RefCell::default(),
                 held: RefCell::default(),
                 handles: RefCell::default(),
                 shown: Cell::new(None),
                 unwritten: RefCell::default(),
-                draft: RefCell::default(),
+                drafts: RefCell::default(),
                 kept_draft: RefCell::default(),
                 writing: Cell::new(false),
                 looking: Cell::new(false),
@@ -113,6 +115,9 @@ impl TabController {
         }
         let lines = lines.unwrap_or_default();
         tab.summaries.replace(lines.into_iter().map(|line| (line.session, line)).collect());
+        tab.start(|tab| async move {
+            let _ = tab.store.prune_claims(clock::system()).await;
+        });
         tab.pair(address.code).await;
         match address.session {
             Some(session) => tab.visit(session).await,
@@ -177,9 +182,9 @@ impl TabController {
             }
             PageCommand::CopyLog(task) => self.start(|tab| async move { tab.copy_log(&task).await }),
             PageCommand::SaveDraft(text) => {
-                let session = self.shown.get();
-                self.draft.replace(session.map(|session| (session, text)));
-                self.write_on();
+                if let Some(session) = self.shown.get() {
+                    self.save_draft(session, text);
+                }
             }
             PageCommand::AllowNotifications => {
                 self.start(|tab| async move { tab.state.notifications.set(notify::ask().await) });
@@ -191,6 +196,23 @@ impl TabController {
     pub(super) fn show(&self, session: SessionId, patches: Vec<Patch>) {
         if self.shown.get() == Some(session) {
             self.state.apply(patches);
+        }
+    }
+
+    /// Says something to the person; of a session that is not shown, under its title.
+    pub(super) fn flash(&self, session: SessionId, flash: Flash) {
+        match flash {
+            Flash::Toast { severity, text } if self.shown.get() == Some(session) => {
+                self.state.toast(severity, text);
+            }
+            Flash::Toast { severity, text } => {
+                let title = self.summaries.borrow().get(&session).map(|line| line.title.clone());
+                let title = title.filter(|title| !title.is_empty());
+                let title = title.unwrap_or_else(|| "another session".to_owned());
+                self.state.toast(severity, format!("{title}: {text}"));
+            }
+            Flash::Draft { text } => self.restore_messages(session, vec![text]),
+            Flash::PairLink { url, expires } => self.state.pair_link.set(Some(PairLink { url, expires })),
         }
     }
 
@@ -241,49 +263,6 @@ impl TabController {
         self.handles.borrow().get(&self.shown.get()?).cloned()
     }
 
-    /// Shows the session that an address names. Without its log it would begin anew under the same name, and take the results of
-    /// the browser that has the log: so then another one is begun.
-    async fn visit(&self, session: SessionId) {
-        match self.is_ours(session).await {
-            Ok(true) => self.switch(session),
-            Ok(false) => {
-                self.switch(new_session());
-                self.report_error(
-                    "The address names a session whose log is not in this browser: it was begun in another one, or deleted. This is a new session.",
-                );
-            }
-            Err(reason) => {
-                // The address stays, so that a reload tries again.
-                self.turn_to(new_session());
-                self.report_error(&format!(
-                    "Whether the session in the address is in this browser could not be looked up: {reason}. Reload this page to try again; this is a new session.",
-                ));
-            }
-        }
-    }
-
-    async fn is_ours(&self, session: SessionId) -> Result<bool, StoreError> {
-        let open =
-            self.summaries.borrow().contains_key(&session) || self.handles.borrow().contains_key(&session);
-        if open || local_storage::begun() == Some(session) || lock::held().await.contains_key(&session) {
-            return Ok(true);
-        }
-        self.store.knows(session).await
-    }
-
-    /// Messages that no tab took go back into the box.
-    pub(super) fn restore_messages(&self, session: SessionId, messages: &[String]) {
-        if messages.is_empty() || self.shown.get() != Some(session) {
-            return;
-        }
-        let draft = self.written();
-        let parts = messages.iter().cloned().chain((!draft.is_empty()).then_some(draft));
-        let text = parts.collect::<Vec<_>>().join("\n\n");
-        self.state.draft.set(text.clone());
-        self.draft.replace(Some((session, text)));
-        self.write_on();
-    }
-
     fn each_handle(&self, apply: impl Fn(&SessionHandle)) {
         let handles: Vec<_> = self.handles.borrow().values().cloned().collect();
         for handle in handles {
@@ -315,7 +294,7 @@ impl TabController {
         } else if let Some(tab) = self.me.upgrade() {
             let handle = SessionHandle::new(&tab, session);
             self.handles.borrow_mut().insert(session, handle.clone());
-            handle.send(tabs::Event::Open);
+            handle.send(tabs::Event::Open { begun: local_storage::begun() != Some(session) });
         }
         let left = before.and_then(|before| self.handles.borrow().get(&before).cloned());
         if let Some(left) = left {
@@ -388,7 +367,10 @@ impl TabController {
             self.report_error(&reason);
         }
         if self.pairing.problem().is_none() {
-            self.each_handle(|handle| handle.send_to_agent(Event::Command(Command::Reconnect)));
+            self.each_handle(|handle| {
+                handle
+                    .send_to_agent(Event::Command { author: Author::default(), command: Command::Reconnect });
+            });
         }
     }
 
@@ -437,6 +419,12 @@ impl TabController {
                 self.broadcast.post(&Broadcast::Locks);
             }
             PageEvent::Settings => self.settings_changed(),
+            PageEvent::MessagesLeft(session) => {
+                let handle = self.handles.borrow().get(&session).cloned();
+                if let Some(handle) = handle.filter(|handle| handle.leads()) {
+                    handle.send(tabs::Event::Left(local_storage::messages_of(session)));
+                }
+            }
             PageEvent::Paired => self.start(|tab| async move { tab.pairing.reread().await }),
             PageEvent::Address => {
                 let address = address::take();

@@ -68,10 +68,7 @@ impl Pending {
         for patch in patches {
             match (self.patches.back_mut(), patch) {
                 (_, Patch::Reset) => {
-                    let of_no_session = |patch: &Patch| {
-                        matches!(patch, Patch::Toast { .. } | Patch::PairLink { .. } | Patch::Stats(_))
-                    };
-                    self.patches.retain(of_no_session);
+                    self.patches.retain(|patch| matches!(patch, Patch::Stats(_)));
                     self.patches.push_back(Patch::Reset);
                 }
                 (Some(Patch::Grow { row: last, text: so_far }), Patch::Grow { row, text })
@@ -167,8 +164,8 @@ fn cost(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use agent::view::Severity;
     use shared::Timestamp;
+    use shared::protocol::Stats;
 
     /// The room of a frame, in these tests.
     const A_FRAME: usize = 32 * 1024;
@@ -288,10 +285,10 @@ mod tests {
     #[test]
     fn another_session_takes_the_place_of_what_waits() {
         let mut pending = Pending::default();
-        let toast = Patch::Toast { severity: Severity::Plain, text: "t".to_owned() };
-        pending.extend(vec![text(1, "old"), toast.clone(), grow(1, "er")]);
+        let stats = Patch::Stats(Stats::default());
+        pending.extend(vec![text(1, "old"), stats.clone(), grow(1, "er")]);
         pending.extend(vec![Patch::Reset, text(1, "new")]);
-        assert_eq!(pending.all(), [toast, Patch::Reset, text(1, "new")]);
+        assert_eq!(pending.all(), [stats, Patch::Reset, text(1, "new")]);
     }
 
     fn text(id: u64, text: &str) -> Patch {

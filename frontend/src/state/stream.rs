@@ -365,7 +365,8 @@ mod tests {
 
     #[test]
     fn a_long_list_comes_in_parts_and_each_continues_the_one_before() {
-        let text = (1..=2_000).map(|n| format!("{n}. item with some words")).collect::<Vec<_>>().join("\n");
+        let text =
+            (1..=2_000).map(|n| format!("{n}. item with some words")).collect::<Vec<_>>().join("\n") + "\n";
         for step in [26, text.len()] {
             let stream = Stream::new("", true);
             for piece in text.as_bytes().chunks(step) {

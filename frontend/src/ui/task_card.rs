@@ -1,7 +1,7 @@
 //! One task: how it stands, and opened its output and what one can do with it.
 
 use agent::event::Command;
-use agent::view::Severity;
+use agent::view::{LinkView, Severity};
 use leptos::ev;
 use leptos::prelude::*;
 use shared::protocol::Sandbox;
@@ -241,6 +241,7 @@ fn Actions(task: RwSignal<Task>, screen: RwSignal<Screen>, own: bool) -> impl In
 
 #[component]
 fn InputBox(task: RwSignal<Task>) -> impl IntoView {
+    let page = use_page();
     let dispatch = use_dispatch();
     let text = RwSignal::new(String::new());
     let send = move |text: String, eof: bool| {
@@ -253,7 +254,10 @@ fn InputBox(task: RwSignal<Task>) -> impl IntoView {
             on:submit=move |event: ev::SubmitEvent| {
                 event.prevent_default();
                 send(format!("{}\n", text.get_untracked()), false);
-                text.set(String::new());
+                // Without the runner it is refused, and stays to be sent again.
+                if page.status.with_untracked(|status| status.link == LinkView::Live) {
+                    text.set(String::new());
+                }
             }
         >
             <input type="text" aria-label="A line for its standard input" placeholder="A line of input" autocomplete="off" spellcheck="false" use:autofocus bind:value=text/>

@@ -365,7 +365,6 @@ fn patches() -> Vec<Patch> {
                 text: "a message that waits".to_owned(),
                 steer: false,
             }]),
-            Patch::Toast { severity: Severity::Plain, text: "a toast".to_owned() },
         ])
         .collect()
 }

@@ -120,7 +120,7 @@ async fn replies(runner: &Runner, format: usize) {
     assert!(matches!(&second, Outcome::Err(problem) if problem.code == ProblemCode::NotFound), "{second:?}");
     // What was announced in a workspace that is not this one stays for a runner there.
     let intended = if format >= 2 { vec![op(0x202)] } else { Vec::new() };
-    let left: Vec<_> = runner.store.all_intended().await.unwrap().into_iter().map(|one| one.op).collect();
+    let left: Vec<_> = runner.store.journal().await.unwrap().into_iter().map(|one| one.op).collect();
     assert_eq!(left, intended);
 }
 

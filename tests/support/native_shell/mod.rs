@@ -16,7 +16,7 @@ use std::rc::{Rc, Weak};
 use std::time::{Duration, SystemTime};
 
 use agent::effect::SessionSummary;
-use agent::event::{Boot, Command};
+use agent::event::{Author, Boot, Command};
 use agent::record::Entry;
 use agent::settings::{Mode, ModelChoice, Provider, Settings};
 use agent::{CallId, Effect, Event, Pump, Shell};
@@ -180,7 +180,7 @@ impl Session {
 
     /// Something else that the person wants.
     pub fn user(&self, event: Command) {
-        self.send(Event::Command(event));
+        self.send(Event::Command { author: Author::default(), command: event });
     }
 
     /// Changes the settings.
@@ -297,6 +297,10 @@ impl Shell for Native {
                 }
                 self.0.changed.send_modify(|count| *count += 1);
             }
+            Effect::Flash { to: _, flash } => {
+                self.0.view.borrow_mut().flash(flash);
+                self.0.changed.send_modify(|count| *count += 1);
+            }
             Effect::Alarm(at) => self.0.set_alarm(at, pump),
             later @ (Effect::Append(_)
             | Effect::Call(_)
@@ -304,6 +308,7 @@ impl Shell for Native {
             | Effect::Connect { .. }
             | Effect::Disconnect { .. }
             | Effect::Send { .. }
+            | Effect::Answered(_)
             | Effect::Index(_)
             | Effect::Notify { .. }
             | Effect::SaveRule(_)) => {
@@ -355,6 +360,8 @@ impl Hands {
                     let _gone = line.frames.send(*frame);
                 }
             }
+            // Nobody follows who would wait for it.
+            Effect::Answered(_) => {}
             Effect::Index(summary) => *self.summary.borrow_mut() = Some(summary),
             Effect::Notify { title, body } => {
                 if !self.visible.get() {
@@ -367,7 +374,7 @@ impl Hands {
                 self.store.set(settings.clone());
                 pump.send(Event::Settings(settings));
             }
-            Effect::Show(_) | Effect::Alarm(_) => unreachable!("these never wait"),
+            Effect::Show(_) | Effect::Flash { .. } | Effect::Alarm(_) => unreachable!("these never wait"),
         }
     }
 

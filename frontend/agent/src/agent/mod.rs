@@ -4,6 +4,7 @@
 //! not at the event, and does whatever is due: that is why no wake can be missed. Last, `finish` compares what is shown with what
 //! is true and asks for one alarm at the nearest deadline.
 
+mod out;
 mod refused;
 mod replay;
 mod runner;
@@ -21,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use crate::effect::{Effect, SessionSummary};
-use crate::event::{Boot, Event};
+use crate::event::{Author, Boot, Event};
 use crate::link::{Link, Step};
 use crate::model::Api;
 use crate::model::endpoint::default_model;
@@ -32,6 +33,7 @@ use crate::settings::{ModelChoice, Provider, Settings};
 use crate::view::{Patch, Status, TurnView, Waiting};
 use crate::{notice, projection};
 
+use out::Out;
 use state::{Asking, InFlight, Replay, Watched};
 
 /// How many turns an agent may start by itself before the person speaks.
@@ -92,15 +94,6 @@ struct Shown {
     runner_alarm: Option<Timestamp>,
 }
 
-/// What one event leads to.
-#[derive(Debug)]
-struct Out {
-    now: Timestamp,
-    entries: Vec<Entry>,
-    patches: Vec<Patch>,
-    effects: Vec<Effect>,
-}
-
 impl Default for Agent {
     fn default() -> Self {
         Self::new()
@@ -156,6 +149,12 @@ impl Agent {
         self.unsaved.back().filter(|_| self.keeping).map_or(0, |entry| entry.n)
     }
 
+    /// Whether what this command asked of the runner has no answer yet.
+    #[must_use]
+    pub fn owes_answer(&self, author: Author) -> bool {
+        self.link.owes(author)
+    }
+
     /// Whether a task of this session runs or waits for a place.
     #[must_use]
     pub fn has_active_tasks(&self) -> bool {
@@ -182,7 +181,7 @@ impl Agent {
     /// Takes one event and says what must be done about it.
     #[must_use = "effects that are not run are lost"]
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
-        let mut out = Out { now, entries: Vec::new(), patches: Vec::new(), effects: Vec::new() };
+        let mut out = Out::new(now);
         if self.open || matches!(event, Event::Opened(_)) {
             self.take(&mut out, event);
             if self.open {
@@ -196,7 +195,10 @@ impl Agent {
     fn take(&mut self, out: &mut Out, event: Event) {
         match event {
             Event::Opened(boot) => self.boot(out, boot),
-            Event::Command(wish) => self.user(out, wish),
+            Event::Command { author, command } => {
+                out.author = Some(author);
+                self.user(out, author, command);
+            }
             Event::Model { call, input } => self.model(out, call, input),
             Event::Link { generation, input } => self.link_input(out, generation, input),
             Event::Saved { through } => self.saved(out, through),
@@ -414,7 +416,12 @@ impl Agent {
         ModelChoice { provider, api, model }
     }
 
+    /// How many tasks of this session run; before the runner has said it, those that are not known to have ended.
     fn own_active(&self) -> u32 {
+        if self.link.welcome().is_none() {
+            let unended = self.session.begun.difference(&self.session.ended).count();
+            return u32::try_from(unended).unwrap_or(u32::MAX);
+        }
         let own = |task: &&Task| Some(task.session) == self.session.id && task.is_active();
         u32::try_from(self.tasks.values().filter(own).count()).unwrap_or(u32::MAX)
     }

@@ -7,7 +7,7 @@ use super::{Agent, Out};
 use crate::model::ModelError;
 use crate::record::Record;
 use crate::session::Phase;
-use crate::view::Patch;
+use crate::view::Flash;
 
 impl Agent {
     /// Whether what was sent last was refused for what it holds, and waits for the person.
@@ -35,7 +35,7 @@ impl Agent {
         self.again = false;
         self.record(out, Record::TakenBack { call: self.session.call });
         if !text.is_empty() {
-            out.patches.push(Patch::Draft { text });
+            out.flash(Flash::Draft { text });
         }
     }
 

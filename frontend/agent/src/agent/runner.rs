@@ -9,14 +9,14 @@ use shared::tools::ToolCall;
 use shared::{OpId, Problem, ProblemCode, Seq, TaskId};
 
 use super::replay::REPLAY_MS;
-use super::user::toast;
 use super::{Agent, Out};
-use crate::event::{LinkInput, ModelInput};
+use crate::effect::Effect;
+use crate::event::{Author, LinkInput, ModelInput};
 use crate::link::{Pending, Purpose};
 use crate::record::Record;
 use crate::tools;
 use crate::uses::Progress;
-use crate::view::Patch;
+use crate::view::{Flash, Patch};
 
 /// Ends that come within this many milliseconds make one turn, should the runner's own word (`settled`) fail to come.
 const SETTLE_MS: u64 = 400;
@@ -95,7 +95,7 @@ impl Agent {
             }
             ServerFrame::Alarm { .. } => self.shown.runner_alarm = None,
             ServerFrame::Heartbeat { .. } => {}
-            ServerFrame::Problem { problem } => toast(out, &problem.message),
+            ServerFrame::Problem { problem } => out.toast(&problem.message),
         }
     }
 
@@ -137,6 +137,8 @@ impl Agent {
             welcome.tasks.iter().filter(|task| overtaken.contains(&task.op)).cloned().collect();
         self.link.welcomed(out.now, welcome);
         self.acknowledge(out);
+        let authors = self.link.forget_old_socket();
+        answer_without(out, authors, "The connection broke before the runner answered. Ask again.");
         for frame in self.link.resend() {
             self.send(out, frame);
         }
@@ -149,12 +151,9 @@ impl Agent {
     /// A tool use that was under way towards an older store must not be repeated: nobody knows whether it was carried out.
     fn give_up_on_old_store(&mut self, out: &mut Out) {
         // Those too whose reply was stopped meanwhile: they have their result, but may still be on their way.
-        if self.link.forget_old_store() {
-            toast(
-                out,
-                "The runner lost its store while a task was being started. It may have been started; look before you repeat it.",
-            );
-        }
+        let authors = self.link.forget_old_store();
+        let text = "The runner lost its store while a task was being started. It may have been started; look before you repeat it.";
+        answer_without(out, authors, text);
         let Some((index, tool)) = self.session.current_use() else { return };
         if let Progress::Began { .. } = tool.progress {
             let text = "The runner lost its store while this was under way. It may or may not have been carried out, wholly or in part; look before you repeat it.";
@@ -262,18 +261,22 @@ impl Agent {
     fn reply(&mut self, out: &mut Out, pending: &Pending, outcome: Outcome) {
         match pending.purpose {
             Purpose::Tool => self.tool_reply(out, pending.id, outcome),
-            Purpose::User => match outcome {
-                Outcome::Ok(Reply::PairedWith { url, expires }) => {
-                    out.patches.push(Patch::PairLink { url, expires });
-                }
-                Outcome::Ok(reply) => self.learn(out, &reply),
-                Outcome::Err(problem) => {
-                    if let Op::Stop { task, .. } = &pending.op {
-                        self.stopping.remove(task);
+            Purpose::User(author) => {
+                out.author = Some(author);
+                match outcome {
+                    Outcome::Ok(Reply::PairedWith { url, expires }) => {
+                        out.flash(Flash::PairLink { url, expires });
                     }
-                    toast(out, &problem.message);
+                    Outcome::Ok(reply) => self.learn(out, &reply),
+                    Outcome::Err(problem) => {
+                        if let Op::Stop { task, .. } = &pending.op {
+                            self.stopping.remove(task);
+                        }
+                        out.toast(&problem.message);
+                    }
                 }
-            },
+                out.effects.push(Effect::Answered(author));
+            }
             Purpose::Own => self.own_reply(out, pending, outcome),
         }
     }
@@ -385,6 +388,16 @@ impl Agent {
             self.send(out, frame);
         }
     }
+}
+
+/// People will have no answer to what they asked of the runner: this is said instead.
+fn answer_without(out: &mut Out, authors: Vec<Author>, text: &str) {
+    for author in authors {
+        out.author = Some(author);
+        out.toast(text);
+        out.effects.push(Effect::Answered(author));
+    }
+    out.author = None;
 }
 
 /// What a relayed call's problem is to the call.

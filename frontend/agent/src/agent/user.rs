@@ -8,20 +8,20 @@ use shared::tools::ToolCall;
 use super::{Agent, Out};
 use crate::call::CallId;
 use crate::effect::Effect;
-use crate::event::{Command, Decision};
+use crate::event::{Author, Command, Decision};
 use crate::link::Purpose;
 use crate::record::Record;
 use crate::session::Phase;
 use crate::settings::Mode;
 use crate::tools;
 use crate::uses::Progress;
-use crate::view::{Patch, Severity};
+use crate::view::Flash;
 
 /// A longer message is refused: a message of this size fills most models' context.
 const MAX_MESSAGE: usize = 1024 * 1024;
 
 impl Agent {
-    pub(super) fn user(&mut self, out: &mut Out, wish: Command) {
+    pub(super) fn user(&mut self, out: &mut Out, author: Author, wish: Command) {
         match wish {
             Command::QueueMessage { text, steer } => self.queue_message(out, text, steer),
             Command::CancelMessage { id } => self.record(out, Record::Cancelled { id }),
@@ -44,16 +44,18 @@ impl Agent {
             }
             Command::TakeBack => self.take_back(out),
             Command::Decide { call, index, decision } => self.decide(out, call, index, decision),
-            Command::Background { task } => self.wish(out, Op::Background { task }),
+            Command::Background { task } => self.wish(out, author, Op::Background { task }),
             Command::StopTask { task } => {
-                let now = !self.stopping.insert(task.clone());
-                self.wish(out, Op::Stop { task, by: Party::User, now });
+                let now = self.link.is_live() && !self.stopping.insert(task.clone());
+                self.wish(out, author, Op::Stop { task, by: Party::User, now });
             }
-            Command::PauseTask { task } => self.wish(out, Op::Pause { task }),
-            Command::ResumeTask { task } => self.wish(out, Op::Resume { task }),
-            Command::SendInput { task, text, eof } => self.wish(out, Op::SendInput { task, text, eof }),
-            Command::RunAgain { task } => self.run_again(out, &task),
-            Command::ClearTasks => self.wish(out, Op::Clear { tasks: Vec::new() }),
+            Command::PauseTask { task } => self.wish(out, author, Op::Pause { task }),
+            Command::ResumeTask { task } => self.wish(out, author, Op::Resume { task }),
+            Command::SendInput { task, text, eof } => {
+                self.wish(out, author, Op::SendInput { task, text, eof });
+            }
+            Command::RunAgain { task } => self.run_again(out, author, &task),
+            Command::ClearTasks => self.wish(out, author, Op::Clear { tasks: Vec::new() }),
             Command::Watch { task, viewer } => self.watch(out, task, viewer),
             Command::Unwatch { task, viewer } => self.unwatch(out, task, viewer),
             Command::SetMode { mode } => {
@@ -65,7 +67,7 @@ impl Agent {
                 let title = crate::notice::cut_head(title.trim(), 200);
                 self.record(out, Record::Titled { title });
             }
-            Command::Pair => self.wish(out, Op::Pair),
+            Command::Pair => self.wish(out, author, Op::Pair),
             Command::Reconnect => {
                 if !self.link.is_live() {
                     let step = self.link.connect(out.now);
@@ -80,9 +82,8 @@ impl Agent {
             return;
         }
         if text.len() > MAX_MESSAGE {
-            out.patches.push(Patch::Draft { text });
-            return toast(
-                out,
+            out.flash(Flash::Draft { text });
+            return out.toast(
                 "That is longer than 1 MiB. Put it into a file in the workspace and say where it is.",
             );
         }
@@ -90,9 +91,7 @@ impl Agent {
         let steer = steer && self.is_busy();
         self.record(out, Record::Queued { id, text, steer });
         if self.is_refused() {
-            toast(
-                out,
-                "What was sent before was refused: take it back, or try again. This message waits until then.",
+            out.toast("What was sent before was refused: take it back, or try again. This message waits until then.",
             );
         }
     }
@@ -111,7 +110,7 @@ impl Agent {
     ) {
         let waiting = self.session.queue.messages();
         let Some(place) = waiting.iter().position(|message| message.id == id) else {
-            return toast(out, "That message was sent already.");
+            return out.toast("That message was sent already.");
         };
         let mut message = (place, waiting[place].text.clone(), waiting[place].steer);
         change(waiting.len() - 1, &mut message);
@@ -124,7 +123,7 @@ impl Agent {
             return;
         }
         if self.is_refused() {
-            return toast(out, "Nothing is under way. Take back what was refused, or try again.");
+            return out.toast("Nothing is under way. Take back what was refused, or try again.");
         }
         if self.stop_call(out) {
             return;
@@ -144,14 +143,14 @@ impl Agent {
         let moot =
             self.session.call != call || self.asking.as_ref().is_none_or(|asking| asking.index != index);
         if moot {
-            return toast(out, "That approval is no longer asked for.");
+            return out.toast("That approval is no longer asked for.");
         }
         let offered = self.asking.take().map(|asking| asking.always).unwrap_or_default();
         let (allowed, rule, reason) = match decision {
             Decision::Once => (true, None, String::new()),
             Decision::Always { rule } if offered.contains(&rule) => (true, Some(rule), String::new()),
             Decision::Always { .. } => {
-                toast(out, "That rule was not offered; it was allowed this once.");
+                out.toast("That rule was not offered; it was allowed this once.");
                 (true, None, String::new())
             }
             Decision::Deny { reason } => (false, None, reason),
@@ -167,9 +166,9 @@ impl Agent {
         }
     }
 
-    fn run_again(&mut self, out: &mut Out, task: &TaskId) {
+    fn run_again(&mut self, out: &mut Out, author: Author, task: &TaskId) {
         let Some(Task { with_stdin, .. }) = self.tasks.get(task) else {
-            return toast(out, "The runner no longer knows that task.");
+            return out.toast("The runner no longer knows that task.");
         };
         let with_stdin = *with_stdin;
         // What is known here of a long command may be its beginning only: the runner has the whole.
@@ -183,18 +182,16 @@ impl Agent {
             again_of: Some(task.clone()),
             sandbox: None,
         };
-        self.wish(out, Op::Start(start));
+        self.wish(out, author, Op::Start(start));
     }
 
-    fn wish(&mut self, out: &mut Out, op: Op) {
+    /// Asks something of the runner for the person. What waited for a connection would be lost with the page, and be done when nobody
+    /// thinks of it any more.
+    fn wish(&mut self, out: &mut Out, author: Author, op: Op) {
         if !self.link.is_live() {
-            let text = "The runner is not connected; this is done as soon as it is.";
-            if matches!(op, Op::Pair) {
-                return toast(out, "The runner is not connected.");
-            }
-            toast(out, text);
+            return out.toast("The runner is not connected: nothing was done. Try again when it is.");
         }
-        self.request(out, op, Purpose::User);
+        self.request(out, op, Purpose::User(author));
     }
 
     pub(super) fn request(&mut self, out: &mut Out, op: Op, purpose: Purpose) {
@@ -203,8 +200,4 @@ impl Agent {
             self.send(out, frame);
         }
     }
-}
-
-pub(super) fn toast(out: &mut Out, text: &str) {
-    out.patches.push(Patch::Toast { severity: Severity::Warn, text: text.to_owned() });
 }

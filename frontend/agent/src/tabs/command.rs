@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::leader::Duty;
+use super::leader::{Duty, Leader};
 use super::{Effect, Member, Out, State, TabMessage};
 use crate::event::Command;
 
@@ -24,7 +24,7 @@ impl Member {
             return give_back(out, command);
         }
         let (viewer, _) = me.as_u64_pair();
-        self.outbox.push(command.seen_by(viewer));
+        self.outbox.push(out.now, command.seen_by(viewer));
         self.send(out);
     }
 
@@ -37,8 +37,18 @@ impl Member {
             }
         } else if matches!(self.state, State::Follower { whole: true }) {
             for (number, command) in self.outbox.send() {
-                out.push(Effect::Post(TabMessage::Command { from: me, number, term, command }));
+                let at = out.now;
+                out.push(Effect::Post(TabMessage::Command { from: me, number, term, at, command }));
             }
+        }
+    }
+
+    /// Tells the person of what has waited too long for a leader, or for its answer.
+    pub(super) fn give_up_waiting(&mut self, out: &mut Out) {
+        if self.leader().is_none() && self.outbox.give_up(out.now) {
+            let text =
+                "no tab that runs this session has answered: what you asked for last may not have been done";
+            out.push(Effect::Complain(text.to_owned()));
         }
     }
 
@@ -51,7 +61,15 @@ impl Member {
         }
     }
 
-    pub(super) fn acknowledge(&mut self, out: &mut Out, from: Uuid, number: u64) {
+    /// Tells of each command that is done now.
+    pub(super) fn acknowledge_done(&mut self, out: &mut Out) {
+        let done = self.leader_mut().map(Leader::done).unwrap_or_default();
+        for (from, number) in done {
+            self.acknowledge(out, from, number);
+        }
+    }
+
+    fn acknowledge(&mut self, out: &mut Out, from: Uuid, number: u64) {
         if self.leader_mut().is_some_and(|leader| leader.pays(from, number)) {
             out.push(Effect::ForgetLeft { from, number });
         }

@@ -17,6 +17,8 @@ struct Running {
     queues: bool,
     /// What it wanted written ends here; not known while the agent takes it.
     through: Option<u64>,
+    /// Whether the runner has not answered what it asked for.
+    waits: bool,
 }
 
 /// What a leader must do about a command.
@@ -30,6 +32,9 @@ pub(super) enum Duty {
     Acknowledge,
 }
 
+/// Of how many tabs that follow it is known that they do. To the others it is not said what concerns them alone.
+const MOST_FOLLOWERS: usize = 64;
+
 /// A tab that leads.
 #[derive(Debug)]
 pub(super) struct Leader {
@@ -37,13 +42,13 @@ pub(super) struct Leader {
     pub(super) term: u64,
     /// Whether anything is kept in this browser.
     keeps: bool,
-    /// Whether another tab ever said hello.
-    pub(super) followed: bool,
+    /// The tabs that were heard.
+    followers: VecDeque<Uuid>,
     /// Whether the agent is at work.
     pub(super) works: bool,
     /// Whose commands the agent has taken, or the log had before.
     pub(super) heard: Received,
-    running: VecDeque<Running>,
+    running: Vec<Running>,
     /// Messages that pages left behind and the log does not have yet.
     left: Vec<(Uuid, u64)>,
     /// What the agent wants written.
@@ -63,10 +68,10 @@ impl Leader {
             token,
             term,
             keeps,
-            followed: false,
+            followers: VecDeque::new(),
             works: false,
             heard,
-            running: VecDeque::new(),
+            running: Vec::new(),
             left: Vec::new(),
             unwritten: None,
             writing: None,
@@ -86,30 +91,62 @@ impl Leader {
         self.keeps
     }
 
+    /// A tab that follows was heard.
+    pub(super) fn meet(&mut self, follower: Uuid) {
+        self.followers.retain(|known| *known != follower);
+        self.followers.push_back(follower);
+        let excess = self.followers.len().saturating_sub(MOST_FOLLOWERS);
+        self.followers.drain(..excess);
+    }
+
+    /// Whether any tab follows.
+    pub(super) fn is_followed(&self) -> bool {
+        !self.followers.is_empty()
+    }
+
+    /// Whether this tab follows.
+    pub(super) fn knows(&self, follower: Uuid) -> bool {
+        self.followers.contains(&follower)
+    }
+
     /// A command has come. One without a number comes once.
     pub(super) fn hear(&mut self, from: Uuid, number: u64, queues: bool) -> Duty {
-        if number > 0 && number <= self.heard.of(from) {
+        // What a page left behind may have come before what it asked for earlier. Only messages are sent twice; of all else only the
+        // last may have come before, as the title that each new leader is asked for.
+        let heard = self.heard.of(from);
+        if number > 0 && (number == heard || queues && number < heard) {
             let runs = self.running.iter().any(|one| (one.from, one.number) == (from, number));
             return if runs { Duty::Wait } else { Duty::Acknowledge };
         }
         if number > 0 {
             self.heard.note(from, number);
         }
-        self.running.push_back(Running { from, number, queues, through: None });
+        self.running.push(Running { from, number, queues, through: None, waits: false });
         Duty::Run
     }
 
-    /// The agent has taken it. Whether it is done: nothing of it has to be written, or can be.
-    pub(super) fn ran(&mut self, from: Uuid, number: u64, through: u64) -> bool {
-        let taken = |one: &Running| (one.from, one.number) == (from, number) && one.through.is_none();
-        let Some(at) = self.running.iter().position(taken) else { return false };
-        let done = through == 0 || !self.keeps;
-        if done {
-            self.running.remove(at);
-        } else if let Some(one) = self.running.get_mut(at) {
-            one.through = Some(through);
+    /// The agent has taken it.
+    pub(super) fn ran(&mut self, from: Uuid, number: u64, through: u64, waits: bool) {
+        let taken = |one: &&mut Running| (one.from, one.number) == (from, number) && one.through.is_none();
+        if let Some(one) = self.running.iter_mut().find(taken) {
+            (one.through, one.waits) = (Some(through), waits);
         }
-        done
+    }
+
+    /// The runner has answered what it asked for.
+    pub(super) fn answered(&mut self, from: Uuid, number: u64) {
+        let waits = |one: &&mut Running| (one.from, one.number) == (from, number) && one.waits;
+        if let Some(one) = self.running.iter_mut().find(waits) {
+            one.waits = false;
+        }
+    }
+
+    /// Takes out the commands that are done: nothing of them waits for the runner, or has to be written and can be.
+    pub(super) fn done(&mut self) -> Vec<(Uuid, u64)> {
+        let (durable, keeps) = (self.durable, self.keeps);
+        let done =
+            |one: &mut Running| !one.waits && one.through.is_some_and(|through| through <= durable || !keeps);
+        self.running.extract_if(.., done).map(|one| (one.from, one.number)).collect()
     }
 
     /// It is no longer waited for.
@@ -159,13 +196,9 @@ impl Leader {
         self.writing.take()
     }
 
-    /// All entries up to this one are durable. Gives the commands that are done with it.
-    pub(super) fn saved(&mut self, through: u64) -> Vec<(Uuid, u64)> {
+    /// All entries up to this one are durable.
+    pub(super) fn saved(&mut self, through: u64) {
         self.durable = self.durable.max(through);
-        let saved = |one: &Running| one.through.is_some_and(|last| last <= through);
-        let done = self.running.iter().filter(|one| saved(one)).map(|one| (one.from, one.number)).collect();
-        self.running.retain(|one| !saved(one));
-        done
     }
 
     /// Whether a command is with the agent.
@@ -174,30 +207,27 @@ impl Leader {
     }
 
     /// Whose message an entry holds that is not saved.
-    fn author(&self, n: u64) -> (Uuid, u64) {
+    fn author(&self, n: u64) -> Option<(Uuid, u64)> {
         let wrote = |one: &&Running| one.queues && one.through.is_some_and(|last| last >= n);
-        self.running.iter().find(wrote).map_or((Uuid::nil(), 0), |one| (one.from, one.number))
+        self.running.iter().find(wrote).map(|one| (one.from, one.number))
     }
 
-    /// The messages in entries that are not saved and to which no answer has come.
-    pub(super) fn unanswered(&self, unsaved: Vec<Entry>) -> Vec<UnsavedMessage> {
-        let (mut waiting, mut asked) = (Vec::<(u64, UnsavedMessage)>::new(), Vec::new());
+    /// The messages in entries that are not saved, answered or not: with the page the answer goes as well. One whose author is not
+    /// known any more is this tab's.
+    pub(super) fn unsaved(&self, me: Uuid, unsaved: Vec<Entry>) -> Vec<UnsavedMessage> {
+        let mut messages = Vec::<(u64, UnsavedMessage)>::new();
         for entry in unsaved {
             if let Record::Queued { id, text, steer } = entry.record {
-                let (from, number) = self.author(entry.n);
-                waiting.push((id, UnsavedMessage { n: entry.n, text, steer, from, number }));
+                let (from, number) = self.author(entry.n).unwrap_or((me, 0));
+                messages.push((id, UnsavedMessage { n: entry.n, text, steer, from, number }));
             } else if let Record::Edited { id, text, steer, .. } = entry.record {
-                if let Some((_, message)) = waiting.iter_mut().find(|(waits, _)| *waits == id) {
+                if let Some((_, message)) = messages.iter_mut().find(|(waits, _)| *waits == id) {
                     (message.text, message.steer) = (text, steer);
                 }
             } else if let Record::Cancelled { id } = entry.record {
-                waiting.retain(|(waits, _)| *waits != id);
-            } else if let Record::RequestSent { messages, .. } = entry.record {
-                asked.extend(messages);
-            } else if matches!(entry.record, Record::ResponseReceived { .. }) {
-                waiting.retain(|(waits, _)| !asked.contains(waits));
+                messages.retain(|(waits, _)| *waits != id);
             }
         }
-        waiting.into_iter().map(|(_, message)| message).collect()
+        messages.into_iter().map(|(_, message)| message).collect()
     }
 }

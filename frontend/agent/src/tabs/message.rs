@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::outbox::Received;
 use crate::event::{Command, Event as AgentEvent};
 use crate::record::{Entry, Record};
-use crate::view::Patch;
+use crate::view::{Flash, Patch};
 
 /// What the tabs of one session say to each other. A tab does not hear itself; what one says, another hears in order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub enum TabMessage {
         /// The leader's.
         #[serde(default)]
         term: u64,
+        /// Whether its log is kept in this browser; otherwise it is in the leader's memory alone.
+        #[serde(default = "yes")]
+        keeps: bool,
         /// All there is to see.
         patches: Vec<Patch>,
     },
@@ -37,12 +40,24 @@ pub enum TabMessage {
         /// The changes.
         patches: Vec<Patch>,
     },
+    /// This is said to the person.
+    Flash {
+        /// The leader's.
+        term: u64,
+        /// At which tab; at all if nobody asked for it.
+        to: Option<Uuid>,
+        /// What.
+        flash: Flash,
+    },
     /// I lead now.
     #[serde(rename = "took")]
     Claimed {
         /// From now on this one.
         #[serde(default)]
         term: u64,
+        /// Whether its log is kept in this browser; otherwise it is in the leader's memory alone.
+        #[serde(default = "yes")]
+        keeps: bool,
     },
     /// The person here wants this.
     #[serde(rename = "wish")]
@@ -54,10 +69,13 @@ pub enum TabMessage {
         /// For whom it is: another leader is not meant. 0 if any is.
         #[serde(default)]
         term: u64,
+        /// When it is sent.
+        #[serde(default)]
+        at: Timestamp,
         /// What.
         command: Command,
     },
-    /// It is done, and what it leaves in the log is saved.
+    /// It is done: what it leaves in the log is saved, and the runner has answered what it asked for.
     #[serde(rename = "heard")]
     Ack {
         /// Whose.
@@ -67,11 +85,18 @@ pub enum TabMessage {
     },
 }
 
+const fn yes() -> bool {
+    true
+}
+
 /// Something that happened to a member.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The session is opened in this tab.
-    Open,
+    Open {
+        /// Whether it was begun before: it is in the list, or another tab has it open.
+        begun: bool,
+    },
     /// The person wants to write here.
     TakeOver,
     /// The session is closed in this tab.
@@ -113,7 +138,7 @@ pub enum Event {
         /// The log, or why there is none.
         outcome: Result<Claim, ClaimError>,
     },
-    /// What pages that were left had not saved: the answer to [`Effect::ReadLeft`].
+    /// What pages that were left had not saved: the answer to [`Effect::ReadLeft`], or what is there now.
     Left(Vec<UnsavedMessage>),
     /// The agent here wants entries written.
     Append(Vec<Entry>),
@@ -132,15 +157,33 @@ pub enum Event {
         number: u64,
         /// The last entry that is not saved; 0 if all are.
         through: u64,
+        /// Whether the runner was asked for something, and has not answered.
+        waits: bool,
+    },
+    /// The runner has answered what a command asked for.
+    Answered {
+        /// Whose.
+        from: Uuid,
+        /// Which.
+        number: u64,
     },
     /// The agent here shows something.
     Show(Vec<Patch>),
+    /// The agent here says something to the person.
+    Flash {
+        /// At which tab they asked for it; at all if nobody did.
+        to: Option<Uuid>,
+        /// What.
+        flash: Flash,
+    },
     /// Whether the agent here is at work.
     Works(bool),
     /// What came of [`Effect::Delete`].
     Deleted(Result<(), String>),
     /// Another tab said something.
     Message(TabMessage),
+    /// It said something that this page does not understand: it is of another version.
+    Garbled,
 }
 
 /// Something to do.
@@ -160,7 +203,7 @@ pub enum Effect {
         request: u64,
     },
     /// Takes the log over and reads it, in one transaction: from then on appends under another token fail. The new term is
-    /// higher than any before, and at least this. A log that is not there yet is claimed by its first entry.
+    /// higher than any before, and at least this. A log that is empty is claimed as well.
     Claim {
         /// By what the store knows the writer.
         token: Uuid,
@@ -214,18 +257,22 @@ pub enum Effect {
         to: Uuid,
         /// Under which term.
         term: u64,
+        /// Whether the log is kept.
+        keeps: bool,
     },
     /// Shows this at the page.
     Show(Vec<Patch>),
+    /// Says this to the person at the page, whichever session it shows.
+    Flash(Flash),
     /// Shows all that the agent here shows.
     Redraw,
     /// What this tab is to the session has changed.
     Role(Role),
     /// Sends [`Event::Tick`] at this time; replaces the earlier alarm.
     Alarm(Option<Timestamp>),
-    /// Tells the person what was not done.
+    /// Tells the person what was not done, whichever session the page shows.
     Complain(String),
-    /// Gives messages that nobody will hear back to where they were written.
+    /// Gives messages that nobody will hear back to where they were written: in front of the session's draft.
     GiveBack(Vec<String>),
     /// Removes everything that is kept of the session, and sends [`Event::Deleted`].
     Delete,
@@ -300,7 +347,7 @@ pub enum AppendError {
 pub struct UnsavedMessage {
     /// The entry that it is in if it is in the log; 0 if it never came so far.
     pub n: u64,
-    /// Its text.
+    /// Its text; empty for any other command than a message, of which a page leaves only that it was not done.
     pub text: String,
     /// Whether it goes into the turn under way.
     pub steer: bool,

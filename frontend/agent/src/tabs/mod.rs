@@ -12,13 +12,14 @@
 //!
 //! A command waits until a leader has shown itself. Messages are kept until the log has them: the append that writes them notes
 //! in the same transaction whose command they are, so that the next leader, to whom they are sent again, knows them. All other
-//! commands are meant for what was to be seen just then: they are sent once, and if their leader goes without an answer the
-//! person is told.
+//! commands are meant for what was to be seen just then: they are sent once, and if their leader goes without an answer, or none
+//! answers within seconds, the person is told.
 
 mod command;
 mod errand;
 mod hear;
 mod leader;
+mod left;
 mod message;
 mod outbox;
 
@@ -30,7 +31,7 @@ pub use outbox::Received;
 use shared::Timestamp;
 use uuid::Uuid;
 
-use crate::event::{Command, Event as AgentEvent};
+use crate::event::Event as AgentEvent;
 use crate::record::Entry;
 use leader::Leader;
 use outbox::Outbox;
@@ -52,8 +53,16 @@ pub struct Member {
     /// The highest that was heard of.
     term: u64,
     outbox: Outbox,
-    /// Whether the page shows another session.
-    left: bool,
+    /// Whether the session was begun before.
+    begun: bool,
+    /// Whether the leader that was heard last keeps its log in this browser.
+    kept: bool,
+    /// Whether a tab with another version of the page was heard.
+    outdated: bool,
+    /// When it is looked whether a session can be closed that the page does not show.
+    idle_at: Option<Timestamp>,
+    /// For when the last alarm was set.
+    alarm: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -92,7 +101,11 @@ enum State {
 #[derive(Clone, Debug)]
 enum Errand {
     Delete,
-    Retitle(String),
+    Retitle {
+        title: String,
+        /// Until when a leader's answer is waited for, if one was asked.
+        until: Option<Timestamp>,
+    },
 }
 
 /// What one event leads to.
@@ -104,11 +117,6 @@ struct Out {
 impl Out {
     fn push(&mut self, effect: Effect) {
         self.effects.push(effect);
-    }
-
-    /// Whether a session that nobody looks at may be closed is seen after a while.
-    fn look_again(&mut self) {
-        self.push(Effect::Alarm(Some(self.now.plus(IDLE_GRACE_MS))));
     }
 }
 
@@ -125,7 +133,11 @@ impl Member {
             claims: 0,
             term: 0,
             outbox: Outbox::default(),
-            left: false,
+            begun: false,
+            kept: true,
+            outdated: false,
+            idle_at: None,
+            alarm: None,
         }
     }
 
@@ -143,28 +155,13 @@ impl Member {
         }
     }
 
-    /// What the person has sent and no log holds for certain, with what the agent here has not saved.
-    #[must_use]
-    pub fn unsaved_messages(&self, unsaved: Vec<Entry>) -> Vec<UnsavedMessage> {
-        let leader = self.leader();
-        let with_agent = |number| leader.is_some_and(|leader| leader.runs(self.me, number));
-        let kept = self.outbox.messages().filter(|(number, ..)| !with_agent(*number));
-        let kept = kept.map(|(number, text, steer)| UnsavedMessage {
-            n: 0,
-            text: text.to_owned(),
-            steer,
-            from: self.me,
-            number,
-        });
-        leader.map(|leader| leader.unanswered(unsaved)).unwrap_or_default().into_iter().chain(kept).collect()
-    }
-
     /// Takes one event and says what must be done about it.
     #[must_use = "effects that are not run are lost"]
     pub fn handle(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
         let before = self.role();
         let mut out = Out { now, effects: Vec::new() };
         self.take(&mut out, event);
+        self.set_alarm(&mut out);
         let role = self.role();
         if role != before {
             out.push(Effect::Role(role));
@@ -174,33 +171,25 @@ impl Member {
 
     fn take(&mut self, out: &mut Out, event: Event) {
         match event {
-            Event::Open => self.ask(out, LockMode::IfFree),
-            Event::TakeOver => {
-                if matches!(self.state, State::Follower { .. }) {
-                    self.ask(out, LockMode::Steal);
-                }
+            Event::Open { begun } => {
+                self.begun = begun;
+                self.ask(out, LockMode::IfFree);
             }
+            Event::TakeOver => self.take_over(out),
             Event::Close => self.close(out),
             Event::Leave => {
-                self.left = true;
-                out.look_again();
+                self.idle_at = Some(out.now.plus(IDLE_GRACE_MS));
             }
             Event::Visit => self.visit(out),
-            Event::Tick => {
-                if self.left && self.is_idle() {
-                    self.close(out);
-                    out.push(Effect::Closed);
-                } else if self.left {
-                    out.look_again();
-                }
-            }
+            Event::Tick => self.tick(out),
             Event::Command(command) => self.command(out, command),
             Event::Delete => self.delete(out),
-            Event::Retitle { title } => self.run_errand(out, Errand::Retitle(title)),
+            Event::Retitle { title } => self.run_errand(out, Errand::Retitle { title, until: None }),
             Event::Granted { request } => self.granted(out, request),
             Event::Refused { request } => self.refused(out, request),
             Event::Stolen { request } => self.stolen(out, request),
             Event::Read { token, outcome } => self.read(out, token, outcome),
+            Event::Left(messages) if self.leader().is_some() => self.take_left(out, messages),
             Event::Left(messages) => self.lead(out, messages),
             Event::Append(entries) => {
                 if let Some(leader) = self.leader_mut() {
@@ -209,13 +198,21 @@ impl Member {
                 }
             }
             Event::Appended { token, outcome } => self.appended(out, token, outcome),
-            Event::Ran { from, number, through } => {
-                if self.leader_mut().is_some_and(|leader| leader.ran(from, number, through)) {
-                    self.acknowledge(out, from, number);
+            Event::Ran { from, number, through, waits } => {
+                if let Some(leader) = self.leader_mut() {
+                    leader.ran(from, number, through, waits);
                 }
+                self.acknowledge_done(out);
                 self.write(out);
             }
+            Event::Answered { from, number } => {
+                if let Some(leader) = self.leader_mut() {
+                    leader.answered(from, number);
+                }
+                self.acknowledge_done(out);
+            }
             Event::Show(patches) => self.show(out, patches),
+            Event::Flash { to, flash } => self.flash(out, to, flash),
             Event::Works(works) => {
                 if let Some(leader) = self.leader_mut() {
                     leader.works = works;
@@ -223,6 +220,45 @@ impl Member {
             }
             Event::Deleted(outcome) => self.deleted(out, outcome),
             Event::Message(message) => self.hear(out, message),
+            Event::Garbled => self.garbled(out),
+        }
+    }
+
+    /// The person wants to write here.
+    fn take_over(&mut self, out: &mut Out) {
+        if !matches!(self.state, State::Follower { .. }) {
+            return;
+        }
+        if self.kept {
+            return self.ask(out, LockMode::Steal);
+        }
+        let text =
+            "this session is in the memory of the other tab alone, and cannot be taken over: go on there";
+        out.push(Effect::Complain(text.to_owned()));
+    }
+
+    /// A time has come, or the timer rang early.
+    fn tick(&mut self, out: &mut Out) {
+        self.alarm = None;
+        self.give_up_waiting(out);
+        self.give_up_errand(out);
+        if self.idle_at.is_some_and(|at| at <= out.now) {
+            if self.is_idle() {
+                self.close(out);
+                out.push(Effect::Closed);
+            } else {
+                self.idle_at = Some(out.now.plus(IDLE_GRACE_MS));
+            }
+        }
+    }
+
+    /// Asks for one alarm at the nearest time at which something must be looked at.
+    fn set_alarm(&mut self, out: &mut Out) {
+        let waits = self.outbox.until().filter(|_| self.leader().is_none());
+        let at = [self.idle_at, waits, self.errand_until()].into_iter().flatten().min();
+        if at != self.alarm {
+            self.alarm = at;
+            out.push(Effect::Alarm(at));
         }
     }
 
@@ -267,6 +303,9 @@ impl Member {
         if self.lock == Some(request) && self.leader().is_some() {
             return;
         }
+        if self.lock == Some(request) && matches!(self.state, State::Deleting) {
+            return out.push(Effect::Delete);
+        }
         if !self.go_on_errand(out, request) {
             out.push(Effect::Release { request });
         }
@@ -275,6 +314,11 @@ impl Member {
     fn refused(&mut self, out: &mut Out, request: u64) {
         if self.lock == Some(request) && matches!(self.state, State::Asking) {
             self.lock = None;
+            return self.follow(out);
+        }
+        if self.lock == Some(request) && matches!(self.state, State::Deleting) {
+            self.lock = None;
+            out.push(Effect::Complain(errand::OPEN_ELSEWHERE.to_owned()));
             return self.follow(out);
         }
         self.leave_errand(out, request);
@@ -291,6 +335,8 @@ impl Member {
             self.step_down(out);
         } else if matches!(self.state, State::Claiming { .. } | State::Opening { .. }) {
             self.follow(out);
+        } else if matches!(self.state, State::Deleting) {
+            self.lock = None;
         }
     }
 
@@ -324,9 +370,16 @@ impl Member {
             | State::Retitling { .. } => return,
         };
         let (claim, keeps) = match outcome {
+            // Begun anew under its name, it would take completions of which the model knows nothing.
+            Ok(claim) if claim.log.is_empty() && !self.kept => {
+                let reason = "it was in the memory of the tab alone that ran it, and is gone with that tab";
+                return self.give_up(out, reason.to_owned());
+            }
             Ok(claim) => (claim, true),
             // Under this name something is there already, which this tab cannot read.
-            Err(ClaimError::Unavailable(reason)) if self.term > 0 => return self.give_up(out, reason),
+            Err(ClaimError::Unavailable(reason)) if self.term > 0 || self.begun => {
+                return self.give_up(out, reason);
+            }
             Err(ClaimError::Unavailable(_)) => {
                 (Claim { term, log: Vec::new(), heard: Received::default() }, false)
             }
@@ -345,34 +398,12 @@ impl Member {
     fn give_up(&mut self, out: &mut Out, reason: String) {
         self.release(out);
         self.state = State::Unreadable { reason };
-        out.push(Effect::GiveBack(self.outbox.take_messages()));
-    }
-
-    fn lead(&mut self, out: &mut Out, mut left: Vec<UnsavedMessage>) {
-        if !matches!(self.state, State::Opening { .. }) {
-            return;
+        let (messages, lost) = self.outbox.take_messages();
+        out.push(Effect::GiveBack(messages));
+        if lost {
+            let text = "this session cannot be opened: what you asked for last was not done";
+            out.push(Effect::Complain(text.to_owned()));
         }
-        let before = std::mem::replace(&mut self.state, State::Asking);
-        let State::Opening { mut leader, log } = before else { return };
-        left.retain(|message| {
-            let written = message.is_in(&log, &leader.heard);
-            if written && message.number > 0 {
-                out.push(Effect::ForgetLeft { from: message.from, number: message.number });
-            } else if !written {
-                leader.owes(message);
-            }
-            !written
-        });
-        left.sort_by_key(|message| message.number);
-        self.term = leader.term;
-        self.state = State::Leader(leader);
-        out.push(Effect::Start { log });
-        out.push(Effect::Post(TabMessage::Claimed { term: self.term }));
-        self.turn_to_next(out);
-        for UnsavedMessage { text, steer, from, number, .. } in left {
-            self.run(out, from, number, Command::QueueMessage { text, steer });
-        }
-        self.send(out);
     }
 
     /// Another tab has the session: the agent here stops.
@@ -394,13 +425,13 @@ impl Member {
         if let Some((request, _)) = self.errand.take() {
             out.push(Effect::Release { request });
         }
-        out.push(Effect::Alarm(None));
+        self.idle_at = None;
+        self.outbox = Outbox::default();
         self.state = State::Closed;
     }
 
     fn visit(&mut self, out: &mut Out) {
-        self.left = false;
-        out.push(Effect::Alarm(None));
+        self.idle_at = None;
         if self.leader().is_some() {
             out.push(Effect::Redraw);
         } else if let State::Follower { whole } = &mut self.state {
@@ -440,9 +471,8 @@ impl Member {
         match outcome {
             Ok(()) => {
                 leader.fails = false;
-                for (from, number) in leader.saved(through) {
-                    self.acknowledge(out, from, number);
-                }
+                leader.saved(through);
+                self.acknowledge_done(out);
                 out.push(Effect::Tell(AgentEvent::Saved { through }));
             }
             Err(AppendError::Fenced) => {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
+use shared::Timestamp;
 use uuid::Uuid;
 
 use crate::event::Command;
@@ -10,6 +11,9 @@ use crate::event::Command;
 /// How many commands are kept that no leader has answered; and of the leader's own that are not saved.
 const MOST_KEPT: usize = 64;
 const MOST_UNSAVED: usize = 1_024;
+/// How long what is meant for what is to be seen just now waits for a leader, and then for its answer, in milliseconds.
+pub(super) const UNHEARD_MS: u64 = 5_000;
+pub(super) const UNANSWERED_MS: u64 = 15_000;
 /// Of how many tabs it is noted which commands are in the log.
 const MOST_TABS: usize = 64;
 
@@ -55,6 +59,25 @@ struct Kept {
     command: Command,
     /// Whether the leader of now was told.
     sent: bool,
+    since: Timestamp,
+}
+
+impl Kept {
+    /// Until when it waits.
+    fn until(&self) -> Option<Timestamp> {
+        let wait = if self.sent { UNANSWERED_MS } else { UNHEARD_MS };
+        (!is_lasting(&self.command)).then(|| self.since.plus(wait))
+    }
+}
+
+/// Whether it is for whoever leads, and whenever. All else is meant for what is to be seen just now.
+pub(super) const fn is_lasting(command: &Command) -> bool {
+    matches!(command, Command::QueueMessage { .. } | Command::Watch { .. } | Command::Unwatch { .. })
+}
+
+/// Whether nothing is lost if it is not done: the person sees that it was not.
+const fn is_look(command: &Command) -> bool {
+    matches!(command, Command::Watch { .. } | Command::Unwatch { .. } | Command::Reconnect)
 }
 
 /// The commands of one tab.
@@ -75,9 +98,9 @@ impl Outbox {
         self.kept.len() >= MOST_KEPT
     }
 
-    pub(super) fn push(&mut self, command: Command) {
+    pub(super) fn push(&mut self, now: Timestamp, command: Command) {
         self.last += 1;
-        self.kept.push_back(Kept { number: self.last, command, sent: false });
+        self.kept.push_back(Kept { number: self.last, command, sent: false, since: now });
     }
 
     /// Makes room among those that the agent here has, and says which goes.
@@ -108,31 +131,46 @@ impl Outbox {
     /// There is another leader. Messages are for whoever leads; all else was meant for what was to be seen then, and may have
     /// been done. Gives whether the person must be told of it.
     pub(super) fn turn_to_next(&mut self) -> bool {
-        let before = self.kept.len();
-        let looks = |command: &Command| {
-            matches!(command, Command::Watch { .. } | Command::Unwatch { .. } | Command::Reconnect)
-        };
-        let silent = self.kept.iter().filter(|kept| kept.sent && looks(&kept.command)).count();
-        self.kept.retain(|kept| !kept.sent || matches!(kept.command, Command::QueueMessage { .. }));
+        let lost = self.remove(|kept| kept.sent && !matches!(kept.command, Command::QueueMessage { .. }));
         for kept in &mut self.kept {
             kept.sent = false;
         }
-        std::mem::take(&mut self.overflowed) || before - self.kept.len() > silent
+        std::mem::take(&mut self.overflowed) || lost
     }
 
-    /// Nobody will hear them: gives the messages.
-    pub(super) fn take_messages(&mut self) -> Vec<String> {
+    /// Gives up on what has waited too long. Gives whether the person must be told of it.
+    pub(super) fn give_up(&mut self, now: Timestamp) -> bool {
+        self.remove(|kept| kept.until().is_some_and(|until| until <= now))
+    }
+
+    /// Until when the first of them waits.
+    pub(super) fn until(&self) -> Option<Timestamp> {
+        self.kept.iter().filter_map(Kept::until).min()
+    }
+
+    /// Gives whether any of them was more than a look.
+    fn remove(&mut self, which: impl Fn(&Kept) -> bool) -> bool {
+        let lost = self.kept.iter().any(|kept| which(kept) && !is_look(&kept.command));
+        self.kept.retain(|kept| !which(kept));
+        lost
+    }
+
+    /// Nobody will hear them: gives the messages, and whether there was more.
+    pub(super) fn take_messages(&mut self) -> (Vec<String>, bool) {
+        let lost = self.remove(|kept| !matches!(kept.command, Command::QueueMessage { .. }));
         let texts = self.kept.drain(..).filter_map(|kept| {
             if let Command::QueueMessage { text, .. } = kept.command { Some(text) } else { None }
         });
-        texts.collect()
+        (texts.collect(), lost)
     }
 
-    /// The messages that were sent, with their numbers.
-    pub(super) fn messages(&self) -> impl Iterator<Item = (u64, &str, bool)> {
-        self.kept.iter().filter_map(|kept| {
-            let Command::QueueMessage { text, steer } = &kept.command else { return None };
-            Some((kept.number, text.as_str(), *steer))
+    /// The messages that were sent, with their numbers; and the other commands, without a text.
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = (u64, &str, bool)> {
+        self.kept.iter().filter(|kept| !is_look(&kept.command)).map(|kept| {
+            let Command::QueueMessage { text, steer } = &kept.command else {
+                return (kept.number, "", false);
+            };
+            (kept.number, text.as_str(), *steer)
         })
     }
 }
@@ -151,17 +189,35 @@ mod tests {
     fn messages_go_to_the_next_leader_and_other_commands_do_not_go_twice() {
         let mut outbox = Outbox::default();
         for command in [queue_message("one"), Command::StopReply, queue_message("two")] {
-            outbox.push(command);
+            outbox.push(Timestamp(1_000), command);
         }
         assert_eq!(outbox.send().len(), 3);
         assert_eq!(outbox.send(), [], "all were told");
-        outbox.push(Command::Retry);
+        outbox.push(Timestamp(1_000), Command::Retry);
         outbox.acknowledged(1);
         assert!(outbox.turn_to_next(), "the stop may not have been heard");
         assert_eq!(outbox.send(), [(3, queue_message("two")), (4, Command::Retry)]);
         outbox.acknowledged(4);
         assert!(!outbox.turn_to_next());
-        assert_eq!(outbox.take_messages(), ["two"]);
+        assert_eq!(outbox.take_messages(), (vec!["two".to_owned()], false));
+    }
+
+    #[test]
+    fn only_messages_and_looks_wait_without_an_end() {
+        let mut outbox = Outbox::default();
+        let task = shared::TaskId("0a1b2c3d".to_owned());
+        outbox.push(Timestamp(1_000), queue_message("one"));
+        outbox.push(Timestamp(1_000), Command::Watch { task, viewer: 1 });
+        assert_eq!(outbox.until(), None);
+        outbox.push(Timestamp(1_000), Command::StopReply);
+        assert_eq!(outbox.until(), Some(Timestamp(1_000 + UNHEARD_MS)));
+        assert!(!outbox.give_up(Timestamp(999 + UNHEARD_MS)));
+        assert!(outbox.give_up(Timestamp(1_000 + UNHEARD_MS)));
+        outbox.push(Timestamp(9_000), Command::Reconnect);
+        assert_eq!(outbox.send().len(), 3);
+        assert_eq!(outbox.until(), Some(Timestamp(9_000 + UNANSWERED_MS)));
+        assert!(!outbox.give_up(Timestamp(9_000 + UNANSWERED_MS)), "it is seen that it was not done");
+        assert_eq!(outbox.kept.len(), 2);
     }
 
     #[test]

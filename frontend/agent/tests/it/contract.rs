@@ -15,7 +15,7 @@ use shared::protocol::{BackgroundedBy, Checked, ClientFrame, Op, Outcome, Reply,
 use shared::task::{Party, Task, TaskState};
 use shared::{Problem, ProblemCode, TaskId, Timestamp};
 
-use crate::rig::{Rig, head, settings, task, text, tool};
+use crate::rig::{AUTHOR, Rig, head, settings, task, text, tool};
 
 pub(crate) fn results_of(blocks: &[Value]) -> Option<String> {
     let last = blocks.last()?["text"].as_str()?;
@@ -576,4 +576,64 @@ fn l10_stop_reply_breaks_the_answer_off_and_keeps_its_text() {
     let messages = rig.calls.last().unwrap().1["messages"].as_array().unwrap().clone();
     assert_eq!(messages.len(), 3);
     assert_eq!(messages[1]["content"][0]["text"], "Some words.");
+}
+
+/// What waited in memory would be gone with the page, and be done when nobody thinks of it any more.
+#[test]
+fn what_is_asked_of_a_runner_that_is_not_there_is_refused() {
+    let (mut rig, task) = Rig::with_background_task();
+    rig.link(LinkInput::Closed { code: 1006, reason: String::new() });
+    let id = || task.id.clone();
+    for command in [
+        Command::StopTask { task: id() },
+        Command::PauseTask { task: id() },
+        Command::ResumeTask { task: id() },
+        Command::SendInput { task: id(), text: "y\n".to_owned(), eof: false },
+        Command::RunAgain { task: id() },
+        Command::Background { task: id() },
+        Command::ClearTasks,
+        Command::Pair,
+    ] {
+        rig.toasts.clear();
+        rig.user(command.clone());
+        assert!(rig.toasts.iter().any(|toast| toast.contains("nothing was done")), "{command:?}");
+        assert!(!rig.agent.owes_answer(AUTHOR), "{command:?}");
+    }
+    rig.sent.clear();
+    rig.pass(60_000);
+    rig.connect();
+    assert_eq!(rig.requests(), 0, "{:?}", rig.sent);
+    rig.user(Command::StopTask { task: id() });
+    assert!(matches!(rig.request().1, Op::Stop { now: false, .. }), "it is the first that is carried out");
+}
+
+#[test]
+fn what_is_asked_of_the_runner_is_owed_until_it_answers() {
+    let (mut rig, task) = Rig::with_background_task();
+    rig.user(Command::PauseTask { task: task.id });
+    let (op, _) = rig.request();
+    assert!(rig.agent.owes_answer(AUTHOR) && rig.answered.is_empty());
+    rig.link(LinkInput::Closed { code: 1006, reason: String::new() });
+    rig.pass(60_000);
+    rig.connect();
+    assert!(rig.agent.owes_answer(AUTHOR), "it was sent again");
+    rig.reply(op, Outcome::Ok(Reply::Done));
+    assert!(!rig.agent.owes_answer(AUTHOR));
+    assert_eq!(rig.answered, [AUTHOR]);
+}
+
+#[test]
+fn what_a_broken_connection_took_with_it_is_said_to_whoever_waits() {
+    let mut rig = Rig::new();
+    rig.user(Command::Pair);
+    rig.link(LinkInput::Closed { code: 1006, reason: String::new() });
+    rig.pass(60_000);
+    rig.connect();
+    assert_eq!(rig.answered, [AUTHOR]);
+    assert!(rig.toasts.iter().any(|toast| toast.contains("Ask again")), "{:?}", rig.toasts);
+    rig.user(Command::Pair);
+    let (op, _) = rig.request();
+    let url = "http://127.0.0.1:1/".to_owned();
+    rig.reply(op, Outcome::Ok(Reply::PairedWith { url, expires: Timestamp(1) }));
+    assert_eq!(rig.pair_links, [Some(AUTHOR.from)], "it is a secret, and for nobody else");
 }

@@ -435,3 +435,13 @@ fn operations_are_named_by_what_they_are() {
     let twice = op_of(1_000, &[run("t1", "make"), run("t1", "make"), run("t3", "make")]);
     assert!(twice[0] != twice[1] && twice[1] != twice[2] && twice[0] != twice[2], "{twice:?}");
 }
+
+/// Whoever looks elsewhere meanwhile would close it, and its completions would wake nobody.
+#[test]
+fn tasks_of_a_log_run_until_the_runner_says_otherwise() {
+    let (mut rig, _) = Rig::with_background_task();
+    rig.boot();
+    assert!(rig.agent.has_active_tasks());
+    rig.connect();
+    assert!(!rig.agent.has_active_tasks(), "the runner knows none");
+}

@@ -2,12 +2,12 @@
 
 use agent::CallId;
 use agent::effect::Target;
-use agent::event::{Boot, Command, LinkInput, ModelInput};
+use agent::event::{Author, Boot, Command, LinkInput, ModelInput};
 use agent::model::Api;
 use agent::model::demo::Chunk;
 use agent::record::Entry;
 use agent::settings::{Mode, ModelChoice, Provider, Settings};
-use agent::view::{Patch, Row, RowKind, Status, ToolCard};
+use agent::view::{Flash, Patch, Row, RowKind, Status, ToolCard};
 use agent::{Agent, Effect, Event};
 use serde_json::{Value, json};
 use shared::output::Preview;
@@ -18,6 +18,9 @@ use shared::protocol::{
 use shared::task::{Task, TaskState};
 use shared::{Epoch, OpId, Seq, SessionId, TaskId, Timestamp};
 use uuid::Uuid;
+
+/// Whose commands these are.
+pub(crate) const AUTHOR: Author = Author { from: Uuid::from_u128(9), number: 1 };
 
 pub(crate) struct Rig {
     pub(crate) agent: Agent,
@@ -36,6 +39,10 @@ pub(crate) struct Rig {
     pub(crate) status: Option<Status>,
     /// Words that came back to the box in which they were written.
     pub(crate) drafts: Vec<String>,
+    /// To whom links were given that pair a browser.
+    pub(crate) pair_links: Vec<Option<Uuid>>,
+    /// Commands whose answer came.
+    pub(crate) answered: Vec<Author>,
     /// Output of watched tasks, as it was shown.
     pub(crate) shown: Vec<String>,
     /// When the agent's one alarm rings; it is gone once it has.
@@ -93,6 +100,8 @@ impl Rig {
             toasts: Vec::new(),
             status: None,
             drafts: Vec::new(),
+            pair_links: Vec::new(),
+            answered: Vec::new(),
             shown: Vec::new(),
             alarm: None,
             connects: 0,
@@ -181,7 +190,7 @@ impl Rig {
     }
 
     pub(crate) fn user(&mut self, wish: Command) {
-        self.send(Event::Command(wish));
+        self.send(Event::Command { author: AUTHOR, command: wish });
     }
 
     pub(crate) fn send_message(&mut self, text: &str) {
@@ -234,8 +243,18 @@ impl Rig {
                 Effect::Send { frame, .. } => self.sent.push(*frame),
                 Effect::Notify { title, .. } => self.notified.push(title),
                 Effect::Show(patches) => self.show(patches),
+                Effect::Flash { to, flash } => self.flash(to, flash),
+                Effect::Answered(author) => self.answered.push(author),
                 Effect::Disconnect { .. } | Effect::Index(_) | Effect::SaveRule(_) => {}
             }
+        }
+    }
+
+    fn flash(&mut self, to: Option<Uuid>, flash: Flash) {
+        match flash {
+            Flash::Toast { text, .. } => self.toasts.push(text),
+            Flash::Draft { text } => self.drafts.push(text),
+            Flash::PairLink { .. } => self.pair_links.push(to),
         }
     }
 
@@ -243,8 +262,6 @@ impl Rig {
         for patch in patches {
             match patch {
                 Patch::Status(status) => self.status = Some(*status),
-                Patch::Toast { text, .. } => self.toasts.push(text),
-                Patch::Draft { text } => self.drafts.push(text),
                 Patch::Output { slice, .. } => {
                     self.shown.push(String::from_utf8(slice.data.0).unwrap());
                 }

@@ -11,11 +11,42 @@ use shared::{SessionId, TaskId};
 
 use super::{Broadcast, TabController, new_session};
 use crate::shell::session::SessionHandle;
-use crate::shell::{files, local_storage};
+use crate::shell::store::StoreError;
+use crate::shell::{files, local_storage, lock};
 use crate::terminal;
 use crate::ui::{composer, dom};
 
 impl TabController {
+    /// Shows the session that an address names. Without its log it would begin anew under the same name, and take the results of
+    /// the browser that has the log: so then another one is begun.
+    pub(super) async fn visit(&self, session: SessionId) {
+        match self.is_ours(session).await {
+            Ok(true) => self.switch(session),
+            Ok(false) => {
+                self.switch(new_session());
+                self.report_error(
+                    "The address names a session whose log is not in this browser: it was begun in another one, or deleted. This is a new session.",
+                );
+            }
+            Err(reason) => {
+                // The address stays, so that a reload tries again.
+                self.turn_to(new_session());
+                self.report_error(&format!(
+                    "Whether the session in the address is in this browser could not be looked up: {reason}. Reload this page to try again; this is a new session.",
+                ));
+            }
+        }
+    }
+
+    async fn is_ours(&self, session: SessionId) -> Result<bool, StoreError> {
+        let open =
+            self.summaries.borrow().contains_key(&session) || self.handles.borrow().contains_key(&session);
+        if open || local_storage::begun() == Some(session) || lock::held().await.contains_key(&session) {
+            return Ok(true);
+        }
+        self.store.knows(session).await
+    }
+
     /// Gives a session a title: through its agent, if it is open here, otherwise through whoever may.
     pub(super) fn rename(&self, session: SessionId, title: String) {
         let open = self.handles.borrow().get(&session).cloned();
@@ -66,9 +97,12 @@ impl TabController {
     /// A session is no more.
     pub(super) fn forget(&self, session: SessionId) {
         self.summaries.borrow_mut().remove(&session);
+        // What was still to be written would bring a part of it back.
+        self.unwritten.borrow_mut().remove(&session);
         if self.shown.get() == Some(session) {
             self.switch(new_session());
         }
+        self.drafts.borrow_mut().remove(&session);
         self.close(session);
         self.list();
     }
@@ -147,6 +181,40 @@ impl TabController {
         }
     }
 
+    /// Messages that nobody took are the person's again: they stand in front of the session's draft.
+    pub(in crate::shell) fn restore_messages(&self, session: SessionId, messages: Vec<String>) {
+        if messages.is_empty() {
+            return;
+        }
+        let before = |draft: String| {
+            let parts = messages.iter().cloned().chain((!draft.is_empty()).then_some(draft));
+            parts.collect::<Vec<_>>().join("\n\n")
+        };
+        if self.shown.get() == Some(session) {
+            let text = before(self.written());
+            self.state.draft.set(text.clone());
+            return self.save_draft(session, text);
+        }
+        let unwritten = self.drafts.borrow().get(&session).cloned();
+        if let Some(draft) = unwritten {
+            return self.save_draft(session, before(draft));
+        }
+        self.start(|tab| async move {
+            let kept = tab.store.draft(session).await.unwrap_or_default();
+            // It is in the box by now, or waits to be written.
+            if tab.shown.get() == Some(session) || tab.drafts.borrow().contains_key(&session) {
+                return tab.restore_messages(session, messages);
+            }
+            let parts = messages.into_iter().chain((!kept.is_empty()).then_some(kept));
+            tab.save_draft(session, parts.collect::<Vec<_>>().join("\n\n"));
+        });
+    }
+
+    pub(super) fn save_draft(&self, session: SessionId, text: String) {
+        self.drafts.borrow_mut().insert(session, text);
+        self.write_on();
+    }
+
     /// The draft as it stands in the box.
     pub(super) fn written(&self) -> String {
         composer::written().unwrap_or_else(|| self.state.draft.get_untracked())
@@ -155,13 +223,14 @@ impl TabController {
     /// The page did not go: what it has under way it goes on with.
     pub(super) fn come_back(&self) {
         for (session, handle) in &*self.handles.borrow() {
-            let own = |left: &tabs::UnsavedMessage| left.number == 0 || left.from == handle.id;
-            local_storage::forget_messages(*session, own);
-            let _ = local_storage::take_draft(*session);
+            local_storage::forget_messages(*session, |left| left.from == handle.id);
+        }
+        if let Some(session) = self.shown.get() {
+            let _ = local_storage::take_draft(session);
         }
     }
 
-    /// Writes lines and the draft, one after the other and the newest only.
+    /// Writes lines and drafts, one after the other and the newest only.
     pub(super) fn write_on(&self) {
         if self.writing.replace(true) {
             return;
@@ -169,7 +238,7 @@ impl TabController {
         self.start(|tab| async move {
             loop {
                 let line = tab.unwritten.borrow_mut().pop_first();
-                let draft = tab.draft.take();
+                let draft = tab.drafts.borrow_mut().pop_first();
                 if line.is_none() && draft.is_none() {
                     break;
                 }

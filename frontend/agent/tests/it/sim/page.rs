@@ -145,7 +145,10 @@ impl Page {
 
     fn hear(&mut self, event: &Event, clock: u64, now: u64) {
         match event {
-            Event::Command(Command::QueueMessage { .. } | Command::Retry | Command::StopReply) => {
+            Event::Command {
+                command: Command::QueueMessage { .. } | Command::Retry | Command::StopReply,
+                ..
+            } => {
                 self.urged = true;
             }
             Event::Link { generation, input } if *generation == self.generation => match input {

@@ -14,7 +14,7 @@ use agent::event::Command;
 use agent::record::{Entry, Record};
 use agent::tabs::{self, Effect, Event, LockMode, Member, Received, Role, TabMessage, UnsavedMessage};
 use agent::view::Patch;
-use shared::Timestamp;
+use shared::{TaskId, Timestamp};
 use uuid::Uuid;
 
 use super::chance::Chance;
@@ -23,6 +23,7 @@ pub(crate) use toy::text_of;
 
 pub(crate) struct Tab {
     pub(crate) id: u64,
+    me: Uuid,
     member: Member,
     /// The role that it was last said to have.
     pub(crate) role: Role,
@@ -32,8 +33,11 @@ pub(crate) struct Tab {
     /// What it cannot take yet, since it stands still.
     frozen: Option<VecDeque<Happening>>,
     alarm: Option<u64>,
-    /// How often the person was told that something may not have been done.
-    pub(crate) complaints: u32,
+    /// It could not read the log, or did not understand another tab: the person was told so, and to load it again.
+    pub(crate) blind: bool,
+    garbled: bool,
+    /// What the agent that was stopped last had not saved.
+    dropped: usize,
     /// Which of the claims was the last that it was told of.
     claim: u64,
     /// It was opened for an errand only.
@@ -83,6 +87,23 @@ enum Happening {
         tab: u64,
         start: u64,
     },
+    /// The agent's turn is over.
+    Live {
+        tab: u64,
+        start: u64,
+    },
+    /// The runner answers the agent.
+    Answer {
+        tab: u64,
+        start: u64,
+        from: Uuid,
+        number: u64,
+        name: String,
+    },
+    /// A page hears that another left messages behind.
+    Left {
+        tab: u64,
+    },
     Thaw {
         tab: u64,
     },
@@ -111,8 +132,17 @@ enum Happening {
         entries: Vec<Entry>,
         heard: Received,
         claim: u64,
-        fails: bool,
+        fate: Fate,
     },
+}
+
+/// What becomes of something that is asked of the store.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Done,
+    /// It is done, and said to have failed.
+    Unknown,
+    Fails,
 }
 
 /// What keeps its order. Between two of them nothing does.
@@ -141,8 +171,12 @@ pub(crate) struct Browser {
     pub(crate) queued: BTreeMap<String, u64>,
     /// Those that a person has again, since no tab took them.
     pub(crate) given_back: BTreeSet<String>,
-    /// What else was wanted, and by which tab; 0 if by one that was there for it only.
-    pub(crate) wanted: BTreeMap<String, u64>,
+    /// What else was wanted, by which tab, and when.
+    pub(crate) wanted: BTreeMap<String, (u64, u64)>,
+    /// When persons were told that something may not have been done, and at which tab.
+    pub(crate) complaints: Vec<(u64, u64)>,
+    /// Tabs that were there for an errand only.
+    pub(crate) errands: BTreeSet<u64>,
     /// How often each was handed to an agent.
     pub(crate) done: BTreeMap<String, u32>,
     /// Browser that went without a moment to leave their messages behind.
@@ -168,6 +202,8 @@ impl Browser {
             queued: BTreeMap::new(),
             given_back: BTreeSet::new(),
             wanted: BTreeMap::new(),
+            complaints: Vec::new(),
+            errands: BTreeSet::new(),
             done: BTreeMap::new(),
             crashed: BTreeSet::new(),
             seen: BTreeMap::new(),
@@ -212,9 +248,12 @@ impl Browser {
         // No two things happen in one millisecond: a claim takes longer.
         self.now = at.max(self.now + 1);
         let whose = match &happening {
-            Happening::Reach { tab, .. } | Happening::Ring { tab, .. } | Happening::SaveAgain { tab, .. } => {
-                Some(*tab)
-            }
+            Happening::Reach { tab, .. }
+            | Happening::Ring { tab, .. }
+            | Happening::SaveAgain { tab, .. }
+            | Happening::Live { tab, .. }
+            | Happening::Answer { tab, .. }
+            | Happening::Left { tab } => Some(*tab),
             _ => None,
         };
         let frozen = whose.and_then(|tab| self.get(tab)).and_then(|tab| tab.frozen.as_mut());
@@ -238,7 +277,7 @@ impl Browser {
     }
 
     fn run_effect(&mut self, id: u64, effect: Effect, inbox: &mut VecDeque<Event>) {
-        let (calm, now) = (self.calm, self.now);
+        let now = self.now;
         let Some(tab) = self.get(id) else { return };
         match effect {
             Effect::Lock { request, mode } => {
@@ -252,8 +291,8 @@ impl Browser {
             }
             Effect::Append { token, term, entries, heard } => {
                 let claim = tab.claim;
-                let fails = !calm && self.chance.one_in(8);
-                let append = Happening::Append { tab: id, token, term, entries, heard, claim, fails };
+                let fate = self.fate(8);
+                let append = Happening::Append { tab: id, token, term, entries, heard, claim, fate };
                 self.plan(Lane::ToStore(id), 10, append);
             }
             Effect::ReadLeft => {
@@ -271,29 +310,35 @@ impl Browser {
                 inbox.push_back(Event::Show(toy.whole()));
                 tab.agent = Some(toy);
             }
-            Effect::Stop => tab.agent = None,
+            Effect::Stop => {
+                tab.dropped = tab.agent.take().map_or(0, |toy| toy.unsaved.len() + usize::from(toy.works));
+            }
             Effect::Run { from, number, command } => self.run(id, from, number, command, inbox),
             Effect::Tell(event) => self.tell(id, event, inbox),
             Effect::Post(message) => self.post(id, &message),
-            Effect::Snapshot { to, term } => {
+            Effect::Snapshot { to, term, keeps } => {
                 let patches = tab.agent.as_ref().expect("a leader has an agent").whole();
-                self.post(id, &TabMessage::Snapshot { to, term, patches });
+                self.post(id, &TabMessage::Snapshot { to, term, keeps, patches });
             }
             Effect::Show(patches) => tab.show(patches),
+            Effect::Flash(flash) => panic!("no toy says this: {flash:?}"),
             Effect::Redraw => {
                 let patches = tab.agent.as_ref().expect("a leader has an agent").whole();
                 tab.show(patches);
             }
-            Effect::Role(role) => tab.role = role,
+            Effect::Role(role) => (tab.role, tab.dropped) = (role, 0),
             Effect::Alarm(at) => {
                 tab.alarm = at.map(|at| at.0);
                 if let Some(Timestamp(at)) = at {
                     self.set(at, Lane::Alone, Happening::Ring { tab: id, at });
                 }
             }
-            Effect::Complain(_) => tab.complaints += 1,
-            Effect::Titled(_) => {}
+            // It says nothing of what was asked for.
+            Effect::Complain(text) if text.contains("version of this page") => {}
+            Effect::Complain(_) => self.complaints.push((id, now)),
+            Effect::Titled(title) => *self.done.entry(title).or_default() += 1,
             Effect::Closed => {
+                assert_eq!(tab.dropped, 0, "a session is closed with what it has not saved, or at work");
                 self.saw("a session that nobody looks at is closed");
                 self.gone(id, None);
             }
@@ -302,7 +347,10 @@ impl Browser {
                 for text in messages {
                     self.saw("messages that are not taken");
                     assert_eq!(self.queued.remove(&text), Some(id), "{text} was not this tab's to give back");
-                    self.given_back.insert(text);
+                    // Whether it was done meanwhile, one that cannot read the log does not know.
+                    if !self.get(id).is_some_and(|tab| tab.blind) {
+                        self.given_back.insert(text);
+                    }
                 }
             }
             Effect::Delete | Effect::Gone => {
@@ -311,10 +359,21 @@ impl Browser {
         }
     }
 
+    fn fate(&mut self, one_in: u64) -> Fate {
+        match self.chance.below(3) {
+            _ if self.calm || !self.chance.one_in(one_in) => Fate::Done,
+            0 => Fate::Unknown,
+            _ => Fate::Fails,
+        }
+    }
+
     fn post(&mut self, from: u64, message: &TabMessage) {
         let others: Vec<u64> = self.tabs.iter().map(|tab| tab.id).filter(|id| *id != from).collect();
         for tab in others {
-            let event = Event::Message(message.clone());
+            // Whatever a newer page says, a message of the person's is what it always was.
+            let says = matches!(message, TabMessage::Command { command: Command::QueueMessage { .. }, .. });
+            let garbled = !self.calm && !says && self.chance.one_in(60);
+            let event = if garbled { Event::Garbled } else { Event::Message(message.clone()) };
             self.plan(Lane::Message(from, tab), 20, Happening::Reach { tab, event, claim: None });
         }
     }
@@ -329,12 +388,26 @@ impl Browser {
             }
             Command::Rename { title } => (title.clone(), Some(Record::Titled { title })),
             Command::EditMessage { text, .. } => (text, None),
+            Command::StopTask { task: TaskId(name) } => {
+                let start = toy.start;
+                let through = toy.unsaved.last().map_or(0, |entry| entry.n);
+                inbox.push_back(Event::Ran { from, number, through, waits: true });
+                let answer = Happening::Answer { tab: id, start, from, number, name };
+                return self.plan(Lane::Alone, 2_000, answer);
+            }
             other => panic!("nobody wants this: {other:?}"),
         };
+        if matches!(record, Some(Record::Queued { .. })) {
+            // It answers, and is at work until then.
+            toy.works = true;
+            inbox.push_back(Event::Works(true));
+        }
+        let start = toy.start;
         inbox.extend(record.and_then(|record| toy.record(now, record)).map(Event::Append));
         inbox.push_back(Event::Show(toy.unshown()));
         let through = toy.unsaved.last().map_or(0, |entry| entry.n);
-        inbox.push_back(Event::Ran { from, number, through });
+        inbox.push_back(Event::Ran { from, number, through, waits: false });
+        self.plan(Lane::Alone, 3_000, Happening::Live { tab: id, start });
         let times = self.done.entry(name).or_default();
         *times += 1;
         if *times == 2 {

@@ -221,7 +221,7 @@ impl World {
         let mut later = Vec::new();
         for effect in rest.by_ref() {
             let writing = self.get(id).is_some_and(|page| page.writing);
-            if writing && !matches!(effect, Effect::Show(_) | Effect::Alarm(_)) {
+            if writing && !matches!(effect, Effect::Show(_) | Effect::Flash { .. } | Effect::Alarm(_)) {
                 later.push(effect);
             } else {
                 self.run(id, effect);
@@ -251,6 +251,8 @@ impl World {
             Effect::Send { generation, frame } => self.up(id, generation, *frame),
             Effect::Alarm(at) => self.set_alarm(id, at.map(|at| at.0)),
             Effect::Show(_)
+            | Effect::Flash { .. }
+            | Effect::Answered(_)
             | Effect::CancelCall(_)
             | Effect::Index(_)
             | Effect::Notify { .. }
@@ -430,6 +432,9 @@ impl World {
         let hole = entries[0].n > self.browsers[browser].disk.len() as u64 + 1;
         if fails || hole {
             self.saw("a save that fails");
+            if let Some(page) = self.get_mut(id) {
+                page.pending.retain(|effect| !matches!(effect, Effect::Append(_)));
+            }
             self.send(id, Event::SaveFailed { reason: "no room".to_owned() });
         } else {
             let through = entries.last().map_or(0, |entry| entry.n);

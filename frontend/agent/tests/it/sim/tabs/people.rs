@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use agent::event::Command;
 use agent::tabs::{Event, Member, Role};
+use shared::TaskId;
 use uuid::Uuid;
 
 use super::{Browser, Happening, Lane, Tab};
@@ -22,27 +23,31 @@ impl Browser {
         let me = Uuid::from_u64_pair(self.chance.next(), id);
         self.tabs.push(Tab {
             id,
+            me,
             member: Member::new(me),
             role: Role::Closed,
             agent: None,
             view: std::collections::BTreeMap::new(),
             frozen: None,
             alarm: None,
-            complaints: 0,
+            blind: false,
+            garbled: false,
+            dropped: 0,
             claim: 0,
             errand,
         });
         if errand {
             let title = self.name("title");
-            self.wanted.insert(title.clone(), 0);
+            self.wanted.insert(title.clone(), (id, self.now));
+            self.errands.insert(id);
             self.saw("a title without opening");
             self.send(id, Event::Retitle { title });
         } else {
-            self.send(id, Event::Open);
+            self.send(id, Event::Open { begun: id > 1 });
         }
     }
 
-    fn name(&mut self, what: &str) -> String {
+    pub(super) fn name(&mut self, what: &str) -> String {
         self.messages += 1;
         format!("{what} {}", self.messages)
     }
@@ -67,11 +72,11 @@ impl Browser {
     /// Something that is meant for what is to be seen just now.
     fn want(&mut self, tab: u64) {
         let text = self.name("wish");
-        self.wanted.insert(text.clone(), tab);
-        let command = if self.chance.one_in(3) {
-            Command::Rename { title: text }
-        } else {
-            Command::EditMessage { id: 0, text }
+        self.wanted.insert(text.clone(), (tab, self.now));
+        let command = match self.chance.below(3) {
+            0 => Command::Rename { title: text },
+            1 => Command::StopTask { task: TaskId(text) },
+            _ => Command::EditMessage { id: 0, text },
         };
         self.send(tab, Event::Command(command));
     }
@@ -82,7 +87,7 @@ impl Browser {
             self.open(false);
             return;
         };
-        match self.chance.below(24) {
+        match self.chance.below(28) {
             0..=7 => self.send_message(tab),
             8..=10 => self.want(tab),
             11..=13 => self.open(false),
@@ -93,6 +98,15 @@ impl Browser {
             19 | 20 => self.freeze(tab),
             21 => self.send(tab, Event::Leave),
             22 => self.send(tab, Event::Visit),
+            23 | 24 => self.hide(tab),
+            25 | 26 => self.come_back(tab),
+            27 => {
+                let frozen = self.tabs.iter().find(|tab| tab.frozen.is_some()).map(|tab| tab.id);
+                if let Some(frozen) = frozen {
+                    self.saw("a tab that is closed while it stands still");
+                    self.crash(frozen);
+                }
+            }
             _ => {
                 for _ in 0..self.chance.below(80) {
                     self.send_message(tab);
@@ -103,11 +117,33 @@ impl Browser {
 
     /// The tab is closed, and has a moment to leave its messages behind.
     fn close(&mut self, id: u64) {
+        self.hide(id);
+        self.lose(id);
+    }
+
+    /// The page may be going: it leaves its messages behind, and others hear of that. It may as well go on.
+    fn hide(&mut self, id: u64) {
         let Some(tab) = self.get(id) else { return };
         let unsaved = tab.agent.as_ref().map(|toy| toy.unsaved.clone()).unwrap_or_default();
         let left = tab.member.unsaved_messages(unsaved);
+        if left.is_empty() {
+            return;
+        }
         self.store.leave(left);
-        self.lose(id);
+        let others: Vec<u64> = self.tabs.iter().map(|tab| tab.id).filter(|other| *other != id).collect();
+        for tab in others {
+            self.plan(Lane::Alone, 20, Happening::Left { tab });
+        }
+    }
+
+    /// It did not go.
+    fn come_back(&mut self, id: u64) {
+        let Some(me) = self.get(id).map(|tab| tab.me) else { return };
+        let before = self.store.left.len();
+        self.store.left.retain(|left| left.from != me);
+        if self.store.left.len() < before {
+            self.saw("a page that hides and comes back");
+        }
     }
 
     pub(crate) fn close_all(&mut self) {
@@ -157,6 +193,27 @@ impl Browser {
         let ids: Vec<u64> = self.tabs.iter().map(|tab| tab.id).collect();
         for id in ids {
             self.thaw(id);
+        }
+        // So is what is still on its way and will not be understood.
+        let late = self.agenda.values().filter_map(|(_, happening)| match happening {
+            Happening::Reach { tab, event: Event::Garbled, .. } => Some(*tab),
+            _ => None,
+        });
+        for id in late.collect::<Vec<_>>() {
+            if let Some(tab) = self.get(id) {
+                tab.garbled = true;
+            }
+        }
+        // Whoever is told to load a page again does so.
+        let told: Vec<u64> = self
+            .tabs
+            .iter()
+            .filter(|tab| (tab.blind || tab.garbled) && !tab.errand)
+            .map(|tab| tab.id)
+            .collect();
+        for id in told {
+            self.close(id);
+            self.open(false);
         }
     }
 }

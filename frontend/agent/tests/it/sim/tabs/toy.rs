@@ -15,12 +15,22 @@ pub(super) struct Toy {
     saving: bool,
     stuck: bool,
     shown: usize,
+    pub(super) works: bool,
 }
 
 impl Toy {
     pub(super) fn new(start: u64, log: Vec<Entry>) -> Self {
         let shown = log.len();
-        Self { start, log, unsaved: Vec::new(), waiting: VecDeque::new(), saving: false, stuck: false, shown }
+        Self {
+            start,
+            log,
+            unsaved: Vec::new(),
+            waiting: VecDeque::new(),
+            saving: false,
+            stuck: false,
+            shown,
+            works: false,
+        }
     }
 
     /// The number of the next entry.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use agent::event::{Command, Decision, LinkInput, ModelInput};
+use agent::event::{Author, Command, Decision, LinkInput, ModelInput};
 use agent::record::{Entry, Record};
 use agent::{Effect, Event};
 use shared::{OpId, Timestamp};
@@ -15,7 +15,7 @@ const MOST_PAGES: usize = 3;
 impl World {
     /// The person does something, unless their page stands still.
     pub(crate) fn user(&mut self, wish: Command) {
-        self.event(Event::Command(wish));
+        self.event(Event::Command { author: Author::default(), command: wish });
     }
 
     /// Something happens to the person's page.
@@ -100,7 +100,7 @@ impl World {
             for (n, event) in [
                 Event::Tick,
                 Event::Online,
-                Event::Command(message),
+                Event::Command { author: Author::default(), command: message },
                 Event::Link { generation: page.socket.unwrap_or(0), input: closed },
                 Event::Model { call, input: ModelInput::End },
             ]
@@ -203,7 +203,8 @@ impl World {
         let until = self.now + length;
         let front = self.front;
         if let Some(page) = self.get_mut(front) {
-            page.frozen_until = until;
+            // What waits for the end of one that is longer would come only then.
+            page.frozen_until = page.frozen_until.max(until);
         }
         self.saw("a page that stands still");
     }
