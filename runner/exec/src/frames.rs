@@ -150,6 +150,11 @@ pub(crate) fn check_version(version: u32) -> io::Result<()> {
 pub fn encode<T: Serialize>(frame: &T) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; 4];
     serde_json::to_writer(&mut bytes, frame)?;
+    if bytes.len() - 4 > MAX_FRAME {
+        let message =
+            format!("a frame of {} bytes is too long: at most {MAX_FRAME} are taken", bytes.len() - 4);
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
     let length = u32::try_from(bytes.len() - 4).map_err(io::Error::other)?;
     bytes[..4].copy_from_slice(&length.to_le_bytes());
     Ok(bytes)

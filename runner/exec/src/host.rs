@@ -41,19 +41,22 @@ impl Tree {
         members.iter().flat_map(|member| crate::sockets::held_by(member.number())).collect()
     }
 
-    /// Kills it, and lets its agent go on.
-    pub fn kill(self) {
-        let Some(agent) = self.agent() else { return };
+    /// Kills it, and lets its agent go on. Whether nothing is left of it, as far as this system tells.
+    pub fn kill(self) -> bool {
+        let Some(agent) = self.agent() else { return false };
+        let mut alone = false;
         // As for those that bear a tag.
         for _ in 0..100 {
             let below = tree::below(agent);
-            if below.is_empty() {
+            alone = below.is_empty();
+            if alone {
                 break;
             }
             tree::signal(&below, &[Signal::KILL]);
             thread::sleep(Duration::from_millis(10));
         }
         tree::wake(agent);
+        alone && cfg!(target_os = "linux")
     }
 
     /// Lets its agent go on, should that have been stopped.

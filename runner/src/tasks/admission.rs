@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::actor::TaskActor;
 use super::context::Context;
-use super::entry::{Phase, Request, TaskEntry};
+use super::entry::{Phase, TaskEntry};
 use super::handle::Tasks;
 use super::slots::Admission;
 use crate::clock::now;
@@ -153,8 +153,8 @@ impl Context {
         let entry = Arc::new(TaskEntry::new(task, log, Phase::Waiting, requests));
         self.registry().insert(Arc::clone(&entry), op);
         if self.stopping.load(Ordering::Acquire) {
-            // The runner began to stop meanwhile and may not have seen this one. The channel is empty and has room.
-            let _room = entry.requests.try_send(Request::Stop { by: Party::Runner, grace: Duration::ZERO });
+            // The runner began to stop meanwhile and may not have seen this one.
+            entry.stops.ask(Party::Runner, Duration::ZERO);
         }
         if waits {
             self.tell_task(entry.task());

@@ -24,7 +24,7 @@ impl Context {
         self.save_event(entry, TaskEvent::Ended { task: Box::new(ended.into_task()), preview });
     }
 
-    /// Publishes that a task went on in the background, and makes the event durable.
+    /// Makes the event durable that a task went on in the background.
     pub(super) fn save_backgrounded(
         self: &Arc<Self>,
         entry: &Arc<TaskEntry>,
@@ -32,7 +32,6 @@ impl Context {
         by: BackgroundedBy,
         preview: Preview,
     ) {
-        self.tell_task(entry.publish(task.clone()));
         self.save_event(entry, TaskEvent::Backgrounded { task: Box::new(task), by, preview });
     }
 

@@ -33,6 +33,8 @@ const EVENTS_BYTES: usize = 1024 * 1024;
 const CHECK_CHARS: usize = 1_000_000;
 /// How long a stop waits beyond the grace period before it says what does not end.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a supervisor may take to freeze a tree, or to thaw it.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(15);
 /// How long the end of the runner waits for a look at ports.
 const PORTS_PATIENCE: Duration = Duration::from_secs(1);
 /// How long `clear` waits for a task that has ended to be reaped.
@@ -111,7 +113,7 @@ impl Tasks {
         let entry = self.context.entry(task)?;
         let grace = if now { Duration::ZERO } else { self.context.limits.grace };
         // An actor that has gone has nothing left to end.
-        let _gone = entry.requests.send(Request::Stop { by, grace }).await;
+        entry.stops.ask(by, grace);
         let mut phase = entry.phase.subscribe();
         let unkillable = || entry.unkillable.lock().clone();
         // The store may not be able to write that for long, and says so in the task.
@@ -156,8 +158,17 @@ impl Tasks {
         let entry = self.context.entry(task)?;
         let (reply, answer) = oneshot::channel();
         let ended = || Problem::new(ProblemCode::Conflict, format!("Task {task} has ended."));
-        entry.requests.send(command(reply)).await.map_err(|_| ended())?;
-        answer.await.unwrap_or_else(|_| Err(ended()))
+        let asked = async {
+            entry.requests.send(command(reply)).await.map_err(|_| ended())?;
+            answer.await.unwrap_or_else(|_| Err(ended()))
+        };
+        tokio::time::timeout(ANSWER_PATIENCE, asked).await.unwrap_or_else(|_| {
+            let message = format!(
+                "What supervises task {task} has not answered for {} s. Ask again later, or stop the task.",
+                ANSWER_PATIENCE.as_secs()
+            );
+            Err(Problem::retryable(ProblemCode::System, message))
+        })
     }
 
     /// Reads output by offset, at most 256 KiB at once.
@@ -355,11 +366,10 @@ impl Tasks {
         // The last chance to see what they listen on. A file system that hangs must not hold up the end.
         let _late = tokio::time::timeout(PORTS_PATIENCE, self.context.look_for_ports()).await;
         let entries: Vec<_> = self.context.registry().order.values().cloned().collect();
+        for entry in &entries {
+            entry.stops.ask(Party::Runner, grace);
+        }
         let all = async {
-            for entry in &entries {
-                // One that has gone needs no stop.
-                let _gone = entry.requests.send(Request::Stop { by: Party::Runner, grace }).await;
-            }
             for entry in &entries {
                 entry.reached(Phase::Reaped).await;
             }

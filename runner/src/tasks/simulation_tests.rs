@@ -27,7 +27,7 @@ use super::end::Untold;
 use super::entry::{Phase, TaskEntry};
 use super::events::deliver;
 use super::log::Log;
-use super::machine::{Input, Machine, Now};
+use super::machine::{Attempt, Input, Machine, Now};
 use super::outbox::Outboxes;
 use super::recovery::lost;
 use super::registry::Registry;
@@ -83,6 +83,8 @@ struct Life {
     registry: Registry,
     /// Of tasks of which something is left, by the number of their row.
     machines: BTreeMap<String, Machine<()>>,
+    /// Tries to start that take their time.
+    trying: BTreeMap<String, Attempt>,
     /// What the next transaction takes along. It goes, too, when the runner dies before.
     soon: Vec<Soon>,
 }
@@ -336,7 +338,8 @@ impl World {
                 let live: Vec<_> = self.life().machines.keys().cloned().collect();
                 match live.get(usize::try_from(self.chance.below(live.len().max(1) as u64)).unwrap()) {
                     Some(id) => {
-                        let input = self.something();
+                        let come = if self.chance.one_in(3) { self.life().trying.remove(id) } else { None };
+                        let input = come.map_or_else(|| self.something(), Input::Attempted);
                         self.happens(&TaskId(id.clone()), input)
                     }
                     None => Ok(()),
