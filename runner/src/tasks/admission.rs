@@ -93,6 +93,16 @@ impl Context {
             );
             return refuse(ProblemCode::TooLarge, message);
         }
+        let folder = start.folder.as_deref().unwrap_or_default();
+        if folder.len() > self.limits.folder_bytes {
+            let message = format!(
+                "The name of the folder has {} bytes; at most {} are taken. Name one nearer to the workspace, and change \
+                 the folder in the command.",
+                folder.len(),
+                self.limits.folder_bytes
+            );
+            return refuse(ProblemCode::TooLarge, message);
+        }
         let held = match start.sandbox {
             None | Some(Sandbox::Open) => Ok(()),
             Some(Sandbox::Workspace) if self.sandboxes.writable.is_some() => Ok(()),
@@ -103,7 +113,6 @@ impl Context {
             let message = format!("The command cannot be held as asked for: {why}. It was not started.");
             return refuse(ProblemCode::SandboxUnavailable, message);
         }
-        let folder = start.folder.as_deref().unwrap_or_default();
         if start.command.contains('\0') || folder.contains('\0') {
             return refuse(ProblemCode::Malformed, "A command or folder cannot hold a zero byte.".into());
         }

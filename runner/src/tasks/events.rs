@@ -16,7 +16,8 @@ use super::context::Context;
 use super::end::Ended;
 use super::entry::{Phase, TaskEntry};
 use super::outbox::Outboxes;
-use crate::store::{StoreError, rows};
+use crate::store::StoreError;
+use crate::store::rows::{self, Numbered};
 
 impl Context {
     /// Makes an end durable; then publishes it, and the task.
@@ -55,7 +56,10 @@ impl Context {
         let (context, entry) = (Arc::clone(self), Arc::clone(entry));
         self.store.must_write(run, held, move |saved| {
             let (seq, event, kept) = match saved {
-                Ok(seq) => (seq, event, true),
+                Ok(Numbered { seq, refused: None }) => (seq, event, true),
+                Ok(Numbered { seq, refused: Some(error) }) => {
+                    (seq, Arc::new(unsaved(&event, &refused(&entry, error.into()))), false)
+                }
                 // The runner ends, and its next life says what is lost.
                 Err(StoreError::Closed) => {
                     if matches!(*event, TaskEvent::Ended { .. }) {
@@ -64,9 +68,9 @@ impl Context {
                     return;
                 }
                 Err(error) => {
-                    tracing::error!(task = %entry.id, %error, "an event could not be saved, and is told all the same");
+                    // Not even the number.
                     let seq = Seq(context.outboxes.newest(session).0 + 1);
-                    (seq, Arc::new(unsaved(&event, &error)), false)
+                    (seq, Arc::new(unsaved(&event, &refused(&entry, error))), false)
                 }
             };
             if let Some(task) = deliver(&entry, &context.outboxes, seq, event, kept) {
@@ -130,6 +134,11 @@ pub(super) fn deliver(
         outboxes.put_unsaved(entry.session, seq, event);
     }
     published
+}
+
+fn refused(entry: &TaskEntry, error: StoreError) -> StoreError {
+    tracing::error!(task = %entry.id, %error, "an event could not be saved, and is told all the same");
+    error
 }
 
 /// The event as it is told when the store has refused it for good.

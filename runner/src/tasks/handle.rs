@@ -1,5 +1,6 @@
 //! The handle that the rest of the runner has.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,8 @@ use crate::store::{Store, rows};
 const READ_MOST: usize = 256 * 1024;
 /// Lines of `check` for one task, unless told.
 const CHECK_LINES: u32 = 40;
+/// Bytes that the last lines of one log are looked for in, about.
+const TAIL_MOST: u64 = 256 * 1024;
 /// Bytes of events that one read of the outbox gives.
 const EVENTS_BYTES: usize = 1024 * 1024;
 /// Characters of one `check`, of all its tasks together: it is one frame.
@@ -241,8 +244,24 @@ impl Tasks {
             (None, None, false) => 0,
         };
         let most = (max_chars as usize).min(CHECK_CHARS / entries.len().max(1));
+        let mut room = if task.is_some() { u64::MAX } else { self.context.limits.check_bytes };
         blocking(move || {
-            entries.iter().map(|entry| check_one(entry, pattern.as_ref(), lines, most)).collect()
+            // The newest first, since those are asked for.
+            let newest = entries.iter().rev().map(|entry| {
+                let kept = entry.log.kept();
+                let read = if lines == 0 { 0 } else { kept.total - kept.omitted() };
+                let read = if pattern.is_some() { read } else { read.min(TAIL_MOST) };
+                match room.checked_sub(read) {
+                    Some(left) => {
+                        room = left;
+                        check_one(entry, pattern.as_ref(), lines, most)
+                    }
+                    None => not_looked_at(entry),
+                }
+            });
+            let mut checked: Vec<_> = newest.collect();
+            checked.reverse();
+            checked
         })
         .await
     }
@@ -253,6 +272,8 @@ impl Tasks {
     /// # Errors
     /// The store cannot be written.
     pub async fn clear(&self, session: SessionId, tasks: Vec<TaskId>) -> Result<Vec<TaskId>, Problem> {
+        // As many as fit into a frame.
+        let tasks: HashSet<_> = tasks.into_iter().collect();
         let ended: Vec<_> = {
             let registry = self.context.registry();
             let ours = registry.order.values().filter(|entry| entry.session == session);
@@ -394,6 +415,13 @@ fn check_one(entry: &TaskEntry, pattern: Option<&regex::Regex>, lines: usize, mo
         None => (entry.log.tail(lines, most), None),
     };
     Checked { task, text, matches }
+}
+
+fn not_looked_at(entry: &TaskEntry) -> Checked {
+    let task = Task::clone(&entry.publish_progress());
+    let head =
+        "(Not looked at: the logs of all tasks are too much for one look. Name this task to look at it.)";
+    Checked { task, text: Preview { head: head.to_owned(), ..Preview::default() }, matches: None }
 }
 
 fn usable_folder(path: &Path) -> io::Result<PathBuf> {

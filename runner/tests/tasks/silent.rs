@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use exec::frames::{FromAgent, VERSION, encode};
-use shared::protocol::Start;
-use shared::task::{Party, TaskState};
+use shared::protocol::{Sandbox, Start, TaskEvent};
+use shared::task::{Party, Task, TaskState};
 
-use crate::common::{PATIENCE, Runner, living, start, until};
+use crate::common::{PATIENCE, Runner, left_out, living, start, until};
 
 const GRACE: Duration = Duration::from_millis(500);
 /// How long a stop may take beyond the grace.
@@ -75,11 +75,15 @@ async fn a_start_of_which_nothing_is_heard_ends_with_its_time() {
     assert_eq!(task.state, TaskState::Timeout);
 }
 
+/// What a shell's `printf` says these by.
+fn escaped(frames: &[FromAgent]) -> String {
+    let bytes = frames.iter().flat_map(|frame| encode(frame).unwrap());
+    bytes.map(|byte| format!("\\{byte:03o}")).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_supervisor_that_falls_silent_does_not_keep_a_task() {
-    let frames = [FromAgent::Hello { version: VERSION }, FromAgent::Started { pid: 4_100_000 }];
-    let bytes: Vec<u8> = frames.iter().flat_map(|frame| encode(frame).unwrap()).collect();
-    let escaped: String = bytes.iter().map(|byte| format!("\\{byte:03o}")).collect();
+    let escaped = escaped(&[FromAgent::Hello { version: VERSION }, FromAgent::Started { pid: 4_100_000 }]);
     for now in [false, true] {
         let folder = tempfile::tempdir().unwrap();
         let silent = format!("printf '{escaped}' >&0; exec sleep 40");
@@ -88,6 +92,81 @@ async fn a_supervisor_that_falls_silent_does_not_keep_a_task() {
         let next = runner.start(start("echo never")).await;
         assert_eq!(next.state, TaskState::Running, "there is a place for it");
         runner.tasks.stop(&next.id, Party::User, true).await.unwrap();
+    }
+}
+
+/// An agent of which the first does this, or the first two, and all others what they should.
+fn program_of_which_the_first(folder: &Path, bad: &str, two: bool) -> PathBuf {
+    let second = if two { " || mkdir second 2>/dev/null" } else { "" };
+    let flag = folder.join("silent");
+    let program = program(
+        folder,
+        &format!("cd {} && (mkdir first 2>/dev/null{second}) && {{ {bad}; }}", folder.display()),
+    );
+    let script = fs::read_to_string(&program).unwrap().replace(&format!("[ -e {} ]", flag.display()), "true");
+    fs::write(&program, script).unwrap();
+    program
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deaf_task_takes_no_grace_from_others_when_the_runner_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = program_of_which_the_first(folder.path(), "exec sleep 40", true);
+    let runner = Runner::with(|config| {
+        config.program = program;
+        (config.limits.grace, config.limits.start_patience) = (4 * GRACE, Duration::from_millis(100));
+    })
+    .await;
+    let deaf = [runner.start(start("echo never")).await, runner.start(start("echo never")).await];
+    let command = "trap 'touch asked; exit 3' TERM; touch ready; while :; do sleep 0.02; done";
+    let hears = runner.start(start(command)).await;
+    until("its trap is set", || runner.workspace().join("ready").exists()).await;
+    let pressed: Vec<_> = (0..80)
+        .map(|press| {
+            let (tasks, id) = (runner.tasks.clone(), deaf[press % 2].id.clone());
+            tokio::spawn(async move { tasks.stop(&id, Party::User, false).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    let begun = Instant::now();
+    runner.tasks.shutdown(4 * GRACE).await;
+    assert!(begun.elapsed() < 4 * GRACE + LATE, "{:?}", begun.elapsed());
+    assert!(runner.workspace().join("asked").exists(), "it was asked before it was killed");
+    let state = runner.tasks.get(&hears.id).unwrap().state;
+    assert_eq!(state, TaskState::Stopped { by: Party::Runner, signal: None });
+    for stop in pressed {
+        stop.await.unwrap().unwrap();
+    }
+}
+
+/// What it would say next is not what the next command is told by.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_whose_words_cannot_be_read_is_not_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let escaped = escaped(&[FromAgent::Hello { version: VERSION }, FromAgent::Started { pid: 4_100_000 }]);
+    let bad = format!("printf '{escaped}\\004\\000\\000\\000nope' >&0; exec sleep 40");
+    let program = program_of_which_the_first(folder.path(), &bad, false);
+    let runner = Runner::with(|config| config.program = program).await;
+    if !runner.tasks.sandboxes().contains(&Sandbox::ReadOnly) {
+        return left_out("commands cannot be held to reading here");
+    }
+    let held = |command: &str| Start { sandbox: Some(Sandbox::ReadOnly), ..start(command) };
+    let both = [runner.start(held("sleep 300")).await, runner.start(held("sleep 300")).await];
+    let ended = runner.event(|event| match event {
+        TaskEvent::Ended { task, .. } => Some(Task::clone(task)),
+        TaskEvent::Backgrounded { .. } => None,
+    });
+    let bad = ended.await;
+    assert!(matches!(bad.state, TaskState::Lost { .. }), "{bad:?}");
+    // Nothing of it is left then.
+    runner.tasks.stop(&bad.id, Party::User, true).await.unwrap();
+    for _ in 0..4 {
+        let (after, output) = runner.finish(held("echo after")).await;
+        assert_eq!((after.state, output.head.as_str()), (TaskState::Completed, "after\n"));
+    }
+    for task in both {
+        runner.tasks.stop(&task.id, Party::User, true).await.unwrap();
     }
 }
 
