@@ -15,6 +15,8 @@ pub struct Limits {
     pub queued: usize,
     /// Bytes of one command.
     pub command_bytes: usize,
+    /// Bytes of the name of the folder that it is to run in.
+    pub folder_bytes: usize,
     /// Bytes of one `send_input`.
     pub input_bytes: usize,
     /// How long one `send_input` waits for a program that does not read.
@@ -23,6 +25,8 @@ pub struct Limits {
     pub log_head: u64,
     /// Bytes kept from the end of one task's output.
     pub log_tail: u64,
+    /// Bytes of logs that one look at all tasks of a session reads. Of the others it says that it did not.
+    pub check_bytes: u64,
     /// Bytes of all logs together. Beyond it the oldest ended tasks lose theirs.
     pub logs_total: u64,
     /// Ended and acknowledged tasks that stay listed.
@@ -57,10 +61,12 @@ impl Default for Limits {
             running_session: 64,
             queued: 1_000,
             command_bytes: 1024 * 1024,
+            folder_bytes: 4_096,
             input_bytes: 64 * 1024,
             input_wait: Duration::from_secs(10),
             log_head: 1024 * 1024,
             log_tail: 15 * 1024 * 1024,
+            check_bytes: 64 * 1024 * 1024,
             logs_total: 1024 * 1024 * 1024,
             ended_kept: 1_000,
             ended_most: 20_000,

@@ -425,7 +425,7 @@ pub struct Checked {
     pub task: Task,
     /// The lines asked for.
     pub text: Preview,
-    /// With `grep`: how many lines matched in all.
+    /// With `grep`: how many lines matched in all, if this task was looked at.
     #[serde(default)]
     pub matches: Option<u64>,
 }

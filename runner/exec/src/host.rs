@@ -38,18 +38,21 @@ impl Tree {
         members.iter().flat_map(|member| crate::sockets::held_by(member.number())).collect()
     }
 
-    /// Kills it, and lets its agent go on.
-    pub fn kill(self) {
-        let Some(agent) = self.agent else { return };
+    /// Kills it, and lets its agent go on. Whether nothing is left of it, as far as this system tells.
+    pub fn kill(self) -> bool {
+        let Some(agent) = self.agent else { return false };
+        let mut alone = false;
         for _ in 0..tree::ROUNDS {
             let below = tree::below(agent);
-            if below.is_empty() {
+            alone = below.is_empty();
+            if alone {
                 break;
             }
             tree::signal(&below, &[Signal::KILL]);
             thread::sleep(tree::PAUSE);
         }
         tree::wake(agent);
+        alone && cfg!(target_os = "linux")
     }
 
     /// Lets its agent go on, should that have been stopped.

@@ -18,6 +18,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::UnixStream;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use crate::exhaustion::exhausted;
 use crate::frames::{self, FrameBuffer, FromAgent, ToAgent, VERSION};
@@ -51,6 +52,8 @@ pub struct Agent {
     tree: Tree,
     control: UnixStream,
     received: FrameBuffer,
+    /// Has it killed.
+    kill: oneshot::Sender<()>,
 }
 
 impl Agents {
@@ -143,12 +146,20 @@ impl Agents {
         let tree = Tree::below(pid);
         locked(&self.alive).insert(pid, tree);
         let alive = Arc::clone(&self.alive);
-        // Its end is known by its socket; this only takes its status, so that no zombie stays.
+        let (kill, killed) = oneshot::channel();
+        // Its end is known by its socket; this takes its status, so that no zombie stays, and until then its number is its own.
         tokio::spawn(async move {
-            let _status = child.wait().await;
+            tokio::select! {
+                _ = child.wait() => {}
+                Ok(()) = killed => {
+                    // It may have died meanwhile.
+                    let _died = child.start_kill();
+                    let _status = child.wait().await;
+                }
+            }
             locked(&alive).remove(&pid);
         });
-        Ok(Agent { tree, control, received: FrameBuffer::default() })
+        Ok(Agent { tree, control, received: FrameBuffer::default(), kill })
     }
 }
 
@@ -174,6 +185,15 @@ impl Agent {
     #[must_use]
     pub const fn tree(&self) -> Tree {
         self.tree
+    }
+
+    /// Lets go of one that nobody can speak with. It is killed where what it watches over is found without it; elsewhere that
+    /// ends by its agent alone, which is left to see that its runner has gone.
+    pub fn give_up(self) {
+        if cfg!(target_os = "linux") {
+            // It may have died.
+            let _died = self.kill.send(());
+        }
     }
 
     /// Says something, with the descriptors of a run.

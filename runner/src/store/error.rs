@@ -60,3 +60,23 @@ impl From<StoreError> for Problem {
         }
     }
 }
+
+/// Whether trying again may help: the disk is full, failing or busy.
+pub(super) fn is_passing(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{
+        CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, FileLockingProtocolFailed, OutOfMemory,
+        SystemIoFailure,
+    };
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            DiskFull
+                | SystemIoFailure
+                | DatabaseBusy
+                | DatabaseLocked
+                | CannotOpen
+                | OutOfMemory
+                | FileLockingProtocolFailed
+        )
+    )
+}

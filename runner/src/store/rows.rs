@@ -9,6 +9,8 @@ use shared::task::Task;
 use shared::{OpId, Seq, SessionId, TaskId, Timestamp};
 use uuid::Uuid;
 
+use super::error::is_passing;
+
 /// A task as the store has it.
 pub(crate) struct StoredTask {
     pub(crate) task: Task,
@@ -68,24 +70,60 @@ fn update(connection: &Connection, task: &Task, end: Option<u64>) -> rusqlite::R
         .map(drop)
 }
 
+/// An event's number, and why the store keeps no more of it, if it refuses that for good.
+pub(crate) struct Numbered {
+    pub(crate) seq: Seq,
+    pub(crate) refused: Option<rusqlite::Error>,
+}
+
 /// Writes the event into its session's outbox, and the task that it speaks of, and gives the event's number: the next one,
-/// and one after `given`.
-pub(crate) fn save_event(connection: &Connection, event: &TaskEvent, given: Seq) -> rusqlite::Result<Seq> {
-    let (task, is_end) = match event {
+/// and one after `given`. Of an event that is refused for good at least the number is written: it is told, and no later life
+/// of the runner may give it to another.
+pub(crate) fn save_event(
+    connection: &Connection,
+    event: &TaskEvent,
+    given: Seq,
+) -> rusqlite::Result<Numbered> {
+    connection.prepare_cached("SAVEPOINT event")?.execute([])?;
+    let (seq, refused) = match write_event(connection, event, given) {
+        Ok(seq) => (seq, None),
+        // Where all of the transaction is undone, so is this.
+        Err(error) if is_passing(&error) || connection.is_autocommit() => return Err(error),
+        Err(error) => {
+            connection.prepare_cached("ROLLBACK TO event")?.execute([])?;
+            (next_number(connection, parts(event).0.session, given)?, Some(error))
+        }
+    };
+    connection.prepare_cached("RELEASE event")?.execute([])?;
+    Ok(Numbered { seq, refused })
+}
+
+/// The task that it speaks of, and whether it tells its end.
+const fn parts(event: &TaskEvent) -> (&Task, bool) {
+    match event {
         TaskEvent::Ended { task, .. } => (task, true),
         TaskEvent::Backgrounded { task, .. } => (task, false),
-    };
-    let seq: u64 = connection
+    }
+}
+
+fn next_number(connection: &Connection, session: SessionId, given: Seq) -> rusqlite::Result<Seq> {
+    let next = connection
         .prepare_cached(
             "INSERT INTO sessions (id, last, acknowledged) VALUES (?1, ?2 + 1, 0)
              ON CONFLICT (id) DO UPDATE SET last = max(last, ?2) + 1 RETURNING last",
         )?
-        .query_row(params![task.session.0, given.0], |row| row.get(0))?;
+        .query_row(params![session.0, given.0], |row| row.get(0))?;
+    Ok(Seq(next))
+}
+
+fn write_event(connection: &Connection, event: &TaskEvent, given: Seq) -> rusqlite::Result<Seq> {
+    let (task, is_end) = parts(event);
+    let seq = next_number(connection, task.session, given)?;
     connection
         .prepare_cached("INSERT INTO outbox (session, seq, event) VALUES (?1, ?2, ?3)")?
-        .execute(params![task.session.0, seq, to_json(event)?])?;
-    update(connection, task, is_end.then_some(seq))?;
-    Ok(Seq(seq))
+        .execute(params![task.session.0, seq.0, to_json(event)?])?;
+    update(connection, task, is_end.then_some(seq.0))?;
+    Ok(seq)
 }
 
 /// At most `limit` events after `after`, oldest first, of at most `max_bytes` together but at least one.

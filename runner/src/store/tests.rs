@@ -184,7 +184,7 @@ async fn holds_all(store: &Store, format: usize) {
     let reply = store.op_reply(OpId(Uuid::from_u128(0x200))).await.unwrap().unwrap();
     assert!(reply.contains(r#""path":"a.txt""#), "{reply}");
     assert!(store.op_reply(OpId(Uuid::from_u128(0x201))).await.unwrap().is_some());
-    let intended: Vec<_> = store.all_intended().await.unwrap().into_iter().map(|one| one.op).collect();
+    let intended: Vec<_> = store.journal().await.unwrap().into_iter().map(|one| one.op).collect();
     assert_eq!(intended, if format >= 2 { vec![OpId(Uuid::from_u128(0x202))] } else { Vec::new() });
     let forgotten: Vec<_> = loaded.forgotten.iter().map(|(op, task, _)| (*op, task.as_str())).collect();
     assert_eq!(

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::error::StoreError;
+use super::error::{StoreError, is_passing};
 
 /// Jobs that one transaction takes at most.
 const BATCH: usize = 256;
@@ -242,15 +242,4 @@ fn undo(connection: &Connection) {
     {
         tracing::error!(%error, "a transaction cannot be undone");
     }
-}
-
-/// Whether trying again may help: the disk is full, failing or busy.
-fn is_passing(error: &rusqlite::Error) -> bool {
-    use rusqlite::ErrorCode::{
-        CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory, SystemIoFailure,
-    };
-    matches!(
-        error.sqlite_error_code(),
-        Some(DiskFull | SystemIoFailure | DatabaseBusy | DatabaseLocked | CannotOpen | OutOfMemory)
-    )
 }

@@ -1,69 +1,69 @@
 //! The actor of one task: it hears everything at once, asks the [`Machine`] what follows, and does that.
 //!
-//! What it hears: what its supervisor says, what the task prints, what people ask for, a slot, a turn, and the next moment
-//! at which something is due. It decides nothing.
+//! What it hears: what its supervisor says, what the task prints, what people ask for, a slot, a turn, the answer to what takes
+//! time, and the next moment at which something is due. It decides nothing, and waits for nothing else: what takes time goes on
+//! beside it (`doing`), and what is told goes by its [`Teller`].
 //!
-//! Order: every change is sent to the store's one thread, which publishes it after it is on the disk. So the actor never
-//! waits for the disk, and `backgrounded` cannot follow `ended`.
+//! Order: every change is sent to the store's one thread, which publishes it after it is on the disk. So `backgrounded` cannot
+//! follow `ended`.
 
 use std::collections::VecDeque;
 use std::future::pending;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use exec::frames::{FromAgent, ToAgent};
-use exec::host::ports_held;
 use exec::local::Agent;
 use shared::Problem;
-use shared::output::Preview;
 use shared::protocol::{Sandbox, Start};
-use shared::task::{Process, Task};
+use shared::task::Task;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::context::Context;
-use super::end::Ended;
+use super::context::{Context, blocking};
 use super::entry::{Phase, Request, TaskEntry};
 use super::exhaustion::Turn;
 use super::launch::{Launched, kill_orphans, launch};
 use super::machine::{Attempt, Effect, Input, Machine, Now};
 use super::prompt;
 use super::reader::Output;
-use super::slots::Slot;
+use super::slots::{Slot, Waiting};
+use super::teller::{Tell, Teller};
 use crate::clock;
 use crate::store::rows;
 
-/// How long an end waits for the command lines of remaining processes.
-const NAMES_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a stop waits for a look at its ports.
 const LOOK_PATIENCE: Duration = Duration::from_millis(200);
+/// How long a word to a supervisor may take: there is room for hundreds that it has not read.
+const WORD_PATIENCE: Duration = Duration::from_millis(200);
 
 /// By which whoever asked is answered.
 type Reply = oneshot::Sender<Result<Task, Problem>>;
+/// A try to start the command. Dropping it lets go of the supervisor that is busy with it.
+type Trying = Pin<Box<dyn Future<Output = Result<Launched, Attempt>> + Send>>;
 
 pub(super) struct TaskActor {
     context: Arc<Context>,
     entry: Arc<TaskEntry>,
-    start: Start,
+    start: Arc<Start>,
     machine: Machine<Reply>,
     requests: mpsc::Receiver<Request>,
     slot: Option<Slot>,
     /// In the line for one.
-    waiting: Option<oneshot::Receiver<Slot>>,
+    waiting: Option<Waiting>,
     turn: Option<Turn>,
     /// In the line for that.
     turning: Option<AbortOnDropHandle<Turn>>,
-    running: Option<Running>,
-    /// The length of the output that its end told.
-    told: u64,
-}
-
-struct Running {
-    supervisor: Agent,
-    output: Output,
+    trying: Option<Trying>,
+    supervisor: Option<Agent>,
+    output: Option<Output>,
+    /// What takes time, and is answered.
+    doing: JoinSet<Input<Reply>>,
+    teller: Teller,
 }
 
 impl TaskActor {
@@ -74,23 +74,27 @@ impl TaskActor {
         requests: mpsc::Receiver<Request>,
     ) -> Self {
         let machine = Machine::new(now(), Task::clone(&entry.task()), &start, context.limits.clone());
+        let teller = Teller::new(Arc::clone(&context), Arc::clone(&entry), start.preview_chars);
         Self {
             context,
             entry,
-            start,
+            start: Arc::new(start),
             machine,
             requests,
             slot: None,
             waiting: None,
             turn: None,
             turning: None,
-            running: None,
-            told: 0,
+            trying: None,
+            supervisor: None,
+            output: None,
+            doing: JoinSet::new(),
+            teller,
         }
     }
 
     /// Leads the task to its very end.
-    pub(super) async fn run(mut self, slot: Result<Slot, oneshot::Receiver<Slot>>) {
+    pub(super) async fn run(mut self, slot: Result<Slot, Waiting>) {
         match slot {
             Ok(slot) => self.feed_slot(slot).await,
             Err(waiting) => self.waiting = Some(waiting),
@@ -103,14 +107,12 @@ impl TaskActor {
             {
                 timer.as_mut().reset(due);
             }
-            let Self { requests, waiting, turning, running, .. } = &mut self;
-            let (supervisor, output) = match running {
-                Some(Running { supervisor, output }) => (Some(supervisor), Some(output)),
-                None => (None, None),
-            };
+            let Self { entry, requests, waiting, turning, trying, supervisor, output, doing, teller, .. } =
+                &mut self;
             tokio::select! {
                 // A stop comes before a slot that it would leave unused, and time before output without end.
                 biased;
+                (by, grace) = entry.stops.next() => self.feed(Input::Stop { by, grace }).await,
                 // The entry lives as long as this future, and so does its sender.
                 Some(request) = requests.recv() => self.feed(asked(request)).await,
                 slot = served(waiting) => self.feed_slot(slot).await,
@@ -119,18 +121,26 @@ impl TaskActor {
                     self.turn = Some(turn);
                     self.feed(Input::Turn).await;
                 }
-                input = heard(supervisor) => self.feed(input).await,
+                tried = tried(trying) => {
+                    let attempt = self.tried(tried);
+                    self.feed(Input::Attempted(attempt)).await;
+                }
+                Some(done) = doing.join_next() => {
+                    // It may only fail with the runner.
+                    if let Ok(input) = done {
+                        self.feed(input).await;
+                    }
+                }
+                input = heard(supervisor.as_mut()) => self.feed(input).await,
                 () = &mut timer, if due.is_some() => {
                     let line_moved = self.context.exhaustion.moved();
                     self.feed(Input::Time { line_moved }).await;
                 }
-                input = printed(output) => self.feed(input).await,
+                () = teller.all(), if !teller.is_done() => {}
+                input = printed(output.as_mut()) => self.feed(input).await,
             }
         }
-        self.part();
-        if let Err(problem) = self.context.retain().await {
-            tracing::debug!(%problem, "old tasks stay listed");
-        }
+        self.part().await;
     }
 
     async fn feed_slot(&mut self, slot: Slot) {
@@ -149,32 +159,41 @@ impl TaskActor {
         }
     }
 
-    /// Lets its supervisor go, once the end is saved.
-    fn part(&mut self) {
-        let Some(Running { supervisor, .. }) = self.running.take() else { return };
-        let (agents, entry) = (Arc::clone(&self.context.agents), Arc::clone(&self.entry));
-        let read_only = self.start.sandbox == Some(Sandbox::ReadOnly);
-        tokio::spawn(async move {
-            entry.reached(Phase::Reaped).await;
-            agents.done(supervisor, read_only).await;
-        });
+    /// Nothing is left of it: tells what is still to be told, and lets its supervisor go once the end is saved.
+    async fn part(self) {
+        let Self { context, entry, start, mut teller, supervisor, requests, turn, turning, .. } = self;
+        // Whoever waits for any of these waits for nothing more.
+        drop((requests, turn, turning));
+        teller.all().await;
+        if let Some(supervisor) = supervisor {
+            let agents = Arc::clone(&context.agents);
+            let read_only = start.sandbox == Some(Sandbox::ReadOnly);
+            tokio::spawn(async move {
+                entry.reached(Phase::Reaped).await;
+                agents.done(supervisor, read_only).await;
+            });
+        }
+        if let Err(problem) = context.retain().await {
+            tracing::debug!(%problem, "old tasks stay listed");
+        }
     }
 
-    /// Does it, and gives what it is answered by.
+    /// Does it, or begins to. Gives what it is answered by, if that is known at once.
     async fn run_effect(&mut self, effect: Effect<Reply>) -> Option<Input<Reply>> {
         match effect {
-            Effect::LeaveLine => {
-                self.waiting = None;
-                self.context.slots.forget_gone();
+            Effect::Attempt => {
+                let (context, entry) = (Arc::clone(&self.context), Arc::clone(&self.entry));
+                let start = Arc::clone(&self.start);
+                self.trying = Some(Box::pin(async move { launch(&context, &entry, &start).await }));
             }
-            Effect::Attempt => return Some(Input::Attempted(self.attempt().await)),
             Effect::AwaitTurn => {
                 let turn = tokio::spawn(self.context.exhaustion.turn());
                 self.turning = Some(AbortOnDropHandle::new(turn));
             }
+            Effect::GiveTurnBack => self.give_turn_back(),
             Effect::Shrink => self.context.agents.shrink(),
-            Effect::Started(task) => self.started(task),
-            Effect::Publish(task) => self.publish(task),
+            Effect::Started(task) => self.started(task).await,
+            Effect::Publish(task) => self.teller.tell(Tell::Publish(task)).await,
             Effect::Progress => {
                 self.context.ports.look_soon();
                 self.context.tell_task(self.entry.publish_progress());
@@ -184,54 +203,73 @@ impl TaskActor {
                 return Some(Input::Quiet { total, asks: prompt::looks_like_a_question(&tail) });
             }
             Effect::Backgrounded(task, by) => {
-                let preview = self.preview().await;
-                self.context.save_backgrounded(&self.entry, self.figures(task), by, preview);
+                // That it is so is told at once, and the event behind what comes before it.
+                self.context.tell_task(self.entry.publish(self.figures(task.clone())));
+                self.teller.tell(Tell::Backgrounded(task, by)).await;
             }
             Effect::CloseInput => self.entry.close_input().await,
-            Effect::Stop { grace, first } => {
-                self.stop(grace, first).await;
-                return Some(Input::Stopping { grace });
+            Effect::LookForPorts => return self.look_for_ports(),
+            Effect::Stop { grace } => {
+                let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+                return self.say(&ToAgent::Stop { grace_ms }).await.or(Some(Input::Stopping { grace }));
             }
-            Effect::Freeze(frozen) => self.send(&ToAgent::Freeze(frozen)).await,
+            Effect::Freeze(frozen) => return self.say(&ToAgent::Freeze(frozen)).await,
             Effect::KillPast => {
-                if let Some(Running { supervisor, .. }) = &self.running {
-                    let tree = supervisor.tree();
-                    // The thread that kills may only fail with the runner.
-                    let _failed = tokio::task::spawn_blocking(move || tree.kill()).await;
-                }
-                return Some(Input::KilledPast);
+                let tree = self.supervisor.as_ref().map(Agent::tree);
+                self.doing.spawn(async move {
+                    let kill = move || tree.is_some_and(exec::host::Tree::kill);
+                    Input::KilledPast { alone: blocking(kill).await.unwrap_or_default() }
+                });
             }
-            Effect::KillOrphans => return Some(Input::Orphans(kill_orphans(&self.entry.id).await)),
+            Effect::LetGo => {
+                self.trying = None;
+                if let Some(supervisor) = self.supervisor.take() {
+                    supervisor.give_up();
+                }
+            }
+            Effect::KillOrphans => {
+                let task = self.entry.id.clone();
+                self.doing.spawn(async move { Input::Orphans(kill_orphans(&task).await) });
+            }
             Effect::Unkillable(text) => self.entry.unkillable(text),
             Effect::DrainOutput => {
-                if let Some(Running { output, .. }) = &mut self.running {
-                    output.drain().await;
+                if let Some(output) = self.output.take() {
+                    self.teller.tell(Tell::Drain(output)).await;
                 }
             }
-            Effect::End(ended) => self.end(ended).await,
-            Effect::ReleaseSlot => self.slot = None,
-            Effect::Reaped { task, changed } => self.reaped(task, changed).await,
+            Effect::End(ended) => self.teller.tell(Tell::End(ended)).await,
+            Effect::ReleaseSlot => {
+                if let Some(slot) = self.slot.take() {
+                    self.teller.tell(Tell::Release(slot)).await;
+                }
+            }
+            Effect::Reaped { task, changed } => self.teller.tell(Tell::Reaped { task, changed }).await,
             // Whoever asked may have gone.
             Effect::Reply(reply, outcome) => drop(reply.send(outcome.map(|task| self.figures(task)))),
         }
         None
     }
 
-    async fn attempt(&mut self) -> Attempt {
-        match launch(&self.context, &self.entry, &self.start).await {
+    fn tried(&mut self, tried: Result<Launched, Attempt>) -> Attempt {
+        self.trying = None;
+        match tried {
             Ok(Launched { supervisor, output, pid }) => {
-                if self.turn.take().is_some() {
-                    self.context.exhaustion.moves();
-                }
-                let output = Output::new(Arc::clone(&self.entry), output);
-                self.running = Some(Running { supervisor, output });
+                self.give_turn_back();
+                self.output = Some(Output::new(Arc::clone(&self.entry), output));
+                self.supervisor = Some(supervisor);
                 Attempt::Started { pid }
             }
             Err(attempt) => attempt,
         }
     }
 
-    fn started(&mut self, task: Task) {
+    fn give_turn_back(&mut self) {
+        if self.turn.take().is_some() {
+            self.context.exhaustion.moves();
+        }
+    }
+
+    async fn started(&mut self, task: Task) {
         let row = task.clone();
         // Should the runner die before this is on the disk, the task "may not have run".
         self.context.store.write_soon(
@@ -242,90 +280,42 @@ impl TaskActor {
                 }
             },
         );
-        self.publish(task);
+        self.teller.tell(Tell::Publish(task)).await;
         self.entry.reach(Phase::Running);
-        if let Some(Running { supervisor, .. }) = &self.running {
+        if let Some(supervisor) = &self.supervisor {
             self.context.ports.enter(&self.entry, supervisor.tree());
         }
     }
 
-    async fn stop(&mut self, grace: Duration, first: bool) {
+    /// The last chance to see what it listens on. A file system that hangs must not hold up a stop.
+    fn look_for_ports(&mut self) -> Option<Input<Reply>> {
         // A runner that stops has looked once for all.
-        if first && !self.context.stopping.load(Ordering::Acquire) {
-            // The last chance to see what it listens on. A file system that hangs must not hold up a stop.
-            let _late = tokio::time::timeout(LOOK_PATIENCE, self.context.look_for_ports()).await;
+        if self.context.stopping.load(Ordering::Acquire) {
+            return Some(Input::Looked);
         }
-        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        self.send(&ToAgent::Stop { grace_ms }).await;
+        let context = Arc::clone(&self.context);
+        self.doing.spawn(async move {
+            let _late = timeout(LOOK_PATIENCE, context.look_for_ports()).await;
+            Input::Looked
+        });
+        None
     }
 
-    async fn send(&mut self, frame: &ToAgent) {
-        let Some(Running { supervisor, .. }) = &mut self.running else { return };
+    async fn say(&mut self, frame: &ToAgent) -> Option<Input<Reply>> {
+        let supervisor = self.supervisor.as_mut()?;
         // One that has died is seen by its silence.
-        let _died = supervisor.send(frame, &[]).await;
+        if timeout(WORD_PATIENCE, supervisor.send(frame, &[])).await.is_err() {
+            // A part of the word may be out, so no other can follow.
+            return Some(Input::SupervisorDied);
+        }
         // What it runs may have stopped it, and then it hears nothing.
         supervisor.tree().wake_agent();
-    }
-
-    async fn end(&mut self, ended: Ended) {
-        let remaining = ended.remaining_processes().to_vec();
-        let ended = if remaining.is_empty() {
-            self.entry.publish_ports(Vec::new());
-            ended
-        } else {
-            let named = named_again(remaining).await;
-            self.context.look_for_ports().await;
-            ended.with(|task| task.remaining_processes = named)
-        };
-        let ended = ended.with(|task| self.fill_in(task));
-        let preview = self.preview().await;
-        self.told = self.entry.log.total();
-        self.context.save_end(&self.entry, ended, preview);
-    }
-
-    /// Nothing is left. The store's order puts this behind the end.
-    async fn reaped(&mut self, task: Task, changed: bool) {
-        let seen = self.context.ports.leave(&self.entry.id);
-        self.entry.publish_ports(Vec::new());
-        let mut task = self.figures(task);
-        if !seen.is_empty() {
-            // The thread that looks may only fail with the runner.
-            let held = tokio::task::spawn_blocking(move || ports_held(&seen)).await;
-            task.ports_held = held.unwrap_or_default();
-        }
-        let changed = changed || !task.ports_held.is_empty() || self.told != task.output_bytes;
-        self.entry.log.close();
-        self.context.reaped(&self.entry, changed.then_some(task));
-    }
-
-    fn publish(&self, task: Task) {
-        let task = self.entry.publish(self.figures(task));
-        self.context.tell_task(task);
+        None
     }
 
     fn figures(&self, mut task: Task) -> Task {
-        self.fill_in(&mut task);
+        self.entry.fill_in(&mut task);
         task
-    }
-
-    /// What is known of its output and its ports.
-    fn fill_in(&self, task: &mut Task) {
-        let kept = self.entry.log.kept();
-        task.output_bytes = kept.total;
-        task.omitted_bytes = kept.omitted();
-        task.last_line = self.entry.log.last_line();
-        task.ports.clone_from(&self.entry.task().ports);
-    }
-
-    /// The beginning and the end of the output. A long one is read from the disk, which may take its time.
-    async fn preview(&self) -> Preview {
-        let entry = Arc::clone(&self.entry);
-        let most = self.start.preview_chars.min(50_000) as usize;
-        if entry.log.is_at_hand() {
-            entry.log.preview(most)
-        } else {
-            tokio::task::spawn_blocking(move || entry.log.preview(most)).await.unwrap_or_default()
-        }
     }
 }
 
@@ -335,20 +325,22 @@ fn now() -> Now {
 
 fn asked(request: Request) -> Input<Reply> {
     match request {
-        Request::Stop { by, grace } => Input::Stop { by, grace },
         Request::Background { reply } => Input::Background(reply),
         Request::Freeze { frozen, reply } => Input::Freeze { frozen, reply },
         Request::Answered { at, closed } => Input::Answered { at, closed },
     }
 }
 
-async fn served(waiting: &mut Option<oneshot::Receiver<Slot>>) -> Slot {
+async fn served(waiting: &mut Option<Waiting>) -> Slot {
     match waiting {
-        // The line goes only with the runner.
-        Some(waiting) => match waiting.await {
-            Ok(slot) => slot,
-            Err(_) => pending().await,
-        },
+        Some(waiting) => waiting.slot().await,
+        None => pending().await,
+    }
+}
+
+async fn tried(trying: &mut Option<Trying>) -> Result<Launched, Attempt> {
+    match trying {
+        Some(trying) => trying.await,
         None => pending().await,
     }
 }
@@ -399,18 +391,5 @@ async fn printed(output: Option<&mut Output>) -> Input<Reply> {
             Input::Output { grew, written: output.is_written(), over: output.is_over() }
         }
         Some(_) | None => pending().await,
-    }
-}
-
-/// The processes with their command lines as they are now. A system in which one cannot be read for long keeps the older.
-async fn named_again(processes: Vec<Process>) -> Vec<Process> {
-    let mut again = processes.clone();
-    let looking = tokio::task::spawn_blocking(move || {
-        exec::host::name_again(&mut again);
-        again
-    });
-    match tokio::time::timeout(NAMES_PATIENCE, looking).await {
-        Ok(Ok(again)) => again,
-        Ok(Err(_)) | Err(_) => processes,
     }
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::actor::TaskActor;
 use super::context::Context;
-use super::entry::{Phase, Request, TaskEntry};
+use super::entry::{Phase, TaskEntry};
 use super::handle::Tasks;
 use super::slots::Admission;
 use crate::clock::now;
@@ -93,6 +93,16 @@ impl Context {
             );
             return refuse(ProblemCode::TooLarge, message);
         }
+        let folder = start.folder.as_deref().unwrap_or_default();
+        if folder.len() > self.limits.folder_bytes {
+            let message = format!(
+                "The name of the folder has {} bytes; at most {} are taken. Name one nearer to the workspace, and change \
+                 the folder in the command.",
+                folder.len(),
+                self.limits.folder_bytes
+            );
+            return refuse(ProblemCode::TooLarge, message);
+        }
         let held = match start.sandbox {
             None | Some(Sandbox::Open) => Ok(()),
             Some(Sandbox::Workspace) if self.sandboxes.writable.is_some() => Ok(()),
@@ -103,7 +113,6 @@ impl Context {
             let message = format!("The command cannot be held as asked for: {why}. It was not started.");
             return refuse(ProblemCode::SandboxUnavailable, message);
         }
-        let folder = start.folder.as_deref().unwrap_or_default();
         if start.command.contains('\0') || folder.contains('\0') {
             return refuse(ProblemCode::Malformed, "A command or folder cannot hold a zero byte.".into());
         }
@@ -153,8 +162,8 @@ impl Context {
         let entry = Arc::new(TaskEntry::new(task, log, Phase::Waiting, requests));
         self.registry().insert(Arc::clone(&entry), op);
         if self.stopping.load(Ordering::Acquire) {
-            // The runner began to stop meanwhile and may not have seen this one. The channel is empty and has room.
-            let _room = entry.requests.try_send(Request::Stop { by: Party::Runner, grace: Duration::ZERO });
+            // The runner began to stop meanwhile and may not have seen this one.
+            entry.stops.ask(Party::Runner, Duration::ZERO);
         }
         if waits {
             self.tell_task(entry.task());

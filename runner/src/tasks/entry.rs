@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use shared::protocol::TaskEvent;
-use shared::task::{Party, Task};
+use shared::task::Task;
 use shared::{Problem, Seq, SessionId, TaskId};
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::log::Log;
+use super::stops::Stops;
 
 /// How far a task has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,12 +27,8 @@ pub(super) enum Phase {
     Reaped,
 }
 
-/// What its actor is asked for.
+/// What its actor is asked for, besides its end.
 pub(super) enum Request {
-    Stop {
-        by: Party,
-        grace: Duration,
-    },
     Background {
         reply: oneshot::Sender<Result<Task, Problem>>,
     },
@@ -63,6 +59,7 @@ pub(super) struct TaskEntry {
     pub(super) log: Log,
     pub(super) phase: watch::Sender<Phase>,
     pub(super) requests: mpsc::Sender<Request>,
+    pub(super) stops: Stops,
     pub(super) input: tokio::sync::Mutex<Input>,
     /// Whoever writes to the input lets go of it then, though others hold the reading end and do not read.
     pub(super) main_process_gone: CancellationToken,
@@ -82,6 +79,7 @@ impl TaskEntry {
             log,
             phase: watch::Sender::new(phase),
             requests,
+            stops: Stops::default(),
             input: tokio::sync::Mutex::new(Input::None),
             main_process_gone: CancellationToken::new(),
             unkillable: Mutex::default(),
@@ -136,10 +134,21 @@ impl TaskEntry {
         Arc::clone(&published)
     }
 
-    /// Says what KILL does not end.
-    pub(super) fn unkillable(&self, text: String) {
-        tracing::warn!(%text, "unkillable");
-        *self.unkillable.lock() = Some(text);
+    /// Brings to a task what is known of its output and its ports.
+    pub(super) fn fill_in(&self, task: &mut Task) {
+        let kept = self.log.kept();
+        task.output_bytes = kept.total;
+        task.omitted_bytes = kept.omitted();
+        task.last_line = self.log.last_line();
+        task.ports.clone_from(&self.task().ports);
+    }
+
+    /// Says what KILL does not end, or that it has.
+    pub(super) fn unkillable(&self, text: Option<String>) {
+        if let Some(text) = &text {
+            tracing::warn!(%text, "unkillable");
+        }
+        *self.unkillable.lock() = text;
         // Wakes those who wait, who then look.
         self.phase.send_modify(|_| {});
     }

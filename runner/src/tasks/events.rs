@@ -16,7 +16,8 @@ use super::context::Context;
 use super::end::Ended;
 use super::entry::{Phase, TaskEntry};
 use super::outbox::Outboxes;
-use crate::store::{StoreError, rows};
+use crate::store::StoreError;
+use crate::store::rows::{self, Numbered};
 
 impl Context {
     /// Makes an end durable; then publishes it, and the task.
@@ -24,7 +25,7 @@ impl Context {
         self.save_event(entry, TaskEvent::Ended { task: Box::new(ended.into_task()), preview });
     }
 
-    /// Publishes that a task went on in the background, and makes the event durable.
+    /// Makes the event durable that a task went on in the background.
     pub(super) fn save_backgrounded(
         self: &Arc<Self>,
         entry: &Arc<TaskEntry>,
@@ -32,7 +33,6 @@ impl Context {
         by: BackgroundedBy,
         preview: Preview,
     ) {
-        self.tell_task(entry.publish(task.clone()));
         self.save_event(entry, TaskEvent::Backgrounded { task: Box::new(task), by, preview });
     }
 
@@ -56,7 +56,10 @@ impl Context {
         let (context, entry) = (Arc::clone(self), Arc::clone(entry));
         self.store.must_write(run, held, move |saved| {
             let (seq, event, kept) = match saved {
-                Ok(seq) => (seq, event, true),
+                Ok(Numbered { seq, refused: None }) => (seq, event, true),
+                Ok(Numbered { seq, refused: Some(error) }) => {
+                    (seq, Arc::new(unsaved(&event, &refused(&entry, error.into()))), false)
+                }
                 // The runner ends, and its next life says what is lost.
                 Err(StoreError::Closed) => {
                     if matches!(*event, TaskEvent::Ended { .. }) {
@@ -65,9 +68,9 @@ impl Context {
                     return;
                 }
                 Err(error) => {
-                    tracing::error!(task = %entry.id, %error, "an event could not be saved, and is told all the same");
+                    // Not even the number.
                     let seq = Seq(context.outboxes.newest(session).0 + 1);
-                    (seq, Arc::new(unsaved(&event, &error)), false)
+                    (seq, Arc::new(unsaved(&event, &refused(&entry, error))), false)
                 }
             };
             if let Some(task) = deliver(&entry, &context.outboxes, seq, event, kept) {
@@ -131,6 +134,11 @@ pub(super) fn deliver(
         outboxes.put_unsaved(entry.session, seq, event);
     }
     published
+}
+
+fn refused(entry: &TaskEntry, error: StoreError) -> StoreError {
+    tracing::error!(task = %entry.id, %error, "an event could not be saved, and is told all the same");
+    error
 }
 
 /// The event as it is told when the store has refused it for good.

@@ -1,5 +1,6 @@
 //! The handle that the rest of the runner has.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -27,12 +28,16 @@ use crate::store::{LOGS, Store, rows};
 const READ_MOST: usize = 256 * 1024;
 /// Lines of `check` for one task, unless told.
 const CHECK_LINES: u32 = 40;
+/// Bytes that the last lines of one log are looked for in, about.
+const TAIL_MOST: u64 = 256 * 1024;
 /// Bytes of events that one read of the outbox gives.
 const EVENTS_BYTES: usize = 1024 * 1024;
 /// Characters of one `check`, of all its tasks together: it is one frame.
 const CHECK_CHARS: usize = 1_000_000;
 /// How long a stop waits beyond the grace period before it says what does not end.
 const STOP_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a supervisor may take to freeze a tree, or to thaw it.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(15);
 /// How long the end of the runner waits for a look at ports.
 const PORTS_PATIENCE: Duration = Duration::from_secs(1);
 /// How long `clear` waits for a task that has ended to be reaped.
@@ -112,7 +117,7 @@ impl Tasks {
         let entry = self.context.entry(task)?;
         let grace = if now { Duration::ZERO } else { self.context.limits.grace };
         // An actor that has gone has nothing left to end.
-        let _gone = entry.requests.send(Request::Stop { by, grace }).await;
+        entry.stops.ask(by, grace);
         let mut phase = entry.phase.subscribe();
         let unkillable = || entry.unkillable.lock().clone();
         // The store may not be able to write that for long, and says so in the task.
@@ -157,8 +162,17 @@ impl Tasks {
         let entry = self.context.entry(task)?;
         let (reply, answer) = oneshot::channel();
         let ended = || Problem::new(ProblemCode::Conflict, format!("Task {task} has ended."));
-        entry.requests.send(command(reply)).await.map_err(|_| ended())?;
-        answer.await.unwrap_or_else(|_| Err(ended()))
+        let asked = async {
+            entry.requests.send(command(reply)).await.map_err(|_| ended())?;
+            answer.await.unwrap_or_else(|_| Err(ended()))
+        };
+        tokio::time::timeout(ANSWER_PATIENCE, asked).await.unwrap_or_else(|_| {
+            let message = format!(
+                "What supervises task {task} has not answered for {} s. Ask again later, or stop the task.",
+                ANSWER_PATIENCE.as_secs()
+            );
+            Err(Problem::retryable(ProblemCode::System, message))
+        })
     }
 
     /// Reads output by offset, at most 256 KiB at once.
@@ -231,8 +245,24 @@ impl Tasks {
             (None, None, false) => 0,
         };
         let most = (max_chars as usize).min(CHECK_CHARS / entries.len().max(1));
+        let mut room = if task.is_some() { u64::MAX } else { self.context.limits.check_bytes };
         blocking(move || {
-            entries.iter().map(|entry| check_one(entry, pattern.as_ref(), lines, most)).collect()
+            // The newest first, since those are asked for.
+            let newest = entries.iter().rev().map(|entry| {
+                let kept = entry.log.kept();
+                let read = if lines == 0 { 0 } else { kept.total - kept.omitted() };
+                let read = if pattern.is_some() { read } else { read.min(TAIL_MOST) };
+                match room.checked_sub(read) {
+                    Some(left) => {
+                        room = left;
+                        check_one(entry, pattern.as_ref(), lines, most)
+                    }
+                    None => not_looked_at(entry),
+                }
+            });
+            let mut checked: Vec<_> = newest.collect();
+            checked.reverse();
+            checked
         })
         .await
     }
@@ -243,6 +273,8 @@ impl Tasks {
     /// # Errors
     /// The store cannot be written.
     pub async fn clear(&self, session: SessionId, tasks: Vec<TaskId>) -> Result<Vec<TaskId>, Problem> {
+        // As many as fit into a frame.
+        let tasks: HashSet<_> = tasks.into_iter().collect();
         let ended: Vec<_> = {
             let registry = self.context.registry();
             let ours = registry.order.values().filter(|entry| entry.session == session);
@@ -356,11 +388,10 @@ impl Tasks {
         // The last chance to see what they listen on. A file system that hangs must not hold up the end.
         let _late = tokio::time::timeout(PORTS_PATIENCE, self.context.look_for_ports()).await;
         let entries: Vec<_> = self.context.registry().order.values().cloned().collect();
+        for entry in &entries {
+            entry.stops.ask(Party::Runner, grace);
+        }
         let all = async {
-            for entry in &entries {
-                // One that has gone needs no stop.
-                let _gone = entry.requests.send(Request::Stop { by: Party::Runner, grace }).await;
-            }
             for entry in &entries {
                 entry.reached(Phase::Reaped).await;
             }
@@ -385,6 +416,13 @@ fn check_one(entry: &TaskEntry, pattern: Option<&regex::Regex>, lines: usize, mo
         None => (entry.log.tail(lines, most), None),
     };
     Checked { task, text, matches }
+}
+
+fn not_looked_at(entry: &TaskEntry) -> Checked {
+    let task = Task::clone(&entry.publish_progress());
+    let head =
+        "(Not looked at: the logs of all tasks are too much for one look. Name this task to look at it.)";
+    Checked { task, text: Preview { head: head.to_owned(), ..Preview::default() }, matches: None }
 }
 
 fn usable_folder(path: &Path) -> io::Result<PathBuf> {

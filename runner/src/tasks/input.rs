@@ -1,5 +1,6 @@
 //! Writing to a task's standard input: in turns, bounded in length and in time.
 
+use shared::task::TaskState;
 use shared::{Problem, ProblemCode, TaskId};
 use tokio::io::AsyncWriteExt as _;
 
@@ -34,6 +35,11 @@ impl Tasks {
         let write = async {
             let mut input = entry.input.lock().await;
             match &mut *input {
+                Input::None if published.with_stdin && published.state == TaskState::Queued => {
+                    let message =
+                        format!("Task {task} has not started yet. Send it again once the task runs.");
+                    Err(Problem::retryable(ProblemCode::Conflict, message))
+                }
                 Input::None => conflict(format!(
                     "Task {task} was started without an open input. Start it with stdin: true to send to it."
                 )),

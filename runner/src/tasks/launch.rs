@@ -1,6 +1,6 @@
 //! One try to start a command: its pipes, its sandbox, and a supervisor that is told to begin.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
 
@@ -20,6 +20,11 @@ use super::text::live_on;
 
 const KILLED_AT_ONCE: &str =
     "Its supervisor was killed as it began. It may not have run at all; what it had started was ended.";
+const UNREAD: &str = "It was not started: three supervisors, one after another, ended before they had read the command. See what \
+    ends processes here, such as a limit of memory, and start it again.";
+
+/// Supervisors that may die before they have read what to start, one after another, before that is told.
+const TRIES: u32 = 3;
 
 /// A command that has begun.
 pub(super) struct Launched {
@@ -28,35 +33,80 @@ pub(super) struct Launched {
     pub(super) pid: u32,
 }
 
+/// A supervisor that is busy with a start: nobody waits for it if this is dropped.
+struct Busy(Option<Agent>);
+
+impl Busy {
+    fn agent(&mut self) -> &mut Agent {
+        self.0.as_mut().expect("only `free` takes it, and the guard with it")
+    }
+
+    /// It has answered.
+    fn free(mut self) -> Agent {
+        self.0.take().expect("only this takes it, once")
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if let Some(agent) = self.0.take() {
+            agent.give_up();
+        }
+    }
+}
+
+/// Dropping this lets go of the supervisor that was asked, whatever it has begun.
 pub(super) async fn launch(
     context: &Arc<Context>,
     entry: &TaskEntry,
     start: &Start,
 ) -> Result<Launched, Attempt> {
-    let failed = |error: io::Error| missed(context, &error);
-    let (supervisor, output, input) = begin(context, entry, start).await.map_err(failed)?;
-    let mut supervisor = supervisor;
+    let mut tries = 0;
     loop {
-        match supervisor.receive().await.map_err(failed)? {
+        tries += 1;
+        match launch_by(context, entry, start, tries > 1).await {
+            Ok(launched) => return launched,
+            // It had not read what to start.
+            Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+                if tries == TRIES {
+                    let reason = UNREAD.to_owned();
+                    return Err(Attempt::Over(TaskState::Error { reason }));
+                }
+            }
+            Err(error) => return Err(missed(context, &error)),
+        }
+    }
+}
+
+/// By an idle supervisor or a `fresh` one. An error: nothing was started.
+async fn launch_by(
+    context: &Arc<Context>,
+    entry: &TaskEntry,
+    start: &Start,
+    fresh: bool,
+) -> io::Result<Result<Launched, Attempt>> {
+    let (mut supervisor, output, input) = begin(context, entry, start, fresh).await?;
+    loop {
+        match supervisor.agent().receive().await? {
             Some(FromAgent::Started { pid }) => {
                 let agents = Arc::clone(&context.agents);
                 tokio::spawn(async move { agents.prepare() });
                 *entry.input.lock().await = input;
-                return Ok(Launched { supervisor, output, pid });
+                return Ok(Ok(Launched { supervisor: supervisor.free(), output, pid }));
             }
             Some(FromAgent::Failed(failure)) => {
-                context.agents.give_back(supervisor);
-                return Err(if failure.transient {
+                context.agents.give_back(supervisor.free());
+                return Ok(Err(if failure.transient {
                     short(context, failure.message)
                 } else {
                     Attempt::Over(TaskState::Error { reason: failure.message })
-                });
+                }));
             }
             Some(_) => {}
             None => {
                 // It had read what to start: had it not, the system would say so by an error.
                 let reason = KILLED_AT_ONCE.to_owned() + &kill_orphans(&entry.id).await;
-                return Err(Attempt::Over(TaskState::Lost { reason }));
+                return Ok(Err(Attempt::Over(TaskState::Lost { reason })));
             }
         }
     }
@@ -67,7 +117,8 @@ async fn begin(
     context: &Context,
     entry: &TaskEntry,
     start: &Start,
-) -> io::Result<(Agent, pipe::Receiver, Input)> {
+    fresh: bool,
+) -> io::Result<(Busy, pipe::Receiver, Input)> {
     let (output, theirs) = io::pipe()?;
     let output = pipe::Receiver::from_owned_fd(OwnedFd::from(output))?;
     let theirs = OwnedFd::from(theirs);
@@ -89,12 +140,10 @@ async fn begin(
     }));
     let mut descriptors = vec![theirs.as_fd()];
     descriptors.extend(their_input.iter().map(OwnedFd::as_fd));
-    let mut supervisor = context.agents.take()?;
-    if supervisor.send(&run, &descriptors).await.is_err() {
-        // It died while it was idle; a fresh one did not.
-        supervisor = context.agents.spawn()?;
-        supervisor.send(&run, &descriptors).await?;
-    }
+    // An idle one may have died; a fresh one did not.
+    let agent = if fresh { context.agents.spawn() } else { context.agents.take() }?;
+    let mut supervisor = Busy(Some(agent));
+    supervisor.agent().send(&run, &descriptors).await?;
     Ok((supervisor, output, input))
 }
 
@@ -114,10 +163,6 @@ async fn held(context: &Context, sandbox: Option<Sandbox>) -> io::Result<Option<
 fn missed(context: &Context, error: &io::Error) -> Attempt {
     if let Some(reason) = exec::exhausted(error) {
         return short(context, reason);
-    }
-    // It had not read what to start.
-    if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) {
-        return short(context, "The supervisor died before the command began.".into());
     }
     Attempt::Over(TaskState::Error { reason: format!("The supervisor could not be started: {error}.") })
 }

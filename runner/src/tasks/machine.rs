@@ -6,13 +6,16 @@
 //!
 //! A task is queued, then starting, then running. When its main process has ended the last of its output is awaited: until
 //! its end, or until it was quiet for a quarter of a second. Then the end is told, once ([`Untold`] is used up by it), and
-//! remaining processes are followed until there are none. Where the supervisor above the tree dies, what it watched over is
-//! ended from here, and then the end is told if it was not.
+//! remaining processes are followed until there are none, and only then another task gets its slot. Where the supervisor above
+//! the tree dies, or says nothing more, what it watched over is ended from here, and then the end is told if it was not.
 
 mod asked;
 mod draining;
 mod io;
+mod silence;
 mod starting;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -27,10 +30,10 @@ use tokio::time::Instant;
 pub(super) use self::io::{Attempt, Effect, Input, Now};
 
 use self::draining::Draining;
+use self::silence::Silence;
 use self::starting::{Next, Starting};
 use super::end::Untold;
 use super::prompt;
-use super::text::names;
 use crate::limits::Limits;
 
 /// How much longer than the grace a supervisor may take.
@@ -46,7 +49,7 @@ enum Stage {
     Running(Untold),
     /// The main process has ended, the output perhaps not.
     Draining(Untold, Draining),
-    /// The supervisor has died; what it watched over is being ended.
+    /// The supervisor has died or was given up; what it watched over is being ended.
     Orphaned(Option<Untold>),
     /// The end is told; remaining processes live.
     Remaining,
@@ -72,6 +75,8 @@ pub(super) struct Machine<R> {
     stopping: bool,
     /// Who asked for that.
     stoppers: Vec<Party>,
+    /// The grace with which it is told so once the ports were looked at.
+    looking: Option<Duration>,
     /// When the command becomes a background task.
     foreground_until: Option<Instant>,
     timeout_at: Option<Instant>,
@@ -81,6 +86,7 @@ pub(super) struct Machine<R> {
     overdue: Option<Instant>,
     /// Whether that was done: the supervisor may not know then why the main process was killed.
     killed_past: bool,
+    silence: Silence,
     /// Who waits for the supervisor's answer, in the order asked, and whether to a freeze.
     freezing: VecDeque<(bool, R)>,
     prompt: prompt::Watch,
@@ -102,11 +108,13 @@ impl<R> Machine<R> {
             why: None,
             stopping: false,
             stoppers: Vec::new(),
+            looking: None,
             foreground_until: start.foreground_ms.map(|millis| now.at + Duration::from_millis(millis)),
             timeout_at: None,
             timeout_left: None,
             overdue: None,
             killed_past: false,
+            silence: Silence::default(),
             freezing: VecDeque::new(),
             prompt: prompt::Watch::default(),
             progress_at: None,
@@ -124,7 +132,7 @@ impl<R> Machine<R> {
     /// When [`Input::Time`] is wanted next.
     pub(super) fn due(&self) -> Option<Instant> {
         let stage = match &self.stage {
-            Stage::Starting(_, starting) => Some(starting.again()),
+            Stage::Starting(_, starting) => starting.due(),
             Stage::Draining(_, draining) if self.output.0 => Some(draining.due()),
             Stage::Reaped => return None,
             Stage::Queued(_)
@@ -139,6 +147,9 @@ impl<R> Machine<R> {
 
     /// What follows from this.
     pub(super) fn step(&mut self, now: Now, input: Input<R>) -> Vec<Effect<R>> {
+        if input.is_a_word() {
+            self.silence.broken();
+        }
         if let Some(input) = self.whatever_the_stage(now, input) {
             let stage = std::mem::replace(&mut self.stage, Stage::Reaped);
             self.stage = self.staged(now, stage, input);
@@ -169,16 +180,12 @@ impl<R> Machine<R> {
                 let asks = self.prompt.asks(total, asks);
                 self.flag(asks && self.task.stdin && !self.task.paused && !self.stopping);
             }
-            Input::Stopping { grace } => self.overdue = Some(now.at + grace + OVERDUE),
-            Input::KilledPast => self.overdue = Some(now.at + OVERDUE),
-            Input::Unkillable(left) => {
-                let text = format!(
-                    "The system does not end these processes of task {}: {}.",
-                    self.task.id,
-                    names(&left)
-                );
-                self.todo(Effect::Unkillable(text));
+            Input::Looked => {
+                if let Some(grace) = self.looking.take() {
+                    self.todo(Effect::Stop { grace });
+                }
             }
+            Input::Unkillable(left) => self.stuck(&left),
             Input::Output { grew, written, over } => {
                 self.output = (written, over);
                 if grew {
@@ -190,15 +197,20 @@ impl<R> Machine<R> {
                 self.time(now);
                 return Some(input);
             }
+            Input::Remaining(processes) => {
+                self.left(&processes);
+                return Some(Input::Remaining(processes));
+            }
             Input::Slot { .. }
             | Input::Attempted(_)
             | Input::Turn
             | Input::Exited(_)
-            | Input::Remaining(_)
             | Input::Empty
             | Input::SupervisorDied
             | Input::Orphans(_)
-            | Input::Stop { .. } => return Some(input),
+            | Input::Stop { .. }
+            | Input::Stopping { .. }
+            | Input::KilledPast { .. } => return Some(input),
         }
         None
     }
@@ -207,10 +219,6 @@ impl<R> Machine<R> {
         match (stage, input) {
             (Stage::Queued(untold), Input::Slot { line_free }) => self.start(now, untold, line_free),
             (Stage::Queued(untold), Input::Stop { by, .. }) => {
-                self.todo(Effect::LeaveLine);
-                self.never_started(now, untold, TaskState::Stopped { by, signal: None })
-            }
-            (Stage::Starting(untold, _), Input::Stop { by, .. }) => {
                 self.never_started(now, untold, TaskState::Stopped { by, signal: None })
             }
             (Stage::Starting(untold, starting), input) => self.starting(now, untold, starting, input),
@@ -226,7 +234,6 @@ impl<R> Machine<R> {
                 // Nobody of this task can write any more; what is in the pipe is all.
                 self.todo(Effect::DrainOutput);
                 self.tell(untold, Vec::new());
-                self.todo(Effect::ReleaseSlot);
                 self.reaped()
             }
             (Stage::Draining(untold, mut draining), Input::Output { grew, .. }) => {
@@ -253,6 +260,17 @@ impl<R> Machine<R> {
                 self.stop(Some(by), grace);
                 stage
             }
+            (
+                stage @ (Stage::Running(_) | Stage::Draining(..) | Stage::Remaining),
+                Input::Stopping { grace },
+            ) => {
+                self.overdue = Some(now.at + grace + OVERDUE);
+                stage
+            }
+            (
+                stage @ (Stage::Running(_) | Stage::Draining(..) | Stage::Remaining),
+                Input::KilledPast { alone },
+            ) => self.past(now, stage, alone),
             // One that says that nothing is left before it has said how the main process ended has failed, too.
             (Stage::Running(untold), Input::SupervisorDied | Input::Empty)
             | (Stage::Draining(untold, _), Input::SupervisorDied) => self.orphaned(Some(untold)),
@@ -287,24 +305,37 @@ impl<R> Machine<R> {
     // ---- starting ----
 
     fn start(&mut self, now: Now, untold: Untold, line_free: bool) -> Stage {
-        let (starting, next) = Starting::new(now.at, self.limits.start_patience, line_free);
+        let patience = self.limits.start_patience;
+        let (starting, next) = Starting::new(now.at, patience, self.timeout, line_free);
         self.next(now, untold, starting, next)
     }
 
     fn starting(&mut self, now: Now, untold: Untold, mut starting: Starting, input: Input<R>) -> Stage {
-        let patience = self.limits.start_patience;
         let next = match input {
             Input::Attempted(Attempt::Started { pid }) => {
                 self.started(now, pid);
+                if let Some((by, grace)) = starting.asked() {
+                    self.stop(Some(by), grace);
+                }
                 return Stage::Running(untold);
             }
             Input::Attempted(Attempt::Over(state)) => return self.never_started(now, untold, state),
             Input::Attempted(Attempt::Short { reason, line_moved }) => {
+                if let Some((by, _)) = starting.asked() {
+                    return self.never_started(now, untold, TaskState::Stopped { by, signal: None });
+                }
                 self.todo(Effect::Shrink);
-                starting.short(now.at, patience, reason, line_moved)
+                starting.short(now.at, reason, line_moved)
             }
-            Input::Turn => starting.turn(),
-            Input::Time { line_moved } => starting.time(now.at, patience, line_moved),
+            Input::Stop { by, .. } if !starting.is_trying() => {
+                return self.never_started(now, untold, TaskState::Stopped { by, signal: None });
+            }
+            Input::Stop { by, grace } => {
+                self.why.get_or_insert(Why::Asked(by));
+                starting.stop(now.at, by, grace)
+            }
+            Input::Turn => starting.turn(now.at),
+            Input::Time { line_moved } => starting.time(now.at, line_moved),
             // Nothing else is meant for it yet.
             Input::Slot { .. }
             | Input::Exited(_)
@@ -317,9 +348,9 @@ impl<R> Machine<R> {
             | Input::Output { .. }
             | Input::Quiet { .. }
             | Input::Answered { .. }
-            | Input::Stop { .. }
+            | Input::Looked
             | Input::Stopping { .. }
-            | Input::KilledPast
+            | Input::KilledPast { .. }
             | Input::Background(_)
             | Input::Freeze { .. } => Next::Wait,
         };
@@ -330,8 +361,13 @@ impl<R> Machine<R> {
         match next {
             Next::Attempt => self.todo(Effect::Attempt),
             Next::AwaitTurn => self.todo(Effect::AwaitTurn),
+            Next::GiveTurnBack => self.todo(Effect::GiveTurnBack),
             Next::Wait => {}
             Next::GiveUp(reason) => return self.never_started(now, untold, TaskState::Error { reason }),
+            Next::Abandon => {
+                self.why.get_or_insert(Why::Timeout);
+                return self.orphaned(Some(untold));
+            }
         }
         Stage::Starting(untold, starting)
     }
@@ -388,13 +424,7 @@ impl<R> Machine<R> {
         if !over && (!written || draining.due() > now.at) {
             return Stage::Draining(untold, draining);
         }
-        let remaining = draining.remaining;
-        let alone = remaining.is_empty();
-        self.tell(untold, remaining);
-        if alone {
-            // A remaining process takes a slot as it did.
-            self.todo(Effect::ReleaseSlot);
-        }
+        self.tell(untold, draining.remaining);
         Stage::Remaining
     }
 
@@ -405,7 +435,9 @@ impl<R> Machine<R> {
     }
 
     fn orphaned(&mut self, untold: Option<Untold>) -> Stage {
-        self.effects.extend([Effect::KillOrphans, Effect::CloseInput, Effect::DrainOutput]);
+        self.overdue = None;
+        self.stuck(&[]);
+        self.effects.extend([Effect::LetGo, Effect::KillOrphans, Effect::CloseInput, Effect::DrainOutput]);
         Stage::Orphaned(untold)
     }
 
@@ -427,6 +459,7 @@ impl<R> Machine<R> {
     fn reaped(&mut self) -> Stage {
         let changed = !self.task.remaining_processes.is_empty();
         self.task.remaining_processes.clear();
+        self.todo(Effect::ReleaseSlot);
         self.todo(Effect::Reaped { task: self.task.clone(), changed });
         let message = format!("Task {} has ended.", self.task.id);
         while let Some((_, reply)) = self.freezing.pop_front() {

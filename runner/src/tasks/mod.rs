@@ -33,6 +33,8 @@ mod retention;
 mod simulation_tests;
 mod slots;
 mod stats;
+mod stops;
+mod teller;
 mod text;
 
 pub(crate) use admission::reused;

@@ -37,8 +37,32 @@ pub(super) struct Slot {
 /// What a task gets on entering.
 pub(super) enum Admission {
     Now(Slot),
-    Later(oneshot::Receiver<Slot>),
+    Later(Waiting),
     Full,
+}
+
+/// A place in a line. Dropping it leaves the line.
+pub(super) struct Waiting {
+    slots: Arc<Slots>,
+    slot: oneshot::Receiver<Slot>,
+}
+
+impl Waiting {
+    /// Waits for the slot.
+    pub(super) async fn slot(&mut self) -> Slot {
+        match (&mut self.slot).await {
+            Ok(slot) => slot,
+            // The line goes only with the runner.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.slot.close();
+        self.slots.forget_gone();
+    }
 }
 
 impl Slots {
@@ -65,7 +89,7 @@ impl Slots {
         if line.len() == 1 {
             state.turns.push_back(session);
         }
-        Admission::Later(receiver)
+        Admission::Later(Waiting { slots: Arc::clone(self), slot: receiver })
     }
 
     /// Whether nothing of the session runs or waits.
@@ -75,7 +99,7 @@ impl Slots {
     }
 
     /// Forgets those who left the line without having been served.
-    pub(super) fn forget_gone(&self) {
+    fn forget_gone(&self) {
         let mut state = self.state();
         for line in state.lines.values_mut() {
             line.retain(|sender| !sender.is_closed());
@@ -150,9 +174,9 @@ mod tests {
         SessionId(Uuid::from_u128(number))
     }
 
-    fn wait(slots: &Arc<Slots>, number: u128) -> oneshot::Receiver<Slot> {
+    fn wait(slots: &Arc<Slots>, number: u128) -> Waiting {
         match slots.enter(session(number)) {
-            Admission::Later(receiver) => receiver,
+            Admission::Later(waiting) => waiting,
             Admission::Now(_) | Admission::Full => panic!("there is a line"),
         }
     }
@@ -168,7 +192,7 @@ mod tests {
             let (index, next) = lines
                 .iter_mut()
                 .enumerate()
-                .find_map(|(index, (_, receiver))| receiver.try_recv().ok().map(|slot| (index, slot)))
+                .find_map(|(index, (_, receiver))| receiver.slot.try_recv().ok().map(|slot| (index, slot)))
                 .expect("somebody is next");
             order.push(lines.remove(index).0);
             slot = next;
@@ -188,12 +212,12 @@ mod tests {
         let mut third = wait(&slots, 1);
         let other = own(slots.enter(session(2)));
         let mut further = wait(&slots, 2);
-        assert!(third.try_recv().is_err() && further.try_recv().is_err());
+        assert!(third.slot.try_recv().is_err() && further.slot.try_recv().is_err());
         drop(other);
-        assert!(third.try_recv().is_err(), "it holds all it may");
-        let _further = further.try_recv().unwrap();
+        assert!(third.slot.try_recv().is_err(), "it holds all it may");
+        let _further = further.slot.try_recv().unwrap();
         drop(first);
-        assert!(third.try_recv().is_ok());
+        assert!(third.slot.try_recv().is_ok());
     }
 
     #[test]
@@ -203,7 +227,7 @@ mod tests {
         drop(wait(&slots, 1));
         let mut second = wait(&slots, 2);
         drop(slot);
-        assert!(second.try_recv().is_ok());
+        assert!(second.slot.try_recv().is_ok());
     }
 
     #[test]
@@ -223,7 +247,6 @@ mod tests {
         let first = wait(&slots, 1);
         assert!(matches!(slots.enter(session(2)), Admission::Full));
         drop(first);
-        slots.forget_gone();
         assert!(matches!(slots.enter(session(2)), Admission::Later(_)));
     }
 }

@@ -17,49 +17,67 @@ const SCREEN: usize = 100;
 /// Ends whatever sequence the parser is in.
 const CANCEL: &[u8] = b"\x18";
 
-#[derive(Default)]
 struct Cleaner {
+    /// The lines above the screen, each with its end.
     text: String,
-    /// Where the current line begins in `text`.
-    line: usize,
+    /// Those that a cursor can reach. There is always one.
+    screen: VecDeque<String>,
+    /// The current one.
+    at: usize,
     /// A carriage return came, and nothing after it yet.
     returned: bool,
-    /// The lines below the current one, the next last, once the cursor has gone up.
-    below: Vec<String>,
 }
 
 impl Cleaner {
-    fn up(&mut self, count: usize) {
-        for _ in 0..count.min(SCREEN.saturating_sub(self.below.len())) {
-            if self.line == 0 {
-                break;
-            }
-            self.below.push(self.text.split_off(self.line));
-            self.text.pop();
-            self.line = self.text.rfind('\n').map_or(0, |at| at + 1);
+    fn new(bytes: usize) -> Self {
+        let screen = VecDeque::from([String::new()]);
+        Self { text: String::with_capacity(bytes), screen, at: 0, returned: false }
+    }
+
+    fn line(&mut self) -> &mut String {
+        &mut self.screen[self.at]
+    }
+
+    /// Empties the line, if what comes next begins it anew.
+    fn begin_anew(&mut self) {
+        if std::mem::take(&mut self.returned) {
+            self.line().clear();
         }
+    }
+
+    fn up(&mut self, count: usize) {
+        self.at = self.at.saturating_sub(count);
         self.returned = true;
     }
 
     fn down(&mut self, count: usize) {
-        for _ in 0..count.min(self.below.len()) {
+        for _ in 0..count.min(self.screen.len() - 1 - self.at) {
             self.next_line();
         }
     }
 
     /// To the next line: a new one, or one that is there already and stays if nothing is written over it.
     fn next_line(&mut self) {
-        self.text.push('\n');
-        self.line = self.text.len();
-        let next = self.below.pop();
-        self.returned = next.as_ref().is_some_and(|line| !line.is_empty());
-        self.text.push_str(&next.unwrap_or_default());
+        self.at += 1;
+        if self.at == self.screen.len() {
+            self.screen.push_back(String::new());
+        }
+        if self.screen.len() > SCREEN + 1 {
+            let above = self.screen.pop_front().unwrap_or_default();
+            self.text.push_str(&above);
+            self.text.push('\n');
+            self.at -= 1;
+        }
+        self.returned = !self.line().is_empty();
     }
 
     fn finished(mut self) -> String {
-        // The last one is often empty: where the cursor was before it went up.
-        self.down(self.below.len());
-        self.text
+        let last = self.screen.pop_back().unwrap_or_default();
+        for line in self.screen {
+            self.text.push_str(&line);
+            self.text.push('\n');
+        }
+        self.text + &last
     }
 }
 
@@ -69,11 +87,8 @@ impl Perform for Cleaner {
         if character.is_control() && character != '\t' {
             return;
         }
-        if self.returned {
-            self.text.truncate(self.line);
-            self.returned = false;
-        }
-        self.text.push(character);
+        self.begin_anew();
+        self.line().push(character);
     }
 
     fn execute(&mut self, byte: u8) {
@@ -81,9 +96,8 @@ impl Perform for Cleaner {
             b'\n' => self.next_line(),
             b'\r' => self.returned = true,
             b'\t' => self.print('\t'),
-            0x08 if self.text.len() > self.line => {
-                self.text.pop();
-            }
+            // Of nothing it takes nothing.
+            0x08 => drop(self.line().pop()),
             _ => {}
         }
     }
@@ -93,17 +107,15 @@ impl Perform for Cleaner {
         let first = params.iter().next().and_then(|param| param.first().copied()).unwrap_or(0);
         let count = usize::from(first.max(1));
         match action {
-            'K' if first == 2 || (first == 0 && self.returned) => {
-                self.text.truncate(self.line);
-                self.returned = false;
+            'K' if first == 2 => {
+                self.returned = true;
+                self.begin_anew();
             }
+            'K' if first == 0 => self.begin_anew(),
             // "Erase from here on".
             'J' if first == 0 => {
-                if self.returned {
-                    self.text.truncate(self.line);
-                    self.returned = false;
-                }
-                self.below.clear();
+                self.begin_anew();
+                self.screen.truncate(self.at + 1);
             }
             'A' | 'F' => self.up(count),
             'B' | 'E' => self.down(count),
@@ -115,7 +127,7 @@ impl Perform for Cleaner {
 
 /// The bytes as plain text.
 pub(crate) fn clean(bytes: &[u8]) -> String {
-    let mut cleaner = Cleaner { text: String::with_capacity(bytes.len()), ..Cleaner::default() };
+    let mut cleaner = Cleaner::new(bytes.len());
     let mut parser = Parser::new();
     for part in Parts::new(bytes) {
         parser.advance(&mut cleaner, part);
@@ -360,6 +372,20 @@ mod tests {
         assert_eq!(clean(&bytes), "header\ndone\n");
         assert_eq!(clean(b"one\ntwo\n\x1b[99999Athree\n"), "three\ntwo\n");
         assert_eq!(clean(b"one\ntwo\n\x1b[2A\x1b[1Bnew"), "one\nnew\n");
+    }
+
+    /// Each way up or down costs as much, however long the lines are.
+    #[test]
+    fn a_cursor_that_goes_up_and_down_beside_long_lines_takes_no_longer_for_it() {
+        let mut bytes = vec![b'x'; 4 << 20];
+        bytes.push(b'\n');
+        bytes.extend_from_slice(&vec![b'y'; 4 << 20]);
+        let moves = b"\x1b[A\x1b[B".repeat(100_000);
+        bytes.extend_from_slice(&moves);
+        let begun = std::time::Instant::now();
+        let text = clean(&bytes);
+        assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+        assert_eq!(text.len(), (8 << 20) + 1);
     }
 
     #[test]

@@ -87,6 +87,23 @@ async fn logs_make_room_though_the_store_cannot_be_written() {
     drop(store);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn one_look_at_all_tasks_reads_so_much_and_says_what_it_did_not() {
+    let runner = Runner::with(|config| config.limits.check_bytes = 25_000).await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(runner.finish(start("head -c 9990 /dev/zero | tr '\\0' x; echo; echo found")).await.0.id);
+    }
+    let look = |task, pattern: Option<&str>| {
+        runner.tasks.check(runner.session, task, None, pattern.map(str::to_owned), 1_000)
+    };
+    let found = look(None, Some("found")).await.unwrap();
+    assert_eq!(found.iter().map(|one| one.matches).collect::<Vec<_>>(), [None, Some(1), Some(1)]);
+    assert!(found[0].text.head.contains("Name this task"), "{:?}", found[0].text);
+    assert_eq!(look(Some(ids[0].clone()), Some("found")).await.unwrap()[0].matches, Some(1));
+    assert!(look(None, None).await.unwrap().iter().all(|one| one.text.head.is_empty()));
+}
+
 /// The log of one task is where writing blocks, as on a disk that hangs; the runner has one thread for all.
 #[test]
 fn a_log_that_cannot_be_written_for_long_holds_up_nobody_else() {

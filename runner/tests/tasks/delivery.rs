@@ -578,3 +578,33 @@ async fn an_end_that_the_store_refuses_is_told_and_said_to_be_unsaved() {
     let first = runner.tasks.events_after(runner.session, Seq(0), 5).await.unwrap();
     assert_eq!(first.iter().map(|(seq, _)| seq.0).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
 }
+
+/// The number of an end that the store refused is not given to another's: the page has taken that number in.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_the_store_refuses_takes_no_number_from_a_later_one() {
+    let runner = Runner::new().await;
+    let store = runner.second_connection();
+    let older = runner.start(start("sleep 300")).await;
+    store
+        .execute_batch(
+            "CREATE TRIGGER refuses BEFORE INSERT ON outbox BEGIN SELECT RAISE(ABORT, 'it refuses'); END",
+        )
+        .unwrap();
+    let (refused, _) = runner.finish(start("true")).await;
+    assert!(refused.unsaved);
+    let taken = *runner.tasks.events_last(runner.session).borrow();
+    assert_eq!(taken, Seq(1));
+    // The page has it on its disk, and the runner dies before it hears of that.
+    let copy = tempfile::tempdir().unwrap();
+    store.execute_batch("DROP TRIGGER refuses").unwrap();
+    fs::create_dir(copy.path().join("state")).unwrap();
+    let file = copy.path().join("state").join("meanwhile.db");
+    store.execute("VACUUM INTO ?1", [file.to_str().unwrap()]).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(copy.path().join("state"), fs::Permissions::from_mode(0o700)).unwrap();
+    let next = Runner::in_folder(copy.path(), |_| {}).await;
+    let later = next.tasks.events_after(next.session, taken, 10).await.unwrap();
+    let lost = |event: &TaskEvent| matches!(event, TaskEvent::Ended { task, .. } if task.id == older.id);
+    assert!(later.iter().any(|(_, event)| lost(event)), "{later:?}");
+    runner.tasks.stop(&older.id, Party::User, true).await.unwrap();
+}

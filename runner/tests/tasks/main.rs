@@ -16,6 +16,7 @@ mod pause;
 #[cfg(target_os = "linux")]
 mod read_only;
 mod reuse;
+mod silent;
 mod stream;
 mod supervision;
 mod watch;

@@ -415,3 +415,11 @@ async fn another_version_starts_nothing() {
     assert!(matches!(received.take_frame(), Ok(Some(FromAgent::Hello { version: VERSION }))));
     assert!(received.is_empty() && !folder.path().join("ran").exists());
 }
+
+#[test]
+fn what_is_longer_than_a_frame_may_be_is_not_written() {
+    let long = |bytes| ToAgent::Sweep { tasks: vec!["x".repeat(bytes)], watched: false };
+    assert!(frames::encode(&long(frames::MAX_FRAME - 100)).is_ok());
+    let refused = frames::encode(&long(frames::MAX_FRAME)).map(|bytes| bytes.len()).unwrap_err();
+    assert!(refused.to_string().contains("too long"), "{refused}");
+}

@@ -176,6 +176,42 @@ async fn what_was_left_behind_takes_a_place() {
     assert_eq!(runner.end(&next.id).await.0.state, TaskState::Completed);
 }
 
+/// Its main process has ended, and what it had started hears no TERM.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_being_ended_takes_a_place() {
+    let runner = Runner::with(|config| {
+        config.limits.running = 1;
+        config.limits.grace = Duration::from_secs(600);
+    })
+    .await;
+    let deaf = "sh -c 'trap : TERM; touch ready; while :; do sleep 0.05; done' >/dev/null 2>&1 & wait";
+    let task = runner.start(start(deaf)).await;
+    until("it is deaf", || runner.workspace().join("ready").exists()).await;
+    let next = runner.start(start("true")).await;
+    let (tasks, id) = (runner.tasks.clone(), task.id.clone());
+    let stopping = tokio::spawn(async move { tasks.stop(&id, Party::User, false).await });
+    runner.end(&task.id).await;
+    let early = tokio::time::timeout(Duration::from_secs(1), runner.end(&next.id)).await;
+    assert!(early.is_err(), "{early:?} while there is {:?}", living(&task.id));
+    runner.tasks.stop(&task.id, Party::User, true).await.unwrap();
+    stopping.await.unwrap().unwrap();
+    assert_eq!(runner.end(&next.id).await.0.state, TaskState::Completed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_not_started_takes_no_input_yet() {
+    let runner = Runner::with(|config| config.limits.running = 1).await;
+    let first = runner.start(start("sleep 300")).await;
+    let waits = runner.start(Start { stdin: true, ..start("cat") }).await;
+    let refused = runner.tasks.send_input(&waits.id, "hello\n".into(), true).await.unwrap_err();
+    assert_eq!((refused.code, refused.retryable), (ProblemCode::Conflict, true));
+    assert!(refused.message.contains("not started yet"), "{refused}");
+    runner.tasks.stop(&first.id, Party::User, true).await.unwrap();
+    until("it runs", || runner.tasks.get(&waits.id).unwrap().state == TaskState::Running).await;
+    runner.tasks.send_input(&waits.id, "hello\n".into(), true).await.unwrap();
+    assert_eq!(runner.end(&waits.id).await.1.head, "hello\n");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn stopping_what_has_ended_changes_nothing() {
     let runner = Runner::new().await;
@@ -200,6 +236,33 @@ async fn a_missing_folder_is_named() {
     let task = runner.start(Start { folder: Some("nowhere".into()), ..start("true") }).await;
     let TaskState::Error { reason } = task.state else { panic!("{task:?}") };
     assert!(reason.contains("folder") && reason.contains("nowhere"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_with_a_name_that_is_too_long_is_refused() {
+    let runner = Runner::new().await;
+    for (length, whole) in [(4_096, true), (4_097, false), (9 * 1024 * 1024, false)] {
+        let long = Start { folder: Some("x/".repeat(length)[..length].to_owned()), ..start("true") };
+        let started = runner.tasks.start(runner.session, op(), long).await;
+        match started {
+            Ok(task) => assert!(whole && matches!(task.state, TaskState::Error { .. }), "{:?}", task.state),
+            Err(refused) => {
+                assert!(!whole && refused.code == ProblemCode::TooLarge, "{refused}");
+                assert!(refused.message.contains("4096"), "{refused}");
+            }
+        }
+    }
+}
+
+/// It is no lack, so that nobody has to stand in line behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn supervisors_that_die_before_they_read_are_told_at_once() {
+    let runner = Runner::with(|config| config.program = "/bin/false".into()).await;
+    let begun = std::time::Instant::now();
+    let (task, _) = runner.finish(start("true")).await;
+    let TaskState::Error { reason } = task.state else { panic!("{task:?}") };
+    assert!(reason.contains("was not started") && reason.contains("start it again"), "{reason}");
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,6 +9,9 @@ use shared::{Problem, ProblemCode};
 
 use super::{Effect, Machine, Now, Stage};
 
+/// Requests to freeze or thaw that one supervisor has not answered.
+const UNANSWERED: usize = 16;
+
 impl<R> Machine<R> {
     /// Ends the tree; at once if the same party asks a second time. What others ask for meanwhile does not cut the grace
     /// short.
@@ -18,14 +21,14 @@ impl<R> Machine<R> {
         if self.stopping && !again && !grace.is_zero() {
             return;
         }
-        let first = !self.stopping;
-        self.stopping = true;
+        let first = !std::mem::replace(&mut self.stopping, true);
         if self.task.paused {
             // The supervisor thaws it, so that it can hear.
             self.task.paused = false;
             self.publish();
         }
-        self.todo(Effect::Stop { grace: if first { grace } else { Duration::ZERO }, first });
+        self.looking = first.then_some(grace);
+        self.todo(if first { Effect::LookForPorts } else { Effect::Stop { grace: Duration::ZERO } });
     }
 
     /// Makes it a background task, once, and answers whoever asked.
@@ -46,6 +49,14 @@ impl<R> Machine<R> {
     }
 
     pub(super) fn freeze(&mut self, frozen: bool, reply: R) {
+        if self.freezing.len() >= UNANSWERED {
+            let message = format!(
+                "{UNANSWERED} requests to pause or resume task {} are not answered yet. Ask again later, or stop it.",
+                self.task.id
+            );
+            let refused = Problem::retryable(ProblemCode::TooMany, message);
+            return self.todo(Effect::Reply(reply, Err(refused)));
+        }
         let refuse = if self.task.state.is_end() {
             "has ended"
         } else if self.stopping {

@@ -60,10 +60,12 @@ pub(in crate::tasks) enum Input<R> {
     Answered { at: u64, closed: bool },
     /// The tree is to end.
     Stop { by: Party, grace: Duration },
+    /// The answer to [`Effect::LookForPorts`].
+    Looked,
     /// The answer to [`Effect::Stop`].
     Stopping { grace: Duration },
-    /// The answer to [`Effect::KillPast`].
-    KilledPast,
+    /// The answer to [`Effect::KillPast`]; `alone`: nothing is left below the supervisor.
+    KilledPast { alone: bool },
     /// It is to go on in the background.
     Background(R),
     /// The tree is to be frozen, or thawed.
@@ -72,15 +74,25 @@ pub(in crate::tasks) enum Input<R> {
     Time { line_moved: Option<Instant> },
 }
 
+impl<R> Input<R> {
+    /// Whether the supervisor has said something.
+    pub(super) const fn is_a_word(&self) -> bool {
+        matches!(
+            self,
+            Self::Exited(_) | Self::Remaining(_) | Self::Empty | Self::Unkillable(_) | Self::Frozen(_)
+        )
+    }
+}
+
 /// What is to be done.
 #[derive(Debug)]
 pub(in crate::tasks) enum Effect<R> {
-    /// Leave the line for a slot.
-    LeaveLine,
     /// Take a supervisor and have it start the command.
     Attempt,
     /// Stand in line with others that something is short for.
     AwaitTurn,
+    /// Let those behind it have their turn.
+    GiveTurnBack,
     /// Let idle supervisors go: they hold what is short.
     Shrink,
     /// It runs: note that, tell it, watch it.
@@ -95,16 +107,20 @@ pub(in crate::tasks) enum Effect<R> {
     Backgrounded(Task, BackgroundedBy),
     /// Close its input for good.
     CloseInput,
-    /// Tell the supervisor to end the tree; `first`: nobody has before.
-    Stop { grace: Duration, first: bool },
+    /// Look a last time, and not for long, for the ports that it listens on.
+    LookForPorts,
+    /// Tell the supervisor to end the tree.
+    Stop { grace: Duration },
     /// Tell the supervisor to freeze the tree, or to thaw it.
     Freeze(bool),
     /// Kill the tree in its supervisor's place.
     KillPast,
+    /// Let go of the supervisor, or of the try that it may be busy with: nobody can speak with it.
+    LetGo,
     /// Kill what bears the task's tag.
     KillOrphans,
-    /// Say what cannot be killed.
-    Unkillable(String),
+    /// Say what cannot be killed, or that there is no such thing any more.
+    Unkillable(Option<String>),
     /// Take what is left in the output's pipe.
     DrainOutput,
     /// Save and tell the end.

@@ -35,7 +35,16 @@ impl World {
     fn run(&mut self, id: &TaskId, effect: Effect<()>) -> Result<Option<Input<()>>, Died> {
         let entry = self.life().registry.get(id).expect("it is not cleared before it is reaped");
         match effect {
-            Effect::Attempt => return Ok(Some(Input::Attempted(self.attempt(entry.task().op)?))),
+            Effect::Attempt => {
+                let attempt = self.attempt(entry.task().op)?;
+                if self.breaks && self.chance.one_in(4) {
+                    // It takes its time.
+                    self.life().trying.insert(id.0.clone(), attempt);
+                } else {
+                    return Ok(Some(Input::Attempted(attempt)));
+                }
+            }
+            Effect::LetGo => drop(self.life().trying.remove(&id.0)),
             Effect::AwaitTurn if self.chance.one_in(2) => return Ok(Some(Input::Turn)),
             Effect::Started(task) => self.soon(move |store| rows::update_task(store, &task))?,
             Effect::Publish(task) => drop(entry.publish(task)),
@@ -44,8 +53,10 @@ impl World {
                 let (task, preview) = (Box::new(task), Preview::default());
                 self.save(&entry, TaskEvent::Backgrounded { task, by, preview })?;
             }
-            Effect::Stop { grace, .. } => return Ok(Some(Input::Stopping { grace })),
-            Effect::KillPast => return Ok(Some(Input::KilledPast)),
+            Effect::LookForPorts if self.chance.one_in(8) => {}
+            Effect::LookForPorts => return Ok(Some(Input::Looked)),
+            Effect::Stop { grace } => return Ok(Some(Input::Stopping { grace })),
+            Effect::KillPast => return Ok(Some(Input::KilledPast { alone: self.chance.one_in(2) })),
             Effect::KillOrphans => return Ok(Some(Input::Orphans(String::new()))),
             Effect::End(ended) => self.end(&entry, ended.into_task())?,
             Effect::Reaped { task, changed } => {
@@ -54,8 +65,8 @@ impl World {
                 }
                 entry.reach(Phase::Reaped);
             }
-            Effect::LeaveLine
-            | Effect::AwaitTurn
+            Effect::AwaitTurn
+            | Effect::GiveTurnBack
             | Effect::Shrink
             | Effect::Progress
             | Effect::CloseInput
