@@ -16,6 +16,7 @@ mod silence;
 mod starting;
 #[cfg(test)]
 mod tests;
+mod unending;
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -78,7 +78,7 @@ async fn a_start_of_which_nothing_is_heard_ends_with_its_time() {
 /// What a shell's `printf` says these by.
 fn escaped(frames: &[FromAgent]) -> String {
     let bytes = frames.iter().flat_map(|frame| encode(frame).unwrap());
-    bytes.map(|byte| format!("\\{byte:03o}")).collect()
+    bytes.fold(String::new(), |text, byte| text + &format!("\\{byte:03o}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,3 +1,5 @@
+//! What follows from what, step by step, by a clock of their own.
+
 use std::time::Duration;
 
 use exec::frames::Exited;
@@ -79,9 +81,8 @@ impl Played {
         let now = Now { at: self.now, clock: Timestamp(1) };
         let effects = self.machine.step(now, input);
         let names = effects.iter().map(name).collect();
-        let ended = effects.into_iter().find_map(|effect| match effect {
-            Effect::End(ended) => Some(ended.into_task().state),
-            _ => None,
+        let ended = effects.into_iter().find_map(|effect| {
+            if let Effect::End(ended) = effect { Some(ended.into_task().state) } else { None }
         });
         (ended.expect("it ends"), names)
     }
@@ -213,10 +214,10 @@ fn what_the_system_does_not_end_is_said_as_it_is_now() {
     played.step(exited(true));
     let mut said = |input| {
         let now = Now { at: played.now, clock: Timestamp(1) };
-        played.machine.step(now, input).into_iter().find_map(|effect| match effect {
-            Effect::Unkillable(text) => Some(text),
-            _ => None,
-        })
+        let effects = played.machine.step(now, input);
+        effects
+            .into_iter()
+            .find_map(|effect| if let Effect::Unkillable(text) = effect { Some(text) } else { None })
     };
     assert!(said(Input::Unkillable(left())).flatten().is_some_and(|text| text.contains("deaf")));
     let others = vec![Process { pid: 10, command: "other".into() }];
