@@ -1,4 +1,5 @@
-//! A session's log to be played again: positions in it, and what had been shown by then. Idle stretches are cut short.
+//! A session's log to be played again: positions in it, and what had been shown by then. Idle stretches are
+//! cut short.
 
 use agent::projection::Projection;
 use agent::record::Entry;

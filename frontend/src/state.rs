@@ -1,11 +1,13 @@
 //! The reactive copy of the agent's view, and what the shell says beyond it.
 //!
-//! The shell hands over patches by [`PageState::apply`]. While the page is visible they wait for the next animation frame and are
-//! taken in together, so that a fast stream costs one rendering a frame, and a large answer or a long session is drawn over several;
-//! while it is hidden, where no frames come, they are taken in at once. [`PageState::take_in`] is the plain fold without the waiting.
+//! The shell hands over patches by [`PageState::apply`]. While the page is visible they wait for the next
+//! animation frame and are taken in together, so that a fast stream costs one rendering a frame, and a large
+//! answer or a long session is drawn over several; while it is hidden, where no frames come, they are taken
+//! in at once. [`PageState::take_in`] is the plain fold without the waiting.
 //!
-//! A long transcript is a list of handles with a signal each: pushing a row wakes no other row, and a growing row wakes only its
-//! last block. Everything the shell sets itself (sessions, ownership, settings, …) is a plain signal.
+//! A long transcript is a list of handles with a signal each: pushing a row wakes no other row, and a growing
+//! row wakes only its last block. Everything the shell sets itself (sessions, ownership, settings, …) is a
+//! plain signal.
 
 mod pending;
 mod rows;

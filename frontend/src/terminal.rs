@@ -1,12 +1,13 @@
 //! A task's output as lines of coloured text, made of bytes that may be cut anywhere.
 //!
-//! This is no terminal: colours and weights are kept; `\r`, backspace and the sequences that move or erase within a line are obeyed,
-//! so that progress bars overwrite themselves; every other sequence is dropped. What leaves here is plain text with a [`Style`],
-//! to be shown by text nodes.
+//! This is no terminal: colours and weights are kept; `\r`, backspace and the sequences that move or erase
+//! within a line are obeyed, so that progress bars overwrite themselves; every other sequence is dropped.
+//! What leaves here is plain text with a [`Style`], to be shown by text nodes.
 //!
 //! # Bounds
-//! At most [`LINES`] lines are kept, in chunks of [`CHUNK`] that never change once full, so that a page draws each of them once.
-//! What was cut at the beginning is counted by [`Screen::dropped`]; what the runner no longer keeps leaves a line of its own.
+//! At most [`LINES`] lines are kept, in chunks of [`CHUNK`] that never change once full, so that a page draws
+//! each of them once. What was cut at the beginning is counted by [`Screen::dropped`]; what the runner no
+//! longer keeps leaves a line of its own.
 
 use std::sync::Arc;
 
@@ -346,7 +347,8 @@ fn theme(n: u16) -> Color {
     Color::Theme(u8::try_from(n).unwrap_or_default())
 }
 
-/// The colour of `38` or `48`: `;5;n`, `;2;r;g;b`, or the same with colons, where a colour space may come before red.
+/// The colour of `38` or `48`: `;5;n`, `;2;r;g;b`, or the same with colons, where a colour space may come
+/// before red.
 fn extended<'a>(param: &[u16], rest: &mut impl Iterator<Item = &'a [u16]>) -> Option<Color> {
     let byte = |n: u16| u8::try_from(n).ok();
     if let Some((kind, values)) = param.get(1..).and_then(<[u16]>::split_first) {

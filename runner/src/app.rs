@@ -1,5 +1,5 @@
-//! The services, and what several of them do together. No transport is known here: `http`, `ws` and `control` are given an
-//! [`App`] and do not know each other.
+//! The services, and what several of them do together. No transport is known here: `http`, `ws` and `control`
+//! are given an [`App`] and do not know each other.
 
 use shared::ClientId;
 use shared::protocol::Confined;
@@ -45,13 +45,14 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// A link with a fresh code, for a client or for a person at the runner. Fails if the system's random source does.
+    /// A link with a fresh code, for a client or for a person at the runner. Fails if the system's random
+    /// source does.
     pub(crate) fn pairing_link(&self, by: Option<ClientId>) -> Result<String, getrandom::Error> {
         Ok(format!("{}/#pair={}", self.url, self.pairing.open_code(by)?.expose()))
     }
 
-    /// Revokes a client and all that it has paired: their sockets, requests and codes end. Gives who they were; if the
-    /// store cannot be written they are good again after a restart.
+    /// Revokes a client and all that it has paired: their sockets, requests and codes end. Gives who they
+    /// were; if the store cannot be written they are good again after a restart.
     pub(crate) async fn revoke(&self, client: ClientId) -> (Vec<ClientId>, Result<(), StoreError>) {
         let mut fallen = Vec::new();
         let written = self.clients.revoke(client, now(), |revoked| {

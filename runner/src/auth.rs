@@ -1,9 +1,9 @@
 //! Who is paired, and what happens to those who guess.
 //!
-//! A client is a page, which proves itself by a key on each socket, or a program, which exchanged a pairing code for a
-//! credential. The runner keeps the public key or the credential's hash, in the store and here; every comparison of
-//! credentials goes through all clients in constant time. A right one is never slowed down, whatever others do: only after a
-//! comparison has failed does the throttle come in.
+//! A client is a page, which proves itself by a key on each socket, or a program, which exchanged a pairing
+//! code for a credential. The runner keeps the public key or the credential's hash, in the store and here;
+//! every comparison of credentials goes through all clients in constant time. A right one is never slowed
+//! down, whatever others do: only after a comparison has failed does the throttle come in.
 //!
 //! A page that has proved itself holds a [`Pass`] for its HTTP requests, which ends with its socket.
 
@@ -270,8 +270,8 @@ impl Clients {
         self.lock().iter().map(|entry| entry.client.clone()).collect()
     }
 
-    /// Revokes a client and all that it has paired, and all that these have. It tells `on_revoked` who they are, and whatever is
-    /// under way for them ends; they are refused from now on even if the store fails.
+    /// Revokes a client and all that it has paired, and all that these have. It tells `on_revoked` who they
+    /// are, and whatever is under way for them ends; they are refused from now on even if the store fails.
     ///
     /// # Errors
     /// If the store cannot be written: then they are good again after a restart.

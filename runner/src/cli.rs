@@ -1,7 +1,7 @@
 //! The command line: what can be said, and where else it can be said.
 //!
-//! Flags win over environment variables, these over the configuration file, that over defaults. Keys of model providers
-//! have no flags, since other users of a machine can read a process's arguments.
+//! Flags win over environment variables, these over the configuration file, that over defaults. Keys of model
+//! providers have no flags, since other users of a machine can read a process's arguments.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -47,7 +47,8 @@ clients` lists who is paired.
 A flag wins over a variable, that over the file. Exit codes: 0 after Ctrl-C or TERM, 1 if it could not start or \
 failed, 2 for a wrong command line, 130 if a second signal cut the end short.";
 
-/// An agent in the browser, with a shell here. Serves the page, runs its commands, and tells it when they end.
+/// An agent in the browser, with a shell here. Serves the page, runs its commands, and tells it when they
+/// end.
 #[derive(Parser)]
 #[command(name = "meanwhile", version, after_help = AFTER_HELP, args_conflicts_with_subcommands = false)]
 pub struct Cli {
@@ -128,12 +129,14 @@ pub struct Serve {
           help = format!("How many commands run at once, at most half of them for one conversation; further ones wait in a \
                           queue [default: {DEFAULT_RUNNING}]"))]
     pub max_running: Option<u16>,
-    /// Let commands write only to the workspace and a temporary folder of their own (TMPDIR), not wherever you may.
-    /// Linux only (Landlock); an older kernel leaves something open, which is said at the start and in the page
+    /// Let commands write only to the workspace and a temporary folder of their own (TMPDIR), not wherever
+    /// you may. Linux only (Landlock); an older kernel leaves something open, which is said at the start and
+    /// in the page
     #[arg(long, env = "MEANWHILE_CONFINE", hide_env_values = true, num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_name = "BOOL", value_parser = BoolishValueParser::new())]
     pub confine: Option<bool>,
-    /// With --confine: another folder or file that commands may write to, such as ~/.cargo. May be given more than once
+    /// With --confine: another folder or file that commands may write to, such as ~/.cargo. May be given more
+    /// than once
     #[arg(
         long,
         value_name = "PATH",
@@ -142,9 +145,10 @@ pub struct Serve {
         value_delimiter = ','
     )]
     pub writable: Vec<PathBuf>,
-    /// Allow an address that is not loopback. DANGER: the runner is a shell. There is no encryption: whoever is on the
-    /// network reads all that is said, can take a connection over, and then RUNS COMMANDS AS YOU; and browsers on other
-    /// machines pair only over https. Use an SSH tunnel instead (ssh -L 8757:127.0.0.1:8757 HOST)
+    /// Allow an address that is not loopback. DANGER: the runner is a shell. There is no encryption: whoever
+    /// is on the network reads all that is said, can take a connection over, and then RUNS COMMANDS AS YOU;
+    /// and browsers on other machines pair only over https. Use an SSH tunnel instead (ssh -L
+    /// 8757:127.0.0.1:8757 HOST)
     #[arg(long)]
     pub dangerously_expose: bool,
 }

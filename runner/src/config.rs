@@ -1,7 +1,7 @@
 //! The settings, from flags, environment, file and defaults, checked and complete.
 //!
-//! Everything that can be wrong with them is found here, before anything is opened, and said with the way out. Types
-//! that hold keys have no `Debug`.
+//! Everything that can be wrong with them is found here, before anything is opened, and said with the way
+//! out. Types that hold keys have no `Debug`.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! Entry points for the fuzz targets in `tests/fuzz`: the parsers that are nobody else's affair, as functions of bytes.
+//! Entry points for the fuzz targets in `tests/fuzz`: the parsers that are nobody else's affair, as functions
+//! of bytes.
 
 use std::path::Path;
 
@@ -13,7 +14,8 @@ use crate::state_dir::StateDir;
 use crate::store::Store;
 use crate::{page, relay};
 
-/// The agent's end of the wire: the bytes in pieces of `step`. How many frames were read, and whether the rest is wrong.
+/// The agent's end of the wire: the bytes in pieces of `step`. How many frames were read, and whether the
+/// rest is wrong.
 pub fn wire_to_agent(bytes: &[u8], step: usize) -> (usize, bool) {
     frames::<ToAgent>(bytes, step)
 }

@@ -1,8 +1,9 @@
-//! The runner's own key, by which a page knows that it speaks to the runner it was paired with and to nobody else who listens
-//! at the same address.
+//! The runner's own key, by which a page knows that it speaks to the runner it was paired with and to nobody
+//! else who listens at the same address.
 //!
-//! It is made at the first start and lies in the state folder, in a file of its own (0600): it outlives a store that had to
-//! be moved aside. A new state folder has a new key, and pages must be paired with it again.
+//! It is made at the first start and lies in the state folder, in a file of its own (0600): it outlives a
+//! store that had to be moved aside. A new state folder has a new key, and pages must be paired with it
+//! again.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -86,7 +87,8 @@ pub(crate) struct PublicKey(pub(crate) [u8; KEY_BYTES]);
 impl PublicKey {
     /// A key as a page sends it; `None` if it has not the form of one.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
-        // Verifying a signature does not say whether the key was wrong or the signature; an agreement fails for a wrong key alone.
+        // Verifying a signature does not say whether the key was wrong or the signature; an agreement fails
+        // for a wrong key alone.
         let own = EphemeralPrivateKey::generate(&ECDH_P256, &SystemRandom::new()).ok()?;
         agree_ephemeral(own, &agreement::UnparsedPublicKey::new(&ECDH_P256, bytes), |_| ()).ok()?;
         bytes.try_into().ok().map(Self)

@@ -1,8 +1,9 @@
 //! Keeps the keys of model providers out of what other programs of the same user can read of this process.
 //!
-//! A process's environment stands in `/proc` as it was at its start. So the runner takes its keys out of it, hands them to
-//! itself in memory that has no name, and starts itself again without the variables, as the same process. Besides, it
-//! forbids the system to let its memory be read. An administrator can do both all the same.
+//! A process's environment stands in `/proc` as it was at its start. So the runner takes its keys out of it,
+//! hands them to itself in memory that has no name, and starts itself again without the variables, as the
+//! same process. Besides, it forbids the system to let its memory be read. An administrator can do both all
+//! the same.
 
 use std::env;
 use std::sync::OnceLock;
@@ -21,7 +22,8 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     value.filter(|value| !value.trim().is_empty())
 }
 
-/// Hides the keys. To be called before anything else runs; it may start this program again, in place of this one.
+/// Hides the keys. To be called before anything else runs; it may start this program again, in place of this
+/// one.
 pub(crate) fn hide() {
     #[cfg(target_os = "linux")]
     if let Err(error) = linux::hide() {
@@ -57,7 +59,8 @@ mod linux {
     /// Comes back only if it failed.
     fn start_again(keys: &[(&str, String)]) -> io::Error {
         let again = || -> io::Result<io::Error> {
-            // Inherited by this program alone: it is closed for commands with all others that the runner was given.
+            // Inherited by this program alone: it is closed for commands with all others that the runner was
+            // given.
             let mut memory = File::from(memfd_create("keys", MemfdFlags::empty())?);
             memory.write_all(&serde_json::to_vec(keys)?)?;
             memory.rewind()?;

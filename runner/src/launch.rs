@@ -1,7 +1,8 @@
 //! From a command line to a running runner, and back to an exit code.
 //!
-//! Order: settings, log, state folder and its lock, socket, [`server::run`]. Whatever fails on the way is one sentence on
-//! standard error and exit code 1. The first Ctrl-C or TERM stops with grace, a second one at once.
+//! Order: settings, log, state folder and its lock, socket, [`server::run`]. Whatever fails on the way is one
+//! sentence on standard error and exit code 1. The first Ctrl-C or TERM stops with grace, a second one at
+//! once.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal as _, Read as _, Write as _};

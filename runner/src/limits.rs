@@ -35,8 +35,8 @@ pub struct Limits {
     pub ended_most: usize,
     /// How long acknowledged ones stay listed.
     pub ended_age: Duration,
-    /// Sessions whose events are numbered. Beyond it those of which nothing is left are forgotten, and no others begin
-    /// tasks.
+    /// Sessions whose events are numbered. Beyond it those of which nothing is left are forgotten, and no
+    /// others begin tasks.
     pub sessions: usize,
     /// Events of one session that wait for its page. Beyond it no task of it begins.
     pub untaken: u64,

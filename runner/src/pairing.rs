@@ -1,9 +1,9 @@
 //! One-time codes by which a browser or a program becomes a client.
 //!
-//! A code lies in the fragment of a link, is good for ten minutes and for one exchange, and lives in memory only: a
-//! restarted runner makes a new one. At most [`MAX_CODES`] are open; the oldest goes first. A page does not send its code: it
-//! shows that it knows it, and so does the runner in its answer, so that a stranger at the runner's address learns nothing and
-//! is not taken for the runner.
+//! A code lies in the fragment of a link, is good for ten minutes and for one exchange, and lives in memory
+//! only: a restarted runner makes a new one. At most [`MAX_CODES`] are open; the oldest goes first. A page
+//! does not send its code: it shows that it knows it, and so does the runner in its answer, so that a
+//! stranger at the runner's address learns nothing and is not taken for the runner.
 
 use std::sync::Arc;
 use std::time::Duration;

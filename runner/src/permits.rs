@@ -1,8 +1,9 @@
 //! The permits that connections hold, and who is evicted when all are taken.
 //!
-//! Whoever has shown a credential is admitted and stays. The others are unauthenticated: if all permits are taken, the one
-//! that has been there longest is evicted, so that any number of silent or slow connections keeps no good client waiting.
-//! One that sends its request at once is answered long before its turn to leave comes.
+//! Whoever has shown a credential is admitted and stays. The others are unauthenticated: if all permits are
+//! taken, the one that has been there longest is evicted, so that any number of silent or slow connections
+//! keeps no good client waiting. One that sends its request at once is answered long before its turn to leave
+//! comes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,14 +1,16 @@
 //! A link as a QR code for terminals: two modules a character, by half blocks.
 //!
-//! With colours, dark is black and light is white whatever the terminal's own colours are. Without, the filled half
-//! blocks are the light modules, which is right on a dark ground, and which cameras read on a light one too.
+//! With colours, dark is black and light is white whatever the terminal's own colours are. Without, the
+//! filled half blocks are the light modules, which is right on a dark ground, and which cameras read on a
+//! light one too.
 
 use std::fmt::Write as _;
 
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 
-/// The code, with the quiet zone around it and a line end behind each of its lines. `None` if the link is too long.
+/// The code, with the quiet zone around it and a line end behind each of its lines. `None` if the link is too
+/// long.
 pub(crate) fn code(link: &str, colours: bool) -> Option<String> {
     let code = QrCode::with_error_correction_level(link, EcLevel::L).ok()?;
     let mut renderer = code.render::<Dense1x2>();

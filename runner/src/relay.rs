@@ -1,8 +1,9 @@
 //! Model calls through the runner, so that a key need not enter a page.
 //!
-//! The upstream's address and key come from the configuration alone. A caller chooses among the paths listed here, and of
-//! its headers only harmless ones are passed on; the answer streams back as it comes. There is no time limit on a whole
-//! answer, and one on silence ([`IDLE_TIME`]). Whoever drops the answer's body aborts the upstream's request.
+//! The upstream's address and key come from the configuration alone. A caller chooses among the paths listed
+//! here, and of its headers only harmless ones are passed on; the answer streams back as it comes. There is
+//! no time limit on a whole answer, and one on silence ([`IDLE_TIME`]). Whoever drops the answer's body
+//! aborts the upstream's request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +34,8 @@ const CONNECT_TIME: Duration = Duration::from_secs(30);
 const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-/// Of a caller's headers, those that an upstream gets. How long the body is, is not the caller's to say: it may break off.
+/// Of a caller's headers, those that an upstream gets. How long the body is, is not the caller's to say: it
+/// may break off.
 const REQUEST_HEADERS: [HeaderName; 5] = [ACCEPT, CONTENT_TYPE, USER_AGENT, BETA, VERSION];
 /// Of an upstream's headers, those that a caller gets.
 const RESPONSE_HEADERS: [HeaderName; 6] = [
@@ -115,7 +117,8 @@ impl Relay {
             .collect();
         sent.entry(VERSION).or_insert(HeaderValue::from_static(ANTHROPIC_VERSION));
         sent.insert(API_KEY, key);
-        // A compressed stream would come in larger pieces, and so later. One that is compressed all the same is read.
+        // A compressed stream would come in larger pieces, and so later. One that is compressed all the same
+        // is read.
         sent.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let posts = method == Method::POST;
         if posts {

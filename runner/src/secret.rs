@@ -1,8 +1,8 @@
 //! What must never be seen in a log, an error or a list of processes.
 //!
-//! A [`Secret`] has no `Debug` and no `Display`; its text is had by [`Secret::expose`] alone, so every place that reads
-//! one can be found by that word. Credentials and pairing codes are random bytes as base64url; of both only the SHA-256
-//! is kept, which is enough for values that cannot be guessed.
+//! A [`Secret`] has no `Debug` and no `Display`; its text is had by [`Secret::expose`] alone, so every place
+//! that reads one can be found by that word. Credentials and pairing codes are random bytes as base64url; of
+//! both only the SHA-256 is kept, which is enough for values that cannot be guessed.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,8 +1,9 @@
 //! Builds a runner and shuts it down.
 //!
-//! [`run`] owns everything that lives as long as the process: it is given a bound socket, the settings and the held
-//! state folder, makes the services ([`App`]) and the transports over them, says when it is ready, and returns once it is
-//! told to stop and all has ended: no more connections, sockets closed with 1001, tasks ended with grace.
+//! [`run`] owns everything that lives as long as the process: it is given a bound socket, the settings and
+//! the held state folder, makes the services ([`App`]) and the transports over them, says when it is ready,
+//! and returns once it is told to stop and all has ended: no more connections, sockets closed with 1001,
+//! tasks ended with grace.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -62,8 +63,8 @@ pub(crate) enum RunError {
     Confine(#[from] ConfineError),
 }
 
-/// Every route beside the page's files: its method, its path as the router writes it (`{name}` for a part, `{*name}` for the
-/// rest), and whether it is for everybody.
+/// Every route beside the page's files: its method, its path as the router writes it (`{name}` for a part,
+/// `{*name}` for the rest), and whether it is for everybody.
 pub fn routes() -> impl Iterator<Item = (Method, &'static str, bool)> {
     let socket = (Method::GET, SOCKET_PATH, false);
     ROUTES.into_iter().map(|route| (route.method, route.path, route.public)).chain([socket])

@@ -1,8 +1,8 @@
 //! The state folder: ours alone, and held by one runner at a time.
 //!
-//! It is made with mode 0700. One that is there must be a folder and no symlink, owned by us; if others may look in, it
-//! is closed to them when it is empty or was ours before, and refused otherwise. The lock is the system's (`flock`), so
-//! it goes with the process however that ends; the file also says who holds it.
+//! It is made with mode 0700. One that is there must be a folder and no symlink, owned by us; if others may
+//! look in, it is closed to them when it is empty or was ours before, and refused otherwise. The lock is the
+//! system's (`flock`), so it goes with the process however that ends; the file also says who holds it.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -62,7 +62,8 @@ impl StateDir {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) => {
                     let holder = holder(&mut lock);
-                    // A process that a runner was starting when it was killed, or let go, holds its lock for another moment.
+                    // A process that a runner was starting when it was killed, or let go, holds its lock for
+                    // another moment.
                     let elsewhere = |(pid, start)| pid != std::process::id() && is_alive(pid, start);
                     if holder.is_some_and(elsewhere) || Instant::now() > give_up {
                         let pid = holder.map_or_else(|| "unknown".to_owned(), |(pid, _)| pid.to_string());

@@ -1,11 +1,13 @@
-//! The terminal: what others named, printed or asked for reaches it as signs that can be seen, and that it does not obey.
+//! The terminal: what others named, printed or asked for reaches it as signs that can be seen, and that it
+//! does not obey.
 
 use std::io::{self, Write};
 
 use shared::shown;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Standard error for the log. Its writer colours lines by escapes of its own, and has made those in a line's text visible before.
+/// Standard error for the log. Its writer colours lines by escapes of its own, and has made those in a line's
+/// text visible before.
 pub(crate) struct Log;
 
 impl<'a> MakeWriter<'a> for Log {

@@ -1,12 +1,14 @@
-//! Files that make something run later, without anybody's asking for it: a person is asked before one is changed.
+//! Files that make something run later, without anybody's asking for it: a person is asked before one is
+//! changed.
 //!
-//! Page and runner share the list. The page looks at the path as it was written, the runner at where it leads. What runs
-//! only in a build or a test (`build.rs`, a `Makefile`, the scripts of a `package.json`) is not in it: that command is asked for.
+//! Page and runner share the list. The page looks at the path as it was written, the runner at where it
+//! leads. What runs only in a build or a test (`build.rs`, a `Makefile`, the scripts of a `package.json`) is
+//! not in it: that command is asked for.
 
 use crate::shown;
 
-/// What a file is, and the names of such. `x/`: anything that is or lies under a file or folder of this name. `x/y`: y directly
-/// in x. `x*`: names that begin so.
+/// What a file is, and the names of such. `x/`: anything that is or lies under a file or folder of this name.
+/// `x/y`: y directly in x. `x*`: names that begin so.
 const TABLE: [(&str, &str); 7] = [
     ("a file of git's own", ".git/ git~1/ .gitconfig"),
     (
@@ -73,7 +75,8 @@ fn matches(pattern: &str, parts: &[String]) -> bool {
     }
 }
 
-/// The parts that git knows a repository by, whatever its folder is called: with these three in it, its `config` and `hooks` count.
+/// The parts that git knows a repository by, whatever its folder is called: with these three in it, its
+/// `config` and `hooks` count.
 pub const BARE: [&str; 3] = ["head", "objects", "refs"];
 /// What in such a folder can make git run something, or makes it one.
 pub const BARE_OWN: [&str; 10] = [

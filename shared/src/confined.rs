@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 pub struct Confined {
     /// Folders that commands may write to: absolute. The first is the workspace.
     pub writable: Vec<String>,
-    /// What this system cannot confine, each a sentence for people; empty if it confines all that is meant to be.
+    /// What this system cannot confine, each a sentence for people; empty if it confines all that is meant to
+    /// be.
     #[serde(default)]
     pub gaps: Vec<String>,
 }

@@ -82,7 +82,8 @@ uuid_id! {
     SessionId
 }
 uuid_id! {
-    /// One wish to change something, named by the page. Repeating it after a lost reply changes nothing twice.
+    /// One wish to change something, named by the page. Repeating it after a lost reply changes nothing
+    /// twice.
     OpId
 }
 uuid_id! {
@@ -90,6 +91,7 @@ uuid_id! {
     ClientId
 }
 uuid_id! {
-    /// The life of one store of the runner. A new store has a new epoch, and cursors of an older one mean nothing.
+    /// The life of one store of the runner. A new store has a new epoch, and cursors of an older one mean
+    /// nothing.
     Epoch
 }

@@ -34,13 +34,15 @@ impl<'de> Deserialize<'de> for Bytes {
 /// A piece of a task's output, raw: standard output and error in the order they came.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputSlice {
-    /// The offset of the first byte of `data`. Greater than what was asked for if that part is no longer kept.
+    /// The offset of the first byte of `data`. Greater than what was asked for if that part is no longer
+    /// kept.
     pub from: u64,
     /// The bytes.
     pub data: Bytes,
     /// The length of the whole output so far.
     pub total: u64,
-    /// The part that is no longer kept: offsets from `omitted_from` up to, not including, `omitted_to`; equal if none.
+    /// The part that is no longer kept: offsets from `omitted_from` up to, not including, `omitted_to`; equal
+    /// if none.
     #[serde(default)]
     pub omitted_from: u64,
     /// See `omitted_from`.
@@ -48,7 +50,8 @@ pub struct OutputSlice {
     pub omitted_to: u64,
 }
 
-/// Cleaned text for the model: escape sequences removed, frames overwritten by `\r` collapsed, invalid bytes as U+FFFD.
+/// Cleaned text for the model: escape sequences removed, frames overwritten by `\r` collapsed, invalid bytes
+/// as U+FFFD.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preview {
     /// The beginning; all of it if `omitted_chars` is 0.
@@ -56,8 +59,8 @@ pub struct Preview {
     /// The end; empty if `omitted_chars` is 0.
     #[serde(default)]
     pub tail: String,
-    /// How many characters, as they were printed, lie between head and tail. Of what a log of an earlier life of the runner
-    /// had dropped, bytes: how many characters those were is not known any more.
+    /// How many characters, as they were printed, lie between head and tail. Of what a log of an earlier life
+    /// of the runner had dropped, bytes: how many characters those were is not known any more.
     #[serde(default)]
     pub omitted_chars: u64,
 }

@@ -1,8 +1,10 @@
-//! How a page and the runner show each other who they are before anything else is said, and how they get to know each other.
+//! How a page and the runner show each other who they are before anything else is said, and how they get to
+//! know each other.
 //!
-//! A page and the runner each have a pair of keys (ECDSA, P-256, SHA-256). Pairing makes each known to the other, under a one-time
-//! code that neither sends. On every socket each signs a text with the other's fresh nonce in it, the runner first. The texts
-//! are made here, for both sides; `docs/protocol.md` describes them for other languages.
+//! A page and the runner each have a pair of keys (ECDSA, P-256, SHA-256). Pairing makes each known to the
+//! other, under a one-time code that neither sends. On every socket each signs a text with the other's fresh
+//! nonce in it, the runner first. The texts are made here, for both sides; `docs/protocol.md` describes them
+//! for other languages.
 
 use std::fmt::Write as _;
 
@@ -13,7 +15,8 @@ use crate::output::Bytes;
 use crate::{ClientId, Problem};
 use serde::{Deserialize, Serialize};
 
-/// Begins the subprotocol by which a page asks the runner to prove itself: `proof.<client>.<nonce>`. Never echoed.
+/// Begins the subprotocol by which a page asks the runner to prove itself: `proof.<client>.<nonce>`. Never
+/// echoed.
 pub const OFFER_PREFIX: &str = "proof.";
 /// How long a nonce is, in bytes.
 pub const NONCE_BYTES: usize = 32;
@@ -56,8 +59,8 @@ pub enum RunnerProof {
     },
 }
 
-/// The body of `POST /api/pair`: a program sends a code and gets a credential; a page sends its key and shows that it knows a
-/// code.
+/// The body of `POST /api/pair`: a program sends a code and gets a credential; a page sends its key and shows
+/// that it knows a code.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PairRequest {
     /// A program's code.

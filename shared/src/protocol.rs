@@ -1,7 +1,8 @@
 //! The frames of the WebSocket. `docs/protocol.md` describes them for people.
 //!
-//! Every frame is one text message holding one JSON object whose `type` names it. The client's first frame is `hello`;
-//! the runner answers `welcome`, then replays what the session's outbox holds after the named cursor, then goes live.
+//! Every frame is one text message holding one JSON object whose `type` names it. The client's first frame is
+//! `hello`; the runner answers `welcome`, then replays what the session's outbox holds after the named
+//! cursor, then goes live.
 
 pub use crate::confined::Confined;
 use crate::files::{FileChange, FileText};
@@ -22,7 +23,8 @@ pub const SUBPROTOCOL: &str = "meanwhile.v1";
 pub const BEARER_PREFIX: &str = "bearer.";
 /// Largest frame either side may send, in bytes.
 pub const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
-/// How often the runner sends `heartbeat`, in milliseconds. A page that has heard nothing for three times as long reconnects.
+/// How often the runner sends `heartbeat`, in milliseconds. A page that has heard nothing for three times as
+/// long reconnects.
 pub const HEARTBEAT_MS: u64 = 10_000;
 
 /// Why the runner closes a socket (RFC 6455 codes from 4000 on are ours).
@@ -49,8 +51,8 @@ pub enum ClientFrame {
     Hello(Hello),
     /// A wish with a reply.
     Request {
-        /// Named by the client. For an operation that changes something the same id is the same operation: repeating it
-        /// gives the first one's reply.
+        /// Named by the client. For an operation that changes something the same id is the same operation:
+        /// repeating it gives the first one's reply.
         id: OpId,
         /// What is wished.
         op: Op,
@@ -60,7 +62,8 @@ pub enum ClientFrame {
         /// The last one saved.
         through: Seq,
     },
-    /// Asks for an `alarm` frame. Hidden tabs throttle timers; frames are not throttled. Alarms die with the socket.
+    /// Asks for an `alarm` frame. Hidden tabs throttle timers; frames are not throttled. Alarms die with the
+    /// socket.
     Alarm {
         /// Named by the client; a second alarm of the same name replaces the first.
         id: u64,
@@ -82,12 +85,13 @@ pub struct Hello {
     /// The last event saved.
     #[serde(default)]
     pub after: Seq,
-    /// Whether this connection takes the session's lease: it alone gets its events, and fences the earlier one. Without it
-    /// the connection watches: tasks, output and progress, but no events, and only requests that change nothing.
+    /// Whether this connection takes the session's lease: it alone gets its events, and fences the earlier
+    /// one. Without it the connection watches: tasks, output and progress, but no events, and only requests
+    /// that change nothing.
     #[serde(rename = "drive", default = "yes")]
     pub lease: bool,
-    /// The tab that this connection belongs to, since one may have several: a number that it drew when it was loaded.
-    /// Absent: the connection counts as a tab of its own.
+    /// The tab that this connection belongs to, since one may have several: a number that it drew when it was
+    /// loaded. Absent: the connection counts as a tab of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tab: Option<Uuid>,
 }
@@ -137,7 +141,8 @@ pub enum Op {
         /// Which.
         task: TaskId,
     },
-    /// Streams a task's output as `output` frames, from an offset on. Reply: `done`. Repeating it moves the offset.
+    /// Streams a task's output as `output` frames, from an offset on. Reply: `done`. Repeating it moves the
+    /// offset.
     Watch {
         /// Which.
         task: TaskId,
@@ -195,8 +200,8 @@ pub enum Op {
         path: String,
         /// UTF-8, at most 4 MiB.
         content: String,
-        /// Whether a person allowed it. Without that, a file that runs something by itself later is not written
-        /// (`needs_approval`), however its path is spelled and whatever link leads there.
+        /// Whether a person allowed it. Without that, a file that runs something by itself later is not
+        /// written (`needs_approval`), however its path is spelled and whatever link leads there.
         #[serde(default)]
         approved: bool,
     },
@@ -212,7 +217,8 @@ pub enum Op {
         #[serde(default)]
         approved: bool,
     },
-    /// Calls a model through the runner. Reply: `done` once the call is under way; `model_head`, `model_data` … `model_end` follow.
+    /// Calls a model through the runner. Reply: `done` once the call is under way; `model_head`, `model_data`
+    /// … `model_end` follow.
     ModelCall(ModelCall),
     /// Ends a model call. Reply: `done`. No further frame of that call follows the reply.
     ModelCancel {
@@ -226,7 +232,8 @@ pub enum Op {
 /// A command to start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
-    /// For `sh -c` (or `bash -c` where there is one), at most 1 MiB. Empty with `again_of`: that task's command, whole, as it was started.
+    /// For `sh -c` (or `bash -c` where there is one), at most 1 MiB. Empty with `again_of`: that task's
+    /// command, whole, as it was started.
     pub command: String,
     /// Relative to the workspace; without it the workspace itself.
     #[serde(default)]
@@ -234,22 +241,23 @@ pub struct Start {
     /// Ends the tree after this many milliseconds of running.
     #[serde(default)]
     pub timeout_ms: Option<u64>,
-    /// For a `bash` call: the task begins in the foreground, and the event `backgrounded` is sent if it still runs after
-    /// this many milliseconds. Absent for a task that is in the background from its first moment.
+    /// For a `bash` call: the task begins in the foreground, and the event `backgrounded` is sent if it still
+    /// runs after this many milliseconds. Absent for a task that is in the background from its first moment.
     #[serde(default)]
     pub foreground_ms: Option<u64>,
     /// Keeps standard input open.
     #[serde(default)]
     pub stdin: bool,
-    /// How many characters of output the `ended` event may carry, at most 50,000: half from the beginning, half from the end.
+    /// How many characters of output the `ended` event may carry, at most 50,000: half from the beginning,
+    /// half from the end.
     #[serde(rename = "excerpt_chars", default = "default_preview")]
     pub preview_chars: u32,
     /// The task whose command this runs again; the new one bears the link if the runner knows it.
     #[serde(default)]
     pub again_of: Option<TaskId>,
-    /// What the kernel holds the command and all that it starts to. Absent: as the runner was started, `workspace` with
-    /// `--confine` and `open` without. It can only narrow that. One that this runner cannot hold is refused with
-    /// `sandbox_unavailable`, never weakened.
+    /// What the kernel holds the command and all that it starts to. Absent: as the runner was started,
+    /// `workspace` with `--confine` and `open` without. It can only narrow that. One that this runner cannot
+    /// hold is refused with `sandbox_unavailable`, never weakened.
     #[serde(default)]
     pub sandbox: Option<Sandbox>,
 }
@@ -295,7 +303,8 @@ pub enum ServerFrame {
         /// What.
         event: TaskEvent,
     },
-    /// No event was sent for a moment (150 ms): whoever waits for ends that come together need wait no longer.
+    /// No event was sent for a moment (150 ms): whoever waits for ends that come together need wait no
+    /// longer.
     Settled {
         /// The last event sent.
         through: Seq,
@@ -310,7 +319,8 @@ pub enum ServerFrame {
         /// Which.
         tasks: Vec<TaskId>,
     },
-    /// Output of a watched task. Transient: a gap to the offset before is to be read again with `read_output`.
+    /// Output of a watched task. Transient: a gap to the offset before is to be read again with
+    /// `read_output`.
     Output {
         /// Which.
         task: TaskId,
@@ -434,7 +444,8 @@ pub struct Checked {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum TaskEvent {
-    /// A task ended. It comes after all of its output: `task.output_bytes` is final but for what it left behind.
+    /// A task ended. It comes after all of its output: `task.output_bytes` is final but for what it left
+    /// behind.
     Ended {
         /// As it ended.
         task: Box<Task>,

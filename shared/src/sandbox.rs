@@ -10,7 +10,7 @@ pub enum Sandbox {
     Open,
     /// It writes only to the workspace, a temporary folder and what `--writable` names.
     Workspace,
-    /// It reads the workspace and the system, writes nothing but `/dev/null`, and reaches neither the network nor other
-    /// processes. What the policy lets pass without a question runs so.
+    /// It reads the workspace and the system, writes nothing but `/dev/null`, and reaches neither the network
+    /// nor other processes. What the policy lets pass without a question runs so.
     ReadOnly,
 }

@@ -1,4 +1,5 @@
-//! Text of others as a person may see them: nothing in them is invisible, moves other signs about or obeys a terminal.
+//! Text of others as a person may see them: nothing in them is invisible, moves other signs about or obeys a
+//! terminal.
 //!
 //! A sign that would is drawn as an escape, such as `\u{202e}`, and long runs of blanks are counted.
 
@@ -22,8 +23,8 @@ pub enum Piece {
     Blank(String),
 }
 
-/// Controls but for tab and line end, formats (bidirectional marks, joiners, tags), line ends of other kinds, spaces of
-/// other kinds, and what else is drawn as nothing.
+/// Controls but for tab and line end, formats (bidirectional marks, joiners, tags), line ends of other kinds,
+/// spaces of other kinds, and what else is drawn as nothing.
 const HIDDEN: [(u32, u32); 31] = [
     (0x00, 0x08),
     (0x0b, 0x1f),
@@ -62,8 +63,8 @@ const HIDDEN: [(u32, u32); 31] = [
 const STACKED: [(u32, u32); 5] =
     [(0x300, 0x36f), (0x1ab0, 0x1aff), (0x1dc0, 0x1dff), (0x20d0, 0x20ff), (0xfe20, 0xfe2f)];
 
-/// Hidden signs that are at home in what programs print: spaces of other kinds, joiners and variants of signs, and the
-/// empty pattern of braille, with which bars are drawn.
+/// Hidden signs that are at home in what programs print: spaces of other kinds, joiners and variants of
+/// signs, and the empty pattern of braille, with which bars are drawn.
 const AT_HOME: [(u32, u32); 8] = [
     (0xa0, 0xa0),
     (0x2000, 0x200a),
@@ -81,7 +82,8 @@ pub fn misleads(sign: char) -> bool {
     is_hidden(sign) && !within(&AT_HOME, sign)
 }
 
-/// What a program printed, without its commands to a terminal: signs that mislead are escapes, and all else stays as it is.
+/// What a program printed, without its commands to a terminal: signs that mislead are escapes, and all else
+/// stays as it is.
 #[must_use]
 pub fn output(text: &str) -> Cow<'_, str> {
     if !text.contains(misleads) {

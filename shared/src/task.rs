@@ -20,8 +20,9 @@ pub struct Task {
     pub folder: String,
     /// Queued, running, or how it ended.
     pub state: TaskState,
-    /// Whether it was started for a `bash` call that waits for it, and was never sent to the background: neither by a
-    /// request nor since the wait ran out. A command that ended while it was waited for keeps it, whatever its end.
+    /// Whether it was started for a `bash` call that waits for it, and was never sent to the background:
+    /// neither by a request nor since the wait ran out. A command that ended while it was waited for keeps
+    /// it, whatever its end.
     #[serde(default)]
     pub foreground: bool,
     /// Whether its standard input is open for `send_input`.
@@ -59,26 +60,30 @@ pub struct Task {
     /// The last line of output that is not blank, without colours, at most 200 characters.
     #[serde(default)]
     pub last_line: String,
-    /// What its process left running when it ended. These stay the task's: they go when it is stopped or the runner ends.
+    /// What its process left running when it ended. These stay the task's: they go when it is stopped or the
+    /// runner ends.
     #[serde(rename = "left_behind", default)]
     pub remaining_processes: Vec<Process>,
     /// The task whose command it runs again.
     #[serde(default)]
     pub again_of: Option<TaskId>,
-    /// Whether its processes are stopped by a `pause`. Its state stays `running`, and the time of its timeout stands still.
+    /// Whether its processes are stopped by a `pause`. Its state stays `running`, and the time of its timeout
+    /// stands still.
     #[serde(default)]
     pub paused: bool,
-    /// Whether it seems to wait for input: its input is open, it has been quiet for a while, and what it printed last looks
-    /// like a question. A guess.
+    /// Whether it seems to wait for input: its input is open, it has been quiet for a while, and what it
+    /// printed last looks like a question. A guess.
     #[serde(default)]
     pub waits_for_input: bool,
-    /// TCP ports that its processes listen on, ascending, at most 32. Looked for now and then, so they may lag; on Linux only.
+    /// TCP ports that its processes listen on, ascending, at most 32. Looked for now and then, so they may
+    /// lag; on Linux only.
     #[serde(default)]
     pub ports: Vec<u16>,
     /// Ports that it listened on and that somebody still listens on although nothing of it is left.
     #[serde(default)]
     pub ports_held: Vec<PortHeld>,
-    /// Whether its end is not on the runner's disk, since the store cannot be written. The event follows once it can.
+    /// Whether its end is not on the runner's disk, since the store cannot be written. The event follows once
+    /// it can.
     #[serde(default)]
     pub unsaved: bool,
 }
@@ -199,7 +204,8 @@ pub enum TaskState {
     Stopped {
         /// On whose.
         by: Party,
-        /// The signal that did it, such as `SIGTERM`; absent if it had not started or exited by itself on being asked.
+        /// The signal that did it, such as `SIGTERM`; absent if it had not started or exited by itself on
+        /// being asked.
         #[serde(default)]
         signal: Option<String>,
     },

@@ -1,7 +1,7 @@
 //! The tools as the model sees them: names, arguments and JSON schemas.
 //!
-//! The definitions are fixed for a conversation: a request repeats them byte for byte, or the prompt cache is lost and
-//! signed thinking blocks are refused.
+//! The definitions are fixed for a conversation: a request repeats them byte for byte, or the prompt cache is
+//! lost and signed thinking blocks are refused.
 
 use crate::json;
 use serde::de::DeserializeOwned;

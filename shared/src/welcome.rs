@@ -19,7 +19,8 @@ pub struct Welcome {
     pub resumed: bool,
     /// The last event in this session's outbox; the replay is complete with it.
     pub last: Seq,
-    /// The event that comes first on this connection, replayed or new. Another one coming first means that one is missing.
+    /// The event that comes first on this connection, replayed or new. Another one coming first means that
+    /// one is missing.
     pub next: Seq,
     /// Where commands run: absolute.
     pub workspace: String,
@@ -42,8 +43,8 @@ pub struct Welcome {
     /// What a `start` may ask for besides `open`: what this system was seen to hold.
     #[serde(default)]
     pub sandboxes: Vec<Sandbox>,
-    /// What the workspace is, as a sentence for people, if it is not a project's folder but the home folder or all there is:
-    /// then every change of a file needs an approval.
+    /// What the workspace is, as a sentence for people, if it is not a project's folder but the home folder
+    /// or all there is: then every change of a file needs an approval.
     #[serde(default)]
     pub wide: Option<String>,
     /// How often `heartbeat` comes, in milliseconds.

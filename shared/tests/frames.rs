@@ -91,7 +91,8 @@ fn parse<T: DeserializeOwned + Serialize>(name: &str, value: &Value) -> T {
     frame
 }
 
-/// Whether nothing of the example was lost. Fields of later versions may have come to it, with nothing in them.
+/// Whether nothing of the example was lost. Fields of later versions may have come to it, with nothing in
+/// them.
 fn says_the_same(written: &Value, example: &Value) -> bool {
     match (written, example) {
         (Value::Object(written), Value::Object(example)) => {

@@ -1,4 +1,5 @@
-//! A browser that breaks its own word: storage that is closed, locks that are refused, answers that come late.
+//! A browser that breaks its own word: storage that is closed, locks that are refused, answers that come
+//! late.
 
 use serde_json::json;
 

@@ -1,4 +1,5 @@
-//! Where commands run and files change: a runner that is confined to its workspace, and a workspace that is no project's folder.
+//! Where commands run and files change: a runner that is confined to its workspace, and a workspace that is
+//! no project's folder.
 
 use e2e::browser;
 use e2e::fake_anthropic::{FakeAnthropic, answer, text_answer};
@@ -59,7 +60,8 @@ fn a_home_folder_is_said_at_the_start_and_each_change_in_it_is_asked_for() {
         page.press("not a project's folder").await;
         let told = "return document.querySelector('#wide:popover-open')?.innerText === arguments[0]";
         page.tab.until("it is said later, too", told, &[notice.into()]).await;
-        // Two changes, one after the other: what was allowed for one is not for the next, and for good it cannot be.
+        // Two changes, one after the other: what was allowed for one is not for the next, and for good it
+        // cannot be.
         page.send_message("Write and change").await;
         let asks = async |question: &str| {
             let body =

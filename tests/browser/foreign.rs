@@ -1,4 +1,5 @@
-//! Pages of other origins in the very browser that is paired: they can do nothing, read nothing and frame nothing.
+//! Pages of other origins in the very browser that is paired: they can do nothing, read nothing and frame
+//! nothing.
 
 use std::net::SocketAddr;
 

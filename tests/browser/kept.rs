@@ -1,4 +1,5 @@
-//! What the page keeps: on the disk before anything is done that follows from it, unreadable for others, and never half gone.
+//! What the page keeps: on the disk before anything is done that follows from it, unreadable for others, and
+//! never half gone.
 
 use e2e::browser;
 use e2e::fake_anthropic::{FakeAnthropic, answer, text_answer};

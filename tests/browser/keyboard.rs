@@ -5,7 +5,8 @@ use thirtyfour::Key;
 
 use crate::page::{Page, scene};
 
-/// Presses Tab until the focus is on what fits the selector, and checks on the way that one always sees where it is.
+/// Presses Tab until the focus is on what fits the selector, and checks on the way that one always sees where
+/// it is.
 async fn tab_to(page: &Page, selector: &str) {
     const VISIBLE: &str = "const focused = document.activeElement;
         const style = getComputedStyle(focused);

@@ -1,4 +1,5 @@
-//! The line to the runner is cut, and the runner itself goes and comes back. The page says so truly, and tells each result once.
+//! The line to the runner is cut, and the runner itself goes and comes back. The page says so truly, and
+//! tells each result once.
 
 use e2e::browser;
 use e2e::cable::Cable;

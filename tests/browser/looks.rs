@@ -31,7 +31,8 @@ const WIDER: &str = "const root = document.documentElement;
         .filter(one => one.getBoundingClientRect().right > root.clientWidth + 0.5)
         .map(one => one.outerHTML.slice(0, 120)).concat(['the page is ' + root.scrollWidth + ' wide']);";
 
-/// Which panels are shown, and what covers what: a narrow page shows one panel, as wide as itself; a wide one shows all four.
+/// Which panels are shown, and what covers what: a narrow page shows one panel, as wide as itself; a wide one
+/// shows all four.
 const PANELS: &str = "if (!document.querySelector('.workbench')) return [];
     const shown = selector => [...document.querySelectorAll(selector)].filter(one => one.getClientRects().length > 0);
     const panels = shown('#sessions, #conversation, #tasks, #timeline');

@@ -1,7 +1,8 @@
 //! The page in a real Chromium, with the real runner and real commands behind it.
 //!
-//! Every test has a browser with a fresh profile, a runner, and a workspace of its own. No test may leave an error in the console
-//! or violate the content security policy. Two browsers at most run at once, whatever the number of test threads.
+//! Every test has a browser with a fresh profile, a runner, and a workspace of its own. No test may leave an
+//! error in the console or violate the content security policy. Two browsers at most run at once, whatever
+//! the number of test threads.
 
 mod approvals;
 mod broken;

@@ -78,7 +78,8 @@ fn a_key_of_ones_own_stays_in_the_page() {
     });
 }
 
-/// A server on one's own machine that speaks chat completions: no key, a name and an address, and the lesson works.
+/// A server on one's own machine that speaks chat completions: no key, a name and an address, and the lesson
+/// works.
 #[test]
 fn a_server_of_ones_own_is_asked_by_chat_completions() {
     play("a_server_of_ones_own_is_asked_by_chat_completions", async |stage| {

@@ -1,7 +1,8 @@
 //! The page as a person uses it: words for what they do, and for what they see.
 //!
-//! [`scene`] gives a test a runner, a browser and the page in it, ready to be used, and ends them in the order in which nothing
-//! complains: the browser before the runner that it talks to. [`Page`] knows the page's roles and attributes; tests know only it.
+//! [`scene`] gives a test a runner, a browser and the page in it, ready to be used, and ends them in the
+//! order in which nothing complains: the browser before the runner that it talks to. [`Page`] knows the
+//! page's roles and attributes; tests know only it.
 
 use agent::record::Entry;
 use e2e::browser::{self, Tab};

@@ -1,4 +1,5 @@
-//! Where browser tests are played: one thread, a place among the few that may run, a picture when something fails.
+//! Where browser tests are played: one thread, a place among the few that may run, a picture when something
+//! fails.
 
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;

@@ -27,7 +27,8 @@ fn markup_is_text_whoever_writes_it() {
         page.send_message(&format!("What is {image}?")).await;
         page.shows("html").await;
         page.idle().await;
-        // One's own words; four in the answer's two parts, the command and its output, and two more at the end.
+        // One's own words; four in the answer's two parts, the command and its output, and two more at the
+        // end.
         for (what, times) in [(image, 8), (script, 5)] {
             assert_eq!(page.count(what).await, times, "{what} in {:#?}", page.rows().await);
         }
@@ -147,7 +148,8 @@ fn long_answers_are_drawn_as_they_were_written_and_do_not_hold_the_page() {
         .await;
         let scene = Scene::open(stage, Options::default().relay(&model), &browser::Options::default()).await;
         let page = &scene.page;
-        // How long a frame takes is the machine's affair: told, and not judged. That there are many is the page's.
+        // How long a frame takes is the machine's affair: told, and not judged. That there are many is the
+        // page's.
         let watch = "window.tasks = []; new PerformanceObserver(list => window.tasks.push(...list.getEntries().map(one => one.duration)))
             .observe({entryTypes: ['longtask']});
             window.drawn = 0; const count = () => { window.drawn += 1; requestAnimationFrame(count); }; count();";

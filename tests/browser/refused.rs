@@ -1,4 +1,5 @@
-//! What a model's server refuses, and answers that end in an odd way: the page says so, and there is a way on.
+//! What a model's server refuses, and answers that end in an odd way: the page says so, and there is a way
+//! on.
 
 use e2e::browser;
 use e2e::fake_anthropic::{FakeAnthropic, answer, refuse, text_answer};

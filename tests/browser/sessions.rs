@@ -170,7 +170,8 @@ fn many_sessions_can_be_searched() {
     });
 }
 
-/// Under its name it would take the results of the browser that has its log, and number its operations like that one.
+/// Under its name it would take the results of the browser that has its log, and number its operations like
+/// that one.
 #[test]
 fn an_address_of_a_session_whose_log_is_elsewhere_begins_a_new_one() {
     scene("an_address_of_a_session_whose_log_is_elsewhere_begins_a_new_one", async |_, scene| {

@@ -1,4 +1,5 @@
-//! Something else than the runner answers where the runner was: the page gives it nothing, says so, and finds its runner again.
+//! Something else than the runner answers where the runner was: the page gives it nothing, says so, and finds
+//! its runner again.
 
 use std::cell::RefCell;
 use std::net::{SocketAddr, UdpSocket};

@@ -56,8 +56,8 @@ fn nothing_that_was_written_goes_with_a_reload() {
     });
 }
 
-/// Puts this many bytes into the clipboard, and watches a box into which they are pasted: `window.took` is after how many milliseconds they
-/// were drawn, and how many there are.
+/// Puts this many bytes into the clipboard, and watches a box into which they are pasted: `window.took` is
+/// after how many milliseconds they were drawn, and how many there are.
 const PASTE: &str = "const [selector, size] = arguments;
     const line = 'Words that fill a line of some length, and a number at its end: 12345678\\n';
     const box = document.querySelector(selector);

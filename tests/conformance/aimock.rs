@@ -1,7 +1,9 @@
-//! Our loop against a model server that is not ours: aimock, in pieces of seven characters, scripted in its own JSON.
+//! Our loop against a model server that is not ours: aimock, in pieces of seven characters, scripted in its
+//! own JSON.
 //!
-//! The loop is the real core in the native shell, with a real runner and real commands. It goes once through the relay and once
-//! directly. aimock refuses every request that its script does not foresee, and its journal says what reached it.
+//! The loop is the real core in the native shell, with a real runner and real commands. It goes once through
+//! the relay and once directly. aimock refuses every request that its script does not foresee, and its
+//! journal says what reached it.
 
 use std::net::SocketAddr;
 use std::process::Stdio;

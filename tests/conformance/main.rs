@@ -1,8 +1,10 @@
-//! Against software that is not ours: the official SDK's streams and client, and aimock. Started by `cargo xtask conformance`.
+//! Against software that is not ours: the official SDK's streams and client, and aimock. Started by `cargo
+//! xtask conformance`.
 //!
-//! What runs: the cases of the suites that are named, or of all, one after the other. A case returns what it did, in words; a
-//! panic is its failure. What was fetched is named in `CONFORMANCE_NODE`, `CONFORMANCE_PACKAGES` and `CONFORMANCE_STREAMS`;
-//! without the first two nothing is run. The last line is counted as that of any test runner.
+//! What runs: the cases of the suites that are named, or of all, one after the other. A case returns what it
+//! did, in words; a panic is its failure. What was fetched is named in `CONFORMANCE_NODE`,
+//! `CONFORMANCE_PACKAGES` and `CONFORMANCE_STREAMS`; without the first two nothing is run. The last line is
+//! counted as that of any test runner.
 
 mod aimock;
 mod node;

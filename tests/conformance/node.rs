@@ -1,4 +1,5 @@
-//! Node and what was fetched for it. Its programs get a clean environment, a bounded time, and end with what started them.
+//! Node and what was fetched for it. Its programs get a clean environment, a bounded time, and end with what
+//! started them.
 
 use std::env;
 use std::ffi::OsString;

@@ -1,7 +1,9 @@
-//! The official SDK as a client: of our fake model, so that the fake is not merely true to itself, and of the runner's relay.
+//! The official SDK as a client: of our fake model, so that the fake is not merely true to itself, and of the
+//! runner's relay.
 //!
-//! Each scenario of `client.mjs` runs twice: directly, and through the relay of a real runner whose upstream is the fake. What the
-//! SDK's user got and what reached the fake must both be right, and the same on both ways.
+//! Each scenario of `client.mjs` runs twice: directly, and through the relay of a real runner whose upstream
+//! is the fake. What the SDK's user got and what reached the fake must both be right, and the same on both
+//! ways.
 
 use std::ffi::OsString;
 use std::time::Duration;

@@ -1,8 +1,10 @@
-//! The SDK's own recorded streams, read by our parser however they are cut, against what the SDK makes of the same bytes.
+//! The SDK's own recorded streams, read by our parser however they are cut, against what the SDK makes of the
+//! same bytes.
 //!
-//! Every block that the stream closes must be, to the letter, what the SDK accumulated. What enters the conversation may differ
-//! in three ways only, each checked here: blank text is left out, a tool use that `max_tokens` cut off is left out, and arguments
-//! that are no JSON, which the SDK refuses, are kept as the text that they are.
+//! Every block that the stream closes must be, to the letter, what the SDK accumulated. What enters the
+//! conversation may differ in three ways only, each checked here: blank text is left out, a tool use that
+//! `max_tokens` cut off is left out, and arguments that are no JSON, which the SDK refuses, are kept as the
+//! text that they are.
 
 use agent::model::answer::Outcome;
 use agent::model::{Api, ModelEvent, Stop};

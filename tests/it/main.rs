@@ -1,4 +1,5 @@
-//! The agent's loop end to end, without a browser: the real core, the real runner, real commands, and a scripted model.
+//! The agent's loop end to end, without a browser: the real core, the real runner, real commands, and a
+//! scripted model.
 
 mod approvals;
 mod cable;

@@ -96,8 +96,8 @@ fn without_waking_a_result_goes_with_the_next_message() {
 #[test]
 fn turns_that_start_themselves_have_a_budget_until_the_person_speaks() {
     play(async {
-        // A model that starts a new task whenever it hears that one ended would go on for ever. Each ends only after the turn that began it
-        // has its last answer, or its result would come within that turn.
+        // A model that starts a new task whenever it hears that one ended would go on for ever. Each ends
+        // only after the turn that began it has its last answer, or its result would come within that turn.
         let gates = tempfile::TempDir::new().expect("there is a temporary folder");
         let folder = gates.path().to_owned();
         let mut begun = 0;

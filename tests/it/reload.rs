@@ -1,4 +1,5 @@
-//! A reload in the middle of anything comes back to the same conversation, with nothing lost and nothing doubled.
+//! A reload in the middle of anything comes back to the same conversation, with nothing lost and nothing
+//! doubled.
 
 use agent::settings::Provider;
 use agent::view::ToolState;
@@ -149,7 +150,8 @@ fn between_a_completion_and_its_acknowledgement() {
         scene.session.send_message("Start it");
         scene.session.shows("It runs.").await;
         scene.session.saved().await;
-        // The completion comes, but the page goes before it could write it down: so it cannot have acknowledged it.
+        // The completion comes, but the page goes before it could write it down: so it cannot have
+        // acknowledged it.
         let hold = Gate::new();
         scene.session.store().hold(&hold);
         let before = scene.session.log().len();

@@ -64,8 +64,8 @@ impl Drop for Scene {
     }
 }
 
-/// A command that runs until the test writes the file, then says `done`, and a word by which its end is known in what the
-/// model is sent. It gives up after a minute, so that nothing is left.
+/// A command that runs until the test writes the file, then says `done`, and a word by which its end is known
+/// in what the model is sent. It gives up after a minute, so that nothing is left.
 pub(crate) fn until_file(name: &str) -> String {
     let word = delivered::word();
     format!(

@@ -1,10 +1,11 @@
 //! A real Chromium with a fresh profile, driven over `WebDriver`.
 //!
-//! What runs: one chromedriver on a free port and the browser that it starts, both found by the environment variables
-//! `CHROMEDRIVER` and `CHROMIUM` or in the usual places. A [`Tab`] is a handle to one of its windows; each of its methods first
-//! makes that window the current one, so two tabs can be used in turns. [`Browser::finish`] fails on anything that a page wrote to
-//! the console as an error or a warning, and on every violation of the content security policy. Dropping a browser ends all of
-//! its processes, which are known by their profile's folder.
+//! What runs: one chromedriver on a free port and the browser that it starts, both found by the environment
+//! variables `CHROMEDRIVER` and `CHROMIUM` or in the usual places. A [`Tab`] is a handle to one of its
+//! windows; each of its methods first makes that window the current one, so two tabs can be used in turns.
+//! [`Browser::finish`] fails on anything that a page wrote to the console as an error or a warning, and on
+//! every violation of the content security policy. Dropping a browser ends all of its processes, which are
+//! known by their profile's folder.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -105,7 +106,8 @@ impl Browser {
         tab
     }
 
-    /// Console lines that hold this text are no fault: what a browser itself says of a cut line cannot be avoided.
+    /// Console lines that hold this text are no fault: what a browser itself says of a cut line cannot be
+    /// avoided.
     pub fn expect_console(&self, text: &str) {
         self.expected.borrow_mut().push(text.to_owned());
     }
@@ -165,7 +167,8 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // A session that is dropped without this would ask the driver that is killed here to end it, for a minute and a half.
+        // A session that is dropped without this would ask the driver that is killed here to end it, for a
+        // minute and a half.
         let _ended = self.driver.clone().leak();
         // Fails only if it has ended already.
         let _ended = self.chromedriver.start_kill();
@@ -343,7 +346,8 @@ impl Tab {
 /// How often a chromedriver that ends before it serves is started again.
 const DRIVER_TRIES: usize = 3;
 
-/// On a busy machine one ends now and then before it has said anything on its standard output. Then its log says why, and another is started.
+/// On a busy machine one ends now and then before it has said anything on its standard output. Then its log
+/// says why, and another is started.
 async fn start_chromedriver(folder: &Path) -> (Child, u16) {
     for number in 1..=DRIVER_TRIES {
         match try_chromedriver(folder).await {

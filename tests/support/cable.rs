@@ -1,8 +1,9 @@
 //! A cable between a client and a server that a test can cut, stall, slow down and plug in again.
 //!
-//! What runs: one accept loop on a free port, and two pumps a connection, one each way. Opened with [`Cable::to`] it is a plain
-//! TCP forwarder. Opened with [`Cable::socks`] it is a SOCKS5 proxy: a browser that is told to use it keeps the server's own
-//! address in `Host` and `Origin`, which the runner insists upon.
+//! What runs: one accept loop on a free port, and two pumps a connection, one each way. Opened with
+//! [`Cable::to`] it is a plain TCP forwarder. Opened with [`Cable::socks`] it is a SOCKS5 proxy: a browser
+//! that is told to use it keeps the server's own address in `Host` and `Origin`, which the runner insists
+//! upon.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

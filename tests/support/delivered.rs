@@ -1,4 +1,5 @@
-//! What of a task's end a model was given, read from the bytes of requests and from nothing that the agent says of itself.
+//! What of a task's end a model was given, read from the bytes of requests and from nothing that the agent
+//! says of itself.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,8 @@ use agent::record::{Entry, Record};
 use crate::fake_anthropic::Request;
 use crate::log::completion;
 
-/// Begins a word that no two commands of all tests share. A command that prints one as its last line is known by it.
+/// Begins a word that no two commands of all tests share. A command that prints one as its last line is known
+/// by it.
 const WORD: &str = "end-";
 
 /// Such a word.
@@ -32,7 +34,8 @@ pub fn says_ended(result: &str, task: &str) -> bool {
         .any(|state| !["queued", "running", "paused"].iter().any(|word| state.starts_with(word)))
 }
 
-/// The words that commands printed into a request, as often as each is there: behind a notice's mark, or in a tool's result.
+/// The words that commands printed into a request, as often as each is there: behind a notice's mark, or in a
+/// tool's result.
 fn printed(request: &Request) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for text in request.user_texts() {

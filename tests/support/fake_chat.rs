@@ -1,8 +1,9 @@
 //! A scripted server of chat completions, which checks every request.
 //!
-//! What runs: one axum server on a free port, as open to pages as servers on one's own machine are. Each `POST /v1/chat/completions` is checked by
-//! [`chat_api`], which is not the product's own, recorded, and answered by the next step. A broken rule, and steps that were never asked for, fail the
-//! test when the server is dropped.
+//! What runs: one axum server on a free port, as open to pages as servers on one's own machine are. Each
+//! `POST /v1/chat/completions` is checked by [`chat_api`], which is not the product's own, recorded, and
+//! answered by the next step. A broken rule, and steps that were never asked for, fail the test when the
+//! server is dropped.
 
 #[path = "../../frontend/agent/tests/it/chat_api.rs"]
 mod chat_api;

@@ -1,5 +1,5 @@
-//! Looking at the order of a session's log, and at the texts in it that a model reads. What the log says of itself, as which
-//! tasks a call has drained, is not asked.
+//! Looking at the order of a session's log, and at the texts in it that a model reads. What the log says of
+//! itself, as which tasks a call has drained, is not asked.
 
 use agent::conversation::Block;
 use agent::record::{Entry, Record};
@@ -27,7 +27,8 @@ fn tells(entry: &Entry, task: &TaskId) -> Option<usize> {
     Some(told.sum())
 }
 
-/// Whether the entry is a tool's result that shows how this task ended: the one of the use that waited for it, or a look's.
+/// Whether the entry is a tool's result that shows how this task ended: the one of the use that waited for
+/// it, or a look's.
 fn shows(log: &[Entry], entry: &Entry, task: &TaskId) -> bool {
     let Record::ToolDone { call, index, outcome, .. } = &entry.record else { return false };
     let its_own = log.iter().any(|begun| {
@@ -37,7 +38,8 @@ fn shows(log: &[Entry], entry: &Entry, task: &TaskId) -> bool {
     (its_own && !goes_on) || says_ended(&outcome.content, task.as_str())
 }
 
-/// Each result went into the very first call after its task's completion, once; or a tool's result had shown it by then.
+/// Each result went into the very first call after its task's completion, once; or a tool's result had shown
+/// it by then.
 ///
 /// # Panics
 /// If one did not.

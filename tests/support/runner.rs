@@ -1,6 +1,6 @@
-//! A runner whose end is judged: dropping it asks it to stop, insists after a while, and then fails the test if it wrote an
-//! `ERROR`, or if anything that it or an earlier one in its folder had started is still there, whoever its parent is by then.
-//! Before it is started again, the same is looked for.
+//! A runner whose end is judged: dropping it asks it to stop, insists after a while, and then fails the test
+//! if it wrote an `ERROR`, or if anything that it or an earlier one in its folder had started is still there,
+//! whoever its parent is by then. Before it is started again, the same is looked for.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -229,7 +229,8 @@ impl Drop for Runner {
     }
 }
 
-/// A port below those that the system gives out by itself: nobody gets it by chance while its runner is started again.
+/// A port below those that the system gives out by itself: nobody gets it by chance while its runner is
+/// started again.
 fn own_port() -> u16 {
     const PORTS: std::ops::Range<u16> = 18_000..32_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);

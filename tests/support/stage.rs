@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 
-/// How long a whole test may take. Every wait within has an end of its own, and says what it waited for; this one is for
-/// what waits without, and so has room for the longest of them on a machine that does much else.
+/// How long a whole test may take. Every wait within has an end of its own, and says what it waited for; this
+/// one is for what waits without, and so has room for the longest of them on a machine that does much else.
 const CURTAIN: Duration = Duration::from_secs(300);
 
 /// Plays a test.

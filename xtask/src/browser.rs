@@ -1,7 +1,8 @@
 //! Finds Chromium and its driver, which the browser tests need: the variables `CHROMIUM` and `CHROMEDRIVER`,
 //! then the `PATH`. On Debian and as root its packages are installed; otherwise it says what to type. The two
-//! must be of one major version, since the driver refuses others. Where there is Chromium's headless shell, the
-//! same engine without a browser's own windows, end-to-end tests take that: it starts in a third of the time.
+//! must be of one major version, since the driver refuses others. Where there is Chromium's headless shell,
+//! the same engine without a browser's own windows, end-to-end tests take that: it starts in a third of the
+//! time.
 
 use std::env;
 use std::fs;

@@ -28,8 +28,8 @@ enum Link {
     Icon { file: String, kind: String },
 }
 
-/// Brings `target/site` up to date. Of the two profiles `page-dist` is what is shipped and small, and `page` is
-/// built anew in seconds.
+/// Brings `target/site` up to date. Of the two profiles `page-dist` is what is shipped and small, and `page`
+/// is built anew in seconds.
 pub(crate) fn build(profile: &str) -> anyhow::Result<ExitCode> {
     cargo::ensure_wasm_target()?;
     let root = cargo::root();

@@ -9,7 +9,8 @@ pub const fn mix(seed: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Milliseconds before try number `attempt` (0 is the first repetition): `first` doubling up to `most`, the upper half of it random.
+/// Milliseconds before try number `attempt` (0 is the first repetition): `first` doubling up to `most`, the
+/// upper half of it random.
 #[must_use]
 pub fn delay_ms(attempt: u32, first: u64, most: u64, seed: u64) -> u64 {
     let whole = first.saturating_mul(1 << attempt.min(20)).min(most);

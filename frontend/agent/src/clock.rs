@@ -2,8 +2,8 @@
 
 use shared::Timestamp;
 
-/// Time that never goes back and never stands still, made of the system's and of a count that does neither but may stop while the
-/// machine sleeps. Whichever is further counts.
+/// Time that never goes back and never stands still, made of the system's and of a count that does neither
+/// but may stop while the machine sleeps. Whichever is further counts.
 #[derive(Clone, Copy, Debug)]
 pub struct Steady {
     /// A time, and the count at that moment.

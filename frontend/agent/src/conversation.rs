@@ -1,4 +1,5 @@
-//! The conversation in nobody's dialect: what the log, the projection, the queue and every model's codec speak.
+//! The conversation in nobody's dialect: what the log, the projection, the queue and every model's codec
+//! speak.
 
 pub mod block;
 

@@ -17,13 +17,15 @@ use crate::view::{Flash, Patch};
 
 /// Something to do.
 ///
-/// Effects are run in order. After `Append` the shell starts no later effect except `Show`, `Flash` and `Alarm` before the entries are
-/// durable (or have failed to become so, which it reports). So the log always knows of a side effect before the world does.
+/// Effects are run in order. After `Append` the shell starts no later effect except `Show`, `Flash` and
+/// `Alarm` before the entries are durable (or have failed to become so, which it reports). So the log always
+/// knows of a side effect before the world does.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "effects that are not run are lost"]
 pub enum Effect {
-    /// Writes entries to the log in one transaction that fails if an entry before them is missing, or if one of them is there with
-    /// another content (the same again is fine: an append is repeated after a failure). Then sends [`crate::Event::Saved`] or [`crate::Event::SaveFailed`].
+    /// Writes entries to the log in one transaction that fails if an entry before them is missing, or if one
+    /// of them is there with another content (the same again is fine: an append is repeated after a failure).
+    /// Then sends [`crate::Event::Saved`] or [`crate::Event::SaveFailed`].
     Append(Vec<Entry>),
     /// Calls a model, and sends [`crate::Event::Model`] as its answer comes.
     Call(ModelCall),

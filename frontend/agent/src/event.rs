@@ -1,4 +1,5 @@
-//! Everything that can happen to an agent. The enum is closed: one loop, one match, each event handled to completion.
+//! Everything that can happen to an agent. The enum is closed: one loop, one match, each event handled to
+//! completion.
 
 use serde::{Deserialize, Serialize};
 use shared::protocol::ServerFrame;
@@ -41,7 +42,8 @@ pub enum Event {
         /// The last of them.
         through: u64,
     },
-    /// An append could not be written. The session goes on in memory, says so, and tries again with all that is missing.
+    /// An append could not be written. The session goes on in memory, says so, and tries again with all that
+    /// is missing.
     SaveFailed {
         /// Why, for the person.
         reason: String,
@@ -88,7 +90,8 @@ pub struct Author {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "user", rename_all = "snake_case")]
 pub enum Command {
-    /// Sends a message. While the agent is busy it waits for the end of the turn, or, with `steer`, for the next call only.
+    /// Sends a message. While the agent is busy it waits for the end of the turn, or, with `steer`, for the
+    /// next call only.
     #[serde(rename = "say")]
     QueueMessage {
         /// The text; a blank one is ignored.
@@ -275,7 +278,8 @@ pub enum LinkInput {
     },
     /// It is closed, or could not be opened.
     Closed {
-        /// The close code; 1006 if there was none; [`crate::link::REFUSED`] if the runner does not know this browser, [`crate::link::STRANGER`] if it is not the runner.
+        /// The close code; 1006 if there was none; [`crate::link::REFUSED`] if the runner does not know this
+        /// browser, [`crate::link::STRANGER`] if it is not the runner.
         code: u16,
         /// As the server put it, if it did.
         reason: String,

@@ -1,13 +1,16 @@
-//! The agent loop as a pure state machine: [`Agent::handle`] takes an [`Event`] and says by [`Effect`]s what must be done about it.
+//! The agent loop as a pure state machine: [`Agent::handle`] takes an [`Event`] and says by [`Effect`]s what
+//! must be done about it.
 //!
 //! # What runs, what it owns, in what order
-//! A [`Pump`] hands one event at a time to the [`Agent`]. The agent decides, writes down what happened as [`record::Entry`]s, folds
-//! these into its state, and answers with effects: first `Append` with the entries, then whatever else must be done. The shell
-//! runs them in order and keeps every later effect back until the entries are durable. So a reload at any point
-//! finds a log that knows of everything that was begun, and folding it again gives the same state.
+//! A [`Pump`] hands one event at a time to the [`Agent`]. The agent decides, writes down what happened as
+//! [`record::Entry`]s, folds these into its state, and answers with effects: first `Append` with the entries,
+//! then whatever else must be done. The shell runs them in order and keeps every later effect back until the
+//! entries are durable. So a reload at any point finds a log that knows of everything that was begun, and
+//! folding it again gives the same state.
 //!
-//! The agent owns the conversation, the queue, the turn, the link's state and the policy. It reads no clock (`now` is an argument),
-//! draws no random number (one nonce comes with [`event::Boot`]) and does no I/O: nothing in its `Cargo.toml` could.
+//! The agent owns the conversation, the queue, the turn, the link's state and the policy. It reads no clock
+//! (`now` is an argument), draws no random number (one nonce comes with [`event::Boot`]) and does no I/O:
+//! nothing in its `Cargo.toml` could.
 
 pub mod agent;
 pub mod backoff;

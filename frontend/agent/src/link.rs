@@ -1,9 +1,10 @@
 //! The connection to the runner as a machine.
 //!
-//! `Down` → `Opening` → `Greeting` (hello sent) → `Live` → `Down` …; `Refused`, `Outdated` and `Taken` are left only by the person.
-//! `Strange` is a `Down` with long pauses: something else than the runner answers.
-//! Each socket has a generation; what an older one says is ignored. Requests are kept until their reply came and sent again
-//! on the next socket: their ids make that harmless. What a socket alone carried (watches, alarms, relayed calls) dies with it.
+//! `Down` → `Opening` → `Greeting` (hello sent) → `Live` → `Down` …; `Refused`, `Outdated` and `Taken` are
+//! left only by the person. `Strange` is a `Down` with long pauses: something else than the runner answers.
+//! Each socket has a generation; what an older one says is ignored. Requests are kept until their reply came
+//! and sent again on the next socket: their ids make that harmless. What a socket alone carried (watches,
+//! alarms, relayed calls) dies with it.
 
 use shared::protocol::{ClientFrame, Hello, Op, PROTOCOL, Welcome, close};
 use shared::{OpId, SessionId, Timestamp};
@@ -299,7 +300,8 @@ impl Link {
         3 * self.welcome.as_ref().map_or(shared::protocol::HEARTBEAT_MS, |welcome| welcome.heartbeat_ms)
     }
 
-    /// A new operation id. Ids of a session's log are made by [`derived_op`] instead, so that a reload makes the same.
+    /// A new operation id. Ids of a session's log are made by [`derived_op`] instead, so that a reload makes
+    /// the same.
     pub fn fresh_op(&mut self) -> OpId {
         self.next_op += 1;
         OpId(Uuid::new_v5(&Uuid::from_u64_pair(self.seed, 0), &self.next_op.to_be_bytes()))
@@ -330,8 +332,8 @@ impl Link {
         self.pending.retain(|pending| pending.id != id);
     }
 
-    /// Gives up on every tool use and every start under way: the store it was sent to is gone, and a new one would carry it out a second time.
-    /// Gives the people who had asked for one of them.
+    /// Gives up on every tool use and every start under way: the store it was sent to is gone, and a new one
+    /// would carry it out a second time. Gives the people who had asked for one of them.
     #[must_use = "they wait for an answer"]
     pub fn forget_old_store(&mut self) -> Vec<Author> {
         self.give_up(|pending| pending.purpose == Purpose::Tool || matches!(pending.op, Op::Start(_)))
@@ -391,8 +393,8 @@ const fn dies_with_socket(op: &Op) -> bool {
     }
 }
 
-/// The operation of a tool use, named by what it is and where it stands: the same after every reload, another for every other, also where
-/// two logs of one session number alike.
+/// The operation of a tool use, named by what it is and where it stands: the same after every reload, another
+/// for every other, also where two logs of one session number alike.
 #[must_use]
 pub fn derived_op(session: &Session, index: usize, tool: &ToolUse) -> OpId {
     let SessionState { id, created, call, .. } = &**session;

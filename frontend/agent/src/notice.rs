@@ -1,8 +1,9 @@
-//! How a task's completion is delivered to the model: the block of background results, and the text for a status.
+//! How a task's completion is delivered to the model: the block of background results, and the text for a
+//! status.
 //!
-//! The block is data from the runner. Every line of output in it stands behind a mark, and the runner's own do not, so that no output can
-//! begin an entry or pass for a caveat;
-//! the block's own tags cannot occur in it; and it says that no word of it is the user's.
+//! The block is data from the runner. Every line of output in it stands behind a mark, and the runner's own
+//! do not, so that no output can begin an entry or pass for a caveat; the block's own tags cannot occur in
+//! it; and it says that no word of it is the user's.
 
 use shared::output::Preview;
 use shared::task::{Task, TaskState};
@@ -69,8 +70,8 @@ fn entry(completion: &Completion, now: Timestamp, into: &mut Vec<String>) {
     output(task, preview, into);
 }
 
-/// The output in about [`RESULT_CHARS`] characters, cut at lines where it has lines that short: the beginning and the last line, or for a
-/// failure the end.
+/// The output in about [`RESULT_CHARS`] characters, cut at lines where it has lines that short: the beginning
+/// and the last line, or for a failure the end.
 fn output(task: &Task, preview: &Preview, into: &mut Vec<String>) {
     let good = matches!(task.state, TaskState::Completed);
     let head: Vec<String> = lines(preview.head.trim_end());
@@ -109,7 +110,8 @@ fn output(task: &Task, preview: &Preview, into: &mut Vec<String>) {
     }
 }
 
-/// The first lines that have at most so many characters together; the beginning of the first if that is longer.
+/// The first lines that have at most so many characters together; the beginning of the first if that is
+/// longer.
 fn first_lines(lines: &[String], chars: usize) -> Vec<String> {
     let mut left = chars;
     let mut kept = Vec::new();
@@ -194,7 +196,8 @@ pub fn caveats(task: &Task) -> Vec<String> {
     caveats
 }
 
-/// What is to be known of the exit code of a line of several commands. Said once, however many such lines there are.
+/// What is to be known of the exit code of a line of several commands. Said once, however many such lines
+/// there are.
 pub const HIDDEN_CODES: &str = "where a command is a line of several, the exit code is the shell's and may not be that of each command in the line";
 
 /// Whether [`HIDDEN_CODES`] is to be known of this task.
@@ -203,7 +206,8 @@ pub fn may_hide_codes(task: &Task) -> bool {
     matches!(task.state, TaskState::Completed | TaskState::Failed { .. }) && hides_codes(&task.command)
 }
 
-/// Whether a shell line can end with another code than the one that matters: `|`, `;`, `||` or `&`, roughly read.
+/// Whether a shell line can end with another code than the one that matters: `|`, `;`, `||` or `&`, roughly
+/// read.
 fn hides_codes(command: &str) -> bool {
     let mut quote = None;
     let mut chars = command.chars().peekable();
@@ -305,7 +309,8 @@ fn signal_name(number: i32) -> Option<&'static str> {
     })
 }
 
-/// Text as lines without signs that could act: every line break of any alphabet is one, control characters are gone, the block's tags are broken.
+/// Text as lines without signs that could act: every line break of any alphabet is one, control characters
+/// are gone, the block's tags are broken.
 fn lines(text: &str) -> Vec<String> {
     text.split(['\n', '\u{b}', '\u{c}', '\r', '\u{85}', '\u{2028}', '\u{2029}']).map(sanitized).collect()
 }

@@ -1,8 +1,9 @@
 //! Decides before a tool use is carried out whether it needs the person's approval.
 //!
-//! A verdict comes of the call, the mode, the rules and the workspace alone: nothing that a task prints can change it. Commands are read by
-//! [`shell`], a reader that understands little and says so; what it does not understand is asked for. What [`read_only`] knows runs unasked:
-//! it changes nothing and reads nothing outside the workspace.
+//! A verdict comes of the call, the mode, the rules and the workspace alone: nothing that a task prints can
+//! change it. Commands are read by [`shell`], a reader that understands little and says so; what it does not
+//! understand is asked for. What [`read_only`] knows runs unasked: it changes nothing and reads nothing
+//! outside the workspace.
 
 mod danger;
 mod prefix;
@@ -27,8 +28,8 @@ pub enum Verdict {
     Ask {
         /// Why, in a short sentence.
         reason: String,
-        /// What "always" can mean here: exactly this, then a safe prefix if there is one. Empty if it can mean nothing, and for what is
-        /// dangerous.
+        /// What "always" can mean here: exactly this, then a safe prefix if there is one. Empty if it can
+        /// mean nothing, and for what is dangerous.
         always: Vec<Rule>,
         /// What is dangerous in it, part by part.
         dangers: Vec<Danger>,
@@ -40,7 +41,8 @@ pub enum Verdict {
 pub struct Workspace<'a> {
     /// Its path: absolute.
     pub path: &'a str,
-    /// What it is instead of a project's folder, as a sentence, if it is so wide that every change of a file is asked for.
+    /// What it is instead of a project's folder, as a sentence, if it is so wide that every change of a file
+    /// is asked for.
     pub wide: Option<&'a str>,
 }
 
@@ -86,8 +88,8 @@ pub fn ask_refused(call: &ToolCall, workspace: &str) -> Verdict {
     )
 }
 
-/// The question after the runner refused what nobody was asked about: a change of a file, since a link may have hidden what it is,
-/// or a command that it could not hold to reading any more.
+/// The question after the runner refused what nobody was asked about: a change of a file, since a link may
+/// have hidden what it is, or a command that it could not hold to reading any more.
 #[must_use]
 pub fn ask_first(call: &ToolCall, reason: &str, workspace: &str) -> Verdict {
     let is_command = matches!(call, ToolCall::Bash(_) | ToolCall::BackgroundRun(_));

@@ -1,6 +1,8 @@
-//! From the log to what the page shows: rows, bars and drains, folded entry by entry, with what streams on top.
+//! From the log to what the page shows: rows, bars and drains, folded entry by entry, with what streams on
+//! top.
 //!
-//! A row's id is made of the number of the entry it came from, so that the same log always gives the same rows in the same order.
+//! A row's id is made of the number of the entry it came from, so that the same log always gives the same
+//! rows in the same order.
 
 mod card;
 mod completion;
@@ -204,7 +206,8 @@ impl Projection {
         });
     }
 
-    /// Shows a task of this session on the timeline. While a `bash` call waits for it, it is that call's bar and has none of its own.
+    /// Shows a task of this session on the timeline. While a `bash` call waits for it, it is that call's bar
+    /// and has none of its own.
     pub fn task(&mut self, task: &Task, patches: &mut Vec<Patch>) {
         if task.foreground {
             return;

@@ -1,4 +1,5 @@
-//! The loop around the agent: one inbox, each event run to completion, its effects handed to the shell in order.
+//! The loop around the agent: one inbox, each event run to completion, its effects handed to the shell in
+//! order.
 //!
 //! An effect may send an event; it waits its turn. The same pump runs in the browser and in native tests.
 

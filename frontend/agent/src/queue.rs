@@ -1,6 +1,8 @@
-//! What waits for the next call: the person's messages and the completions of tasks, each in the order it came.
+//! What waits for the next call: the person's messages and the completions of tasks, each in the order it
+//! came.
 //!
-//! A completion enters once and leaves by being drained into a call or by being shown in a tool's result, whichever is first.
+//! A completion enters once and leaves by being drained into a call or by being shown in a tool's result,
+//! whichever is first.
 
 use shared::TaskId;
 use shared::output::Preview;
@@ -36,8 +38,8 @@ pub struct Completion {
 }
 
 impl Completion {
-    /// Whether it starts a turn when it finds the loop idle. What someone stopped on purpose and what a restart lost are
-    /// told with the next turn, but start none.
+    /// Whether it starts a turn when it finds the loop idle. What someone stopped on purpose and what a
+    /// restart lost are told with the next turn, but start none.
     #[must_use]
     pub const fn wakes(&self) -> bool {
         !matches!(
@@ -57,7 +59,8 @@ pub struct Drained {
 }
 
 impl Drained {
-    /// The blocks for the conversation: a text block for each message of the person's, then one for all results.
+    /// The blocks for the conversation: a text block for each message of the person's, then one for all
+    /// results.
     #[must_use]
     pub fn blocks(&self, results: Option<String>) -> Vec<Block> {
         let messages = self.messages.iter().map(|message| message.text.clone());
@@ -125,8 +128,8 @@ impl Queue {
         }
     }
 
-    /// What the first call of a turn takes: all completions, the messages that steer, and the first of the others, so that each
-    /// queued message gets a turn of its own.
+    /// What the first call of a turn takes: all completions, the messages that steer, and the first of the
+    /// others, so that each queued message gets a turn of its own.
     #[must_use]
     pub fn new_turn(&self) -> Drained {
         let first = self.messages.iter().find(|message| !message.steer).map(|message| message.id);

@@ -1,4 +1,5 @@
-//! Commands that ran without a question and so held to reading: whether that may be why they failed, and what is said then.
+//! Commands that ran without a question and so held to reading: whether that may be why they failed, and what
+//! is said then.
 //!
 //! What is found here decides what is told and asked, and nothing of what is allowed.
 
@@ -20,8 +21,8 @@ pub const REFUSED: &str = "It ran without a question, so it could only read, in 
 /// How long a program's name may be.
 const NAME: usize = 32;
 
-/// Whether a command was refused something, by what it printed. Of one that succeeded, as a pipeline does whose last part
-/// does, only what has the form of a program's own error counts.
+/// Whether a command was refused something, by what it printed. Of one that succeeded, as a pipeline does
+/// whose last part does, only what has the form of a program's own error counts.
 #[must_use]
 pub fn is_refused(failed: bool, printed: &str) -> bool {
     let refused = |text: &str| REFUSALS.iter().any(|refusal| text.contains(refusal));

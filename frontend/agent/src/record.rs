@@ -1,7 +1,8 @@
-//! The session's log. State is a fold over it; a reload folds it again; export, replay and timeline are drawn from it.
+//! The session's log. State is a fold over it; a reload folds it again; export, replay and timeline are drawn
+//! from it.
 //!
-//! A record says what happened, never what to show. Records are versioned by addition: new fields have defaults, and
-//! a record of an unknown kind is kept and passed over.
+//! A record says what happened, never what to show. Records are versioned by addition: new fields have
+//! defaults, and a record of an unknown kind is kept and passed over.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -28,7 +29,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Reads an entry as it is kept. What a later version wrote is read as far as this one knows it, or passed over.
+    /// Reads an entry as it is kept. What a later version wrote is read as far as this one knows it, or
+    /// passed over.
     ///
     /// # Errors
     /// What is no entry of any version.
@@ -54,7 +56,8 @@ struct Header {
     at: Timestamp,
 }
 
-/// Puts what is known in place of names of a later version without which the conversation would lose more than those.
+/// Puts what is known in place of names of a later version without which the conversation would lose more
+/// than those.
 fn soften(value: &mut Value) {
     if let Some(stop) = value.get_mut("stop")
         && json::read::<Stop>(stop.clone()).is_err()
@@ -143,7 +146,8 @@ pub enum Record {
         call: CallId,
         /// Why.
         cause: Trigger,
-        /// Blocks put at the end of the conversation: into the last turn if that is a user's, else into a new one.
+        /// Blocks put at the end of the conversation: into the last turn if that is a user's, else into a new
+        /// one.
         #[serde(with = "crate::model::logged")]
         append: Vec<Block>,
         /// The tasks whose completions are in `append`, in its order.
@@ -160,7 +164,8 @@ pub enum Record {
     ResponseReceived {
         /// The call.
         call: CallId,
-        /// What came, in the form of the API that the call named, unknown parts too. Empty if nothing was kept.
+        /// What came, in the form of the API that the call named, unknown parts too. Empty if nothing was
+        /// kept.
         content: Vec<Value>,
         /// Why it ended.
         stop: Stop,
@@ -181,7 +186,8 @@ pub enum Record {
         #[serde(default)]
         shown: bool,
     },
-    /// A server had refused the last message as too large: results of tools in it are cut, and the model is asked again.
+    /// A server had refused the last message as too large: results of tools in it are cut, and the model is
+    /// asked again.
     Shortened {
         /// The call that was refused.
         call: CallId,
@@ -220,7 +226,8 @@ pub enum Record {
         /// What its command is held to, if not to what the runner was started with.
         #[serde(default)]
         sandbox: Option<Sandbox>,
-        /// Whether the person allowed it, or allows everything: the runner asks to know of a change of a file.
+        /// Whether the person allowed it, or allows everything: the runner asks to know of a change of a
+        /// file.
         #[serde(default)]
         approved: bool,
     },
@@ -276,11 +283,13 @@ pub enum Record {
         /// The new one.
         epoch: Epoch,
     },
-    /// Events will not come that another log of this session acknowledged, or that could not be read. The cursor moves past them.
+    /// Events will not come that another log of this session acknowledged, or that could not be read. The
+    /// cursor moves past them.
     Missed {
         /// The last of them.
         through: Seq,
-        /// Tasks of this log that ended by what the runner's list says; their completions are delivered without their output.
+        /// Tasks of this log that ended by what the runner's list says; their completions are delivered
+        /// without their output.
         #[serde(default, rename = "ends")]
         completions: Vec<Task>,
     },

@@ -1,5 +1,6 @@
-//! The session's state: a fold over its log. [`Session::apply`] is the only way to change it, and the compiler holds that:
-//! whoever has a [`Session`] reads [`SessionState`]'s fields through it and gets at none of them to write.
+//! The session's state: a fold over its log. [`Session::apply`] is the only way to change it, and the
+//! compiler holds that: whoever has a [`Session`] reads [`SessionState`]'s fields through it and gets at none
+//! of them to write.
 //!
 //! It holds what must survive a reload, and nothing else; sockets, streams and timers are the agent's.
 
@@ -86,7 +87,8 @@ pub struct SessionState {
     pub last_message_before_failure: u64,
     /// The person's messages that no answer has come to yet.
     pub unanswered: Vec<String>,
-    /// Whether they were taken back and the results beside them stayed: if it is refused again, those go, too.
+    /// Whether they were taken back and the results beside them stayed: if it is refused again, those go,
+    /// too.
     pub results_stayed: bool,
     /// Tasks that tool uses of this log began or told of.
     pub begun: BTreeSet<TaskId>,
@@ -171,8 +173,9 @@ impl SessionState {
         uses.iter().enumerate().find(|(_, tool)| !matches!(tool.progress, Progress::Done(_)))
     }
 
-    /// How messages that came since the last call failed ask for the next: they go into it; unless others have waited longer, which
-    /// each have a turn of their own. What waited when it failed asks for nothing, or a queue would be burnt by one wrong key.
+    /// How messages that came since the last call failed ask for the next: they go into it; unless others
+    /// have waited longer, which each have a turn of their own. What waited when it failed asks for nothing,
+    /// or a queue would be burnt by one wrong key.
     #[must_use]
     pub fn trigger_after_failure(&self) -> Option<Trigger> {
         // What would be refused again does not become another thing by having more behind it.
@@ -411,7 +414,8 @@ impl SessionState {
         }
     }
 
-    /// What a use has started that was stopped before that was known. The model reads it if it was not told otherwise yet.
+    /// What a use has started that was stopped before that was known. The model reads it if it was not told
+    /// otherwise yet.
     fn found(&mut self, call: CallId, index: usize, task: &TaskId) {
         let Some(at) = self.overtaken.iter().position(|use_| (use_.call, use_.index) == (call, index)) else {
             return;

@@ -21,7 +21,8 @@ pub struct Settings {
     pub wake: bool,
     /// What is always allowed.
     pub rules: Vec<Rule>,
-    /// Whether a key for direct calls by the usual API is kept in this browser. The key itself never reaches the agent.
+    /// Whether a key for direct calls by the usual API is kept in this browser. The key itself never reaches
+    /// the agent.
     pub has_key: bool,
     /// Where those calls go; empty for the address of the API's vendor.
     pub base_url: String,
@@ -88,7 +89,8 @@ impl Settings {
         }
     }
 
-    /// What a browser keeps for all sessions: that everything is allowed belongs to one session, and no other inherits it.
+    /// What a browser keeps for all sessions: that everything is allowed belongs to one session, and no other
+    /// inherits it.
     #[must_use]
     pub fn of_all_sessions(mut self) -> Self {
         if self.mode == Mode::Auto {
@@ -123,7 +125,8 @@ impl ModelChoice {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Provider {
-    /// Nothing chosen yet: through the runner if it has a key, from the page if that has one, otherwise the demo.
+    /// Nothing chosen yet: through the runner if it has a key, from the page if that has one, otherwise the
+    /// demo.
     #[default]
     Auto,
     /// The scripted model.
@@ -158,7 +161,8 @@ pub enum Rule {
         /// The workspace it holds in.
         workspace: String,
     },
-    /// Commands that begin with these words, whatever is known to be safe behind them follows, and hold no operator, substitution or redirection.
+    /// Commands that begin with these words, whatever is known to be safe behind them follows, and hold no
+    /// operator, substitution or redirection.
     Prefix {
         /// The shell's words.
         #[serde(rename = "words")]

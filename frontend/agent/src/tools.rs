@@ -1,4 +1,5 @@
-//! Tool uses on their way to the runner and back: which operation carries a call out, and what the model reads of its reply.
+//! Tool uses on their way to the runner and back: which operation carries a call out, and what the model
+//! reads of its reply.
 
 use shared::output::Preview;
 use shared::protocol::{BackgroundedBy, Checked, Op, Reply, Sandbox, Start};
@@ -209,7 +210,8 @@ fn checked(call: &ToolCall, tasks: &[Checked]) -> ToolResult {
     (ToolOutcome { content: lines.join("\n"), label, task, ..ToolOutcome::default() }, ended)
 }
 
-/// Those that run and the newest of those that ended, as many as may be shown, in the order they were created.
+/// Those that run and the newest of those that ended, as many as may be shown, in the order they were
+/// created.
 fn list<'a>(all: &[&'a Checked]) -> Vec<(&'a Checked, String)> {
     let (mut running, mut ended): (Vec<_>, Vec<_>) =
         all.iter().enumerate().rev().partition(|(_, checked)| checked.task.is_active());

@@ -1,8 +1,9 @@
 //! The conversation, and the only place that builds one.
 //!
-//! It is append only: a turn is made once, when it is first appended, and never changed but by growing while it is the last
-//! and no answer has come, or by being cut or taken back then if a server refused it. A model's turn holds what its server sent, but for what
-//! no server takes back. A request never holds a use of a tool without its result.
+//! It is append only: a turn is made once, when it is first appended, and never changed but by growing while
+//! it is the last and no answer has come, or by being cut or taken back then if a server refused it. A
+//! model's turn holds what its server sent, but for what no server takes back. A request never holds a use of
+//! a tool without its result.
 
 use std::collections::BTreeSet;
 
@@ -68,7 +69,8 @@ impl Transcript {
         blocks.filter_map(|block| if let Block::ToolResult { text, .. } = block { Some(text) } else { None })
     }
 
-    /// To how many characters the results in the last turn can be cut, so that it becomes much smaller; `None` if they are short.
+    /// To how many characters the results in the last turn can be cut, so that it becomes much smaller;
+    /// `None` if they are short.
     #[must_use]
     pub fn shorter(&self) -> Option<usize> {
         let last = self.turns.last().filter(|last| last.role == Role::User)?;
@@ -93,8 +95,8 @@ impl Transcript {
         }
     }
 
-    /// Removes the last turn, which no server took, and what the answer before it holds that not every server knows, and gives what of it must stay:
-    /// all but these messages, or the results without their texts.
+    /// Removes the last turn, which no server took, and what the answer before it holds that not every server
+    /// knows, and gives what of it must stay: all but these messages, or the results without their texts.
     pub fn take_back(&mut self, messages: &[String], results: bool) -> Vec<Block> {
         if results {
             for text in self.last_results() {
@@ -127,14 +129,15 @@ impl Transcript {
         left
     }
 
-    /// An answer in the form in which it can be sent again, after all that is here. One that has that form already stays as it is.
+    /// An answer in the form in which it can be sent again, after all that is here. One that has that form
+    /// already stays as it is.
     #[must_use]
     pub fn fit(&self, api: Api, items: Vec<Value>) -> Vec<Value> {
         api.codec().fit(items, &mut self.ids.clone())
     }
 
-    /// Appends an answer and gives what it says as it was taken in, and whether its server paused in it. An empty one leaves no turn; one that goes on
-    /// after a pause joins the turn before it.
+    /// Appends an answer and gives what it says as it was taken in, and whether its server paused in it. An
+    /// empty one leaves no turn; one that goes on after a pause joins the turn before it.
     pub fn answer(&mut self, items: &[Value], model: &ModelChoice) -> (Vec<Block>, bool) {
         let codec = model.api.codec();
         let items = codec.fit(items.to_vec(), &mut self.ids);
@@ -157,7 +160,8 @@ impl Transcript {
     }
 }
 
-/// Results come in the order of the uses they answer. In a log from before ids were made fit to be sent they still bear the old ones.
+/// Results come in the order of the uses they answer. In a log from before ids were made fit to be sent they
+/// still bear the old ones.
 fn answer_in_order(answer: &[Block], blocks: &mut [Block]) {
     let uses =
         answer.iter().filter_map(|block| if let Block::ToolUse { id, .. } = block { Some(id) } else { None });

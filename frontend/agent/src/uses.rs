@@ -72,7 +72,8 @@ pub struct Overtaken {
     pub id: String,
 }
 
-/// Whether an answer that stopped like this has its tool uses not carried out: they are not whole, or not meant.
+/// Whether an answer that stopped like this has its tool uses not carried out: they are not whole, or not
+/// meant.
 #[must_use]
 pub const fn overtakes_tools(stop: &Stop) -> bool {
     matches!(stop, Stop::Refusal | Stop::Stopped | Stop::Cut { .. } | Stop::ContextFull | Stop::Other { .. })

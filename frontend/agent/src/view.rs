@@ -41,8 +41,8 @@ pub enum Patch {
     Task(Box<Task>),
     /// Tasks that are no longer known.
     TasksGone(Vec<TaskId>),
-    /// Output of a watched task. Pieces come without gaps, but for what the runner no longer keeps; and from the beginning again when another
-    /// page begins to look.
+    /// Output of a watched task. Pieces come without gaps, but for what the runner no longer keeps; and from
+    /// the beginning again when another page begins to look.
     Output {
         /// Which task.
         task: TaskId,

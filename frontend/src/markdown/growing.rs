@@ -10,10 +10,11 @@ pub(super) const LONG_BLOCK: usize = 32 * 1024;
 /// The same for a table.
 const LONG_TABLE: usize = 256 * 1024;
 
-/// How many bytes at the beginning of a growing text are one or more blocks that nothing that follows can change. `None` if none are yet.
+/// How many bytes at the beginning of a growing text are one or more blocks that nothing that follows can
+/// change. `None` if none are yet.
 ///
-/// Only complete lines count. A blank line outside a fence ends a block if the next line is not indented and does not go on with a list.
-/// A fence at the margin is a block of its own.
+/// Only complete lines count. A blank line outside a fence ends a block if the next line is not indented and
+/// does not go on with a list. A fence at the margin is a block of its own.
 pub fn closed_prefix(text: &str) -> Option<usize> {
     let mut fence: Option<(char, usize, bool)> = None;
     let mut is_list = false;
@@ -151,7 +152,8 @@ pub struct Fence {
 }
 
 impl Fence {
-    /// The fence that a growing text begins with at the margin, once its first line is complete: with the length of that line, and the language.
+    /// The fence that a growing text begins with at the margin, once its first line is complete: with the
+    /// length of that line, and the language.
     pub fn at_start(text: &str) -> Option<(Self, usize, &str)> {
         let (first, _) = text.split_once('\n')?;
         let opens = fence_start(first.trim_end()).filter(|_| !first.starts_with([' ', '\t']));

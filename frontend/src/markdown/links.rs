@@ -43,7 +43,8 @@ fn link_text(text: &str, out: &mut Vec<Inline>) {
     }
 }
 
-/// Finds `www.` addresses: those without a scheme that are meant as such, since `main.rs` is a name of the web too.
+/// Finds `www.` addresses: those without a scheme that are meant as such, since `main.rs` is a name of the
+/// web too.
 fn www(text: &str, out: &mut Vec<Inline>) {
     let mut rest = text;
     while let Some(at) = rest.find("www.") {

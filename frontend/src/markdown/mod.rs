@@ -1,9 +1,10 @@
 //! Markdown as data: no HTML comes out of it, whatever goes in.
 //!
-//! pulldown-cmark reads it, with GitHub's tables, ticked items and strikethrough; [`reader`] makes blocks of its events and [`links`] finds
-//! bare addresses. HTML in the source is shown as the text it is. Links lead to `http`, `https` and mail; of any other the target stands
-//! behind its text. Images are not fetched: a link with their description stands in their place. Nesting has a bound, since the page draws
-//! by recursion. Single tildes are text: models write `~5 min` for "about five minutes".
+//! pulldown-cmark reads it, with GitHub's tables, ticked items and strikethrough; [`reader`] makes blocks of
+//! its events and [`links`] finds bare addresses. HTML in the source is shown as the text it is. Links lead
+//! to `http`, `https` and mail; of any other the target stands behind its text. Images are not fetched: a
+//! link with their description stands in their place. Nesting has a bound, since the page draws by recursion.
+//! Single tildes are text: models write `~5 min` for "about five minutes".
 //!
 //! A text that still grows is cut by [`next_cut`] into blocks that later text cannot change, so that only the
 //! last is drawn again.

@@ -1,8 +1,8 @@
 //! The agent's clock and its one alarm.
 //!
-//! The clock is the system's, but never goes back within a session: neither when the system's does, nor behind what the
-//! log says. And it never stands still: where the system's is behind, it goes on by one that only counts. The alarm is one
-//! timer of the browser's; dropping the clock or [`Clock::stop`] ends it.
+//! The clock is the system's, but never goes back within a session: neither when the system's does, nor
+//! behind what the log says. And it never stands still: where the system's is behind, it goes on by one that
+//! only counts. The alarm is one timer of the browser's; dropping the clock or [`Clock::stop`] ends it.
 
 use std::cell::{Cell, RefCell};
 
@@ -12,7 +12,8 @@ use gloo_timers::callback::Timeout;
 use gloo_utils::window;
 use shared::Timestamp;
 
-/// The longest wait a browser's timer knows, in milliseconds. The agent sets the alarm anew when it rings early.
+/// The longest wait a browser's timer knows, in milliseconds. The agent sets the alarm anew when it rings
+/// early.
 const LONGEST: u32 = i32::MAX as u32;
 
 /// One session's clock.

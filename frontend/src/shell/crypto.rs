@@ -1,6 +1,8 @@
-//! Signatures and codes, by the browser's own cryptography: ECDSA over P-256 with SHA-256, and HMAC with SHA-256.
+//! Signatures and codes, by the browser's own cryptography: ECDSA over P-256 with SHA-256, and HMAC with
+//! SHA-256.
 //!
-//! Browsers have it only where nobody on the way can change the page: on this machine's own addresses and over https.
+//! Browsers have it only where nobody on the way can change the page: on this machine's own addresses and
+//! over https.
 
 use gloo_utils::window;
 use js_sys::{Array, ArrayBuffer, Object, Reflect, Uint8Array};

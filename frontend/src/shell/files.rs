@@ -42,7 +42,8 @@ async fn forget(url: &str) {
     let _ = Url::revoke_object_url(url);
 }
 
-/// All that is kept of a task's output. It is asked for over a socket's token, and the socket is open until all is there.
+/// All that is kept of a task's output. It is asked for over a socket's token, and the socket is open until
+/// all is there.
 pub(super) async fn whole_log(pairing: &Pairing, task: &TaskId) -> Result<Vec<u8>, String> {
     let greeted = pairing.visit().await?;
     let response = strict(Request::get(&format!("/api/tasks/{task}/log")))

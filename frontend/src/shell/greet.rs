@@ -1,7 +1,7 @@
 //! Opening a socket: the runner proves itself, then the page, and nothing else is said before.
 //!
-//! Whatever comes before the runner's signature may come from anybody who listens at this address, so nothing of it is believed
-//! or shown. The address is always this page's own origin.
+//! Whatever comes before the runner's signature may come from anybody who listens at this address, so nothing
+//! of it is believed or shown. The address is always this page's own origin.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -149,7 +149,8 @@ fn stranger() -> End {
     (STRANGER, reason)
 }
 
-/// The page's own, unless the page was built to be served by something else than the runner (`cargo xtask dev`).
+/// The page's own, unless the page was built to be served by something else than the runner (`cargo xtask
+/// dev`).
 fn host() -> String {
     let own = || window().location().host().unwrap_or_default();
     option_env!("MEANWHILE_RUNNER").map_or_else(own, str::to_owned)

@@ -1,7 +1,8 @@
 //! `IndexedDB` as futures, as much of it as the store needs.
 //!
-//! A future over a request is woken in the request's own callback, so its transaction is still active when the code goes on:
-//! between two requests of one transaction nothing but the first one's future may be awaited.
+//! A future over a request is woken in the request's own callback, so its transaction is still active when
+//! the code goes on: between two requests of one transaction nothing but the first one's future may be
+//! awaited.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -149,7 +150,8 @@ impl Database {
         self.raw.transaction_with_str_sequence_and_mode(&stores, mode)
     }
 
-    /// Begins a writing transaction that is on the disk, and not in the system's memory alone, when it is committed.
+    /// Begins a writing transaction that is on the disk, and not in the system's memory alone, when it is
+    /// committed.
     pub(super) fn begin_strict(&self, stores: &[&str]) -> Result<IdbTransaction, JsValue> {
         let stores = self.named(stores)?;
         let options = Object::new();

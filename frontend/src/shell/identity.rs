@@ -1,5 +1,5 @@
-//! Who this browser is to the runner, and who the runner is to it: kept as the browser's own key objects, which can be used and
-//! not read, in a database of its own that all tabs of this origin share.
+//! Who this browser is to the runner, and who the runner is to it: kept as the browser's own key objects,
+//! which can be used and not read, in a database of its own that all tabs of this origin share.
 
 use js_sys::Reflect;
 use shared::ClientId;

@@ -14,7 +14,8 @@ pub(super) fn hidden() -> bool {
     document().hidden()
 }
 
-/// Asks the browser not to clear away what this page keeps when room is short. It may say no, and some ask the person.
+/// Asks the browser not to clear away what this page keeps when room is short. It may say no, and some ask
+/// the person.
 pub(super) fn ask_to_stay() {
     // There is no such thing where the page comes over plain HTTP from another machine.
     if let Ok(promise) = window().navigator().storage().persist() {

@@ -1,8 +1,9 @@
-//! What all tabs of this origin share at once: settings, the key for direct calls, that this browser was paired anew, and what a page that
-//! was left had not written yet.
+//! What all tabs of this origin share at once: settings, the key for direct calls, that this browser was
+//! paired anew, and what a page that was left had not written yet.
 //!
-//! It lies in `localStorage`, which is per origin with its port, and changes elsewhere come as `storage` events. The key is read
-//! where it is used, never kept in a state, never shown, never sent but to where it belongs.
+//! It lies in `localStorage`, which is per origin with its port, and changes elsewhere come as `storage`
+//! events. The key is read where it is used, never kept in a state, never shown, never sent but to where it
+//! belongs.
 
 use agent::model::Api;
 use agent::settings::{Direct, Rule, Settings};
@@ -104,7 +105,8 @@ pub(super) fn forget_credential() -> bool {
     there
 }
 
-/// The session that this tab began and in which nothing was said yet: it is in no list, and is still this browser's after a reload.
+/// The session that this tab began and in which nothing was said yet: it is in no list, and is still this
+/// browser's after a reload.
 pub(super) fn begun() -> Option<SessionId> {
     tab_storage()?.get_item(BEGUN).ok()??.parse().ok().map(SessionId)
 }
@@ -145,7 +147,8 @@ pub(super) fn leave_draft(session: SessionId, text: &str) {
     let _ = put(&name(LEFT_DRAFT, session), text);
 }
 
-/// The draft that was being written when the page was left, if it differs from what the store has. Gives it once.
+/// The draft that was being written when the page was left, if it differs from what the store has. Gives it
+/// once.
 pub(super) fn take_draft(session: SessionId) -> Option<String> {
     take(&name(LEFT_DRAFT, session))
 }
@@ -159,7 +162,8 @@ pub(super) fn leave_messages(session: SessionId, messages: Vec<UnsavedMessage>) 
     }
 }
 
-/// The messages that were sent when pages were left. Those without a number are given once; the others until they are forgotten.
+/// The messages that were sent when pages were left. Those without a number are given once; the others until
+/// they are forgotten.
 pub(super) fn read_messages(session: SessionId) -> Vec<UnsavedMessage> {
     let all = messages_of(session);
     forget_messages(session, |left| left.number == 0);

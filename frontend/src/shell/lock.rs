@@ -1,10 +1,12 @@
 //! The lock that says which tab drives a session. Holding it also keeps the browser from freezing the tab.
 //!
-//! The lock goes by itself to the next tab that waits when its holder is closed. A tab that steals it gets it at once, and
-//! the robbed one is told. The lock is for people; that no two tabs ever write one log is the store's affair.
+//! The lock goes by itself to the next tab that waits when its holder is closed. A tab that steals it gets it
+//! at once, and the robbed one is told. The lock is for people; that no two tabs ever write one log is the
+//! store's affair.
 //!
-//! Where a browser has no locks (a page that was fetched over plain HTTP from another machine) or refuses them (site data
-//! is blocked), every tab that asks gets one, waiting never ends, and the store and the runner fence the earlier tab.
+//! Where a browser has no locks (a page that was fetched over plain HTTP from another machine) or refuses
+//! them (site data is blocked), every tab that asks gets one, waiting never ends, and the store and the
+//! runner fence the earlier tab.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -67,7 +69,8 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Asks for a session's lock. `None`: it is not free, or the waiting was ended. `stolen` is called if another tab takes it later.
+/// Asks for a session's lock. `None`: it is not free, or the waiting was ended. `stolen` is called if another
+/// tab takes it later.
 pub(super) async fn acquire(
     session: SessionId,
     mode: LockMode,
@@ -117,7 +120,8 @@ async fn without_locks(mode: LockMode) -> Option<LockGuard> {
     Some(LockGuard(None))
 }
 
-/// The sessions that some tab drives, each with the browser's name for that tab. A tab that has just given a lock up may still be named.
+/// The sessions that some tab drives, each with the browser's name for that tab. A tab that has just given a
+/// lock up may still be named.
 pub(super) async fn held() -> BTreeMap<SessionId, String> {
     let Some(manager) = manager() else { return BTreeMap::new() };
     let Ok(snapshot) = JsFuture::from(manager.query()).await else { return BTreeMap::new() };

@@ -1,13 +1,15 @@
 //! The browser's services: what the agent asks for is done here, and nothing is decided.
 //!
 //! # What runs, what it owns, in what order
-//! The [`TabController`] is the tab: it owns the list of sessions and one [`session::SessionHandle`] for each session that is open here. A handle
-//! does what the session's [`agent::tabs::Member`] asks for: that one decides whether the session is led here, or in another tab that is followed. A
-//! leading handle owns a pump, and in it a [`EffectRunner`], which runs the agent's effects one after the other: an `Append` goes to the
-//! member, and holds back all later effects but `Show`, `Flash` and `Alarm` until the entries are durable. Whatever comes back (saved, bytes, frames,
-//! ticks) enters the pump as an event.
+//! The [`TabController`] is the tab: it owns the list of sessions and one [`session::SessionHandle`] for each
+//! session that is open here. A handle does what the session's [`agent::tabs::Member`] asks for: that one
+//! decides whether the session is led here, or in another tab that is followed. A leading handle owns a pump,
+//! and in it a [`EffectRunner`], which runs the agent's effects one after the other: an `Append` goes to the
+//! member, and holds back all later effects but `Show`, `Flash` and `Alarm` until the entries are durable.
+//! Whatever comes back (saved, bytes, frames, ticks) enters the pump as an event.
 //!
-//! Shutting a runner down closes its socket, ends its calls and its alarm, and drops what waits; nothing it still hears goes further.
+//! Shutting a runner down closes its socket, ends its calls and its alarm, and drops what waits; nothing it
+//! still hears goes further.
 
 mod address;
 mod channel;

@@ -1,7 +1,8 @@
-//! Model calls that the page makes itself: to a server by `fetch`, or to the demo, which is played here with its pauses.
+//! Model calls that the page makes itself: to a server by `fetch`, or to the demo, which is played here with
+//! its pauses.
 //!
-//! A call lives as long as its entry in [`Calls`]. Cancelling takes the entry out and aborts the fetch; bytes that still come
-//! find no entry and go nowhere.
+//! A call lives as long as its entry in [`Calls`]. Cancelling takes the entry out and aborts the fetch; bytes
+//! that still come find no entry and go nowhere.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -110,7 +111,8 @@ async fn play(answer: Vec<Chunk>, report: &Report) {
     }
 }
 
-/// Posts the request and passes the answer on as it comes. Redirects are refused: they would carry the key elsewhere.
+/// Posts the request and passes the answer on as it comes. Redirects are refused: they would carry the key
+/// elsewhere.
 async fn fetch(
     url: &str,
     headers: &BTreeMap<String, String>,

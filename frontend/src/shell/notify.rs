@@ -1,4 +1,5 @@
-//! Notifications of the browser's, for a page that nobody looks at. Only the tab that drives a session raises its own.
+//! Notifications of the browser's, for a page that nobody looks at. Only the tab that drives a session raises
+//! its own.
 
 use gloo_utils::window;
 use shared::SessionId;
@@ -9,7 +10,8 @@ use web_sys::{Notification, NotificationOptions, NotificationPermission};
 use super::js::hidden;
 use crate::state::Notifications;
 
-/// Raises a notification if that is allowed and the page is hidden. A later one of the same session replaces it.
+/// Raises a notification if that is allowed and the page is hidden. A later one of the same session replaces
+/// it.
 pub(super) fn raise(session: SessionId, title: &str, body: &str) {
     if !hidden() || permission() != Notifications::Granted {
         return;

@@ -155,7 +155,8 @@ impl Pairing {
     }
 }
 
-/// Makes a key, and has the runner know it. Whoever does not know the code learns nothing by this, and is not believed.
+/// Makes a key, and has the runner know it. Whoever does not know the code learns nothing by this, and is not
+/// believed.
 async fn introduce(code: &str) -> Result<Identity, String> {
     let failed = |exception: JsValue| describe(&exception);
     let (key, public) = crypto::key_pair().await.map_err(failed)?;

@@ -1,7 +1,7 @@
 //! One session that is open in this tab: its [`Member`] decides, and what it asks for is done here.
 //!
-//! A handle owns the locks that were asked for, the channel of the session, and the agent if it runs here. One event at a time goes
-//! to the member; an effect may send another, which waits its turn.
+//! A handle owns the locks that were asked for, the channel of the session, and the agent if it runs here.
+//! One event at a time goes to the member; an effect may send another, which waits its turn.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, VecDeque};

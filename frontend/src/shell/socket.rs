@@ -1,8 +1,9 @@
 //! The socket to the runner: opened and closed as the agent says, frames out, frames and its end in.
 //!
-//! One task a socket owns it. Its handle is a channel: dropping the handle ends the task, which closes the socket. Whatever a
-//! socket reports passes one gate that compares its generation with the current one, so a retired socket cannot touch the
-//! agent. The agent hears of a socket as open once both ends have proved themselves (`greet`).
+//! One task a socket owns it. Its handle is a channel: dropping the handle ends the task, which closes the
+//! socket. Whatever a socket reports passes one gate that compares its generation with the current one, so a
+//! retired socket cannot touch the agent. The agent hears of a socket as open once both ends have proved
+//! themselves (`greet`).
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -103,7 +104,8 @@ async fn run(mut outgoing: UnboundedReceiver<String>, gate: &Gate, pairing: &Pai
     let Some(identity) = pairing.identity() else {
         return (REFUSED, "this browser is not paired with the runner".to_owned());
     };
-    // Nothing is sent before the agent hears that the socket is open, so what comes out is that it is not wanted any more.
+    // Nothing is sent before the agent hears that the socket is open, so what comes out is that it is not
+    // wanted any more.
     let greeted = match select(pin!(greet(&identity)), outgoing.next()).await {
         Either::Left((greeted, _)) => greeted,
         Either::Right(_) => return (ABNORMAL, String::new()),

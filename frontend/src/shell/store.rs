@@ -1,9 +1,11 @@
-//! What is kept in this browser: the sessions' logs, their lines in the list, drafts, and who may write which log.
+//! What is kept in this browser: the sessions' logs, their lines in the list, drafts, and who may write which
+//! log.
 //!
-//! One database, `meanwhile`. An entry of a log is kept as the JSON text it was written as, beside the key fields
-//! `[session, n]`: what a model said goes back to it to the letter, and a record of a later version survives being read by
-//! this one. Appending is one transaction, which first looks at the session's claim: a tab that takes a session over puts its
-//! own token there while it reads the log, so that nothing the earlier tab still had on its way can land after that.
+//! One database, `meanwhile`. An entry of a log is kept as the JSON text it was written as, beside the key
+//! fields `[session, n]`: what a model said goes back to it to the letter, and a record of a later version
+//! survives being read by this one. Appending is one transaction, which first looks at the session's claim: a
+//! tab that takes a session over puts its own token there while it reads the log, so that nothing the earlier
+//! tab still had on its way can land after that.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -157,7 +159,8 @@ impl Store {
         self.database.borrow().as_ref().err().map(ToString::to_string)
     }
 
-    /// Takes a log over, and reads it. An empty one is claimed as well, so that nothing of an earlier leader can land in it.
+    /// Takes a log over, and reads it. An empty one is claimed as well, so that nothing of an earlier leader
+    /// can land in it.
     pub(super) async fn claim(
         &self,
         session: SessionId,
@@ -193,8 +196,9 @@ impl Store {
         Ok(committed(&transaction).await?)
     }
 
-    /// Writes entries that follow those that are there; the first of them may be there already, if they are the same. They are
-    /// durable when this has come back well, and with them whose commands they are; otherwise none of the new ones is there.
+    /// Writes entries that follow those that are there; the first of them may be there already, if they are
+    /// the same. They are durable when this has come back well, and with them whose commands they are;
+    /// otherwise none of the new ones is there.
     pub(super) async fn append(
         &self,
         session: SessionId,

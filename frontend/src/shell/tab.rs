@@ -1,9 +1,11 @@
 //! The tab: its list of sessions, the sessions that are open in it, and the one that is shown.
 //!
-//! Every command of the page comes in here. A command for the agent goes to the handle that is shown; all others are done here. A
-//! session that is left while it works stays open behind the scenes until its member closes it.
+//! Every command of the page comes in here. A command for the agent goes to the handle that is shown; all
+//! others are done here. A session that is left while it works stays open behind the scenes until its member
+//! closes it.
 //!
-//! Which sessions other tabs drive is read from the locks, which are the truth; a channel of all tabs only says when to look.
+//! Which sessions other tabs drive is read from the locks, which are the truth; a channel of all tabs only
+//! says when to look.
 
 mod locks;
 mod persistence;

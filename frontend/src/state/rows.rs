@@ -12,7 +12,8 @@ use super::stream::Stream;
 pub struct RowHandle {
     /// Its identity and its place.
     pub id: u64,
-    /// Unique to this handle: a row that is replaced by one of another kind, or comes again after a reset, must be drawn anew.
+    /// Unique to this handle: a row that is replaced by one of another kind, or comes again after a reset,
+    /// must be drawn anew.
     pub serial: u64,
     /// When it began.
     pub at: Timestamp,

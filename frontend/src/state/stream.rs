@@ -12,7 +12,8 @@ use leptos::prelude::*;
 
 use crate::markdown::{self, Cut, Fence};
 
-/// The least bytes of a part, where there are more, and of a piece of code: a browser sets a piece anew as a whole.
+/// The least bytes of a part, where there are more, and of a piece of code: a browser sets a piece anew as a
+/// whole.
 pub const PART: usize = 4 * 1024;
 /// From how many bytes on a section is full.
 const SECTION: usize = 8 * 1024;
@@ -123,7 +124,8 @@ impl OpenCode {
         self.pieces.with(|pieces| pieces.iter().map(|piece| &**piece).collect())
     }
 
-    /// Takes the complete lines at the start of `text`, and says how many bytes are done with, and whether it is closed.
+    /// Takes the complete lines at the start of `text`, and says how many bytes are done with, and whether it
+    /// is closed.
     fn take(&self, text: &str) -> (usize, bool) {
         let (mut new, mut start, mut at) = (Vec::new(), 0, 0);
         let mut closing = None;

@@ -1,5 +1,5 @@
-//! An approval that is waited for. Nothing but a press here, or a key while the focus is here, answers it; what is dangerous is
-//! allowed by a press alone, and nothing is allowed before all of it could be read.
+//! An approval that is waited for. Nothing but a press here, or a key while the focus is here, answers it;
+//! what is dangerous is allowed by a press alone, and nothing is allowed before all of it could be read.
 
 use agent::event::{Command, Decision};
 use agent::settings::Rule;
@@ -71,7 +71,8 @@ pub fn Approval(card: RwSignal<ToolCard>) -> impl IntoView {
         "stop_background" => "Stop this task?",
         _ => "Allow this?",
     };
-    // The focus comes here only if it is nowhere: a message being written is never cut off, and Enter never allows by accident.
+    // The focus comes here only if it is nowhere: a message being written is never cut off, and Enter never
+    // allows by accident.
     Effect::new(move |_| {
         if let Some(node) = node.get()
             && dom::is_focus_free()

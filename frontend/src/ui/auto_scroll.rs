@@ -48,7 +48,8 @@ impl AutoScroll {
         }
     }
 
-    /// Looks again where it stands. A browser tells of scrolling with the next frame, when the element may be gone.
+    /// Looks again where it stands. A browser tells of scrolling with the next frame, when the element may be
+    /// gone.
     pub(crate) fn scrolled(self) {
         let (Some(Some(window)), Some(at_end)) =
             (self.window.try_get_untracked(), self.at_end.try_get_untracked())

@@ -71,7 +71,8 @@ pub fn IconButton(
     }
 }
 
-/// A label, and all there is to say of them at a press: on the platform's own layer, which any other press closes.
+/// A label, and all there is to say of them at a press: on the platform's own layer, which any other press
+/// closes.
 #[component]
 pub fn Popover(
     id: &'static str,
@@ -140,8 +141,8 @@ pub fn CopyButton(
     }
 }
 
-/// A list to choose from. A key that goes through it while it is closed changes what it shows at every step, and that is no choice yet:
-/// Enter makes it one, and so does going on to elsewhere; Escape takes it back.
+/// A list to choose from. A key that goes through it while it is closed changes what it shows at every step,
+/// and that is no choice yet: Enter makes it one, and so does going on to elsewhere; Escape takes it back.
 #[derive(Clone, Copy)]
 pub(crate) struct Picking<C, S> {
     /// What is done with a choice; told whether the focus has left, when nothing may open.

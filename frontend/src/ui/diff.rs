@@ -30,8 +30,9 @@ pub fn Diff(diff: Signal<String>, #[prop(optional)] whole: bool) -> impl IntoVie
     }
 }
 
-/// The lines of a diff with what each is. The two lines that name the files are left out, since the card's head has them, and so is
-/// the place of what is all there is of a new file. A line that is removed or added may look like one that names a file, and is shown.
+/// The lines of a diff with what each is. The two lines that name the files are left out, since the card's
+/// head has them, and so is the place of what is all there is of a new file. A line that is removed or added
+/// may look like one that names a file, and is shown.
 fn diff_lines(diff: &str) -> impl Iterator<Item = (&'static str, &str)> {
     let mut first = diff.lines();
     let named =

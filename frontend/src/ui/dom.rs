@@ -1,4 +1,5 @@
-//! Small commands to the browser that may fail without harm: focus, clipboard, times in the person's own zone and language.
+//! Small commands to the browser that may fail without harm: focus, clipboard, times in the person's own zone
+//! and language.
 
 use js_sys::Intl::DateTimeFormat;
 use js_sys::{Array, Date, Object, Reflect};
@@ -48,8 +49,8 @@ pub(crate) fn is_writing() -> bool {
     })
 }
 
-/// Whether a key is for the input method. Safari tells that a composition has ended before the Enter that ended it; such a key still
-/// has the code that stands for "in process".
+/// Whether a key is for the input method. Safari tells that a composition has ended before the Enter that
+/// ended it; such a key still has the code that stands for "in process".
 pub(crate) fn composes(event: &web_sys::KeyboardEvent) -> bool {
     const IN_PROCESS: u32 = 229;
     event.is_composing() || event.key_code() == IN_PROCESS
@@ -98,7 +99,8 @@ pub(crate) fn time_of_day(at: Timestamp) -> String {
     written(at, &[("timeStyle", "medium")])
 }
 
-/// The time on the day of `now`, the weekday within the week before, else the day, with its year if that is another.
+/// The time on the day of `now`, the weekday within the week before, else the day, with its year if that is
+/// another.
 pub(crate) fn day_or_time(at: Timestamp, now: Timestamp) -> String {
     let (then, today) = (date(at), date(now));
     let day = [("day", "numeric"), ("month", "short"), ("year", "numeric")];

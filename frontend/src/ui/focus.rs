@@ -1,5 +1,5 @@
-//! What Leptos leaves to the page: the focus stays with an item of a list that moves, a field that comes late takes it, and what is being
-//! taken away is not told that it lost it.
+//! What Leptos leaves to the page: the focus stays with an item of a list that moves, a field that comes late
+//! takes it, and what is being taken away is not told that it lost it.
 
 use leptos::leptos_dom::helpers::queue_microtask;
 use leptos::prelude::*;
@@ -8,7 +8,8 @@ use web_sys::HtmlInputElement;
 
 use super::dom;
 
-/// Gives the focus to an element once it is shown. Browsers obey the attribute of this name only while a document is new.
+/// Gives the focus to an element once it is shown. Browsers obey the attribute of this name only while a
+/// document is new.
 pub(crate) fn autofocus(element: web_sys::Element) {
     Effect::new(move |_| dom::focus(&element));
 }
@@ -26,7 +27,8 @@ pub(crate) fn autoselect(element: web_sys::Element) {
     });
 }
 
-/// The items of a list. Moving one takes it out of the document for a moment; if it had the focus, it gets it back.
+/// The items of a list. Moving one takes it out of the document for a moment; if it had the focus, it gets it
+/// back.
 pub(crate) fn kept<T>(items: impl Fn() -> Vec<T>) -> impl Fn() -> Vec<T> {
     move || {
         if let Some(active) = document().active_element().filter(|_| !dom::is_focus_free()) {
@@ -40,7 +42,8 @@ pub(crate) fn kept<T>(items: impl Fn() -> Vec<T>) -> impl Fn() -> Vec<T> {
     }
 }
 
-/// A handler until its owner ends. An element that has the focus loses it by being removed, when its signals are gone.
+/// A handler until its owner ends. An element that has the focus loses it by being removed, when its signals
+/// are gone.
 pub(crate) fn while_shown<E>(mut handler: impl FnMut(E) + 'static) -> impl FnMut(E) + 'static {
     let here = StoredValue::new(());
     move |event| {

@@ -1,4 +1,5 @@
-//! The top line: the session's title, where commands run, the model, what was spent, and whether the runner is there.
+//! The top line: the session's title, where commands run, the model, what was spent, and whether the runner
+//! is there.
 
 use agent::event::Command;
 use agent::settings::{Mode, ModelChoice, Provider, Settings};
@@ -214,7 +215,8 @@ fn ModelPicker() -> impl IntoView {
     }
 }
 
-/// The models that can be chosen at once: automatic, demo, the known ones by each way there is, those that were typed, and what is chosen now.
+/// The models that can be chosen at once: automatic, demo, the known ones by each way there is, those that
+/// were typed, and what is chosen now.
 fn choices(relay: bool, direct: bool, settings: &Settings) -> Vec<ModelChoice> {
     let mut choices = vec![ModelChoice::default(), ModelChoice::new(Provider::Demo, "")];
     for (way, provider) in [(relay, Provider::Relay), (direct, Provider::Direct)] {

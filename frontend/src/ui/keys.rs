@@ -1,4 +1,5 @@
-//! Keys that work everywhere on the page. None of them takes a key from someone who writes, but for those with Ctrl or Alt.
+//! Keys that work everywhere on the page. None of them takes a key from someone who writes, but for those
+//! with Ctrl or Alt.
 
 use agent::event::Command;
 use leptos::ev;

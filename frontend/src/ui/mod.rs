@@ -1,4 +1,5 @@
-//! Everything one sees. Components read [`PageState`] and send [`PageCommand`]es; they decide nothing about the agent.
+//! Everything one sees. Components read [`PageState`] and send [`PageCommand`]es; they decide nothing about
+//! the agent.
 //!
 //! The shell provides both through context before it mounts [`Page`]:
 //! `provide_context(PageState::new()); provide_context(Dispatch::new(|command| …));`

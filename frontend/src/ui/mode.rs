@@ -1,4 +1,5 @@
-//! What needs an approval: in this session, and in new ones. That everything is allowed is confirmed, and seen while it holds.
+//! What needs an approval: in this session, and in new ones. That everything is allowed is confirmed, and
+//! seen while it holds.
 
 use agent::event::Command;
 use agent::settings::Mode;
@@ -75,7 +76,8 @@ pub fn ModePicker() -> impl IntoView {
     }
 }
 
-/// What needs an approval in sessions that were not told otherwise. Everything is allowed in no session unasked.
+/// What needs an approval in sessions that were not told otherwise. Everything is allowed in no session
+/// unasked.
 #[component]
 pub fn UsualModePicker() -> impl IntoView {
     let page = use_page();

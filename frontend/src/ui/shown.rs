@@ -1,4 +1,5 @@
-//! Text of others, drawn so that nothing in them is hidden: escapes and counted blanks stand out from what is written.
+//! Text of others, drawn so that nothing in them is hidden: escapes and counted blanks stand out from what is
+//! written.
 
 use leptos::prelude::*;
 use shared::shown::{Piece, pieces};

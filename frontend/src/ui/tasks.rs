@@ -94,8 +94,9 @@ pub fn TasksPanel() -> impl IntoView {
     }
 }
 
-/// What stands in the panel: whatever went to the background. A command that the agent waits for, or waited for, is part of the
-/// conversation, and stands here only once someone asked to see it, or if it left something running.
+/// What stands in the panel: whatever went to the background. A command that the agent waits for, or waited
+/// for, is part of the conversation, and stands here only once someone asked to see it, or if it left
+/// something running.
 fn listed<'a>(tasks: &'a [TaskHandle], open: &BTreeSet<TaskId>) -> Vec<&'a TaskHandle> {
     let is_listed = |handle: &&TaskHandle| {
         handle.task.with(|task| !task.foreground || !task.remaining_processes.is_empty())

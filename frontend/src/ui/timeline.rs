@@ -269,7 +269,8 @@ fn focus_item(by: i32) {
     }
 }
 
-/// What a bar stands for. How long it has gone on is said only where the moment is known: a name that stays must stay true.
+/// What a bar stands for. How long it has gone on is said only where the moment is known: a name that stays
+/// must stay true.
 fn span_label(span: &Span, now: Option<u64>) -> String {
     let kind = match &span.lane {
         Lane::Call => "call".to_owned(),

@@ -77,7 +77,8 @@ fn standing(page: PageState, id: &TaskId) -> Standing {
             runs_here: task.is_active(),
         });
     }
-    // Where the runner's tasks are not known, in a replay or after they were cleared, the timeline still says how they went.
+    // Where the runner's tasks are not known, in a replay or after they were cleared, the timeline still says
+    // how they went.
     let is_its = |lane: &Lane| matches!(lane, Lane::Task { task } if task == id);
     let state = page.spans.with(|spans| {
         let span = spans.values().find(|span| is_its(&span.lane))?;
@@ -243,7 +244,8 @@ fn input_end(input: &str) -> String {
     format!("… {} before …\n{}", format::bytes(start as u64), &input[start..])
 }
 
-/// Whether a subject may not fit into a card's head, which shows a line of it: then it is a button that shows all.
+/// Whether a subject may not fit into a card's head, which shows a line of it: then it is a button that shows
+/// all.
 fn is_long(subject: &str) -> bool {
     subject.len() > 24 || subject.contains('\n')
 }

@@ -26,7 +26,8 @@ mod tests {
     /// So much more than the other clocks shall the one that counts sleep show.
     const SLEPT: Duration = Duration::from_secs(1_000_000);
 
-    /// No test can put the machine to sleep. But where only the clock that counts sleep was set ahead, it is told from the others.
+    /// No test can put the machine to sleep. But where only the clock that counts sleep was set ahead, it is
+    /// told from the others.
     #[test]
     fn time_asleep_counts() {
         let ahead = SLEPT.as_secs().to_string();

@@ -1,10 +1,12 @@
-//! Confinement: commands may write to the workspace, to a temporary folder and to what the person named, nowhere else.
+//! Confinement: commands may write to the workspace, to a temporary folder and to what the person named,
+//! nowhere else.
 //!
-//! Landlock does it, a part of Linux that lets a thread give up rights for itself and for whatever it starts. The agent
-//! gives them up on a thread of its own and starts the command from there, so that no program ever runs without it. The
-//! runner tries the same once at its start, on a thread that ends at once: where the system has no Landlock it does not
-//! start, and where it has an older one it says what that leaves open. Reading is not confined, nor is what other
-//! programs do for a command that can reach them; `SECURITY.md` has the list.
+//! Landlock does it, a part of Linux that lets a thread give up rights for itself and for whatever it starts.
+//! The agent gives them up on a thread of its own and starts the command from there, so that no program ever
+//! runs without it. The runner tries the same once at its start, on a thread that ends at once: where the
+//! system has no Landlock it does not start, and where it has an older one it says what that leaves open.
+//! Reading is not confined, nor is what other programs do for a command that can reach them; `SECURITY.md`
+//! has the list.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -95,8 +97,8 @@ fn make_anew(folder: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().mode(0o700).create(folder)
 }
 
-/// Takes from this thread, and from whatever it starts, the right to write anywhere else. Gives what this system leaves
-/// open all the same, each a sentence.
+/// Takes from this thread, and from whatever it starts, the right to write anywhere else. Gives what this
+/// system leaves open all the same, each a sentence.
 ///
 /// # Errors
 /// Why it cannot be, as part of a sentence; then nothing may be started from here.

@@ -1,8 +1,9 @@
 //! What a runner and an agent say to each other: JSON behind its length (four bytes, little-endian).
 //!
-//! The first frame of either side says its version. Over a Unix socket the file descriptors of a run ride on the first byte
-//! of its frame: the writing end of the output's pipe, then, if the input is to stay open, the reading end of the input's.
-//! Over any other stream of bytes output and input are frames, each as far as the other side has given credit.
+//! The first frame of either side says its version. Over a Unix socket the file descriptors of a run ride on
+//! the first byte of its frame: the writing end of the output's pipe, then, if the input is to stay open, the
+//! reading end of the input's. Over any other stream of bytes output and input are frames, each as far as the
+//! other side has given credit.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -41,8 +42,8 @@ pub enum ToAgent {
     Ping,
     /// Who on this machine listens on these ports? Answered with `Holders`.
     Holders(BTreeSet<u16>),
-    /// Kill whatever is left of these tasks, because their own agents were killed; what another agent watches over only if
-    /// `watched`. Answered with `Swept`.
+    /// Kill whatever is left of these tasks, because their own agents were killed; what another agent watches
+    /// over only if `watched`. Answered with `Swept`.
     Sweep { tasks: Vec<String>, watched: bool },
 }
 
@@ -59,7 +60,8 @@ pub struct Run {
     pub folder: String,
     /// Whether the input is to stay open.
     pub stdin: bool,
-    /// What it may read, if it is held to reading, and then its whole environment but the variable that names the task.
+    /// What it may read, if it is held to reading, and then its whole environment but the variable that names
+    /// the task.
     pub read_only: Option<ReadOnly>,
     /// The only paths that the command may write to; without them it is not confined.
     pub writable: Option<Vec<String>>,
@@ -76,7 +78,8 @@ pub struct ReadOnly {
     pub env: Vec<(String, String)>,
 }
 
-/// Agent to runner. After a `Run` come `Failed`, or `Started`, `Exited`, any number of `Remaining`, and `Empty`.
+/// Agent to runner. After a `Run` come `Failed`, or `Started`, `Exited`, any number of `Remaining`, and
+/// `Empty`.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum FromAgent {
     /// The first frame.

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 
 use nix::unistd::{User, getuid};
 
-/// Each home folder that this user has, real and absolute, once. `variable` is the environment's `HOME`, which may be
-/// missing or anything; what a service or `sudo` leaves there is not where the user's secrets lie. Empty if nothing is known.
+/// Each home folder that this user has, real and absolute, once. `variable` is the environment's `HOME`,
+/// which may be missing or anything; what a service or `sudo` leaves there is not where the user's secrets
+/// lie. Empty if nothing is known.
 pub fn homes(variable: Option<&OsStr>) -> Vec<PathBuf> {
     let known = User::from_uid(getuid()).ok().flatten().map(|user| user.dir);
     let named = variable.filter(|home| !home.is_empty()).map(PathBuf::from);

@@ -1,7 +1,7 @@
 //! This machine, as a runner on it sees it for itself.
 //!
-//! Past its agents, for three reasons: one look serves all trees at once, an agent that was killed or stopped answers nothing,
-//! and who asks over a socket of this machine has no agent above it.
+//! Past its agents, for three reasons: one look serves all trees at once, an agent that was killed or stopped
+//! answers nothing, and who asks over a socket of this machine has no agent above it.
 
 use std::path::PathBuf;
 use std::{fs, io, thread};
@@ -63,8 +63,8 @@ impl Tree {
     }
 }
 
-/// The running program. On Linux by the name that stays right when the file is replaced by a newer one meanwhile: that one's
-/// agents would speak another version.
+/// The running program. On Linux by the name that stays right when the file is replaced by a newer one
+/// meanwhile: that one's agents would speak another version.
 ///
 /// # Errors
 /// The system does not say.

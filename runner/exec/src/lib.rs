@@ -1,11 +1,12 @@
 //! Starts, watches and ends process trees.
 //!
-//! Above each tree stands an agent ([`agent`]), a process of its own, to which [`frames`] are said and which answers by
-//! frames. [`local`] starts agents on this machine and hands them the pipes of a command as descriptors; [`stream`] speaks
-//! with an agent over any stream of bytes, on which output and input are frames, too. What a process tree is on a machine is
-//! known here alone: its members and signals to them (`tree`), the tag by which they are found (`tag`), the ports that they
-//! listen on (`sockets`). An agent answers for its machine by frames; a runner on the same machine may also look for itself,
-//! past its agents ([`host`]), which is cheaper for many trees at once and the last resort when an agent was killed. Here,
+//! Above each tree stands an agent ([`agent`]), a process of its own, to which [`frames`] are said and which
+//! answers by frames. [`local`] starts agents on this machine and hands them the pipes of a command as
+//! descriptors; [`stream`] speaks with an agent over any stream of bytes, on which output and input are
+//! frames, too. What a process tree is on a machine is known here alone: its members and signals to them
+//! (`tree`), the tag by which they are found (`tag`), the ports that they listen on (`sockets`). An agent
+//! answers for its machine by frames; a runner on the same machine may also look for itself, past its agents
+//! ([`host`]), which is cheaper for many trees at once and the last resort when an agent was killed. Here,
 //! too, is what a command is held to: [`confine`] and [`sandbox`].
 //!
 //! Nothing here speaks HTTP or keeps anything beyond a process's life.

@@ -62,7 +62,8 @@ impl Agents {
         environment: BTreeMap<OsString, OsString>,
         open_files: Option<u64>,
     ) -> Arc<Self> {
-        // Rust's own descriptors are closed on exec already; those that the runner was started with may not be.
+        // Rust's own descriptors are closed on exec already; those that the runner was started with may not
+        // be.
         close_fds::set_fds_cloexec_threadsafe(3, &[]);
         if let Err(error) = tree::are_held() {
             tracing::warn!(
@@ -99,9 +100,10 @@ impl Agents {
         }
     }
 
-    /// Lets an agent go whose tree is empty and whose task's end is saved. It is its command's parent and of the same user: a
-    /// command may have lowered its limits, its priority or its processors for good, and whatever it starts later inherits
-    /// those. So it is used again only after a command that was held to reading.
+    /// Lets an agent go whose tree is empty and whose task's end is saved. It is its command's parent and of
+    /// the same user: a command may have lowered its limits, its priority or its processors for good, and
+    /// whatever it starts later inherits those. So it is used again only after a command that was held to
+    /// reading.
     pub async fn done(&self, mut agent: Agent, read_only: bool) {
         // One that has died needs no word.
         if agent.send(&ToAgent::Saved, &[]).await.is_ok() && read_only {
@@ -147,7 +149,8 @@ impl Agents {
         locked(&self.alive).insert(pid, tree);
         let alive = Arc::clone(&self.alive);
         let (kill, killed) = oneshot::channel();
-        // Its end is known by its socket; this takes its status, so that no zombie stays, and until then its number is its own.
+        // Its end is known by its socket; this takes its status, so that no zombie stays, and until then its
+        // number is its own.
         tokio::spawn(async move {
             tokio::select! {
                 _ = child.wait() => {}
@@ -167,8 +170,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock()
 }
 
-/// Lets agents go on that their own commands have stopped, so that an end is seen whoever hides it. The system tells when a
-/// child stops, and each look is at all of them, since one word may stand for several.
+/// Lets agents go on that their own commands have stopped, so that an end is seen whoever hides it. The
+/// system tells when a child stops, and each look is at all of them, since one word may stand for several.
 pub async fn keep_awake(agents: Weak<Agents>) {
     let Ok(mut changes) = signal(SignalKind::child()) else { return };
     while changes.recv().await.is_some() {
@@ -187,8 +190,8 @@ impl Agent {
         self.tree
     }
 
-    /// Lets go of one that nobody can speak with. It is killed where what it watches over is found without it; elsewhere that
-    /// ends by its agent alone, which is left to see that its runner has gone.
+    /// Lets go of one that nobody can speak with. It is killed where what it watches over is found without
+    /// it; elsewhere that ends by its agent alone, which is left to see that its runner has gone.
     pub fn give_up(self) {
         if cfg!(target_os = "linux") {
             // It may have died.

@@ -55,8 +55,8 @@ fn owner(table: &str, own: &str, other: &str) -> Option<Owner> {
     })
 }
 
-/// An address as the tables write it: each four bytes as a number of this machine, then the port. In the table of long
-/// addresses stand also the short ones to which a program came by their long form.
+/// An address as the tables write it: each four bytes as a number of this machine, then the port. In the
+/// table of long addresses stand also the short ones to which a program came by their long form.
 fn written(address: SocketAddr, long: bool) -> String {
     let numbers = |bytes: &[u8]| -> String {
         bytes
@@ -80,7 +80,8 @@ pub fn listening() -> HashMap<u64, u16> {
     tables.flat_map(|table| table.lines().skip(1).filter_map(entry).collect::<Vec<_>>()).collect()
 }
 
-/// See `proc_pid_net(5)`: number, local and remote address, state, queues, timers, retransmits, user, timeout, inode.
+/// See `proc_pid_net(5)`: number, local and remote address, state, queues, timers, retransmits, user,
+/// timeout, inode.
 fn entry(line: &str) -> Option<(u64, u16)> {
     let mut fields = line.split_ascii_whitespace();
     let (_, port) = fields.nth(1)?.rsplit_once(':')?;

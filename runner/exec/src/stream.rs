@@ -1,6 +1,7 @@
 //! An agent at the other end of a stream of bytes: a pipe, an SSH channel, a step of a batch system.
 //!
-//! Output comes as frames, as far as credit was given for it; input goes as frames, as far as the agent gives credit.
+//! Output comes as frames, as far as credit was given for it; input goes as frames, as far as the agent gives
+//! credit.
 //!
 //! Neither side may hold up the other: what is said waits in a queue, and reading and writing go on side by
 //! side, whoever waits for which ([`Remote::step`]). Both have bounds: an agent that says more than is taken

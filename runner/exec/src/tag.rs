@@ -1,11 +1,11 @@
-//! What tells the processes of one task from all others, whatever they do to their environment, session, group and
-//! parents: a limit that every process inherits from the one that started it, and that nobody uses.
+//! What tells the processes of one task from all others, whatever they do to their environment, session,
+//! group and parents: a limit that every process inherits from the one that started it, and that nobody uses.
 //!
-//! It is the soft limit on the time that a real-time process may run without waiting, in microseconds: a hundred thousand
-//! years, so that it limits nothing, and in the lower bits a hash of the task's id. A variable would not do: a process
-//! can be started without it, and an editor that a task has only called may hand it on to a person's own shell. A
-//! command can take the limit off if it means to, and so can a system that sets limits of its own when it changes the
-//! user.
+//! It is the soft limit on the time that a real-time process may run without waiting, in microseconds: a
+//! hundred thousand years, so that it limits nothing, and in the lower bits a hash of the task's id. A
+//! variable would not do: a process can be started without it, and an editor that a task has only called may
+//! hand it on to a person's own shell. A command can take the limit off if it means to, and so can a system
+//! that sets limits of its own when it changes the user.
 
 use std::collections::HashMap;
 

@@ -144,7 +144,8 @@ fn shortened(command: &str) -> String {
     command.chars().take(COMMAND_CHARS).collect()
 }
 
-/// Looks at the command lines once more: a process that was listed just after its fork may be another program by now.
+/// Looks at the command lines once more: a process that was listed just after its fork may be another program
+/// by now.
 pub fn name_again(processes: &mut [Process]) {
     for process in processes {
         let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
@@ -155,8 +156,8 @@ pub fn name_again(processes: &mut [Process]) {
     }
 }
 
-/// Kills whatever has one of the tags: the last resort when agents were killed. Gives what could not be killed. Without
-/// `watched`, what has an agent above it is left to that.
+/// Kills whatever has one of the tags: the last resort when agents were killed. Gives what could not be
+/// killed. Without `watched`, what has an agent above it is left to that.
 pub fn kill_tagged(tags: &Tags, watched: bool) -> Vec<Process> {
     describe(&members_of(&sweep(tags, watched, Duration::ZERO).free))
 }

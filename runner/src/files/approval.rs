@@ -1,7 +1,8 @@
-//! What a person must have allowed: changes of files that run something by themselves, wherever their paths lead.
+//! What a person must have allowed: changes of files that run something by themselves, wherever their paths
+//! lead.
 //!
-//! The page asks by the path as it is written; here the path is followed. A link, another spelling or a repository under
-//! another name hides nothing.
+//! The page asks by the path as it is written; here the path is followed. A link, another spelling or a
+//! repository under another name hides nothing.
 
 use std::path::{Component, Path, PathBuf};
 

@@ -82,9 +82,9 @@ impl Files {
         self.change(ChangeRequest::Edit { path, old_text, new_text }, Uuid::new_v4(), |_, _| Ok(())).await
     }
 
-    /// Makes a change under a name of its own. `journal` is called when all is prepared, just before it is made: by the entry that
-    /// it is told, [`Self::was_made`] can later say whether it was, also in another life of the runner. If it fails,
-    /// nothing is changed. It runs on a thread that may block.
+    /// Makes a change under a name of its own. `journal` is called when all is prepared, just before it is
+    /// made: by the entry that it is told, [`Self::was_made`] can later say whether it was, also in another
+    /// life of the runner. If it fails, nothing is changed. It runs on a thread that may block.
     ///
     /// # Errors
     /// As for writing and editing, and those of `journal`.

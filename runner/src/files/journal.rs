@@ -1,9 +1,9 @@
 //! The write-ahead journal of changes to files: what tells, after a crash, whether one was made.
 //!
-//! The new content lies beside its target under a name of its own, and one rename makes the change. So while it lies
-//! there, the change was not made. Once it does not, the change was made, unless somebody cleared it away before the
-//! rename; then the target is still the very file that it was. What others did to the target after the rename does not
-//! matter: the change was made, and theirs came later.
+//! The new content lies beside its target under a name of its own, and one rename makes the change. So while
+//! it lies there, the change was not made. Once it does not, the change was made, unless somebody cleared it
+//! away before the rename; then the target is still the very file that it was. What others did to the target
+//! after the rename does not matter: the change was made, and theirs came later.
 
 use std::io::{self, Read as _};
 use std::path::PathBuf;

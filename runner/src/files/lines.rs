@@ -1,6 +1,8 @@
-//! Edits of a text whose lines may end with a carriage return and a line feed: models write lines with a line feed alone.
+//! Edits of a text whose lines may end with a carriage return and a line feed: models write lines with a line
+//! feed alone.
 //!
-//! A text all of whose lines end so stays one, whatever is written. In one of both kinds each line keeps its own end.
+//! A text all of whose lines end so stays one, whatever is written. In one of both kinds each line keeps its
+//! own end.
 
 use std::borrow::Cow;
 
@@ -11,8 +13,8 @@ const CRLF: &str = "\r\n";
 const KEPT: &str = "The lines of this file end with \\r\\n, and so do those that were written. \
      To have \\n instead, convert the file with a command such as dos2unix or sed.";
 
-/// The text with the first occurrence of `old_text` replaced; `None` if there is none. What differs in its line ends alone
-/// is an occurrence if none is exact.
+/// The text with the first occurrence of `old_text` replaced; `None` if there is none. What differs in its
+/// line ends alone is an occurrence if none is exact.
 pub(super) fn edited(text: &str, old_text: &str, new_text: &str) -> Option<String> {
     let (start, end) = match text.find(old_text) {
         Some(start) => (start, start + old_text.len()),

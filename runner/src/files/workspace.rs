@@ -1,5 +1,5 @@
-//! The workspace as it is now. Its folder may be renamed and another made in its place while the runner runs; a handle
-//! stays with the one that it was opened for.
+//! The workspace as it is now. Its folder may be renamed and another made in its place while the runner runs;
+//! a handle stays with the one that it was opened for.
 
 use std::fs;
 use std::io;
@@ -91,8 +91,8 @@ impl Workspace {
             }
             relative => relative,
         };
-        // `a/../b` without looking at links: the handle alone decides, but a path that climbs out by its name alone
-        // deserves the clear answer.
+        // `a/../b` without looking at links: the handle alone decides, but a path that climbs out by its name
+        // alone deserves the clear answer.
         let mut depth = 0_i64;
         for component in relative.components() {
             match component {

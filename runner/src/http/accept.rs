@@ -1,9 +1,9 @@
 //! The accept loop: takes connections, bounds their number, and gives each to hyper with a clock running.
 //!
-//! Our own and not `axum::serve`, which waits for ever for a request's head. A connection that sends none, or only a part
-//! of it, or nothing after its last answer, is closed after a while. No more than a bound ([`Bounds`]) are open, sockets
-//! included; a further one evicts one that has shown no credential. So it does if the system has no
-//! descriptors left, as far as there are such.
+//! Our own and not `axum::serve`, which waits for ever for a request's head. A connection that sends none, or
+//! only a part of it, or nothing after its last answer, is closed after a while. No more than a bound
+//! ([`Bounds`]) are open, sockets included; a further one evicts one that has shown no credential. So it does
+//! if the system has no descriptors left, as far as there are such.
 
 use std::convert::Infallible;
 use std::io;

@@ -1,10 +1,12 @@
-//! What every request must pass before the router sees it, in this order: Host, target, size, Origin, credential, form.
+//! What every request must pass before the router sees it, in this order: Host, target, size, Origin,
+//! credential, form.
 //!
-//! Every web page that the user visits can send requests here, and a name of its owner's choosing can be made to point
-//! here. Host stops the second (a rebound name is not one of ours), Origin the first, and the credential everything
-//! else; each is checked whatever the route. What passes is either one of the page's files, a pairing, a page's wish for a
-//! socket on which it will prove itself (a [`Meeting`], which is noted in the request), or comes from a paired client, which
-//! is noted too. Credentials are taken out of the request, so nothing inside can log one.
+//! Every web page that the user visits can send requests here, and a name of its owner's choosing can be made
+//! to point here. Host stops the second (a rebound name is not one of ours), Origin the first, and the
+//! credential everything else; each is checked whatever the route. What passes is either one of the page's
+//! files, a pairing, a page's wish for a socket on which it will prove itself (a [`Meeting`], which is noted
+//! in the request), or comes from a paired client, which is noted too. Credentials are taken out of the
+//! request, so nothing inside can log one.
 
 use std::net::IpAddr;
 
@@ -182,8 +184,9 @@ impl Gate {
         let mut values = request.headers().get_all(ORIGIN).iter();
         let right = match (values.next(), values.next()) {
             (Some(origin), None) => origin.to_str().is_ok_and(|origin| self.names.is_origin(origin)),
-            // Programs other than browsers send none, and browsers always send one with a POST. Programs are what the relay
-            // over HTTP is for, and its credential is in a header that a browser could only add with our consent.
+            // Programs other than browsers send none, and browsers always send one with a POST. Programs are
+            // what the relay over HTTP is for, and its credential is in a header that a browser could only
+            // add with our consent.
             (None, None) => request.uri().path().starts_with(RELAY_PATH) && !is_handshake(request.headers()),
             _ => false,
         };
@@ -280,8 +283,8 @@ fn is_json(headers: &HeaderMap) -> bool {
 fn holds_credential(query: &str) -> bool {
     query.split('&').any(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        // Encoded letters in a name or prefix cannot hide one: both consist of letters that need no encoding, so an encoded
-        // one is decoded here before it is compared.
+        // Encoded letters in a name or prefix cannot hide one: both consist of letters that need no encoding,
+        // so an encoded one is decoded here before it is compared.
         let decoded = |text| percent_decode_str(text).decode_utf8_lossy();
         let (name, value) = (decoded(name), decoded(value));
         CREDENTIAL_NAMES.iter().any(|known| known.eq_ignore_ascii_case(&name))

@@ -32,8 +32,9 @@ impl Policy {
 
     /// Sets the headers. `host` is the request's own, once it has been found right.
     ///
-    /// `'self'` covers the WebSocket of the page's own origin by the standard, but not in every browser that people have;
-    /// so it is named too. Only the one in use, and never an IPv6 address, which the policy's grammar does not know.
+    /// `'self'` covers the WebSocket of the page's own origin by the standard, but not in every browser that
+    /// people have; so it is named too. Only the one in use, and never an IPv6 address, which the policy's
+    /// grammar does not know.
     pub(crate) fn apply(&self, headers: &mut HeaderMap, host: Option<&str>) {
         let socket = host
             .filter(|host| !host.starts_with('['))

@@ -1,6 +1,7 @@
 //! `GET /api/tasks/{task}/log`: all that is kept of a task's output, as the bytes that came, in one answer.
 //!
-//! It ends with what there was when it was asked for. Where the middle is no longer kept, one line says how much is missing.
+//! It ends with what there was when it was asked for. Where the middle is no longer kept, one line says how
+//! much is missing.
 
 use std::sync::Arc;
 

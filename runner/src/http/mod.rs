@@ -1,7 +1,8 @@
 //! HTTP: the accept loop, the checks that every request passes, and the routes of everything but the socket.
 //!
-//! `accept` takes connections and calls [`Http::answer`] for every request. That asks the `gate`, then the router, and puts
-//! the headers of every answer on whatever comes out. Nothing here knows of sockets: their route is handed in.
+//! `accept` takes connections and calls [`Http::answer`] for every request. That asks the `gate`, then the
+//! router, and puts the headers of every answer on whatever comes out. Nothing here knows of sockets: their
+//! route is handed in.
 
 pub(crate) mod accept;
 mod answer;

@@ -1,9 +1,9 @@
 //! Whose program is at the other end of a connection from this machine.
 //!
-//! A pairing code can be seen by others for a moment: whoever opens a browser gives it the link as an argument, and every
-//! user may read every process's arguments. A credential, too, may reach another user, who listens on the port while the
-//! runner is away. So only programs of the runner's own user (or of the system's) are answered, where the system tells:
-//! Linux lists each socket with its owner.
+//! A pairing code can be seen by others for a moment: whoever opens a browser gives it the link as an
+//! argument, and every user may read every process's arguments. A credential, too, may reach another user,
+//! who listens on the port while the runner is away. So only programs of the runner's own user (or of the
+//! system's) are answered, where the system tells: Linux lists each socket with its owner.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,8 +28,8 @@ pub(super) struct Endpoints {
 }
 
 impl Endpoints {
-    /// Whether the other end belongs to another user, who is not the system's, or to nobody any more. Where there is no
-    /// table, nothing is known.
+    /// Whether the other end belongs to another user, who is not the system's, or to nobody any more. Where
+    /// there is no table, nothing is known.
     fn are_foreign(self) -> bool {
         let own = rustix::process::geteuid().as_raw();
         // One may be missed in a table that changes while it is read.

@@ -1,5 +1,5 @@
-//! The relay over HTTP, for programs that speak a provider's own protocol: official libraries with the runner as their
-//! base address and a client's credential as their key.
+//! The relay over HTTP, for programs that speak a provider's own protocol: official libraries with the runner
+//! as their base address and a client's credential as their key.
 
 use std::sync::{Arc, OnceLock};
 
@@ -49,7 +49,8 @@ pub(super) async fn anthropic(State(app): State<Arc<App>>, request: Request) -> 
         match answer.chunk().await {
             Ok(Some(piece)) => Some((Ok(piece), Some(answer))),
             Ok(None) => None,
-            // An error of the body cuts the connection, which is how HTTP/1.1 says that an answer is not whole.
+            // An error of the body cuts the connection, which is how HTTP/1.1 says that an answer is not
+            // whole.
             Err(problem) => Some((Err(problem), None)),
         }
     });
@@ -57,8 +58,8 @@ pub(super) async fn anthropic(State(app): State<Arc<App>>, request: Request) -> 
     response
 }
 
-/// The body as it comes, each piece of it in time. The model may think as long as it likes, but not the caller, whose request
-/// holds a place. What is wrong with it is put into `body_error`.
+/// The body as it comes, each piece of it in time. The model may think as long as it likes, but not the
+/// caller, whose request holds a place. What is wrong with it is put into `body_error`.
 fn arriving(
     body: Body,
     body_error: Arc<OnceLock<Problem>>,

@@ -1,4 +1,5 @@
-//! The routes: `POST /api/pair`, `GET /api/health`, `GET /api/tasks/{task}/log`, the relay, and for all else the page's files.
+//! The routes: `POST /api/pair`, `GET /api/health`, `GET /api/tasks/{task}/log`, the relay, and for all else
+//! the page's files.
 
 use std::sync::Arc;
 

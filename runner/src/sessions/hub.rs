@@ -1,8 +1,8 @@
 //! Who is connected, from how many tabs, and who holds which session's lease.
 //!
-//! A session has at most one lease: the newest connection that asked for it holds it. Registering it fences the
-//! one before, at once and for good; everything that takes the lease asks [`Registration::holds_lease`] at the moment that
-//! it does it.
+//! A session has at most one lease: the newest connection that asked for it holds it. Registering it fences
+//! the one before, at once and for good; everything that takes the lease asks [`Registration::holds_lease`]
+//! at the moment that it does it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -65,7 +65,8 @@ impl Default for Hub {
 }
 
 impl Hub {
-    /// Registers a connection, and gives it the session's lease if it asks for it. `None` if there are too many.
+    /// Registers a connection, and gives it the session's lease if it asks for it. `None` if there are too
+    /// many.
     pub(crate) fn join(
         &self,
         client: ClientId,

@@ -1,14 +1,15 @@
 //! What makes a repeated request harmless: one id, one operation, one reply.
 //!
-//! A page that lost a reply sends the request again, perhaps over another socket and while the first is still under way.
-//! The second then waits for the first's reply. After that the reply is had from the store, also by another life of
-//! the runner; from memory, where the store could not be written. Problems that may go away are not kept, so that trying again tries again.
+//! A page that lost a reply sends the request again, perhaps over another socket and while the first is still
+//! under way. The second then waits for the first's reply. After that the reply is had from the store, also
+//! by another life of the runner; from memory, where the store could not be written. Problems that may go
+//! away are not kept, so that trying again tries again.
 //!
-//! An id stands for its content. The same id with another content is not a repetition but somebody's mistake, such as two
-//! pages that number alike: it is refused, and nothing is done.
+//! An id stands for its content. The same id with another content is not a repetition but somebody's mistake,
+//! such as two pages that number alike: it is refused, and nothing is done.
 //!
-//! A change of a file is journaled before it is made, with its reply. Where a runner died between the change and its reply,
-//! the next one looks at the file and keeps the reply, or takes the entry out of the journal.
+//! A change of a file is journaled before it is made, with its reply. Where a runner died between the change
+//! and its reply, the next one looks at the file and keeps the reply, or takes the entry out of the journal.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -38,7 +39,8 @@ type UnderWay = Arc<Mutex<HashMap<OpId, (Content, watch::Receiver<Option<Outcome
 pub struct Content(String);
 
 impl Content {
-    /// Of this operation. Fields that say nothing do not count, so that a later version with more of them finds the same.
+    /// Of this operation. Fields that say nothing do not count, so that a later version with more of them
+    /// finds the same.
     ///
     /// # Panics
     /// Never: operations are plain data with string keys.
@@ -155,7 +157,8 @@ impl Operations {
         }
     }
 
-    /// Does something once. `keep`: whether its reply is to be kept here (starting a task is remembered with the task).
+    /// Does something once. `keep`: whether its reply is to be kept here (starting a task is remembered with
+    /// the task).
     pub async fn once(
         &self,
         id: OpId,

@@ -49,7 +49,8 @@ pub(super) fn read_all(connection: &Connection) -> rusqlite::Result<Vec<(Client,
 }
 
 impl Store {
-    /// Remembers a client, with the SHA-256 of its credential, or of something that nobody knows if it has a key.
+    /// Remembers a client, with the SHA-256 of its credential, or of something that nobody knows if it has a
+    /// key.
     ///
     /// # Errors
     /// The store cannot be written, or the id or hash is known already.
@@ -86,8 +87,8 @@ impl Store {
         .await
     }
 
-    /// All clients with the hashes of their credentials, in the order they were paired: what authentication holds in
-    /// memory.
+    /// All clients with the hashes of their credentials, in the order they were paired: what authentication
+    /// holds in memory.
     ///
     /// # Errors
     /// The store cannot be read.

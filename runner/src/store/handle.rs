@@ -1,4 +1,5 @@
-//! The handle: what it is given to write becomes a job of the writer's thread, and what it reads is read beside it.
+//! The handle: what it is given to write becomes a job of the writer's thread, and what it reads is read
+//! beside it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -122,9 +123,9 @@ impl Store {
         receiver.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    /// Runs `run` inside a transaction, again and again while the store cannot be written, then `done` on the writer's
-    /// thread. Jobs keep their order. `held` is called there once, when the job has to wait for that. `done` sees an error
-    /// when the store closes, and when what it says is no transient error.
+    /// Runs `run` inside a transaction, again and again while the store cannot be written, then `done` on the
+    /// writer's thread. Jobs keep their order. `held` is called there once, when the job has to wait for
+    /// that. `done` sees an error when the store closes, and when what it says is no transient error.
     pub(crate) fn must_write<T, R, H, D>(&self, run: R, held: H, done: D)
     where
         T: Send + 'static,
@@ -135,8 +136,8 @@ impl Store {
         self.submit(Urgency::Must, run, Some(Box::new(held)), done);
     }
 
-    /// Runs `run` inside a transaction of the next moments, then `done` on the writer's thread. Jobs keep their order. For
-    /// what may be lost in a crash, as long as nothing that was written after it is there.
+    /// Runs `run` inside a transaction of the next moments, then `done` on the writer's thread. Jobs keep
+    /// their order. For what may be lost in a crash, as long as nothing that was written after it is there.
     pub(crate) fn write_soon<T, R, D>(&self, run: R, done: D)
     where
         T: Send + 'static,
@@ -146,8 +147,8 @@ impl Store {
         self.submit(Urgency::Soon, run, None, done);
     }
 
-    /// Runs `done` on the writer's thread behind everything that was submitted before and may not wait. Writes nothing.
-    /// `held` as for [`Self::must_write`].
+    /// Runs `done` on the writer's thread behind everything that was submitted before and may not wait.
+    /// Writes nothing. `held` as for [`Self::must_write`].
     pub(crate) fn after_all<H, D>(&self, held: H, done: D)
     where
         H: FnOnce() + Send + 'static,

@@ -21,8 +21,8 @@ const FILE: &str = "meanwhile.db";
 pub(crate) const LOGS: &str = "logs";
 
 impl Store {
-    /// Opens the store in the state folder, making its file as needed, readable by this user alone. Whoever opens it
-    /// keeps the folder held as long. Blocks.
+    /// Opens the store in the state folder, making its file as needed, readable by this user alone. Whoever
+    /// opens it keeps the folder held as long. Blocks.
     ///
     /// # Errors
     /// See [`StoreError`]. A corrupt store is no error: see [`Self::warning`].
@@ -115,8 +115,8 @@ impl From<rusqlite::Error> for Refused {
     }
 }
 
-/// What a row holds that no runner wrote there, or a table that is missing, is as much a corruption as a page that cannot
-/// be read: found later it would refuse a session for ever.
+/// What a row holds that no runner wrote there, or a table that is missing, is as much a corruption as a page
+/// that cannot be read: found later it would refuse a session for ever.
 fn unreadable(error: rusqlite::Error) -> Refused {
     use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
     let foreign = matches!(

@@ -1,7 +1,8 @@
-//! Operations that are not tasks: their replies for a day, and what was about to be done when no reply is there yet.
+//! Operations that are not tasks: their replies for a day, and what was about to be done when no reply is
+//! there yet.
 //!
-//! A row of the journal is written before its change and deleted in the transaction that writes the reply, so at any moment an
-//! operation has at most one of the two.
+//! A row of the journal is written before its change and deleted in the transaction that writes the reply, so
+//! at any moment an operation has at most one of the two.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use shared::{OpId, Timestamp};
@@ -42,7 +43,8 @@ impl Store {
         .await
     }
 
-    /// Remembers the reply of an operation for a day, and takes it out of the journal. The first one saved stays.
+    /// Remembers the reply of an operation for a day, and takes it out of the journal. The first one saved
+    /// stays.
     ///
     /// # Errors
     /// The store cannot be written.

@@ -76,9 +76,9 @@ pub(crate) struct Numbered {
     pub(crate) refused: Option<rusqlite::Error>,
 }
 
-/// Writes the event into its session's outbox, and the task that it speaks of, and gives the event's number: the next one,
-/// and one after `given`. Of an event that is refused for good at least the number is written: it is told, and no later life
-/// of the runner may give it to another.
+/// Writes the event into its session's outbox, and the task that it speaks of, and gives the event's number:
+/// the next one, and one after `given`. Of an event that is refused for good at least the number is written:
+/// it is told, and no later life of the runner may give it to another.
 pub(crate) fn save_event(
     connection: &Connection,
     event: &TaskEvent,

@@ -1,4 +1,5 @@
-//! The writer's thread: it runs as many jobs as are waiting in one transaction, and only then tells their senders.
+//! The writer's thread: it runs as many jobs as are waiting in one transaction, and only then tells their
+//! senders.
 
 use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -146,8 +147,8 @@ pub(super) fn write_jobs(connection: &Connection, jobs: &Receiver<Box<dyn Job>>)
     }
 }
 
-/// Waits for the next job. Once there is none for a while, what lies in the write-ahead log is put into its place, so that no
-/// commit has to.
+/// Waits for the next job. Once there is none for a while, what lies in the write-ahead log is put into its
+/// place, so that no commit has to.
 fn next(
     connection: &Connection,
     jobs: &Receiver<Box<dyn Job>>,
@@ -206,8 +207,8 @@ fn execute(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(statement)?.execute([]).map(drop)
 }
 
-/// Each job in a transaction of its own. Once one that must happen has failed, those behind it that must happen wait
-/// with it; the others, which may be what makes room, do not.
+/// Each job in a transaction of its own. Once one that must happen has failed, those behind it that must
+/// happen wait with it; the others, which may be what makes room, do not.
 fn write_singly(connection: &Connection, jobs: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
     let mut again: Vec<Box<dyn Job>> = Vec::new();
     for mut job in jobs {

@@ -1,11 +1,11 @@
 //! The actor of one task: it hears everything at once, asks the [`Machine`] what follows, and does that.
 //!
-//! What it hears: what its supervisor says, what the task prints, what people ask for, a slot, a turn, the answer to what takes
-//! time, and the next moment at which something is due. It decides nothing, and waits for nothing else: what takes time goes on
-//! beside it (`doing`), and what is told goes by its [`Teller`].
+//! What it hears: what its supervisor says, what the task prints, what people ask for, a slot, a turn, the
+//! answer to what takes time, and the next moment at which something is due. It decides nothing, and waits
+//! for nothing else: what takes time goes on beside it (`doing`), and what is told goes by its [`Teller`].
 //!
-//! Order: every change is sent to the store's one thread, which publishes it after it is on the disk. So `backgrounded` cannot
-//! follow `ended`.
+//! Order: every change is sent to the store's one thread, which publishes it after it is on the disk. So
+//! `backgrounded` cannot follow `ended`.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -159,7 +159,8 @@ impl TaskActor {
         }
     }
 
-    /// Nothing is left of it: tells what is still to be told, and lets its supervisor go once the end is saved.
+    /// Nothing is left of it: tells what is still to be told, and lets its supervisor go once the end is
+    /// saved.
     async fn part(self) {
         let Self { context, entry, start, mut teller, supervisor, requests, turn, turning, .. } = self;
         // Whoever waits for any of these waits for nothing more.

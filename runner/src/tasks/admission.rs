@@ -1,5 +1,5 @@
-//! How a task is taken in: it is found by its operation or begun anew, takes a slot or stands in line, its row is
-//! written, and only then its actor is let go.
+//! How a task is taken in: it is found by its operation or begun anew, takes a slot or stands in line, its
+//! row is written, and only then its actor is let go.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,13 +28,14 @@ impl Tasks {
         self.context.registry().is_start(op)
     }
 
-    /// Starts a command, or queues it. The same `op` gives the same task, however often it is sent; the row is on the
-    /// disk before the process exists. Resolves when the process runs or could not be started, or is queued. Must not be
-    /// called twice at once with one `op` ([`crate::sessions::Operations::once`] sees to that), nor be dropped.
+    /// Starts a command, or queues it. The same `op` gives the same task, however often it is sent; the row
+    /// is on the disk before the process exists. Resolves when the process runs or could not be started, or
+    /// is queued. Must not be called twice at once with one `op` ([`crate::sessions::Operations::once`] sees
+    /// to that), nor be dropped.
     ///
     /// # Errors
-    /// A limit, a command that cannot be one, a store that cannot be written, a runner that is stopping. That a shell
-    /// or folder is missing is no error here but the task's end.
+    /// A limit, a command that cannot be one, a store that cannot be written, a runner that is stopping. That
+    /// a shell or folder is missing is no error here but the task's end.
     pub async fn start(&self, session: SessionId, op: OpId, start: Start) -> Result<Task, Problem> {
         let context = &self.context;
         let start = context.whole(op, start)?;
@@ -58,7 +59,8 @@ impl Tasks {
 }
 
 impl Context {
-    /// A start that names another task in place of a command runs all that was asked for then. What the page knows of it may be cut.
+    /// A start that names another task in place of a command runs all that was asked for then. What the page
+    /// knows of it may be cut.
     fn whole(&self, op: OpId, start: Start) -> Result<Start, Problem> {
         let Some(again_of) = start.again_of.clone().filter(|_| start.command.is_empty()) else {
             return Ok(start);
@@ -174,7 +176,8 @@ impl Context {
             // Nobody is to wait for a place that may come in an hour.
             return Ok(entry);
         }
-        // Longer only where starting hangs in the system, as on a network's folder; then it is given as queued.
+        // Longer only where starting hangs in the system, as on a network's folder; then it is given as
+        // queued.
         let _hangs =
             tokio::time::timeout(2 * self.limits.start_patience, entry.reached(Phase::Running)).await;
         Ok(entry)

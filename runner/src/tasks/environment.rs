@@ -1,7 +1,7 @@
 //! What commands find in their environment.
 //!
-//! The runner's own, without what belongs to the runner or holds its keys, and with answers that keep programs from
-//! waiting for a person: no pager, no prompt, a dumb terminal.
+//! The runner's own, without what belongs to the runner or holds its keys, and with answers that keep
+//! programs from waiting for a person: no pager, no prompt, a dumb terminal.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,11 +17,12 @@ use super::config::TasksError;
 /// Variables with these beginnings are the runner's own or hold its keys.
 const OWN: [&str; 2] = ["MEANWHILE_", "ANTHROPIC_"];
 
-/// Variables that make programs run others, or read other configuration than a person would expect of a command.
+/// Variables that make programs run others, or read other configuration than a person would expect of a
+/// command.
 const REFUSED: [&str; 4] = ["BASH_ENV", "ENV", "RIPGREP_CONFIG_PATH", "GIT_EXTERNAL_DIFF"];
 
-/// A repository must not choose a program that `git status` runs, nor a folder pass for a bare repository. Behind what the
-/// runner's own environment sets, so that it counts.
+/// A repository must not choose a program that `git status` runs, nor a folder pass for a bare repository.
+/// Behind what the runner's own environment sets, so that it counts.
 const GIT: [(&str, &str); 2] = [("core.fsmonitor", "false"), ("safe.bareRepository", "explicit")];
 
 const ADDED: [(&str, &str); 6] = [

@@ -1,8 +1,9 @@
 //! Events and ends on their way to the disk, and what is said while they cannot get there.
 //!
-//! An event is given to the store, whose thread publishes what it tells once it is on the disk. While the disk is full the
-//! event waits, and the task is shown as ended meanwhile, with its end marked as not saved. What the store refuses for
-//! good is told all the same, from memory: better an end that a restart forgets than none.
+//! An event is given to the store, whose thread publishes what it tells once it is on the disk. While the
+//! disk is full the event waits, and the task is shown as ended meanwhile, with its end marked as not saved.
+//! What the store refuses for good is told all the same, from memory: better an end that a restart forgets
+//! than none.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -110,7 +111,8 @@ impl Context {
     }
 }
 
-/// Puts an event where its session's page takes it from; `kept`: it is in the store. Gives the task if it has ended.
+/// Puts an event where its session's page takes it from; `kept`: it is in the store. Gives the task if it has
+/// ended.
 pub(super) fn deliver(
     entry: &TaskEntry,
     outboxes: &Outboxes,

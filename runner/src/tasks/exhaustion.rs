@@ -1,7 +1,8 @@
-//! When descriptors, processes or memory run out: who waits tries again one at a time, in the order they came.
+//! When descriptors, processes or memory run out: who waits tries again one at a time, in the order they
+//! came.
 //!
-//! Were they all to try at once, each would hold a part of what is short and none would get all that it needs. A line
-//! that moves keeps its patience: it is given up only when nobody at all has begun for a while.
+//! Were they all to try at once, each would hold a part of what is short and none would get all that it
+//! needs. A line that moves keeps its patience: it is given up only when nobody at all has begun for a while.
 
 use std::sync::Arc;
 

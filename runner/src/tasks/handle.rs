@@ -108,8 +108,8 @@ impl Tasks {
         self.context.store.epoch()
     }
 
-    /// Ends a task's tree: TERM, the grace period, KILL; a second time, or with `now`, KILL at once. Resolves when
-    /// nothing of it is left. A task of which nothing is left is given as it is.
+    /// Ends a task's tree: TERM, the grace period, KILL; a second time, or with `now`, KILL at once. Resolves
+    /// when nothing of it is left. A task of which nothing is left is given as it is.
     ///
     /// # Errors
     /// No such task; or the system does not end its processes, which are named.
@@ -137,7 +137,8 @@ impl Tasks {
         }
     }
 
-    /// Lets a foreground task go on in the background; the event follows. A task that is there already stays there.
+    /// Lets a foreground task go on in the background; the event follows. A task that is there already stays
+    /// there.
     ///
     /// # Errors
     /// No such task, or it has ended.
@@ -145,8 +146,9 @@ impl Tasks {
         self.command(task, |reply| Request::Background { reply }).await
     }
 
-    /// Freezes all processes of a running task where they are, or thaws them. Resolves when that is done. Repeating
-    /// it changes nothing. While they are frozen, the time of the task's timeout stands still, and a stop works.
+    /// Freezes all processes of a running task where they are, or thaws them. Resolves when that is done.
+    /// Repeating it changes nothing. While they are frozen, the time of the task's timeout stands still, and
+    /// a stop works.
     ///
     /// # Errors
     /// No such task; it does not run yet or no more, or is being stopped.
@@ -267,8 +269,8 @@ impl Tasks {
         .await
     }
 
-    /// Forgets ended tasks of the session whose end is acknowledged and of which nothing is left, with their logs:
-    /// those named, or all. Gives those that it forgot.
+    /// Forgets ended tasks of the session whose end is acknowledged and of which nothing is left, with their
+    /// logs: those named, or all. Gives those that it forgot.
     ///
     /// # Errors
     /// The store cannot be written.
@@ -302,8 +304,8 @@ impl Tasks {
         self.context.registry().order.values().map(|entry| Task::clone(&entry.task())).collect()
     }
 
-    /// Whether nothing of the session runs or waits to, and this was its last event. In this order: an end is on its way before
-    /// its slot is free.
+    /// Whether nothing of the session runs or waits to, and this was its last event. In this order: an end is
+    /// on its way before its slot is free.
     pub(crate) fn is_quiescent(&self, session: SessionId, last: Seq) -> bool {
         self.context.slots.is_idle(session) && self.context.outboxes.ends_with(session, last)
     }
@@ -328,7 +330,8 @@ impl Tasks {
         self.context.changes.subscribe()
     }
 
-    /// At most `limit` events of the session after `after`, oldest first; fewer if they are long. Empty means none.
+    /// At most `limit` events of the session after `after`, oldest first; fewer if they are long. Empty means
+    /// none.
     ///
     /// # Errors
     /// The store cannot be read.
@@ -358,9 +361,9 @@ impl Tasks {
         self.context.outboxes.acknowledged(session)
     }
 
-    /// Forgets the session's events up to `through`. It never goes back, and not beyond the last. What is not on the disk
-    /// yet when the runner dies is sent again, as if it had not been acknowledged; so nobody waits for that. `failed` is
-    /// called, on another thread, if it cannot be written.
+    /// Forgets the session's events up to `through`. It never goes back, and not beyond the last. What is not
+    /// on the disk yet when the runner dies is sent again, as if it had not been acknowledged; so nobody
+    /// waits for that. `failed` is called, on another thread, if it cannot be written.
     pub fn acknowledge(
         &self,
         session: SessionId,

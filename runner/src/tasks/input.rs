@@ -11,8 +11,8 @@ impl Tasks {
     /// Writes to a task's standard input, and closes it after the text if `eof`.
     ///
     /// # Errors
-    /// No such task; it has ended, was started without `stdin`, or closed its input; the text is too long; the program
-    /// does not read.
+    /// No such task; it has ended, was started without `stdin`, or closed its input; the text is too long;
+    /// the program does not read.
     pub async fn send_input(&self, task: &TaskId, text: String, eof: bool) -> Result<(), Problem> {
         let entry = self.context.entry(task)?;
         let limits = &self.context.limits;

@@ -172,7 +172,8 @@ fn short(context: &Context, reason: String) -> Attempt {
     Attempt::Short { reason, line_moved: context.exhaustion.moved() }
 }
 
-/// Kills what is left of a task whose supervisor is no more. Gives what could not be killed, as a sentence behind others.
+/// Kills what is left of a task whose supervisor is no more. Gives what could not be killed, as a sentence
+/// behind others.
 pub(super) async fn kill_orphans(task: &TaskId) -> String {
     let tags = Tags::new([task.0.as_str()]);
     let kill = move || kill_tagged(&tags, true);

@@ -1,8 +1,9 @@
 //! The output of one task: a file that keeps the first megabyte and, in a ring behind it, the last fifteen.
 //!
-//! Byte `o` of the output lies at `o` while `o` is below the head's size, else at `head + (o - head) % tail`. The file
-//! is made with the first byte, so silent tasks cost none. Writing never fails towards the task: when the disk refuses,
-//! the file stays as it is, and a fallback ring in memory keeps the end. The count of what is lost is exact.
+//! Byte `o` of the output lies at `o` while `o` is below the head's size, else at `head + (o - head) % tail`.
+//! The file is made with the first byte, so silent tasks cost none. Writing never fails towards the task:
+//! when the disk refuses, the file stays as it is, and a fallback ring in memory keeps the end. The count of
+//! what is lost is exact.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -29,7 +30,8 @@ pub(super) struct Log {
     head: u64,
     tail: u64,
     total: watch::Sender<u64>,
-    /// Held while the file is written to, which may take as long as the disk does. Before `state`, if both are.
+    /// Held while the file is written to, which may take as long as the disk does. Before `state`, if both
+    /// are.
     file: Arc<Mutex<Option<File>>>,
     /// Never held as long as that.
     state: Mutex<State>,
@@ -86,7 +88,8 @@ impl Log {
         Self { path, head, tail, total, file: Arc::default(), state, disk }
     }
 
-    /// The log of an earlier life of the runner. `total` is what its entry says, if the task's end was recorded.
+    /// The log of an earlier life of the runner. `total` is what its entry says, if the task's end was
+    /// recorded.
     pub(super) fn restored(
         path: PathBuf,
         head: u64,
@@ -364,7 +367,8 @@ impl Log {
             return Ok(HeadAndTail { head: self.range(0, kept.total)?.0, tail: None, between: 0 });
         }
         let head_end = kept.head_end.min(window);
-        // Where nothing is lost, what is kept is in one piece, and where its parts meet does not bound the end.
+        // Where nothing is lost, what is kept is in one piece, and where its parts meet does not bound the
+        // end.
         let kept_from = if kept.omitted() == 0 { head_end } else { kept.tail_start };
         let tail_start = kept.total.saturating_sub(window).max(kept_from);
         let (head, _) = self.range(0, head_end)?;

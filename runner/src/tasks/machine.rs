@@ -1,13 +1,15 @@
-//! The life of one task, from the line for a slot to its last process, as a pure function of what happens to it.
+//! The life of one task, from the line for a slot to its last process, as a pure function of what happens to
+//! it.
 //!
-//! [`Machine::step`] takes one [`Input`] and gives the [`Effect`]s that follow, in order; it waits for nothing, reads no
-//! clock and touches nothing. [`Machine::due`] says when time alone is an input. The actor drives it with a real process
-//! and a real clock, the simulation with neither.
+//! [`Machine::step`] takes one [`Input`] and gives the [`Effect`]s that follow, in order; it waits for
+//! nothing, reads no clock and touches nothing. [`Machine::due`] says when time alone is an input. The actor
+//! drives it with a real process and a real clock, the simulation with neither.
 //!
-//! A task is queued, then starting, then running. When its main process has ended the last of its output is awaited: until
-//! its end, or until it was quiet for a quarter of a second. Then the end is told, once ([`Untold`] is used up by it), and
-//! remaining processes are followed until there are none, and only then another task gets its slot. Where the supervisor above
-//! the tree dies, or says nothing more, what it watched over is ended from here, and then the end is told if it was not.
+//! A task is queued, then starting, then running. When its main process has ended the last of its output is
+//! awaited: until its end, or until it was quiet for a quarter of a second. Then the end is told, once
+//! ([`Untold`] is used up by it), and remaining processes are followed until there are none, and only then
+//! another task gets its slot. Where the supervisor above the tree dies, or says nothing more, what it
+//! watched over is ended from here, and then the end is told if it was not.
 
 mod asked;
 mod draining;
@@ -272,7 +274,8 @@ impl<R> Machine<R> {
                 stage @ (Stage::Running(_) | Stage::Draining(..) | Stage::Remaining),
                 Input::KilledPast { alone },
             ) => self.past(now, stage, alone),
-            // One that says that nothing is left before it has said how the main process ended has failed, too.
+            // One that says that nothing is left before it has said how the main process ended has failed,
+            // too.
             (Stage::Running(untold), Input::SupervisorDied | Input::Empty)
             | (Stage::Draining(untold, _), Input::SupervisorDied) => self.orphaned(Some(untold)),
             (Stage::Remaining, Input::SupervisorDied) => self.orphaned(None),

@@ -1,4 +1,5 @@
-//! The durable events of each session: numbers in memory, the newest events beside them, the rest in the store.
+//! The durable events of each session: numbers in memory, the newest events beside them, the rest in the
+//! store.
 //!
 //! An event is saved first and put here afterwards, on the store's thread; that wakes whoever delivers it.
 
@@ -13,7 +14,8 @@ use tokio::sync::watch;
 
 /// Events of one session that are held in memory while somebody listens to it.
 const TAIL: usize = 32;
-/// Sessions that are known before those are dropped in which nothing has happened and which nobody listens to.
+/// Sessions that are known before those are dropped in which nothing has happened and which nobody listens
+/// to.
 const SWEEP: usize = 1_024;
 /// Events of one session that are nowhere but in memory.
 const UNSAVED: usize = 1_000;
@@ -163,8 +165,8 @@ impl Outboxes {
         known || sessions.values().filter(numbered).count() < most
     }
 
-    /// Forgets the sessions of which nothing is left: all is acknowledged, nobody listens, and no task of theirs is listed.
-    /// Gives them. One that comes back begins to count anew, and its page is told so.
+    /// Forgets the sessions of which nothing is left: all is acknowledged, nobody listens, and no task of
+    /// theirs is listed. Gives them. One that comes back begins to count anew, and its page is told so.
     pub(super) fn forget(&self, listed: &HashSet<SessionId>) -> Vec<SessionId> {
         let mut sessions = self.sessions();
         let empty = |session: &SessionId, outbox: &Outbox| {
@@ -182,7 +184,8 @@ impl Outboxes {
         self.sessions().get(&session).map_or(Seq(0), |outbox| outbox.acknowledged)
     }
 
-    /// The event after which others are to be sent: what is acknowledged may still be in the store for a moment.
+    /// The event after which others are to be sent: what is acknowledged may still be in the store for a
+    /// moment.
     pub(super) fn sent_through(&self, session: SessionId, after: Seq) -> Seq {
         after.max(self.acknowledged(session))
     }

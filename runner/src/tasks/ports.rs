@@ -1,9 +1,10 @@
 //! The TCP ports that tasks listen on, looked for when there is a reason to.
 //!
-//! The kernel lists the sockets that listen, by inode; a process's descriptors name the inodes that it holds. A look reads
-//! the list, and only if it names a socket that was not there before, or a task began since, the descriptors of the trees
-//! below the agents. So a look at nothing new costs the reading of one list, and there is none while nothing runs or
-//! nobody is connected: a task that begins or prints asks for one, then the pauses grow; a `check` and a stop make one.
+//! The kernel lists the sockets that listen, by inode; a process's descriptors name the inodes that it holds.
+//! A look reads the list, and only if it names a socket that was not there before, or a task began since, the
+//! descriptors of the trees below the agents. So a look at nothing new costs the reading of one list, and
+//! there is none while nothing runs or nobody is connected: a task that begins or prints asks for one, then
+//! the pauses grow; a `check` and a stop make one.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Whether a task seems to wait for a person: its input is open, it is quiet, and what it printed last looks like a
-//! question. A guess, so it only makes a flag.
+//! Whether a task seems to wait for a person: its input is open, it is quiet, and what it printed last looks
+//! like a question. A guess, so it only makes a flag.
 
 use tokio::time::Instant;
 
@@ -42,7 +42,8 @@ impl Watch {
         self.answered = at;
     }
 
-    /// It was quiet for long enough, with so much output, whose end looks like a question or not: whether it asks.
+    /// It was quiet for long enough, with so much output, whose end looks like a question or not: whether it
+    /// asks.
     pub(super) const fn asks(&mut self, total: u64, looks: bool) -> bool {
         self.due = None;
         looks && total > self.answered

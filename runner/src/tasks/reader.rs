@@ -1,7 +1,7 @@
 //! Reading what a task prints: always, in turns with other tasks, through one buffer a thread.
 //!
-//! The log is a file, and a disk may take its time, so it is written on threads that may block. Meanwhile more is read, up
-//! to a bound; then the task waits for the disk, and nobody else does.
+//! The log is a file, and a disk may take its time, so it is written on threads that may block. Meanwhile
+//! more is read, up to a bound; then the task waits for the disk, and nobody else does.
 
 use std::cell::RefCell;
 use std::io;
@@ -53,8 +53,8 @@ impl Output {
         self.writing.is_none() && self.waiting.is_empty()
     }
 
-    /// Waits until there is output or some was written, and goes on with it. Gives how much more is in the log now. Must
-    /// not be called once it is over. Nothing is lost if the future is dropped.
+    /// Waits until there is output or some was written, and goes on with it. Gives how much more is in the
+    /// log now. Must not be called once it is over. Nothing is lost if the future is dropped.
     pub(super) async fn step(&mut self) -> usize {
         let Self { pipe, waiting, writing, .. } = self;
         let written = tokio::select! {
@@ -72,7 +72,8 @@ impl Output {
         written
     }
 
-    /// Takes all that is still to come, and waits until it is written: nobody of the task writes any more, or should.
+    /// Takes all that is still to come, and waits until it is written: nobody of the task writes any more, or
+    /// should.
     pub(super) async fn drain(&mut self) {
         for _ in 0..ROUNDS {
             self.flush().await;

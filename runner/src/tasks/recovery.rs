@@ -47,7 +47,8 @@ impl Context {
         let context = Arc::clone(self);
         // It may only fail with the runner.
         let lost = blocking(move || context.take_in(loaded.tasks)).await.unwrap_or_default();
-        // Agents end what they watch over with the runner, unless they were killed, too: also what remained of ended tasks.
+        // Agents end what they watch over with the runner, unless they were killed, too: also what remained
+        // of ended tasks.
         let tags = {
             let registry = self.registry();
             Tags::new(registry.numbers.keys().map(|task| task.0.as_str()))
@@ -72,8 +73,8 @@ impl Context {
         Ok(())
     }
 
-    /// Waits until what was submitted is on the disk, or cannot be for now: that must not keep the runner from starting.
-    /// Whether it is there.
+    /// Waits until what was submitted is on the disk, or cannot be for now: that must not keep the runner
+    /// from starting. Whether it is there.
     async fn saved_or_held(&self) -> bool {
         let (told, mut heard) = mpsc::channel(1);
         let held = told.clone();
@@ -176,7 +177,8 @@ fn is_id(task: &TaskId) -> bool {
     task.0.len() == 8 && task.0.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// A task that an earlier runner left without an end, as it ends now: by what its supervisor has noted, or lost.
+/// A task that an earlier runner left without an end, as it ends now: by what its supervisor has noted, or
+/// lost.
 pub(super) fn lost(mut task: Task, exited: Option<&Exited>, left: &[Process], now: Timestamp) -> Task {
     let duration_ms = exited.map(|exited| exited.ran_us / 1_000);
     task.ended = task.started.zip(duration_ms).map(|(started, ran)| started.plus(ran)).or(Some(now));

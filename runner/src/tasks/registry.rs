@@ -1,4 +1,5 @@
-//! All tasks that are known, by number, id and the operation that started them; and for a while those that were.
+//! All tasks that are known, by number, id and the operation that started them; and for a while those that
+//! were.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;

@@ -91,8 +91,8 @@ impl Context {
         now.abs_diff(self.retained.load(Ordering::Relaxed)) >= pause
     }
 
-    /// Forgets what is too old or too much, and the oldest logs if all together are too long. Looks at most once a
-    /// second, and where nothing is too much once an hour.
+    /// Forgets what is too old or too much, and the oldest logs if all together are too long. Looks at most
+    /// once a second, and where nothing is too much once an hour.
     pub(super) async fn retain(&self) -> Result<(), Problem> {
         let now = now().0;
         let limits = &self.limits;

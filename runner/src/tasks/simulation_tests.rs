@@ -1,10 +1,12 @@
-//! Delivery simulated from seeds: the real machines, registry, rows and outboxes, and around them all that can fail.
+//! Delivery simulated from seeds: the real machines, registry, rows and outboxes, and around them all that
+//! can fail.
 //!
-//! A world is a store, the runner's memory over it, processes, one page with a disk, and the network between. Each step
-//! does one thing, or breaks one: something happens to a task, at a wrong moment or twice; the runner dies before or after
-//! any of its transactions, the page before or after it saves, a connection with all that is on its way; an older
-//! connection's acknowledgement arrives late. In the end nothing breaks any more, and then every completion must have been
-//! taken in exactly once, in order, and nothing run twice. `MEANWHILE_SEEDS=FROM..TO` plays other worlds.
+//! A world is a store, the runner's memory over it, processes, one page with a disk, and the network between.
+//! Each step does one thing, or breaks one: something happens to a task, at a wrong moment or twice; the
+//! runner dies before or after any of its transactions, the page before or after it saves, a connection with
+//! all that is on its way; an older connection's acknowledgement arrives late. In the end nothing breaks any
+//! more, and then every completion must have been taken in exactly once, in order, and nothing run twice.
+//! `MEANWHILE_SEEDS=FROM..TO` plays other worlds.
 
 #![expect(clippy::unwrap_in_result, reason = "the model's own failures end the test")]
 
@@ -108,7 +110,8 @@ struct World {
     link: Option<Link>,
     page: Page,
     ran: HashMap<OpId, u32>,
-    /// Tasks with an event that the store has refused for good. It is told from memory, and the next life tells an end again.
+    /// Tasks with an event that the store has refused for good. It is told from memory, and the next life
+    /// tells an end again.
     refused: BTreeSet<OpId>,
     now: u64,
     begun: Instant,
@@ -277,7 +280,8 @@ impl World {
         link.up.extend(self.page.open.iter().copied().map(Up::Start));
         self.link = Some(link);
         for up in late.into_iter().flat_map(|link| link.up) {
-            // A fenced connection's acknowledgement and clearing count for nothing; its starts are the same operations.
+            // A fenced connection's acknowledgement and clearing count for nothing; its starts are the same
+            // operations.
             if let (Up::Start(op), true) = (up, self.chance.one_in(2)) {
                 self.start(op)?;
             }

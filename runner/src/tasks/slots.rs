@@ -1,7 +1,9 @@
-//! Who may run: a number of slots, so many of them for one session, and behind them one line a session, served round robin.
+//! Who may run: a number of slots, so many of them for one session, and behind them one line a session,
+//! served round robin.
 //!
-//! A [`Slot`] is held while a task runs; dropping it passes it on at once. A session that queues a hundred tasks does
-//! not make another session's single task wait for them all, and one that runs all it may leaves slots to others.
+//! A [`Slot`] is held while a task runs; dropping it passes it on at once. A session that queues a hundred
+//! tasks does not make another session's single task wait for them all, and one that runs all it may leaves
+//! slots to others.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Stops that the actor of a task has not heard of yet. There is always room for one, and nobody waits to ask for it.
+//! Stops that the actor of a task has not heard of yet. There is always room for one, and nobody waits to ask
+//! for it.
 
 use std::time::Duration;
 

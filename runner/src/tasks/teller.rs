@@ -1,8 +1,8 @@
 //! What is told of a task, in the order in which it happened.
 //!
-//! An excerpt of a long output is read from the disk, the last of an output is written to it, and processes and ports are
-//! looked for in the system: each may take its time, and whatever is to be told behind it waits. The actor does not: it goes on
-//! hearing, and what can be told at once is told at once.
+//! An excerpt of a long output is read from the disk, the last of an output is written to it, and processes
+//! and ports are looked for in the system: each may take its time, and whatever is to be told behind it
+//! waits. The actor does not: it goes on hearing, and what can be told at once is told at once.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -163,7 +163,8 @@ impl Voice {
     }
 }
 
-/// The processes with their command lines as they are now. A system in which one cannot be read for long keeps the older.
+/// The processes with their command lines as they are now. A system in which one cannot be read for long
+/// keeps the older.
 async fn named_again(processes: Vec<Process>) -> Vec<Process> {
     let mut again = processes.clone();
     let looking = blocking(move || {

@@ -1,8 +1,9 @@
-//! Output as text for the model: escape sequences removed, overwritten frames collapsed, invalid bytes replaced.
+//! Output as text for the model: escape sequences removed, overwritten frames collapsed, invalid bytes
+//! replaced.
 //!
-//! The bytes go through the parser that terminals use. A carriage return that is not part of a line end makes the next
-//! character begin its line anew, so of a progress bar the last state remains. So does a cursor that goes up, for as many
-//! lines as a screen may have.
+//! The bytes go through the parser that terminals use. A carriage return that is not part of a line end makes
+//! the next character begin its line anew, so of a progress bar the last state remains. So does a cursor that
+//! goes up, for as many lines as a screen may have.
 
 use std::collections::VecDeque;
 
@@ -137,8 +138,8 @@ pub(crate) fn clean(bytes: &[u8]) -> String {
     cleaner.finished()
 }
 
-/// The bytes with what the parser does not know: a string such as a title ends with its line at the latest, and a control
-/// character above ASCII is the sequence that it stands for.
+/// The bytes with what the parser does not know: a string such as a title ends with its line at the latest,
+/// and a control character above ASCII is the sequence that it stands for.
 struct Parts<'a> {
     rest: &'a [u8],
     /// Within such a string.
@@ -223,8 +224,8 @@ fn seven_bit(code: u8, rest: &[u8]) -> Option<&'static [u8]> {
     }
 }
 
-/// The end of some output as plain text, from its first whole line if it has one, else its first whole character; and
-/// how many bytes lie before that.
+/// The end of some output as plain text, from its first whole line if it has one, else its first whole
+/// character; and how many bytes lie before that.
 pub(super) fn clean_tail(bytes: &[u8]) -> (String, usize) {
     const LINE: usize = 4_096;
     let start = match memchr::memchr(b'\n', &bytes[..bytes.len().min(LINE)]) {
@@ -255,7 +256,8 @@ pub(super) fn cut(text: String, most: usize) -> Preview {
     }
 }
 
-/// The first characters of `head` and the last of `tail`, between which `between` characters were not looked at.
+/// The first characters of `head` and the last of `tail`, between which `between` characters were not looked
+/// at.
 pub(super) fn join(head: &str, tail: &str, between: u64, most: usize) -> Preview {
     let (head_most, tail_most) = (most / 2, most - most / 2);
     let (kept_head, kept_tail) = (first(head, head_most), last(tail, tail_most));
@@ -291,8 +293,8 @@ pub(super) fn last_lines(text: &str, count: usize) -> &str {
     if count == 0 { "" } else { &text[start..] }
 }
 
-/// The lines that match, each with its number (a question mark if that of the first is not known) and a colon; the last
-/// `tail` of them, and how many there were.
+/// The lines that match, each with its number (a question mark if that of the first is not known) and a
+/// colon; the last `tail` of them, and how many there were.
 pub(super) fn matching(
     text: &str,
     pattern: &regex::Regex,

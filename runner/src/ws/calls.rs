@@ -1,7 +1,8 @@
 //! Model calls of one page, relayed over its socket.
 //!
-//! Each call is a task that reads the upstream's answer no faster than the page takes it. Aborting the task drops the
-//! answer, which aborts the upstream's request; that is what cancelling does, and what the end of the socket does.
+//! Each call is a task that reads the upstream's answer no faster than the page takes it. Aborting the task
+//! drops the answer, which aborts the upstream's request; that is what cancelling does, and what the end of
+//! the socket does.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;

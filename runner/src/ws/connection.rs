@@ -1,8 +1,8 @@
 //! One page's connection, from its welcome to its end: a loop over everything that can happen to it.
 //!
-//! The loop never waits for the page. What the page says is decided at once or handed to a task; what it is to hear goes
-//! into its queue. Events are taken from the store while there is room in the queue, so a slow page leaves them there.
-//! The state of tasks is kept here, the newest of each, until there is room.
+//! The loop never waits for the page. What the page says is decided at once or handed to a task; what it is
+//! to hear goes into its queue. Events are taken from the store while there is room in the queue, so a slow
+//! page leaves them there. The state of tasks is kept here, the newest of each, until there is room.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -354,8 +354,8 @@ impl Connection {
             Ok(ClientFrame::Hello(_)) => self.complain("Hello was said already.".to_owned()),
             Ok(ClientFrame::Request { id, op }) => self.on_request(id, op).await,
             Ok(ClientFrame::Ack { through }) => {
-                // A fenced or watching page has no say. What was not sent cannot have been saved: whoever says so is
-                // wrong about more than the rest.
+                // A fenced or watching page has no say. What was not sent cannot have been saved: whoever
+                // says so is wrong about more than the rest.
                 if self.lease && self.registration.holds_lease() && through <= self.cursor {
                     let queue = self.queue.clone();
                     let failed = move |problem| queue.push(&ServerFrame::Problem { problem });
@@ -469,7 +469,8 @@ impl Connection {
     }
 }
 
-/// Takes the cursor in the hello of who takes the lease for an acknowledgement, and finds the event that comes first.
+/// Takes the cursor in the hello of who takes the lease for an acknowledgement, and finds the event that
+/// comes first.
 async fn prepare(app: &App, hello: &Hello, cursor: Seq, last: Seq) -> Result<Seq, Problem> {
     if !hello.lease {
         return Ok(Seq(last.0 + 1));

@@ -104,7 +104,8 @@ async fn serve(sockets: Sockets, peer: Peer, permit: ConnectionPermit, socket: W
     }
     drop(queue);
     let _ = writing.await;
-    // Whatever the page still says is read and dropped, or the system would cut the connection before it has read the close.
+    // Whatever the page still says is read and dropped, or the system would cut the connection before it has
+    // read the close.
     let _ = tokio::time::timeout(CLOSE_TIME, async { while let Some(Ok(_)) = stream.next().await {} }).await;
 }
 

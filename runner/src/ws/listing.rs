@@ -1,5 +1,5 @@
-//! The tasks of a welcome. All may be too much for a frame, so those that matter most come with it, and the others behind it
-//! as `task` frames, as there is room.
+//! The tasks of a welcome. All may be too much for a frame, so those that matter most come with it, and the
+//! others behind it as `task` frames, as there is room.
 
 use shared::SessionId;
 use shared::task::Task;
@@ -9,7 +9,8 @@ const PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes of a task beside its command and lists.
 const TASK_BYTES: usize = 2 * 1024;
 
-/// What comes at once and what comes later, both in their order: first the session's own, then what runs, then the newest.
+/// What comes at once and what comes later, both in their order: first the session's own, then what runs,
+/// then the newest.
 pub(super) fn split(tasks: Vec<Task>, session: SessionId) -> (Vec<Task>, Vec<Task>) {
     let mut order: Vec<(usize, &Task)> = tasks.iter().enumerate().rev().collect();
     order.sort_by_key(|(_, task)| (task.session != session, !task.is_active()));

@@ -1,7 +1,7 @@
 //! How a page and the runner show each other who they are, on a socket that nothing else was said on.
 //!
-//! The runner signs first: whoever asks may know who it is. Only when the page's signature is right too does the socket belong
-//! to a client. All of it has [`MEETING_TIME`].
+//! The runner signs first: whoever asks may know who it is. Only when the page's signature is right too does
+//! the socket belong to a client. All of it has [`MEETING_TIME`].
 
 use std::time::Duration;
 

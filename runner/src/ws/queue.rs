@@ -1,8 +1,9 @@
 //! What waits to be sent to one page, and the task that sends it.
 //!
-//! Nothing that puts a frame in ever waits for the page. Frames that can be had again (output, events, the state of
-//! tasks) are put in only while there is room; what must be said (replies, problems) always, up to a hard bound. A
-//! page that lets that much pile up, or takes no byte for [`WRITE_TIME`], is beyond hope: its queue is closed.
+//! Nothing that puts a frame in ever waits for the page. Frames that can be had again (output, events, the
+//! state of tasks) are put in only while there is room; what must be said (replies, problems) always, up to a
+//! hard bound. A page that lets that much pile up, or takes no byte for [`WRITE_TIME`], is beyond hope: its
+//! queue is closed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -167,7 +168,8 @@ impl Writer {
         self.state.changed.notify_waiters();
     }
 
-    /// Sends a frame, and with it those small ones that wait behind it: one call of the system for all of them.
+    /// Sends a frame, and with it those small ones that wait behind it: one call of the system for all of
+    /// them.
     async fn send<S: Sink<Message> + Unpin>(
         &mut self,
         first: Utf8Bytes,

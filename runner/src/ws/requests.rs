@@ -20,7 +20,8 @@ pub(super) struct AnyRequest {
     pub(super) id: OpId,
 }
 
-/// Whether an operation changes something, so that only who holds the session's lease may ask for it, and once an id.
+/// Whether an operation changes something, so that only who holds the session's lease may ask for it, and
+/// once an id.
 pub(super) const fn changes(op: &Op) -> bool {
     match op {
         Op::Start(_)

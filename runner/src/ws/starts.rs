@@ -1,7 +1,7 @@
 //! Starts that have no reply yet: no event of such a task is sent before its reply.
 //!
-//! A command may end before the reply to its start is on its way, and then the two would race. So whoever reads up to
-//! the reply has not read past the end.
+//! A command may end before the reply to its start is on its way, and then the two would race. So whoever
+//! reads up to the reply has not read past the end.
 
 use std::collections::HashSet;
 use std::sync::Arc;

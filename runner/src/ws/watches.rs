@@ -1,8 +1,8 @@
 //! Output as it comes, for pages that look at it.
 //!
-//! One task follows one command's output for one page: it waits for more, then for room in the page's queue, reads what
-//! there is, sends it, and rests. So many small writes make one frame, a slow page holds up nobody, and a page that
-//! falls far behind is taken to the end; the gap shows in the offsets.
+//! One task follows one command's output for one page: it waits for more, then for room in the page's queue,
+//! reads what there is, sends it, and rests. So many small writes make one frame, a slow page holds up
+//! nobody, and a page that falls far behind is taken to the end; the gap shows in the offsets.
 
 use std::time::Duration;
 

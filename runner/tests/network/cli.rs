@@ -106,8 +106,8 @@ async fn with_the_frightening_flag_it_listens_elsewhere() {
     assert_eq!(runner.raw(&foreign).await.status, 421);
 }
 
-/// Whoever starts it may let everybody read what is made; and a file that is closed to others only after it was made was open
-/// to them for a moment.
+/// Whoever starts it may let everybody read what is made; and a file that is closed to others only after it
+/// was made was open to them for a moment.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn state_is_for_nobody_else_from_its_first_byte() {
@@ -145,8 +145,8 @@ async fn state_is_for_nobody_else_from_its_first_byte() {
     let mut room = [std::mem::MaybeUninit::uninit(); 4096];
     let mut seen = inotify::Reader::new(&changes, &mut room);
     while let Ok(change) = seen.next() {
-        // The socket has no bytes, and lies in the folder that is closed. SQLite makes its files with the mode of the
-        // database, and where it is root's gives them the owner of that.
+        // The socket has no bytes, and lies in the folder that is closed. SQLite makes its files with the
+        // mode of the database, and where it is root's gives them the owner of that.
         let own =
             |name: &&std::ffi::CStr| *name != c"control" && !name.to_bytes().starts_with(b"meanwhile.db-");
         let file = change.file_name().filter(own);

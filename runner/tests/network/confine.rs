@@ -109,7 +109,8 @@ async fn what_is_named_may_be_written_to() {
     assert_eq!(std::fs::read_to_string(extra.path().join("file")).unwrap(), "x\n");
 }
 
-/// Names of folders come from others, too, and whoever reads the log in a terminal would obey what is in them.
+/// Names of folders come from others, too, and whoever reads the log in a terminal would obey what is in
+/// them.
 #[tokio::test]
 async fn nothing_that_a_terminal_would_obey_is_logged() {
     if !able() {

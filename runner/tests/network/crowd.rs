@@ -1,4 +1,5 @@
-//! Many connections, silent and slow, from programs that know nothing: whoever has a credential does not wait for them.
+//! Many connections, silent and slow, from programs that know nothing: whoever has a credential does not wait
+//! for them.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,8 @@ use crate::support::Runner;
 
 /// More than the runner has places.
 const CROWD: usize = 700;
-/// What a good client may wait on a busy machine, and less than after which the crowd's connections are closed.
+/// What a good client may wait on a busy machine, and less than after which the crowd's connections are
+/// closed.
 const PROMPT: Duration = Duration::from_secs(8);
 
 /// The crowd's own ends are this process's, together with those of all tests beside it.
@@ -28,7 +30,8 @@ async fn a_crowd_keeps_no_good_client_waiting() {
     let runner = Runner::start(&[]).await;
     let credential = runner.pair().await;
     let (mut before, _) = runner.lease(&credential, Uuid::new_v4()).await;
-    // Silent ones, some that never finish their head, some that read nothing of a large answer, some that guess.
+    // Silent ones, some that never finish their head, some that read nothing of a large answer, some that
+    // guess.
     let host = format!("Host: 127.0.0.1:{}\r\n", runner.port);
     let heads = [
         String::new(),

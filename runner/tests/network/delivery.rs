@@ -159,7 +159,8 @@ async fn a_fenced_pages_late_acknowledgement_counts_for_nothing() {
         let (mut first, _) = runner.lease(&credential, session).await;
         first.start("true").await;
         first.until("event").await;
-        // On its way while the other's hello is: which comes first is left to chance, and the welcome says it.
+        // On its way while the other's hello is: which comes first is left to chance, and the welcome says
+        // it.
         let mut second = runner.connect(&credential).await;
         let hello = json!({"type": "hello", "protocol": 1, "session": session, "after": 0, "drive": true});
         second.send(hello).await;

@@ -1,4 +1,5 @@
-//! What the system may run out of: descriptors, processes, room on the disk. The real binary, under real limits.
+//! What the system may run out of: descriptors, processes, room on the disk. The real binary, under real
+//! limits.
 
 use std::path::Path;
 use std::time::Duration;
@@ -49,8 +50,8 @@ async fn without_descriptors_tasks_wait_for_each_other_and_none_is_lost() {
     assert!(runner.log().contains("waits to start"), "it had enough");
 }
 
-/// The limit of processes does not hold for root, and is of a user as a whole. So it is tested as a user that nobody
-/// else is, and only root may become one.
+/// The limit of processes does not hold for root, and is of a user as a whole. So it is tested as a user that
+/// nobody else is, and only root may become one.
 #[tokio::test]
 async fn without_processes_tasks_wait_and_then_say_so() {
     if std::fs::metadata("/proc/self").map(|own| std::os::unix::fs::MetadataExt::uid(&own)).unwrap() != 0 {

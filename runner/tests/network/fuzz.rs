@@ -1,5 +1,6 @@
-//! Foreign bytes in every parser that meets them: frames and requests that are nearly right. Whatever comes, the runner
-//! lives, answers or closes, says nothing of its own inside, and serves others meanwhile. `MEANWHILE_SEED` plays it again.
+//! Foreign bytes in every parser that meets them: frames and requests that are nearly right. Whatever comes,
+//! the runner lives, answers or closes, says nothing of its own inside, and serves others meanwhile.
+//! `MEANWHILE_SEED` plays it again.
 
 use std::fs;
 use std::path::Path;

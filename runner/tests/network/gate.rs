@@ -170,7 +170,8 @@ async fn every_route_wants_a_credential() {
     let credential = runner.pair().await;
     let (own, bearer) = (runner.origin(), format!("Bearer {credential}"));
     let mut walked = 0;
-    // Two doors are open, and whoever opens a third must come by here: the page's files and the exchange of a code.
+    // Two doors are open, and whoever opens a third must come by here: the page's files and the exchange of a
+    // code.
     let open: Vec<_> = routes().filter(|(_, _, public)| *public).map(|(_, path, _)| path).collect();
     assert_eq!(open, ["/api/pair"]);
     for (method, path, _) in routes().filter(|(_, _, public)| !public) {

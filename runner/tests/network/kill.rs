@@ -1,9 +1,10 @@
-//! The real binary, killed again and again under load. Whatever the moment: every completion arrives exactly once, what
-//! was running ends once as lost, nothing runs twice, no change of a file is made twice, and no process is left.
+//! The real binary, killed again and again under load. Whatever the moment: every completion arrives exactly
+//! once, what was running ends once as lost, nothing runs twice, no change of a file is made twice, and no
+//! process is left.
 //!
-//! Two pages with a disk of their own each start, repeat, edit, clear, acknowledge late or not at all, and lose their
-//! sockets and their last save. `MEANWHILE_SEED` plays the pages' choices again, which a failure prints; `MEANWHILE_KILLS` says
-//! how many times.
+//! Two pages with a disk of their own each start, repeat, edit, clear, acknowledge late or not at all, and
+//! lose their sockets and their last save. `MEANWHILE_SEED` plays the pages' choices again, which a failure
+//! prints; `MEANWHILE_KILLS` says how many times.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
@@ -294,7 +295,8 @@ pub(crate) fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// What this run's choices follow from. `cargo xtask test` begins from the same in every run; otherwise it is a new one.
+/// What this run's choices follow from. `cargo xtask test` begins from the same in every run; otherwise it is
+/// a new one.
 pub(crate) fn seed() -> u64 {
     let seed = number("MEANWHILE_SEED").or_else(|| number("MEANWHILE_FIRST_SEED"));
     let seed = seed.unwrap_or_else(|| Uuid::new_v4().as_u64_pair().0);

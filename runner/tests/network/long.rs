@@ -116,7 +116,8 @@ async fn a_welcome_holds_what_fits_and_the_rest_follows() {
     assert_eq!(ended["event"]["excerpt"]["head"], "again\n");
 }
 
-/// Where numbers of processes are few, one that was left behind gets the number of the command that left it, and ends.
+/// Where numbers of processes are few, one that was left behind gets the number of the command that left it,
+/// and ends.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_process_with_the_number_of_an_ended_command_is_not_its_second_end() {
@@ -134,8 +135,8 @@ async fn a_process_with_the_number_of_an_ended_command_is_not_its_second_end() {
     let runner = Runner::start_after(folder, &unshare, "", crate::support::binary()).await;
     let credential = runner.pair().await;
     let (mut socket, _) = runner.lease(&credential, Uuid::new_v4()).await;
-    // It leaves a shell behind, which waits until the number is free (also that of its group), takes it for another one, and
-    // goes first.
+    // It leaves a shell behind, which waits until the number is free (also that of its group), takes it for
+    // another one, and goes first.
     let script = "while kill -0 $p; do sleep 0.01; done; i=0; while [ $i -lt 500 ]; do i=$((i+1)); \
                   echo $((p-1)) > /proc/sys/kernel/ns_last_pid; sh -c \"sleep 0.5; exit 5\" & \
                   if [ $! = $p ]; then echo $! > same; exit; fi; kill $!; done";

@@ -65,7 +65,8 @@ impl Runner {
         Self::start_as(meanwhile(), folder(), &["--port", "0"], variables).await
     }
 
-    /// With so many descriptors and no more, and as few threads as on a small machine, since they take descriptors, too.
+    /// With so many descriptors and no more, and as few threads as on a small machine, since they take
+    /// descriptors, too.
     pub(crate) async fn start_with_files(files: u32) -> Self {
         let lines = format!("export TOKIO_WORKER_THREADS=2; ulimit -n {files}");
         Self::start_after(folder(), &["sh"], &lines, binary()).await

@@ -61,7 +61,8 @@ pub(crate) fn living(task: &TaskId) -> Vec<u32> {
     process::of_tasks().into_iter().filter_map(of_it).collect()
 }
 
-/// Whether a process holds the lock of a file: `flock` keeps it in whatever it starts, in any session and environment.
+/// Whether a process holds the lock of a file: `flock` keeps it in whatever it starts, in any session and
+/// environment.
 pub(crate) fn is_held(lock: &Path) -> bool {
     let file = std::fs::OpenOptions::new().append(true).create(true).open(lock).unwrap();
     matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock))

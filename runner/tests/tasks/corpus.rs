@@ -1,5 +1,5 @@
-//! The corpus: each line of what runs without a question, held to reading by the kernel and judged from outside, by what
-//! is there afterwards.
+//! The corpus: each line of what runs without a question, held to reading by the kernel and judged from
+//! outside, by what is there afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -128,7 +128,8 @@ impl Scene {
         let of =
             |name: &str| fs::read_to_string(format!("/proc/{}/{name}", self.victim.id())).unwrap_or_default();
         let (stat, status) = (of("stat"), of("status"));
-        // Behind the name, which may hold anything: the state first, then from the 14th word on priority and niceness.
+        // Behind the name, which may hold anything: the state first, then from the 14th word on priority and
+        // niceness.
         let stat: Vec<_> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
         let state = if stat.first() == Some(&"R") { "S" } else { stat.first().copied().unwrap_or("gone") };
         let allowed: Vec<_> = status.lines().filter(|line| line.starts_with("Cpus_allowed:")).collect();
@@ -155,8 +156,8 @@ impl Drop for Scene {
     }
 }
 
-/// In a process of its own, with secrets in its environment and its home folder; and as an ordinary user, too, if this one is
-/// none, for much that a sandbox leaves open is denied to one or the other.
+/// In a process of its own, with secrets in its environment and its home folder; and as an ordinary user,
+/// too, if this one is none, for much that a sandbox leaves open is denied to one or the other.
 #[test]
 fn nothing_that_runs_unasked_writes_reaches_out_or_reads_a_secret() {
     let folder = tempfile::tempdir().unwrap();
@@ -253,7 +254,8 @@ async fn the_corpus() {
     }
 }
 
-/// This thread, and what it starts, finds these system calls missing; of `prctl` alone what would begin a filter.
+/// This thread, and what it starts, finds these system calls missing; of `prctl` alone what would begin a
+/// filter.
 fn without(calls: &[i64]) {
     use seccompiler::{
         SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
@@ -270,8 +272,8 @@ fn without(calls: &[i64]) {
     seccompiler::apply_filter(&program).unwrap();
 }
 
-/// As on a system that has no Landlock, or no filters of system calls: the page is told so, and asks (see the agent's tests);
-/// and what is started all the same is refused.
+/// As on a system that has no Landlock, or no filters of system calls: the page is told so, and asks (see the
+/// agent's tests); and what is started all the same is refused.
 #[test]
 fn without_landlock_or_without_filters_nothing_is_held_and_nothing_runs() {
     let landlock = [libc::SYS_landlock_create_ruleset];

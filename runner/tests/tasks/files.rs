@@ -154,7 +154,8 @@ async fn no_spelling_hides_what_runs_by_itself() {
     files.write("sub/.github/workflows/ci.yml".into(), "a\n".into()).await.unwrap();
 }
 
-/// A folder is a repository by what lies in it: whichever of its parts comes last, and its settings after that, are asked for.
+/// A folder is a repository by what lies in it: whichever of its parts comes last, and its settings after
+/// that, are asked for.
 #[tokio::test]
 async fn no_repository_is_made_of_its_parts() {
     let parts = ["docs/HEAD", "docs/config", "docs/objects/x", "docs/refs/x"];
@@ -411,7 +412,8 @@ async fn a_file_that_is_written_anew_keeps_its_line_ends_and_that_is_said() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "1\r\n");
 }
 
-/// Whatever moment a named pipe comes to a file's place: nobody reads or writes there, and opening it would wait for ever.
+/// Whatever moment a named pipe comes to a file's place: nobody reads or writes there, and opening it would
+/// wait for ever.
 #[test]
 fn a_named_pipe_that_is_swapped_in_blocks_nothing() {
     use std::sync::Arc;

@@ -208,7 +208,8 @@ async fn an_end_that_the_store_holds_back_is_told_once() {
     let store = runner.hold_store();
     std::fs::write(there("go"), "").unwrap();
     until("the command has ended", || task.pid.is_none_or(is_dead)).await;
-    // This is refused once its end was seen; and what is asked for later is answered behind what was due before.
+    // This is refused once its end was seen; and what is asked for later is answered behind what was due
+    // before.
     let seen = async { while runner.tasks.background(&task.id).await.is_ok() {} };
     tokio::time::timeout(LATE, seen).await.expect("its end is seen");
     tokio::time::sleep(2 * DRAIN).await;
@@ -237,7 +238,8 @@ fn reads(pid: u32) -> Option<u64> {
     told.lines().find_map(|line| line.strip_prefix("syscr: "))?.parse().ok()
 }
 
-/// The tree is walked a few times, and not once for each that dies: that took 40 seconds of a whole processor.
+/// The tree is walked a few times, and not once for each that dies: that took 40 seconds of a whole
+/// processor.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn two_thousand_children_end_within_seconds() {

@@ -1,5 +1,5 @@
-//! A runner that dies around a change of a file: a repetition is answered as the first would have been, and nothing is
-//! done twice. Each case is a process of its own that really dies.
+//! A runner that dies around a change of a file: a repetition is answered as the first would have been, and
+//! nothing is done twice. Each case is a process of its own that really dies.
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,6 @@
-//! A runner over the store of an earlier one, of each format that ever was: what that owed is delivered, what it left
-//! without an end is told as lost, and what was done is not done again. `tests/stores/README.md` says what they hold.
+//! A runner over the store of an earlier one, of each format that ever was: what that owed is delivered, what
+//! it left without an end is told as lost, and what was done is not done again. `tests/stores/README.md` says
+//! what they hold.
 
 use std::fs;
 use std::time::Duration;

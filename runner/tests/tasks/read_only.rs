@@ -172,7 +172,8 @@ async fn limits_hold_what_only_reads() {
     assert!(told.head.ends_with("refused\n"), "no limit is raised again: {told:?}");
 }
 
-/// A call that is not on the list is not there at all, whatever its arguments: these would do no harm if it were.
+/// A call that is not on the list is not there at all, whatever its arguments: these would do no harm if it
+/// were.
 #[cfg(target_arch = "x86_64")]
 #[tokio::test(flavor = "multi_thread")]
 async fn what_reaches_other_processes_the_kernel_or_the_network_is_no_call() {
@@ -238,7 +239,8 @@ async fn what_reaches_other_processes_the_kernel_or_the_network_is_no_call() {
     ]
     .map(|(name, call)| (name, call.to_owned()))
     .to_vec();
-    // Families: local, IPv4, IPv6, netlink, packet, Bluetooth, of virtual machines; kinds: stream, datagram, raw, in packets.
+    // Families: local, IPv4, IPv6, netlink, packet, Bluetooth, of virtual machines; kinds: stream, datagram,
+    // raw, in packets.
     for family in [1, 2, 10, 16, 17, 31, 40] {
         for kind in [1, 2, 3, 5] {
             calls.push(("socket", format!("41, {family}, {kind}, 0")));

@@ -170,7 +170,8 @@ async fn a_supervisor_whose_words_cannot_be_read_is_not_used_again() {
     }
 }
 
-/// The file of a log, replaced by a pipe that nobody writes to until this is dropped: a disk that hangs for who opens it.
+/// The file of a log, replaced by a pipe that nobody writes to until this is dropped: a disk that hangs for
+/// who opens it.
 struct Hanging {
     log: PathBuf,
     aside: PathBuf,

@@ -369,7 +369,8 @@ async fn what_outlived_its_agent_is_ended_by_another() {
     assert!(is_dead(pid));
 }
 
-/// What `sshd` gives a program: one socket for both ways. It could carry descriptors, and must not be asked to.
+/// What `sshd` gives a program: one socket for both ways. It could carry descriptors, and must not be asked
+/// to.
 #[tokio::test]
 async fn a_socket_carries_frames_if_they_are_wanted() {
     let folder = tempfile::tempdir().unwrap();

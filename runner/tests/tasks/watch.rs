@@ -1,4 +1,5 @@
-//! What the runner notices of a running task: the ports that it listens on, and that it seems to wait for input.
+//! What the runner notices of a running task: the ports that it listens on, and that it seems to wait for
+//! input.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -10,7 +11,8 @@ use shared::task::{Party, Task, TaskState};
 
 use crate::common::{Runner, living, start, until};
 
-/// The program that listens: this very one. `at` is the address, and the file `close` in its folder makes it give it up.
+/// The program that listens: this very one. `at` is the address, and the file `close` in its folder makes it
+/// give it up.
 #[test]
 #[ignore = "only as a process of another test"]
 fn listener() {

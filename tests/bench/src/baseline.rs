@@ -16,7 +16,8 @@ use crate::{Bench, arguments};
 const PATIENCE: Duration = Duration::from_secs(300);
 const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/thread_per_task.py");
 
-/// What a program prints. The limit of its time is a fault, its status is not: the Python form ends by killing its group.
+/// What a program prints. The limit of its time is a fault, its status is not: the Python form ends by
+/// killing its group.
 async fn printed(program: &Path, arguments: Vec<OsString>) -> anyhow::Result<String> {
     let output = Command::new(program)
         .args(arguments)

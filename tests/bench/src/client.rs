@@ -100,7 +100,8 @@ impl Page {
         self.socket.send(json!({"type": "ack", "through": event["seq"]})).await;
     }
 
-    /// Runs a command that prints the clock as its last act; how long its completion took to come here, in milliseconds.
+    /// Runs a command that prints the clock as its last act; how long its completion took to come here, in
+    /// milliseconds.
     pub(crate) async fn stamped(&mut self, command: &str) -> anyhow::Result<f64> {
         self.begin(command).await;
         let frame = self.end().await?;

@@ -1,9 +1,10 @@
 //! Measures the optimised runner beside baselines, in the same run, and writes `docs/benchmarks.md`.
 //!
-//! What runs: one measure after the other, each with a runner of its own (the real binary, the real store on the real
-//! disk), a client over the real socket, and commands that are real processes. Where there is a baseline, its rounds and
-//! the runner's take turns, so that whatever else the machine does meets both; figures are medians. One thread does
-//! everything on the client's side, but for the pages that are only there to be many.
+//! What runs: one measure after the other, each with a runner of its own (the real binary, the real store on
+//! the real disk), a client over the real socket, and commands that are real processes. Where there is a
+//! baseline, its rounds and the runner's take turns, so that whatever else the machine does meets both;
+//! figures are medians. One thread does everything on the client's side, but for the pages that are only
+//! there to be many.
 
 mod baseline;
 mod client;

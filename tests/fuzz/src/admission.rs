@@ -52,7 +52,8 @@ fn parse(text: &str) -> Option<Request<Body>> {
     Some(request)
 }
 
-/// Who gets in is known, or asks for what everybody may have; and nobody who is called by another name gets in.
+/// Who gets in is known, or asks for what everybody may have; and nobody who is called by another name gets
+/// in.
 pub(crate) fn gate(bytes: &[u8]) {
     let _either = gets_in(bytes);
 }

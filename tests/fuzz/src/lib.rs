@@ -1,7 +1,8 @@
 //! Each parser that meets foreign bytes, as a function of bytes that panics if something is wrong.
 //!
-//! [`TARGETS`] is used twice: the test `seeded` runs every target on mangled seeds in the ordinary test suite, on any
-//! toolchain; the crate in `coverage/` gives each to libFuzzer, which needs a nightly one and finds its own way.
+//! [`TARGETS`] is used twice: the test `seeded` runs every target on mangled seeds in the ordinary test
+//! suite, on any toolchain; the crate in `coverage/` gives each to libFuzzer, which needs a nightly one and
+//! finds its own way.
 
 #![expect(clippy::unwrap_used, reason = "a target fails by panicking, as a test does")]
 

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use crate::choice;
 use crate::terminal::Screen;
 
-/// Text for a model holds no control characters but line ends and tabs, and is text already if it is cleaned again.
+/// Text for a model holds no control characters but line ends and tabs, and is text already if it is cleaned
+/// again.
 pub(crate) fn model(bytes: &[u8]) {
     let text = runner::fuzzing::clean(bytes);
     assert!(is_sanitized(&text), "{text:?}");

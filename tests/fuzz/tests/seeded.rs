@@ -1,6 +1,7 @@
 //! Every target on mangled seeds, in the ordinary test suite.
 //!
-//! `MEANWHILE_SEED` plays one run again, and `MEANWHILE_FUZZ` says how many inputs each target gets (a slow one fewer).
+//! `MEANWHILE_SEED` plays one run again, and `MEANWHILE_FUZZ` says how many inputs each target gets (a slow
+//! one fewer).
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails by panicking, as a test does")]
 #![expect(clippy::print_stdout, reason = "a seed that is printed can be played again")]

@@ -1,8 +1,9 @@
 //! What the fake model says, and how it looks on the wire.
 //!
-//! An [`Answer`] is a list of [`Piece`]s, built by the test in the order in which they are to come. [`Answer::wire`] turns them
-//! into server-sent events as the real API sends them: a `ping` after the first block's start, text in small deltas, a tool's
-//! arguments as pieces of JSON that begin with an empty one. Nothing in it depends on chance or time.
+//! An [`Answer`] is a list of [`Piece`]s, built by the test in the order in which they are to come.
+//! [`Answer::wire`] turns them into server-sent events as the real API sends them: a `ping` after the first
+//! block's start, text in small deltas, a tool's arguments as pieces of JSON that begin with an empty one.
+//! Nothing in it depends on chance or time.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};

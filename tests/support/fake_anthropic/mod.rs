@@ -1,8 +1,9 @@
 //! A scripted model server with the real wire, which checks every request, whatever the test is about.
 //!
-//! What runs: one axum server on a free port. Each `POST /v1/messages` is checked (credential, headers, the message rules of
-//! [`api`], which are not the product's own, that a conversation only ever grows at its end, and that no task's end is told
-//! twice in it), recorded, and answered by the script: the next of its steps, or what a closure says. A broken rule is answered with 400 in the API's words, and fails the test when the
+//! What runs: one axum server on a free port. Each `POST /v1/messages` is checked (credential, headers, the
+//! message rules of [`api`], which are not the product's own, that a conversation only ever grows at its end,
+//! and that no task's end is told twice in it), recorded, and answered by the script: the next of its steps,
+//! or what a closure says. A broken rule is answered with 400 in the API's words, and fails the test when the
 //! server is dropped. So do steps that were never asked for, and requests after the last step.
 
 pub mod answer;

@@ -98,7 +98,8 @@ fn texts(blocks: &[Value]) -> String {
     texts.join("\n")
 }
 
-/// Newer models sign what came before their thinking: a conversation may grow at its end, and nothing in it may change.
+/// Newer models sign what came before their thinking: a conversation may grow at its end, and nothing in it
+/// may change.
 ///
 /// Holds the newest request of each conversation. Conversations that begin alike are told apart as they grow.
 #[derive(Clone, Default)]

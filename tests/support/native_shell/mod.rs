@@ -1,10 +1,11 @@
-//! A page without a browser: the agent's loop on tokio, with a real socket, real model calls and a log in memory.
+//! A page without a browser: the agent's loop on tokio, with a real socket, real model calls and a log in
+//! memory.
 //!
-//! What runs: a [`Session`] holds one pump and runs its effects in order, on one thread (a `LocalSet`). As in the browser, an
-//! `Append` keeps every later effect back, except `Show` and `Alarm`, until its entries are durable. The log belongs to a
-//! [`Store`], which outlives the session: [`Session::reload`] drops the pump with everything under way and boots a new one from
-//! the log, as a reload of the page does. A store's writes can be held back, so that a reload comes between a decision and its
-//! becoming durable.
+//! What runs: a [`Session`] holds one pump and runs its effects in order, on one thread (a `LocalSet`). As in
+//! the browser, an `Append` keeps every later effect back, except `Show` and `Alarm`, until its entries are
+//! durable. The log belongs to a [`Store`], which outlives the session: [`Session::reload`] drops the pump
+//! with everything under way and boots a new one from the log, as a reload of the page does. A store's writes
+//! can be held back, so that a reload comes between a decision and its becoming durable.
 
 mod calls;
 mod socket;
@@ -108,7 +109,8 @@ impl Session {
         &self.store
     }
 
-    /// Loads the page again, once everything shown is durable too: whatever was under way is gone, and the log is all that is left.
+    /// Loads the page again, once everything shown is durable too: whatever was under way is gone, and the
+    /// log is all that is left.
     pub async fn reload(&mut self) {
         self.saved().await;
         self.leave();
@@ -122,7 +124,8 @@ impl Session {
         wait::until("the log is written", idle).await;
     }
 
-    /// Leaves the page as it stands, even with entries that are not durable. The session stays as it is in its store.
+    /// Leaves the page as it stands, even with entries that are not durable. The session stays as it is in
+    /// its store.
     pub fn leave(&mut self) {
         drop(self.page.take());
     }

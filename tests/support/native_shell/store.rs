@@ -105,7 +105,8 @@ impl Store {
         Ok(())
     }
 
-    /// What must be true of every log, whatever the test is about. What the model was told is judged by its requests.
+    /// What must be true of every log, whatever the test is about. What the model was told is judged by its
+    /// requests.
     ///
     /// # Panics
     /// If it is not.

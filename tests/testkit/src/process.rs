@@ -13,7 +13,8 @@ pub fn with_argument(argument: &str) -> Vec<Pid> {
     matching(|arguments| arguments.iter().any(|one| one == argument))
 }
 
-/// Processes one of whose arguments holds this text: tests mark their commands with a word that occurs nowhere else.
+/// Processes one of whose arguments holds this text: tests mark their commands with a word that occurs
+/// nowhere else.
 pub fn holding(text: &str) -> Vec<Pid> {
     matching(|arguments| arguments.iter().any(|one| one.contains(text)))
 }
@@ -37,7 +38,8 @@ pub fn is_alive(pid: u32) -> bool {
     state.is_some_and(|state| state != 'Z' && state != 'X')
 }
 
-/// What is alive of all tasks, by the tag in the environment that each process of a task bears: number and task.
+/// What is alive of all tasks, by the tag in the environment that each process of a task bears: number and
+/// task.
 pub fn of_tasks() -> Vec<(u32, String)> {
     let tagged = |process: Pid| {
         let pid = process.as_raw_nonzero().get().unsigned_abs();
@@ -51,8 +53,8 @@ pub fn of_tasks() -> Vec<(u32, String)> {
     found
 }
 
-/// What is alive of these tasks, by the limit that each of their processes inherits whatever its environment, session and
-/// parents, or by the tag in its environment.
+/// What is alive of these tasks, by the limit that each of their processes inherits whatever its environment,
+/// session and parents, or by the tag in its environment.
 pub fn left_of(tasks: &BTreeSet<String>) -> Vec<Pid> {
     let limits: BTreeSet<String> = tasks.iter().map(|task| limit_of(task).to_string()).collect();
     let by_limit = |process: &Pid| {
@@ -71,7 +73,8 @@ pub fn left_of(tasks: &BTreeSet<String>) -> Vec<Pid> {
     left
 }
 
-/// How a task's id is written into the soft limit on the time of real-time processes: below its second highest bit.
+/// How a task's id is written into the soft limit on the time of real-time processes: below its second
+/// highest bit.
 fn limit_of(task: &str) -> u64 {
     let hash = Sha256::digest(task.as_bytes());
     hash[..6].iter().fold(0, |tag, byte| tag << 8 | u64::from(*byte)) | 1 << 62

@@ -1,7 +1,8 @@
-//! The real runner: the binary `meanwhile` with a folder of its own, which holds its workspace, its state, a home and its log.
+//! The real runner: the binary `meanwhile` with a folder of its own, which holds its workspace, its state, a
+//! home and its log.
 //!
-//! Its standard output is read up to the link that it prints first. It gets nothing of this process's environment but what
-//! programs need. Dropped, it is killed; the folder goes with it.
+//! Its standard output is read up to the link that it prints first. It gets nothing of this process's
+//! environment but what programs need. Dropped, it is killed; the folder goes with it.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -74,7 +75,8 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Starts it in the folder, which is [`place`]d, and waits for its link. Its standard error goes to the folder's `log`.
+    /// Starts it in the folder, which is [`place`]d, and waits for its link. Its standard error goes to the
+    /// folder's `log`.
     pub async fn launch(mut command: Command, folder: TempDir) -> Self {
         let errors = File::options().create(true).append(true).open(folder.path().join("log")).unwrap();
         let mut child = command.stderr(errors).spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -103,8 +105,8 @@ impl Runner {
         self.folder.path().join("state")
     }
 
-    /// What is alive of the tasks of it and of those before it in its folder. Which these are is read from the bytes of its
-    /// store: there is nobody to ask any more.
+    /// What is alive of the tasks of it and of those before it in its folder. Which these are is read from
+    /// the bytes of its store: there is nobody to ask any more.
     pub fn living(&self) -> Vec<Pid> {
         const ID: &[u8] = b"\"id\":\"";
         let mut tasks = BTreeSet::new();

@@ -26,7 +26,8 @@ impl Socket {
             .expect("the handshake was refused")
     }
 
-    /// Tries to, with these headers beside Host and Origin. An error is the status of the refusal, or 0 if nothing answered.
+    /// Tries to, with these headers beside Host and Origin. An error is the status of the refusal, or 0 if
+    /// nothing answered.
     pub async fn try_open(port: u16, headers: &[(&str, &str)]) -> Result<Self, u16> {
         let mut request = format!("ws://127.0.0.1:{port}/ws").into_client_request().unwrap();
         request.headers_mut().insert("Origin", format!("http://127.0.0.1:{port}").parse().unwrap());

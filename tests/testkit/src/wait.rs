@@ -4,7 +4,8 @@ use std::future::Future;
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
-/// How long anything may take that depends on other processes. Generous, since tests share two cores with a compiler.
+/// How long anything may take that depends on other processes. Generous, since tests share two cores with a
+/// compiler.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Awaits something that must happen.
@@ -22,7 +23,8 @@ pub fn soon<T>(what: &str, future: impl Future<Output = T>) -> impl Future<Outpu
     }
 }
 
-/// Asks again and again until there is an answer: for conditions that nobody announces, such as a file or a process.
+/// Asks again and again until there is an answer: for conditions that nobody announces, such as a file or a
+/// process.
 ///
 /// # Panics
 /// If there is none within [`PATIENCE`].

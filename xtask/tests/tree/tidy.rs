@@ -5,6 +5,8 @@ use std::path::Path;
 
 use crate::{check, files, read};
 
+/// Characters in a line of comment; the format's own width.
+const WIDEST: usize = 110;
 /// Lines of a Rust file before its own tests.
 const LONGEST: usize = 500;
 
@@ -13,6 +15,15 @@ const AGENT_MAY_USE: &[&str] = &["httpdate", "serde", "serde_json", "shared", "s
 
 fn begins_with_its_theory(text: &str) -> Vec<String> {
     if text.starts_with("//!") { vec![] } else { vec![String::from("does not begin with `//!`")] }
+}
+
+/// So that a change of one word is a change of one line.
+fn comments_are_narrow(text: &str) -> Vec<String> {
+    let lines = text.lines().zip(1..).map(|(line, number)| (line, line.chars().count(), number));
+    lines
+        .filter(|(line, width, _)| line.trim_start().starts_with("//") && *width > WIDEST)
+        .map(|(_, width, number)| format!("line {number} has {width} characters, over {WIDEST}"))
+        .collect()
 }
 
 fn is_not_too_long(path: &Path, text: &str) -> Vec<String> {
@@ -41,7 +52,8 @@ fn knows_no_vendor(path: &Path, text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Who starts processes: agents and their commands, git and `ps` that are asked, a browser, and the runner once more.
+/// Who starts processes: agents and their commands, git and `ps` that are asked, a browser, and the runner
+/// once more.
 const STARTS: &[&str] = &[
     "runner/exec/src/agent/start.rs",
     "runner/exec/src/local.rs",
@@ -49,7 +61,7 @@ const STARTS: &[&str] = &[
     "runner/exec/src/sandbox/git.rs",
     "runner/exec/src/sandbox/linux.rs",
     "runner/exec/src/sandbox/macos.rs",
-    "runner/exec/src/tree.rs",
+    "runner/exec/src/tree/other.rs",
     "runner/src/keys.rs",
     "runner/src/launch.rs",
 ];
@@ -59,7 +71,7 @@ fn starts_no_process(path: &Path, text: &str) -> Vec<String> {
     let place = path.to_string_lossy();
     let product = ["runner/src/", "runner/exec/src/", "shared/src/", "frontend/"];
     let ships = product.iter().any(|start| place.starts_with(start)) && !place.contains("/tests/");
-    if !ships || place.ends_with("_tests.rs") || STARTS.contains(&&*place) {
+    if !ships || place.ends_with("_tests.rs") || place.ends_with("/tests.rs") || STARTS.contains(&&*place) {
         return vec![];
     }
     let tests = ["#[cfg(test)]", "#[cfg(all(test,"];
@@ -245,6 +257,14 @@ fn processes_are_started_in_few_places() {
         let there = starts_no_process(Path::new("runner/src/elsewhere.rs"), &text);
         assert!(!there.is_empty(), "{place} starts none any more");
     }
+}
+
+#[test]
+fn no_comment_is_wider_than_the_code() {
+    check(&["rs"], |_, text| comments_are_narrow(text));
+    let wide = format!("    // {0}\nlet a = 1; // {0}\n", "é".repeat(WIDEST));
+    assert_eq!(comments_are_narrow(&wide).len(), 1);
+    assert!(comments_are_narrow(&format!("//! {}\n", "é".repeat(WIDEST - 4))).is_empty());
 }
 
 #[test]

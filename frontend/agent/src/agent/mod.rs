@@ -1,8 +1,8 @@
 //! The agent of one session: what decides.
 //!
-//! Each event goes to one handler (`user`, `runner`, `turn`), which records what happened. Then `advance` (in `turn`) looks at the state,
-//! not at the event, and does whatever is due: that is why no wake can be missed. Last, `finish` compares what is shown with what
-//! is true and asks for one alarm at the nearest deadline.
+//! Each event goes to one handler (`user`, `runner`, `turn`), which records what happened. Then `advance` (in
+//! `turn`) looks at the state, not at the event, and does whatever is due: that is why no wake can be missed.
+//! Last, `finish` compares what is shown with what is true and asks for one alarm at the nearest deadline.
 
 mod out;
 mod refused;
@@ -58,7 +58,7 @@ pub struct Agent {
     asking: Option<Asking>,
     /// Operations of the log that were asked for since this boot.
     asked_ops: BTreeSet<OpId>,
-    /// A completion was taken in, and more may follow: no turn is started until this number is settled, or then.
+    /// A completion was taken in, and more may follow: no turn starts until this number is settled, or then.
     debounce: Option<(Seq, Timestamp)>,
     /// The events that are to come before a model is asked.
     replay: Option<Replay>,
@@ -101,7 +101,8 @@ impl Default for Agent {
 }
 
 impl Agent {
-    /// An agent that has seen nothing yet. Its first event must be [`Event::Opened`]; others before it do nothing.
+    /// An agent that has seen nothing yet. Its first event must be [`Event::Opened`]; others before it do
+    /// nothing.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -353,7 +354,8 @@ impl Agent {
         self.set_alarm(out);
     }
 
-    /// What goes into the log now: what is new; or all that is not durable, if saving failed before or begins only now.
+    /// What goes into the log now: what is new; or all that is not durable, if saving failed before or begins
+    /// only now.
     fn choose_entries(&mut self, out: &mut Out) {
         let idle = |entry: &Entry| matches!(entry.record, Record::Began { .. } | Record::NewEpoch { .. });
         let begins = !self.keeping && !out.entries.iter().all(idle);
@@ -385,7 +387,8 @@ impl Agent {
             }
         }
         let save = self.save_error.as_ref().map(|(_, at)| *at);
-        // What is due and was not acted on waits for something else, such as the runner: it must not hide what comes later.
+        // What is due and was not acted on waits for something else, such as the runner: it must not hide
+        // what comes later.
         let ahead = |at: Timestamp| if at > out.now { at } else { out.now.plus(LOOK_AGAIN_MS) };
         let alarm = [turn, self.link.deadline(), save].into_iter().flatten().map(ahead).min();
         if alarm != self.shown.alarm {
@@ -416,7 +419,8 @@ impl Agent {
         ModelChoice { provider, api, model }
     }
 
-    /// How many tasks of this session run; before the runner has said it, those that are not known to have ended.
+    /// How many tasks of this session run; before the runner has said it, those that are not known to have
+    /// ended.
     fn own_active(&self) -> u32 {
         if self.link.welcome().is_none() {
             let unended = self.session.begun.difference(&self.session.ended).count();

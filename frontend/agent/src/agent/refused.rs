@@ -1,7 +1,8 @@
 //! What the model's server refuses for its content: a conversation must not die of it.
 //!
-//! What tools read is cut and asked with again, by itself. What is refused all the same, the person takes back: their message comes back to them,
-//! and results that must be answered stay as a word that they were left out. Until then nothing is added to what would be refused again.
+//! What tools read is cut and asked with again, by itself. What is refused all the same, the person takes
+//! back: their message comes back to them, and results that must be answered stay as a word that they were
+//! left out. Until then nothing is added to what would be refused again.
 
 use super::{Agent, Out};
 use crate::model::ModelError;
@@ -15,7 +16,8 @@ impl Agent {
         matches!(&self.session.phase, Phase::Failed { error, retry_at: None } if error.refuses_content())
     }
 
-    /// Whether the conversation no longer fits the model: nothing is added to it, unless another model is chosen.
+    /// Whether the conversation no longer fits the model: nothing is added to it, unless another model is
+    /// chosen.
     pub(super) fn is_full(&self) -> bool {
         match &self.session.phase {
             Phase::Failed { error, retry_at: None } => error.is_too_large(),
@@ -39,7 +41,8 @@ impl Agent {
         }
     }
 
-    /// A request that was too large is made again at once if what tools read can be cut; false if there is nothing to cut.
+    /// A request that was too large is made again at once if what tools read can be cut; false if there is
+    /// nothing to cut.
     pub(super) fn shorten(&mut self, out: &mut Out, error: &ModelError, shown: bool) -> bool {
         let Some(limit) = error.is_too_large().then(|| self.session.transcript.shorter()).flatten() else {
             return false;

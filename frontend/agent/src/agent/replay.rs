@@ -1,8 +1,9 @@
 //! What the runner owes after a connection: the events up to `welcome.last`.
 //!
-//! No model is asked before they are taken in, so that a result that waited is in that very call. The wait ends: with the last of them, with
-//! the connection, or when nothing has come for a while. What another log has acknowledged does not come again; it is delivered as what
-//! the list of tasks knows of it, also when it had asked for the very same operation.
+//! No model is asked before they are taken in, so that a result that waited is in that very call. The wait
+//! ends: with the last of them, with the connection, or when nothing has come for a while. What another log
+//! has acknowledged does not come again; it is delivered as what the list of tasks knows of it, also when it
+//! had asked for the very same operation.
 
 use shared::protocol::Welcome;
 use shared::task::Task;
@@ -13,7 +14,8 @@ use super::{Agent, Out};
 use crate::record::Record;
 use crate::tools;
 
-/// How long a replay in which nothing comes, or a connection that is being made, may keep a model from being asked.
+/// How long a replay in which nothing comes, or a connection that is being made, may keep a model from being
+/// asked.
 pub(super) const REPLAY_MS: u64 = 2_000;
 /// How often an event that does not come is asked for again before it is taken for lost.
 const TRIES: u32 = 3;
@@ -48,8 +50,8 @@ impl Agent {
             Some(Replay { last: Some(welcome.last), until: now.plus(REPLAY_MS), missed, hole, tasks });
     }
 
-    /// A task that was just asked for has ended already. Its end comes at once, unless another log, which asked for the same,
-    /// has acknowledged it.
+    /// A task that was just asked for has ended already. Its end comes at once, unless another log, which
+    /// asked for the same, has acknowledged it.
     pub(super) fn end_is_owed(&mut self, now: Timestamp, task: &Task) {
         if !task.state.is_end() || self.session.ended.contains(&task.id) {
             return;
@@ -92,7 +94,8 @@ impl Agent {
         }
     }
 
-    /// The runner has sent all up to this. What did not come by now was lost on its way, and is asked for again a few times.
+    /// The runner has sent all up to this. What did not come by now was lost on its way, and is asked for
+    /// again a few times.
     pub(super) fn sent(&mut self, out: &mut Out, through: Seq) {
         let next = Seq(through.0 + 1);
         match self.expected.filter(|expected| *expected < next) {
@@ -128,7 +131,8 @@ impl Agent {
         }
     }
 
-    /// The event `expected` is not there, although a later one is. True if it is given up: then the later one counts.
+    /// The event `expected` is not there, although a later one is. True if it is given up: then the later one
+    /// counts.
     pub(super) fn gap(&mut self, out: &mut Out, expected: Seq, seq: Seq) -> bool {
         let tries = self.tries(expected) + 1;
         self.gap = Some((expected, tries));

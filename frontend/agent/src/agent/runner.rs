@@ -18,7 +18,8 @@ use crate::tools;
 use crate::uses::Progress;
 use crate::view::{Flash, Patch};
 
-/// Ends that come within this many milliseconds make one turn, should the runner's own word (`settled`) fail to come.
+/// Ends that come within this many milliseconds make one turn, should the runner's own word (`settled`) fail
+/// to come.
 const SETTLE_MS: u64 = 400;
 
 impl Agent {
@@ -111,7 +112,8 @@ impl Agent {
     fn welcome(&mut self, out: &mut Out, welcome: Welcome) {
         let known = self.session.epoch;
         let other = known != Some(welcome.epoch);
-        // A store that was put back from a copy knows less than this log, and gives the same numbers to other events.
+        // A store that was put back from a copy knows less than this log, and gives the same numbers to other
+        // events.
         let knows_less = !welcome.resumed && welcome.next <= self.session.seq;
         let rewound = !other && (knows_less || welcome.last < self.session.seq);
         if other || rewound {
@@ -148,7 +150,8 @@ impl Agent {
         self.watch_on(out);
     }
 
-    /// A tool use that was under way towards an older store must not be repeated: nobody knows whether it was carried out.
+    /// A tool use that was under way towards an older store must not be repeated: nobody knows whether it was
+    /// carried out.
     fn give_up_on_old_store(&mut self, out: &mut Out) {
         // Those too whose reply was stopped meanwhile: they have their result, but may still be on their way.
         let authors = self.link.forget_old_store();
@@ -240,7 +243,8 @@ impl Agent {
         out.patches.push(Patch::Task(Box::new(task)));
     }
 
-    /// A task of a use that was stopped before the runner had said what it started: it goes on, in the background.
+    /// A task of a use that was stopped before the runner had said what it started: it goes on, in the
+    /// background.
     fn found(&mut self, out: &mut Out, task: &Task) {
         let overtaken = self.session.overtaken.iter().find(|overtaken| overtaken.op == task.op);
         let Some((call, index)) = overtaken.map(|overtaken| (overtaken.call, overtaken.index)) else {
@@ -360,8 +364,8 @@ impl Agent {
         }
     }
 
-    /// A `bash` command began. Its end will be the result, unless that was taken in before: the same operation was asked for
-    /// by a page whose log was lost from there on.
+    /// A `bash` command began. Its end will be the result, unless that was taken in before: the same
+    /// operation was asked for by a page whose log was lost from there on.
     fn foreground_started(&mut self, out: &mut Out, index: usize, task: &Task) {
         if self.session.ended.contains(&task.id) {
             let waiting =

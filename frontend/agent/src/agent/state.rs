@@ -1,4 +1,5 @@
-//! What the agent knows besides its log: a call, a question, a replay and watched output, each while it lasts.
+//! What the agent knows besides its log: a call, a question, a replay and watched output, each while it
+//! lasts.
 
 use std::collections::BTreeSet;
 
@@ -44,7 +45,8 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    /// Whether the runner has sent all of it once it has sent this. A long one settles more than once on its way.
+    /// Whether the runner has sent all of it once it has sent this. A long one settles more than once on its
+    /// way.
     pub(super) fn is_sent(&self, through: Seq) -> bool {
         self.last.is_some_and(|last| through >= last)
     }

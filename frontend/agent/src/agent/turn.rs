@@ -1,7 +1,7 @@
 //! The turn: when a model is asked and with what, its answer, its tools, and what is due next.
 //!
-//! [`Agent::advance`] is level-triggered. Whatever the event was, it looks at where the conversation stands and at the queue, and goes on until
-//! nothing more can be done without a further event.
+//! [`Agent::advance`] is level-triggered. Whatever the event was, it looks at where the conversation stands
+//! and at the queue, and goes on until nothing more can be done without a further event.
 
 use shared::Timestamp;
 use shared::protocol::{Op, Sandbox, Welcome};
@@ -112,7 +112,8 @@ impl Agent {
         }
         let model = self.resolved_model();
         let relayed = model.provider == Provider::Relay;
-        // Which way there is to a model only the runner's welcome says: until then the demo must not step in for a real one.
+        // Which way there is to a model only the runner's welcome says: until then the demo must not step in
+        // for a real one.
         let unknown = self.settings.model.provider == Provider::Auto && self.link.welcome().is_none();
         if unknown {
             return false;

@@ -185,8 +185,8 @@ impl Agent {
         self.wish(out, author, Op::Start(start));
     }
 
-    /// Asks something of the runner for the person. What waited for a connection would be lost with the page, and be done when nobody
-    /// thinks of it any more.
+    /// Asks something of the runner for the person. What waited for a connection would be lost with the page,
+    /// and be done when nobody thinks of it any more.
     fn wish(&mut self, out: &mut Out, author: Author, op: Op) {
         if !self.link.is_live() {
             return out.toast("The runner is not connected: nothing was done. Try again when it is.");

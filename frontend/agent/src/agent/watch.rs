@@ -16,7 +16,8 @@ const READ_BYTES: u32 = 256 * 1024;
 const MOST_VIEWERS: usize = 64;
 
 impl Agent {
-    /// Somebody looks, and knows nothing yet: so all that is kept comes again, and whoever knows it passes over it.
+    /// Somebody looks, and knows nothing yet: so all that is kept comes again, and whoever knows it passes
+    /// over it.
     pub(super) fn watch(&mut self, out: &mut Out, task: TaskId, viewer: u64) {
         let mut viewers = self.watched.remove(&task).map(|watched| watched.viewers).unwrap_or_default();
         if viewers.len() < MOST_VIEWERS {

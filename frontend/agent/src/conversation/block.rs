@@ -1,4 +1,5 @@
-//! Turns of blocks. Beside a model's turn stands what its server sent, raw, so that it can be sent back to the byte.
+//! Turns of blocks. Beside a model's turn stands what its server sent, raw, so that it can be sent back to
+//! the byte.
 
 use serde_json::Value;
 
@@ -91,7 +92,8 @@ impl Turn {
     }
 }
 
-/// What a server sent for a turn. It goes back to the same API as it came, and to another one as the blocks say it.
+/// What a server sent for a turn. It goes back to the same API as it came, and to another one as the blocks
+/// say it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Raw {
     /// The API it came by.

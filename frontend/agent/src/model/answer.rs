@@ -1,6 +1,8 @@
-//! What comes of a model call: events while it streams, and one answer, or what is kept of it and why it failed.
+//! What comes of a model call: events while it streams, and one answer, or what is kept of it and why it
+//! failed.
 //!
-//! An answer is items in its API's own form; [`super::codec::Codec`] reads them and makes them fit to be sent back.
+//! An answer is items in its API's own form; [`super::codec::Codec`] reads them and makes them fit to be sent
+//! back.
 
 use serde_json::Value;
 
@@ -55,8 +57,8 @@ pub enum ModelEvent {
 /// A whole answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// What came, in the API's own form, unknown parts too; known ones with the fields that they may be sent back with. May be empty: then
-    /// nothing enters the conversation.
+    /// What came, in the API's own form, unknown parts too; known ones with the fields that they may be sent
+    /// back with. May be empty: then nothing enters the conversation.
     pub content: Vec<Value>,
     /// Why it ended.
     pub stop: Stop,

@@ -1,4 +1,5 @@
-//! The models that the page offers, their limits and what they cost. A price that is not known is unknown, never 0.
+//! The models that the page offers, their limits and what they cost. A price that is not known is unknown,
+//! never 0.
 
 use super::Usage;
 
@@ -74,7 +75,8 @@ pub fn find(model: &str) -> Option<&'static Row> {
     })
 }
 
-/// What a call cost in US dollars; `None` if the model's price is not known. Writing to the cache costs a quarter more than reading without it.
+/// What a call cost in US dollars; `None` if the model's price is not known. Writing to the cache costs a
+/// quarter more than reading without it.
 #[must_use]
 pub fn dollars(model: &str, usage: Usage) -> Option<f64> {
     if model.is_empty() || model == DEMO {

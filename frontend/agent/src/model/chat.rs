@@ -1,7 +1,8 @@
 //! `OpenAI`'s chat completions, as far as all who speak them agree.
 //!
-//! An answer is kept as one assistant message. What a server puts beside the text, such as what it reasoned, goes back to the model it came from,
-//! since some refuse a conversation without it; another model gets text and tools alone.
+//! An answer is kept as one assistant message. What a server puts beside the text, such as what it reasoned,
+//! goes back to the model it came from, since some refuse a conversation without it; another model gets text
+//! and tools alone.
 
 use std::collections::BTreeSet;
 
@@ -134,8 +135,8 @@ fn user(blocks: &[Block], messages: &mut Vec<Value>) {
     }
 }
 
-/// A model's turn: as it came if it came by this API from this model, without what only that model knows if from another, and otherwise by its
-/// blocks.
+/// A model's turn: as it came if it came by this API from this model, without what only that model knows if
+/// from another, and otherwise by its blocks.
 fn assistant(turn: &Turn, model: &str) -> Vec<Value> {
     match &turn.raw {
         Some(raw) if raw.api == Api::Chat && raw.model == model => raw.items.clone(),

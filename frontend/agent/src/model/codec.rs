@@ -1,7 +1,7 @@
 //! What an API's codec does: a conversation becomes a request, bytes become events and one answer.
 //!
-//! An answer is kept as items, the API's own JSON, made fit to be sent back once, when it enters the conversation; [`Codec::blocks`] reads them
-//! for everybody else.
+//! An answer is kept as items, the API's own JSON, made fit to be sent back once, when it enters the
+//! conversation; [`Codec::blocks`] reads them for everybody else.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -60,8 +60,8 @@ pub trait Codec: Sync {
     /// How a server is reached.
     fn wire(&self) -> Wire;
 
-    /// The body of a request: JSON. The same conversation gives the same bytes, and a longer one begins with those of the shorter one, but for what
-    /// steers the server's cache.
+    /// The body of a request: JSON. The same conversation gives the same bytes, and a longer one begins with
+    /// those of the shorter one, but for what steers the server's cache.
     fn body(&self, request: &Request<'_>) -> String;
 
     /// What reads the answer.
@@ -73,14 +73,15 @@ pub trait Codec: Sync {
     /// What of a turn is sent to a model: not all that one model has said may be sent to another.
     fn sent(&self, turn: &Turn, model: &str) -> Vec<Block>;
 
-    /// Items in the form in which they can be sent again: without what servers refuse, and each tool use with an id that none of `ids` is; the
-    /// new ones are added. What has that form stays as it is.
+    /// Items in the form in which they can be sent again: without what servers refuse, and each tool use with
+    /// an id that none of `ids` is; the new ones are added. What has that form stays as it is.
     fn fit(&self, items: Vec<Value>, ids: &mut BTreeSet<String>) -> Vec<Value>;
 
     /// Items without what not every server of this API knows.
     fn plain(&self, items: Vec<Value>) -> Vec<Value>;
 
-    /// Whether items end on what the server itself was doing, so that they are sent back as they stand and it goes on.
+    /// Whether items end on what the server itself was doing, so that they are sent back as they stand and it
+    /// goes on.
     fn is_paused(&self, items: &[Value]) -> bool;
 }
 

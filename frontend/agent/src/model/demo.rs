@@ -1,14 +1,16 @@
 //! The demo: a scripted model that needs no key and no network, and says that it is one.
 //!
-//! [`Facts`] is a fold over the session's log: what the person sent, what was done since, which tasks have ended.
-//! [`script`] chooses from it what is done next, [`sentences`] tells what happened, and [`stream`] writes the answer as the
-//! events that a real server would send, so that it comes through the very same reader.
+//! [`Facts`] is a fold over the session's log: what the person sent, what was done since, which tasks have
+//! ended. [`script`] chooses from it what is done next, [`sentences`] tells what happened, and [`stream`]
+//! writes the answer as the events that a real server would send, so that it comes through the very same
+//! reader.
 
 mod facts;
 mod project;
 mod script;
 mod sentences;
 mod stream;
+mod text;
 
 pub use facts::Facts;
 pub use stream::Chunk;

@@ -98,7 +98,8 @@ impl Api {
     }
 }
 
-/// The address of a direct call. `base` is what the person gave, with or without the version, or the whole; empty for the vendor's own.
+/// The address of a direct call. `base` is what the person gave, with or without the version, or the whole;
+/// empty for the vendor's own.
 #[must_use]
 pub fn url(api: Api, base: &str) -> String {
     let wire = api.codec().wire();
@@ -123,7 +124,8 @@ pub fn headers(api: Api) -> BTreeMap<String, String> {
     all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// A call through the runner's relay; `None` if it relays no such API. The relay sets the type of the content itself.
+/// A call through the runner's relay; `None` if it relays no such API. The relay sets the type of the content
+/// itself.
 #[must_use]
 pub fn relayed(api: Api, call: String, body: String) -> Option<RelayCall> {
     let wire = api.codec().wire();

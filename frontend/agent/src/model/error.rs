@@ -1,4 +1,5 @@
-//! How calls fail: what a status, a body or an error in the middle of a stream mean, in a text that says what to do, and when to try again.
+//! How calls fail: what a status, a body or an error in the middle of a stream mean, in a text that says what
+//! to do, and when to try again.
 
 use serde_json::Value;
 use shared::Timestamp;
@@ -17,8 +18,9 @@ const QUOTED_CHARS: usize = 300;
 /// How servers say in a 429 that no waiting helps.
 const SPENT: [&str; 2] = ["enforced_spend_limit_reached", "insufficient_quota"];
 
-/// How long to wait before the call is made again, in milliseconds; `None` if it is not to be made again by itself.
-/// `tries` is how often it was made so far, `seed` any number: it spreads the pauses of those who failed together.
+/// How long to wait before the call is made again, in milliseconds; `None` if it is not to be made again by
+/// itself. `tries` is how often it was made so far, `seed` any number: it spreads the pauses of those who
+/// failed together.
 #[must_use]
 pub fn backoff_ms(tries: u32, error: &ModelError, seed: u64) -> Option<u64> {
     if !error.retryable || tries >= MAX_TRIES {
@@ -170,7 +172,8 @@ impl Head {
         }
     }
 
-    /// What an error in the middle of a stream means. Servers name its kind, or give the status that it would have been sent with.
+    /// What an error in the middle of a stream means. Servers name its kind, or give the status that it would
+    /// have been sent with.
     pub(super) fn error_in_stream(&self, event: &Value) -> ModelError {
         let given = &event["error"];
         let kind = given["type"].as_str().unwrap_or_default();

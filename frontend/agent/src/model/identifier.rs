@@ -7,7 +7,8 @@ const MADE_CHARS: usize = 64;
 /// The most characters that servers take of either.
 const MOST_CHARS: usize = 128;
 
-/// The id if it can be sent and none of `taken` is it; else one made from it, or from `otherwise` if it is empty. It is added to them.
+/// The id if it can be sent and none of `taken` is it; else one made from it, or from `otherwise` if it is
+/// empty. It is added to them.
 pub(super) fn unique(id: &str, otherwise: &str, taken: &mut BTreeSet<String>) -> String {
     let mut made = id.to_owned();
     if !can_be_sent(id) || taken.contains(id) {

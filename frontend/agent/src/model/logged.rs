@@ -1,4 +1,5 @@
-//! Blocks as the log writes them: in the form of the first API that was spoken, so that old logs and new ones read alike.
+//! Blocks as the log writes them: in the form of the first API that was spoken, so that old logs and new ones
+//! read alike.
 
 use serde::{Deserialize, Deserializer, Serializer};
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! Anthropic's Messages: requests, and what its blocks say.
 //!
-//! On the same bytes for the same conversation rest the prompt cache and the signatures of thinking blocks. Blocks of the conversation are sent
-//! as they are, and what the API itself sent goes back raw.
+//! On the same bytes for the same conversation rest the prompt cache and the signatures of thinking blocks.
+//! Blocks of the conversation are sent as they are, and what the API itself sent goes back raw.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -48,8 +48,8 @@ impl Codec for Messages {
 
     fn body(&self, request: &Request<'_>) -> String {
         let Request { model, system, tools, turns, stream } = *request;
-        // Servers look back some twenty blocks from a marker, which two messages with many tools exceed: so what was the end of the request
-        // before bears one too.
+        // Servers look back some twenty blocks from a marker, which two messages with many tools exceed: so
+        // what was the end of the request before bears one too.
         let last = turns.len().saturating_sub(1);
         let before = turns[..last].iter().rposition(|turn| turn.role == Role::User);
         let messages = turns.iter().enumerate().map(|(n, turn)| {
@@ -233,7 +233,8 @@ fn max_tokens(model: &str) -> u64 {
     catalog::find(model).map_or(MAX_TOKENS_UNKNOWN, |row| row.output_limit.min(MAX_TOKENS))
 }
 
-/// Models of the fifth generation think by themselves and show a summary if asked to. Others refuse the field.
+/// Models of the fifth generation think by themselves and show a summary if asked to. Others refuse the
+/// field.
 fn thinks(model: &str) -> bool {
     let mut parts = model.split('-');
     parts.next() == Some("claude")

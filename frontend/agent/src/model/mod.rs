@@ -1,8 +1,10 @@
-//! Models behind one interface: a conversation becomes a request, bytes come in, neutral events and one answer come out.
+//! Models behind one interface: a conversation becomes a request, bytes come in, neutral events and one
+//! answer come out.
 //!
-//! [`codec::Codec`] is the interface. Each [`api::Api`] has one, in a file of its own ([`messages`], [`chat`]); [`endpoint`] knows which, and is the only
-//! place that does. [`stream::Stream`] takes an answer's bytes apart and hands events to the codec's reader; [`error`] says what failures mean, for
-//! all of them. The [`demo`] answers by itself, in the words of one of them.
+//! [`codec::Codec`] is the interface. Each [`api::Api`] has one, in a file of its own ([`messages`],
+//! [`chat`]); [`endpoint`] knows which, and is the only place that does. [`stream::Stream`] takes an answer's
+//! bytes apart and hands events to the codec's reader; [`error`] says what failures mean, for all of them.
+//! The [`demo`] answers by itself, in the words of one of them.
 
 pub mod answer;
 pub mod api;

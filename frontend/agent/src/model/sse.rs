@@ -1,8 +1,9 @@
 //! Server-sent events from bytes that come cut anywhere.
 //!
-//! [`Parser::push`] takes a piece of the body and gives the events that it completes; [`Parser::finish`] gives the one that the end
-//! of the body completes, since many servers leave out the last blank line. Lines end with LF, CR or CRLF, a byte-order mark
-//! at the start and comments are passed over, and bytes that are no UTF-8 are replaced. What waits for its end is bounded.
+//! [`Parser::push`] takes a piece of the body and gives the events that it completes; [`Parser::finish`]
+//! gives the one that the end of the body completes, since many servers leave out the last blank line. Lines
+//! end with LF, CR or CRLF, a byte-order mark at the start and comments are passed over, and bytes that are
+//! no UTF-8 are replaced. What waits for its end is bounded.
 
 /// The most bytes that one event may take.
 pub const MAX_EVENT_BYTES: usize = 16 * 1024 * 1024;

@@ -1,9 +1,10 @@
 //! A call's answer as it comes: bytes in, neutral events and one result out.
 //!
-//! [`Stream::head`] comes first, then [`Stream::data`] as the body comes, then [`Stream::end`] or [`Stream::lost`]. After
-//! [`ModelEvent::Done`], or when the call is broken off, [`Stream::result`] says what came of it. What the events mean the API's reader knows. An
-//! answer without its good-bye is whole if it gave the reason of its end, and truncated otherwise, however complete it looks. A server that
-//! answers with one JSON value instead of a stream is read too.
+//! [`Stream::head`] comes first, then [`Stream::data`] as the body comes, then [`Stream::end`] or
+//! [`Stream::lost`]. After [`ModelEvent::Done`], or when the call is broken off, [`Stream::result`] says what
+//! came of it. What the events mean the API's reader knows. An answer without its good-bye is whole if it
+//! gave the reason of its end, and truncated otherwise, however complete it looks. A server that answers with
+//! one JSON value instead of a stream is read too.
 
 use shared::Timestamp;
 use std::collections::BTreeMap;

@@ -1,4 +1,5 @@
-//! Halves of surrogate pairs, which are no characters: some servers cut a text between the two, and send each in a piece of its own.
+//! Halves of surrogate pairs, which are no characters: some servers cut a text between the two, and send each
+//! in a piece of its own.
 
 use serde_json::Value;
 
@@ -30,7 +31,8 @@ pub(super) fn join(high: Option<u16>, low: Option<u16>) -> Option<char> {
     Some(read.next()?.unwrap_or(char::REPLACEMENT_CHARACTER))
 }
 
-/// The text without halves that are alone: those at the ends of strings go into `ends` if there is one, the others are replaced.
+/// The text without halves that are alone: those at the ends of strings go into `ends` if there is one, the
+/// others are replaced.
 fn mend(text: &str, mut ends: Option<&mut Halves>) -> String {
     let unit = |at: usize| {
         let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;

@@ -1,8 +1,8 @@
 //! What is dangerous in a command, part by part: said to the person who is asked for it.
 //!
-//! This decides nothing: a command that is asked for is asked for in any case. So it may say too much, and not too little: where
-//! a command cannot be read for certain, or what it runs is worked out only while it runs, that is said too. What programs do is
-//! data, in [`table`].
+//! This decides nothing: a command that is asked for is asked for in any case. So it may say too much, and
+//! not too little: where a command cannot be read for certain, or what it runs is worked out only while it
+//! runs, that is said too. What programs do is data, in [`table`].
 
 mod git;
 mod interpreter;

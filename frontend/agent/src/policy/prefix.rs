@@ -1,8 +1,9 @@
 //! Rules by the first words of a command: which can be made, and what they cover.
 //!
-//! A list of what is allowed, for the beginning and for what follows. A rule is offered where the first words say what will
-//! be done, such as `npm test`, and what follows them cannot make it something else: options are known one by one, names of
-//! files lie in the workspace, and nothing is set. What is not in [`TABLE`] is asked for, also where an older rule names it.
+//! A list of what is allowed, for the beginning and for what follows. A rule is offered where the first words
+//! say what will be done, such as `npm test`, and what follows them cannot make it something else: options
+//! are known one by one, names of files lie in the workspace, and nothing is set. What is not in [`TABLE`] is
+//! asked for, also where an older rule names it.
 
 use super::shell::Word;
 use crate::settings::Rule;
@@ -18,7 +19,8 @@ enum Operands {
     Any,
 }
 
-/// The beginnings, what operands may follow, and the options that may: those before `:` alone, those behind it with a value.
+/// The beginnings, what operands may follow, and the options that may: those before `:` alone, those behind
+/// it with a value.
 type Row = (&'static [&'static str], Operands, &'static str);
 
 const CARGO: &str = "-v -q -r --verbose --quiet --release --workspace --all --all-targets --all-features --no-default-features --lib \

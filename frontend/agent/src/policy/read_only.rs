@@ -1,8 +1,9 @@
-//! What is known only to read: programs by name, with the options that are known where others would write or run
-//! something, on paths inside the workspace. What passes is held to reading by the kernel, so this list decides what is
-//! worth a question, and not what is safe.
+//! What is known only to read: programs by name, with the options that are known where others would write or
+//! run something, on paths inside the workspace. What passes is held to reading by the kernel, so this list
+//! decides what is worth a question, and not what is safe.
 //!
-//! A program that is not listed is asked for, and so is an option that is not listed where options can do harm.
+//! A program that is not listed is asked for, and so is an option that is not listed where options can do
+//! harm.
 
 mod git;
 

@@ -1,13 +1,15 @@
 //! Programs for `sed` and `awk`: whether they only print, and if not, what they write and run.
 //!
-//! Within brackets of an expression some systems take the delimiter as a letter, and others as the end: both readings count.
+//! Within brackets of an expression some systems take the delimiter as a letter, and others as the end: both
+//! readings count.
 
 use std::str::Chars;
 
 /// What a script for `sed` does besides printing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sed {
-    /// Whether all of it is of the plain forms: addresses, `p`, `d`, `q`, `=`, `s` and a few that only move text.
+    /// Whether all of it is of the plain forms: addresses, `p`, `d`, `q`, `=`, `s` and a few that only move
+    /// text.
     pub(super) plain: bool,
     pub(super) writes: Vec<String>,
     pub(super) runs: bool,
@@ -229,7 +231,8 @@ const AWK_OPENS: &str = "print printf return in else do exit case";
 pub(super) fn awk(program: &str) -> Awk {
     let mut read = Awk { plain: true, ..Awk::default() };
     let mut rest = program;
-    // Whether a value stands before; how deep the parentheses are, and how deep they were where a statement began to print.
+    // Whether a value stands before; how deep the parentheses are, and how deep they were where a statement
+    // began to print.
     let (mut valued, mut depth, mut prints) = (false, 0_usize, None);
     while let Some(sign) = rest.chars().next() {
         let word = rest.len() - rest.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_').len();

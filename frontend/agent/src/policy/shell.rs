@@ -1,6 +1,8 @@
-//! Reads a small part of the shell's language: simple commands, joined by `&&`, `||`, `;`, `|` or line ends, of words and quotes.
+//! Reads a small part of the shell's language: simple commands, joined by `&&`, `||`, `;`, `|` or line ends,
+//! of words and quotes.
 //!
-//! Everything else is [`Unreadable`]: better to ask once too often than to misread. `2>&1`, discarding into `/dev/null`, `$?` and `{}` are read as well.
+//! Everything else is [`Unreadable`]: better to ask once too often than to misread. `2>&1`, discarding into
+//! `/dev/null`, `$?` and `{}` are read as well.
 
 /// Why a command cannot be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,8 +1,9 @@
 //! Splits a command into all that it runs, to name what is dangerous in each part.
 //!
-//! Unlike [`super::shell`] it never gives up: what nobody can read for certain is marked [`Split::unclear`] or [`Part::unclear`],
-//! and the parts that were found are there all the same. Substitutions are parts of their own, and know whose words they are put
-//! into. The shell may be bash or dash: what the two read differently is unclear.
+//! Unlike [`super::shell`] it never gives up: what nobody can read for certain is marked [`Split::unclear`]
+//! or [`Part::unclear`], and the parts that were found are there all the same. Substitutions are parts of
+//! their own, and know whose words they are put into. The shell may be bash or dash: what the two read
+//! differently is unclear.
 
 mod heredoc;
 mod text;

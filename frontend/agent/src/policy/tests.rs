@@ -214,7 +214,8 @@ fn everything_else_is_asked_for() {
     }
 }
 
-/// A line a command: `read` (it runs unasked), `ask`, `exact` (no rule by its first words can be made of it) or `prefix`.
+/// A line a command: `read` (it runs unasked), `ask`, `exact` (no rule by its first words can be made of it)
+/// or `prefix`.
 #[test]
 fn the_verdicts() {
     let mut wrong = Vec::new();
@@ -497,7 +498,8 @@ mod properties {
         ]
     }
 
-    /// What stands outside of quotes, told by another and simpler reading; within double quotes `$` and backquotes still count.
+    /// What stands outside of quotes, told by another and simpler reading; within double quotes `$` and
+    /// backquotes still count.
     fn bare(command: &str) -> Option<String> {
         let (mut bare, mut signs, mut within) = (String::new(), command.chars(), None);
         while let Some(sign) = signs.next() {

@@ -1,7 +1,8 @@
-//! What a tool use would do, so that a person can allow it with open eyes: the change of a file as a diff, input word for word.
+//! What a tool use would do, so that a person can allow it with open eyes: the change of a file as a diff,
+//! input word for word.
 //!
-//! Only the model's own text is known here, not the file: a diff of an edit shows what goes, what comes and what
-//! stays of the text that is replaced, all of it. When it is done, the runner's diff takes its place.
+//! Only the model's own text is known here, not the file: a diff of an edit shows what goes, what comes and
+//! what stays of the text that is replaced, all of it. When it is done, the runner's diff takes its place.
 
 use shared::tools::{EditFile, SendInput, ToolCall, WriteFile};
 use similar::{Algorithm, ChangeTag, capture_diff_slices};
@@ -10,8 +11,8 @@ use crate::view::{Danger, ToolCard};
 
 /// At most this many lines of each side are shown.
 const LINES: usize = 2_000;
-/// Of more lines than these on a side no common ones are looked for: the work grows with their square, and there
-/// is no clock here to end it by.
+/// Of more lines than these on a side no common ones are looked for: the work grows with their square, and
+/// there is no clock here to end it by.
 const COMPARED: usize = 1_000;
 /// At most this many characters of a line.
 const WIDTH: usize = 4_000;

@@ -1,4 +1,5 @@
-//! Commands on their way: from the person to the leader, here or in another tab, and the word that they are done.
+//! Commands on their way: from the person to the leader, here or in another tab, and the word that they are
+//! done.
 
 use uuid::Uuid;
 

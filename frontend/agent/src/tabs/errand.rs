@@ -1,4 +1,5 @@
-//! What is done with a session by a lock of its own, whether it is open here or not: it is deleted, or gets a title.
+//! What is done with a session by a lock of its own, whether it is open here or not: it is deleted, or gets a
+//! title.
 
 use shared::Timestamp;
 use uuid::Uuid;
@@ -14,7 +15,8 @@ use crate::session::Session;
 pub(super) const OPEN_ELSEWHERE: &str = "this session is open in another tab: close it there first";
 
 impl Member {
-    /// Its lock is held until nothing of the session is left, so that no tab that follows can bring any of it back.
+    /// Its lock is held until nothing of the session is left, so that no tab that follows can bring any of it
+    /// back.
     pub(super) fn delete(&mut self, out: &mut Out) {
         if self.leader().is_some_and(|leader| !leader.keeps()) {
             // It was in this tab alone.

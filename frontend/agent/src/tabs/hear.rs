@@ -16,7 +16,8 @@ impl Member {
         out.push(Effect::Show(patches));
     }
 
-    /// Says something to the person: at the tab where they asked for it, or here if that tab is no more; at all tabs if nobody did.
+    /// Says something to the person: at the tab where they asked for it, or here if that tab is no more; at
+    /// all tabs if nobody did.
     pub(super) fn flash(&self, out: &mut Out, to: Option<Uuid>, flash: Flash) {
         let Some(leader) = self.leader() else { return };
         let elsewhere = to.is_some_and(|to| to != self.me && leader.knows(to));
@@ -72,7 +73,8 @@ impl Member {
                 self.ask_for_title(out);
             }
             TabMessage::Command { from, number, term, at, command } => {
-                // Whoever sent it was told that it may not have been done, and may want something else by now.
+                // Whoever sent it was told that it may not have been done, and may want something else by
+                // now.
                 let late = at > Timestamp(0) && out.now.since(at) >= UNHEARD_MS && !is_lasting(&command);
                 if (term == self.term || term == 0) && !late {
                     if let Some(leader) = self.leader_mut() {
@@ -90,7 +92,8 @@ impl Member {
         }
     }
 
-    /// Another tab, with a page of another version, said something that is not understood here. What it was about is seen in the whole.
+    /// Another tab, with a page of another version, said something that is not understood here. What it was
+    /// about is seen in the whole.
     pub(super) fn garbled(&mut self, out: &mut Out) {
         match &mut self.state {
             State::Follower { whole } if *whole => {

@@ -1,4 +1,5 @@
-//! What a leader owes: commands that its agent has taken and the log does not have yet, and the entries that are being written.
+//! What a leader owes: commands that its agent has taken and the log does not have yet, and the entries that
+//! are being written.
 
 use std::collections::VecDeque;
 
@@ -32,7 +33,8 @@ pub(super) enum Duty {
     Acknowledge,
 }
 
-/// Of how many tabs that follow it is known that they do. To the others it is not said what concerns them alone.
+/// Of how many tabs that follow it is known that they do. To the others it is not said what concerns them
+/// alone.
 const MOST_FOLLOWERS: usize = 64;
 
 /// A tab that leads.
@@ -111,8 +113,9 @@ impl Leader {
 
     /// A command has come. One without a number comes once.
     pub(super) fn hear(&mut self, from: Uuid, number: u64, queues: bool) -> Duty {
-        // What a page left behind may have come before what it asked for earlier. Only messages are sent twice; of all else only the
-        // last may have come before, as the title that each new leader is asked for.
+        // What a page left behind may have come before what it asked for earlier. Only messages are sent
+        // twice; of all else only the last may have come before, as the title that each new leader is asked
+        // for.
         let heard = self.heard.of(from);
         if number > 0 && (number == heard || queues && number < heard) {
             let runs = self.running.iter().any(|one| (one.from, one.number) == (from, number));
@@ -141,7 +144,8 @@ impl Leader {
         }
     }
 
-    /// Takes out the commands that are done: nothing of them waits for the runner, or has to be written and can be.
+    /// Takes out the commands that are done: nothing of them waits for the runner, or has to be written and
+    /// can be.
     pub(super) fn done(&mut self) -> Vec<(Uuid, u64)> {
         let (durable, keeps) = (self.durable, self.keeps);
         let done =
@@ -212,8 +216,8 @@ impl Leader {
         self.running.iter().find(wrote).map(|one| (one.from, one.number))
     }
 
-    /// The messages in entries that are not saved, answered or not: with the page the answer goes as well. One whose author is not
-    /// known any more is this tab's.
+    /// The messages in entries that are not saved, answered or not: with the page the answer goes as well.
+    /// One whose author is not known any more is this tab's.
     pub(super) fn unsaved(&self, me: Uuid, unsaved: Vec<Entry>) -> Vec<UnsavedMessage> {
         let mut messages = Vec::<(u64, UnsavedMessage)>::new();
         for entry in unsaved {

@@ -1,4 +1,5 @@
-//! What a page leaves behind when it may be going, and what the next leader, or one that lives on, makes of it.
+//! What a page leaves behind when it may be going, and what the next leader, or one that lives on, makes of
+//! it.
 
 use super::{Effect, Member, Out, State, TabMessage, UnsavedMessage};
 use crate::event::Command;
@@ -63,7 +64,8 @@ impl Member {
         self.send(out);
     }
 
-    /// Pages left messages behind while this tab leads. Only those are taken whose earlier commands are known: they may be on their way.
+    /// Pages left messages behind while this tab leads. Only those are taken whose earlier commands are
+    /// known: they may be on their way.
     pub(super) fn take_left(&mut self, out: &mut Out, mut left: Vec<UnsavedMessage>) {
         left.retain(|message| message.number > 0 && !message.text.is_empty() && message.from != self.me);
         left.sort_by_key(|message| message.number);

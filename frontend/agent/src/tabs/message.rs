@@ -9,7 +9,8 @@ use crate::event::{Command, Event as AgentEvent};
 use crate::record::{Entry, Record};
 use crate::view::{Flash, Patch};
 
-/// What the tabs of one session say to each other. A tab does not hear itself; what one says, another hears in order.
+/// What the tabs of one session say to each other. A tab does not hear itself; what one says, another hears
+/// in order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "word", rename_all = "snake_case")]
 pub enum TabMessage {
@@ -190,7 +191,8 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq)]
 #[must_use = "effects that are not run are lost"]
 pub enum Effect {
-    /// Asks for the session's lock, and sends [`Event::Granted`] or [`Event::Refused`]; [`Event::Stolen`] if it is taken later.
+    /// Asks for the session's lock, and sends [`Event::Granted`] or [`Event::Refused`]; [`Event::Stolen`] if
+    /// it is taken later.
     Lock {
         /// What the answer is called.
         request: u64,
@@ -202,16 +204,16 @@ pub enum Effect {
         /// Which.
         request: u64,
     },
-    /// Takes the log over and reads it, in one transaction: from then on appends under another token fail. The new term is
-    /// higher than any before, and at least this. A log that is empty is claimed as well.
+    /// Takes the log over and reads it, in one transaction: from then on appends under another token fail.
+    /// The new term is higher than any before, and at least this. A log that is empty is claimed as well.
     Claim {
         /// By what the store knows the writer.
         token: Uuid,
         /// The lowest term that will do.
         term: u64,
     },
-    /// Writes entries in one transaction, if the log is still claimed by this token and they continue it; and notes which
-    /// commands are in it with them.
+    /// Writes entries in one transaction, if the log is still claimed by this token and they continue it; and
+    /// notes which commands are in it with them.
     Append {
         /// By what the store knows the writer.
         token: Uuid,
@@ -222,7 +224,8 @@ pub enum Effect {
         /// Whose commands are with it in the log.
         heard: Received,
     },
-    /// Reads the messages that pages left behind, and sends [`Event::Left`]. Those without a number are given once.
+    /// Reads the messages that pages left behind, and sends [`Event::Left`]. Those without a number are given
+    /// once.
     ReadLeft,
     /// A message that a page left behind is in the log.
     ForgetLeft {
@@ -347,7 +350,8 @@ pub enum AppendError {
 pub struct UnsavedMessage {
     /// The entry that it is in if it is in the log; 0 if it never came so far.
     pub n: u64,
-    /// Its text; empty for any other command than a message, of which a page leaves only that it was not done.
+    /// Its text; empty for any other command than a message, of which a page leaves only that it was not
+    /// done.
     pub text: String,
     /// Whether it goes into the turn under way.
     pub steer: bool,

@@ -1,19 +1,22 @@
-//! The tabs that have one session open, as a pure machine: one leads, the others follow. A [`Member`] is one tab's part in it.
+//! The tabs that have one session open, as a pure machine: one leads, the others follow. A [`Member`] is one
+//! tab's part in it.
 //!
 //! # What runs, what it owns, in what order
-//! [`Member::handle`] takes one [`Event`] and says by [`Effect`]s what must be done. It owns the tab's role, the leader's term and
-//! this tab's commands that no leader has answered; the lock, the store, the channel and the agent belong to the shell.
+//! [`Member::handle`] takes one [`Event`] and says by [`Effect`]s what must be done. It owns the tab's role,
+//! the leader's term and this tab's commands that no leader has answered; the lock, the store, the channel
+//! and the agent belong to the shell.
 //!
-//! `Asking` → `Claiming` → `Opening` → `Leader`, or `Asking` → `Follower`; `Follower` → `Claiming` when the lock comes, by itself or
-//! by taking over; `Leader` → `Follower` when it is taken. The lock is for people and may be late or not there at all. That no two
-//! tabs write one log is the store's affair: whoever holds the lock claims the log under a fresh token before it reads it, and
-//! from that moment on the earlier tab's appends fail. Claims are numbered, and by the number ([`Claim::term`]) a tab tells
-//! the newer of two leaders, in whatever order their messages come.
+//! `Asking` → `Claiming` → `Opening` → `Leader`, or `Asking` → `Follower`; `Follower` → `Claiming` when the
+//! lock comes, by itself or by taking over; `Leader` → `Follower` when it is taken. The lock is for people
+//! and may be late or not there at all. That no two tabs write one log is the store's affair: whoever holds
+//! the lock claims the log under a fresh token before it reads it, and from that moment on the earlier tab's
+//! appends fail. Claims are numbered, and by the number ([`Claim::term`]) a tab tells the newer of two
+//! leaders, in whatever order their messages come.
 //!
-//! A command waits until a leader has shown itself. Messages are kept until the log has them: the append that writes them notes
-//! in the same transaction whose command they are, so that the next leader, to whom they are sent again, knows them. All other
-//! commands are meant for what was to be seen just then: they are sent once, and if their leader goes without an answer, or none
-//! answers within seconds, the person is told.
+//! A command waits until a leader has shown itself. Messages are kept until the log has them: the append that
+//! writes them notes in the same transaction whose command they are, so that the next leader, to whom they
+//! are sent again, knows them. All other commands are meant for what was to be seen just then: they are sent
+//! once, and if their leader goes without an answer, or none answers within seconds, the person is told.
 
 mod command;
 mod errand;
@@ -39,7 +42,8 @@ use outbox::Outbox;
 /// How long a session that nobody looks at stays open after its work is done, in milliseconds.
 const IDLE_GRACE_MS: u64 = 10_000;
 
-/// One tab's part in a session. Its first event is [`Event::Open`]; or [`Event::Delete`] or [`Event::Retitle`], if it is not opened for more.
+/// One tab's part in a session. Its first event is [`Event::Open`]; or [`Event::Delete`] or
+/// [`Event::Retitle`], if it is not opened for more.
 #[derive(Debug)]
 pub struct Member {
     me: Uuid,
@@ -340,7 +344,7 @@ impl Member {
         }
     }
 
-    /// The token is a new one each time: what was written under an earlier one and is still on its way must not land.
+    /// New each time: what was written under an earlier one and is still on its way must not land.
     fn fresh_claim(&mut self, now: Timestamp) -> (Uuid, u64) {
         self.claims += 1;
         let token = Uuid::new_v5(&self.me, &self.claims.to_be_bytes());

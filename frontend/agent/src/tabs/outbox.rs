@@ -11,13 +11,15 @@ use crate::event::Command;
 /// How many commands are kept that no leader has answered; and of the leader's own that are not saved.
 const MOST_KEPT: usize = 64;
 const MOST_UNSAVED: usize = 1_024;
-/// How long what is meant for what is to be seen just now waits for a leader, and then for its answer, in milliseconds.
+/// How long what is meant for what is to be seen just now waits for a leader, and then for its answer, in
+/// milliseconds.
 pub(super) const UNHEARD_MS: u64 = 5_000;
 pub(super) const UNANSWERED_MS: u64 = 15_000;
 /// Of how many tabs it is noted which commands are in the log.
 const MOST_TABS: usize = 64;
 
-/// The last command of each tab that was heard. Each tab's commands come in order, so whatever is not above it comes twice.
+/// The last command of each tab that was heard. Each tab's commands come in order, so whatever is not above
+/// it comes twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Received(Vec<(Uuid, u64)>);
@@ -128,8 +130,8 @@ impl Outbox {
         self.overflowed &= !self.kept.is_empty();
     }
 
-    /// There is another leader. Messages are for whoever leads; all else was meant for what was to be seen then, and may have
-    /// been done. Gives whether the person must be told of it.
+    /// There is another leader. Messages are for whoever leads; all else was meant for what was to be seen
+    /// then, and may have been done. Gives whether the person must be told of it.
     pub(super) fn turn_to_next(&mut self) -> bool {
         let lost = self.remove(|kept| kept.sent && !matches!(kept.command, Command::QueueMessage { .. }));
         for kept in &mut self.kept {

@@ -1,5 +1,5 @@
-//! The message rules of the API, stated from its public documents and not from the product: what the product sends is judged
-//! by them here, in the fake model and in the native shell of the end-to-end tests.
+//! The message rules of the API, stated from its public documents and not from the product: what the product
+//! sends is judged by them here, in the fake model and in the native shell of the end-to-end tests.
 
 use std::collections::BTreeSet;
 
@@ -58,7 +58,8 @@ pub(crate) fn check(body: &Value) -> Result<(), String> {
     }
 }
 
-/// What the product promises besides, and the API does not ask for: that two messages of one role never follow each other.
+/// What the product promises besides, and the API does not ask for: that two messages of one role never
+/// follow each other.
 ///
 /// # Errors
 /// Where they do.
@@ -227,7 +228,8 @@ fn kind(block: &Value) -> &str {
     block["type"].as_str().unwrap_or_default()
 }
 
-/// Whether it is of a tool that the server carries out: only there may a request end on the assistant's words, to go on after a pause.
+/// Whether it is of a tool that the server carries out: only there may a request end on the assistant's
+/// words, to go on after a pause.
 fn of_server(block: &Value) -> bool {
     let kind = kind(block);
     kind == "server_tool_use" || kind.ends_with("_tool_result")

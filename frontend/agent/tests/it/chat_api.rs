@@ -1,5 +1,5 @@
-//! The rules of chat completions, stated from its public documents and not from the product: what the product sends is judged by them here, and by
-//! the fake server of the end-to-end tests.
+//! The rules of chat completions, stated from its public documents and not from the product: what the product
+//! sends is judged by them here, and by the fake server of the end-to-end tests.
 
 use serde_json::Value;
 

@@ -29,7 +29,8 @@ fn l1_all_that_arrived_goes_into_the_next_call() {
     rig.answer(&[tool("t2", "background_run", json!({"command": "true"}))]);
     rig.end(&first, TaskState::Completed, "one");
     let second = rig.start("aaaa0002");
-    // The call after the tool's result takes the first end; while it streams, the second comes and waits for the next.
+    // The call after the tool's result takes the first end; while it streams, the second comes and waits for
+    // the next.
     assert!(
         results_of(&rig.last_message())
             .unwrap()
@@ -509,7 +510,8 @@ fn l9_a_rule_that_was_not_offered_is_not_made() {
     assert_eq!(rig.status.as_ref().unwrap().turn, TurnView::Asks, "nothing else became allowed");
 }
 
-/// The stop came before the runner had said what it started: by the reply to it, by another call's time, or after a reload.
+/// The stop came before the runner had said what it started: by the reply to it, by another call's time, or
+/// after a reload.
 #[test]
 fn l10_what_a_stopped_use_has_started_is_found_late() {
     for (spoke, reloads) in [(false, false), (true, false), (false, true), (true, true)] {

@@ -1,4 +1,5 @@
-//! Never late, never lost, never twice: what a connection, a failure or another page must not do to results and words.
+//! Never late, never lost, never twice: what a connection, a failure or another page must not do to results
+//! and words.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -422,7 +423,8 @@ fn operations_are_named_by_what_they_are() {
     let run = |id: &str, command: &str| tool(id, "background_run", json!({ "command": command }));
     let first = op_of(1_000, &[run("t1", "make")]);
     assert_eq!(first, op_of(1_000, &[run("t1", "make")]), "the same log names it the same");
-    // A log that was lost and began anew, or another one of the same session, says other things in the same places.
+    // A log that was lost and began anew, or another one of the same session, says other things in the same
+    // places.
     for other in [
         op_of(1_000, &[run("t1", "make install")]),
         op_of(1_000, &[run("t2", "make")]),

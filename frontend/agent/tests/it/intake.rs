@@ -1,4 +1,5 @@
-//! Whatever a model sends, the conversation goes on: the next request keeps the rules, as the product states them and as they are stated once more in [`crate::api`].
+//! Whatever a model sends, the conversation goes on: the next request keeps the rules, as the product states
+//! them and as they are stated once more in [`crate::api`].
 
 use agent::conversation::Block;
 use agent::event::{Command, ModelInput};

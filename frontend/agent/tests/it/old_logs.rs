@@ -1,5 +1,5 @@
-//! Logs as they were once written, which open for ever: nothing of them is lost, renamed or unknown. The files in
-//! `tests/logs` are added to, and never edited.
+//! Logs as they were once written, which open for ever: nothing of them is lost, renamed or unknown. The
+//! files in `tests/logs` are added to, and never edited.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -50,7 +50,8 @@ fn every_old_log_opens_and_goes_on() {
     }
 }
 
-/// What a server of chat completions answered goes back to it as it came, with a result for each of its calls.
+/// What a server of chat completions answered goes back to it as it came, with a result for each of its
+/// calls.
 #[test]
 fn an_old_log_by_chat_completions_goes_on_with_its_server() {
     let model = ModelChoice { api: Api::Chat, ..ModelChoice::new(Provider::Direct, "qwen3:32b") };

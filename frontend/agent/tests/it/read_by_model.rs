@@ -1,5 +1,6 @@
-//! What a model reads, whole, and the head of a question, as they are checked in under `snapshots/`: whoever changes a word sees
-//! the text that it stands in. What must hold of them, whatever their words, is in the other files.
+//! What a model reads, whole, and the head of a question, as they are checked in under `snapshots/`: whoever
+//! changes a word sees the text that it stands in. What must hold of them, whatever their words, is in the
+//! other files.
 
 use agent::CallId;
 use agent::event::{Command, Decision};

@@ -1,4 +1,5 @@
-//! A conversation cannot die: what a server refuses for its content is cut or taken back, and the session goes on.
+//! A conversation cannot die: what a server refuses for its content is cut or taken back, and the session
+//! goes on.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;

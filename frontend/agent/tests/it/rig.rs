@@ -202,7 +202,8 @@ impl Rig {
         self.send(Event::Tick);
     }
 
-    /// Time passes as a browser lets it: nothing happens but the alarm, which rings this much too early. False if there is none.
+    /// Time passes as a browser lets it: nothing happens but the alarm, which rings this much too early.
+    /// False if there is none.
     pub(crate) fn ring(&mut self, early: u64) -> bool {
         let Some(at) = self.alarm.take() else { return false };
         self.now = self.now.max(at.0.saturating_sub(1 + early));
@@ -358,7 +359,8 @@ impl Rig {
         self.event(TaskEvent::Backgrounded { task, by, preview: Preview::default() });
     }
 
-    /// The runner has so many events that this page has not heard of; the next one that comes is the last of them.
+    /// The runner has so many events that this page has not heard of; the next one that comes is the last of
+    /// them.
     pub(crate) fn unheard(&mut self, events: u64) -> Seq {
         self.seq += events;
         Seq(self.seq)

@@ -1,7 +1,9 @@
-//! Seeded simulation: whatever fails and whenever, each end is told once, each tool use has one result, nothing runs twice.
+//! Seeded simulation: whatever fails and whenever, each end is told once, each tool use has one result,
+//! nothing runs twice.
 //!
-//! That the agent is at rest, and what was delivered to the model, is judged from outside: by the runner, the disks, the page and the bytes
-//! of the requests. `cargo xtask faults` takes repairs out of the agent and shows that this finds each.
+//! That the agent is at rest, and what was delivered to the model, is judged from outside: by the runner, the
+//! disks, the page and the bytes of the requests. `cargo xtask faults` takes repairs out of the agent and
+//! shows that this finds each.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -24,7 +26,8 @@ use crate::sim::world::World;
 
 /// How many seeds a run tries, unless `MEANWHILE_SEEDS` says otherwise (a number, or `from..to`).
 const SEEDS: u64 = if cfg!(target_arch = "wasm32") { 2_000 } else { 20_000 };
-/// Within how many steps of calm everything must have come to rest, and within how much of the simulated time.
+/// Within how many steps of calm everything must have come to rest, and within how much of the simulated
+/// time.
 const STEPS: u32 = 20_000;
 const CALM_MS: u64 = 30 * 60_000;
 
@@ -174,7 +177,8 @@ fn nothing_ran_twice(world: &World) {
     }
 }
 
-/// Each end of a task is told by a notice, or shown by a tool's result; by a notice at most once, and not after a tool showed it.
+/// Each end of a task is told by a notice, or shown by a tool's result; by a notice at most once, and not
+/// after a tool showed it.
 fn completions_are_delivered_once(world: &World, delivered: &Delivered) {
     for (id, _) in world.own_completions(delivered) {
         assert!(delivered.knows(id), "the completion of {id} was never delivered");

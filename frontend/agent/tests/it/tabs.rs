@@ -1,7 +1,9 @@
-//! Tabs of one session: whatever happens to them, one leads, the others show the same, and what was said is done once.
+//! Tabs of one session: whatever happens to them, one leads, the others show the same, and what was said is
+//! done once.
 //!
-//! The simulation drives the members themselves; what is right is judged by the log, by what the agents were handed, and by what
-//! the pages show. `cargo xtask faults` takes repairs out of the members and shows that this finds each.
+//! The simulation drives the members themselves; what is right is judged by the log, by what the agents were
+//! handed, and by what the pages show. `cargo xtask faults` takes repairs out of the members and shows that
+//! this finds each.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -269,7 +271,8 @@ fn whoever_loses_a_session_that_could_not_be_saved_is_told() {
     assert!(effects.iter().any(|effect| matches!(effect, Effect::Complain(_))), "{effects:?}");
 }
 
-/// It would begin the session anew under its name, take its completions and say them to a model that knows nothing.
+/// It would begin the session anew under its name, take its completions and say them to a model that knows
+/// nothing.
 #[test]
 fn a_tab_without_a_store_does_not_begin_a_session_that_another_led() {
     let mut hand = Hand::new();
@@ -425,13 +428,13 @@ fn what_concerns_one_person_is_said_at_their_tab() {
     let link = Flash::PairLink { url: "http://127.0.0.1:1/".to_owned(), expires: Timestamp(1) };
     let posted = |to| Effect::Post(TabMessage::Flash { term: 5_000, to, flash: link.clone() });
     let here = Effect::Flash(link.clone());
-    for (to, said) in [
+    for (to, shown) in [
         (Some(follower), vec![posted(Some(follower))]),
         (Some(Uuid::from_u128(1)), vec![here.clone()]),
         (Some(gone), vec![here.clone()]),
         (None, vec![posted(None), here]),
     ] {
-        assert_eq!(hand.send(Event::Flash { to, flash: link.clone() }), said);
+        assert_eq!(hand.send(Event::Flash { to, flash: link.clone() }), shown);
     }
     // Words go back into the box, whichever session the page shows.
     let draft = Flash::Draft { text: "words".to_owned() };
@@ -618,7 +621,8 @@ fn a_page_leaves_behind_that_something_was_not_answered() {
     assert!(!effects.iter().any(|effect| matches!(effect, Effect::Run { .. })), "{effects:?}");
 }
 
-/// The answer goes with the page, too; and whoever leads next takes what has a higher number for a sign that it is done.
+/// The answer goes with the page, too; and whoever leads next takes what has a higher number for a sign that
+/// it is done.
 #[test]
 fn a_message_that_is_answered_and_not_saved_is_left_behind() {
     let mut hand = Hand::new();

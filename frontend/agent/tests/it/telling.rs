@@ -1,4 +1,5 @@
-//! What the model is told: of commands that run twice, of what a task left behind, of how late a result comes, and of where commands may write.
+//! What the model is told: of commands that run twice, of what a task left behind, of how late a result
+//! comes, and of where commands may write.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -200,8 +201,8 @@ fn the_caveat_of_pipelines_stands_once() {
     assert_eq!(block.matches("may not be that of each command").count(), 1, "{block}");
 }
 
-/// However much a command printed, what it printed last is told, nothing is cut within a line that could stand whole, and what is left out
-/// is said.
+/// However much a command printed, what it printed last is told, nothing is cut within a line that could
+/// stand whole, and what is left out is said.
 #[test]
 fn the_last_line_is_told_and_lines_stay_whole() {
     for lines in [1, 2, 7, 60, 400] {

@@ -1,4 +1,5 @@
-//! How a turn goes on: failed calls and their retries, alarms, pauses, what the runner refuses, what a person does meanwhile.
+//! How a turn goes on: failed calls and their retries, alarms, pauses, what the runner refuses, what a person
+//! does meanwhile.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;

@@ -1,4 +1,5 @@
-//! A second vendor: the same loop by chat completions, and a conversation that goes from one API to the other and back.
+//! A second vendor: the same loop by chat completions, and a conversation that goes from one API to the other
+//! and back.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -87,7 +88,8 @@ fn the_loop_goes_round() {
     assert_eq!(rig.rows(), before, "a reload shows the same");
 }
 
-/// A person changes the model while tools have run, twice; each server gets a conversation that keeps its rules, and its own answers as they were.
+/// A person changes the model while tools have run, twice; each server gets a conversation that keeps its
+/// rules, and its own answers as they were.
 #[test]
 fn a_conversation_goes_from_one_api_to_the_other_and_back() {
     let mut rig = Rig::with(settings(Mode::Auto));

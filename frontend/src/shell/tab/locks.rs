@@ -13,7 +13,8 @@ use crate::state::Sessions;
 const LOOK_AGAIN: u32 = 1_000;
 
 impl TabController {
-    /// A lock goes only some time after a tab has given it up or has gone: while others hold any, it is looked again.
+    /// A lock goes only some time after a tab has given it up or has gone: while others hold any, it is
+    /// looked again.
     pub(super) async fn look_at_locks(&self) {
         self.see_locks().await;
         if self.looking.replace(true) {
@@ -40,7 +41,8 @@ impl TabController {
         self.held.borrow().keys().any(|session| !drives(session))
     }
 
-    /// Tells the page the list of sessions. One that no tab drives is not at work, whatever its last line said.
+    /// Tells the page the list of sessions. One that no tab drives is not at work, whatever its last line
+    /// said.
     pub(super) fn list(&self) {
         let held = self.held.borrow();
         let handles = self.handles.borrow();

@@ -1,4 +1,5 @@
-//! What the tab does with sessions as they are kept: titles, deletion, logs, and the writing of lines and drafts.
+//! What the tab does with sessions as they are kept: titles, deletion, logs, and the writing of lines and
+//! drafts.
 
 use agent::effect::SessionSummary;
 use agent::event::Command;
@@ -17,8 +18,8 @@ use crate::terminal;
 use crate::ui::{composer, dom};
 
 impl TabController {
-    /// Shows the session that an address names. Without its log it would begin anew under the same name, and take the results of
-    /// the browser that has the log: so then another one is begun.
+    /// Shows the session that an address names. Without its log it would begin anew under the same name, and
+    /// take the results of the browser that has the log: so then another one is begun.
     pub(super) async fn visit(&self, session: SessionId) {
         match self.is_ours(session).await {
             Ok(true) => self.switch(session),
@@ -168,7 +169,8 @@ impl TabController {
         files::download(&format!("{task}.log"), files::TEXT, log.as_bytes()).await
     }
 
-    /// The page may go before what is under way is written: what the person wrote is kept where that takes no time.
+    /// The page may go before what is under way is written: what the person wrote is kept where that takes no
+    /// time.
     pub(super) fn leave(&self) {
         for handle in self.handles.borrow().values() {
             local_storage::leave_messages(handle.session, handle.left_messages());
@@ -242,7 +244,8 @@ impl TabController {
                 if line.is_none() && draft.is_none() {
                     break;
                 }
-                // Without them the list and the draft are older at the next start; the log, which counts, reports its own fate.
+                // Without them the list and the draft are older at the next start; the log, which counts,
+                // reports its own fate.
                 if let Some((_, line)) = line {
                     let _ = tab.store.put_summary(&line).await;
                 }

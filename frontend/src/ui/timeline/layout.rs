@@ -1,4 +1,5 @@
-//! Where everything of the timeline stands, in pixels. Pure: spans, drains and a window of time in; bars and lines out.
+//! Where everything of the timeline stands, in pixels. Pure: spans, drains and a window of time in; bars and
+//! lines out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

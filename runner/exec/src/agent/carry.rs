@@ -1,4 +1,5 @@
-//! Output and input that go as frames: both bounded by credit, so that a slow side holds up nobody but itself.
+//! Output and input that go as frames: both bounded by credit, so that a slow side holds up nobody but
+//! itself.
 
 use std::collections::VecDeque;
 use std::io;

@@ -40,7 +40,8 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Over descriptor 0, and 1 if that is no socket. Afterwards both are `/dev/null`: no command must inherit them.
+    /// Over descriptor 0, and 1 if that is no socket. Afterwards both are `/dev/null`: no command must
+    /// inherit them.
     pub(super) fn take() -> io::Result<Self> {
         let input = io::stdin().as_fd().try_clone_to_owned()?;
         let transport = if rustix::net::sockopt::socket_type(&input).is_ok() {

@@ -1,7 +1,7 @@
 //! The dead: each is reaped, and the end of the main process is noted before.
 //!
-//! The number of a main process is given back only after its end is noted, so whoever sees it gone may kill the runner and
-//! finds what the agent left ([`Last::leave`]).
+//! The number of a main process is given back only after its end is noted, so whoever sees it gone may kill
+//! the runner and finds what the agent left ([`Last::leave`]).
 
 use std::fs;
 use std::io::Write as _;
@@ -16,7 +16,8 @@ use super::run::{Last, Mode, Running};
 use crate::clock::since_boot;
 use crate::frames::Exited;
 
-/// How long before the runner's death a main process with an open input must have ended for its end to be its own.
+/// How long before the runner's death a main process with an open input must have ended for its end to be its
+/// own.
 const MOMENT: Duration = Duration::from_millis(100);
 /// The most that are reaped before the tree is looked at: others may die all the time.
 const BATCH: usize = 1000;
@@ -85,8 +86,8 @@ impl Running {
 }
 
 impl Last {
-    /// The runner has died, and may not have saved this. One that ended when nobody read its output any more, or just after
-    /// its input did, may have ended of that.
+    /// The runner has died, and may not have saved this. One that ended when nobody read its output any more,
+    /// or just after its input did, may have ended of that.
     pub(super) fn leave(self) {
         let Self { exit_file, exited, at, read } = self;
         if read.unwrap_or_else(|| at.elapsed() > MOMENT)

@@ -23,8 +23,9 @@ use crate::frames::{Failure, FromAgent, Run, ToAgent, VERSION, check_version};
 use crate::tag::{Tags, Worn};
 use crate::{limits, sockets, tree};
 
-/// Signals that the agent catches and drops: it must outlive them, and what it starts must find them at their defaults,
-/// which a caught signal returns to and an inherited "ignore" does not. SIGCHLD is caught, too, and wakes it.
+/// Signals that the agent catches and drops: it must outlive them, and what it starts must find them at their
+/// defaults, which a caught signal returns to and an inherited "ignore" does not. SIGCHLD is caught, too, and
+/// wakes it.
 const CAUGHT: [i32; 13] = {
     use signal_hook::consts::{
         SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGIO, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU,
@@ -87,8 +88,8 @@ impl Agent {
             // No command that it starts may look into it, or change it: it may serve another session's next.
             set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
             set_child_subreaper(Some(getpid()))?;
-            // An agent that its own command has stopped must go on to see that the runner has died. It does no harm that
-            // this comes when the thread ends that started it.
+            // An agent that its own command has stopped must go on to see that the runner has died. It does
+            // no harm that this comes when the thread ends that started it.
             set_parent_process_death_signal(Some(Signal::CONT))?;
         }
         for signal in CAUGHT {
@@ -309,7 +310,8 @@ impl Agent {
             if !self.alone {
                 self.last = Some(last);
             }
-            // What is being ended does not remain, though some of it may take a moment longer than its main process.
+            // What is being ended does not remain, though some of it may take a moment longer than its main
+            // process.
             if !alone && !exited.asked {
                 exited.remaining = tree::describe(&tree::members(Some(running.pid)));
             }

@@ -1,5 +1,5 @@
-//! The system calls that reading takes. All others do not exist for the command: an allow list, so that calls of later
-//! kernels and of other interfaces (32 bits, x32) are closed without being named.
+//! The system calls that reading takes. All others do not exist for the command: an allow list, so that calls
+//! of later kernels and of other interfaces (32 bits, x32) are closed without being named.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,8 @@ use seccompiler::{
 const NAMESPACES: u64 = 0x7e02_0000;
 /// Requests of `ioctl` that only ask: terminals, bytes that wait, flags of files.
 const ASKS: [u64; 8] = [0x5401, 0x5413, 0x540f, 0x541b, 0x5421, 0x5450, 0x5451, 0x8008_6601];
-/// Requests of `fcntl`: copies, flags, locks, sizes of pipes and seals. Not those that have signals sent to a process.
+/// Requests of `fcntl`: copies, flags, locks, sizes of pipes and seals. Not those that have signals sent to a
+/// process.
 const CONTROLS: [u64; 16] = [0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1031, 1032, 1033, 1034];
 /// `AF_UNIX`, and the kind of socket that cannot be sent from to another address.
 const UNIX: u64 = 1;
@@ -22,8 +23,9 @@ macro_rules! calls {
     ($($name:ident)*) => { [$(libc::$name),*] };
 }
 
-/// Reading, memory, time, waiting, starting programs. Not those that tell of files that may not be read: extended attributes and
-/// changes (`inotify`) are beyond Landlock. Those that would change a file system are Landlock's to refuse.
+/// Reading, memory, time, waiting, starting programs. Not those that tell of files that may not be read:
+/// extended attributes and changes (`inotify`) are beyond Landlock. Those that would change a file system are
+/// Landlock's to refuse.
 const ALWAYS: &[i64] = &calls! {
     SYS_read SYS_write SYS_close SYS_fstat SYS_lseek SYS_mmap SYS_mprotect SYS_munmap SYS_brk SYS_mremap SYS_msync
     SYS_mincore SYS_madvise SYS_mlock SYS_munlock SYS_membarrier SYS_memfd_create

@@ -1,7 +1,7 @@
 //! What git needs to read beside the workspace: a repository's own folders, and its user's settings.
 //!
-//! What lies in or above the workspace may come from a model, an archive or another user. So a link grants nothing, and what a
-//! `.git` file points to must point back.
+//! What lies in or above the workspace may come from a model, an archive or another user. So a link grants
+//! nothing, and what a `.git` file points to must point back.
 
 use std::fs;
 use std::io::Read as _;
@@ -19,7 +19,8 @@ const MOST_BYTES: u64 = 64 * 1024;
 /// How long git may take to say what it is set to.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Git's own folders of a workspace that is a part of a repository, or a further tree of one. `workspace` is real.
+/// Git's own folders of a workspace that is a part of a repository, or a further tree of one. `workspace` is
+/// real.
 pub(super) fn repository(workspace: &Path) -> Vec<PathBuf> {
     let git =
         workspace.ancestors().map(|folder| folder.join(".git")).find(|git| git.symlink_metadata().is_ok());

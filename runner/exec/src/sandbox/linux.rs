@@ -80,7 +80,8 @@ fn hold(spec: &Spec) -> Result<(), String> {
     calls::restrict(abi >= ABI::V6).map_err(|error| failed(&error))
 }
 
-/// Rules for real paths: what was put in the place of one since, or of a folder above it, is passed over if it is a link.
+/// Rules for real paths: what was put in the place of one since, or of a folder above it, is passed over if
+/// it is a link.
 fn beneath(
     paths: &[PathBuf],
     access: BitFlags<AccessFs>,

@@ -1,5 +1,5 @@
-//! `sandbox-exec`, which is part of macOS, with a profile. A system that is neither that nor Linux has none, so that nothing
-//! can be held to reading there.
+//! `sandbox-exec`, which is part of macOS, with a profile. A system that is neither that nor Linux has none,
+//! so that nothing can be held to reading there.
 
 use std::ffi::{OsStr, OsString};
 use std::process::{Command, Stdio};

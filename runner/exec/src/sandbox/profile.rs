@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::spec::Spec;
 
-/// What every program takes to begin: the loader's libraries, facts about the machine, names of users. Reading facts about
-/// files is allowed everywhere, as it is on Linux; their contents are not.
+/// What every program takes to begin: the loader's libraries, facts about the machine, names of users.
+/// Reading facts about files is allowed everywhere, as it is on Linux; their contents are not.
 const BASE: &str = r#"(version 1)
 (deny default)
 (allow process-fork)

@@ -29,7 +29,8 @@ const SYSTEM: [&str; 15] = [
     "/Applications/Xcode.app/Contents/Developer",
 ];
 
-/// Configuration of the system that holds no secret, and devices and counters that tell nothing of other processes.
+/// Configuration of the system that holds no secret, and devices and counters that tell nothing of other
+/// processes.
 const PUBLIC: [&str; 47] = [
     "/etc/alternatives",
     "/etc/bash.bashrc",
@@ -110,7 +111,8 @@ const SETTINGS: [&str; 8] = [
     ".cargo/config",
 ];
 
-/// The only variables that a command finds of the runner's own; none holds a secret or makes a program run another.
+/// The only variables that a command finds of the runner's own; none holds a secret or makes a program run
+/// another.
 const VARIABLES: [&str; 34] = [
     "HOME",
     "USER",
@@ -166,7 +168,8 @@ pub struct Spec {
     pub(super) run: Vec<PathBuf>,
 }
 
-/// What decides what commands of a runner may read. What follows from it is looked at anew for each: files come and go.
+/// What decides what commands of a runner may read. What follows from it is looked at anew for each: files
+/// come and go.
 pub struct Ground {
     workspace: PathBuf,
     state: PathBuf,
@@ -176,7 +179,8 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// For commands in this workspace, started by this shell, of a runner with this environment and state folder.
+    /// For commands in this workspace, started by this shell, of a runner with this environment and state
+    /// folder.
     pub fn new(
         workspace: &Path,
         state: &Path,

@@ -1,5 +1,5 @@
-//! What people and models ask of a running task: to stop it, to move it to the background, to freeze it; and what it prints
-//! meanwhile.
+//! What people and models ask of a running task: to stop it, to move it to the background, to freeze it; and
+//! what it prints meanwhile.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use super::{Effect, Machine, Now, Stage};
 const UNANSWERED: usize = 16;
 
 impl<R> Machine<R> {
-    /// Ends the tree; at once if the same party asks a second time. What others ask for meanwhile does not cut the grace
-    /// short.
+    /// Ends the tree; at once if the same party asks a second time. What others ask for meanwhile does not
+    /// cut the grace short.
     pub(super) fn stop(&mut self, by: Option<Party>, grace: Duration) {
         let again = by.is_some_and(|by| self.stoppers.contains(&by));
         self.stoppers.extend(by.filter(|_| !again));

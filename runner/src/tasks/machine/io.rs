@@ -22,8 +22,8 @@ pub(in crate::tasks) struct Now {
 pub(in crate::tasks) enum Attempt {
     /// Its main process lives.
     Started { pid: u32 },
-    /// Nothing was started because a resource is exhausted, and trying again may help. `line_moved`: when one that waited for
-    /// the same began at last.
+    /// Nothing was started because a resource is exhausted, and trying again may help. `line_moved`: when one
+    /// that waited for the same began at last.
     Short { reason: String, line_moved: Option<Instant> },
     /// It is never tried again.
     Over(TaskState),
@@ -52,9 +52,11 @@ pub(in crate::tasks) enum Input<R> {
     SupervisorDied,
     /// The answer to [`Effect::KillOrphans`]: what could not be ended, as a sentence behind others.
     Orphans(String),
-    /// The output has changed: whether more is in the log, whether all that was read is, and whether its end was read.
+    /// The output has changed: whether more is in the log, whether all that was read is, and whether its end
+    /// was read.
     Output { grew: bool, written: bool, over: bool },
-    /// The answer to [`Effect::LookForQuestion`]: the output's length, and whether its end looks like a question.
+    /// The answer to [`Effect::LookForQuestion`]: the output's length, and whether its end looks like a
+    /// question.
     Quiet { total: u64, asks: bool },
     /// Somebody wrote to its input when the output had this length, and perhaps closed it.
     Answered { at: u64, closed: bool },

@@ -1,7 +1,7 @@
 //! A supervisor that is alive and says nothing, once its tree was killed in its place.
 //!
-//! One that works needs no more than to reap then. One whose tree is not gone may be waiting, as everybody does, for what the
-//! system does not end; after ten seconds of that it says so.
+//! One that works needs no more than to reap then. One whose tree is not gone may be waiting, as everybody
+//! does, for what the system does not end; after ten seconds of that it says so.
 
 /// Rounds, of a second at least, after which it is given up if nothing is left below it.
 const ALONE: u32 = 3;
@@ -21,7 +21,8 @@ impl Silence {
         self.rounds = 0;
     }
 
-    /// The tree was killed once more; `alone`: nothing is left of it. Whether the supervisor is to be given up.
+    /// The tree was killed once more; `alone`: nothing is left of it. Whether the supervisor is to be given
+    /// up.
     pub(super) const fn lasts(&mut self, alone: bool) -> bool {
         self.rounds += 1;
         if alone { self.rounds >= ALONE } else { !self.stuck && self.rounds >= WITH_OTHERS }

@@ -1,8 +1,9 @@
-//! Tries to start the command. Where descriptors, processes or memory are short it is tried again, in line with others,
-//! until the line has not moved for too long.
+//! Tries to start the command. Where descriptors, processes or memory are short it is tried again, in line
+//! with others, until the line has not moved for too long.
 //!
-//! A try may hang, as in a folder on a network. Then it has no use for its turn, which others get. It is given up when the time
-//! of the task is over, or a moment after somebody has asked for its end: most begin within that, and are stopped with grace.
+//! A try may hang, as in a folder on a network. Then it has no use for its turn, which others get. It is
+//! given up when the time of the task is over, or a moment after somebody has asked for its end: most begin
+//! within that, and are stopped with grace.
 
 use std::time::Duration;
 

@@ -1,8 +1,9 @@
-//! The limit: starts a shell with a command and waits for its end, and nothing else, so many times, so many at once.
+//! The limit: starts a shell with a command and waits for its end, and nothing else, so many times, so many
+//! at once.
 //!
-//! `bench-bare WIDTH COUNT SHELL COMMAND` prints the seconds that all of them took. Each of WIDTH threads starts one, waits
-//! for it, and starts the next. The standard library starts programs by `posix_spawn` where nothing needs more, as here:
-//! nobody reads what the command prints, nobody keeps anything, nobody is told.
+//! `bench-bare WIDTH COUNT SHELL COMMAND` prints the seconds that all of them took. Each of WIDTH threads
+//! starts one, waits for it, and starts the next. The standard library starts programs by `posix_spawn` where
+//! nothing needs more, as here: nobody reads what the command prints, nobody keeps anything, nobody is told.
 
 use std::env;
 use std::io::{self, Write as _};

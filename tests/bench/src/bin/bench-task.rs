@@ -1,7 +1,8 @@
 //! What measured commands do.
 //!
-//! `stamp MS` sleeps, then writes the monotonic clock in nanoseconds as its last act. `flood BYTES` writes lines as fast as
-//! they are taken. `pour BYTES` writes so many a second, in tenths, for ever. `tick MS` writes a line now and then, for ever.
+//! `stamp MS` sleeps, then writes the monotonic clock in nanoseconds as its last act. `flood BYTES` writes
+//! lines as fast as they are taken. `pour BYTES` writes so many a second, in tenths, for ever. `tick MS`
+//! writes a line now and then, for ever.
 
 use std::env;
 use std::process::ExitCode;

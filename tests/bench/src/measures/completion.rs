@@ -12,7 +12,8 @@ use crate::runner::Runner;
 /// Milliseconds, at most.
 const MEDIAN: f64 = 1.0;
 const TAIL: f64 = 5.0;
-/// What each command does before its last act, in milliseconds: long enough for its start to be over and saved.
+/// What each command does before its last act, in milliseconds: long enough for its start to be over and
+/// saved.
 const SLEEP: u64 = 30;
 /// So many samples in a row before the other form has its turn.
 const TURN: usize = 50;

@@ -1,6 +1,7 @@
 //! Many connected pages, each with a command that prints, and then one among them that no longer reads.
 //!
-//! The pages that are only there to be many have a thread and a runtime of their own, and drop what they read.
+//! The pages that are only there to be many have a thread and a runtime of their own, and drop what they
+//! read.
 
 use std::sync::mpsc;
 use std::thread;
@@ -92,8 +93,8 @@ async fn samples(bench: &Bench, page: &mut Page) -> anyhow::Result<Figures> {
     Ok(Figures::new(times))
 }
 
-/// Opens pages that follow a command each, the first of them another command, and reads until `stop` is dropped; the first
-/// page only until `stop` says so.
+/// Opens pages that follow a command each, the first of them another command, and reads until `stop` is
+/// dropped; the first page only until `stop` says so.
 async fn crowd(
     port: u16,
     credential: &str,

@@ -20,7 +20,8 @@ pub(super) struct Reader {
     stop: Option<Stop>,
     wants_tools: bool,
     refused: bool,
-    /// The halves of characters at the ends of what came last, and the first half of one whose second half may come.
+    /// The halves of characters at the ends of what came last, and the first half of one whose second half
+    /// may come.
     halves: Halves,
     half: Option<u16>,
     /// The places of what is shown, in the order in which it began.
@@ -216,7 +217,8 @@ impl Reader {
         }
     }
 
-    /// The call that a piece belongs to: by its index, else its id, else its place, else the last; a new id with a name is a new call.
+    /// The call that a piece belongs to: by its index, else its id, else its place, else the last; a new id
+    /// with a name is a new call.
     fn find(&self, place: Option<usize>, index: Option<u64>, id: &str, name: &str) -> Option<usize> {
         let goes_on = |call: &Call| name.is_empty() || id.is_empty() || call.id.is_empty() || call.id == id;
         if let Some(index) = index {
@@ -293,7 +295,8 @@ fn text_of(content: &Value) -> String {
     }
 }
 
-/// Texts and lists grow, all else replaces. A list's part that names its index goes on with the one of that index.
+/// Texts and lists grow, all else replaces. A list's part that names its index goes on with the one of that
+/// index.
 fn grow(fields: &mut Map<String, Value>, name: &str, more: &Value) {
     match (fields.get_mut(name), more) {
         (Some(Value::String(text)), Value::String(more)) => text.push_str(more),

@@ -109,7 +109,8 @@ fn a_call_without_an_id_gets_one_and_what_is_no_object_is_shown_to_the_model() {
     );
 }
 
-/// Whatever is missing: the name or the id may come later, a piece may say of nothing where it belongs, and a new id is no new call by itself.
+/// Whatever is missing: the name or the id may come later, a piece may say of nothing where it belongs, and a
+/// new id is no new call by itself.
 #[test]
 fn pieces_of_calls_find_each_other() {
     let bare = [

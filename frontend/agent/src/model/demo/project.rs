@@ -1,6 +1,6 @@
 //! Which tests a workspace has, and which command runs them.
 
-use super::sentences::{code, list};
+use super::text::{code, list};
 
 /// Looks for what tells it; changes nothing, and runs unasked.
 pub(super) const LOOK: &str = "ls -d .git README.md Cargo.toml go.mod package.json pyproject.toml pytest.ini conftest.py Makefile test_*.py *_test.py tests/test_*.py tests/*_test.py test/test_*.py 2>/dev/null; grep -Hs '\"test\" *:' package.json; grep -Hs '^test *:' Makefile; grep -Hs pytest pyproject.toml setup.cfg tox.ini; command -v pytest python3 cargo go npm make; true";

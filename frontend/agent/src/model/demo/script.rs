@@ -1,13 +1,14 @@
-//! What the demo does next: three stories and two signs. A story is a row of rounds, and the log knows how many of
-//! them were played; when there are no more, or nothing of the last went well, the demo tells what came of them. No
-//! round is played twice, so every turn ends.
+//! What the demo does next: three stories and two signs. A story is a row of rounds, and the log knows how
+//! many of them were played; when there are no more, or nothing of the last went well, the demo tells what
+//! came of them. No round is played twice, so every turn ends.
 
 use serde_json::json;
 
 use super::facts::Facts;
 use super::project::{LOOK, choose};
-use super::sentences::{self, code};
+use super::sentences;
 use super::stream::{Reply, Use};
+use super::text::{code, list};
 
 /// `$ command`, `& command`, the three examples in their order, and everything else.
 enum Story {
@@ -78,7 +79,7 @@ pub(super) fn next(facts: &Facts) -> Reply {
 fn round(story: &Story, commands: &[&str], facts: &Facts) -> Option<(String, Vec<Use>)> {
     let bash = |command: &str| ("bash", json!({"command": command}));
     let start = |why: &str, commands: &[&str]| {
-        let names = sentences::list(commands.iter().map(|command| code(command)));
+        let names = list(commands.iter().map(|command| code(command)));
         let uses = commands.iter().map(|command| ("background_run", json!({"command": command})));
         (format!("{why}I start {names} in the background."), uses.collect())
     };

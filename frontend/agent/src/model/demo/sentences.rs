@@ -6,7 +6,8 @@ use shared::tools::ToolCall;
 
 use super::facts::{Facts, Step};
 use super::project::LOOK;
-use crate::notice::{self, cut_head};
+use super::text::{code, cut, list};
+use crate::notice;
 
 /// What it is; said first.
 pub(super) const INTRODUCTION: &str = "I am the demo: a script, no language model.";
@@ -21,24 +22,6 @@ pub(super) fn help() -> String {
     format!(
         "{introduction}, so I cannot answer that. I play three examples with real commands, and you may change what stands between their quotes:\n\n{examples}\nAnd I run commands of yours: `$ ls -la` at once, `& sleep 5` in the background.\n\n{ADVICE}"
     )
-}
-
-/// Text as code within a line.
-pub(super) fn code(text: &str) -> String {
-    let line = cut(&text.split_whitespace().collect::<Vec<_>>().join(" "));
-    if line.contains('`') { format!("`` {line} ``") } else { format!("`{line}`") }
-}
-
-fn cut(line: &str) -> String {
-    let head = cut_head(line, 160);
-    if head.len() < line.len() { head + "…" } else { head }
-}
-
-/// One, two and three.
-pub(super) fn list(items: impl Iterator<Item = String>) -> String {
-    let mut items: Vec<String> = items.collect();
-    let last = items.pop().unwrap_or_default();
-    if items.is_empty() { last } else { format!("{} and {last}", items.join(", ")) }
 }
 
 /// What was printed, or the last lines of it.

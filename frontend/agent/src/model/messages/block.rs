@@ -56,8 +56,8 @@ impl Block {
         Value::Object(fields)
     }
 
-    /// Whether the block can stay if the answer was `cut` off: text always, other blocks if they are whole. Of a whole answer all do:
-    /// some servers do not say where blocks end.
+    /// Whether the block can stay if the answer was `cut` off: text always, other blocks if they are whole.
+    /// Of a whole answer all do: some servers do not say where blocks end.
     pub(super) fn may_stay(&self, cut: bool) -> bool {
         let is_object = || parse(&self.json).is_some_and(|input| input.is_object());
         match self.kind() {

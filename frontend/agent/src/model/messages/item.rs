@@ -1,6 +1,7 @@
 //! Blocks of this API as they may stand in a conversation.
 //!
-//! [`keep`] and [`identify`] are where an answer is normalised, once, when it first enters the conversation; afterwards it is sent back as it is.
+//! [`keep`] and [`identify`] are where an answer is normalised, once, when it first enters the conversation;
+//! afterwards it is sent back as it is.
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -17,8 +18,8 @@ pub(super) fn block_type(block: &Value) -> &str {
     block.get("type").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Whether an answer can be gone on with as it stands, as after `pause_turn`: it ends on what the server itself was doing. Ending on anything
-/// else it would be a prefill, which newer models refuse.
+/// Whether an answer can be gone on with as it stands, as after `pause_turn`: it ends on what the server
+/// itself was doing. Ending on anything else it would be a prefill, which newer models refuse.
 pub(super) fn ends_on_server_tool(content: &[Value]) -> bool {
     content.last().is_some_and(|block| {
         let kind = block_type(block);
@@ -26,7 +27,8 @@ pub(super) fn ends_on_server_tool(content: &[Value]) -> bool {
     })
 }
 
-/// The fields that a block of a known kind may have when it is sent back: servers refuse any other. `None`: the kind is not known here.
+/// The fields that a block of a known kind may have when it is sent back: servers refuse any other. `None`:
+/// the kind is not known here.
 pub(super) fn fields_of(kind: &str) -> Option<&'static [&'static str]> {
     Some(match kind {
         "text" => &["type", "text", "citations"],
@@ -42,8 +44,9 @@ pub(super) fn is_known(block: &Value) -> bool {
     fields_of(block_type(block)).is_some()
 }
 
-/// The blocks that may enter the conversation: without what servers refuse to be sent, that is blank text, unsigned or trailing thinking and
-/// blocks that are no model's, and with the text before the first tool use, since nothing but results may follow those.
+/// The blocks that may enter the conversation: without what servers refuse to be sent, that is blank text,
+/// unsigned or trailing thinking and blocks that are no model's, and with the text before the first tool use,
+/// since nothing but results may follow those.
 pub(super) fn keep(blocks: impl IntoIterator<Item = Value>) -> Vec<Value> {
     let (mut kept, mut tools_begun) = (Vec::new(), None);
     for mut block in blocks {
@@ -81,7 +84,8 @@ pub(super) fn keep(blocks: impl IntoIterator<Item = Value>) -> Vec<Value> {
     kept
 }
 
-/// Gives every tool use an id that can be sent and that no other has; `taken` are those of the conversation so far. Good ids stay as they are.
+/// Gives every tool use an id that can be sent and that no other has; `taken` are those of the conversation
+/// so far. Good ids stay as they are.
 pub(super) fn identify(blocks: &mut [Value], taken: &mut BTreeSet<String>) {
     for block in blocks.iter_mut().filter(|block| block_type(block) == "tool_use") {
         let id = identifier::unique(block["id"].as_str().unwrap_or_default(), "toolu", taken);

@@ -1,4 +1,5 @@
-//! Reads the stream of Anthropic's Messages. Blocks may interleave, and of those that are not known here nothing is lost.
+//! Reads the stream of Anthropic's Messages. Blocks may interleave, and of those that are not known here
+//! nothing is lost.
 
 use serde_json::{Value, json};
 
@@ -154,7 +155,8 @@ impl Reader {
         let delta = &data["delta"];
         let piece = |name: &str| delta[name].as_str().unwrap_or_default();
         let kind = delta["type"].as_str().unwrap_or_default();
-        // Text that belongs to no block, or to one that cannot hold any, make a block of its own: it was said.
+        // Text that belongs to no block, or to one that cannot hold any, make a block of its own: it was
+        // said.
         let own = match kind {
             "text_delta" => Some("text"),
             "thinking_delta" => Some("thinking"),

@@ -112,7 +112,8 @@ fn is_forced(text: &str) -> bool {
 const FILES: &str = "Makefile Dockerfile LICENSE README Gemfile Rakefile Procfile Justfile Vagrantfile Jenkinsfile src lib app test tests \
     docs doc bin scripts public packages frontend backend server client";
 
-/// Whether an option of `commit` leaves out what is run before: `-n`, also among other letters, but not in a text behind one.
+/// Whether an option of `commit` leaves out what is run before: `-n`, also among other letters, but not in a
+/// text behind one.
 fn skips_hooks(text: &str) -> bool {
     let letters = text.strip_prefix('-').filter(|set| !set.starts_with('-'));
     text.len() > 5 && "--no-verify".starts_with(text)
@@ -132,8 +133,8 @@ fn reads_settings(rest: &[&str]) -> bool {
         && (rest.iter().any(shows) || matches!(rest.first(), Some(&"get" | &"list")) || operands == 1)
 }
 
-/// Whether `checkout` takes files from elsewhere, and with it the changes in them away. A branch and a folder can have the same
-/// name; what has an ending, or follows another name, is a file.
+/// Whether `checkout` takes files from elsewhere, and with it the changes in them away. A branch and a folder
+/// can have the same name; what has an ending, or follows another name, is a file.
 fn is_of_files(rest: &[&str]) -> bool {
     let makes = rest.iter().any(|text| {
         matches!(*text, "-b" | "-B" | "-t" | "--track" | "--orphan" | "--detach" | "-d")

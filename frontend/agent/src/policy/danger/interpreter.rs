@@ -14,7 +14,8 @@ enum Style {
     Words,
 }
 
-/// What is known of an interpreter: its options that give code, those with a value of their own, and the others.
+/// What is known of an interpreter: its options that give code, those with a value of their own, and the
+/// others.
 pub(super) struct Interpreter {
     names: &'static str,
     style: Style,

@@ -211,7 +211,8 @@ impl Found<'_> {
     }
 }
 
-/// The files that a program runs: one that is named by its path, the operand of an interpreter, or what that reads.
+/// The files that a program runs: one that is named by its path, the operand of an interpreter, or what that
+/// reads.
 fn run_files<'a>(part: &'a Part, words: &'a [Word], given: Option<&Given>) -> Vec<&'a Word> {
     let arguments = &words[1..];
     let files: Vec<&Word> = match given {

@@ -1,4 +1,5 @@
-//! What is said of commands: each with all that must be said of it, and nothing else where it is an everyday one.
+//! What is said of commands: each with all that must be said of it, and nothing else where it is an everyday
+//! one.
 
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -234,7 +235,8 @@ mod properties {
         /// Whatever stands around it, as long as it is a part of its own.
         #[test]
         fn a_part_is_found_among_others(before in pieces(), joins in prop::sample::select(vec!["\n", ";", "&&", "|", "||", "&"])) {
-            // `>&` and `>|` would make the first word the name of a file, and a backslash takes what follows its meaning.
+            // `>&` and `>|` would make the first word the name of a file, and a backslash takes what follows
+            // its meaning.
             prop_assume!(!before.ends_with(['>', '<', '\\']));
             let command = format!("{before}{joins}rm -rf x");
             let kinds = kinds(&command);

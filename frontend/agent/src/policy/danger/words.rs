@@ -4,8 +4,8 @@ use super::super::shell::is_assignment;
 use super::super::split::Word;
 use super::table::{self, lists};
 
-/// What a program is called, wherever it lies: without the case, since some file systems have none, the ending of Windows, and the
-/// letter before GNU's programs on other systems.
+/// What a program is called, wherever it lies: without the case, since some file systems have none, the
+/// ending of Windows, and the letter before GNU's programs on other systems.
 pub(super) fn name(word: &Word) -> String {
     let name = word.text.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
     let name = name.strip_suffix(".exe").unwrap_or(&name);
@@ -47,8 +47,8 @@ pub(super) fn values(texts: &[&str], options: &[&str]) -> Vec<String> {
     found
 }
 
-/// Whether arguments hold all that a rule needs: for each of its words, one of those between `|`. Of one that begins with `!` none
-/// of them, and with `^` the first is none of them.
+/// Whether arguments hold all that a rule needs: for each of its words, one of those between `|`. Of one that
+/// begins with `!` none of them, and with `^` the first is none of them.
 pub(super) fn meets(needs: &str, texts: &[&str]) -> bool {
     needs.split_whitespace().all(|need| {
         let (texts, known, wanted) = match need.split_at(1) {
@@ -60,8 +60,9 @@ pub(super) fn meets(needs: &str, texts: &[&str]) -> bool {
     })
 }
 
-/// A single letter after `-` may stand among others, a long option may be short for it or have a value, `*` before it means
-/// "somewhere in a word" in any case (with `~` for a space), and `*` behind it "so begins a word".
+/// A single letter after `-` may stand among others, a long option may be short for it or have a value, `*`
+/// before it means "somewhere in a word" in any case (with `~` for a space), and `*` behind it "so begins a
+/// word".
 fn fits(need: &str, text: &str) -> bool {
     match need.as_bytes() {
         [b'*', ..] => text.to_ascii_lowercase().contains(&need[1..].replace('~', " ")),

@@ -1,4 +1,5 @@
-//! What of git only reads: by its verb, and by options that are known. Its external programs are off where the kernel holds it.
+//! What of git only reads: by its verb, and by options that are known. Its external programs are off where
+//! the kernel holds it.
 
 use super::{Word, lists, shown};
 

@@ -53,7 +53,8 @@ impl Splitter {
         for heredoc in std::mem::take(&mut self.heredocs) {
             let (mut body, mut next) = self.body(&heredoc, false);
             if !heredoc.literal {
-                // Lines that end with a backslash are joined before the end is looked for, or not: shells differ.
+                // Lines that end with a backslash are joined before the end is looked for, or not: shells
+                // differ.
                 let unjoined = next;
                 (body, next) = self.body(&heredoc, true);
                 self.split.unclear |= unjoined != next;

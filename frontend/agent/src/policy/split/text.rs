@@ -203,7 +203,8 @@ impl Splitter {
         fits
     }
 
-    /// At `((` where a command may begin: whether it can only be a sum, and no group in a group, as dash would read it.
+    /// At `((` where a command may begin: whether it can only be a sum, and no group in a group, as dash
+    /// would read it.
     pub(super) fn is_sum(&self) -> bool {
         let inside = self.signs.get(self.at + 2..).unwrap_or_default();
         let mut signs = inside.iter().skip_while(|sign| **sign == ' ').peekable();

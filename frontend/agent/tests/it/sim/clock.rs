@@ -1,4 +1,5 @@
-//! The clock of a page: the product's own, over a system's clock that people set and a count that only goes on.
+//! The clock of a page: the product's own, over a system's clock that people set and a count that only goes
+//! on.
 
 use agent::clock::Steady;
 use shared::Timestamp;

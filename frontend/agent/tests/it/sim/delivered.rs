@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use shared::TaskId;
 
-/// How the simulated runner marks the output of a task that has ended: the mark, its id, ` of ` and its command.
+/// How the simulated runner marks the output of a task that has ended: the mark, its id, ` of ` and its
+/// command.
 pub(crate) const END: &str = "END-";
 
 /// What the user's side of a request says.
@@ -66,7 +67,8 @@ pub(crate) fn read(body: &Value) -> Delivered {
     delivered
 }
 
-/// The tasks in a block of background results, as a reader takes them: lines that begin with `[bg:`. `None` if it is none.
+/// The tasks in a block of background results, as a reader takes them: lines that begin with `[bg:`. `None`
+/// if it is none.
 fn entries(text: &str) -> Option<Vec<TaskId>> {
     let inner = text.strip_prefix("<background-results>\n")?;
     let Some(inner) = inner.strip_suffix("\n</background-results>") else {
@@ -129,7 +131,8 @@ impl Delivered {
         None
     }
 
-    /// A result that is not of the command or file of its own use. `commands` are those of all tasks there ever were.
+    /// A result that is not of the command or file of its own use. `commands` are those of all tasks there
+    /// ever were.
     pub(crate) fn foreign(&self, commands: &BTreeMap<TaskId, String>) -> Option<String> {
         let mut started = BTreeSet::new();
         for (one, result) in &self.results {

@@ -1,5 +1,5 @@
-//! A model that does what chance says. What it asks for depends on nothing but when it is asked: no two answers are alike, also not
-//! two to the same call.
+//! A model that does what chance says. What it asks for depends on nothing but when it is asked: no two
+//! answers are alike, also not two to the same call.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use super::chance::Chance;
 
-/// How the commands and files of tool uses begin that must never be carried out: half ones, and those of answers that did not mean them.
+/// How the commands and files of tool uses begin that must never be carried out: half ones, and those of
+/// answers that did not mean them.
 pub(crate) const FORBIDDEN: &str = "forbidden";
 
 pub(crate) struct Model {

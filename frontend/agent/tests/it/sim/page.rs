@@ -1,5 +1,5 @@
-//! One page in one browser, and what is known of it from outside: what was handed to it, what it shows, and whether a request that
-//! it makes may be made now and says all that it must.
+//! One page in one browser, and what is known of it from outside: what was handed to it, what it shows, and
+//! whether a request that it makes may be made now and says all that it must.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -16,7 +16,8 @@ use super::clock::Clock;
 use super::delivered::{self, Delivered};
 use crate::api;
 
-/// How long a page waits for a connection that is being made, and for what it owes, before it asks a model without.
+/// How long a page waits for a connection that is being made, and for what it owes, before it asks a model
+/// without.
 const PATIENCE_MS: u64 = 1_900;
 
 pub(crate) struct Page {
@@ -267,7 +268,8 @@ pub(crate) fn body_of(effect: &Effect) -> Option<&str> {
     }
 }
 
-/// Thinking is bound to all that came before it: a conversation may grow at its end, and nothing in it may change.
+/// Thinking is bound to all that came before it: a conversation may grow at its end, and nothing in it may
+/// change.
 fn grows(before: &Value, now: &Value) {
     assert_eq!(before["system"], now["system"], "the system prompt changed");
     assert_eq!(before["tools"], now["tools"], "the tools changed");

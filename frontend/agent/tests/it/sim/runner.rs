@@ -1,4 +1,5 @@
-//! A small model of the runner, faithful in what the agent can see: sessions' outboxes, op ids, replay, fencing, foreground tasks.
+//! A small model of the runner, faithful in what the agent can see: sessions' outboxes, op ids, replay,
+//! fencing, foreground tasks.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! Tries seed after seed: those that `MEANWHILE_SEEDS` names (a number, or `from..to`), or as many as the test wishes.
+//! Tries seed after seed: those that `MEANWHILE_SEEDS` names (a number, or `from..to`), or as many as the
+//! test wishes.
 
 /// On as many threads as there are.
 #[expect(clippy::disallowed_methods, reason = "the tests may do what the core may not")]

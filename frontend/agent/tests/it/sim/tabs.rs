@@ -1,8 +1,9 @@
-//! Tabs that have one session open: a lock, a store and a channel between them, each of which can be slow or fail; and what people
-//! do with tabs.
+//! Tabs that have one session open: a lock, a store and a channel between them, each of which can be slow or
+//! fail; and what people do with tabs.
 //!
-//! The members are the product's own. The agents are toys that write down what they are told, so that what was done can be read
-//! off the log; the store's fence, the lock's queue and the order of messages are made here.
+//! The members are the product's own. The agents are toys that write down what they are told, so that what
+//! was done can be read off the log; the store's fence, the lock's queue and the order of messages are made
+//! here.
 
 mod happen;
 mod people;
@@ -33,7 +34,8 @@ pub(crate) struct Tab {
     /// What it cannot take yet, since it stands still.
     frozen: Option<VecDeque<Happening>>,
     alarm: Option<u64>,
-    /// It could not read the log, or did not understand another tab: the person was told so, and to load it again.
+    /// It could not read the log, or did not understand another tab: the person was told so, and to load it
+    /// again.
     pub(crate) blind: bool,
     garbled: bool,
     /// What the agent that was stopped last had not saved.

@@ -1,4 +1,5 @@
-//! The world: runs the agents' effects as the page's shell does, with faults between ([`network`]) and people about ([`people`]).
+//! The world: runs the agents' effects as the page's shell does, with faults between ([`network`]) and people
+//! about ([`people`]).
 
 mod network;
 mod people;
@@ -47,7 +48,8 @@ pub(crate) struct World {
     acked: BTreeMap<(u128, Seq), usize>,
     /// The numbers of the events that bore the ends.
     pub(crate) completions: BTreeMap<TaskId, (u128, Seq)>,
-    /// How often something was done of which neither the disk, which was full, nor the runner's store, which was lost, knows.
+    /// How often something was done of which neither the disk, which was full, nor the runner's store, which
+    /// was lost, knows.
     pub(crate) forgotten: BTreeMap<String, u32>,
     /// What was done in stores that were lost.
     lost: Vec<(OpId, String)>,
@@ -260,7 +262,8 @@ impl World {
         }
     }
 
-    /// The one timer of a page. A browser's rings early by a millisecond or two, and late if the page is hidden or the machine busy.
+    /// The one timer of a page. A browser's rings early by a millisecond or two, and late if the page is
+    /// hidden or the machine busy.
     fn set_alarm(&mut self, id: u64, at: Option<u64>) {
         let (now, calm) = (self.now, self.calm);
         let Some(page) = self.pages.iter_mut().find(|page| page.id == id) else { return };
@@ -455,8 +458,9 @@ impl World {
         }
     }
 
-    /// Whether, as seen from outside, nothing is left to do: nothing runs, nothing waits to be acknowledged, the page says that it
-    /// rests, and everything was delivered to the model; `all` of it, or all but the completions that wait for the next word.
+    /// Whether, as seen from outside, nothing is left to do: nothing runs, nothing waits to be acknowledged,
+    /// the page says that it rests, and everything was delivered to the model; `all` of it, or all but the
+    /// completions that wait for the next word.
     pub(crate) fn at_rest(&self, all: bool) -> bool {
         let page = self.page();
         let idle = page.turn == Some(TurnView::Idle) && !page.writing && page.pending.is_empty();
@@ -469,8 +473,9 @@ impl World {
         completions && messages
     }
 
-    /// The completions that this browser's log must know, and whether each may wait for the next word. Those that another browser
-    /// acknowledged are delivered there, and here if the model was told that the task began.
+    /// The completions that this browser's log must know, and whether each may wait for the next word. Those
+    /// that another browser acknowledged are delivered there, and here if the model was told that the task
+    /// began.
     pub(crate) fn own_completions<'a>(
         &'a self,
         delivered: &'a Delivered,

@@ -1,5 +1,5 @@
-//! What lies between the pages and the runner: sockets that are refused, hang or die without a word, frames that are late, doubled or
-//! overtaken, cuts, and a runner that is away.
+//! What lies between the pages and the runner: sockets that are refused, hang or die without a word, frames
+//! that are late, doubled or overtaken, cuts, and a runner that is away.
 
 use agent::event::LinkInput;
 use agent::record::Record;
@@ -30,7 +30,8 @@ impl World {
         self.plan(after, Happening::ToPage { page: id, socket: generation, input });
     }
 
-    /// A frame on its way to the runner. Frames of one socket keep their order; at a fault they are lost from some point on.
+    /// A frame on its way to the runner. Frames of one socket keep their order; at a fault they are lost from
+    /// some point on.
     pub(super) fn up(&mut self, id: u64, socket: u64, frame: ClientFrame) {
         let late = self.chance.below(30);
         let now = self.now;

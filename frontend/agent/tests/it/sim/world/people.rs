@@ -1,4 +1,5 @@
-//! What people do: speak, decide, reload, open the session elsewhere, set clocks, shut laptops, and lose what they should have kept.
+//! What people do: speak, decide, reload, open the session elsewhere, set clocks, shut laptops, and lose what
+//! they should have kept.
 
 use std::collections::BTreeSet;
 
@@ -85,7 +86,8 @@ impl World {
         self.close(id);
     }
 
-    /// Another tab takes the session over: this page's agent does nothing from here on, and the other begins with what is on the disk.
+    /// Another tab takes the session over: this page's agent does nothing from here on, and the other begins
+    /// with what is on the disk.
     pub(crate) fn fence(&mut self) {
         if self.page().frozen_until > self.now {
             return;
@@ -115,8 +117,8 @@ impl World {
         self.reload();
     }
 
-    /// Another tab opens the session while this one is alive, and this one hears of it late: by the lock, by its next
-    /// write, or by the runner.
+    /// Another tab opens the session while this one is alive, and this one hears of it late: by the lock, by
+    /// its next write, or by the runner.
     pub(crate) fn take_over(&mut self) {
         let (id, browser) = (self.front, self.page().browser);
         // A transaction that began before may or may not be finished before; the tab hears of it later.
@@ -143,8 +145,8 @@ impl World {
         self.open(browser);
     }
 
-    /// The session's address is opened in another browser, which has no log of it, or an old copy. The page here stays, and only
-    /// the runner can tell it.
+    /// The session's address is opened in another browser, which has no log of it, or an old copy. The page
+    /// here stays, and only the runner can tell it.
     pub(crate) fn other_browser(&mut self) {
         if self.browsers.len() > 2 {
             return;
