@@ -148,6 +148,9 @@ fn conclude(result: Result<ExitCode, impl Display>) -> ExitCode {
     })
 }
 
+/// How long a thread that waits for blocking work stays: as long as the runner.
+const BLOCKING_THREADS_STAY: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 fn serve(options: &CliOptions, flags: Serve) -> Result<ExitCode, LaunchError> {
     let config = Config::new(options, flags)?;
     let layer = tracing_subscriber::fmt::layer()
@@ -159,8 +162,13 @@ fn serve(options: &CliOptions, flags: Serve) -> Result<ExitCode, LaunchError> {
     // Asked before the first listener for signals replaces the answer.
     let nohup = host::ignores_hang_up();
     let state = StateDir::open(&config.state_dir)?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(LaunchError::System)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_keep_alive(BLOCKING_THREADS_STAY)
+        .build()
+        .map_err(LaunchError::System)?;
+    // Where no further one can be made, what blocks waits for this one; without any, tokio panics.
+    runtime.spawn_blocking(|| {});
     let result = runtime.block_on(async {
         let listener = bind(SocketAddr::new(config.host, config.port)).await?;
         let stop = CancellationToken::new();

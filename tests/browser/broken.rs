@@ -112,3 +112,88 @@ fn a_pairing_that_takes_long_is_not_broken_off() {
         page.ready().await;
     });
 }
+
+#[test]
+fn with_site_data_blocked_a_session_lasts_as_long_as_its_tab() {
+    scene("with_site_data_blocked_a_session_lasts_as_long_as_its_tab", async |_, scene| {
+        let page = &scene.page;
+        let blocked =
+            "const refuse = () => { throw new DOMException('Site data is blocked.', 'SecurityError'); };
+            for (const name of ['localStorage', 'sessionStorage', 'indexedDB']) {
+                Object.defineProperty(window, name, {get: refuse});
+            }
+            LockManager.prototype.request = async () => refuse();
+            LockManager.prototype.query = async () => refuse();";
+        before(page, blocked).await;
+        page.tab.open("about:blank").await;
+        page.open(&scene.runner.fresh_link().await).await;
+        for word in ["one", "two"] {
+            page.send_message(&format!("$ echo {word}")).await;
+            page.shows(&format!("echo {word} is done (exit 0)")).await;
+            page.idle().await;
+            page.tab.click(".sessions button.new").await;
+            page.tab.find(".welcome").await;
+            page.ready().await;
+        }
+    });
+}
+
+#[test]
+fn what_is_written_before_the_page_has_started_stays() {
+    scene("what_is_written_before_the_page_has_started_stays", async |_, scene| {
+        let page = &scene.page;
+        let slow = "const real = IDBFactory.prototype.open;
+            IDBFactory.prototype.open = function (name, ...all) {
+                const request = real.call(this, name, ...all);
+                const listen = request.addEventListener;
+                request.addEventListener = (kind, hear, ...more) => {
+                    const later = (event) => setTimeout(hear, kind === 'success' ? 3000 : 0, event);
+                    return listen.call(request, kind, kind === 'success' ? later : hear, ...more);
+                };
+                return request;
+            };";
+        before(page, slow).await;
+        page.tab.reload().await;
+        page.tab.find("#composer:enabled").await;
+        page.tab.click("#composer").await;
+        page.tab.type_keys("whoever is quick").await;
+        page.ready().await;
+        page.until("it stays", "return document.querySelector('#composer').value === 'whoever is quick'")
+            .await;
+        page.idle().await;
+        page.until("it stays", "return document.querySelector('#composer').value === 'whoever is quick'")
+            .await;
+    });
+}
+
+/// A database that comes to be after nobody waits for it any more has its stores all the same.
+#[test]
+fn storage_that_opened_too_late_is_whole_the_next_time() {
+    scene("storage_that_opened_too_late_is_whole_the_next_time", async |_, scene| {
+        let page = &scene.page;
+        let other = page.tab.browser().new_tab().await;
+        other.open(&format!("{}/none", scene.runner.origin())).await;
+        let hold = "return new Promise((done) => {
+            const open = indexedDB.open('meanwhile');
+            open.onsuccess = () => {
+                window.held = open.result;
+                indexedDB.deleteDatabase('meanwhile').onblocked = () => done(true);
+            };
+        });";
+        assert_eq!(other.script(hold, &[]).await, true);
+        page.tab.reload().await;
+        let silent = "return document.body.innerText.includes('does not answer')";
+        page.until("it was given up", silent).await;
+        other.script("window.held.close()", &[]).await;
+        // The late opening comes to its end before that.
+        let there = "return indexedDB.databases().then((all) => all.some((one) => one.name === 'meanwhile' && one.version === 1))";
+        other.until("it is there", there, &[]).await;
+        other.close().await;
+        page.reload().await;
+        page.mode("Asks nothing").await;
+        page.send_message("$ echo one").await;
+        page.shows("echo one is done (exit 0)").await;
+        page.idle().await;
+        assert!(page.log().await.len() > 3);
+    });
+}

@@ -219,7 +219,7 @@ async fn opened(
         Either::Left((outcome, _)) => outcome.unwrap_or(Outcome::Silent),
         Either::Right(_) => Outcome::Silent,
     };
-    drop((upgrading, success, error, blocked));
+    drop((success, error, blocked));
     match outcome {
         Outcome::Finished => match request.error() {
             Ok(None) => request.result().map(JsCast::unchecked_into).map_err(OpenError::Refused),
@@ -227,7 +227,9 @@ async fn opened(
             Err(exception) => Err(OpenError::Refused(exception)),
         },
         Outcome::Blocked | Outcome::Silent => {
-            // It may still open once the others are gone; nobody waits for it then.
+            // It may still open, and nobody waits for it then; but a new one must not come to be without
+            // stores.
+            upgrading.forget();
             let late = request.clone();
             let close = Closure::once_into_js(move || {
                 if let Ok(raw) = late.result() {

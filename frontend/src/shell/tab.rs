@@ -70,6 +70,8 @@ pub(crate) struct TabController {
     held: RefCell<BTreeMap<SessionId, String>>,
     handles: RefCell<BTreeMap<SessionId, Rc<SessionHandle>>>,
     shown: Cell<Option<SessionId>>,
+    /// The session that this tab began, as in `local_storage`, which a browser may refuse.
+    begun: Cell<Option<SessionId>>,
     /// Lines and drafts that are to be written; the newest of each session counts.
     unwritten: RefCell<BTreeMap<SessionId, SessionSummary>>,
     drafts: RefCell<BTreeMap<SessionId, String>>,
@@ -100,6 +102,7 @@ impl TabController {
                 held: RefCell::default(),
                 handles: RefCell::default(),
                 shown: Cell::new(None),
+                begun: Cell::new(None),
                 unwritten: RefCell::default(),
                 drafts: RefCell::default(),
                 kept_draft: RefCell::default(),
@@ -123,7 +126,7 @@ impl TabController {
         tab.pair(address.code).await;
         match address.session {
             Some(session) => tab.visit(session).await,
-            None => tab.switch(new_session()),
+            None => tab.switch(tab.new_session()),
         }
         tab
     }
@@ -133,9 +136,9 @@ impl TabController {
         match command {
             PageCommand::Agent(command) => self.to_agent(self.shown.get(), command),
             PageCommand::AgentOf(session, command) => self.to_agent(Some(session), command),
-            PageCommand::NewSession => self.switch(new_session()),
+            PageCommand::NewSession => self.switch(self.new_session()),
             PageCommand::ContinueInNewSession(text) => {
-                self.switch(new_session());
+                self.switch(self.new_session());
                 self.state.draft.set(text.clone());
                 self.run(PageCommand::SaveDraft(text));
             }
@@ -221,7 +224,8 @@ impl TabController {
     /// A session that runs here has a new line.
     pub(super) fn index(&self, line: SessionSummary) {
         let session = line.session;
-        if local_storage::begun() == Some(session) {
+        if self.is_begun_here(session) {
+            self.begun.set(None);
             local_storage::set_begun(None);
         }
         self.broadcast.post(&Broadcast::Summary(line.clone()));
@@ -280,11 +284,28 @@ impl TabController {
         }
     }
 
+    pub(super) fn new_session(&self) -> SessionId {
+        let session = SessionId(Uuid::new_v4());
+        self.begun.set(Some(session));
+        local_storage::set_begun(Some(session));
+        session
+    }
+
+    /// Whether this tab began it, and nothing was said in it yet.
+    pub(super) fn is_begun_here(&self, session: SessionId) -> bool {
+        self.begun.get() == Some(session) || local_storage::begun() == Some(session)
+    }
+
     fn turn_to(&self, session: SessionId) {
         let before = self.shown.replace(Some(session));
         self.state.apply(vec![Patch::Reset]);
         self.state.flush();
-        self.state.draft.set(String::new());
+        // Whoever is quick writes before the first session is there.
+        let early = before.is_none().then(|| self.written()).filter(|early| !early.is_empty());
+        self.state.draft.set(early.clone().unwrap_or_default());
+        if let Some(early) = early {
+            self.save_draft(session, early);
+        }
         self.kept_draft.take();
         // What hears that there is none makes the box anew, and with it the focus goes.
         if self.state.replay.with_untracked(Option::is_some) {
@@ -296,7 +317,7 @@ impl TabController {
         } else if let Some(tab) = self.me.upgrade() {
             let handle = SessionHandle::new(&tab, session);
             self.handles.borrow_mut().insert(session, handle.clone());
-            handle.send(tabs::Event::Open { begun: local_storage::begun() != Some(session) });
+            handle.send(tabs::Event::Open { begun: !self.is_begun_here(session) });
         }
         let left = before.and_then(|before| self.handles.borrow().get(&before).cloned());
         if let Some(left) = left {
@@ -304,21 +325,7 @@ impl TabController {
         }
         self.handles_changed();
         self.list();
-        let left = local_storage::take_draft(session);
-        self.start(|tab| async move {
-            let kept = tab.store.draft(session).await.unwrap_or_default();
-            if tab.shown.get() != Some(session) {
-                return;
-            }
-            tab.kept_draft.replace(kept.clone());
-            // Whoever has begun to write meanwhile goes on.
-            if tab.state.draft.with_untracked(String::is_empty) {
-                tab.state.draft.set(left.clone().unwrap_or(kept));
-            }
-            if let Some(left) = left {
-                tab.run(PageCommand::SaveDraft(left));
-            }
-        });
+        self.start(|tab| async move { tab.bring_draft(session).await });
     }
 
     fn close(&self, session: SessionId) {
@@ -465,10 +472,4 @@ fn with(tab: &Weak<TabController>, run: impl FnOnce(&TabController)) {
     if let Some(tab) = tab.upgrade() {
         run(&tab);
     }
-}
-
-fn new_session() -> SessionId {
-    let session = SessionId(Uuid::new_v4());
-    local_storage::set_begun(Some(session));
-    session
 }

@@ -63,7 +63,7 @@ impl Member {
 
     /// Whether the number is still its own, as far as the system tells.
     pub(crate) fn is_there(self) -> bool {
-        system::start(self.pid).is_none_or(|start| self.start == 0 || start == self.start)
+        self.start == 0 || system::start(self.pid) == Some(self.start)
     }
 }
 

@@ -152,7 +152,9 @@ async fn a_supervisor_whose_words_cannot_be_read_is_not_used_again() {
         return left_out("commands cannot be held to reading here");
     }
     let held = |command: &str| Start { sandbox: Some(Sandbox::ReadOnly), ..start(command) };
-    let both = [runner.start(held("sleep 300")).await, runner.start(held("sleep 300")).await];
+    // At once, and more than supervisors are kept ready: so one of them is told by the bad one.
+    let hold = || runner.start(held("sleep 300"));
+    let (first, second, third) = tokio::join!(hold(), hold(), hold());
     let ended = runner.event(|event| match event {
         TaskEvent::Ended { task, .. } => Some(Task::clone(task)),
         TaskEvent::Backgrounded { .. } => None,
@@ -165,7 +167,7 @@ async fn a_supervisor_whose_words_cannot_be_read_is_not_used_again() {
         let (after, output) = runner.finish(held("echo after")).await;
         assert_eq!((after.state, output.head.as_str()), (TaskState::Completed, "after\n"));
     }
-    for task in both {
+    for task in [first, second, third] {
         runner.tasks.stop(&task.id, Party::User, true).await.unwrap();
     }
 }

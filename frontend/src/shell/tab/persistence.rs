@@ -10,7 +10,7 @@ use leptos::prelude::*;
 use shared::json;
 use shared::{SessionId, TaskId};
 
-use super::{Broadcast, TabController, new_session};
+use super::{Broadcast, TabController};
 use crate::shell::session::SessionHandle;
 use crate::shell::store::StoreError;
 use crate::shell::{files, local_storage, lock};
@@ -24,14 +24,14 @@ impl TabController {
         match self.is_ours(session).await {
             Ok(true) => self.switch(session),
             Ok(false) => {
-                self.switch(new_session());
+                self.switch(self.new_session());
                 self.report_error(
                     "The address names a session whose log is not in this browser: it was begun in another one, or deleted. This is a new session.",
                 );
             }
             Err(reason) => {
                 // The address stays, so that a reload tries again.
-                self.turn_to(new_session());
+                self.turn_to(self.new_session());
                 self.report_error(&format!(
                     "Whether the session in the address is in this browser could not be looked up: {reason}. Reload this page to try again; this is a new session.",
                 ));
@@ -42,7 +42,7 @@ impl TabController {
     async fn is_ours(&self, session: SessionId) -> Result<bool, StoreError> {
         let open =
             self.summaries.borrow().contains_key(&session) || self.handles.borrow().contains_key(&session);
-        if open || local_storage::begun() == Some(session) || lock::held().await.contains_key(&session) {
+        if open || self.is_begun_here(session) || lock::held().await.contains_key(&session) {
             return Ok(true);
         }
         self.store.knows(session).await
@@ -101,7 +101,7 @@ impl TabController {
         // What was still to be written would bring a part of it back.
         self.unwritten.borrow_mut().remove(&session);
         if self.shown.get() == Some(session) {
-            self.switch(new_session());
+            self.switch(self.new_session());
         }
         self.drafts.borrow_mut().remove(&session);
         self.close(session);
@@ -173,13 +173,43 @@ impl TabController {
     /// time.
     pub(super) fn leave(&self) {
         for handle in self.handles.borrow().values() {
+            // What it left the last time may be done by now.
+            local_storage::forget_messages(handle.session, |left| left.from == handle.id);
             local_storage::leave_messages(handle.session, handle.left_messages());
         }
         if let Some(session) = self.shown.get() {
             let draft = self.written();
-            if *self.kept_draft.borrow() != draft {
+            if *self.kept_draft.borrow() == draft {
+                let _ = local_storage::take_draft(session);
+            } else {
                 local_storage::leave_draft(session, &draft);
             }
+        }
+    }
+
+    /// Puts the draft that is kept of the shown session into the box, in front of what was written meanwhile.
+    pub(super) async fn bring_draft(&self, session: SessionId) {
+        let kept = self.store.draft(session).await;
+        if self.shown.get() != Some(session) {
+            return;
+        }
+        let left = local_storage::take_draft(session);
+        let is_left = left.is_some();
+        // What could not be read is not written over before somebody writes.
+        let Some(draft) = left.or_else(|| kept.clone().ok()) else { return };
+        self.kept_draft.replace(kept.unwrap_or_default());
+        let written = self.written();
+        if draft.is_empty() || draft == written {
+            // That it was emptied may not be written yet.
+            return if is_left {
+                self.save_draft(session, written)
+            };
+        }
+        let joins = !written.is_empty();
+        let text = if joins { format!("{draft}\n\n{written}") } else { draft };
+        self.state.draft.set(text.clone());
+        if is_left || joins {
+            self.save_draft(session, text);
         }
     }
 
@@ -249,11 +279,13 @@ impl TabController {
                 if let Some((_, line)) = line {
                     let _ = tab.store.put_summary(&line).await;
                 }
-                if let Some((session, text)) = draft
-                    && tab.store.put_draft(session, &text).await.is_ok()
-                    && tab.shown.get() == Some(session)
-                {
-                    tab.kept_draft.replace(text);
+                let Some((session, text)) = draft else { continue };
+                match tab.store.put_draft(session, &text).await {
+                    Ok(()) if tab.shown.get() == Some(session) => drop(tab.kept_draft.replace(text)),
+                    Ok(()) => {}
+                    // The box has it while it is shown, and leaves it behind.
+                    Err(_) if tab.shown.get() == Some(session) => {}
+                    Err(_) => local_storage::leave_draft(session, &text),
                 }
             }
             tab.writing.set(false);

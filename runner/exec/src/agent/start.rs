@@ -61,7 +61,7 @@ pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option
         None => command.spawn(),
         // Rights are given up for good, by one thread and those that it starts.
         Some(writable) => thread::scope(|scope| {
-            let confined = scope.spawn(|| {
+            let confined = thread::Builder::new().spawn_scoped(scope, || {
                 confine::restrict(writable).map_err(|reason| Failure {
                     message: format!("It was not started: {reason}."),
                     transient: false,
@@ -70,7 +70,11 @@ pub(super) fn start(run: &Run, descriptors: Vec<OwnedFd>) -> Result<(Pid, Option
             });
             let failed =
                 || Failure { message: "It was not started: confining it failed.".into(), transient: false };
-            confined.join().unwrap_or_else(|_| Err(failed()))
+            match confined {
+                Ok(confined) => confined.join().unwrap_or_else(|_| Err(failed())),
+                // Threads are short, as processes are.
+                Err(error) => Ok(Err(error)),
+            }
         })?,
     }
     .map_err(|error| explain(run, &error))?;
