@@ -122,8 +122,10 @@ fn with_site_data_blocked_a_session_lasts_as_long_as_its_tab() {
             for (const name of ['localStorage', 'sessionStorage', 'indexedDB']) {
                 Object.defineProperty(window, name, {get: refuse});
             }
-            LockManager.prototype.request = async () => refuse();
-            LockManager.prototype.query = async () => refuse();";
+            if (window.LockManager) {
+                LockManager.prototype.request = async () => refuse();
+                LockManager.prototype.query = async () => refuse();
+            }";
         before(page, blocked).await;
         page.tab.open("about:blank").await;
         page.open(&scene.runner.fresh_link().await).await;
@@ -172,6 +174,7 @@ fn storage_that_opened_too_late_is_whole_the_next_time() {
     scene("storage_that_opened_too_late_is_whole_the_next_time", async |_, scene| {
         let page = &scene.page;
         let other = page.tab.browser().new_tab().await;
+        page.tab.browser().expect_console("401 (Unauthorized)");
         other.open(&format!("{}/none", scene.runner.origin())).await;
         let hold = "return new Promise((done) => {
             const open = indexedDB.open('meanwhile');
