@@ -201,9 +201,10 @@ impl TabController {
         let written = self.written();
         if draft.is_empty() || draft == written {
             // That it was emptied may not be written yet.
-            return if is_left {
-                self.save_draft(session, written)
-            };
+            if is_left {
+                self.save_draft(session, written);
+            }
+            return;
         }
         let joins = !written.is_empty();
         let text = if joins { format!("{draft}\n\n{written}") } else { draft };
