@@ -9,8 +9,8 @@ const sdk = require('@anthropic-ai/sdk');
 
 const client = new sdk.Anthropic({
   baseURL: process.env.CONFORMANCE_URL,
-  apiKey: null,
-  authToken: process.env.CONFORMANCE_TOKEN,
+  apiKey: process.env.CONFORMANCE_KEY ?? null,
+  authToken: process.env.CONFORMANCE_TOKEN ?? null,
   timeout: 20_000,
 });
 const object = (...names) => ({

@@ -310,7 +310,8 @@ async fn a_long_text_lies_in_boxes_whose_height_is_known_before_they_are_drawn()
     let count = |what: &str| stage.query_selector_all(what).expect("a selector").length();
     let sections = count(".section");
     assert!(sections > 8 && count(".section[data-full]") >= sections - 1, "{sections}");
-    assert_eq!((count("p"), count(".tail p")), (501, 1));
+    assert_eq!(count("p"), 501);
+    assert!((1..=2).contains(&count(".tail p")), "{}", count(".tail p"));
     let first: Element = find(&stage, ".section");
     let style = first.get_attribute("style").unwrap_or_default();
     assert!(style.contains("contain-intrinsic-block-size: auto "), "{style}");
@@ -385,6 +386,7 @@ async fn each_panel_is_drawn_from_patches_and_goes_again() {
     assert!(said(&stage).contains("Try the lesson"), "{}", said(&stage));
     let count = |what: &str| stage.query_selector_all(what).expect("a selector").length();
     page.take_in(patches());
+    page.toast(Severity::Bad, "It did not work.".to_owned());
     page.ownership.set(Ownership::Driving);
     rendered().await;
     for (what, times) in [
