@@ -4,4 +4,4 @@
 pub(crate) mod hub;
 mod operations;
 
-pub use operations::{Content, Operations};
+pub use operations::{Content, Memory, Operations};

@@ -13,6 +13,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -28,10 +29,24 @@ use crate::files::{Files, JournalEntry};
 use crate::store::{JournalRow, Store, StoreError};
 use crate::tasks::reused;
 
+/// How long an operation that may be done again waits for the store.
+const STORE_PATIENCE: Duration = Duration::from_secs(1);
 /// How many replies are remembered without the store, while it cannot be written.
 const UNSAVED: usize = 1_000;
 
 type UnderWay = Arc<Mutex<HashMap<OpId, (Content, watch::Receiver<Option<Outcome>>)>>>;
+
+/// Where the reply of an operation is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// With what it made: a start with its task.
+    Elsewhere,
+    /// In the store.
+    Kept,
+    /// In the store, if that answers soon. For what may be done again, and is needed most where a disk hangs:
+    /// a stop.
+    IfSoon,
+}
 
 /// What an operation is, in short: a digest of it and of its session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,13 +172,12 @@ impl Operations {
         }
     }
 
-    /// Does something once. `keep`: whether its reply is to be kept here (starting a task is remembered with
-    /// the task).
+    /// Does something once.
     pub async fn once(
         &self,
         id: OpId,
         content: Content,
-        keep: bool,
+        memory: Memory,
         run: impl Future<Output = Outcome>,
     ) -> Outcome {
         let (sender, receiver) = watch::channel(None);
@@ -185,7 +199,7 @@ impl Operations {
             };
         }
         let entry = Entry { id, under_way: Arc::clone(&self.under_way) };
-        let outcome = self.kept_or(id, content, keep, run).await;
+        let outcome = self.kept_or(id, content, memory, run).await;
         drop(entry);
         sender.send_replace(Some(outcome.clone()));
         outcome
@@ -195,10 +209,18 @@ impl Operations {
         &self,
         id: OpId,
         content: Content,
-        keep: bool,
+        memory: Memory,
         run: impl Future<Output = Outcome>,
     ) -> Outcome {
-        match self.kept(id).await {
+        let keep = memory != Memory::Elsewhere;
+        let kept = match memory {
+            Memory::Elsewhere | Memory::Kept => self.kept(id).await,
+            Memory::IfSoon => match tokio::time::timeout(STORE_PATIENCE, self.kept(id)).await {
+                Ok(Ok(kept)) => Ok(kept),
+                Ok(Err(_)) | Err(_) => Ok(None),
+            },
+        };
+        match kept {
             Ok(Some(kept)) => {
                 let Ok(kept) = serde_json::from_str::<Kept>(&kept) else {
                     return Outcome::Err(Problem::new(
@@ -225,7 +247,15 @@ impl Operations {
             return outcome;
         }
         let reply = text(Some(content), outcome.clone());
-        if let Err(error) = self.store.save_op_reply(id, reply.clone(), now()).await {
+        let saving = self.store.save_op_reply(id, reply.clone(), now());
+        let saved = match memory {
+            Memory::Elsewhere | Memory::Kept => saving.await.map_err(|error| error.to_string()),
+            Memory::IfSoon => match tokio::time::timeout(STORE_PATIENCE, saving).await {
+                Ok(saved) => saved.map_err(|error| error.to_string()),
+                Err(_) => Err("the store does not answer".to_owned()),
+            },
+        };
+        if let Err(error) = saved {
             // It was done, and that is what the page must hear, now and if it asks again.
             tracing::error!("The reply of a request could not be kept on the disk: {error}");
             let mut unsaved = self.unsaved.lock();
@@ -245,4 +275,42 @@ fn text(content: Option<Content>, outcome: Outcome) -> String {
 
 fn broken() -> Problem {
     Problem::retryable(ProblemCode::Internal, "The first request with this id broke off. Try again.")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use shared::TaskId;
+    use shared::task::Party;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::state_dir::StateDir;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_stop_does_not_wait_for_a_disk_that_hangs() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&StateDir::open(&folder.path().join("state")).unwrap()).unwrap();
+        let operations = Operations::open(store.clone(), Files::open(folder.path()).unwrap()).await.unwrap();
+        let (release, released) = mpsc::channel::<()>();
+        let (held, holds) = mpsc::channel();
+        let hanging = tokio::spawn(async move {
+            let hang = move |_: &_| {
+                held.send(()).unwrap();
+                let _gone = released.recv();
+                Ok(())
+            };
+            store.read(hang).await
+        });
+        tokio::task::spawn_blocking(move || holds.recv().unwrap()).await.unwrap();
+        let op = Op::Stop { task: TaskId("a1b2c3d4".to_owned()), by: Party::User, now: false };
+        let content = Content::of(SessionId(Uuid::nil()), &op);
+        let stop = async { Outcome::Ok(Reply::Done) };
+        let stopping = operations.once(OpId(Uuid::nil()), content, Memory::IfSoon, stop);
+        let outcome = tokio::time::timeout(10 * STORE_PATIENCE, stopping).await.expect("it is passed on");
+        assert!(matches!(outcome, Outcome::Ok(Reply::Done)), "{outcome:?}");
+        drop(release);
+        hanging.await.unwrap().unwrap();
+    }
 }

@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::clock::now;
 use crate::files::ChangeRequest;
 use crate::pairing::CODE_LIFE;
-use crate::sessions::Content;
+use crate::sessions::{Content, Memory};
 use crate::tasks::reused;
 
 /// What every request has, readable or not.
@@ -47,13 +47,18 @@ pub(super) const fn changes(op: &Op) -> bool {
 /// Does what is wished, once an id if it changes something.
 pub(super) async fn run(app: &App, client: ClientId, session: SessionId, id: OpId, op: Op) -> Outcome {
     if changes(&op) {
-        let keep = !matches!(op, Op::Start(_));
-        if keep && app.tasks.was_start(id) {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "all others are alike")]
+        let memory = match op {
+            Op::Start(_) => Memory::Elsewhere,
+            Op::Stop { .. } => Memory::IfSoon,
+            _ => Memory::Kept,
+        };
+        if memory != Memory::Elsewhere && app.tasks.was_start(id) {
             return Outcome::Err(reused());
         }
         let content = Content::of(session, &op);
         let doing = attempt(app, client, session, id, op, Some(content.clone()));
-        app.operations.once(id, content, keep, doing).await
+        app.operations.once(id, content, memory, doing).await
     } else {
         attempt(app, client, session, id, op, None).await
     }
