@@ -9,8 +9,8 @@ const sdk = require('@anthropic-ai/sdk');
 
 const client = new sdk.Anthropic({
   baseURL: process.env.CONFORMANCE_URL,
-  apiKey: process.env.CONFORMANCE_KEY ?? null,
-  authToken: process.env.CONFORMANCE_TOKEN ?? null,
+  apiKey: null,
+  authToken: process.env.CONFORMANCE_TOKEN,
   timeout: 20_000,
 });
 const object = (...names) => ({

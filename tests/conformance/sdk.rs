@@ -54,9 +54,8 @@ fn scene<T>(
             None => (model.url(), KEY.to_owned()),
             Some(runner) => (format!("{}/relay/anthropic", runner.origin()), runner.pair().await.credential),
         };
-        // A model's server is shown a key, and the runner a credential.
-        let shown = if runner.is_some() { "CONFORMANCE_TOKEN" } else { "CONFORMANCE_KEY" };
-        let environment = [("CONFORMANCE_URL", OsString::from(url)), (shown, OsString::from(&token))];
+        let environment =
+            [("CONFORMANCE_URL", OsString::from(url)), ("CONFORMANCE_TOKEN", OsString::from(&token))];
         let got = node::script("client.mjs", scenario, &environment).await;
         let requests = model.requests();
         for request in requests.iter().filter(|_| way == Way::Relay) {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use runner::files::{ChangeRequest, Files};
-use runner::sessions::{Content, Operations};
+use runner::sessions::{Content, Memory, Operations};
 use runner::state_dir::StateDir;
 use runner::store::Store;
 use shared::protocol::{Op, Outcome, Reply};
@@ -59,7 +59,7 @@ impl Life {
             die_at("made", dies);
             made.map_or_else(Outcome::Err, |change| Outcome::Ok(Reply::Changed(change)))
         };
-        self.operations.once(OP, edit_of("one"), true, run).await
+        self.operations.once(OP, edit_of("one"), Memory::Kept, run).await
     }
 }
 
@@ -181,7 +181,7 @@ async fn an_operation_of_another_workspace_is_left_alone() {
     let operations = Operations::open(store, files).await.unwrap();
     let done = async { Outcome::Err(Problem::new(ProblemCode::NotFound, "elsewhere")) };
     assert!(
-        matches!(operations.once(OP, edit_of("one"), true, done).await, Outcome::Err(problem) if problem.message == "elsewhere")
+        matches!(operations.once(OP, edit_of("one"), Memory::Kept, done).await, Outcome::Err(problem) if problem.message == "elsewhere")
     );
 }
 
@@ -214,9 +214,9 @@ async fn a_store_of_an_earlier_format_is_taken_over() {
 }
 
 /// Whether an id that was an edit's is refused to everything else, and nothing of that is done.
-async fn assert_reused(operations: &Operations, other: Content, keep: bool) {
+async fn assert_reused(operations: &Operations, other: Content, memory: Memory) {
     let run = async { panic!("it was done") };
-    let outcome = operations.once(OP, other, keep, run).await;
+    let outcome = operations.once(OP, other, memory, run).await;
     assert!(
         matches!(&outcome, Outcome::Err(problem) if problem.code == ProblemCode::IdReused && !problem.retryable),
         "{outcome:?}"
@@ -240,14 +240,14 @@ async fn an_id_that_comes_with_another_content_is_refused() {
         if point == "done" {
             assert_edited(&life.edit("").await);
         }
-        assert_reused(&life.operations, edit_of("other"), true).await;
-        assert_reused(&life.operations, other_session.clone(), true).await;
+        assert_reused(&life.operations, edit_of("other"), Memory::Kept).await;
+        assert_reused(&life.operations, other_session.clone(), Memory::Kept).await;
         // A start, which keeps its reply elsewhere.
-        assert_reused(&life.operations, edit_of("other"), false).await;
+        assert_reused(&life.operations, edit_of("other"), Memory::Elsewhere).await;
         drop(life);
         // Also by the next runner; and the first is still remembered for what it was.
         let life = Life::begin(folder.path()).await;
-        assert_reused(&life.operations, edit_of("other"), true).await;
+        assert_reused(&life.operations, edit_of("other"), Memory::Kept).await;
         assert_edited(&life.edit("").await);
     }
 }
@@ -263,10 +263,10 @@ async fn an_id_that_is_under_way_is_refused_to_another_content_at_once() {
             begun.send(()).unwrap();
             std::future::pending().await
         };
-        operations.once(OP, edit_of("one"), true, run).await
+        operations.once(OP, edit_of("one"), Memory::Kept, run).await
     });
     begins.await.unwrap();
-    assert_reused(&life.operations, edit_of("other"), true).await;
+    assert_reused(&life.operations, edit_of("other"), Memory::Kept).await;
     first.abort();
 }
 
@@ -302,9 +302,9 @@ async fn what_was_done_while_the_store_takes_nothing_is_not_done_again() {
             done += 1;
             Outcome::Ok(Reply::Done)
         };
-        let outcome = life.operations.once(OP, edit_of("one"), true, run).await;
+        let outcome = life.operations.once(OP, edit_of("one"), Memory::Kept, run).await;
         assert!(matches!(outcome, Outcome::Ok(Reply::Done)), "{outcome:?}");
     }
     assert_eq!(done, 1);
-    assert_reused(&life.operations, edit_of("another"), true).await;
+    assert_reused(&life.operations, edit_of("another"), Memory::Kept).await;
 }

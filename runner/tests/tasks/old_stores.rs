@@ -6,7 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use runner::files::Files;
-use runner::sessions::{Content, Operations};
+use runner::sessions::{Content, Memory, Operations};
 use runner::state_dir::StateDir;
 use shared::protocol::{Op, Outcome, Reply, Start, TaskEvent};
 use shared::task::TaskState;
@@ -113,8 +113,9 @@ async fn replies(runner: &Runner, format: usize) {
     let operations = Operations::open(runner.store.clone(), files).await.unwrap();
     let write = Op::WriteFile { path: "a.txt".into(), content: "one\n".into(), approved: false };
     let content = Content::of(runner.session, &write);
-    let repeated =
-        async |n| operations.once(op(n), content.clone(), true, async { panic!("it was done") }).await;
+    let repeated = async |n| {
+        operations.once(op(n), content.clone(), Memory::Kept, async { panic!("it was done") }).await
+    };
     let first = repeated(0x200).await;
     assert!(matches!(&first, Outcome::Ok(Reply::Changed(change)) if change.path == "a.txt"), "{first:?}");
     let second = repeated(0x201).await;

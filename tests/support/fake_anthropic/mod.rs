@@ -260,15 +260,16 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
             "CORS requests must set 'anthropic-dangerous-direct-browser-access' header",
         ));
     }
-    let bearer = || headers.contains_key(header::AUTHORIZATION).then_some("authorization");
-    if let Some(name) = of_the_runner(headers).or_else(bearer) {
+    if let Some(name) = of_the_runner(headers) {
         return Err(unauthorized(&format!("{name}: is the runner's and not for a model's server")));
     }
+    // The official SDK shows a key in the one, the page and the relay in the other.
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    match text("x-api-key") {
-        Some(KEY) => {}
-        Some(_) => return Err(unauthorized("invalid x-api-key")),
-        None => return Err(unauthorized("x-api-key header is required")),
+    let bearer = text("authorization").map(|value| value.strip_prefix("Bearer ").unwrap_or(value));
+    match (text("x-api-key"), bearer) {
+        (Some(KEY), None) | (None, Some(KEY)) => {}
+        (None, None) => return Err(unauthorized("x-api-key header is required")),
+        (Some(_), _) | (None, Some(_)) => return Err(unauthorized("invalid x-api-key")),
     }
     if text("anthropic-version").is_none() {
         return Err(invalid("anthropic-version: header is required"));
