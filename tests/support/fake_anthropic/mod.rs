@@ -269,7 +269,8 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
     match (text("x-api-key"), bearer) {
         (Some(KEY), None) | (None, Some(KEY)) => {}
         (None, None) => return Err(unauthorized("x-api-key header is required")),
-        (Some(_), _) | (None, Some(_)) => return Err(unauthorized("invalid x-api-key")),
+        (Some(_), None) => return Err(unauthorized("invalid x-api-key")),
+        (_, Some(_)) => return Err(unauthorized("authorization: is not the one key of this request")),
     }
     if text("anthropic-version").is_none() {
         return Err(invalid("anthropic-version: header is required"));
